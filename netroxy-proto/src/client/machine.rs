@@ -1,0 +1,287 @@
+//! The client's state and its steps.
+
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    vec::Vec,
+};
+use core::time::Duration;
+
+use super::{
+    Config, DisconnectReason, Input, Mapping, Notice, Output,
+    backoff::Backoff,
+    table::{self, Action, Event, State},
+};
+use crate::{
+    Ars, Ath, ClientMessage, LocalMisuse, Map, Mrs, PeerMisbehaved, PortNumber, RemotePort,
+    ServerMessage, Timeout, Token, timer::Timers,
+};
+
+/// A session that lasted so long was a good one: the next attempt after it waits the shortest
+/// delay only.
+const STABLE: Duration = Duration::from_secs(10);
+
+/// A whole client. See the [module documentation](super).
+#[derive(Debug)]
+pub struct Client {
+    config: Config,
+    state: State,
+    session: Option<Session>,
+    reconnect: Backoff,
+    timers: Timers<Timer>,
+    outputs: VecDeque<Output>,
+}
+
+/// What is known since ARS true.
+#[derive(Debug)]
+struct Session {
+    timeout: Timeout,
+    token: Token,
+    since: Duration,
+    refused: BTreeMap<RemotePort, Backoff>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Connect,
+    Login,
+    Keepalive,
+    /// SRQ is unanswered since one timeout before.
+    Answer,
+    Map(RemotePort),
+}
+
+impl Client {
+    /// A client that connects at the first [`Input::Tick`].
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let mut timers = Timers::new();
+        timers.set(Timer::Connect, Duration::ZERO);
+        Self {
+            reconnect: Backoff::new(config.jitter),
+            config,
+            state: State::Offline,
+            session: None,
+            timers,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes one input.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalMisuse::Unexpected`] when the input cannot happen now, e.g. a message without a
+    /// connection; nothing has changed then.
+    pub fn handle(&mut self, now: Duration, input: Input) -> Result<(), LocalMisuse> {
+        match input {
+            Input::Connected => {
+                self.step(Event::Connected)?;
+                self.timers
+                    .set(Timer::Login, now + self.config.login_deadline);
+                self.send(ClientMessage::Ath(Ath {
+                    client_name: self.config.client_name.clone(),
+                    username: self.config.username.clone(),
+                    password: self.config.password.clone(),
+                }));
+            }
+            Input::ConnectFailed => {
+                self.step(Event::ConnectFailed)?;
+                self.back_off(now);
+            }
+            Input::Message(message) => self.message(now, message)?,
+            Input::Malformed(error) => {
+                self.step(Event::Malformed)?;
+                self.disconnect(now, error.into());
+            }
+            Input::Ended => {
+                self.step(Event::Ended)?;
+                self.back_off(now);
+            }
+            Input::Tick => {
+                while let Some(due) = self.timers.take_due(now) {
+                    self.due(now, due)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::Tick`] is due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        self.timers.next()
+    }
+
+    fn message(&mut self, now: Duration, message: ServerMessage) -> Result<(), LocalMisuse> {
+        let (event, misbehaved) = match &message {
+            ServerMessage::Ars(Ars::Accepted { .. }) => {
+                (Event::ArsTrue, PeerMisbehaved::UnaskedArs)
+            }
+            ServerMessage::Ars(Ars::Rejected) => (Event::ArsFalse, PeerMisbehaved::UnaskedArs),
+            ServerMessage::Mrs(_) => (Event::Mrs, PeerMisbehaved::ExpectedArs),
+            ServerMessage::Trq(_) => (Event::Trq, PeerMisbehaved::ExpectedArs),
+            ServerMessage::Srs => (Event::Srs, PeerMisbehaved::ExpectedArs),
+        };
+        let before = self.state;
+        let action = self.step(event)?;
+        match (action, message) {
+            (Action::MapAll, ServerMessage::Ars(Ars::Accepted { timeout, token })) => {
+                self.log_in(now, timeout, token);
+            }
+            (Action::NoteMapping, ServerMessage::Mrs(mrs)) => self.note_mapping(now, mrs),
+            (Action::OpenTunnel, ServerMessage::Trq(trq)) => self.open_tunnel(trq.remote_port),
+            (Action::NoteAlive, _) => self.timers.clear(Timer::Answer),
+            (_, ServerMessage::Ars(Ars::Rejected)) if before == State::LoggingIn => {
+                self.disconnect(now, DisconnectReason::Rejected);
+            }
+            _ => self.disconnect(now, misbehaved.into()),
+        }
+        Ok(())
+    }
+
+    fn log_in(&mut self, now: Duration, timeout: Timeout, token: Token) {
+        self.timers.clear(Timer::Login);
+        self.session = Some(Session {
+            timeout,
+            token,
+            since: now,
+            refused: BTreeMap::new(),
+        });
+        self.outputs
+            .push_back(Output::Notice(Notice::LoggedIn(timeout)));
+        self.keep_alive(now, timeout);
+        let maps: Vec<_> = self.config.mappings.iter().map(Self::map).collect();
+        for map in maps {
+            self.send(map);
+        }
+    }
+
+    fn note_mapping(&mut self, now: Duration, mrs: Mrs) {
+        let Some(port) = self.mapping(mrs.remote_port).map(|m| m.remote_port) else {
+            self.outputs
+                .push_back(Output::Notice(Notice::UnknownPort(mrs.remote_port)));
+            return;
+        };
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        if mrs.is_ok {
+            session.refused.remove(&port);
+            self.timers.clear(Timer::Map(port));
+            self.outputs.push_back(Output::Notice(Notice::Mapped(port)));
+        } else {
+            let seed = self.config.jitter ^ u64::from(port.get());
+            let delay = session
+                .refused
+                .entry(port)
+                .or_insert_with(|| Backoff::new(seed))
+                .next();
+            self.timers.set(Timer::Map(port), now + delay);
+            self.outputs
+                .push_back(Output::Notice(Notice::MapRefused(port, delay)));
+        }
+    }
+
+    fn open_tunnel(&mut self, number: PortNumber) {
+        let output = match (self.mapping(number), &self.session) {
+            (Some(mapping), Some(session)) => Output::OpenTunnel {
+                remote_port: mapping.remote_port,
+                target: mapping.target.clone(),
+                token: session.token.clone(),
+            },
+            _ => Output::Notice(Notice::UnknownPort(number)),
+        };
+        self.outputs.push_back(output);
+    }
+
+    fn due(&mut self, now: Duration, timer: Timer) -> Result<(), LocalMisuse> {
+        match timer {
+            Timer::Connect => {
+                self.step(Event::RetryDue)?;
+                self.outputs.push_back(Output::Connect);
+            }
+            Timer::Login => {
+                self.step(Event::LoginOverdue)?;
+                self.disconnect(now, PeerMisbehaved::NoAnswer.into());
+            }
+            Timer::Keepalive => {
+                self.step(Event::KeepaliveDue)?;
+                self.send(ClientMessage::Srq);
+                if let Some(timeout) = self.session.as_ref().map(|s| s.timeout) {
+                    self.keep_alive(now, timeout);
+                    // Only the oldest unanswered SRQ counts.
+                    if !self.timers.is_set(Timer::Answer) {
+                        let limit = now.saturating_add(timeout.duration());
+                        self.timers.set(Timer::Answer, limit);
+                    }
+                }
+            }
+            Timer::Answer => {
+                self.step(Event::KeepaliveLost)?;
+                self.disconnect(now, PeerMisbehaved::KeepaliveUnanswered.into());
+            }
+            Timer::Map(port) => {
+                self.step(Event::MapRetryDue)?;
+                if let Some(map) = self.mapping(port.into()).map(Self::map) {
+                    self.send(map);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// SRQ three times in each timeout, so that one lost or late answer does no harm
+    /// (`keep.client-interval`).
+    fn keep_alive(&mut self, now: Duration, timeout: Timeout) {
+        self.timers
+            .set(Timer::Keepalive, now.saturating_add(timeout.duration() / 3));
+    }
+
+    fn step(&mut self, event: Event) -> Result<Action, LocalMisuse> {
+        let row = table::step(self.state, event).ok_or(LocalMisuse::Unexpected)?;
+        self.state = row.next;
+        Ok(row.action)
+    }
+
+    fn disconnect(&mut self, now: Duration, reason: DisconnectReason) {
+        self.outputs.push_back(Output::Disconnect(reason));
+        self.back_off(now);
+    }
+
+    fn back_off(&mut self, now: Duration) {
+        if self
+            .session
+            .take()
+            .is_some_and(|s| now.saturating_sub(s.since) >= STABLE)
+        {
+            self.reconnect.reset();
+        }
+        let delay = self.reconnect.next();
+        self.timers = Timers::new();
+        self.timers.set(Timer::Connect, now + delay);
+        self.outputs
+            .push_back(Output::Notice(Notice::RetryIn(delay)));
+    }
+
+    fn send(&mut self, message: ClientMessage) {
+        self.outputs.push_back(Output::Send(message));
+    }
+
+    fn mapping(&self, number: PortNumber) -> Option<&Mapping> {
+        let port = number.remote_port()?;
+        self.config.mappings.iter().find(|m| m.remote_port == port)
+    }
+
+    fn map(mapping: &Mapping) -> ClientMessage {
+        ClientMessage::Map(Map {
+            remote_port: mapping.remote_port.into(),
+            target: mapping.target.clone(),
+            is_open: mapping.is_open,
+        })
+    }
+}

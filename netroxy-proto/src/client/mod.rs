@@ -1,0 +1,150 @@
+//! A whole client, without IO: login, mappings, keepalive and reconnection.
+//!
+//! See the [crate documentation](crate#state-machines) for how to drive it. Feed `Input::Tick`
+//! once to start.
+
+mod backoff;
+mod machine;
+pub mod table;
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::{
+    ClientMessage, ClientName, ParseError, Password, PeerMisbehaved, PortNumber, RemotePort,
+    ServerMessage, Target, Timeout, Token, Username,
+};
+
+pub use machine::Client;
+
+/// What a client is told at its start.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Sent with each login. Two clients of one server must not share a name (`auth.same-name`).
+    pub client_name: ClientName,
+    /// The user name of the login.
+    pub username: Username,
+    /// The password of the login.
+    pub password: Password,
+    /// Asked for after each login, in this order.
+    pub mappings: Vec<Mapping>,
+    /// A server that has not answered ATH by then is given up.
+    pub login_deadline: Duration,
+    /// Random bits: they spread the attempts of many clients in time.
+    pub jitter: u64,
+}
+
+impl Config {
+    /// A client with 10 s for the answer to its login.
+    #[must_use]
+    pub fn new(
+        client_name: ClientName,
+        username: Username,
+        password: Password,
+        mappings: Vec<Mapping>,
+        jitter: u64,
+    ) -> Self {
+        let login_deadline = Duration::from_secs(10);
+        Self {
+            client_name,
+            username,
+            password,
+            mappings,
+            login_deadline,
+            jitter,
+        }
+    }
+}
+
+/// One service that is to be reachable through the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapping {
+    /// Where users connect, on the server.
+    pub remote_port: RemotePort,
+    /// The service, as told to the server and given back in [`Output::OpenTunnel`].
+    pub target: Target,
+    /// Whether the server lets users through.
+    pub is_open: bool,
+}
+
+/// What the driver tells the machine.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Answer to [`Output::Connect`]: the connection is open.
+    Connected,
+    /// Answer to [`Output::Connect`]: there is none.
+    ConnectFailed,
+    /// The control connection delivered a message.
+    Message(ServerMessage),
+    /// The control connection delivered bytes that are no message.
+    Malformed(ParseError),
+    /// The control connection has ended or broken. Not to be fed after [`Output::Disconnect`].
+    Ended,
+    /// [`Client::poll_timeout`] has come.
+    Tick,
+}
+
+/// What the machine asks of the driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Open the control connection; answer with [`Input::Connected`] or [`Input::ConnectFailed`].
+    Connect,
+    /// Send a message on the control connection.
+    Send(ClientMessage),
+    /// Close the control connection and feed no more of what it delivered.
+    Disconnect(DisconnectReason),
+    /// Open a data connection to the server, send TRS on it, connect to the target and relay.
+    /// If the target cannot be reached, send TRS all the same, then close
+    /// (`tunnel.refused-close`).
+    OpenTunnel {
+        /// The mapping.
+        remote_port: RemotePort,
+        /// The service.
+        target: Target,
+        /// For TRS.
+        token: Token,
+    },
+    /// Something for the log.
+    Notice(Notice),
+}
+
+/// Why the client closes the control connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DisconnectReason {
+    /// The server answered ARS false.
+    #[error("the server refused user name or password")]
+    Rejected,
+    /// A message that is not allowed now, or none in time.
+    #[error(transparent)]
+    Misbehaved(#[from] PeerMisbehaved),
+    /// Bytes that are no message.
+    #[error(transparent)]
+    Malformed(#[from] ParseError),
+}
+
+impl DisconnectReason {
+    /// The rule of the specification behind it.
+    #[must_use]
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::Rejected => "auth.client-stops",
+            Self::Misbehaved(how) => how.rule(),
+            Self::Malformed(error) => error.rule(),
+        }
+    }
+}
+
+/// What a user of the client wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// Logged in; the client may be silent so long.
+    LoggedIn(Timeout),
+    /// The server listens.
+    Mapped(RemotePort),
+    /// The server refused to listen; asked again after this time.
+    MapRefused(RemotePort, Duration),
+    /// The server spoke of a port that is not mapped; ignored.
+    UnknownPort(PortNumber),
+    /// The next attempt to connect follows after this time.
+    RetryIn(Duration),
+}

@@ -1,0 +1,199 @@
+//! The states of a client, and every step between them.
+//!
+//! This table is the only place that decides what a client may do when; `super::machine` carries
+//! out the actions.
+
+/// Where the client stands with its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// No connection; the next attempt is due later.
+    Offline,
+    /// Connecting (and shaking hands, on TLS).
+    Connecting,
+    /// ATH is sent, ARS is awaited.
+    LoggingIn,
+    /// Logged in.
+    Up,
+}
+
+/// What can happen to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Event {
+    /// The next attempt is due.
+    RetryDue,
+    /// The control connection is open.
+    Connected,
+    /// The control connection could not be opened.
+    ConnectFailed,
+    /// ARS true.
+    ArsTrue,
+    /// ARS false.
+    ArsFalse,
+    /// MRS.
+    Mrs,
+    /// TRQ.
+    Trq,
+    /// SRS.
+    Srs,
+    /// Bytes that are no message.
+    Malformed,
+    /// The control connection has ended or broken.
+    Ended,
+    /// No ARS in time.
+    LoginOverdue,
+    /// The next SRQ is due.
+    KeepaliveDue,
+    /// SRQ has stayed unanswered for one timeout.
+    KeepaliveLost,
+    /// A refused mapping is to be asked for again.
+    MapRetryDue,
+}
+
+/// What the client does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// Open a control connection.
+    Connect,
+    /// Send ATH.
+    LogIn,
+    /// Send every MAP.
+    MapAll,
+    /// Note whether the mapping stands; ask again later if it was refused.
+    NoteMapping,
+    /// Open a data connection, send TRS on it, relay.
+    OpenTunnel,
+    /// Note that the server is alive.
+    NoteAlive,
+    /// Send SRQ.
+    SendKeepalive,
+    /// Send MAP again.
+    MapAgain,
+    /// Close the control connection and try again later.
+    Disconnect,
+    /// Try again later; there is nothing to close.
+    BackOff,
+}
+
+/// One step: in `state`, on `event`, do `action` and go to `next`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// Before.
+    pub state: State,
+    /// What happens.
+    pub event: Event,
+    /// What the client does.
+    pub action: Action,
+    /// After.
+    pub next: State,
+    /// The rule of the specification behind it.
+    pub rule: &'static str,
+}
+
+const fn row(state: State, event: Event, action: Action, next: State, rule: &'static str) -> Row {
+    Row {
+        state,
+        event,
+        action,
+        next,
+        rule,
+    }
+}
+
+/// Every step that can happen.
+pub const TABLE: &[Row] = {
+    use Action::{
+        BackOff, Connect, Disconnect, LogIn, MapAgain, MapAll, NoteAlive, NoteMapping, OpenTunnel,
+        SendKeepalive,
+    };
+    use Event::{
+        ArsFalse, ArsTrue, ConnectFailed, Connected, Ended, KeepaliveDue, KeepaliveLost,
+        LoginOverdue, Malformed, MapRetryDue, Mrs, RetryDue, Srs, Trq,
+    };
+    use State::{Connecting, LoggingIn, Offline, Up};
+    &[
+        row(Offline, RetryDue, Connect, Connecting, "life.reconnect"),
+        row(Connecting, Connected, LogIn, LoggingIn, "auth.first"),
+        row(
+            Connecting,
+            ConnectFailed,
+            BackOff,
+            Offline,
+            "life.reconnect",
+        ),
+        row(LoggingIn, ArsTrue, MapAll, Up, "map.client-all"),
+        row(
+            LoggingIn,
+            ArsFalse,
+            Disconnect,
+            Offline,
+            "auth.client-stops",
+        ),
+        row(LoggingIn, Mrs, Disconnect, Offline, "auth.ok-reply"),
+        row(LoggingIn, Trq, Disconnect, Offline, "auth.ok-reply"),
+        row(LoggingIn, Srs, Disconnect, Offline, "auth.ok-reply"),
+        row(
+            LoggingIn,
+            Malformed,
+            Disconnect,
+            Offline,
+            "frame.unknown-word",
+        ),
+        row(LoggingIn, Ended, BackOff, Offline, "auth.client-backoff"),
+        row(
+            LoggingIn,
+            LoginOverdue,
+            Disconnect,
+            Offline,
+            "auth.ok-reply",
+        ),
+        row(Up, ArsTrue, Disconnect, Offline, "auth.one-reply"),
+        row(Up, ArsFalse, Disconnect, Offline, "auth.one-reply"),
+        row(Up, Mrs, NoteMapping, Up, "map.client-survives-false"),
+        row(Up, Trq, OpenTunnel, Up, "tunnel.trs-new-connection"),
+        row(Up, Srs, NoteAlive, Up, "keep.client-gives-up"),
+        row(Up, Malformed, Disconnect, Offline, "frame.unknown-word"),
+        row(Up, Ended, BackOff, Offline, "life.reconnect"),
+        row(Up, KeepaliveDue, SendKeepalive, Up, "keep.client-interval"),
+        row(
+            Up,
+            KeepaliveLost,
+            Disconnect,
+            Offline,
+            "keep.client-gives-up",
+        ),
+        row(Up, MapRetryDue, MapAgain, Up, "map.client-retries"),
+    ]
+};
+
+/// The row for `event` in `state`, if it can happen.
+#[must_use]
+pub fn step(state: State, event: Event) -> Option<&'static Row> {
+    TABLE
+        .iter()
+        .find(|row| row.state == state && row.event == event)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_event_has_two_rows() {
+        for row in TABLE {
+            let same = TABLE
+                .iter()
+                .filter(|r| r.state == row.state && r.event == row.event);
+            assert_eq!(same.count(), 1, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn every_message_and_the_end_are_covered_while_connected() {
+        use Event::{ArsFalse, ArsTrue, Ended, Malformed, Mrs, Srs, Trq};
+        for state in [State::LoggingIn, State::Up] {
+            for event in [ArsTrue, ArsFalse, Mrs, Trq, Srs, Malformed, Ended] {
+                assert!(step(state, event).is_some(), "{state:?} {event:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What can be wrong with a message, with a peer, and with the caller.
+
+use alloc::string::String;
+use core::fmt;
+
+/// Bytes that are no message. The connection must be closed: the framing is lost.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} of a message: {kind}")]
+pub struct ParseError {
+    /// Line of the message, counted from 1; the command word stands on line 1.
+    pub line: usize,
+    /// What is wrong there.
+    pub kind: ParseErrorKind,
+}
+
+/// What is wrong with a line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseErrorKind {
+    /// Not a command word of this direction.
+    #[error("unknown command {0}")]
+    UnknownWord(Excerpt),
+    /// Not a decimal integer of 64 bits.
+    #[error("{field} is no integer: {text}")]
+    NotAnInteger {
+        /// The field as the original README names it.
+        field: &'static str,
+        /// What stood there.
+        text: Excerpt,
+    },
+    /// Neither `true` nor `false`.
+    #[error("{field} is neither true nor false: {text}")]
+    NotABoolean {
+        /// The field as the original README names it.
+        field: &'static str,
+        /// What stood there.
+        text: Excerpt,
+    },
+    /// A timeout that no timer can be set to.
+    #[error("timeout {0} is not within 1 to {max} seconds", max = crate::Timeout::MAX_SECS)]
+    TimeoutOutOfRange(i64),
+    /// A line longer than the receiver takes.
+    #[error("longer than {limit} bytes")]
+    LineTooLong {
+        /// The receiver's limit, in bytes without the LF.
+        limit: usize,
+    },
+}
+
+impl ParseError {
+    /// The rule of the specification that the peer broke.
+    #[must_use]
+    pub fn rule(&self) -> &'static str {
+        match self.kind {
+            ParseErrorKind::UnknownWord(_) => "frame.unknown-word",
+            ParseErrorKind::NotAnInteger { .. } => "frame.int",
+            ParseErrorKind::NotABoolean { .. } => "frame.bool",
+            ParseErrorKind::TimeoutOutOfRange(_) => "auth.timeout-positive",
+            ParseErrorKind::LineTooLong { .. } => "frame.line-limit",
+        }
+    }
+}
+
+/// A short, escaped piece of what a peer sent: safe to log, and no secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excerpt(String);
+
+impl Excerpt {
+    const SHOWN: usize = 24;
+
+    /// The start of `bytes`, escaped.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        use fmt::Write as _;
+        let shown = bytes.get(..Self::SHOWN).unwrap_or(bytes);
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\"{}\"", shown.escape_ascii());
+        if shown.len() < bytes.len() {
+            let _ = write!(text, " (first of {} bytes)", bytes.len());
+        }
+        Self(text)
+    }
+
+    /// Like [`Excerpt::of`], but where the framing was lost anything may stand in place of a
+    /// command, a password too: only what starts like a command is shown.
+    pub(crate) fn of_word(bytes: &[u8]) -> Self {
+        use fmt::Write as _;
+        let like_a_command = bytes.len() <= 8
+            && bytes
+                .get(..3)
+                .is_some_and(|w| w.iter().all(u8::is_ascii_uppercase));
+        if like_a_command {
+            return Self::of(bytes);
+        }
+        let mut text = String::new();
+        let _ = write!(text, "({} bytes)", bytes.len());
+        Self(text)
+    }
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A well-formed message, or its absence, that the protocol does not allow now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PeerMisbehaved {
+    /// MAP or SRQ on a connection that is not logged in.
+    #[error("command before login")]
+    BeforeLogin,
+    /// ATH on a connection that is logged in.
+    #[error("second login on one connection")]
+    SecondLogin,
+    /// Neither ATH nor TRS within the time allowed.
+    #[error("no login in time")]
+    LoginOverdue,
+    /// No SRQ within 1.25 times the timeout (server's view).
+    #[error("no keepalive within the timeout")]
+    Silent,
+    /// TRS on a control connection.
+    #[error("TRS on a control connection")]
+    TrsOnControl,
+    /// TRS with a token that this listener did not issue, or whose client has gone.
+    #[error("TRS with an unknown token")]
+    UnknownToken,
+    /// TRS for a port that this client has not mapped.
+    #[error("TRS for a port that is not mapped by this client")]
+    PortNotMapped,
+    /// TRS although no user waits on the port.
+    #[error("TRS although no user waits")]
+    NoWaitingUser,
+    /// Anything but ARS as the first message of a server.
+    #[error("expected ARS first")]
+    ExpectedArs,
+    /// A second ARS.
+    #[error("ARS that nobody asked for")]
+    UnaskedArs,
+    /// No ARS within the time allowed (client's view).
+    #[error("no answer to the login in time")]
+    NoAnswer,
+    /// SRQ stayed unanswered for one timeout (client's view).
+    #[error("keepalive unanswered")]
+    KeepaliveUnanswered,
+}
+
+impl PeerMisbehaved {
+    /// The rule of the specification that the peer broke.
+    #[must_use]
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::BeforeLogin => "auth.first",
+            Self::SecondLogin => "auth.once",
+            Self::LoginOverdue => "auth.deadline",
+            Self::Silent => "keep.client-interval",
+            Self::TrsOnControl => "tunnel.trs-new-connection",
+            Self::UnknownToken => "tunnel.token-exact",
+            Self::PortNotMapped => "tunnel.trq-port",
+            Self::NoWaitingUser => "tunnel.no-unsolicited",
+            Self::ExpectedArs | Self::NoAnswer => "auth.ok-reply",
+            Self::UnaskedArs => "auth.one-reply",
+            Self::KeepaliveUnanswered => "keep.srs",
+        }
+    }
+}
+
+/// The caller drove a state machine wrongly: a bug of the program, not of a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LocalMisuse {
+    /// The id is in use.
+    #[error("an id was given twice")]
+    DuplicateId,
+    /// The machine is not in a state in which this can happen.
+    #[error("this input cannot happen now")]
+    Unexpected,
+}

@@ -1,0 +1,200 @@
+//! The eight messages, by direction.
+
+use alloc::vec::Vec;
+use core::fmt::Write as _;
+
+use crate::{
+    ClientName, ParseError, Password, PortNumber, Target, Timeout, Token, Username, parse,
+};
+
+/// What a client sends (`client-message` in the grammar).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientMessage {
+    /// Log in: the first message on a control connection.
+    Ath(Ath),
+    /// Ask the server to listen on a port.
+    Map(Map),
+    /// "I am alive"; answered by [`ServerMessage::Srs`].
+    Srq,
+    /// First and only message of a data connection; raw bytes follow.
+    Trs(Trs),
+}
+
+/// What a server sends (`server-message` in the grammar).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerMessage {
+    /// Answer to [`Ath`].
+    Ars(Ars),
+    /// Answer to [`Map`].
+    Mrs(Mrs),
+    /// A user has connected: open a tunnel.
+    Trq(Trq),
+    /// Answer to [`ClientMessage::Srq`].
+    Srs,
+}
+
+/// `ath = %s"ATH" LF client-name LF username LF password LF`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ath {
+    /// Shown to people only.
+    pub client_name: ClientName,
+    /// Compared byte for byte.
+    pub username: Username,
+    /// Compared byte for byte.
+    pub password: Password,
+}
+
+/// `ars = %s"ARS" LF ( %s"true" LF timeout LF token LF / %s"false" LF )`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ars {
+    /// The login succeeded.
+    Accepted {
+        /// How long the client may be silent.
+        timeout: Timeout,
+        /// To be shown by each data connection of this client.
+        token: Token,
+    },
+    /// The login failed; the connection ends.
+    Rejected,
+}
+
+/// `map = %s"MAP" LF port LF target LF bool LF`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Map {
+    /// Where the server is asked to listen; not checked yet.
+    pub remote_port: PortNumber,
+    /// For people only: the server never connects to it.
+    pub target: Target,
+    /// Whether users are let through. A closed mapping holds its port but refuses users.
+    pub is_open: bool,
+}
+
+/// `mrs = %s"MRS" LF port LF bool LF`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mrs {
+    /// The number of the [`Map`] that is answered.
+    pub remote_port: PortNumber,
+    /// Whether the server listens.
+    pub is_ok: bool,
+}
+
+/// `trq = %s"TRQ" LF port LF`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trq {
+    /// The mapping that the user came to.
+    pub remote_port: PortNumber,
+}
+
+/// `trs = %s"TRS" LF token LF port LF`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trs {
+    /// The token of the login.
+    pub token: Token,
+    /// The mapping, as in the [`Trq`].
+    pub remote_port: PortNumber,
+}
+
+impl ClientMessage {
+    /// Appends the message as it stands on the wire. Cannot fail.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Ath(ath) => {
+                line(out, b"ATH");
+                line(out, ath.client_name.as_bytes());
+                line(out, ath.username.as_bytes());
+                line(out, ath.password.expose());
+            }
+            Self::Map(map) => {
+                line(out, b"MAP");
+                number(out, map.remote_port);
+                line(out, map.target.as_bytes());
+                boolean(out, map.is_open);
+            }
+            Self::Srq => line(out, b"SRQ"),
+            Self::Trs(trs) => {
+                line(out, b"TRS");
+                line(out, trs.token.expose());
+                number(out, trs.remote_port);
+            }
+        }
+    }
+}
+
+impl ServerMessage {
+    /// Appends the message as it stands on the wire. Cannot fail.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Ars(Ars::Accepted { timeout, token }) => {
+                line(out, b"ARS");
+                boolean(out, true);
+                number(out, timeout);
+                line(out, token.expose());
+            }
+            Self::Ars(Ars::Rejected) => {
+                line(out, b"ARS");
+                boolean(out, false);
+            }
+            Self::Mrs(mrs) => {
+                line(out, b"MRS");
+                number(out, mrs.remote_port);
+                boolean(out, mrs.is_ok);
+            }
+            Self::Trq(trq) => {
+                line(out, b"TRQ");
+                number(out, trq.remote_port);
+            }
+            Self::Srs => line(out, b"SRS"),
+        }
+    }
+}
+
+/// A message that a peer receives: [`ClientMessage`] at the server, [`ServerMessage`] at the
+/// client.
+pub trait Incoming: Sized {
+    /// Parses one message at the start of `input`: the message and its length in bytes, or `None`
+    /// when more lines are needed.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseError`] as soon as the lines present cannot be the start of a message.
+    fn parse(input: &[u8]) -> Result<Option<(Self, usize)>, ParseError>;
+
+    /// Whether raw bytes follow this message instead of further lines.
+    fn ends_lines(&self) -> bool;
+}
+
+impl Incoming for ClientMessage {
+    fn parse(input: &[u8]) -> Result<Option<(Self, usize)>, ParseError> {
+        parse::one(parse::client_message, input)
+    }
+
+    fn ends_lines(&self) -> bool {
+        matches!(self, Self::Trs(_))
+    }
+}
+
+impl Incoming for ServerMessage {
+    fn parse(input: &[u8]) -> Result<Option<(Self, usize)>, ParseError> {
+        parse::one(parse::server_message, input)
+    }
+
+    fn ends_lines(&self) -> bool {
+        false
+    }
+}
+
+fn line(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(bytes);
+    out.push(b'\n');
+}
+
+fn boolean(out: &mut Vec<u8>, value: bool) {
+    line(out, if value { b"true" } else { b"false" });
+}
+
+fn number(out: &mut Vec<u8>, value: impl core::fmt::Display) {
+    let mut digits = alloc::string::String::new();
+    // Writing to a string cannot fail.
+    let _ = write!(digits, "{value}");
+    line(out, digits.as_bytes());
+}

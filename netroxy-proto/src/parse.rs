@@ -1,0 +1,254 @@
+//! nom parsers, one for each rule of `spec/v0.3/grammar.abnf`, which stands above it.
+//!
+//! They read whole lines: on a line that has not ended they return nom's `Incomplete`. Bad text is
+//! refused as soon as its line has ended, whether or not the message is complete.
+
+use core::str;
+
+use nom::{
+    Err, IResult, Needed, Parser,
+    branch::alt,
+    bytes::streaming::{tag, take_till},
+    combinator::{map, value},
+    error::ErrorKind,
+    sequence::terminated,
+};
+
+use crate::{
+    Ars, Ath, ClientMessage, Excerpt, Map, Mrs, ParseError, ParseErrorKind, ServerMessage, Timeout,
+    Trq, Trs,
+};
+
+/// Where a parser gave up and why; `why` is `None` for a branch that just did not match.
+#[derive(Debug)]
+pub(crate) struct Fault<'a> {
+    at: &'a [u8],
+    why: Option<ParseErrorKind>,
+}
+
+impl<'a> nom::error::ParseError<&'a [u8]> for Fault<'a> {
+    fn from_error_kind(at: &'a [u8], _: ErrorKind) -> Self {
+        Self { at, why: None }
+    }
+
+    fn append(_: &'a [u8], _: ErrorKind, other: Self) -> Self {
+        other
+    }
+}
+
+type Parsed<'a, T> = IResult<&'a [u8], T, Fault<'a>>;
+
+/// Runs `parser` once at the start of `input`.
+pub(crate) fn one<'a, T>(
+    mut parser: impl FnMut(&'a [u8]) -> Parsed<'a, T>,
+    input: &'a [u8],
+) -> Result<Option<(T, usize)>, ParseError> {
+    match parser(input) {
+        Ok((rest, message)) => Ok(Some((message, input.len() - rest.len()))),
+        Err(Err::Incomplete(_)) => Ok(None),
+        Err(Err::Error(fault) | Err::Failure(fault)) => {
+            let before = input
+                .get(..input.len() - fault.at.len())
+                .unwrap_or_default();
+            let line = 1 + before.iter().filter(|b| **b == b'\n').count();
+            let kind = fault.why.unwrap_or_else(|| {
+                let end = fault.at.iter().position(|b| *b == b'\n');
+                let word = fault.at.get(..end.unwrap_or_default()).unwrap_or_default();
+                ParseErrorKind::UnknownWord(Excerpt::of_word(word))
+            });
+            Err(ParseError { line, kind })
+        }
+    }
+}
+
+/// `client-message = ath / map / srq / trs`
+pub(crate) fn client_message(input: &[u8]) -> Parsed<'_, ClientMessage> {
+    whole_first_line(input)?;
+    alt((
+        map(ath, ClientMessage::Ath),
+        map(map_, ClientMessage::Map),
+        value(ClientMessage::Srq, srq),
+        map(trs, ClientMessage::Trs),
+    ))
+    .parse(input)
+}
+
+/// `server-message = ars / mrs / trq / srs`
+pub(crate) fn server_message(input: &[u8]) -> Parsed<'_, ServerMessage> {
+    whole_first_line(input)?;
+    alt((
+        map(ars, ServerMessage::Ars),
+        map(mrs, ServerMessage::Mrs),
+        map(trq, ServerMessage::Trq),
+        value(ServerMessage::Srs, srs),
+    ))
+    .parse(input)
+}
+
+/// `ath = %s"ATH" LF client-name LF username LF password LF`
+fn ath(input: &[u8]) -> Parsed<'_, Ath> {
+    let (input, _) = tag("ATH\n").parse(input)?;
+    let (input, client_name) = text(input)?;
+    let (input, username) = text(input)?;
+    let (input, password) = text(input)?;
+    Ok((
+        input,
+        Ath {
+            client_name,
+            username,
+            password,
+        },
+    ))
+}
+
+/// `ars = %s"ARS" LF ( %s"true" LF timeout LF token LF / %s"false" LF )`
+fn ars(input: &[u8]) -> Parsed<'_, Ars> {
+    let (input, _) = tag("ARS\n").parse(input)?;
+    let (input, is_ok) = boolean("isOK", input)?;
+    if !is_ok {
+        return Ok((input, Ars::Rejected));
+    }
+    let (input, timeout) = timeout(input)?;
+    let (input, token) = text(input)?;
+    Ok((input, Ars::Accepted { timeout, token }))
+}
+
+/// `map = %s"MAP" LF port LF target LF bool LF`
+fn map_(input: &[u8]) -> Parsed<'_, Map> {
+    let (input, _) = tag("MAP\n").parse(input)?;
+    let (input, port) = integer("port", input)?;
+    let (input, target) = text(input)?;
+    let (input, is_open) = boolean("isOpen", input)?;
+    Ok((
+        input,
+        Map {
+            remote_port: port.into(),
+            target,
+            is_open,
+        },
+    ))
+}
+
+/// `mrs = %s"MRS" LF port LF bool LF`
+fn mrs(input: &[u8]) -> Parsed<'_, Mrs> {
+    let (input, _) = tag("MRS\n").parse(input)?;
+    let (input, port) = integer("port", input)?;
+    let (input, is_ok) = boolean("isOK", input)?;
+    Ok((
+        input,
+        Mrs {
+            remote_port: port.into(),
+            is_ok,
+        },
+    ))
+}
+
+/// `trq = %s"TRQ" LF port LF`
+fn trq(input: &[u8]) -> Parsed<'_, Trq> {
+    let (input, _) = tag("TRQ\n").parse(input)?;
+    let (input, port) = integer("port", input)?;
+    Ok((
+        input,
+        Trq {
+            remote_port: port.into(),
+        },
+    ))
+}
+
+/// `trs = %s"TRS" LF token LF port LF`
+fn trs(input: &[u8]) -> Parsed<'_, Trs> {
+    let (input, _) = tag("TRS\n").parse(input)?;
+    let (input, token) = text(input)?;
+    let (input, port) = integer("port", input)?;
+    Ok((
+        input,
+        Trs {
+            token,
+            remote_port: port.into(),
+        },
+    ))
+}
+
+/// `srq = %s"SRQ" LF`
+fn srq(input: &[u8]) -> Parsed<'_, &[u8]> {
+    tag("SRQ\n").parse(input)
+}
+
+/// `srs = %s"SRS" LF`
+fn srs(input: &[u8]) -> Parsed<'_, &[u8]> {
+    tag("SRS\n").parse(input)
+}
+
+/// `timeout = integer`, and 1 to 9223372036.
+fn timeout(input: &[u8]) -> Parsed<'_, Timeout> {
+    let (rest, secs) = integer("timeout", input)?;
+    match Timeout::try_from(secs) {
+        Ok(timeout) => Ok((rest, timeout)),
+        Err(_) => fail(input, ParseErrorKind::TimeoutOutOfRange(secs)),
+    }
+}
+
+/// `integer = [ "-" ] ( "0" / ( %x31-39 *DIGIT ) )`
+///
+/// Read more liberally than it is written (`frame.int`): a `+` sign and leading zeros pass, as
+/// long as the value fits 64 bits.
+fn integer<'a>(field: &'static str, input: &'a [u8]) -> Parsed<'a, i64> {
+    let (rest, digits) = line(input)?;
+    match str::from_utf8(digits)
+        .ok()
+        .and_then(|text| text.parse().ok())
+    {
+        Some(number) => Ok((rest, number)),
+        None => fail(
+            input,
+            ParseErrorKind::NotAnInteger {
+                field,
+                text: Excerpt::of(digits),
+            },
+        ),
+    }
+}
+
+/// `bool = %s"true" / %s"false"`
+fn boolean<'a>(field: &'static str, input: &'a [u8]) -> Parsed<'a, bool> {
+    match line(input)? {
+        (rest, b"true") => Ok((rest, true)),
+        (rest, b"false") => Ok((rest, false)),
+        (_, other) => fail(
+            input,
+            ParseErrorKind::NotABoolean {
+                field,
+                text: Excerpt::of(other),
+            },
+        ),
+    }
+}
+
+/// `text = *( %x00-09 / %x0B-FF )`
+fn text<'a, T: TryFrom<&'a [u8]>>(input: &'a [u8]) -> Parsed<'a, T> {
+    let (rest, bytes) = line(input)?;
+    match T::try_from(bytes) {
+        Ok(value) => Ok((rest, value)),
+        // Cannot happen: a line holds no LF. An error all the same, never a panic.
+        Err(_) => fail(input, ParseErrorKind::UnknownWord(Excerpt::of(b""))),
+    }
+}
+
+/// The bytes up to the next LF, which is taken too.
+fn line(input: &[u8]) -> Parsed<'_, &[u8]> {
+    terminated(take_till(|b| b == b'\n'), tag("\n")).parse(input)
+}
+
+/// `alt` would take the "incomplete" of its first branch for an answer; so none of them runs
+/// before the command word is there as a whole.
+fn whole_first_line(input: &[u8]) -> Result<(), Err<Fault<'_>>> {
+    if input.contains(&b'\n') {
+        Ok(())
+    } else {
+        Err(Err::Incomplete(Needed::Unknown))
+    }
+}
+
+fn fail<T>(at: &[u8], why: ParseErrorKind) -> Parsed<'_, T> {
+    Err(Err::Failure(Fault { at, why: Some(why) }))
+}

@@ -1,0 +1,251 @@
+//! A whole server, without IO: sessions, mapped ports, waiting users, and how they meet tunnels.
+//!
+//! See the [crate documentation](crate#state-machines) for how to drive it.
+
+mod machine;
+pub mod table;
+
+use core::{fmt, time::Duration};
+
+use subtle::ConstantTimeEq;
+
+use crate::{
+    ClientMessage, ClientName, ParseError, Password, PeerMisbehaved, RemotePort, ServerMessage,
+    Target, Timeout, Token, Username,
+};
+
+pub use machine::Server;
+
+/// What a server is told at its start.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The user name that a client must show.
+    pub username: Username,
+    /// The password that a client must show.
+    pub password: Password,
+    /// Sent to each client. A client that is silent for 1.375 times as long is closed: later than
+    /// the timeout, because the original client sends exactly every timeout (`keep.not-early`).
+    pub timeout: Timeout,
+    /// A connection that has neither logged in nor become a tunnel by then is closed.
+    pub login_deadline: Duration,
+    /// A user who has got no tunnel by then is closed (`tunnel.user-timeout`).
+    pub user_deadline: Duration,
+    /// So many users wait on one mapping at most; further ones are closed at once.
+    pub max_waiting: usize,
+}
+
+impl Config {
+    /// The defaults: 10 s to log in, 10 s for a tunnel, 1024 users waiting on one mapping.
+    #[must_use]
+    pub fn new(username: Username, password: Password, timeout: Timeout) -> Self {
+        Self {
+            username,
+            password,
+            timeout,
+            login_deadline: Duration::from_secs(10),
+            user_deadline: Duration::from_secs(10),
+            max_waiting: 1024,
+        }
+    }
+
+    fn admits(&self, username: &Username, password: &Password) -> bool {
+        let user = self.username.as_bytes().ct_eq(username.as_bytes());
+        let pass = self.password.expose().ct_eq(password.expose());
+        // Both are always compared: the time does not tell which one was wrong.
+        (user & pass).into()
+    }
+
+    fn silence_allowed(&self) -> Duration {
+        self.timeout.duration().saturating_mul(11) / 8
+    }
+}
+
+/// A connection to the plain or the TLS listener. The driver chooses ids and never reuses one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ConnId(pub u64);
+
+/// A connection to a mapped port. The driver chooses ids and never reuses one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UserId(pub u64);
+
+/// A mapping; chosen by the machine and never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MappingId(pub(crate) u64);
+
+/// Where a connection arrived. A token is valid on the listener that issued it only
+/// (`tunnel.token-scope`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listener {
+    /// Plain TCP.
+    Plain,
+    /// TLS.
+    Tls,
+}
+
+/// What the driver tells the machine.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// A connection was accepted (and its TLS handshake is done).
+    Accepted {
+        /// A new id.
+        conn: ConnId,
+        /// Where it arrived.
+        listener: Listener,
+        /// Fresh random bits, used if this connection logs in (`auth.token-unique`).
+        token: Token,
+    },
+    /// A connection delivered a message.
+    Message {
+        /// From here.
+        conn: ConnId,
+        /// This one.
+        message: ClientMessage,
+    },
+    /// A connection delivered bytes that are no message.
+    Malformed {
+        /// From here.
+        conn: ConnId,
+        /// What is wrong.
+        error: ParseError,
+    },
+    /// A connection has ended or broken, or the driver gave it up.
+    Ended {
+        /// This one.
+        conn: ConnId,
+    },
+    /// Answer to [`Output::OpenListener`]: the port is bound and accepts.
+    ListenerOpened {
+        /// As asked.
+        mapping: MappingId,
+    },
+    /// Answer to [`Output::OpenListener`]: the port could not be bound.
+    ListenerFailed {
+        /// As asked.
+        mapping: MappingId,
+    },
+    /// A user has connected to a mapped port.
+    UserAccepted {
+        /// Whose port it is.
+        mapping: MappingId,
+        /// A new id.
+        user: UserId,
+    },
+    /// A waiting user has broken the connection (its half-close does not count).
+    UserGone {
+        /// This one.
+        user: UserId,
+    },
+    /// [`Server::poll_timeout`] has come.
+    Tick,
+}
+
+/// What the machine asks of the driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Send a message.
+    Send {
+        /// To this connection.
+        conn: ConnId,
+        /// This one.
+        message: ServerMessage,
+    },
+    /// Close a connection, after what was sent before.
+    Close {
+        /// This one.
+        conn: ConnId,
+        /// For the log.
+        reason: CloseReason,
+    },
+    /// A client has logged in.
+    LoggedIn {
+        /// On this connection.
+        conn: ConnId,
+        /// Under this name.
+        client_name: ClientName,
+    },
+    /// Listen on a port; answer with [`Input::ListenerOpened`] or [`Input::ListenerFailed`].
+    OpenListener {
+        /// To be used in the answer.
+        mapping: MappingId,
+        /// For this client's control connection.
+        conn: ConnId,
+        /// Where.
+        remote_port: RemotePort,
+        /// What the client says is behind it; for the log.
+        target: Target,
+    },
+    /// Stop listening.
+    CloseListener {
+        /// This one.
+        mapping: MappingId,
+    },
+    /// Join a user to a data connection: relay bytes both ways, beginning with those that the
+    /// decoder holds behind TRS. The machine forgets both.
+    Join {
+        /// The data connection.
+        conn: ConnId,
+        /// The user.
+        user: UserId,
+    },
+    /// Close a user. The machine forgets it.
+    RefuseUser {
+        /// This one.
+        user: UserId,
+        /// For the log.
+        reason: RefuseReason,
+    },
+}
+
+/// Why the server closes a connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CloseReason {
+    /// Wrong user name or password.
+    #[error("wrong user name or password")]
+    Rejected,
+    /// The same user and client name logged in on another connection.
+    #[error("replaced by a new login of the same client")]
+    Replaced,
+    /// A message that is not allowed now, or none in time.
+    #[error(transparent)]
+    Misbehaved(#[from] PeerMisbehaved),
+    /// Bytes that are no message.
+    #[error(transparent)]
+    Malformed(#[from] ParseError),
+}
+
+impl CloseReason {
+    /// The rule of the specification behind it.
+    #[must_use]
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::Rejected => "auth.fail-close",
+            Self::Replaced => "auth.same-name",
+            Self::Misbehaved(how) => how.rule(),
+            Self::Malformed(error) => error.rule(),
+        }
+    }
+}
+
+/// Why the server closes a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefuseReason {
+    /// The client mapped the port with isOpen false.
+    MappingClosed,
+    /// Too many users wait already.
+    TooManyWaiting,
+    /// The client brought no tunnel in time.
+    NoTunnel,
+    /// The client has gone.
+    ClientGone,
+}
+
+impl fmt::Display for RefuseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MappingClosed => "the mapping is closed",
+            Self::TooManyWaiting => "too many users wait",
+            Self::NoTunnel => "the client brought no tunnel in time",
+            Self::ClientGone => "the client has gone",
+        })
+    }
+}
