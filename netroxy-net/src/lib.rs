@@ -1,1 +1,14 @@
-//! Placeholder.
+//! The IO that the Netroxy server and client share.
+//!
+//! Nothing here knows what a login or a mapping is: that is `netroxy-proto`. Here are sockets
+//! ([`listen`], [`stream`]), TLS ([`tls`]), messages on a stream ([`connection`]), the byte relay
+//! ([`relay`]), configuration files ([`config_file`]), and what a well-behaved program does at its
+//! start and end ([`program`]).
+
+pub mod config_file;
+pub mod connection;
+pub mod listen;
+pub mod program;
+pub mod relay;
+pub mod stream;
+pub mod tls;

@@ -1,0 +1,254 @@
+//! JSON configuration files: keys in any case, unknown keys reported, every error with its place.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+
+mod positions;
+
+use positions::Positions;
+
+/// A line and column, both counted from 1; columns count bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The line.
+    pub line: usize,
+    /// The column, in bytes.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// A configuration file that was read.
+#[derive(Debug)]
+pub struct Loaded<T> {
+    /// What it says.
+    pub value: T,
+    /// What it says beside, to be shown to the user.
+    pub warnings: Vec<String>,
+    path: PathBuf,
+    positions: Positions,
+}
+
+/// Why a configuration file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("cannot read the configuration file {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is not what is expected.
+    #[error("{}{}: {}{message}", path.display(), at(*place), prefix(key))]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// Where in it.
+        place: Option<Place>,
+        /// The key, as a path like `connections[0].port`; may be empty.
+        key: String,
+        /// What is wrong and what is allowed.
+        message: String,
+    },
+}
+
+fn at(place: Option<Place>) -> String {
+    place.map(|p| format!(":{p}")).unwrap_or_default()
+}
+
+fn prefix(key: &str) -> String {
+    if key.is_empty() {
+        String::new()
+    } else {
+        format!("{key}: ")
+    }
+}
+
+/// Reads a JSON file. `known` are the keys that exist, at any depth: a key that differs from one
+/// of them in case only is taken for it, as the original programs do.
+///
+/// # Errors
+///
+/// [`ConfigError`], with the place in the file.
+pub fn load<T: DeserializeOwned>(path: &Path, known: &[&str]) -> Result<Loaded<T>, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    parse(path, text, known)
+}
+
+/// [`load`] for a text that was read already; `path` is for the messages.
+///
+/// # Errors
+///
+/// [`ConfigError::Wrong`].
+pub fn parse<T: DeserializeOwned>(
+    path: &Path,
+    text: String,
+    known: &[&str],
+) -> Result<Loaded<T>, ConfigError> {
+    let (text, positions) = positions::scan(text, known);
+    let mut json = serde_json::Deserializer::from_str(&text);
+    let mut unknown = Vec::new();
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
+    let value = serde_ignored::deserialize(tracked, |key| unknown.push(key.to_string()));
+    let value = value.map_err(|error| {
+        let key = track.path().to_string();
+        let key = if key == "." { String::new() } else { key };
+        let place = match error.classify() {
+            serde_json::error::Category::Data => positions.value(&key),
+            _ => None,
+        };
+        let place = place.unwrap_or(Place {
+            line: error.line(),
+            column: error.column(),
+        });
+        wrong(path, Some(place), key, without_place(&error))
+    })?;
+    let mut warnings: Vec<_> = unknown
+        .iter()
+        .map(|key| {
+            let place = at(positions.key(key));
+            format!("{}{place}: unknown key {key}: ignored", path.display())
+        })
+        .collect();
+    if let Err(error) = json.end() {
+        let place = at(Some(Place {
+            line: error.line(),
+            column: error.column(),
+        }));
+        warnings.push(format!(
+            "{}{place}: text after the end: ignored",
+            path.display()
+        ));
+    }
+    Ok(Loaded {
+        value,
+        warnings,
+        path: path.to_owned(),
+        positions,
+    })
+}
+
+impl<T> Loaded<T> {
+    /// An error about one value of the file, for checks that go beyond types.
+    #[must_use]
+    pub fn error(&self, key: &str, message: impl Into<String>) -> ConfigError {
+        wrong(
+            &self.path,
+            self.positions.value(key),
+            key.to_owned(),
+            message.into(),
+        )
+    }
+
+    /// A file named in the file, relative to its folder.
+    #[must_use]
+    pub fn relative(&self, file: &Path) -> PathBuf {
+        self.path
+            .parent()
+            .map_or_else(|| file.to_owned(), |folder| folder.join(file))
+    }
+}
+
+fn wrong(path: &Path, place: Option<Place>, key: String, message: String) -> ConfigError {
+    ConfigError::Wrong {
+        path: path.to_owned(),
+        place,
+        key,
+        message,
+    }
+}
+
+/// serde_json ends its messages with a place of its own, which is less exact than ours.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rfind(" at line ")
+        .and_then(|end| text.get(..end))
+        .unwrap_or(&text)
+        .to_owned()
+}
+
+/// A string that becomes a protocol field: `#[serde(deserialize_with = "...")]`.
+///
+/// # Errors
+///
+/// When the value is no string, longer than a line may be, or not allowed in the field.
+pub fn field<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<String>,
+    T::Error: fmt::Display,
+{
+    let text = String::deserialize(deserializer)?;
+    let longest = netroxy_proto::Limits::default().line;
+    if text.len() > longest {
+        return Err(serde::de::Error::custom(format_args!(
+            "must not be longer than {longest} bytes"
+        )));
+    }
+    T::try_from(text).map_err(serde::de::Error::custom)
+}
+
+/// A port number, 1 to 65535: `#[serde(deserialize_with = "...")]`.
+///
+/// # Errors
+///
+/// When the value is something else.
+pub fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let number = within(deserializer, 1, 65535, "a port number from 1 to 65535")?;
+    u16::try_from(number).map_err(serde::de::Error::custom)
+}
+
+/// An integer within bounds; `what` completes "expected ...".
+///
+/// # Errors
+///
+/// When the value is something else.
+pub fn within<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    min: i64,
+    max: i64,
+    what: &'static str,
+) -> Result<i64, D::Error> {
+    struct Visitor(i64, i64, &'static str);
+
+    impl serde::de::Visitor<'_> for Visitor {
+        type Value = i64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.2)
+        }
+
+        fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<i64, E> {
+            if (self.0..=self.1).contains(&number) {
+                return Ok(number);
+            }
+            Err(E::invalid_value(
+                serde::de::Unexpected::Signed(number),
+                &self,
+            ))
+        }
+
+        fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<i64, E> {
+            let too_large = E::invalid_value(serde::de::Unexpected::Unsigned(number), &self);
+            i64::try_from(number)
+                .map_err(|_| too_large)
+                .and_then(|n| self.visit_i64(n))
+        }
+    }
+
+    deserializer.deserialize_i64(Visitor(min, max, what))
+}

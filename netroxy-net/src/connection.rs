@@ -1,0 +1,83 @@
+//! Messages on a stream.
+
+use std::io;
+
+use netroxy_proto::{Decoder, Incoming, Limits, ParseError};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::stream::Stream;
+
+const CHUNK: usize = 4096;
+
+/// A stream that delivers messages, and hands over its unread tail when they end.
+#[derive(Debug)]
+pub struct Connection<M> {
+    stream: Stream,
+    decoder: Decoder<M>,
+    chunk: Box<[u8]>,
+}
+
+/// What came next on a [`Connection`].
+#[derive(Debug)]
+pub enum Received<M> {
+    /// A message.
+    Message(M),
+    /// Bytes that are no message; nothing more can be read.
+    Malformed(ParseError),
+    /// The peer ended the stream, or it broke (`Some`).
+    Ended(Option<io::Error>),
+}
+
+impl<M: Incoming> Connection<M> {
+    /// A connection on which nothing has been read yet.
+    #[must_use]
+    pub fn new(stream: Stream) -> Self {
+        let decoder = Decoder::new(Limits::default());
+        Self {
+            stream,
+            decoder,
+            chunk: vec![0; CHUNK].into_boxed_slice(),
+        }
+    }
+
+    /// Waits for what comes next. Cancel safe: nothing is lost when the future is dropped.
+    ///
+    /// Not to be called after a message that [ends the lines](Incoming::ends_lines): use
+    /// [`into_parts`](Self::into_parts).
+    pub async fn receive(&mut self) -> Received<M> {
+        loop {
+            match self.decoder.next_message() {
+                Ok(Some(message)) => return Received::Message(message),
+                Err(error) => return Received::Malformed(error),
+                Ok(None) => {}
+            }
+            match self.stream.read(&mut self.chunk).await {
+                Ok(0) => return Received::Ended(None),
+                Ok(n) => self.decoder.push(self.chunk.get(..n).unwrap_or_default()),
+                Err(error) => return Received::Ended(Some(error)),
+            }
+        }
+    }
+
+    /// Writes encoded messages and flushes them. Not cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// When the stream is broken.
+    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
+    }
+
+    /// The stream, and the bytes that were read from it behind the last message.
+    #[must_use]
+    pub fn into_parts(self) -> (Stream, Vec<u8>) {
+        (self.stream, self.decoder.into_tail())
+    }
+
+    /// The stream alone, to be closed.
+    #[must_use]
+    pub fn into_stream(self) -> Stream {
+        self.stream
+    }
+}

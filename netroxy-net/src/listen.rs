@@ -1,0 +1,117 @@
+//! Listening sockets.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    task::{Poll, ready},
+    time::Duration,
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use std::sync::Mutex;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
+use tracing::warn;
+
+const BACKLOG: i32 = 1024;
+
+/// Where to listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bind {
+    /// All addresses, IPv6 and IPv4.
+    Any,
+    /// One address.
+    Ip(IpAddr),
+}
+
+impl Bind {
+    /// Binds `port` there and listens. Port 0 is any free one.
+    ///
+    /// # Errors
+    ///
+    /// When the port is in use, or the address is not of this machine.
+    pub fn listen(self, port: u16) -> io::Result<TcpListener> {
+        let socket = match self {
+            Self::Ip(ip) => bound(ip, port, false)?,
+            // A machine without IPv6 has the IPv4 addresses alone.
+            Self::Any => match bound(Ipv6Addr::UNSPECIFIED.into(), port, true) {
+                Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+                    bound(Ipv4Addr::UNSPECIFIED.into(), port, false)?
+                }
+                bound => bound?,
+            },
+        };
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    }
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("all addresses"),
+            Self::Ip(ip) => ip.fmt(f),
+        }
+    }
+}
+
+fn bound(ip: IpAddr, port: u16, dual_stack: bool) -> io::Result<Socket> {
+    let addr = SocketAddr::new(ip, port);
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    // Old connections of the port in TIME_WAIT do not matter.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(!dual_stack)?;
+    }
+    socket.bind(&addr.into())?;
+    Ok(socket)
+}
+
+/// A listener that can be closed from outside at once, while a task accepts from it.
+#[derive(Debug)]
+pub struct Closable(Mutex<Option<TcpListener>>);
+
+impl Closable {
+    /// Wraps a listener.
+    #[must_use]
+    pub fn new(listener: TcpListener) -> Self {
+        Self(Mutex::new(Some(listener)))
+    }
+
+    /// Frees the port before it returns. A task in [`accept`](Self::accept) is not woken: cancel
+    /// it.
+    pub fn close(&self) {
+        self.slot().take();
+    }
+
+    /// Waits for the next connection; `None` when the listener was closed. Lack of descriptors
+    /// or memory is waited out: a listener never dies of it.
+    pub async fn accept(&self) -> Option<(TcpStream, SocketAddr)> {
+        const PAUSE: Duration = Duration::from_millis(50);
+        loop {
+            let next = std::future::poll_fn(|cx| match self.slot().as_ref() {
+                Some(listener) => Poll::Ready(Some(ready!(listener.poll_accept(cx)))),
+                None => Poll::Ready(None),
+            });
+            match next.await? {
+                Ok(accepted) => return Some(accepted),
+                // The user gave up before we came.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection; trying again");
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<TcpListener>> {
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

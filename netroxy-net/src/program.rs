@@ -1,0 +1,136 @@
+//! What a well-behaved program does: logs, stops on signals, and says in one message why it
+//! cannot go on.
+
+use std::{
+    error::Error,
+    io::{IsTerminal, Write},
+    process::ExitCode,
+};
+
+use tokio::signal;
+use tokio_util::sync::CancellationToken;
+use tracing_appender::non_blocking::WorkerGuard;
+use tracing_subscriber::EnvFilter;
+
+/// How much a program logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogLevel {
+    /// What needs a person.
+    Error,
+    /// What may need one.
+    Warn,
+    /// Logins, mappings and tunnels.
+    Info,
+    /// Every message kind and every refused connection.
+    Debug,
+}
+
+/// Starts logging to stderr. Keep the guard until the end: it writes what is left.
+///
+/// Lines are written by a thread of their own and dropped when stderr does not take them, so a
+/// full pipe cannot stop the program.
+pub fn log_to_stderr(level: LogLevel) -> WorkerGuard {
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+    let filter = match level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        // rustls tells its own troubles, which we report ourselves.
+        LogLevel::Info => "info,rustls=error",
+        LogLevel::Debug => "debug,rustls=warn",
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_writer(writer)
+        .init();
+    guard
+}
+
+/// Cancels the token at the first SIGTERM or SIGINT. A second signal ends the program at once, as
+/// if nobody handled it.
+pub fn stop_on_signals(stop: CancellationToken) {
+    tokio::spawn(async move {
+        signal_received().await;
+        stop.cancel();
+        signal_received().await;
+        std::process::exit(130);
+    });
+}
+
+#[cfg(unix)]
+async fn signal_received() {
+    use signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = terminate.recv() => {}
+            _ = signal::ctrl_c() => {}
+        },
+        Err(_) => {
+            let _ = signal::ctrl_c().await;
+        }
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal_received() {
+    let _ = signal::ctrl_c().await;
+}
+
+/// A program's end because of an error.
+#[derive(Debug)]
+pub struct Failure {
+    /// What happened.
+    pub error: Box<dyn Error + Send + Sync>,
+    /// What a person can do about it.
+    pub hint: Option<String>,
+    /// The program's exit code.
+    pub code: u8,
+}
+
+impl Failure {
+    /// Wrong flags, configuration or key files: exit code 2.
+    pub fn usage(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            error: error.into(),
+            hint: None,
+            code: 2,
+        }
+    }
+
+    /// Trouble with the machine, e.g. a port in use: exit code 1.
+    pub fn runtime(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            error: error.into(),
+            hint: None,
+            code: 1,
+        }
+    }
+
+    /// Adds what a person can do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Turns a program's result into its exit code, and prints an error, its causes and the hint.
+#[must_use]
+pub fn exit_code(result: Result<(), Failure>) -> ExitCode {
+    let Err(failure) = result else {
+        return ExitCode::SUCCESS;
+    };
+    let mut text = format!("error: {}\n", failure.error);
+    let mut cause = failure.error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!("  because: {error}\n"));
+        cause = error.source();
+    }
+    if let Some(hint) = failure.hint {
+        text.push_str(&format!("hint: {hint}\n"));
+    }
+    // Nobody is left to tell when stderr is closed.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    ExitCode::from(failure.code)
+}
