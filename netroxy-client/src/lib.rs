@@ -1,1 +1,264 @@
-//! Placeholder.
+//! The private side of a Netroxy reverse tunnel.
+//!
+//! [`Client`] drives the state machine of [`netroxy_proto::client`] with real sockets: it logs in
+//! to a server, maps ports there, and joins each user who connects to one of them with the service
+//! behind it.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let (config, warnings) = netroxy_client::Config::load("client_config.json".as_ref())?;
+//! let client = netroxy_client::Client::new(config);
+//! client.run(tokio_util::sync::CancellationToken::new()).await;
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod cli;
+
+mod config;
+mod dial;
+mod tunnel;
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    io,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use netroxy_net::{
+    connection::{Connection, Received},
+    stream::Stream,
+};
+use netroxy_proto::{
+    RemotePort, ServerMessage,
+    client::{self as machine, Input, Notice, Output},
+};
+use tokio::time::{sleep_until, timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, info, warn};
+
+pub use config::{Config, ServerConfig, Service, TlsConfig};
+use dial::Server;
+use tunnel::Tunnel;
+
+/// So long may tunnels go on after the order to stop.
+const DRAIN: Duration = Duration::from_secs(5);
+/// A server that does not take our messages for so long is gone.
+const WRITE: Duration = Duration::from_secs(10);
+
+/// A client that is ready to run.
+#[derive(Debug)]
+pub struct Client {
+    machine: machine::Client,
+    server: Arc<Server>,
+    services: BTreeMap<RemotePort, Service>,
+    hold: Option<Duration>,
+    epoch: Instant,
+    control: Control,
+    tunnels: TaskTracker,
+    cut: CancellationToken,
+}
+
+/// The control connection.
+enum Control {
+    None,
+    Connecting(Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>),
+    Open(Box<Connection<ServerMessage>>),
+}
+
+impl Client {
+    /// A client that has not connected yet.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let mut bits = [0; 8];
+        if let Err(error) = getrandom::fill(&mut bits) {
+            // Only the spread of retries depends on it.
+            warn!(%error, "no random bits");
+        }
+        let mappings = config.services.iter().map(Service::mapping).collect();
+        let machine = machine::Client::new(machine::Config::new(
+            config.name,
+            config.username,
+            config.password,
+            mappings,
+            u64::from_ne_bytes(bits),
+        ));
+        Self {
+            machine,
+            server: Arc::new(Server::new(config.server)),
+            services: config
+                .services
+                .into_iter()
+                .map(|s| (s.remote_port, s))
+                .collect(),
+            hold: config.hold_first_bytes,
+            epoch: Instant::now(),
+            control: Control::None,
+            tunnels: TaskTracker::new(),
+            cut: CancellationToken::new(),
+        }
+    }
+
+    /// Connects, and reconnects for ever, until `stop` is cancelled. Then the control connection
+    /// is closed at once; open tunnels get up to 5 s to end.
+    pub async fn run(mut self, stop: CancellationToken) {
+        if self.services.is_empty() {
+            warn!("no connections are configured: the client will only log in");
+        }
+        while let Some(input) = stop.run_until_cancelled(self.next_input()).await {
+            if matches!(input, Input::ConnectFailed | Input::Ended) {
+                self.control = Control::None;
+            }
+            if let Err(error) = self.machine.handle(self.epoch.elapsed(), input) {
+                error!(%error, "bug: the state machine was driven wrongly");
+            }
+            self.carry_out().await;
+        }
+        info!("stopping");
+        if let Control::Open(connection) = std::mem::replace(&mut self.control, Control::None) {
+            connection.into_stream().close().await;
+        }
+        self.tunnels.close();
+        if timeout(DRAIN, self.tunnels.wait()).await.is_err() {
+            warn!(
+                open = self.tunnels.len(),
+                "cutting the tunnels that are still open"
+            );
+            self.cut.cancel();
+            self.tunnels.wait().await;
+        }
+    }
+
+    async fn next_input(&mut self) -> Input {
+        let due = self.machine.poll_timeout().map(|at| self.epoch + at);
+        let tick = async {
+            match due {
+                Some(at) => sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            input = self.control.next(&self.server) => input,
+            () = tick => Input::Tick,
+        }
+    }
+
+    async fn carry_out(&mut self) {
+        let mut bytes = Vec::new();
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::Connect => {
+                    self.control = Control::Connecting(Box::pin(self.server.clone().dial()));
+                }
+                Output::Send(message) => message.encode(&mut bytes),
+                Output::Disconnect(reason) => {
+                    warn!(%reason, rule = reason.rule(), "closing the control connection");
+                    let control = std::mem::replace(&mut self.control, Control::None);
+                    if let Control::Open(connection) = control {
+                        tokio::spawn(connection.into_stream().close());
+                    }
+                }
+                Output::OpenTunnel {
+                    remote_port,
+                    token,
+                    target: _,
+                } => {
+                    if let Some(service) = self.services.get(&remote_port) {
+                        let tunnel = Tunnel {
+                            server: self.server.clone(),
+                            service: service.clone(),
+                            token,
+                            hold: self.hold,
+                        };
+                        let cut = self.cut.clone();
+                        self.tunnels.spawn(async move {
+                            cut.run_until_cancelled(tunnel.run()).await;
+                        });
+                    }
+                }
+                Output::Notice(notice) => self.tell(notice),
+            }
+        }
+        if let Control::Open(connection) = &mut self.control
+            && !bytes.is_empty()
+            && !matches!(timeout(WRITE, connection.send(&bytes)).await, Ok(Ok(())))
+        {
+            // The next read tells the machine.
+            connection.give_up();
+        }
+    }
+
+    fn tell(&self, notice: Notice) {
+        let server = &self.server;
+        match notice {
+            Notice::LoggedIn(timeout) => info!(%server, %timeout, "logged in"),
+            Notice::Mapped(port) => {
+                let Some(service) = self.services.get(&port) else {
+                    return;
+                };
+                if service.is_open {
+                    info!(remote_port = %port, target = %service.target(), "mapped");
+                } else {
+                    info!(
+                        remote_port = %port,
+                        target = %service.target(),
+                        "mapped, but users are refused: isOpen is not true"
+                    );
+                }
+            }
+            Notice::MapRefused(port, delay) => warn!(
+                remote_port = %port,
+                retry_in = ?delay,
+                "the server cannot listen on the port: it is in use there, or held by an older \
+                 login"
+            ),
+            Notice::UnknownPort(number) => warn!(
+                remote_port = %number,
+                rule = "tunnel.unknown-port-ignored",
+                "the server spoke of a port that is not mapped; ignored"
+            ),
+            Notice::RetryIn(delay) => info!(%server, retry_in = ?delay, "not connected"),
+        }
+    }
+}
+
+impl Control {
+    /// What the connection says next; for ever nothing if there is none.
+    async fn next(&mut self, server: &Server) -> Input {
+        match self {
+            Self::None => std::future::pending().await,
+            Self::Connecting(dialling) => match dialling.await {
+                Ok(stream) => {
+                    *self = Self::Open(Box::new(Connection::new(stream)));
+                    Input::Connected
+                }
+                Err(error) => {
+                    warn!(%server, %error, "cannot connect");
+                    Input::ConnectFailed
+                }
+            },
+            Self::Open(connection) => match connection.receive().await {
+                Received::Message(message) => Input::Message(message),
+                Received::Malformed(error) => Input::Malformed(error),
+                Received::Ended(error) => {
+                    let error = error.map(tracing::field::display);
+                    warn!(error, "the control connection has ended");
+                    Input::Ended
+                }
+            },
+        }
+    }
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Connecting(_) => "Connecting",
+            Self::Open(_) => "Open",
+        })
+    }
+}

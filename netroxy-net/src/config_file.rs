@@ -59,7 +59,31 @@ pub enum ConfigError {
         key: String,
         /// What is wrong and what is allowed.
         message: String,
+        /// What a person can do about it.
+        hint: Option<String>,
     },
+}
+
+impl ConfigError {
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Unreadable { .. } => {
+                Some("name the file with --config PATH, or start in the folder that holds it")
+            }
+            Self::Wrong { hint, .. } => hint.as_deref(),
+        }
+    }
+
+    /// Adds what a person can do about it.
+    #[must_use]
+    pub fn with_hint(mut self, text: impl Into<String>) -> Self {
+        if let Self::Wrong { hint, .. } = &mut self {
+            *hint = Some(text.into());
+        }
+        self
+    }
 }
 
 fn at(place: Option<Place>) -> String {
@@ -111,7 +135,7 @@ pub fn parse<T: DeserializeOwned>(
             serde_json::error::Category::Data => positions.value(&key),
             _ => None,
         };
-        let place = place.unwrap_or(Place {
+        let place = place.unwrap_or_else(|| Place {
             line: error.line(),
             column: error.column(),
         });
@@ -154,6 +178,23 @@ impl<T> Loaded<T> {
         )
     }
 
+    /// [`error`](Self::error) with an error's own text, its causes and a hint.
+    #[must_use]
+    pub fn caused(
+        &self,
+        key: &str,
+        error: &dyn std::error::Error,
+        hint: impl Into<String>,
+    ) -> ConfigError {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            message.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        self.error(key, message).with_hint(hint)
+    }
+
     /// A file named in the file, relative to its folder.
     #[must_use]
     pub fn relative(&self, file: &Path) -> PathBuf {
@@ -169,6 +210,7 @@ fn wrong(path: &Path, place: Option<Place>, key: String, message: String) -> Con
         place,
         key,
         message,
+        hint: None,
     }
 }
 

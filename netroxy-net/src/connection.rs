@@ -1,8 +1,9 @@
 //! Messages on a stream.
 
-use std::io;
+use std::{io, net::Shutdown};
 
 use netroxy_proto::{Decoder, Incoming, Limits, ParseError};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::stream::Stream;
@@ -67,6 +68,13 @@ impl<M: Incoming> Connection<M> {
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes).await?;
         self.stream.flush().await
+    }
+
+    /// Makes the next [`receive`](Self::receive) return what is left, then the end: for a peer that
+    /// takes nothing more.
+    pub fn give_up(&self) {
+        // A socket that is broken already ends by itself.
+        let _ = SockRef::from(self.stream.tcp()).shutdown(Shutdown::Both);
     }
 
     /// The stream, and the bytes that were read from it behind the last message.

@@ -35,6 +35,12 @@ macro_rules! text_field {
         pub struct $name(Vec<u8>);
 
         impl $name {
+            /// The empty text, which is allowed.
+            #[must_use]
+            pub fn empty() -> Self {
+                Self(Vec::new())
+            }
+
             /// The bytes on the wire, without the line feed.
             #[must_use]
             pub fn as_bytes(&self) -> &[u8] {
@@ -129,16 +135,30 @@ secret_field! {
 }
 
 impl Token {
-    /// A token of 32 lower-case hex digits from 128 random bits.
+    /// A token of 32 upper-case hex digits from 128 random bits.
+    ///
+    /// The original's tokens are lower-case: by that a client can tell the servers apart
+    /// ([`is_like_the_originals`](Self::is_like_the_originals)). On the wire tokens are opaque.
     #[must_use]
     pub fn from_random(bits: [u8; 16]) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
         let digit = |n: u8| DIGITS.get(usize::from(n)).copied().unwrap_or(b'0');
         Self(Zeroizing::new(
             bits.iter()
                 .flat_map(|b| [digit(b >> 4), digit(b & 15)])
                 .collect(),
         ))
+    }
+
+    /// Whether the token is 32 lower-case hex digits, as the original server makes them. It may be
+    /// wrong either way: use it to be careful, never to decide what is allowed.
+    #[must_use]
+    pub fn is_like_the_originals(&self) -> bool {
+        self.0.len() == 32
+            && self
+                .0
+                .iter()
+                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     }
 }
 

@@ -1,0 +1,53 @@
+//! The command line of `netroxy-client`.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use netroxy_net::program::{self, Failure, LogLevel};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::{Client, Config};
+
+/// The private side of a Netroxy reverse tunnel (protocol v0.3)
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES)]
+struct Cli {
+    /// Configuration file
+    #[arg(long, value_name = "PATH", default_value = "client_config.json")]
+    config: PathBuf,
+
+    /// How much to log, to stderr
+    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info)]
+    log: LogLevel,
+}
+
+const EXIT_CODES: &str = "\
+A server that cannot be reached or refuses the login is tried again for ever.
+
+Exit codes:
+  0  stopped by SIGTERM or SIGINT
+  1  the machine fails
+  2  wrong flags, configuration or CA file";
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    program::exit_code(run(&cli))
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
+    let (config, warnings) = Config::load(&cli.config)?;
+    let _log = program::log_to_stderr(cli.log);
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Runtime::new().map_err(Failure::runtime)?;
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        program::stop_on_signals(stop.clone());
+        Client::new(config).run(stop).await;
+    });
+    Ok(())
+}

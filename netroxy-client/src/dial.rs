@@ -1,0 +1,72 @@
+//! Connections to the server and to services.
+
+use std::{fmt, io, sync::Arc, time::Duration};
+
+use netroxy_net::stream::{Stream, tune};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::TlsConnector;
+
+use crate::ServerConfig;
+
+/// So long may connecting take, the TLS handshake included.
+const DIAL: Duration = Duration::from_secs(10);
+
+/// The server, for control and data connections.
+#[derive(Debug)]
+pub(crate) struct Server {
+    config: ServerConfig,
+}
+
+impl Server {
+    pub(crate) fn new(config: ServerConfig) -> Self {
+        Self { config }
+    }
+
+    /// Whether connections are plain TCP.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.config.tls.is_none()
+    }
+
+    pub(crate) async fn dial(self: Arc<Self>) -> io::Result<Stream> {
+        let dial = async {
+            let tcp = connect(&self.config.host, self.config.port).await?;
+            let Some(tls) = &self.config.tls else {
+                return Ok(Stream::Plain(tcp));
+            };
+            let connector = TlsConnector::from(tls.client.clone());
+            let stream = connector.connect(tls.server_name.clone(), tcp).await?;
+            Ok(Stream::Tls(Box::new(stream.into())))
+        };
+        within(dial).await
+    }
+}
+
+/// Connects to a service.
+pub(crate) async fn target(host: &str, port: u16) -> io::Result<Stream> {
+    within(async { Ok(Stream::Plain(connect(host, port).await?)) }).await
+}
+
+async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    // As for the original, no address is this machine.
+    let host = if host.is_empty() { "localhost" } else { host };
+    let tcp = TcpStream::connect((host, port)).await?;
+    tune(&tcp)?;
+    Ok(tcp)
+}
+
+async fn within<T>(dial: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(DIAL, dial)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ServerConfig { host, port, .. } = &self.config;
+        if host.contains(':') {
+            write!(f, "[{host}]:{port}")
+        } else {
+            write!(f, "{host}:{port}")
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! One tunnel: a data connection joined to a service.
+
+use std::{io, sync::Arc, time::Duration, time::Instant};
+
+use netroxy_net::{relay::relay, stream::Stream};
+use netroxy_proto::{ClientMessage, Token, Trs};
+use tokio::io::{AsyncWriteExt, Interest};
+use tokio::time::timeout;
+use tracing::{Instrument, info, info_span, warn};
+
+use crate::{
+    Service,
+    dial::{self, Server},
+};
+
+/// How long the first bytes of a service are held back from an original server, which loses what
+/// reaches it together with TRS. 1 ms was enough on loopback; a busy server may take longer.
+const HOLD_FROM_ORIGINAL: Duration = Duration::from_millis(20);
+
+/// What is needed to open a tunnel.
+pub(crate) struct Tunnel {
+    pub(crate) server: Arc<Server>,
+    pub(crate) service: Service,
+    pub(crate) token: Token,
+    /// As configured; `None` is by the kind of server.
+    pub(crate) hold: Option<Duration>,
+}
+
+impl Tunnel {
+    pub(crate) async fn run(self) {
+        let span = info_span!(
+            "tunnel",
+            remote_port = %self.service.remote_port,
+            target = %self.service.target(),
+        );
+        self.relay().instrument(span).await;
+    }
+
+    async fn relay(self) {
+        // TRS does not wait for the service: the user is served one round trip earlier, and if the
+        // service cannot be reached TRS followed by a close is the answer anyway.
+        let service = dial::target(&self.service.host, self.service.port);
+        let (data, service) = tokio::join!(self.open_data(), service);
+        let data = match data {
+            Ok(data) => data,
+            Err(error) => {
+                warn!(server = %self.server, %error, "cannot open a data connection");
+                return;
+            }
+        };
+        let service = match service {
+            Ok(service) => service,
+            Err(error) => {
+                warn!(%error, rule = "tunnel.refused-close", "cannot reach the service");
+                data.close().await;
+                return;
+            }
+        };
+        self.hold_first_bytes(&data).await;
+        info!("tunnel open");
+        let start = Instant::now();
+        let summary = relay(data, service, Vec::new()).await;
+        info!(
+            to_service = summary.a_to_b,
+            from_service = summary.b_to_a,
+            seconds = start.elapsed().as_secs_f64(),
+            broken = summary.broken.map(tracing::field::display),
+            "tunnel closed"
+        );
+    }
+
+    async fn open_data(&self) -> io::Result<Stream> {
+        let mut data = self.server.clone().dial().await?;
+        let mut bytes = Vec::new();
+        let remote_port = self.service.remote_port.into();
+        ClientMessage::Trs(Trs {
+            token: self.token.clone(),
+            remote_port,
+        })
+        .encode(&mut bytes);
+        data.write_all(&bytes).await?;
+        data.flush().await?;
+        Ok(data)
+    }
+
+    /// Waits until the server is sure to have read TRS: a while, or until bytes of the user have
+    /// come through. Over TLS a record of its own is safe.
+    async fn hold_first_bytes(&self, data: &Stream) {
+        let by_kind = if self.token.is_like_the_originals() && self.server.is_plain() {
+            HOLD_FROM_ORIGINAL
+        } else {
+            Duration::ZERO
+        };
+        let hold = self.hold.unwrap_or(by_kind);
+        if !hold.is_zero() {
+            // Both outcomes mean the same: go on.
+            let _ = timeout(hold, data.tcp().ready(Interest::READABLE)).await;
+        }
+    }
+}

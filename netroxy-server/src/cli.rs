@@ -1,0 +1,66 @@
+//! The command line of `netroxy-server`.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use netroxy_net::program::{self, Failure, LogLevel};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::{Config, Server, gen_cert::GenCert};
+
+/// The public side of a Netroxy reverse tunnel (protocol v0.3)
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// Configuration file
+    #[arg(long, value_name = "PATH", default_value = "server_config.json")]
+    config: PathBuf,
+
+    /// How much to log, to stderr
+    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info)]
+    log: LogLevel,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a self-signed certificate and its private key
+    GenCert(GenCert),
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  stopped by SIGTERM or SIGINT
+  1  a port cannot be listened on, or the machine fails otherwise
+  2  wrong flags, configuration, certificate or key";
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    program::exit_code(match cli.command {
+        Some(Command::GenCert(command)) => command.run(),
+        None => serve(&cli),
+    })
+}
+
+fn serve(cli: &Cli) -> Result<(), Failure> {
+    let (config, warnings) = Config::load(&cli.config)?;
+    let _log = program::log_to_stderr(cli.log);
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Runtime::new().map_err(Failure::runtime)?;
+    runtime.block_on(async {
+        let server = Server::bind(config).await.map_err(|error| {
+            Failure::runtime(error).hint("is another server running? 'ss -ltnp' shows who listens")
+        })?;
+        let stop = CancellationToken::new();
+        program::stop_on_signals(stop.clone());
+        server.run(stop).await;
+        Ok(())
+    })
+}
