@@ -98,7 +98,10 @@ impl Closable {
                 None => Poll::Ready(None),
             });
             match next.await? {
-                Ok(accepted) => return Some(accepted),
+                Ok((tcp, peer)) => {
+                    // An IPv4 user of a dual-stack socket has an IPv6 address.
+                    return Some((tcp, SocketAddr::new(peer.ip().to_canonical(), peer.port())));
+                }
                 // The user gave up before we came.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {

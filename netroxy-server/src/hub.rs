@@ -221,16 +221,16 @@ impl Hub {
                     outbox.closing.cancel();
                 }
             }
-            Output::LoggedIn { conn, client_name } => {
-                info!(conn = conn.0, client = %client_name, "client logged in");
+            Output::LoggedIn { client_name, .. } => {
+                info!(client = %client_name, "client logged in");
             }
             Output::OpenListener {
                 mapping,
-                conn,
+                conn: _,
                 remote_port,
                 target,
             } => {
-                return Some(self.open(state, mapping, conn, remote_port, &target));
+                return Some(self.open(state, mapping, remote_port, &target));
             }
             Output::CloseListener { mapping } => {
                 if let Some(port) = state.listeners.remove(&mapping) {
@@ -259,13 +259,12 @@ impl Hub {
         self: &Arc<Self>,
         state: &mut State,
         mapping: MappingId,
-        conn: ConnId,
         remote_port: RemotePort,
         target: &Target,
     ) -> Input {
         match self.mapping_bind.listen(remote_port.get()) {
             Ok(listener) => {
-                info!(conn = conn.0, %remote_port, %target, "port opened");
+                info!(%remote_port, %target, "port opened");
                 let port = Arc::new(MappedPort {
                     mapping,
                     remote_port,
@@ -277,7 +276,7 @@ impl Hub {
                 Input::ListenerOpened { mapping }
             }
             Err(error) => {
-                warn!(conn = conn.0, %remote_port, %target, %error, "port refused");
+                warn!(%remote_port, %target, %error, "port refused");
                 Input::ListenerFailed { mapping }
             }
         }
