@@ -123,6 +123,12 @@ pub fn parse<T: DeserializeOwned>(
     known: &[&str],
 ) -> Result<Loaded<T>, ConfigError> {
     let (text, positions) = positions::scan(text, known);
+    if let Some(place) = positions.value("")
+        && !text.trim_start().starts_with('{')
+    {
+        let message = "expected an object: { ... }".to_owned();
+        return Err(wrong(path, Some(place), String::new(), message));
+    }
     let mut json = serde_json::Deserializer::from_str(&text);
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
@@ -130,7 +136,9 @@ pub fn parse<T: DeserializeOwned>(
     let value = serde_ignored::deserialize(tracked, |key| unknown.push(key.to_string()));
     let value = value.map_err(|error| {
         let key = track.path().to_string();
-        let key = if key == "." { String::new() } else { key };
+        // "?" is a part that was not read yet.
+        let unknown = key == "." || key.contains('?');
+        let key = if unknown { String::new() } else { key };
         let place = match error.classify() {
             serde_json::error::Category::Data => positions.value(&key),
             _ => None,
