@@ -4,10 +4,15 @@ use std::{fmt, path::Path, path::PathBuf, sync::Arc};
 
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_name,
+    },
     crypto::{
         CryptoProvider, ring::default_provider, verify_tls12_signature, verify_tls13_signature,
     },
+    server::ParsedCertificate,
 };
 use rustls_pki_types::{
     CertificateDer, PrivateKeyDer, ServerName, UnixTime,
@@ -209,39 +214,41 @@ pub fn client(trust: &Trust) -> Result<Arc<ClientConfig>, TlsError> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(TlsError::System)?;
-    let config = match trust {
+    let own = |accept| {
+        let verifier = Verifier {
+            accept,
+            provider: provider(),
+        };
+        let builder = builder.clone().dangerous();
+        builder
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth()
+    };
+    Ok(Arc::new(match trust {
         Trust::System => builder
             .with_platform_verifier()
             .map_err(TlsError::System)?
             .with_no_client_auth(),
-        Trust::CaFile(path) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates(path, What::Ca)? {
-                roots.add(certificate).map_err(|source| TlsError::BadCa {
-                    path: path.clone(),
-                    source,
-                })?;
-            }
-            builder.with_root_certificates(roots).with_no_client_auth()
-        }
-        Trust::Anyone => own_verifier(builder, None),
-        Trust::Fingerprint(pin) => own_verifier(builder, Some(*pin)),
-    };
-    Ok(Arc::new(config))
+        Trust::CaFile(path) => own(authorities(path)?),
+        Trust::Anyone => own(Accept::Anyone),
+        Trust::Fingerprint(pin) => own(Accept::Pinned(*pin)),
+    }))
 }
 
-fn own_verifier(
-    builder: rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>,
-    pin: Option<Fingerprint>,
-) -> ClientConfig {
-    let verifier = Arc::new(PinVerifier {
-        pin,
-        provider: provider(),
-    });
-    builder
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth()
+fn authorities(path: &Path) -> Result<Accept, TlsError> {
+    let bad = |source| TlsError::BadCa {
+        path: path.to_owned(),
+        source,
+    };
+    let trusted = certificates(path, What::Ca)?;
+    let mut roots = RootCertStore::empty();
+    for certificate in &trusted {
+        roots.add(certificate.clone()).map_err(bad)?;
+    }
+    let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+        .build()
+        .map_err(|error| bad(rustls::Error::General(error.to_string())))?;
+    Ok(Accept::Signed { trusted, chains })
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -285,29 +292,57 @@ fn pem_error(error: PemError, path: &Path, what: What) -> TlsError {
     }
 }
 
-/// Accepts the pinned certificate, or any. The handshake's signature is checked all the same: the
-/// peer must own the certificate's key.
+/// What certificate is accepted. The handshake's signature is checked in every case: the peer must
+/// own the certificate's key.
 #[derive(Debug)]
-struct PinVerifier {
-    pin: Option<Fingerprint>,
+struct Verifier {
+    accept: Accept,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for PinVerifier {
+#[derive(Debug)]
+enum Accept {
+    Anyone,
+    Pinned(Fingerprint),
+    /// One of these, or one signed by one of these, with the right name.
+    Signed {
+        trusted: Vec<CertificateDer<'static>>,
+        chains: Arc<WebPkiServerVerifier>,
+    },
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        match self.pin {
-            Some(pin) if Fingerprint::of(end_entity) != pin => {
-                Err(rustls::CertificateError::ApplicationVerificationFailure.into())
+        match &self.accept {
+            Accept::Anyone => {}
+            Accept::Pinned(pin) if Fingerprint::of(end_entity) == *pin => {}
+            Accept::Pinned(_) => {
+                return Err(rustls::CertificateError::ApplicationVerificationFailure.into());
             }
-            _ => Ok(ServerCertVerified::assertion()),
+            // A self-signed server certificate is often marked as a CA (openssl does so), which
+            // chain building refuses. Being the very certificate that the user named is proof
+            // enough; the name must fit all the same.
+            Accept::Signed { trusted, .. } if trusted.contains(end_entity) => {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+            }
+            Accept::Signed { chains, .. } => {
+                return chains.verify_server_cert(
+                    end_entity,
+                    intermediates,
+                    server_name,
+                    ocsp_response,
+                    now,
+                );
+            }
         }
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
