@@ -43,6 +43,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     for warning in warnings {
         warn!("{warning}");
     }
+    program::raise_descriptor_limit();
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::runtime)?;
     runtime.block_on(async {
         let stop = CancellationToken::new();

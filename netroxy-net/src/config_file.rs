@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::error::Category;
 
 mod positions;
 
@@ -140,7 +141,9 @@ pub fn parse<T: DeserializeOwned>(
         let unknown = key == "." || key.contains('?');
         let key = if unknown { String::new() } else { key };
         let place = match error.classify() {
-            serde_json::error::Category::Data => positions.value(&key),
+            // Of the second key only serde_json knows the place.
+            Category::Data if error.to_string().starts_with("duplicate") => None,
+            Category::Data => positions.value(&key),
             _ => None,
         };
         let place = place.unwrap_or_else(|| Place {

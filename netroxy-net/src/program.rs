@@ -9,6 +9,7 @@ use std::{
 
 use tokio::signal;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
 
@@ -47,6 +48,13 @@ pub fn log_to_stderr(level: LogLevel) -> WorkerGuard {
         .with_writer(writer)
         .init();
     guard
+}
+
+/// Allows this process as many open descriptors as the system lets it have: each tunnel takes two.
+pub fn raise_descriptor_limit() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        warn!(%error, "cannot raise the limit of open descriptors");
+    }
 }
 
 /// Cancels the token at the first SIGTERM or SIGINT. A second signal ends the program at once, as

@@ -44,6 +44,8 @@ pub enum TlsError {
     /// A PEM block is damaged.
     #[error("{} is no valid PEM file: {reason}", path.display())]
     BadPem {
+        /// What was looked for.
+        what: What,
         /// The file.
         path: PathBuf,
         /// Why.
@@ -79,6 +81,18 @@ pub enum TlsError {
 }
 
 impl TlsError {
+    /// Which of the files is to blame.
+    #[must_use]
+    pub fn what(&self) -> What {
+        match self {
+            Self::Unreadable { what, .. }
+            | Self::Missing { what, .. }
+            | Self::BadPem { what, .. } => *what,
+            Self::EncryptedKey { .. } | Self::Unusable { .. } => What::Key,
+            Self::BadCa { .. } | Self::System(_) => What::Ca,
+        }
+    }
+
     /// What a person can do about it.
     #[must_use]
     pub fn hint(&self) -> &'static str {
@@ -286,6 +300,7 @@ fn pem_error(error: PemError, path: &Path, what: What) -> TlsError {
         PemError::Io(source) => TlsError::Unreadable { what, path, source },
         PemError::NoItemsFound => TlsError::Missing { what, path },
         other => TlsError::BadPem {
+            what,
             path,
             reason: other.to_string(),
         },

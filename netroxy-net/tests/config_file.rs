@@ -1,4 +1,5 @@
 //! Configuration files: places, keys in any case, unknown keys.
+#![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
 //! Listening sockets.
+#![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
 use std::{io, net::Ipv4Addr};
 

@@ -1,4 +1,5 @@
 //! Certificates, keys in every usual form, and whom a client trusts.
+#![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
 use std::path::{Path, PathBuf};
 

@@ -53,6 +53,7 @@ fn serve(cli: &Cli) -> Result<(), Failure> {
     for warning in warnings {
         warn!("{warning}");
     }
+    program::raise_descriptor_limit();
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::runtime)?;
     runtime.block_on(async {
         let server = Server::bind(config).await.map_err(|error| {

@@ -4,7 +4,7 @@ use std::{fmt, path::Path, path::PathBuf, sync::Arc};
 
 use netroxy_net::{
     config_file::{self, ConfigError, Loaded},
-    tls::{self, TlsError},
+    tls::{self, What},
 };
 use netroxy_proto::{Password, Timeout, Username};
 use serde::{Deserialize, Deserializer};
@@ -155,17 +155,10 @@ fn tls_config(loaded: &Loaded<File>) -> Result<Option<TlsConfig>, ConfigError> {
         .ok_or_else(|| missing("key", "the private key's PEM file"))?;
     let (cert, key) = (loaded.relative(cert), loaded.relative(key));
     let server = tls::server(&cert, &key).map_err(|error| {
-        let culprit = match &error {
-            TlsError::Unreadable { path, .. }
-            | TlsError::Missing { path, .. }
-            | TlsError::BadPem { path, .. }
-            | TlsError::EncryptedKey { path }
-                if *path == key =>
-            {
-                "tls.key"
-            }
-            TlsError::Unusable { .. } => "tls.key",
-            _ => "tls.ca",
+        let culprit = if error.what() == What::Key {
+            "tls.key"
+        } else {
+            "tls.ca"
         };
         loaded.caused(culprit, &error, error.hint())
     })?;

@@ -1,0 +1,86 @@
+//! `netroxy-client` as a program: flags, files, exit codes, messages.
+#![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
+
+use std::{fs, path::Path, process::Command};
+
+const BASE: &str = r#""ip": "127.0.0.1", "port": 10000, "username": "u", "password": "p""#;
+
+fn run(dir: &Path, args: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netroxy-client"));
+    let output = command.current_dir(dir).args(args).output().unwrap();
+    (
+        output.status.code(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+/// Runs the program with a configuration that it must refuse.
+#[track_caller]
+fn refused(config: &str, message: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("client_config.json"), config).unwrap();
+    let (code, text) = run(dir.path(), &[]);
+    let error = text
+        .lines()
+        .find(|line| line.starts_with("error: "))
+        .unwrap_or_default();
+    assert_eq!(error, format!("error: client_config.json:{message}"));
+    assert_eq!(code, Some(2), "{text}");
+    assert!(!text.contains("panicked"), "{text}");
+}
+
+fn with(more: &str) -> String {
+    format!("{{{BASE},\n{more}}}")
+}
+
+#[test]
+fn a_wrong_configuration_is_one_message_with_the_place() {
+    refused("{", "1:1: EOF while parsing an object");
+    refused("null", "1:1: expected an object: { ... }");
+    refused(r#"{"ip": "127.0.0.1"}"#, "1:1: missing field `port`");
+    refused(
+        &with(r#""connections": [{"ip": "127.0.0.1", "port": 80, "remotePort": 99999}]"#),
+        "2:63: connections[0].remotePort: invalid value: integer `99999`, expected a port number \
+         from 1 to 65535",
+    );
+    refused(
+        &with(r#""connections": [{"port": 80, "remotePort": 1}, {"port": 81, "remotePort": 1}]"#),
+        "2:75: connections[1].remotePort: 1 is mapped by an earlier connection",
+    );
+    refused(
+        &with(r#""connections": [{"ip": "a\nb", "port": 80, "remotePort": 1}]"#),
+        "2:24: connections[0].ip: must not contain a line feed",
+    );
+    refused(
+        &with(r#""tls": {"enabled": true, "caFile": "none.pem"}"#),
+        "2:36: tls.caFile: cannot read CA certificate none.pem: No such file or directory (os \
+         error 2)",
+    );
+    refused(
+        &with(r#""tls": {"enabled": true, "fingerprint": "abc"}"#),
+        "2:41: tls.fingerprint: must be a SHA-256 fingerprint: 64 hex digits, with or without \
+         colons",
+    );
+    refused(
+        &with(r#""holdFirstBytesMs": -1"#),
+        "2:21: holdFirstBytesMs: invalid value: integer `-1`, expected milliseconds from 0 to 10000",
+    );
+    let long = "x".repeat(4097);
+    refused(
+        &with(&format!(r#""name": "{long}""#)),
+        "2:9: name: must not be longer than 4096 bytes",
+    );
+}
+
+#[test]
+fn no_configuration_and_wrong_flags_are_one_message() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, text) = run(dir.path(), &[]);
+    assert_eq!(code, Some(2));
+    assert!(text.starts_with("error: cannot read the configuration file client_config.json\n"));
+    for args in [&["--nonsense"][..], &["--config"], &["surplus"]] {
+        let (code, text) = run(dir.path(), args);
+        assert_eq!(code, Some(2), "{args:?}");
+        assert!(text.starts_with("error: "), "{text}");
+    }
+}

@@ -1,0 +1,168 @@
+//! `netroxy-server` as a program: flags, files, exit codes, messages.
+#![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+const BASE: &str = r#""ip": "127.0.0.1", "username": "u", "password": "p", "timeout": 30"#;
+
+fn run(dir: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netroxy-server"));
+    command.current_dir(dir).args(args).output().unwrap()
+}
+
+/// Runs the program with a configuration that it must refuse.
+#[track_caller]
+fn refused(config: &str, code: i32, message: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("server_config.json"), config).unwrap();
+    fs::write(dir.path().join("bad.pem"), "nothing").unwrap();
+    let output = run(dir.path(), &[]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    let error = text
+        .lines()
+        .find(|line| line.starts_with("error: "))
+        .unwrap_or_default();
+    assert_eq!(error, format!("error: {message}"));
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert!(!text.contains("panicked"), "{text}");
+}
+
+fn with(more: &str) -> String {
+    format!("{{{BASE},\n{more}}}")
+}
+
+#[test]
+fn a_wrong_configuration_is_one_message_with_the_place() {
+    let file = "server_config.json";
+    refused("", 2, &format!("{file}:1:0: EOF while parsing a value"));
+    refused("{}", 2, &format!("{file}:1:1: missing field `username`"));
+    refused(
+        &with(r#""port": 0"#),
+        2,
+        &format!(
+            "{file}:2:9: port: invalid value: integer `0`, expected a port number from 1 to 65535"
+        ),
+    );
+    refused(
+        &with(r#""port": 1, "TIMEOUT": 2"#),
+        2,
+        &format!("{file}:2:20: duplicate field `timeout`"),
+    );
+    refused(
+        r#"{"port": 1, "username": "a\nb", "password": "p", "timeout": 30}"#,
+        2,
+        &format!("{file}:1:25: username: must not contain a line feed"),
+    );
+    refused(
+        r#"{"port": 1, "username": "u", "password": "p", "timeout": 0}"#,
+        2,
+        &format!(
+            "{file}:1:58: timeout: invalid value: integer `0`, expected whole seconds from 1 to \
+             9223372036"
+        ),
+    );
+    refused(
+        &format!("{{{BASE}}}"),
+        2,
+        &format!("{file}: clients cannot connect: neither port nor tls is given"),
+    );
+    refused(
+        &with(r#""tls": {"enabled": true, "port": 1}"#),
+        2,
+        &format!(
+            "{file}:2:8: tls.ca: missing: TLS is enabled and needs the certificate's PEM file"
+        ),
+    );
+    refused(
+        &with(r#""tls": {"enabled": true, "port": 1, "ca": "bad.pem", "key": "bad.pem"}"#),
+        2,
+        &format!("{file}:2:43: tls.ca: bad.pem holds no certificate in PEM form"),
+    );
+}
+
+#[test]
+fn no_configuration_is_one_message_with_a_hint() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(dir.path(), &["--config", "other.json"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "error: cannot read the configuration file other.json\n  \
+           because: No such file or directory (os error 2)\n\
+         hint: name the file with --config PATH, or start in the folder that holds it\n"
+    );
+}
+
+#[test]
+fn a_wrong_flag_is_one_message() {
+    for args in [
+        &["--nonsense"][..],
+        &["--log", "loud"],
+        &["surplus"],
+        &["gen-cert", "--host"],
+    ] {
+        let output = run(Path::new("."), args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(
+            String::from_utf8(output.stderr)
+                .unwrap()
+                .starts_with("error: "),
+            "{args:?}"
+        );
+    }
+}
+
+#[test]
+fn a_busy_port_is_one_message_that_names_it() {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = holder.local_addr().unwrap().port();
+    refused(
+        &with(&format!(r#""port": {port}"#)),
+        1,
+        &format!("cannot listen on 127.0.0.1, port {port}"),
+    );
+}
+
+#[test]
+fn gen_cert_makes_a_pair_that_the_server_takes_and_does_not_overwrite_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(
+        dir.path(),
+        &["gen-cert", "--host", "example.org", "--host", "192.0.2.1"],
+    );
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("example.org, 192.0.2.1"), "{text}");
+    assert!(text.contains("\"fingerprint\": \""), "{text}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(dir.path().join("priv.key"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    let key = fs::read(dir.path().join("priv.key")).unwrap();
+    let again = run(dir.path(), &["gen-cert"]);
+    assert_eq!(again.status.code(), Some(2));
+    assert_eq!(fs::read(dir.path().join("priv.key")).unwrap(), key);
+    assert!(run(dir.path(), &["gen-cert", "--force"]).status.success());
+    assert_ne!(fs::read(dir.path().join("priv.key")).unwrap(), key);
+
+    // The port is in use, so the server gets past its certificate and then stops.
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = holder.local_addr().unwrap().port();
+    let tls =
+        format!(r#""tls": {{"enabled": true, "port": {port}, "ca": "ca.pem", "key": "priv.key"}}"#);
+    fs::write(dir.path().join("server_config.json"), with(&tls)).unwrap();
+    assert_eq!(run(dir.path(), &[]).status.code(), Some(1));
+
+    let bad_host = run(dir.path(), &["gen-cert", "--force", "--host", "\u{e9}"]);
+    assert_eq!(bad_host.status.code(), Some(2));
+}
