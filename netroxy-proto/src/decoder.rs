@@ -1,7 +1,7 @@
 //! From a stream of bytes to messages.
 
 use alloc::vec::Vec;
-use core::marker::PhantomData;
+use core::{fmt, marker::PhantomData};
 
 use crate::{Incoming, ParseError, ParseErrorKind};
 
@@ -27,7 +27,6 @@ impl Default for Limits {
 ///
 /// After a message that [ends the lines](Incoming::ends_lines), or after an error, there are no
 /// more messages.
-#[derive(Debug)]
 pub struct Decoder<M> {
     limits: Limits,
     buffer: Vec<u8>,
@@ -64,7 +63,8 @@ impl<M: Incoming> Decoder<M> {
     }
 
     /// Adds received bytes. Call [`next_message`](Self::next_message) until it returns `None`
-    /// before the next `push`: that keeps the buffer within its bound.
+    /// before the next `push`: that keeps the buffer within its bound. After a message that ends
+    /// the lines every byte is kept for [`into_tail`](Self::into_tail): push no more then.
     pub fn push(&mut self, bytes: &[u8]) {
         if matches!(self.state, State::Failed(_)) {
             return;
@@ -142,5 +142,16 @@ impl<M: Incoming> Decoder<M> {
     pub fn into_tail(mut self) -> Vec<u8> {
         self.buffer.drain(..self.start);
         self.buffer
+    }
+}
+
+/// Says how much is buffered, never what: it may be a password, or a user's data.
+impl<M> fmt::Debug for Decoder<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoder")
+            .field("limits", &self.limits)
+            .field("state", &self.state)
+            .field("buffered", &(self.buffer.len() - self.start))
+            .finish_non_exhaustive()
     }
 }
