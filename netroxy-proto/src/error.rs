@@ -80,20 +80,25 @@ impl Excerpt {
         Self(text)
     }
 
-    /// Like [`Excerpt::of`], but where the framing was lost anything may stand in place of a
-    /// command, a password too: only what starts like a command is shown.
-    pub(crate) fn of_word(bytes: &[u8]) -> Self {
+    /// Only how long `bytes` is: for places where a peer with its lines out of order puts a
+    /// secret.
+    pub(crate) fn hidden(bytes: &[u8]) -> Self {
         use fmt::Write as _;
-        let like_a_command = bytes.len() <= 8
-            && bytes
-                .get(..3)
-                .is_some_and(|w| w.iter().all(u8::is_ascii_uppercase));
-        if like_a_command {
-            return Self::of(bytes);
-        }
         let mut text = String::new();
+        // Writing to a string cannot fail.
         let _ = write!(text, "({} bytes)", bytes.len());
         Self(text)
+    }
+
+    /// Where the framing was lost anything may stand in place of a command, a password too: only
+    /// three capitals are shown, with or without the CR of a peer that ends lines in CR LF.
+    pub(crate) fn of_word(bytes: &[u8]) -> Self {
+        let word = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+        if word.len() == 3 && word.iter().all(u8::is_ascii_uppercase) {
+            Self::of(bytes)
+        } else {
+            Self::hidden(bytes)
+        }
     }
 }
 

@@ -104,11 +104,11 @@ fn ath(input: &[u8]) -> Parsed<'_, Ath> {
 /// `ars = %s"ARS" LF ( %s"true" LF timeout LF token LF / %s"false" LF )`
 fn ars(input: &[u8]) -> Parsed<'_, Ars> {
     let (input, _) = tag("ARS\n").parse(input)?;
-    let (input, is_ok) = boolean("isOK", input)?;
+    let (input, is_ok) = boolean("isOK", input).map_err(hide)?;
     if !is_ok {
         return Ok((input, Ars::Rejected));
     }
-    let (input, timeout) = timeout(input)?;
+    let (input, timeout) = timeout(input).map_err(hide)?;
     let (input, token) = text(input)?;
     Ok((input, Ars::Accepted { timeout, token }))
 }
@@ -159,7 +159,7 @@ fn trq(input: &[u8]) -> Parsed<'_, Trq> {
 fn trs(input: &[u8]) -> Parsed<'_, Trs> {
     let (input, _) = tag("TRS\n").parse(input)?;
     let (input, token) = text(input)?;
-    let (input, port) = integer("port", input)?;
+    let (input, port) = integer("port", input).map_err(hide)?;
     Ok((
         input,
         Trs {
@@ -247,6 +247,18 @@ fn whole_first_line(input: &[u8]) -> Result<(), Err<Fault<'_>>> {
     } else {
         Err(Err::Incomplete(Needed::Unknown))
     }
+}
+
+/// Takes the text out of an error: a peer that swaps the lines of ARS or TRS puts its token there.
+fn hide(error: Err<Fault<'_>>) -> Err<Fault<'_>> {
+    use ParseErrorKind::{NotABoolean, NotAnInteger};
+    error.map(|mut fault| {
+        if let Some(NotAnInteger { text, .. } | NotABoolean { text, .. }) = &mut fault.why {
+            let end = fault.at.iter().position(|b| *b == b'\n');
+            *text = Excerpt::hidden(fault.at.get(..end.unwrap_or_default()).unwrap_or_default());
+        }
+        fault
+    })
 }
 
 fn fail<T>(at: &[u8], why: ParseErrorKind) -> Parsed<'_, T> {
