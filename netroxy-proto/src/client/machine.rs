@@ -77,7 +77,7 @@ impl Client {
             Input::Connected => {
                 self.step(Event::Connected)?;
                 self.timers
-                    .set(Timer::Login, now + self.config.login_deadline);
+                    .set(Timer::Login, now.saturating_add(self.config.login_deadline));
                 self.send(ClientMessage::Ath(Ath {
                     client_name: self.config.client_name.clone(),
                     username: self.config.username.clone(),
@@ -181,7 +181,7 @@ impl Client {
                 .entry(port)
                 .or_insert_with(|| Backoff::new(seed))
                 .next();
-            self.timers.set(Timer::Map(port), now + delay);
+            self.timers.set(Timer::Map(port), now.saturating_add(delay));
             self.outputs
                 .push_back(Output::Notice(Notice::MapRefused(port, delay)));
         }
@@ -263,7 +263,7 @@ impl Client {
         }
         let delay = self.reconnect.next();
         self.timers = Timers::new();
-        self.timers.set(Timer::Connect, now + delay);
+        self.timers.set(Timer::Connect, now.saturating_add(delay));
         self.outputs
             .push_back(Output::Notice(Notice::RetryIn(delay)));
     }

@@ -144,8 +144,10 @@ impl Server {
             replies: VecDeque::new(),
         };
         self.conns.insert(conn, fresh);
-        self.timers
-            .set(Timer::Conn(conn), now + self.config.login_deadline);
+        self.timers.set(
+            Timer::Conn(conn),
+            now.saturating_add(self.config.login_deadline),
+        );
         Ok(())
     }
 
@@ -290,8 +292,10 @@ impl Server {
         mapping.waiting.push_back(user);
         let (conn, remote_port) = (mapping.conn, mapping.remote_port.into());
         self.users.insert(user, id);
-        self.timers
-            .set(Timer::User(user), now + self.config.user_deadline);
+        self.timers.set(
+            Timer::User(user),
+            now.saturating_add(self.config.user_deadline),
+        );
         self.reply(conn, Reply::Ready(ServerMessage::Trq(Trq { remote_port })));
         Ok(())
     }
