@@ -120,7 +120,7 @@ pub enum PeerMisbehaved {
     /// Neither ATH nor TRS within the time allowed.
     #[error("no login in time")]
     LoginOverdue,
-    /// No SRQ within 1.25 times the timeout (server's view).
+    /// No SRQ within 1.375 times the timeout (server's view).
     #[error("no keepalive within the timeout")]
     Silent,
     /// TRS on a control connection.

@@ -47,7 +47,10 @@ enum Reply {
 struct Mapping {
     conn: ConnId,
     remote_port: RemotePort,
+    /// As asked in MAP: whether users are let through.
     is_open: bool,
+    /// Whether the driver has said that it listens.
+    listens: bool,
     /// First come, first served (`tunnel.fifo`).
     waiting: VecDeque<UserId>,
 }
@@ -79,7 +82,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`LocalMisuse::DuplicateId`] when an id is in use; nothing has changed then.
+    /// [`LocalMisuse::DuplicateId`] when an id is in use, [`LocalMisuse::Unexpected`] when a
+    /// listener that is open is said to have opened or failed; nothing has changed then.
     pub fn handle(&mut self, now: Duration, input: Input) -> Result<(), LocalMisuse> {
         match input {
             Input::Accepted {
@@ -98,8 +102,8 @@ impl Server {
                     self.forget(conn);
                 }
             }
-            Input::ListenerOpened { mapping } => self.listener_opened(mapping),
-            Input::ListenerFailed { mapping } => self.listener_failed(mapping),
+            Input::ListenerOpened { mapping } => return self.listener_opened(mapping),
+            Input::ListenerFailed { mapping } => return self.listener_failed(mapping),
             Input::UserAccepted { mapping, user } => {
                 return self.user_accepted(now, mapping, user);
             }
@@ -222,6 +226,7 @@ impl Server {
             conn,
             remote_port,
             is_open: map.is_open,
+            listens: false,
             waiting: VecDeque::new(),
         };
         self.mappings.insert(id, mapping);
@@ -236,21 +241,32 @@ impl Server {
         self.outputs.push_back(open);
     }
 
-    fn listener_opened(&mut self, id: MappingId) {
-        match self.mappings.get(&id) {
-            Some(mapping) => self.answer_map(mapping.conn, id, mapping.remote_port, true),
+    fn listener_opened(&mut self, id: MappingId) -> Result<(), LocalMisuse> {
+        let Some(mapping) = self.mappings.get_mut(&id) else {
             // The client went while the port was being opened.
-            None => self
-                .outputs
-                .push_back(Output::CloseListener { mapping: id }),
+            self.outputs
+                .push_back(Output::CloseListener { mapping: id });
+            return Ok(());
+        };
+        if mapping.listens {
+            return Err(LocalMisuse::Unexpected);
         }
+        mapping.listens = true;
+        let (conn, remote_port) = (mapping.conn, mapping.remote_port);
+        self.answer_map(conn, id, remote_port, true);
+        Ok(())
     }
 
-    fn listener_failed(&mut self, id: MappingId) {
+    fn listener_failed(&mut self, id: MappingId) -> Result<(), LocalMisuse> {
+        if self.mappings.get(&id).is_some_and(|m| m.listens) {
+            return Err(LocalMisuse::Unexpected);
+        }
         if let Some(mapping) = self.mappings.remove(&id) {
             self.by_port.remove(&mapping.remote_port);
             self.answer_map(mapping.conn, id, mapping.remote_port, false);
+            self.refuse(mapping.waiting);
         }
+        Ok(())
     }
 
     fn answer_map(&mut self, conn: ConnId, id: MappingId, port: RemotePort, is_ok: bool) {
@@ -450,7 +466,12 @@ impl Server {
             gone.append(&mut mapping.waiting);
             false
         });
-        for user in gone {
+        self.refuse(gone);
+    }
+
+    /// Closes users whose mapping is no more.
+    fn refuse(&mut self, users: VecDeque<UserId>) {
+        for user in users {
             self.users.remove(&user);
             self.timers.clear(Timer::User(user));
             let reason = RefuseReason::ClientGone;

@@ -174,7 +174,8 @@ pub enum Output {
         /// What the client says is behind it; for the log.
         target: Target,
     },
-    /// Stop listening.
+    /// Stop listening. May come while the port is still being opened, and once more if the driver
+    /// says afterwards that it opened.
     CloseListener {
         /// This one.
         mapping: MappingId,
