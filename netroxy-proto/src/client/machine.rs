@@ -1,7 +1,7 @@
 //! The client's state and its steps.
 
 use alloc::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     vec::Vec,
 };
 use core::time::Duration;
@@ -53,7 +53,9 @@ enum Timer {
 impl Client {
     /// A client that connects at the first [`Input::Tick`].
     #[must_use]
-    pub fn new(config: Config) -> Self {
+    pub fn new(mut config: Config) -> Self {
+        let mut ports = BTreeSet::new();
+        config.mappings.retain(|m| ports.insert(m.remote_port));
         let mut timers = Timers::new();
         timers.set(Timer::Connect, Duration::ZERO);
         Self {

@@ -26,7 +26,8 @@ pub struct Config {
     pub username: Username,
     /// The password of the login.
     pub password: Password,
-    /// Asked for after each login, in this order.
+    /// Asked for after each login, in this order. Of several with the same remote port only the
+    /// first counts: the server could not tell them apart.
     pub mappings: Vec<Mapping>,
     /// A server that has not answered ATH by then is given up.
     pub login_deadline: Duration,
