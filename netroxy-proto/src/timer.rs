@@ -18,9 +18,13 @@ impl<K: Ord + Copy> Timers<K> {
         }
     }
 
-    /// Sets or moves the deadline of `key`.
+    /// Sets or moves the deadline of `key`. `Duration::MAX` is "never": a driver that adds it to
+    /// its own epoch would overflow.
     pub(crate) fn set(&mut self, key: K, at: Duration) {
         self.clear(key);
+        if at == Duration::MAX {
+            return;
+        }
         self.by_key.insert(key, at);
         self.by_time.insert((at, key));
     }
