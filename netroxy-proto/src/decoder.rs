@@ -136,6 +136,13 @@ impl<M: Incoming> Decoder<M> {
         matches!(self.state, State::Lines) && self.start < self.buffer.len()
     }
 
+    /// How many bytes are held: at most one unfinished message, if messages are taken as
+    /// [`push`](Self::push) says.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.buffer.len() - self.start
+    }
+
     /// The bytes received behind the last message: after TRS, the first bytes of the tunnel
     /// (`tunnel.early-data`).
     #[must_use]
@@ -146,12 +153,12 @@ impl<M: Incoming> Decoder<M> {
 }
 
 /// Says how much is buffered, never what: it may be a password, or a user's data.
-impl<M> fmt::Debug for Decoder<M> {
+impl<M: Incoming> fmt::Debug for Decoder<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decoder")
             .field("limits", &self.limits)
             .field("state", &self.state)
-            .field("buffered", &(self.buffer.len() - self.start))
+            .field("buffered", &self.buffered())
             .finish_non_exhaustive()
     }
 }

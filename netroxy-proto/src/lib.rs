@@ -44,12 +44,13 @@ extern crate alloc;
 extern crate std;
 
 pub mod client;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod server;
 
 mod decoder;
 mod error;
 mod field;
-
 mod message;
 mod parse;
 mod timer;

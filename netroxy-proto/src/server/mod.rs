@@ -27,6 +27,7 @@ pub struct Config {
     /// the timeout, because the original client sends exactly every timeout (`keep.not-early`).
     pub timeout: Timeout,
     /// A connection that has neither logged in nor become a tunnel by then is closed.
+    /// `Duration::MAX` is never; so it is in the other deadlines.
     pub login_deadline: Duration,
     /// A user who has got no tunnel by then is closed (`tunnel.user-timeout`).
     pub user_deadline: Duration,

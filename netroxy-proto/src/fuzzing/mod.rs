@@ -1,0 +1,29 @@
+//! Bodies of the fuzz targets: each takes any bytes and panics when its property is broken.
+//!
+//! They are ordinary functions so that a stable `cargo test` replays the seed corpus through them.
+
+mod chunking;
+mod client;
+mod messages;
+mod oracle;
+mod server;
+mod source;
+
+pub use chunking::chunking;
+pub use client::client_machine;
+pub use messages::{client_message, round_trip, server_message};
+pub use oracle::{Direction, Ending, Framed, frame};
+pub use server::server_machine;
+
+/// A fuzz body.
+pub type Body = fn(&[u8]);
+
+/// Every fuzz target by its name, which is also that of its corpus folder.
+pub const TARGETS: [(&str, Body); 6] = [
+    ("client_message", client_message),
+    ("server_message", server_message),
+    ("round_trip", round_trip),
+    ("chunking", chunking),
+    ("server_machine", server_machine),
+    ("client_machine", client_machine),
+];
