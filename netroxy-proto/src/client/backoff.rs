@@ -16,10 +16,9 @@ impl Backoff {
     const LONGEST: Duration = Duration::from_secs(16);
 
     pub(super) fn new(random: u64) -> Self {
-        // xorshift stands still at zero.
         Self {
             failures: 0,
-            random: random | 1,
+            random,
         }
     }
 
@@ -29,11 +28,17 @@ impl Backoff {
             .saturating_mul(1 << self.failures.min(8))
             .min(Self::LONGEST);
         self.failures = self.failures.saturating_add(1);
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        let quarters = u32::try_from(self.random % 1024).unwrap_or_default();
-        delay + delay / 4 * quarters / 1024
+        let parts = u32::try_from(self.draw() % 1024).unwrap_or_default();
+        delay + delay / 4 * parts / 1024
+    }
+
+    /// SplitMix64: seeds that are alike, as small numbers are, draw unlike numbers at once.
+    fn draw(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
     }
 
     /// Begins anew with the first delay.
@@ -59,5 +64,14 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.next() < Duration::from_secs(2));
+    }
+
+    #[test]
+    fn seeds_that_are_alike_spread_the_first_delay() {
+        let mut delays: std::vec::Vec<_> = (0..64).map(|seed| Backoff::new(seed).next()).collect();
+        delays.sort();
+        let gap = |pair: &[Duration]| pair[1] - pair[0];
+        let widest = delays.windows(2).map(gap).max().unwrap();
+        assert!(widest < Duration::from_millis(40), "{delays:?}");
     }
 }
