@@ -1,0 +1,51 @@
+//! The rules quoted in the source stand word for word in the specification, and each rule of the
+//! specification is quoted above its parser.
+
+const GRAMMAR: &str = include_str!("../../spec/v0.3/grammar.abnf");
+const PARSER: &str = include_str!("../src/parse.rs");
+const MESSAGE: &str = include_str!("../src/message.rs");
+
+#[test]
+fn every_quoted_rule_stands_in_the_grammar() {
+    let rules = rules();
+    for (file, source) in [("parse.rs", PARSER), ("message.rs", MESSAGE)] {
+        let quoted = quoted(source);
+        assert!(quoted.len() >= 6, "{file} quotes {quoted:?}");
+        for rule in quoted {
+            assert!(
+                rules.contains(&rule),
+                "{file}: `{rule}` is not in grammar.abnf"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_rule_but_the_names_of_text_and_integer_stands_above_its_parser() {
+    let quoted = quoted(PARSER);
+    for rule in rules() {
+        let is_name = rule.ends_with("= text") || rule == "port = integer";
+        assert!(is_name || quoted.contains(&rule), "no parser for `{rule}`");
+    }
+}
+
+/// `name = ...` with the blanks for alignment and the comment taken out.
+fn rules() -> Vec<String> {
+    GRAMMAR
+        .lines()
+        .map(|line| line.split(';').next().unwrap_or_default())
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .filter(|line| !line.is_empty())
+        .collect()
+}
+
+/// What stands between backticks at the start of a doc comment and looks like a rule.
+fn quoted(source: &str) -> Vec<String> {
+    source
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("/// `"))
+        .filter_map(|line| line.split_once('`'))
+        .map(|(rule, _)| rule.to_owned())
+        .filter(|rule| rule.contains(" = "))
+        .collect()
+}
