@@ -1,0 +1,245 @@
+//! What whole sessions do not show of the client machine: bad servers, odd ports, misuse.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::time::Duration;
+
+use netroxy_proto::{
+    Ars, ClientMessage, LocalMisuse, Mrs, ParseError, ParseErrorKind, PeerMisbehaved,
+    ServerMessage, Token, Trq,
+    client::{Client, Config, DisconnectReason, Input, Mapping, Notice, Output},
+};
+
+#[test]
+fn nothing_but_ars_comes_first() {
+    for first in [ServerMessage::Srs, trq(8080), mrs(8080, true)] {
+        let mut client = connected();
+        let outputs = feed(&mut client, 0, Input::Message(first));
+        assert_eq!(outputs[0], disconnect(PeerMisbehaved::ExpectedArs));
+        assert!(matches!(outputs[1..], [Output::Notice(Notice::RetryIn(_))]));
+    }
+}
+
+#[test]
+fn a_second_ars_ends_the_session() {
+    for second in [accepted(), ServerMessage::Ars(Ars::Rejected)] {
+        let mut client = up();
+        let outputs = feed(&mut client, 0, Input::Message(second));
+        assert_eq!(outputs[0], disconnect(PeerMisbehaved::UnaskedArs));
+    }
+}
+
+#[test]
+fn no_answer_to_the_login_in_time() {
+    let mut client = connected();
+    assert_eq!(client.poll_timeout(), Some(Duration::from_secs(10)));
+    let outputs = feed(&mut client, 10, Input::Tick);
+    assert_eq!(outputs[0], disconnect(PeerMisbehaved::NoAnswer));
+}
+
+#[test]
+fn malformed_bytes_end_the_session() {
+    let mut client = up();
+    let error = ParseError {
+        line: 1,
+        kind: ParseErrorKind::LineTooLong { limit: 4096 },
+    };
+    let outputs = feed(&mut client, 0, Input::Malformed(error.clone()));
+    let reason = DisconnectReason::Malformed(error);
+    assert_eq!(outputs[0], Output::Disconnect(reason));
+}
+
+#[test]
+fn a_tunnel_has_the_target_and_the_token_of_its_session() {
+    let mut client = up();
+    let opened = feed(&mut client, 0, Input::Message(trq(8081)));
+    let expected = Output::OpenTunnel {
+        remote_port: 8081.try_into().unwrap(),
+        target: "b:2".to_owned().try_into().unwrap(),
+        token: Token::from_random([7; 16]),
+    };
+    assert_eq!(opened, [expected]);
+}
+
+/// The original opens it as well: MRS false may have crossed a login that replaced another one.
+#[test]
+fn a_tunnel_for_a_port_that_was_refused_is_opened() {
+    let mut client = up();
+    feed(&mut client, 0, Input::Message(mrs(8081, false)));
+    let opened = feed(&mut client, 0, Input::Message(trq(8081)));
+    assert!(matches!(opened[..], [Output::OpenTunnel { .. }]));
+}
+
+#[test]
+fn a_port_that_is_not_mapped_is_told_and_ignored() {
+    for port in [80, 0, -1, 65536, i64::MIN] {
+        let mut client = up();
+        for message in [trq(port), mrs(port, true), mrs(port, false)] {
+            let outputs = feed(&mut client, 0, Input::Message(message));
+            let notice = Notice::UnknownPort(port.into());
+            assert_eq!(outputs, [Output::Notice(notice)]);
+        }
+    }
+}
+
+#[test]
+fn of_two_mappings_of_one_port_the_first_counts() {
+    let mut config = config();
+    let again = Mapping {
+        target: "c:3".to_owned().try_into().unwrap(),
+        ..config.mappings[0].clone()
+    };
+    config.mappings.push(again);
+    let mut client = Client::new(config);
+    for input in [Input::Tick, Input::Connected] {
+        feed(&mut client, 0, input);
+    }
+    let outputs = feed(&mut client, 0, Input::Message(accepted()));
+    let mut targets = Vec::new();
+    for output in outputs {
+        if let Output::Send(ClientMessage::Map(map)) = output {
+            targets.push(map.target.to_string());
+        }
+    }
+    assert_eq!(targets, ["a:1", "b:2"]);
+}
+
+#[test]
+fn a_good_session_resets_the_delay() {
+    let mut client = Client::new(config());
+    let mut longest = Duration::ZERO;
+    for _ in 0..6 {
+        let secs = client.poll_timeout().unwrap().as_secs() + 1;
+        feed(&mut client, secs, Input::Tick);
+        longest = retry(&feed(&mut client, secs, Input::ConnectFailed));
+    }
+    assert!(longest >= Duration::from_secs(16));
+    let login = |client: &mut Client| {
+        let secs = client.poll_timeout().unwrap().as_secs() + 1;
+        for input in [Input::Tick, Input::Connected, Input::Message(accepted())] {
+            feed(client, secs, input);
+        }
+        secs
+    };
+    let secs = login(&mut client);
+    let short = retry(&feed(&mut client, secs + 9, Input::Ended));
+    assert!(short >= Duration::from_secs(16), "it did not last");
+    let secs = login(&mut client);
+    let good = retry(&feed(&mut client, secs + 10, Input::Ended));
+    assert!(good < Duration::from_secs(2), "{good:?}");
+}
+
+#[test]
+fn an_answer_to_any_srq_is_a_sign_of_life() {
+    let mut client = up();
+    assert_eq!(feed(&mut client, 100, Input::Tick), [srq()]);
+    assert_eq!(feed(&mut client, 200, Input::Tick), [srq()]);
+    assert_eq!(
+        feed(&mut client, 399, Input::Message(ServerMessage::Srs)),
+        []
+    );
+    assert_eq!(feed(&mut client, 400, Input::Tick), [srq()]);
+    // MRS and TRQ are none: they may have been under way.
+    feed(&mut client, 450, Input::Message(mrs(8080, true)));
+    assert_eq!(feed(&mut client, 699, Input::Tick), [srq()]);
+    let outputs = feed(&mut client, 700, Input::Tick);
+    assert_eq!(outputs[0], disconnect(PeerMisbehaved::KeepaliveUnanswered));
+}
+
+#[test]
+fn misuse_is_refused_and_changes_nothing() {
+    let error = ParseError {
+        line: 1,
+        kind: ParseErrorKind::LineTooLong { limit: 1 },
+    };
+    let mut offline = Client::new(config());
+    for input in [
+        Input::Connected,
+        Input::ConnectFailed,
+        Input::Ended,
+        Input::Malformed(error),
+        Input::Message(ServerMessage::Srs),
+    ] {
+        refused(&mut offline, input);
+    }
+    let mut up = up();
+    for input in [Input::Connected, Input::ConnectFailed] {
+        refused(&mut up, input);
+    }
+    feed(&mut up, 0, Input::Ended);
+    refused(&mut up, Input::Ended);
+}
+
+fn refused(client: &mut Client, input: Input) {
+    let before = client.poll_timeout();
+    let result = client.handle(Duration::ZERO, input);
+    assert_eq!(result, Err(LocalMisuse::Unexpected));
+    assert_eq!(client.poll_output(), None);
+    assert_eq!(client.poll_timeout(), before);
+}
+
+fn config() -> Config {
+    let mapping = |port: i64, target: &str| Mapping {
+        remote_port: port.try_into().unwrap(),
+        target: target.to_owned().try_into().unwrap(),
+        is_open: true,
+    };
+    Config::new(
+        "a".to_owned().try_into().unwrap(),
+        "alice".to_owned().try_into().unwrap(),
+        "secret".to_owned().try_into().unwrap(),
+        vec![mapping(8080, "a:1"), mapping(8081, "b:2")],
+        1,
+    )
+}
+
+fn connected() -> Client {
+    let mut client = Client::new(config());
+    assert_eq!(feed(&mut client, 0, Input::Tick), [Output::Connect]);
+    let sent = feed(&mut client, 0, Input::Connected);
+    assert!(matches!(sent[..], [Output::Send(ClientMessage::Ath(_))]));
+    client
+}
+
+fn up() -> Client {
+    let mut client = connected();
+    feed(&mut client, 0, Input::Message(accepted()));
+    client
+}
+
+fn feed(client: &mut Client, secs: u64, input: Input) -> Vec<Output> {
+    client.handle(Duration::from_secs(secs), input).unwrap();
+    std::iter::from_fn(|| client.poll_output()).collect()
+}
+
+fn accepted() -> ServerMessage {
+    ServerMessage::Ars(Ars::Accepted {
+        timeout: 300.try_into().unwrap(),
+        token: Token::from_random([7; 16]),
+    })
+}
+
+fn mrs(port: i64, is_ok: bool) -> ServerMessage {
+    let remote_port = port.into();
+    ServerMessage::Mrs(Mrs { remote_port, is_ok })
+}
+
+fn trq(port: i64) -> ServerMessage {
+    let remote_port = port.into();
+    ServerMessage::Trq(Trq { remote_port })
+}
+
+fn srq() -> Output {
+    Output::Send(ClientMessage::Srq)
+}
+
+fn disconnect(how: PeerMisbehaved) -> Output {
+    Output::Disconnect(how.into())
+}
+
+fn retry(outputs: &[Output]) -> Duration {
+    match outputs.last() {
+        Some(Output::Notice(Notice::RetryIn(delay))) => *delay,
+        other => panic!("{other:?}"),
+    }
+}
