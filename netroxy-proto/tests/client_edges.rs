@@ -61,6 +61,18 @@ fn a_tunnel_has_the_target_and_the_token_of_its_session() {
     assert_eq!(opened, [expected]);
 }
 
+#[test]
+fn a_port_that_is_granted_after_all_is_not_asked_for_again() {
+    let mut client = up();
+    feed(&mut client, 0, Input::Message(mrs(8081, false)));
+    assert!(client.poll_timeout() < Some(Duration::from_secs(2)));
+    let port = 8081.try_into().unwrap();
+    let granted = feed(&mut client, 0, Input::Message(mrs(8081, true)));
+    assert_eq!(granted, [Output::Notice(Notice::Mapped(port))]);
+    // The next thing is the keepalive.
+    assert_eq!(client.poll_timeout(), Some(Duration::from_secs(100)));
+}
+
 /// The original opens it as well: MRS false may have crossed a login that replaced another one.
 #[test]
 fn a_tunnel_for_a_port_that_was_refused_is_opened() {

@@ -2,6 +2,33 @@
 //!
 //! See the [crate documentation](crate#state-machines) for how to drive it. Feed `Input::Tick`
 //! once to start.
+//!
+//! ```
+//! use std::time::Duration;
+//! use netroxy_proto::client::{Client, Config, DisconnectReason, Input, Notice, Output};
+//! use netroxy_proto::{Ars, ClientMessage, ServerMessage};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let [name, username, password] = ["probe", "alice", "wrong"].map(str::to_owned);
+//! let config =
+//!     Config::new(name.try_into()?, username.try_into()?, password.try_into()?, vec![], 7);
+//! let mut client = Client::new(config);
+//!
+//! let now = Duration::ZERO;
+//! client.handle(now, Input::Tick)?;
+//! assert_eq!(client.poll_output(), Some(Output::Connect));
+//!
+//! client.handle(now, Input::Connected)?;
+//! assert!(matches!(client.poll_output(), Some(Output::Send(ClientMessage::Ath(_)))));
+//!
+//! client.handle(now, Input::Message(ServerMessage::Ars(Ars::Rejected)))?;
+//! let rejected = DisconnectReason::Rejected;
+//! assert_eq!(client.poll_output(), Some(Output::Disconnect(rejected)));
+//! assert!(matches!(client.poll_output(), Some(Output::Notice(Notice::RetryIn(_)))));
+//! assert!(client.poll_timeout() >= Some(Duration::from_secs(1)), "the next attempt");
+//! # Ok(())
+//! # }
+//! ```
 
 mod backoff;
 mod machine;

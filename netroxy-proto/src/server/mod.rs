@@ -1,6 +1,32 @@
 //! A whole server, without IO: sessions, mapped ports, waiting users, and how they meet tunnels.
 //!
 //! See the [crate documentation](crate#state-machines) for how to drive it.
+//!
+//! ```
+//! use std::time::Duration;
+//! use netroxy_proto::{ClientMessage, Incoming, Token};
+//! use netroxy_proto::server::{Config, ConnId, Input, Listener, Output, Server};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (username, password) = ("alice".to_owned(), "secret".to_owned());
+//! let config = Config::new(username.try_into()?, password.try_into()?, 300.try_into()?);
+//! let mut server = Server::new(config);
+//!
+//! let now = Duration::ZERO;
+//! let conn = ConnId(1);
+//! let token = Token::from_random([7; 16]);
+//! server.handle(now, Input::Accepted { conn, listener: Listener::Plain, token })?;
+//! assert_eq!(server.poll_output(), None);
+//! assert_eq!(server.poll_timeout(), Some(Duration::from_secs(10)), "the time to log in");
+//!
+//! let (message, _) = ClientMessage::parse(b"ATH\nprobe\nalice\nsecret\n")?.unwrap();
+//! server.handle(now, Input::Message { conn, message })?;
+//! assert!(matches!(server.poll_output(), Some(Output::LoggedIn { .. })));
+//! assert!(matches!(server.poll_output(), Some(Output::Send { .. })));
+//! assert_eq!(server.poll_output(), None);
+//! # Ok(())
+//! # }
+//! ```
 
 mod machine;
 pub mod table;
