@@ -153,12 +153,12 @@ impl<M: Incoming> Decoder<M> {
 }
 
 /// Says how much is buffered, never what: it may be a password, or a user's data.
-impl<M: Incoming> fmt::Debug for Decoder<M> {
+impl<M> fmt::Debug for Decoder<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decoder")
             .field("limits", &self.limits)
             .field("state", &self.state)
-            .field("buffered", &self.buffered())
+            .field("buffered", &(self.buffer.len() - self.start))
             .finish_non_exhaustive()
     }
 }
