@@ -46,6 +46,8 @@ use tunnel::Tunnel;
 
 /// So long may tunnels go on after the order to stop.
 const DRAIN: Duration = Duration::from_secs(5);
+/// So many tunnels at most: a server that asks for more is out of its mind, or ours to blame.
+const MAX_TUNNELS: usize = 16_384;
 /// A server that does not take our messages for so long is gone.
 const WRITE: Duration = Duration::from_secs(10);
 
@@ -166,6 +168,10 @@ impl Client {
                     token,
                     target: _,
                 } => {
+                    if self.tunnels.len() >= MAX_TUNNELS {
+                        warn!(%remote_port, open = MAX_TUNNELS, "too many tunnels; user ignored");
+                        continue;
+                    }
                     if let Some(service) = self.services.get(&remote_port) {
                         let tunnel = Tunnel {
                             server: self.server.clone(),
