@@ -1,1 +1,20 @@
-//! Placeholder.
+//! Judges any Netroxy v0.3 server or client by what it does on the wire.
+
+pub use cli::main;
+
+pub mod catalog;
+mod cli;
+pub mod manifest;
+mod message;
+mod noise;
+pub mod notation;
+mod player;
+mod ports;
+mod reference;
+mod report;
+pub mod rules;
+mod run;
+mod sut;
+mod transcript;
+mod verdict;
+mod wire;

@@ -1,0 +1,112 @@
+//! The cases that this program carries, and case files from outside.
+
+mod check;
+
+use std::collections::BTreeMap;
+
+use include_dir::{Dir, DirEntry, include_dir};
+
+use crate::notation::ast::{Case, Transport};
+use crate::notation::parse;
+pub use check::check;
+pub(crate) use check::{PORTS, TARGETS};
+
+/// A case and its name.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Such as `server/tunnel/early-data`.
+    pub id: String,
+    /// The file that it was read from.
+    pub file: String,
+    /// The text of that file.
+    pub text: String,
+    /// The case.
+    pub case: Case,
+}
+
+/// A case file that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}:{column}: {message}")]
+pub struct CaseError {
+    /// The file.
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// All embedded cases by their names.
+///
+/// # Errors
+/// The first case that is not well formed.
+pub fn embedded() -> Result<BTreeMap<String, Entry>, CaseError> {
+    let mut files = Vec::new();
+    collect(&CASES, &mut files);
+    let entries = files.into_iter().map(|(path, text)| {
+        let id = path.trim_end_matches(".case").to_owned();
+        let entry = read(&id, &format!("spec/v0.3/cases/{path}"), text)?;
+        Ok((id, entry))
+    });
+    entries.collect()
+}
+
+/// Reads and checks one case.
+///
+/// # Errors
+/// The first thing that is wrong with it.
+pub fn read(id: &str, file: &str, text: &str) -> Result<Entry, CaseError> {
+    let case = parse(text).map_err(|error| CaseError {
+        file: file.to_owned(),
+        line: error.line,
+        column: error.column,
+        message: format!("expected {}, found {}", error.expected, error.found),
+    })?;
+    check(&case).map_err(|(line, message)| CaseError {
+        file: file.to_owned(),
+        line,
+        column: 1,
+        message,
+    })?;
+    Ok(Entry {
+        id: id.to_owned(),
+        file: file.to_owned(),
+        text: text.to_owned(),
+        case,
+    })
+}
+
+impl Entry {
+    /// The transports that it is run on.
+    pub fn transports(&self) -> Vec<Transport> {
+        self.case
+            .over
+            .as_ref()
+            .map_or_else(|| vec![Transport::Plain], |over| over.value.clone())
+    }
+
+    /// The name of the run on one transport.
+    pub fn run_id(&self, transport: Transport) -> String {
+        match transport {
+            Transport::Plain => self.id.clone(),
+            Transport::Tls => format!("{}@tls", self.id),
+        }
+    }
+}
+
+static CASES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../spec/v0.3/cases");
+
+fn collect(dir: &'static Dir<'static>, files: &mut Vec<(&'static str, &'static str)>) {
+    for entry in dir.entries() {
+        match entry {
+            DirEntry::Dir(dir) => collect(dir, files),
+            DirEntry::File(file) => {
+                if let (Some(path), Some(text)) = (file.path().to_str(), file.contents_utf8()) {
+                    files.push((path, text));
+                }
+            }
+        }
+    }
+}

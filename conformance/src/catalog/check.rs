@@ -1,0 +1,258 @@
+//! What must be true of a case beyond its grammar, so that nothing goes wrong only when it is played.
+
+use std::collections::BTreeSet;
+
+use crate::message::lines_after;
+use crate::notation::ast::{
+    Action, Case, Endpoint, Expectation, Field, Line, Message, Piece, Role, Setting, Step, Template,
+};
+
+/// The line and what is wrong with it, for the first thing that is.
+///
+/// # Errors
+/// See above.
+pub fn check(case: &Case) -> Result<(), (usize, String)> {
+    let mut scope = Scope::new(case.role.value);
+    for (index, setting) in case.config.iter().enumerate() {
+        let line = 4 + usize::from(case.twin.is_some()) + index;
+        scope
+            .setting(&setting.value)
+            .map_err(|message| (line, message))?;
+    }
+    let mut marked = BTreeSet::new();
+    let mut next = case.first_line();
+    for line in &case.body {
+        match line {
+            Line::Blank | Line::Comment(_) => {}
+            Line::Step(step) => scope
+                .step(step, &mut marked)
+                .map_err(|message| (next, message))?,
+            Line::Repeat(repeat) => {
+                let outside = scope.actors.clone();
+                let mut inner = next + 1;
+                for line in &repeat.body {
+                    if let Line::Step(step) = line {
+                        scope
+                            .step(step, &mut marked)
+                            .map_err(|message| (inner, message))?;
+                    }
+                    inner += line.height();
+                }
+                scope.actors = outside;
+            }
+        }
+        next += line.height();
+    }
+    let named: BTreeSet<String> = case.rules.value.iter().cloned().collect();
+    if let Some(rule) = named.difference(&marked).next() {
+        return Err((3, format!("no step is marked [{rule}]")));
+    }
+    if let Some(rule) = marked.difference(&named).next() {
+        return Err((3, format!("`{rule}` marks a step and is missing here")));
+    }
+    Ok(())
+}
+
+struct Scope {
+    role: Role,
+    vars: BTreeSet<String>,
+    actors: BTreeSet<String>,
+}
+
+impl Scope {
+    fn new(role: Role) -> Self {
+        let role_vars: &[&str] = match role {
+            Role::Server => &SERVER_VARS,
+            Role::Client => &CLIENT_VARS,
+        };
+        let vars = COMMON_VARS
+            .iter()
+            .chain(role_vars)
+            .map(|name| (*name).to_owned())
+            .collect();
+        Self {
+            role,
+            vars,
+            actors: BTreeSet::new(),
+        }
+    }
+
+    fn setting(&self, setting: &Setting) -> Result<(), String> {
+        match (setting, self.role) {
+            (Setting::Timeout(3..), Role::Server) => Ok(()),
+            (Setting::Timeout(_), Role::Server) => {
+                Err("a timeout below 3 s ends the original server".to_owned())
+            }
+            (Setting::Map { port, target, .. }, Role::Client) => {
+                let known = |template: &Template, names: &[&str]| match template.pieces() {
+                    [Piece::Var(name)] => names.contains(&name.as_str()),
+                    _ => false,
+                };
+                match known(port, &PORTS) && known(target, &TARGETS) {
+                    true => Ok(()),
+                    false => Err(format!(
+                        "a mapping leads from one of ${} to one of ${}",
+                        PORTS.join(" $"),
+                        TARGETS.join(" $")
+                    )),
+                }
+            }
+            (Setting::Timeout(_), Role::Client) => {
+                Err("a client has no timeout: the server tells it".to_owned())
+            }
+            (Setting::Map { .. }, Role::Server) => {
+                Err("a server has no mappings: clients ask for them".to_owned())
+            }
+        }
+    }
+
+    fn step(&mut self, step: &Step, marked: &mut BTreeSet<String>) -> Result<(), String> {
+        marked.extend(step.marks.iter().cloned());
+        let opens = matches!(step.action, Action::Connect(_) | Action::Accept(_));
+        let alone = matches!(step.action, Action::Refused(_));
+        if !opens && !alone && !self.actors.contains(&step.actor) {
+            return Err(format!(
+                "`{}` is no connection yet: it needs `connect` or `accept` first",
+                step.actor
+            ));
+        }
+        let bounded = matches!(
+            step.action,
+            Action::Accept(_) | Action::Expect(_) | Action::OneOf(_)
+        );
+        let silent = matches!(step.action, Action::Expect(Expectation::Silence));
+        if step.within.is_some() && (!bounded || silent) {
+            return Err("only a step that waits for something can have bounds".to_owned());
+        }
+        if step.within.is_some_and(|within| {
+            within
+                .low
+                .zip(within.high)
+                .is_some_and(|(low, high)| low >= high)
+        }) {
+            return Err("the bounds are empty".to_owned());
+        }
+        let judges = bounded || alone || matches!(step.action, Action::Connect(_));
+        if !step.marks.is_empty() && !judges {
+            return Err("only a step that can fail can carry a mark".to_owned());
+        }
+        self.action(&step.action)?;
+        if opens {
+            self.actors.insert(step.actor.clone());
+        }
+        Ok(())
+    }
+
+    fn action(&mut self, action: &Action) -> Result<(), String> {
+        match action {
+            Action::Connect(endpoint) => {
+                self.only(Role::Server, "connect")?;
+                match endpoint {
+                    Endpoint::Port(port) => self.template(port),
+                    Endpoint::Server(_) | Endpoint::Bare => Ok(()),
+                }
+            }
+            Action::Refused(port) => {
+                self.only(Role::Server, "refused")?;
+                self.template(port)
+            }
+            Action::Accept(target) => {
+                self.only(Role::Client, "accept")?;
+                target
+                    .as_ref()
+                    .map_or(Ok(()), |target| self.template(target))
+            }
+            Action::Send(message) => self.sent(message),
+            Action::SendRaw(segments) => segments.iter().try_for_each(|one| self.template(one)),
+            Action::SendDrip(bytes) => self.template(bytes),
+            Action::Expect(expectation) => self.expectation(expectation),
+            Action::OneOf(alternatives) => alternatives
+                .iter()
+                .try_for_each(|one| self.expectation(&one.expectation)),
+            Action::SendRandom(_) | Action::Shutdown | Action::Close | Action::Reset => Ok(()),
+        }
+    }
+
+    fn only(&self, role: Role, verb: &str) -> Result<(), String> {
+        if self.role == role {
+            Ok(())
+        } else {
+            Err(format!("`{verb}` is for cases of role {role}"))
+        }
+    }
+
+    fn sent(&self, message: &Message) -> Result<(), String> {
+        message.fields.iter().try_for_each(|field| match field {
+            Field::Text(text) => self.template(text),
+            Field::Bind(_) | Field::Any => Err("a message that is sent needs values".to_owned()),
+        })
+    }
+
+    fn expectation(&mut self, expectation: &Expectation) -> Result<(), String> {
+        match expectation {
+            Expectation::Message(message) => self.expected(message),
+            Expectation::Raw(bytes) if bytes.pieces().is_empty() => {
+                Err("nothing always comes: give bytes".to_owned())
+            }
+            Expectation::Raw(bytes) => self.template(bytes),
+            Expectation::Random(bulk) if bulk.bytes == 0 => {
+                Err("nothing always comes: give a size".to_owned())
+            }
+            Expectation::Random(_)
+            | Expectation::Closed
+            | Expectation::Eof
+            | Expectation::Silence => Ok(()),
+        }
+    }
+
+    /// A message with the wrong number of fields could never come true.
+    fn expected(&mut self, message: &Message) -> Result<(), String> {
+        let first = match message.fields.first() {
+            Some(Field::Text(text)) => match text.pieces() {
+                [Piece::Bytes(bytes)] => Some(bytes.as_slice()),
+                _ => None,
+            },
+            _ => None,
+        };
+        let word = &message.word;
+        let wanted = lines_after(word.as_bytes(), first)
+            .ok_or_else(|| format!("`{word}` is no word of v0.3"))?;
+        if wanted != message.fields.len() {
+            return Err(format!(
+                "`{word}` has {wanted} fields here, not {}",
+                message.fields.len()
+            ));
+        }
+        for field in &message.fields {
+            match field {
+                Field::Text(text) => self.template(text)?,
+                Field::Bind(name) => drop(self.vars.insert(name.clone())),
+                Field::Any => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn template(&self, template: &Template) -> Result<(), String> {
+        template.pieces().iter().try_for_each(|piece| match piece {
+            Piece::Var(name) if !self.vars.contains(name) => {
+                let known: Vec<&str> = self.vars.iter().map(String::as_str).collect();
+                Err(format!(
+                    "nothing is called ${name} here; there are {}",
+                    known.join(", ")
+                ))
+            }
+            Piece::Var(_) | Piece::Bytes(_) => Ok(()),
+        })
+    }
+}
+
+const COMMON_VARS: [&str; 5] = ["username", "password", "port", "port2", "port3"];
+const SERVER_VARS: [&str; 2] = ["timeout", "control"];
+const CLIENT_VARS: [&str; 4] = ["token", "target", "target2", "dead_target"];
+
+/// Remote ports of a case.
+pub(crate) const PORTS: [&str; 3] = ["port", "port2", "port3"];
+
+/// Targets of a case; nothing listens at the last.
+pub(crate) const TARGETS: [&str; 3] = ["target", "target2", "dead_target"];

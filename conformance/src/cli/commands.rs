@@ -1,0 +1,268 @@
+//! What the commands do.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+use super::select::{all, select, variant};
+use super::{
+    Arguments, Command, Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOT_READY,
+    EXIT_NOTHING, EXIT_USAGE, Listed, Pace, Profile, Run, SutCommand, wants_colour,
+};
+use crate::catalog::Entry;
+use crate::manifest::{Manifest, ManifestError};
+use crate::notation::ast::Role;
+use crate::report::{Report, Totals, json, listing};
+use crate::rules::{self, Rule};
+use crate::run::{self, Options};
+use crate::sut::{Running, StartError, Subject};
+use crate::verdict::Verdict;
+use crate::wire::Tls;
+
+pub(super) async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
+    let rules = rules::embedded().map_err(|error| Complaint::new(EXIT_USAGE, error.to_string()))?;
+    match arguments.command {
+        None => main_job(&rules, arguments.pace).await,
+        Some(Command::Run(run)) => {
+            let entries = select(&run)?;
+            let subject = subject(&run)?;
+            let options = options(run.pace, run.profile == Profile::Hardened);
+            let report = run.report.as_deref().map(report_path).transpose()?;
+            let round = Round {
+                entries,
+                subject,
+                wanted: run.ids.clone(),
+            };
+            judge_all(&rules, vec![round], options, run.strict, report).await
+        }
+        Some(Command::List {
+            what: Listed::Cases,
+            json,
+        }) => Ok(listing::cases(&all()?, json)),
+        Some(Command::List {
+            what: Listed::Rules,
+            json,
+        }) => Ok(listing::rules(&rules, &all()?, json)),
+        Some(Command::Explain { id }) => listing::explain(&id, &rules, &all()?).ok_or_else(|| {
+            Complaint::new(
+                EXIT_NOTHING,
+                format!("no rule and no case is called `{id}`"),
+            )
+            .hint("`netroxy-conformance list rules` and `list cases` show them all")
+        }),
+        Some(Command::Sut {
+            command: SutCommand::Check { sut },
+        }) => check_sut(&sut, arguments.pace).await,
+    }
+}
+
+/// Cases and what they are run against.
+struct Round {
+    entries: Vec<Arc<Entry>>,
+    subject: Subject,
+    /// As on the command line.
+    wanted: Vec<String>,
+}
+
+async fn main_job(rules: &[Rule], pace: Pace) -> Result<u8, Complaint> {
+    let entries = all()?;
+    let mut rounds = Vec::new();
+    for role in [Role::Server, Role::Client] {
+        let subject = Subject::Started(Manifest::reference(role).map_err(manifest_complaint)?);
+        rounds.push(Round {
+            entries: entries.clone(),
+            subject,
+            wanted: Vec::new(),
+        });
+    }
+    judge_all(rules, rounds, options(pace, true), false, None).await
+}
+
+async fn judge_all(
+    rules: &[Rule],
+    rounds: Vec<Round>,
+    options: Options,
+    strict: bool,
+    report_path: Option<PathBuf>,
+) -> Result<u8, Complaint> {
+    let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
+    let stop = stop_on_interrupt();
+    let mut totals = Totals::new(strict);
+    let mut results = Vec::new();
+    for round in rounds {
+        let begun = Instant::now();
+        let mut jobs = run::plan(&round.entries, &round.subject, rules, options);
+        // A variant in a name, as in `server/auth/good-login@tls`, selects that variant only.
+        if round.wanted.iter().any(|id| variant(id).is_some()) {
+            jobs.retain(|job| {
+                round
+                    .wanted
+                    .iter()
+                    .any(|id| variant(id).is_none() || *id == job.id())
+            });
+        }
+        if jobs.is_empty() {
+            return Err(Complaint::new(
+                EXIT_NOTHING,
+                "the selection matches no case",
+            ));
+        }
+        let ready = stop
+            .run_until_cancelled(run::preflight(&round.subject, &tls, options.time_scale))
+            .await;
+        match ready {
+            None => return Ok(EXIT_INTERRUPTED),
+            Some(outcome) => outcome.map_err(|error| not_ready(&round.subject, &error))?,
+        }
+        let mut report = Report::new(rules, &round.subject, options, strict, wants_colour());
+        report.begin(&jobs, begun.elapsed());
+        let finished = run::run(jobs, &round.subject, &tls, options, &stop, |judged| {
+            totals.count(&judged);
+            report.judged(&judged);
+            results.push((round.subject.name(), judged));
+        });
+        let finished = finished.await;
+        report.end(begun.elapsed(), finished);
+    }
+    if let Some(path) = report_path {
+        json::write(&path, &results, rules, &totals).map_err(|error| {
+            Complaint::new(
+                EXIT_HARNESS,
+                format!("cannot write {}: {error}", path.display()),
+            )
+        })?;
+    }
+    totals.close();
+    Ok(match () {
+        () if stop.is_cancelled() => EXIT_INTERRUPTED,
+        () if results
+            .iter()
+            .any(|(_, judged)| judged.verdict == Verdict::Harness) =>
+        {
+            EXIT_HARNESS
+        }
+        () if totals.failed > 0 => EXIT_FAILURE,
+        () => 0,
+    })
+}
+
+async fn check_sut(sut: &str, pace: Pace) -> Result<u8, Complaint> {
+    let subject = Subject::Started(Manifest::load(sut).map_err(manifest_complaint)?);
+    let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
+    let begun = Instant::now();
+    let options = options(pace, false);
+    run::preflight(&subject, &tls, options.time_scale)
+        .await
+        .map_err(|error| not_ready(&subject, &error))?;
+    Ok(listing::ready(&subject, begun.elapsed()))
+}
+
+fn subject(run: &Run) -> Result<Subject, Complaint> {
+    let role = Role::from(run.role);
+    if let Some(addr) = &run.addr {
+        if role == Role::Client {
+            let complaint = Complaint::new(
+                EXIT_USAGE,
+                "--addr names a running server, and a client is to be judged",
+            );
+            return Err(complaint.hint("a client is started through a manifest: --sut FILE"));
+        }
+        let tls = run.tls_addr.as_deref().map(address).transpose()?;
+        let (username, password) = (
+            run.user.clone().unwrap_or_default(),
+            run.pass.clone().unwrap_or_default(),
+        );
+        return Ok(Subject::Running(Running {
+            plain: address(addr)?,
+            tls,
+            username,
+            password,
+        }));
+    }
+    let manifest = match &run.sut {
+        Some(sut) => Manifest::load(sut),
+        None => Manifest::reference(role),
+    };
+    let manifest = manifest.map_err(manifest_complaint)?;
+    if manifest.role != role {
+        let message = format!(
+            "{} is a {}, and a {role} is to be judged",
+            manifest.name, manifest.role
+        );
+        return Err(Complaint::new(EXIT_USAGE, message));
+    }
+    Ok(Subject::Started(manifest))
+}
+
+fn address(text: &str) -> Result<SocketAddr, Complaint> {
+    let found = text.to_socket_addrs().map(|mut found| found.next());
+    let wrong =
+        |why: String| Complaint::new(EXIT_USAGE, format!("`{text}` is no HOST:PORT: {why}"));
+    found
+        .map_err(|error| wrong(error.to_string()))?
+        .ok_or_else(|| wrong("it has no address".to_owned()))
+}
+
+fn options(pace: Pace, hardened: bool) -> Options {
+    let jobs = usize::from(pace.jobs.unwrap_or(8));
+    Options {
+        hardened,
+        jobs,
+        time_scale: pace.time_scale.unwrap_or(1.0),
+    }
+}
+
+fn report_path(text: &str) -> Result<PathBuf, Complaint> {
+    match text.split_once(':') {
+        Some(("json", path)) if !path.is_empty() => Ok(PathBuf::from(path)),
+        _ => Err(Complaint::new(
+            EXIT_USAGE,
+            format!("`--report {text}`: there is no such format"),
+        )
+        .hint("json:PATH")),
+    }
+}
+
+fn manifest_complaint(error: ManifestError) -> Complaint {
+    let complaint = Complaint::new(EXIT_USAGE, error.to_string());
+    match error.hint {
+        Some(hint) => complaint.hint(hint),
+        None => complaint,
+    }
+}
+
+fn not_ready(subject: &Subject, error: &StartError) -> Complaint {
+    match error {
+        StartError::Harness(why) => Complaint::new(EXIT_HARNESS, why.clone()),
+        StartError::Spawn(why) => Complaint::new(
+            EXIT_NOT_READY,
+            format!("{}: cannot start it: {why}", subject.name()),
+        ),
+        StartError::NotReady { why, log } => {
+            let log = if log.is_empty() {
+                String::new()
+            } else {
+                format!("\nits output ends with\n{log}")
+            };
+            Complaint::new(
+                EXIT_NOT_READY,
+                format!("{} never became ready: {why}{log}", subject.name()),
+            )
+        }
+    }
+}
+
+/// Cancelled by Ctrl-C, so that everything that was started is ended first.
+fn stop_on_interrupt() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let interrupted = stop.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            interrupted.cancel();
+        }
+    });
+    stop
+}

@@ -1,0 +1,105 @@
+//! Which cases a command line asks for.
+
+use std::sync::Arc;
+
+use super::{Complaint, EXIT_NOTHING, EXIT_USAGE, Run};
+use crate::catalog::{self, Entry};
+use crate::notation::ast::Role;
+
+/// The cases of a run.
+pub(super) fn select(run: &Run) -> Result<Vec<Arc<Entry>>, Complaint> {
+    let role = Role::from(run.role);
+    if !run.case_file.is_empty() {
+        return run
+            .case_file
+            .iter()
+            .map(|file| from_file(file, role))
+            .collect();
+    }
+    let mut entries = all()?;
+    entries.retain(|entry| entry.case.role.value == role);
+    if run.ids.is_empty() {
+        return Ok(entries);
+    }
+    for id in &run.ids {
+        if !entries.iter().any(|entry| matches(entry, id)) {
+            let complaint = Complaint::new(
+                EXIT_NOTHING,
+                format!("no {role} case or rule matches `{id}`"),
+            );
+            return Err(complaint.hint("`netroxy-conformance list cases` shows them all"));
+        }
+    }
+    entries.retain(|entry| run.ids.iter().any(|id| matches(entry, id)));
+    Ok(entries)
+}
+
+/// Every embedded case.
+pub(super) fn all() -> Result<Vec<Arc<Entry>>, Complaint> {
+    let entries =
+        catalog::embedded().map_err(|error| Complaint::new(EXIT_USAGE, error.to_string()))?;
+    Ok(entries.into_values().map(Arc::new).collect())
+}
+
+/// The transport behind `@` of a name, if any.
+pub(super) fn variant(id: &str) -> Option<&str> {
+    id.split_once('@').map(|(_, variant)| variant)
+}
+
+fn from_file(file: &str, role: Role) -> Result<Arc<Entry>, Complaint> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Complaint::new(
+            EXIT_USAGE,
+            format!("cannot read the case file {file}: {error}"),
+        )
+    })?;
+    let id = file
+        .rsplit('/')
+        .next()
+        .unwrap_or(file)
+        .trim_end_matches(".case");
+    let entry = catalog::read(id, file, &text).map_err(|error| {
+        Complaint::new(EXIT_USAGE, error.to_string())
+            .hint("the notation is described in spec/v0.3/notation.md")
+    })?;
+    if entry.case.role.value != role {
+        let found = entry.case.role.value;
+        return Err(Complaint::new(
+            EXIT_USAGE,
+            format!("{file}: this case judges a {found}, not a {role}"),
+        ));
+    }
+    Ok(Arc::new(entry))
+}
+
+fn matches(entry: &Entry, id: &str) -> bool {
+    let name = id.split_once('@').map_or(id, |(name, _)| name);
+    glob(name, &entry.id) || entry.case.rules.value.iter().any(|rule| glob(name, rule))
+}
+
+/// `*` stands for any text; all else for itself.
+fn glob(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((head, tail)) => match text.strip_prefix(head) {
+            None => false,
+            Some(rest) => (0..=rest.len())
+                .filter_map(|at| rest.get(at..))
+                .any(|rest| glob(tail, rest)),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::glob;
+
+    #[test]
+    fn stars_stand_for_any_text() {
+        assert!(glob("server/*/bad-*", "server/auth/bad-password"));
+        assert!(glob("tunnel.*", "tunnel.early-data"));
+        assert!(glob("*", ""));
+        assert!(!glob("tunnel.*", "map.order"));
+        assert!(!glob("server/auth", "server/auth/x"));
+    }
+}

@@ -1,0 +1,247 @@
+//! What must be true of a manifest beyond its JSON.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
+
+use serde_json::Value;
+
+use super::placeholder::Misfit;
+use super::{
+    Content, Launch, Manifest, ManifestError, Place, Raw, RawFile, RawLaunch, Vars, render,
+    render_text,
+};
+use crate::notation::ast::{Role, Transport};
+
+/// Where a manifest comes from.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) file: &'a str,
+    pub(super) text: &'a str,
+    pub(super) folder: &'a Path,
+    pub(super) env: &'a dyn Fn(&str) -> Option<String>,
+}
+
+pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, ManifestError> {
+    let role = Role::from(raw.role);
+    if let Some(spec) = raw.spec.filter(|spec| spec != "0.3") {
+        let hint = "this program judges revision 0.3";
+        return Err(context.wrong(
+            "spec",
+            &spec,
+            format!("unknown revision `{spec}`"),
+            Some(hint),
+        ));
+    }
+    let mut files = BTreeMap::new();
+    for (name, file) in raw.launch.files.iter() {
+        files.insert(name.clone(), context.content(name, file, role)?);
+    }
+    let launch = context.launch(&raw.launch, role)?;
+    let transports = raw.transports.map_or_else(
+        || vec![Transport::Plain, Transport::Tls],
+        |list| list.into_iter().map(Transport::from).collect(),
+    );
+    if transports.is_empty() {
+        return Err(context.wrong(
+            "transports",
+            "transports",
+            "names no transport".to_owned(),
+            None,
+        ));
+    }
+    Ok(Manifest {
+        name: raw.name,
+        role,
+        launch,
+        files,
+        transports,
+        start_deadline_ms: raw.start_deadline_ms.unwrap_or(6_000),
+        argument: context.file.to_owned(),
+    })
+}
+
+impl Context<'_> {
+    fn launch(self, raw: &RawLaunch, role: Role) -> Result<Launch, ManifestError> {
+        match (&raw.command, raw.embedded) {
+            (Some(command), None) if !command.is_empty() => {
+                let mut words = command
+                    .iter()
+                    .map(|word| self.word(word))
+                    .collect::<Result<Vec<_>, _>>()?;
+                self.find_program(&mut words, &command[0])?;
+                Ok(Launch::Command(words))
+            }
+            (None, Some(embedded)) if Role::from(embedded) == role => Ok(Launch::Embedded),
+            (None, Some(_)) => Err(self.wrong(
+                "launch.embedded",
+                "embedded",
+                format!("is not the role of this manifest, {role}"),
+                None,
+            )),
+            (Some(_), None) => Err(self.wrong(
+                "launch.command",
+                "command",
+                "names no program".to_owned(),
+                None,
+            )),
+            _ => {
+                let hint = "for example \"command\": [\"{{env:NETROXY_SERVER}}\"]";
+                let message = "needs either `command` or `embedded`".to_owned();
+                Err(self.wrong("launch", "launch", message, Some(hint)))
+            }
+        }
+    }
+
+    /// A word of the command with `{{env:NAME}}` filled in.
+    fn word(self, word: &str) -> Result<String, ManifestError> {
+        let Some((before, rest)) = word.split_once("{{env:") else {
+            return Ok(word.to_owned());
+        };
+        let Some((name, after)) = rest.split_once("}}") else {
+            return Err(self.wrong(
+                "launch.command",
+                word,
+                "`{{env:` without `}}`".to_owned(),
+                None,
+            ));
+        };
+        match (self.env)(name).filter(|value| !value.is_empty()) {
+            Some(value) => Ok(format!("{before}{value}{after}")),
+            None => {
+                let hint =
+                    format!("set it to the program that is to be judged: {name}=/path/to/program");
+                let message = format!("the environment variable {name} is not set");
+                Err(self.wrong("launch.command", word, message, Some(&hint)))
+            }
+        }
+    }
+
+    /// The program runs in a directory of its own, so its path has to be absolute.
+    fn find_program(self, words: &mut [String], written: &str) -> Result<(), ManifestError> {
+        let Some(program) = words.first_mut() else {
+            return Ok(());
+        };
+        if !program.contains('/') {
+            return Ok(());
+        }
+        // A path from the environment is relative to where the user stands, one in the file to the file.
+        let base = if written.contains("{{env:") {
+            Path::new("")
+        } else {
+            self.folder
+        };
+        let path = base.join(&*program);
+        match std::fs::canonicalize(&path) {
+            Ok(found) if found.is_file() => {
+                *program = found.to_string_lossy().into_owned();
+                Ok(())
+            }
+            Ok(_) => Err(self.wrong(
+                "launch.command",
+                written,
+                format!("{} is no file", path.display()),
+                None,
+            )),
+            Err(error) => Err(self.wrong(
+                "launch.command",
+                written,
+                format!("cannot find {}: {error}", path.display()),
+                None,
+            )),
+        }
+    }
+
+    fn content(self, name: &str, file: &RawFile, role: Role) -> Result<Content, ManifestError> {
+        let inside = Path::new(name)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
+        if !inside || name.is_empty() {
+            let message = format!("`{name}` does not stay inside the working directory");
+            return Err(self.wrong("launch.files", name, message, None));
+        }
+        let example = example(role);
+        let misfit = |misfit: Misfit| {
+            let dot = if misfit.path.is_empty() { "" } else { "." };
+            let path = format!("launch.files.{name}{dot}{}", misfit.path);
+            self.wrong(&path, &misfit.text, misfit.message, None)
+        };
+        match file {
+            RawFile::Json(value) => {
+                render(value, &example).map_err(misfit)?;
+                Ok(Content::Json(value.clone()))
+            }
+            RawFile::Text(text) => {
+                render_text(text, &example).map_err(misfit)?;
+                Ok(Content::Text(text.clone()))
+            }
+            RawFile::Fixture(fixture) => {
+                match FIXTURES.iter().find(|(known, _)| known == fixture) {
+                    Some((_, bytes)) => Ok(Content::Fixture(bytes)),
+                    None => {
+                        let known: Vec<&str> = FIXTURES.iter().map(|(known, _)| *known).collect();
+                        let message = format!("there is no fixture `{fixture}`");
+                        let hint = format!("there are {}", known.join(", "));
+                        Err(self.wrong(
+                            &format!("launch.files.{name}.fixture"),
+                            fixture,
+                            message,
+                            Some(&hint),
+                        ))
+                    }
+                }
+            }
+        }
+    }
+
+    /// `word` is a string of the manifest; its first occurrence is the place that is shown.
+    fn wrong(self, path: &str, word: &str, message: String, hint: Option<&str>) -> ManifestError {
+        let literal = Value::from(word).to_string();
+        let position = self.text.find(&literal).map(|at| {
+            let before = &self.text[..at];
+            let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+            (
+                before.matches('\n').count() + 1,
+                before[line_start..].chars().count() + 1,
+            )
+        });
+        let place = Place {
+            position,
+            path: path.to_owned(),
+        };
+        ManifestError {
+            file: self.file.to_owned(),
+            place,
+            message,
+            hint: hint.map(str::to_owned),
+        }
+    }
+}
+
+const FIXTURES: [(&str, &[u8]); 2] = [
+    (
+        "tls/cert.pem",
+        include_bytes!("../../fixtures/tls/cert.pem"),
+    ),
+    ("tls/key.pem", include_bytes!("../../fixtures/tls/key.pem")),
+];
+
+/// Values of every name that exists, for trying out the placeholders before anything is started.
+fn example(role: Role) -> Vars {
+    let text = || Value::from("text");
+    let mut common = BTreeMap::from([("host", text()), ("user", text()), ("pass", text())]);
+    let mut mappings = Vec::new();
+    match role {
+        Role::Server => common
+            .extend(["port", "tls_port", "web_port", "timeout"].map(|name| (name, Value::from(1)))),
+        Role::Client => {
+            common.extend([("port", Value::from(1)), ("tls", Value::from(true))]);
+            mappings.push(BTreeMap::from([
+                ("remote_port", Value::from(1)),
+                ("target_host", text()),
+                ("target_port", Value::from(1)),
+                ("open", Value::from(true)),
+            ]));
+        }
+    }
+    Vars { common, mappings }
+}

@@ -1,0 +1,260 @@
+//! SUT manifests: how to start an unmodified program. SUT = system under test.
+
+mod check;
+mod placeholder;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::notation::ast::{Role, Transport};
+pub(crate) use placeholder::{Vars, render, render_text};
+
+/// A manifest that has been read and checked.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// Shown in reports.
+    pub name: String,
+    /// Which side the program plays.
+    pub role: Role,
+    /// What is started.
+    pub(crate) launch: Launch,
+    /// The files that are written into its fresh working directory.
+    pub(crate) files: BTreeMap<String, Content>,
+    /// What it speaks.
+    pub(crate) transports: Vec<Transport>,
+    /// How long it may take until it is ready, in milliseconds.
+    pub(crate) start_deadline_ms: u64,
+    /// As it was named on the command line.
+    pub(crate) argument: String,
+}
+
+/// What is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Launch {
+    /// A program and its arguments.
+    Command(Vec<String>),
+    /// The reference peer inside this program.
+    Embedded,
+}
+
+/// The content of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Content {
+    /// JSON with placeholders.
+    Json(Value),
+    /// Text with placeholders.
+    Text(String),
+    /// A file that this program carries.
+    Fixture(&'static [u8]),
+}
+
+/// A manifest that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}{place}: {message}")]
+pub struct ManifestError {
+    /// The file, or the name of a built-in manifest.
+    pub file: String,
+    /// Where in it, if known.
+    pub place: Place,
+    /// What is wrong.
+    pub message: String,
+    /// What can be done.
+    pub hint: Option<String>,
+}
+
+/// A place in a manifest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Line and column, counted from 1.
+    pub position: Option<(usize, usize)>,
+    /// Such as `launch.files`.
+    pub path: String,
+}
+
+impl Manifest {
+    /// Loads a file, or a built-in manifest by its name.
+    ///
+    /// # Errors
+    /// When it cannot be read, is malformed, or names a variable of the environment that is not set.
+    pub fn load(argument: &str) -> Result<Self, ManifestError> {
+        if let Some((_, text)) = BUILT_IN.iter().find(|(name, _)| *name == argument) {
+            return Self::parse(argument, text, Path::new("."), &|name| {
+                std::env::var(name).ok()
+            });
+        }
+        let text = std::fs::read_to_string(argument).map_err(|error| ManifestError {
+            file: argument.to_owned(),
+            place: Place::default(),
+            message: format!("cannot read the manifest: {error}"),
+            hint: Some(format!(
+                "give a file, or one of {}",
+                built_in_names().join(", ")
+            )),
+        })?;
+        let folder = Path::new(argument)
+            .parent()
+            .map_or_else(PathBuf::new, Path::to_path_buf);
+        Self::parse(argument, &text, &folder, &|name| std::env::var(name).ok())
+    }
+
+    /// Reads a manifest. `folder` is where relative programs are looked up; `env` gives variables.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn parse(
+        file: &str,
+        text: &str,
+        folder: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ManifestError> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let raw: Raw = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let path = error.path().to_string();
+            wrong_json(file, path, error.inner())
+        })?;
+        json.end()
+            .map_err(|error| wrong_json(file, String::new(), &error))?;
+        check::check(
+            raw,
+            check::Context {
+                file,
+                text,
+                folder,
+                env,
+            },
+        )
+    }
+
+    /// The reference peer of a role.
+    ///
+    /// # Errors
+    /// When the built-in manifest is damaged.
+    pub fn reference(role: Role) -> Result<Self, ManifestError> {
+        Self::load(match role {
+            Role::Server => "netroxy-server",
+            Role::Client => "netroxy-client",
+        })
+    }
+}
+
+/// The manifests that this program carries.
+pub const BUILT_IN: [(&str, &str); 6] = [
+    (
+        "netroxy-server",
+        include_str!("../../suts/netroxy-server.json"),
+    ),
+    (
+        "netroxy-client",
+        include_str!("../../suts/netroxy-client.json"),
+    ),
+    ("rust-server", include_str!("../../suts/rust-server.json")),
+    ("rust-client", include_str!("../../suts/rust-client.json")),
+    ("go-server", include_str!("../../suts/go-server.json")),
+    ("go-client", include_str!("../../suts/go-client.json")),
+];
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((line, column)) = self.position {
+            write!(f, ":{line}:{column}")?;
+        }
+        if !self.path.is_empty() && self.path != "." {
+            write!(f, ": {}", self.path)?;
+        }
+        Ok(())
+    }
+}
+
+fn built_in_names() -> Vec<&'static str> {
+    BUILT_IN.iter().map(|(name, _)| *name).collect()
+}
+
+fn wrong_json(file: &str, path: String, error: &serde_json::Error) -> ManifestError {
+    // serde_json repeats the position at the end of its text.
+    let message = error.to_string();
+    let message = message
+        .split(" at line ")
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    let place = Place {
+        position: Some((error.line(), error.column())),
+        path,
+    };
+    let hint = Some("the format is described in conformance/README.md".to_owned());
+    ManifestError {
+        file: file.to_owned(),
+        place,
+        message,
+        hint,
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    name: String,
+    role: RawRole,
+    #[serde(default)]
+    spec: Option<String>,
+    launch: RawLaunch,
+    #[serde(default)]
+    transports: Option<Vec<RawTransport>>,
+    #[serde(default)]
+    start_deadline_ms: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLaunch {
+    #[serde(default)]
+    command: Option<Vec<String>>,
+    #[serde(default)]
+    embedded: Option<RawRole>,
+    #[serde(default)]
+    files: BTreeMap<String, RawFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+enum RawFile {
+    Json(Value),
+    Text(String),
+    Fixture(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawRole {
+    Server,
+    Client,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawTransport {
+    Plain,
+    Tls,
+}
+
+impl From<RawRole> for Role {
+    fn from(role: RawRole) -> Self {
+        match role {
+            RawRole::Server => Self::Server,
+            RawRole::Client => Self::Client,
+        }
+    }
+}
+
+impl From<RawTransport> for Transport {
+    fn from(transport: RawTransport) -> Self {
+        match transport {
+            RawTransport::Plain => Self::Plain,
+            RawTransport::Tls => Self::Tls,
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! The parts of a transcript. What can be written here can be parsed, printed and played.
+
+use std::fmt;
+
+/// A whole case file: its header, then its steps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// One sentence that says what must hold.
+    pub title: Noted<String>,
+    /// Who is judged.
+    pub role: Noted<Role>,
+    /// The ids of the rules that this case judges.
+    pub rules: Noted<Vec<String>>,
+    /// The case that differs by one thing and must succeed.
+    pub twin: Option<Noted<String>>,
+    /// What the configuration of the judged program must say.
+    pub config: Vec<Noted<Setting>>,
+    /// The transports it is run on; none means plain.
+    pub over: Option<Noted<Vec<Transport>>>,
+    /// The steps, with the blank lines and comments between them.
+    pub body: Vec<Line>,
+}
+
+/// A header value with the comment behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noted<T> {
+    /// The value.
+    pub value: T,
+    /// The text behind `#`, if any.
+    pub comment: Option<String>,
+}
+
+/// The side that is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// The program that listens.
+    Server,
+    /// The program that connects.
+    Client,
+}
+
+/// What carries the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// Bare TCP.
+    Plain,
+    /// TLS over TCP.
+    Tls,
+}
+
+/// One `config` line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setting {
+    /// The server's timeout in seconds.
+    Timeout(u32),
+    /// A mapping of the client.
+    Map {
+        /// The remote port.
+        port: Template,
+        /// The address of the service.
+        target: Template,
+        /// What the mapping says in `isOpen`.
+        open: bool,
+    },
+}
+
+/// A line below the header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    /// An empty line.
+    Blank,
+    /// A line that only holds a comment.
+    Comment(String),
+    /// One step.
+    Step(Step),
+    /// A block that is played several times, with fresh connections each time.
+    Repeat(Repeat),
+}
+
+/// `repeat N` and its indented lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repeat {
+    /// How often, at least once.
+    pub count: u32,
+    /// The text behind `#`, if any.
+    pub comment: Option<String>,
+    /// The block; it holds no further `repeat`.
+    pub body: Vec<Line>,
+}
+
+/// What one actor does, or must see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The name of the connection.
+    pub actor: String,
+    /// What happens on it.
+    pub action: Action,
+    /// When it has to happen, instead of "soon".
+    pub within: Option<Within>,
+    /// The rules that are broken when this step fails.
+    pub marks: Vec<String>,
+    /// The text behind `#`, if any.
+    pub comment: Option<String>,
+}
+
+/// The verb of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// `connect server`, `connect $port`: open a connection.
+    Connect(Endpoint),
+    /// `refused $port`: a mapped port must refuse connections.
+    Refused(Template),
+    /// `accept`, `accept $target`: take the next connection that the client has opened.
+    Accept(Option<Template>),
+    /// `> WORD fields`: send a message.
+    Send(Message),
+    /// `>> "..."`: send bytes, one segment per string.
+    SendRaw(Vec<Template>),
+    /// `>> drip "..."`: send bytes, one segment per byte.
+    SendDrip(Template),
+    /// `>> random SIZE SEED`: send reproducible noise while the case goes on.
+    SendRandom(Bulk),
+    /// `> shutdown`: end our direction only.
+    Shutdown,
+    /// `> close`: close the connection.
+    Close,
+    /// `> reset`: abort the connection.
+    Reset,
+    /// `< ...`, `<< ...`: one thing must come.
+    Expect(Expectation),
+    /// `< one of`: one of several things must come.
+    OneOf(Vec<Alternative>),
+}
+
+/// Where a connection goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `server`: the control port; of the case's own transport unless one is named.
+    Server(Option<Transport>),
+    /// `server bare`: the control port of the case's own transport, over TCP without TLS.
+    Bare,
+    /// A mapped port.
+    Port(Template),
+}
+
+/// A message: a word and its fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Capital letters.
+    pub word: String,
+    /// The lines behind the word.
+    pub fields: Vec<Field>,
+}
+
+/// A field of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Field {
+    /// These bytes.
+    Text(Template),
+    /// `?name`: anything; it is remembered.
+    Bind(String),
+    /// `_`: anything.
+    Any,
+}
+
+/// Bytes with variables in them, repeated `times` times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    pieces: Vec<Piece>,
+    times: u32,
+}
+
+/// A part of a [`Template`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Bytes as they are.
+    Bytes(Vec<u8>),
+    /// The value of a variable.
+    Var(String),
+}
+
+/// Reproducible noise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bulk {
+    /// How many bytes.
+    pub bytes: u32,
+    /// Which noise.
+    pub seed: u32,
+}
+
+/// What must come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expectation {
+    /// This message is the next one.
+    Message(Message),
+    /// These bytes are the next ones.
+    Raw(Template),
+    /// This noise is next.
+    Random(Bulk),
+    /// The connection ends in any way and nothing comes before that.
+    Closed,
+    /// The peer's direction ends in an orderly way and nothing comes before that.
+    Eof,
+    /// Nothing comes, and the connection stays open.
+    Silence,
+}
+
+/// A line below `one of`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alternative {
+    /// What may come.
+    pub expectation: Expectation,
+    /// What it is worth.
+    pub grade: Grade,
+    /// The text behind `#`, if any.
+    pub comment: Option<String>,
+}
+
+/// The worth of an [`Alternative`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grade {
+    /// As it should be.
+    Pass,
+    /// Allowed, not recommended.
+    Nonstrict,
+}
+
+/// `in LOW..HIGH`, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Within {
+    /// Not before.
+    pub low: Option<u32>,
+    /// Not after.
+    pub high: Option<u32>,
+}
+
+impl Case {
+    /// The number of the first line below the header.
+    pub fn first_line(&self) -> usize {
+        3 + usize::from(self.twin.is_some())
+            + self.config.len()
+            + usize::from(self.over.is_some())
+            + 2
+    }
+}
+
+impl Line {
+    /// How many lines of a file it takes.
+    pub fn height(&self) -> usize {
+        match self {
+            Self::Blank | Self::Comment(_) => 1,
+            Self::Step(Step {
+                action: Action::OneOf(alternatives),
+                ..
+            }) => 1 + alternatives.len(),
+            Self::Step(_) => 1,
+            Self::Repeat(repeat) => 1 + repeat.body.iter().map(Self::height).sum::<usize>(),
+        }
+    }
+}
+
+impl Template {
+    /// Joins neighbouring bytes, so that equal texts are equal values.
+    pub fn new(parts: impl IntoIterator<Item = Piece>, times: u32) -> Self {
+        let mut pieces: Vec<Piece> = Vec::new();
+        for part in parts {
+            match (pieces.last_mut(), part) {
+                (_, Piece::Bytes(bytes)) if bytes.is_empty() => {}
+                (Some(Piece::Bytes(last)), Piece::Bytes(bytes)) => last.extend(bytes),
+                (_, part) => pieces.push(part),
+            }
+        }
+        Self { pieces, times }
+    }
+
+    /// Bytes without variables.
+    pub fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
+        Self::new([Piece::Bytes(bytes.into())], 1)
+    }
+
+    /// The parts, neighbouring bytes joined.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// How often the parts are repeated.
+    pub fn times(&self) -> u32 {
+        self.times
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Server => "server",
+            Self::Client => "client",
+        })
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plain => "plain",
+            Self::Tls => "tls",
+        })
+    }
+}
+
+impl fmt::Display for Grade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pass => "pass",
+            Self::Nonstrict => "nonstrict",
+        })
+    }
+}

@@ -1,0 +1,253 @@
+//! The steps that do something.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+
+use super::pattern::{encode, fill};
+use super::{Player, Scene};
+use crate::noise::noise;
+use crate::notation::ast::{Action, Endpoint, Message, Step, Template, Transport};
+use crate::transcript;
+use crate::wire::{Connection, WriteError};
+
+impl Player<'_> {
+    pub(super) async fn act(&mut self, step: &Step) -> Result<(), String> {
+        let name = step.actor.as_str();
+        match &step.action {
+            Action::Connect(endpoint) => self.connect(name, endpoint).await,
+            Action::Refused(port) => self.refused(name, port).await,
+            Action::Accept(target) => self.accept(step, target.as_ref()).await,
+            Action::Send(message) => {
+                let lines = encode(message, &self.vars)?;
+                self.send_message(name, &lines, None).await
+            }
+            Action::SendRaw(segments) => {
+                let segments = segments
+                    .iter()
+                    .map(|one| fill(one, &self.vars))
+                    .collect::<Result<Vec<_>, _>>()?;
+                let recorded = segments
+                    .iter()
+                    .map(|bytes| Template::bytes(bytes.clone()))
+                    .collect();
+                self.send(name, segments, Action::SendRaw(recorded), None)
+                    .await
+            }
+            Action::SendDrip(bytes) => {
+                let bytes = fill(bytes, &self.vars)?;
+                let segments = bytes.iter().map(|byte| vec![*byte]).collect();
+                self.send(
+                    name,
+                    segments,
+                    Action::SendDrip(Template::bytes(bytes)),
+                    None,
+                )
+                .await
+            }
+            Action::SendRandom(bulk) => {
+                self.connection(name)?
+                    .send_behind(noise(bulk.bytes, bulk.seed));
+                self.done(name, step.action.clone(), None);
+                Ok(())
+            }
+            Action::Shutdown => {
+                let limit = self.limit();
+                let outcome = self.connection(name)?.shutdown(limit).await;
+                let note = self.tolerated(outcome)?;
+                self.done(name, Action::Shutdown, note);
+                Ok(())
+            }
+            Action::Close | Action::Reset => self.leave(name, &step.action).await,
+            Action::Expect(_) | Action::OneOf(_) => Ok(()),
+        }
+    }
+
+    /// Sends one message in one segment.
+    pub(super) async fn send_message(
+        &mut self,
+        name: &str,
+        lines: &[Vec<u8>],
+        note: Option<&str>,
+    ) -> Result<(), String> {
+        let mut bytes = lines.join(&b'\n');
+        bytes.push(b'\n');
+        let message: Message = transcript::message(lines);
+        // In the role of the server we are the one who says that a login has succeeded.
+        if lines.first().is_some_and(|word| word == b"ARS")
+            && lines.get(1).is_some_and(|ok| ok == b"true")
+        {
+            self.actor(name)?.logged_in = true;
+        }
+        self.send(name, vec![bytes], Action::Send(message), note)
+            .await
+    }
+
+    async fn send(
+        &mut self,
+        name: &str,
+        bytes: Vec<Vec<u8>>,
+        action: Action,
+        note: Option<&str>,
+    ) -> Result<(), String> {
+        let limit = self.limit();
+        let outcome = self.connection(name)?.send(bytes, limit).await;
+        let failed = self.tolerated(outcome)?;
+        self.done(name, action, failed.or_else(|| note.map(str::to_owned)));
+        Ok(())
+    }
+
+    /// Writing to a connection that the peer has closed is no verdict: the next expectation decides.
+    #[allow(clippy::unused_self)]
+    fn tolerated(&self, outcome: Result<(), WriteError>) -> Result<Option<String>, String> {
+        match outcome {
+            Ok(()) => Ok(None),
+            Err(error @ WriteError::Broken(_)) => Ok(Some(error.to_string())),
+            Err(error @ WriteError::Stuck) => Err(error.to_string()),
+        }
+    }
+
+    /// Records what we did. The time of an act is the moment before it, which the connection knows better.
+    fn done(&mut self, name: &str, action: Action, note: Option<String>) {
+        let sent = self
+            .actors
+            .get(name)
+            .and_then(|actor| actor.connection.as_ref()?.last_sent);
+        self.last_sent = sent.unwrap_or_else(Instant::now);
+        self.transcript.add(name, action, note);
+    }
+
+    async fn leave(&mut self, name: &str, action: &Action) -> Result<(), String> {
+        let limit = self.limit();
+        let open = self.actor(name)?.connection.take();
+        let connection = open.ok_or_else(|| format!("the case has closed `{name}` already"))?;
+        self.last_sent = Instant::now();
+        match action {
+            Action::Reset => connection
+                .reset()
+                .map_err(|error| format!("cannot reset: {error}"))?,
+            _ => connection.close(limit).await,
+        }
+        self.transcript.add(name, action.clone(), None);
+        Ok(())
+    }
+
+    async fn connect(&mut self, name: &str, endpoint: &Endpoint) -> Result<(), String> {
+        let (address, transport) = self.address(endpoint)?;
+        self.last_sent = Instant::now();
+        let opened = Connection::open(address, transport, self.tls, self.limit()).await;
+        let connection = opened.map_err(|error| format!("cannot connect to {address}: {error}"))?;
+        self.enter(name, connection);
+        let port = Template::bytes(address.port().to_string());
+        let seen = match endpoint {
+            Endpoint::Server(_) | Endpoint::Bare => endpoint.clone(),
+            Endpoint::Port(_) => Endpoint::Port(port),
+        };
+        self.transcript.add(name, Action::Connect(seen), None);
+        Ok(())
+    }
+
+    /// Tries until the port refuses: closing it is the work of another task of the peer.
+    async fn refused(&mut self, name: &str, port: &Template) -> Result<(), String> {
+        let (address, _) = self.address(&Endpoint::Port(port.clone()))?;
+        let until = Instant::now() + self.limit();
+        while TcpStream::connect(address).await.is_ok() {
+            if Instant::now() >= until {
+                return Err(format!(
+                    "{address} still accepts connections after {:.1} s",
+                    self.limit().as_secs_f64()
+                ));
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        self.transcript.add(
+            name,
+            Action::Refused(Template::bytes(address.port().to_string())),
+            None,
+        );
+        Ok(())
+    }
+
+    fn address(&self, endpoint: &Endpoint) -> Result<(SocketAddr, Transport), String> {
+        let Scene::Server {
+            instance,
+            transport,
+        } = &self.scene
+        else {
+            return Err("in a case for clients we listen, and do not connect".to_owned());
+        };
+        let find = |wanted| {
+            instance
+                .address(wanted)
+                .ok_or_else(|| format!("the server has no {wanted} port"))
+        };
+        match endpoint {
+            Endpoint::Server(named) => {
+                let wanted = named.unwrap_or(*transport);
+                Ok((find(wanted)?, wanted))
+            }
+            Endpoint::Bare => Ok((find(*transport)?, Transport::Plain)),
+            Endpoint::Port(port) => {
+                let text = fill(port, &self.vars)?;
+                let port = std::str::from_utf8(&text)
+                    .ok()
+                    .and_then(|text| text.parse().ok());
+                let port: u16 =
+                    port.ok_or_else(|| "a port is a number from 1 to 65535".to_owned())?;
+                let host = find(*transport)?.ip();
+                Ok((SocketAddr::new(host, port), Transport::Plain))
+            }
+        }
+    }
+
+    async fn accept(&mut self, step: &Step, target: Option<&Template>) -> Result<(), String> {
+        let within = self.window(step, &[]);
+        // Without bounds: a client may pause before it logs in again, the original for 3 s.
+        let patience = Duration::from_secs(6).mul_f64(self.scale);
+        let until = if step.within.is_some() {
+            within.until
+        } else {
+            Instant::now() + patience
+        };
+        let (stream, transport) = self.next_connection(target, until).await?;
+        within.check(Instant::now())?;
+        let accepted = Connection::accept(stream, transport, self.tls, self.limit()).await;
+        let connection =
+            accepted.map_err(|error| format!("the handshake of a connection failed: {error}"))?;
+        self.enter(&step.actor, connection);
+        self.transcript.add(&step.actor, step.action.clone(), None);
+        Ok(())
+    }
+
+    /// The next connection that the client has opened, to us or to one of its targets.
+    pub(super) async fn next_connection(
+        &mut self,
+        target: Option<&Template>,
+        until: Instant,
+    ) -> Result<(TcpStream, Transport), String> {
+        let wanted = target.map(|target| fill(target, &self.vars)).transpose()?;
+        let Scene::Client(scene) = &mut self.scene else {
+            return Err("in a case for servers we connect, and do not accept".to_owned());
+        };
+        let (listener, transport) = match wanted {
+            None => (&mut scene.server, scene.transport),
+            Some(wanted) => {
+                let named = String::from_utf8_lossy(&wanted).parse::<SocketAddr>();
+                let found = named
+                    .ok()
+                    .and_then(|address| scene.targets.get_mut(&address));
+                (
+                    found.ok_or("nothing listens at that target")?,
+                    Transport::Plain,
+                )
+            }
+        };
+        let limit = until.saturating_duration_since(Instant::now());
+        let stream = listener.next(limit).await;
+        stream
+            .map(|stream| (stream, transport))
+            .ok_or_else(|| format!("no connection in {:.1} s", limit.as_secs_f64()))
+    }
+}

@@ -1,0 +1,294 @@
+//! The steps that wait for something.
+
+use std::time::{Duration, Instant};
+
+use super::Player;
+use super::pattern::{FieldPattern, Fit, Pattern};
+use crate::message::{Decoded, first_message};
+use crate::notation::ast::{Action, Expectation, Field, Message, Step, Template};
+use crate::notation::print_action;
+use crate::transcript;
+use crate::wire::{End, State};
+
+/// When something has to come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    /// Coming before this is wrong, and counted from our last act.
+    not_before: Option<(Instant, Duration)>,
+    /// Not coming until this is wrong.
+    pub(super) until: Instant,
+}
+
+impl Window {
+    /// Whether something that has come was not too early.
+    pub(super) fn check(&self, came: Instant) -> Result<(), String> {
+        match self.not_before {
+            Some((earliest, low)) if came < earliest => {
+                let early = earliest.duration_since(came).as_secs_f64();
+                Err(format!(
+                    "it came {early:.3} s too early: not before {} s after our last act",
+                    low.as_secs_f64()
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Player<'_> {
+    /// Waits until one of the expectations comes true, and tells which.
+    pub(super) async fn expect(
+        &mut self,
+        step: &Step,
+        expectations: &[Expectation],
+    ) -> Result<usize, String> {
+        let patterns: Result<Vec<_>, _> = expectations
+            .iter()
+            .map(|one| Pattern::new(one, &self.vars))
+            .collect();
+        let patterns = patterns?;
+        let window = self.window(step, &patterns);
+        let begun = Instant::now();
+        if patterns == [Pattern::Silence] {
+            self.silence(&step.actor).await?;
+            return Ok(0);
+        }
+        let inbox = self.connection(&step.actor)?.inbox.clone();
+        let found = inbox
+            .wait(window.until, |state| choose(&patterns, state))
+            .await;
+        let (index, length) = match found {
+            Some(Choice::Found(index, length)) => (index, length),
+            Some(Choice::Impossible) => {
+                return Err(inbox.look(|state| difference(&patterns, state)));
+            }
+            None => {
+                let waited = window.until.saturating_duration_since(begun);
+                let Some(silence) = patterns
+                    .iter()
+                    .position(|pattern| *pattern == Pattern::Silence)
+                else {
+                    return Err(inbox.look(|state| missing(&patterns, state, waited)));
+                };
+                self.silence(&step.actor).await?;
+                return Ok(silence);
+            }
+        };
+        let (bytes, end, last) =
+            inbox.look(|state| (state.take(length), state.end.clone(), state.last));
+        self.received(
+            &step.actor,
+            &expectations[index],
+            &patterns[index],
+            &bytes,
+            end.as_ref(),
+        );
+        last.map_or(Ok(()), |last| window.check(last))
+            .map(|()| index)
+    }
+
+    /// The bounds of a step, counted from what happened last on its connection.
+    ///
+    /// The lower bound counts from our own last act, because the peer cannot have noticed it any earlier; the upper
+    /// one from the last thing that happened at all, and has some slack for the machine.
+    pub(super) fn window(&self, step: &Step, patterns: &[Pattern]) -> Window {
+        let actor = self.actors.get(&step.actor);
+        let sent = actor
+            .and_then(|actor| actor.connection.as_ref()?.last_sent)
+            .unwrap_or(self.last_sent);
+        let event = actor.map_or(self.last_event, |actor| actor.last_event);
+        let ms = |ms: u32| Duration::from_millis(ms.into());
+        let low = step.within.and_then(|within| within.low).map(ms);
+        let until = match step.within {
+            Some(within) => match within.high {
+                Some(high) => event + ms(high) + SLACK.mul_f64(self.scale),
+                None => event + low.unwrap_or_default() + self.limit(),
+            },
+            None => {
+                let longest = patterns.iter().map(Pattern::length).max().unwrap_or(0);
+                let transfer = Duration::from_micros(u64::try_from(longest).unwrap_or(u64::MAX));
+                Instant::now() + self.limit() + transfer.mul_f64(self.scale)
+            }
+        };
+        Window {
+            not_before: low.map(|low| (sent + low, low)),
+            until,
+        }
+    }
+
+    /// Adds what has arrived and was not asked for to the recording.
+    pub(super) fn record_unread(&mut self) {
+        for (name, actor) in &self.actors {
+            let Some(connection) = &actor.connection else {
+                continue;
+            };
+            let (bytes, end) = connection
+                .inbox
+                .look(|state| (state.unread().to_vec(), state.end.clone()));
+            let note = Some("no step has read this".to_owned());
+            if !bytes.is_empty() {
+                let action = match first_message(&bytes) {
+                    Decoded::Whole { lines, length } if length == bytes.len() => {
+                        Expectation::Message(transcript::message(&lines))
+                    }
+                    Decoded::Whole { .. } | Decoded::Partial | Decoded::Unknown => {
+                        Expectation::Raw(Template::bytes(bytes))
+                    }
+                };
+                self.transcript
+                    .add(name, Action::Expect(action), note.clone());
+            }
+            if let Some(end) = end {
+                self.transcript.add(
+                    name,
+                    Action::Expect(Expectation::Closed),
+                    Some(end_text(&end)),
+                );
+            }
+        }
+    }
+
+    fn received(
+        &mut self,
+        actor: &str,
+        wanted: &Expectation,
+        pattern: &Pattern,
+        bytes: &[u8],
+        end: Option<&End>,
+    ) {
+        let (seen, note) = match pattern {
+            Pattern::Message { fields, .. } => {
+                let Decoded::Whole { lines, .. } = first_message(bytes) else {
+                    return;
+                };
+                for (field, value) in fields.iter().zip(lines.iter().skip(1)) {
+                    if let FieldPattern::Bind(name) = field {
+                        self.vars.insert(name.clone(), value.clone());
+                    }
+                }
+                let message = transcript::message(&lines);
+                self.learn(actor, &message);
+                (Expectation::Message(message), None)
+            }
+            Pattern::Closed | Pattern::Eof => (wanted.clone(), end.map(end_text)),
+            Pattern::Bytes(bytes) => match wanted {
+                Expectation::Random(bulk) => (Expectation::Random(*bulk), None),
+                _ => (Expectation::Raw(Template::bytes(bytes.clone())), None),
+            },
+            Pattern::Silence => (Expectation::Silence, None),
+        };
+        self.transcript.add(actor, Action::Expect(seen), note);
+    }
+
+    /// What a message says about the state of its connection; the fences need it.
+    fn learn(&mut self, actor: &str, message: &Message) {
+        let field = |index: usize| match message.fields.get(index) {
+            Some(Field::Text(text)) => super::pattern::fill(text, &self.vars).unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        if let super::Scene::Client(scene) = &self.scene {
+            let usable = message.word == "MAP"
+                && field(2) == b"true"
+                && scene.target_of(&field(0)).is_some();
+            if usable && self.fence_port.is_none() {
+                self.fence_port = Some(field(0));
+            }
+        }
+        if message.word == "ARS" && field(0) == b"true" {
+            if let Some(actor) = self.actors.get_mut(actor) {
+                actor.logged_in = true;
+            }
+        }
+    }
+}
+
+/// For the machine, on top of an upper bound.
+const SLACK: Duration = Duration::from_millis(500);
+
+enum Choice {
+    Found(usize, usize),
+    Impossible,
+}
+
+fn choose(patterns: &[Pattern], state: &State) -> Option<Choice> {
+    let fits: Vec<Fit> = patterns.iter().map(|pattern| pattern.fit(state)).collect();
+    let found = fits.iter().enumerate().find_map(|(index, fit)| match fit {
+        Fit::Yes(length) => Some(Choice::Found(index, *length)),
+        Fit::Maybe | Fit::No => None,
+    });
+    match found {
+        None if fits.contains(&Fit::Maybe) => None,
+        None => Some(Choice::Impossible),
+        found => found,
+    }
+}
+
+/// What came instead.
+pub(super) fn seen(state: &State) -> String {
+    let ended = state.end.as_ref().map(end_text);
+    if state.unread().is_empty() {
+        return ended.map_or_else(
+            || "nothing; the connection is open".to_owned(),
+            |end| format!("closed ({end})"),
+        );
+    }
+    let came = match first_message(state.unread()) {
+        Decoded::Whole { lines, .. } => print_action(&Action::Expect(Expectation::Message(
+            transcript::message(&lines),
+        ))),
+        Decoded::Partial | Decoded::Unknown => {
+            let room = state.unread().len().min(80);
+            let more = state.unread().len() - room;
+            let text = print_action(&Action::Expect(Expectation::Raw(Template::bytes(
+                &state.unread()[..room],
+            ))));
+            if more > 0 {
+                format!("{text} and {more} bytes more")
+            } else {
+                text
+            }
+        }
+    };
+    ended.map_or_else(
+        || came.clone(),
+        |end| format!("{came}, then closed ({end})"),
+    )
+}
+
+fn difference(patterns: &[Pattern], state: &State) -> String {
+    let [Pattern::Bytes(bytes)] = patterns else {
+        return seen(state);
+    };
+    let common = state
+        .unread()
+        .iter()
+        .zip(bytes)
+        .take_while(|(got, wanted)| got == wanted)
+        .count();
+    if common == 0 {
+        return seen(state);
+    }
+    let total = bytes.len();
+    match state.unread().get(common) {
+        Some(_) => format!("byte {common} of {total} differs"),
+        None => format!("the first {common} of {total} bytes, then closed"),
+    }
+}
+
+fn missing(patterns: &[Pattern], state: &State, waited: Duration) -> String {
+    let waited = waited.as_secs_f64();
+    match (patterns, state.unread().len()) {
+        (_, 0) => format!("nothing in {waited:.1} s; the connection is open"),
+        ([Pattern::Bytes(bytes)], got) => {
+            format!("{got} of {} bytes in {waited:.1} s", bytes.len())
+        }
+        _ => format!("{} in {waited:.1} s, which is not complete", seen(state)),
+    }
+}
+
+fn end_text(end: &End) -> String {
+    match end {
+        End::Eof => "eof".to_owned(),
+        End::Broken(why) => why.to_ascii_lowercase(),
+    }
+}

@@ -1,0 +1,166 @@
+//! Proves that nothing comes: the peer is made to do something else first, and shows that it has done it.
+
+use std::time::{Duration, Instant};
+
+use super::expect::seen;
+use super::{Player, Scene};
+use crate::message::{Decoded, first_message};
+use crate::notation::ast::{Action, Expectation, Template};
+use crate::sut;
+use crate::transcript;
+use crate::wire::Connection;
+
+impl Player<'_> {
+    /// Nothing comes on `name` while the peer answers something else, and it stays open.
+    pub(super) async fn silence(&mut self, name: &str) -> Result<(), String> {
+        let inbox = self.connection(name)?.inbox.clone();
+        match self.scene {
+            Scene::Server { .. } => self.server_fence(name).await?,
+            Scene::Client(_) => self.client_fence(name).await?,
+        }
+        let disturbed = |state: &mut crate::wire::State| {
+            (!state.unread().is_empty() || state.end.is_some()).then(|| seen(state))
+        };
+        if let Some(seen) = inbox.wait(Instant::now() + self.quiet(), disturbed).await {
+            return Err(seen);
+        }
+        self.transcript
+            .add(name, Action::Expect(Expectation::Silence), None);
+        Ok(())
+    }
+
+    /// For what another task of the peer might still be writing.
+    fn quiet(&self) -> Duration {
+        Duration::from_millis(100).mul_f64(self.scale)
+    }
+
+    /// SRQ must be answered by SRS: on the connection itself where it is logged in, else on another.
+    async fn server_fence(&mut self, name: &str) -> Result<(), String> {
+        let open = |actor: &super::Actor| actor.logged_in && actor.connection.is_some();
+        let keeper = match self.actors.get(name).is_some_and(open) {
+            true => Some(name.to_owned()),
+            false => self
+                .actors
+                .iter()
+                .find(|(_, actor)| open(actor))
+                .map(|(name, _)| name.clone()),
+        };
+        let Some(keeper) = keeper else {
+            return self.fresh_login().await;
+        };
+        self.send_message(&keeper, &[b"SRQ".to_vec()], Some("fence"))
+            .await?;
+        let lines = self.next_message(&keeper).await?;
+        if lines != [b"SRS".to_vec()] {
+            let got = Action::Expect(Expectation::Message(transcript::message(&lines)));
+            let got = crate::notation::print_action(&got);
+            return Err(if keeper == name {
+                got
+            } else {
+                format!("{got} on `{keeper}`, which was to answer SRQ")
+            });
+        }
+        Ok(())
+    }
+
+    /// Where nobody is logged in, somebody logs in.
+    async fn fresh_login(&mut self) -> Result<(), String> {
+        let Scene::Server {
+            instance,
+            transport,
+        } = &self.scene
+        else {
+            return Ok(());
+        };
+        let address = instance
+            .address(*transport)
+            .ok_or("the server has no such port")?;
+        let credentials = (instance.username.as_str(), instance.password.as_str());
+        let until = Instant::now() + self.limit();
+        let login = sut::login(address, *transport, self.tls, credentials, until).await;
+        let connection = login.map_err(|why| format!("no login on a fresh connection: {why}"))?;
+        let ars = Template::bytes("ARS\ntrue\n...");
+        self.transcript.add(
+            "fence",
+            Action::Expect(Expectation::Raw(ars)),
+            Some("fence: a login of its own".into()),
+        );
+        connection.close(self.limit()).await;
+        Ok(())
+    }
+
+    /// A tunnel must be opened for a TRQ that was sent behind everything else.
+    async fn client_fence(&mut self, name: &str) -> Result<(), String> {
+        let open = |actor: &super::Actor| actor.logged_in && actor.connection.is_some();
+        let on_itself = self.actors.get(name).is_some_and(open);
+        let other = self
+            .actors
+            .iter()
+            .find(|(_, actor)| open(actor))
+            .map(|(name, _)| name.clone());
+        let keeper = if on_itself {
+            Some(name.to_owned())
+        } else {
+            other
+        };
+        let keeper = keeper.ok_or("the fence needs a client that is logged in")?;
+        let port = self
+            .fence_port
+            .clone()
+            .ok_or("the fence needs a client that has asked for an open mapping")?;
+        self.send_message(&keeper, &[b"TRQ".to_vec(), port.clone()], Some("fence"))
+            .await?;
+        let until = Instant::now() + self.limit();
+        let (stream, transport) = self
+            .next_connection(None, until)
+            .await
+            .map_err(|why| format!("fence: {why}"))?;
+        let accepted = Connection::accept(stream, transport, self.tls, self.limit()).await;
+        self.enter(
+            "fence",
+            accepted.map_err(|error| format!("fence: the handshake failed: {error}"))?,
+        );
+        let lines = self
+            .next_message("fence")
+            .await
+            .map_err(|got| format!("fence: {got} instead of TRS"))?;
+        if lines.first().map(Vec::as_slice) != Some(b"TRS") || lines.get(2) != Some(&port) {
+            return Err(
+                "fence: the tunnel began with another message than TRS for its port".to_owned(),
+            );
+        }
+        // The target's end of the fence must not be taken for a later tunnel of the case.
+        let Scene::Client(scene) = &mut self.scene else {
+            return Ok(());
+        };
+        let listener = scene
+            .target_of(&port)
+            .and_then(|target| scene.targets.get_mut(&target));
+        let listener = listener.ok_or("fence: its target does not listen")?;
+        let reached = listener
+            .next(until.saturating_duration_since(Instant::now()))
+            .await;
+        reached.ok_or("fence: the client did not connect to its target")?;
+        self.actors.remove("fence");
+        Ok(())
+    }
+
+    async fn next_message(&mut self, name: &str) -> Result<Vec<Vec<u8>>, String> {
+        let inbox = self.connection(name)?.inbox.clone();
+        let until = Instant::now() + self.limit();
+        let found = inbox.wait(until, |state| match first_message(state.unread()) {
+            Decoded::Whole { lines, length } => {
+                state.take(length);
+                Some(Ok(lines))
+            }
+            Decoded::Unknown => Some(Err(seen(state))),
+            Decoded::Partial => state.end.is_some().then(|| Err(seen(state))),
+        });
+        let lines = found
+            .await
+            .unwrap_or_else(|| Err(inbox.look(|state| seen(state))))?;
+        let action = Action::Expect(Expectation::Message(transcript::message(&lines)));
+        self.transcript.add(name, action, Some("fence".to_owned()));
+        Ok(lines)
+    }
+}

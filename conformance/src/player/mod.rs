@@ -1,0 +1,222 @@
+//! Plays a case: does what its steps say, and compares what comes back.
+
+mod act;
+mod expect;
+mod fence;
+mod pattern;
+mod scene;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::notation::ast::{Action, Alternative, Case, Grade, Line, Step};
+use crate::notation::{print_action, print_step};
+use crate::transcript::Transcript;
+use crate::wire::{Connection, Tls};
+pub(crate) use scene::{ClientScene, Listener, Scene};
+
+/// What a case has come to.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The step that did not come true, if any.
+    pub(crate) broken: Option<Broken>,
+    /// Alternatives that are allowed but not recommended.
+    pub(crate) remarks: Vec<Remark>,
+    /// Everything that has happened.
+    pub(crate) transcript: Transcript,
+}
+
+/// A step that did not come true.
+#[derive(Debug, Clone)]
+pub(crate) struct Broken {
+    /// In the case file, counted from 1.
+    pub(crate) line: usize,
+    /// The rules on which it rests; none for a step that only prepares others.
+    pub(crate) marks: Vec<String>,
+    /// The step as written.
+    pub(crate) expected: String,
+    /// What was seen instead.
+    pub(crate) got: String,
+}
+
+/// A nonstrict alternative that was seen.
+#[derive(Debug, Clone)]
+pub(crate) struct Remark {
+    /// In the case file, counted from 1.
+    pub(crate) line: usize,
+    /// The rules of its step.
+    pub(crate) marks: Vec<String>,
+    /// What was seen.
+    pub(crate) seen: String,
+}
+
+/// Plays one case in one scene.
+#[derive(Debug)]
+pub(crate) struct Player<'a> {
+    scene: Scene<'a>,
+    tls: &'a Tls,
+    scale: f64,
+    vars: BTreeMap<String, Vec<u8>>,
+    actors: BTreeMap<String, Actor>,
+    transcript: Transcript,
+    remarks: Vec<Remark>,
+    /// When we did something last, on any connection.
+    last_sent: Instant,
+    /// When anything happened last, on any connection.
+    last_event: Instant,
+    /// The port of the first open mapping with a listening target that the client has asked for.
+    fence_port: Option<Vec<u8>>,
+}
+
+/// A connection that takes part.
+#[derive(Debug)]
+struct Actor {
+    /// `None` once we have closed it.
+    connection: Option<Connection>,
+    /// A control connection on which a login has succeeded.
+    logged_in: bool,
+    /// When anything happened on it last.
+    last_event: Instant,
+}
+
+impl<'a> Player<'a> {
+    /// Deadlines are multiplied by `scale`.
+    pub(crate) fn new(
+        scene: Scene<'a>,
+        tls: &'a Tls,
+        scale: f64,
+        vars: BTreeMap<String, Vec<u8>>,
+    ) -> Self {
+        let now = Instant::now();
+        let (actors, transcript) = (BTreeMap::new(), Transcript::new());
+        let (last_sent, last_event) = (now, now);
+        let (remarks, fence_port) = (Vec::new(), None);
+        Self {
+            scene,
+            tls,
+            scale,
+            vars,
+            actors,
+            transcript,
+            remarks,
+            last_sent,
+            last_event,
+            fence_port,
+        }
+    }
+
+    /// Plays the steps in order, up to the first that does not come true.
+    pub(crate) async fn play(mut self, case: &Case) -> Outcome {
+        let broken = self.lines(case).await.err();
+        Outcome {
+            broken,
+            remarks: self.remarks,
+            transcript: self.transcript,
+        }
+    }
+
+    async fn lines(&mut self, case: &Case) -> Result<(), Broken> {
+        for (number, line) in numbered(case.first_line(), &case.body) {
+            match line {
+                Line::Blank | Line::Comment(_) => {}
+                Line::Step(step) => self.step(number, step).await?,
+                Line::Repeat(repeat) => {
+                    for _ in 0..repeat.count {
+                        let outside: Vec<String> = self.actors.keys().cloned().collect();
+                        for (number, line) in numbered(number + 1, &repeat.body) {
+                            if let Line::Step(step) = line {
+                                self.step(number, step).await?;
+                            }
+                        }
+                        self.actors.retain(|name, _| outside.contains(name));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, line: usize, step: &Step) -> Result<(), Broken> {
+        let outcome = match &step.action {
+            Action::Expect(expectation) => self
+                .expect(step, std::slice::from_ref(expectation))
+                .await
+                .map(|_| ()),
+            Action::OneOf(alternatives) => {
+                let expectations: Vec<_> = alternatives
+                    .iter()
+                    .map(|one| one.expectation.clone())
+                    .collect();
+                let found = self.expect(step, &expectations).await;
+                found.map(|index| self.remark(line, step, &alternatives[index]))
+            }
+            _ => self.act(step).await,
+        };
+        self.last_event = Instant::now();
+        if let Some(actor) = self.actors.get_mut(&step.actor) {
+            actor.last_event = self.last_event;
+        }
+        outcome.map_err(|got| {
+            self.transcript.add_broken(step);
+            self.record_unread();
+            let expected = print_step(&Step {
+                marks: Vec::new(),
+                comment: None,
+                ..step.clone()
+            });
+            Broken {
+                line,
+                marks: step.marks.clone(),
+                expected,
+                got,
+            }
+        })
+    }
+
+    fn remark(&mut self, line: usize, step: &Step, seen: &Alternative) {
+        if seen.grade == Grade::Nonstrict {
+            let action = Action::Expect(seen.expectation.clone());
+            let seen = format!("{} {}", step.actor, print_action(&action));
+            self.remarks.push(Remark {
+                line,
+                marks: step.marks.clone(),
+                seen,
+            });
+        }
+    }
+
+    /// How long a thing may take that should come at once.
+    fn limit(&self) -> Duration {
+        Duration::from_secs(2).mul_f64(self.scale)
+    }
+
+    fn actor(&mut self, name: &str) -> Result<&mut Actor, String> {
+        self.actors
+            .get_mut(name)
+            .ok_or_else(|| format!("no connection is called `{name}`"))
+    }
+
+    fn connection(&mut self, name: &str) -> Result<&mut Connection, String> {
+        let open = self.actor(name)?.connection.as_mut();
+        open.ok_or_else(|| format!("the case has closed `{name}` itself"))
+    }
+
+    fn enter(&mut self, name: &str, connection: Connection) {
+        let actor = Actor {
+            connection: Some(connection),
+            logged_in: false,
+            last_event: Instant::now(),
+        };
+        self.actors.insert(name.to_owned(), actor);
+    }
+}
+
+/// Lines with their numbers; the alternatives of a step and the body of a block take lines too.
+fn numbered(first: usize, body: &[Line]) -> impl Iterator<Item = (usize, &Line)> {
+    let mut next = first;
+    body.iter().map(move |line| {
+        let number = next;
+        next += line.height();
+        (number, line)
+    })
+}

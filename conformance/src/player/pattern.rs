@@ -1,0 +1,158 @@
+//! What may come next on a connection, with all variables filled in.
+
+use std::collections::BTreeMap;
+
+use crate::message::{Decoded, first_message};
+use crate::noise::noise;
+use crate::notation::ast::{Expectation, Field, Message, Piece, Template};
+use crate::wire::{End, State};
+
+/// An expectation that knows the values of its variables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Pattern {
+    Message {
+        word: Vec<u8>,
+        fields: Vec<FieldPattern>,
+    },
+    Bytes(Vec<u8>),
+    Closed,
+    Eof,
+    Silence,
+}
+
+/// What a field may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum FieldPattern {
+    Exactly(Vec<u8>),
+    Bind(String),
+    Any,
+}
+
+/// Whether what has arrived is what was expected.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// It is; the first so many bytes make it up.
+    Yes(usize),
+    /// It may become so.
+    Maybe,
+    /// It never will.
+    No,
+}
+
+impl Pattern {
+    pub(super) fn new(
+        expectation: &Expectation,
+        vars: &BTreeMap<String, Vec<u8>>,
+    ) -> Result<Self, String> {
+        Ok(match expectation {
+            Expectation::Message(message) => {
+                let fields = message.fields.iter().map(|field| match field {
+                    Field::Text(text) => fill(text, vars).map(FieldPattern::Exactly),
+                    Field::Bind(name) => Ok(FieldPattern::Bind(name.clone())),
+                    Field::Any => Ok(FieldPattern::Any),
+                });
+                Self::Message {
+                    word: message.word.clone().into_bytes(),
+                    fields: fields.collect::<Result<_, _>>()?,
+                }
+            }
+            Expectation::Raw(bytes) => Self::Bytes(fill(bytes, vars)?),
+            Expectation::Random(bulk) => Self::Bytes(noise(bulk.bytes, bulk.seed)),
+            Expectation::Closed => Self::Closed,
+            Expectation::Eof => Self::Eof,
+            Expectation::Silence => Self::Silence,
+        })
+    }
+
+    pub(super) fn fit(&self, state: &State) -> Fit {
+        let unread = state.unread();
+        let open = state.end.is_none();
+        match self {
+            Self::Message { word, fields } => match first_message(unread) {
+                Decoded::Whole { lines, length } if matches(word, fields, &lines) => {
+                    Fit::Yes(length)
+                }
+                Decoded::Partial if open => Fit::Maybe,
+                Decoded::Whole { .. } | Decoded::Partial | Decoded::Unknown => Fit::No,
+            },
+            Self::Bytes(bytes) if unread.starts_with(bytes) => Fit::Yes(bytes.len()),
+            Self::Bytes(bytes) if open && bytes.starts_with(unread) => Fit::Maybe,
+            Self::Bytes(_) => Fit::No,
+            Self::Closed | Self::Eof | Self::Silence if !unread.is_empty() => Fit::No,
+            Self::Closed | Self::Eof if open => Fit::Maybe,
+            Self::Closed => Fit::Yes(0),
+            Self::Eof => {
+                if state.end == Some(End::Eof) {
+                    Fit::Yes(0)
+                } else {
+                    Fit::No
+                }
+            }
+            // Only a fence can tell.
+            Self::Silence => {
+                if open {
+                    Fit::Maybe
+                } else {
+                    Fit::No
+                }
+            }
+        }
+    }
+
+    /// How many bytes it asks for, where it knows.
+    pub(super) fn length(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Message { .. } | Self::Closed | Self::Eof | Self::Silence => 0,
+        }
+    }
+}
+
+/// The bytes of a message.
+pub(super) fn encode(
+    message: &Message,
+    vars: &BTreeMap<String, Vec<u8>>,
+) -> Result<Vec<Vec<u8>>, String> {
+    let mut lines = vec![message.word.clone().into_bytes()];
+    for field in &message.fields {
+        lines.push(match field {
+            Field::Text(text) => fill(text, vars)?,
+            Field::Bind(_) | Field::Any => {
+                return Err("a message that is sent needs values".to_owned());
+            }
+        });
+    }
+    Ok(lines)
+}
+
+/// The bytes of a template.
+pub(super) fn fill(
+    template: &Template,
+    vars: &BTreeMap<String, Vec<u8>>,
+) -> Result<Vec<u8>, String> {
+    let mut once = Vec::new();
+    for piece in template.pieces() {
+        match piece {
+            Piece::Bytes(bytes) => once.extend_from_slice(bytes),
+            Piece::Var(name) => {
+                once.extend_from_slice(
+                    vars.get(name)
+                        .ok_or_else(|| format!("nothing is called ${name} here"))?,
+                );
+            }
+        }
+    }
+    Ok(once.repeat(usize::try_from(template.times()).unwrap_or(usize::MAX)))
+}
+
+fn matches(word: &[u8], fields: &[FieldPattern], lines: &[Vec<u8>]) -> bool {
+    let Some((got, values)) = lines.split_first() else {
+        return false;
+    };
+    got == word
+        && values.len() == fields.len()
+        && fields.iter().zip(values).all(|(field, value)| match field {
+            FieldPattern::Exactly(bytes) => bytes == value,
+            FieldPattern::Bind(_) | FieldPattern::Any => true,
+        })
+}

@@ -1,0 +1,92 @@
+//! Where a case is played: what the judged program is connected with.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::notation::ast::Transport;
+use crate::sut::Instance;
+
+/// The surroundings of the judged program.
+#[derive(Debug)]
+pub(crate) enum Scene<'a> {
+    /// A server is judged; we are clients and users.
+    Server {
+        instance: &'a Instance,
+        transport: Transport,
+    },
+    /// A client is judged; we are the server and the targets.
+    Client(ClientScene),
+}
+
+/// The surroundings of a client.
+#[derive(Debug)]
+pub(crate) struct ClientScene {
+    pub(crate) server: Listener,
+    pub(crate) targets: BTreeMap<SocketAddr, Listener>,
+    pub(crate) transport: Transport,
+    /// Which target belongs to which remote port.
+    pub(crate) mappings: Vec<(u16, SocketAddr, bool)>,
+}
+
+impl ClientScene {
+    /// The listening target of a mapping.
+    pub(super) fn target_of(&self, port: &[u8]) -> Option<SocketAddr> {
+        let found = self
+            .mappings
+            .iter()
+            .find(|(mapped, _, _)| mapped.to_string().as_bytes() == port);
+        found
+            .map(|(_, target, _)| *target)
+            .filter(|target| self.targets.contains_key(target))
+    }
+}
+
+/// A port on which connections are taken and queued in the order of their arrival.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) address: SocketAddr,
+    queue: mpsc::UnboundedReceiver<TcpStream>,
+    task: JoinHandle<()>,
+}
+
+impl Listener {
+    /// Listens on loopback.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub(crate) async fn bind(port: u16) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        let address = listener.local_addr()?;
+        let (sender, queue) = mpsc::unbounded_channel();
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                if sender.send(stream).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self {
+            address,
+            queue,
+            task,
+        })
+    }
+
+    /// The next connection, if one comes in time.
+    pub(crate) async fn next(&mut self, limit: Duration) -> Option<TcpStream> {
+        timeout(limit, self.queue.recv()).await.ok().flatten()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

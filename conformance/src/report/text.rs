@@ -1,0 +1,266 @@
+//! The report of a run as text.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+use std::time::Duration;
+
+use crate::rules::{self, Rule};
+use crate::run::{Job, Options};
+use crate::sut::Subject;
+use crate::verdict::{Judged, Verdict};
+
+/// Writes results as they come.
+pub(crate) struct Report<'a> {
+    rules: &'a [Rule],
+    subject: &'a Subject,
+    options: Options,
+    strict: bool,
+    colour: bool,
+    /// Rewrites one line with the progress.
+    live: bool,
+    done: usize,
+    total: usize,
+    counts: Vec<Verdict>,
+}
+
+/// What the last line counts.
+#[derive(Debug)]
+pub(crate) struct Totals {
+    strict: bool,
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+    pub(crate) skipped: usize,
+}
+
+impl<'a> Report<'a> {
+    pub(crate) fn new(
+        rules: &'a [Rule],
+        subject: &'a Subject,
+        options: Options,
+        strict: bool,
+        colour: bool,
+    ) -> Self {
+        let live = io::stdout().is_terminal();
+        Self {
+            rules,
+            subject,
+            options,
+            strict,
+            colour,
+            live,
+            done: 0,
+            total: 0,
+            counts: Vec::new(),
+        }
+    }
+
+    pub(crate) fn begin(&mut self, jobs: &[Job], ready: Duration) {
+        self.total = jobs.len();
+        let profile = if self.options.hardened {
+            "hardened"
+        } else {
+            "wire"
+        };
+        let role = self.subject.role();
+        out(&format!(
+            "{role} {}  spec 0.3  profile {profile}  jobs {}  ready in {} ms\n    starting {} cases\n",
+            self.subject.name(),
+            self.options.jobs,
+            ready.as_millis(),
+            self.total,
+        ));
+    }
+
+    pub(crate) fn judged(&mut self, judged: &Judged) {
+        self.done += 1;
+        self.counts.push(judged.verdict);
+        let text = self.render(judged);
+        let progress = format!("    {}/{}", self.done, self.total);
+        match self.live {
+            true => out(&format!("\r\x1b[K{text}{progress}")),
+            false => out(&text),
+        }
+    }
+
+    pub(crate) fn end(&mut self, took: Duration, finished: bool) {
+        let clear = if self.live { "\r\x1b[K" } else { "" };
+        let count = |verdict| self.counts.iter().filter(|one| **one == verdict).count();
+        let mut parts = Vec::new();
+        for verdict in ALL {
+            if count(verdict) > 0 {
+                parts.push(format!(
+                    "{} {}",
+                    count(verdict),
+                    verdict.name().to_ascii_lowercase()
+                ));
+            }
+        }
+        let interrupted = if finished { "" } else { ", interrupted" };
+        out(&format!(
+            "{clear}    {}: {} of {} cases in {:.1} s: {}{interrupted}\n\n",
+            self.subject.name(),
+            self.done,
+            self.total,
+            took.as_secs_f64(),
+            parts.join(", "),
+        ));
+    }
+
+    /// A line, and for everything but a pass what a reader needs to understand it.
+    pub(crate) fn render(&self, judged: &Judged) -> String {
+        let colour = match judged.verdict {
+            Verdict::Pass => "\x1b[32m",
+            Verdict::Nonstrict | Verdict::Skip => "\x1b[33m",
+            Verdict::Fail | Verdict::Crash | Verdict::NotReady | Verdict::Harness => "\x1b[31m",
+        };
+        let name = format!("{:>9}", judged.verdict.name());
+        let name = if self.colour {
+            format!("{colour}{name}\x1b[0m")
+        } else {
+            name
+        };
+        let mut text = format!("{name} [{:7.3}s] {}", judged.took.as_secs_f64(), judged.id);
+        if let (Verdict::Skip, Some(reason)) = (judged.verdict, &judged.reason) {
+            let _ = write!(text, "  {reason}");
+        }
+        text.push('\n');
+        for remark in &judged.remarks {
+            let rules = remark.marks.join(" ");
+            let _ = writeln!(
+                text,
+                "{MARGIN}nonstrict  {}  [{rules}]  {}:{}",
+                remark.seen, judged.file, remark.line
+            );
+        }
+        if judged.verdict.is_red(false) {
+            self.failure(&mut text, judged);
+        }
+        text
+    }
+
+    fn failure(&self, text: &mut String, judged: &Judged) {
+        if let Some(broken) = &judged.broken {
+            for rule in broken
+                .marks
+                .iter()
+                .filter_map(|id| self.rules.iter().find(|rule| rule.id == *id))
+            {
+                let _ = writeln!(
+                    text,
+                    "{MARGIN}{} {}  {}:{}",
+                    rule.id,
+                    rule.level,
+                    rules::FILE,
+                    rule.line
+                );
+                let _ = writeln!(text, "{MARGIN}{}", rule.text);
+            }
+            if broken.marks.is_empty() {
+                let _ = writeln!(
+                    text,
+                    "{MARGIN}its rules could not be judged: a step before them did not come true"
+                );
+            }
+            let expected = broken.expected.replace('\n', &format!("\n{MARGIN}"));
+            let _ = writeln!(
+                text,
+                "{MARGIN}expected  {expected}    {}:{}",
+                judged.file, broken.line
+            );
+            let _ = writeln!(text, "{MARGIN}got       {}", broken.got);
+        }
+        if let Some(reason) = judged.reason.as_deref().filter(|reason| !reason.is_empty()) {
+            let _ = writeln!(text, "{MARGIN}{reason}");
+        }
+        for (broken, line) in judged
+            .transcript
+            .iter()
+            .flat_map(crate::transcript::Transcript::lines)
+        {
+            let line = if broken && self.colour {
+                format!("\x1b[31m{line}\x1b[0m")
+            } else {
+                line
+            };
+            let _ = writeln!(text, "{MARGIN}{line}");
+        }
+        if !judged.log.is_empty() {
+            let log = judged.log.replace('\n', &format!("\n{MARGIN}  | "));
+            let _ = writeln!(
+                text,
+                "{MARGIN}the output of the program ends with\n{MARGIN}  | {log}"
+            );
+        }
+        let _ = writeln!(text, "{MARGIN}again     {}", self.again(judged));
+    }
+
+    /// A command that runs only this case.
+    fn again(&self, judged: &Judged) -> String {
+        let embedded = judged.file.starts_with("spec/");
+        let case = if embedded {
+            judged.id.clone()
+        } else {
+            format!("--case-file {}", judged.file)
+        };
+        let profile = if self.options.hardened {
+            " --profile hardened"
+        } else {
+            ""
+        };
+        let scale = self.options.time_scale;
+        let scale = if scale == 1.0 {
+            String::new()
+        } else {
+            format!(" --time-scale {scale}")
+        };
+        let strict = if self.strict { " --strict" } else { "" };
+        let (role, subject) = (self.subject.role(), self.subject.arguments());
+        format!("netroxy-conformance run {role} {case} {subject}{profile}{strict}{scale}")
+    }
+}
+
+impl Totals {
+    pub(crate) fn new(strict: bool) -> Self {
+        Self {
+            strict,
+            passed: 0,
+            failed: 0,
+            skipped: 0,
+        }
+    }
+
+    pub(crate) fn count(&mut self, judged: &Judged) {
+        match judged.verdict {
+            Verdict::Skip => self.skipped += 1,
+            verdict if verdict.is_red(self.strict) => self.failed += 1,
+            _ => self.passed += 1,
+        }
+    }
+
+    /// The last line of every run; other programs read it.
+    pub(crate) fn close(&self) {
+        out(&format!(
+            "conformance: {} passed, {} failed, {} skipped\n",
+            self.passed, self.failed, self.skipped
+        ));
+    }
+}
+
+const MARGIN: &str = "          ";
+
+const ALL: [Verdict; 7] = [
+    Verdict::Pass,
+    Verdict::Nonstrict,
+    Verdict::Skip,
+    Verdict::Fail,
+    Verdict::Crash,
+    Verdict::NotReady,
+    Verdict::Harness,
+];
+
+/// A reader that has gone away, such as `head`, is no reason to stop.
+pub(super) fn out(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes());
+    let _ = stdout.flush();
+}

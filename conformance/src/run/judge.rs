@@ -1,0 +1,225 @@
+//! One case, one instance, one verdict.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Instant;
+
+use super::Job;
+use crate::catalog::{PORTS, TARGETS};
+use crate::manifest::Manifest;
+use crate::notation::ast::{Piece, Role, Setting, Template, Transport};
+use crate::notation::parse;
+use crate::player::{ClientScene, Listener, Outcome, Player, Scene};
+use crate::ports::Lease;
+use crate::sut::{ClientPlan, Instance, StartError, Subject, start_client, start_server};
+use crate::verdict::{Judged, Verdict};
+use crate::wire::Tls;
+
+/// Plays a case against an instance of its own and judges what happened.
+pub(super) async fn judge(job: &Job, subject: &Subject, tls: &Tls, scale: f64) -> Judged {
+    if let Some(reason) = &job.skip {
+        return job.without_run(Verdict::Skip, reason.clone());
+    }
+    let begun = Instant::now();
+    let played = match (job.entry.case.role.value, subject) {
+        (Role::Client, Subject::Started(manifest)) => play_client(job, manifest, tls, scale).await,
+        _ => play_server(job, subject, tls, scale).await,
+    };
+    let mut judged = match played {
+        Ok((outcome, instance)) => conclude(job, outcome, instance).await,
+        Err(StartError::NotReady { why, log }) => Judged {
+            log,
+            ..job.without_run(Verdict::NotReady, why)
+        },
+        Err(error) => job.without_run(Verdict::Harness, error.to_string()),
+    };
+    judged.took = begun.elapsed();
+    judged
+}
+
+/// Starts the subject once and lets it log in, so that a program that cannot run is not judged at all.
+pub(crate) async fn preflight(subject: &Subject, tls: &Tls, scale: f64) -> Result<(), StartError> {
+    let manifest = match subject {
+        Subject::Started(manifest) if manifest.role == Role::Client => manifest,
+        _ => {
+            start_server(subject, DEFAULT_TIMEOUT, tls, scale)
+                .await?
+                .stop()
+                .await;
+            return Ok(());
+        }
+    };
+    for transport in &manifest.transports {
+        let case = parse(LOGIN).map_err(|error| StartError::Harness(error.to_string()))?;
+        let (scene, vars, plan, _leases) = client_scene(&[], *transport).await?;
+        let mut instance = start_client(manifest, &plan).await?;
+        let outcome = Player::new(
+            Scene::Client(scene),
+            tls,
+            scale,
+            with_login(vars, &instance),
+        )
+        .play(&case)
+        .await;
+        let (ended, log) = (instance.ended(), instance.log_tail());
+        instance.stop().await;
+        if let Some(broken) = outcome.broken {
+            let ended = ended.map_or_else(String::new, |status| format!("; it ended: {status}"));
+            let why = format!(
+                "it did not log in over {transport}: expected {}, got {}{ended}",
+                broken.expected, broken.got
+            );
+            return Err(StartError::NotReady { why, log });
+        }
+    }
+    Ok(())
+}
+
+/// What a client does first, whatever is judged later.
+const LOGIN: &str = "title    a client logs in\nrole     client\nrules    auth.first\n\n\
+    ctl   accept\nctl   < ATH _ $username $password\n";
+
+/// Long enough to be no part of a case that does not ask for it.
+const DEFAULT_TIMEOUT: u32 = 30;
+
+async fn conclude(job: &Job, outcome: Outcome, mut instance: Instance) -> Judged {
+    let ended = instance.ended();
+    let log = if outcome.broken.is_some() || ended.is_some() {
+        instance.log_tail()
+    } else {
+        String::new()
+    };
+    instance.stop().await;
+    let verdict = match (&ended, &outcome.broken) {
+        (Some(_), _) => Verdict::Crash,
+        (None, Some(_)) => Verdict::Fail,
+        (None, None) if !outcome.remarks.is_empty() => Verdict::Nonstrict,
+        (None, None) => Verdict::Pass,
+    };
+    Judged {
+        reason: ended.map(|status| format!("the program ended by itself: {status}")),
+        broken: outcome.broken,
+        remarks: outcome.remarks,
+        transcript: Some(outcome.transcript),
+        log,
+        ..job.without_run(verdict, String::new())
+    }
+}
+
+type Played = Result<(Outcome, Instance), StartError>;
+
+async fn play_server(job: &Job, subject: &Subject, tls: &Tls, scale: f64) -> Played {
+    let case = &job.entry.case;
+    let timeout = case.config.iter().find_map(|setting| match setting.value {
+        Setting::Timeout(seconds) => Some(seconds),
+        Setting::Map { .. } => None,
+    });
+    let timeout = timeout.unwrap_or(DEFAULT_TIMEOUT);
+    let instance = start_server(subject, timeout, tls, scale).await?;
+    let leases = [lease()?, lease()?, lease()?];
+    let mut vars = with_login(ports(&leases), &instance);
+    vars.insert("timeout".into(), timeout.to_string().into_bytes());
+    let control = instance
+        .address(job.transport)
+        .map_or_else(String::new, |address| address.port().to_string());
+    vars.insert("control".into(), control.into_bytes());
+    let scene = Scene::Server {
+        instance: &instance,
+        transport: job.transport,
+    };
+    let outcome = Player::new(scene, tls, scale, vars).play(case).await;
+    Ok((outcome, instance))
+}
+
+async fn play_client(job: &Job, manifest: &Manifest, tls: &Tls, scale: f64) -> Played {
+    let case = &job.entry.case;
+    let settings: Vec<&Setting> = case.config.iter().map(|setting| &setting.value).collect();
+    let (scene, vars, plan, _leases) = client_scene(&settings, job.transport).await?;
+    let instance = start_client(manifest, &plan).await?;
+    let vars = with_login(vars, &instance);
+    let outcome = Player::new(Scene::Client(scene), tls, scale, vars)
+        .play(case)
+        .await;
+    Ok((outcome, instance))
+}
+
+type Vars = BTreeMap<String, Vec<u8>>;
+
+async fn client_scene(
+    settings: &[&Setting],
+    transport: Transport,
+) -> Result<(ClientScene, Vars, ClientPlan, Vec<Lease>), StartError> {
+    let harness = |error: std::io::Error| StartError::Harness(format!("cannot listen: {error}"));
+    let mut leases = vec![lease()?, lease()?, lease()?];
+    let mut vars = ports(&leases);
+    vars.insert("token".into(), TOKEN.into());
+    let mut targets = BTreeMap::new();
+    let mut addresses = BTreeMap::new();
+    for name in TARGETS {
+        let lease = lease()?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, lease.port()));
+        vars.insert(name.into(), address.to_string().into_bytes());
+        addresses.insert(name, address);
+        if name != "dead_target" {
+            targets.insert(
+                address,
+                Listener::bind(lease.port()).await.map_err(harness)?,
+            );
+        }
+        leases.push(lease);
+    }
+    let mappings: Vec<_> = settings
+        .iter()
+        .filter_map(|setting| match setting {
+            Setting::Map { port, target, open } => {
+                let port = PORTS.iter().position(|name| names(port, name))?;
+                let (_, target) = addresses.iter().find(|(name, _)| names(target, name))?;
+                Some((leases[port].port(), *target, *open))
+            }
+            Setting::Timeout(_) => None,
+        })
+        .collect();
+    let control = lease()?;
+    let server = Listener::bind(control.port()).await.map_err(harness)?;
+    leases.push(control);
+    let plan = ClientPlan {
+        server: server.address,
+        transport,
+        mappings: mappings.clone(),
+    };
+    Ok((
+        ClientScene {
+            server,
+            targets,
+            transport,
+            mappings,
+        },
+        vars,
+        plan,
+        leases,
+    ))
+}
+
+/// An odd token, because a client has to treat it as opaque.
+const TOKEN: &str = "5f0c2a=Tok/en 7~b1";
+
+fn names(template: &Template, name: &str) -> bool {
+    matches!(template.pieces(), [Piece::Var(var)] if var == name)
+}
+
+fn lease() -> Result<Lease, StartError> {
+    Lease::take().map_err(|error| StartError::Harness(error.to_string()))
+}
+
+fn ports(leases: &[Lease]) -> Vars {
+    let pairs = PORTS.iter().zip(leases);
+    pairs
+        .map(|(name, lease)| ((*name).to_owned(), lease.port().to_string().into_bytes()))
+        .collect()
+}
+
+fn with_login(mut vars: Vars, instance: &Instance) -> Vars {
+    vars.insert("username".into(), instance.username.clone().into_bytes());
+    vars.insert("password".into(), instance.password.clone().into_bytes());
+    vars
+}

@@ -1,0 +1,197 @@
+//! From a manifest to an instance that is ready.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::process::Process;
+use super::ready::{self, Unready};
+use super::{Body, Instance, Subject};
+use crate::manifest::{Content, Launch, Manifest, Vars, render, render_text};
+use crate::notation::ast::Transport;
+use crate::ports::Lease;
+use crate::reference::Embedded;
+use crate::wire::Tls;
+
+/// An instance that did not come up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// The suite could not do its part.
+    #[error("{0}")]
+    Harness(String),
+    /// The program could not be started at all.
+    #[error("cannot start it: {0}")]
+    Spawn(String),
+    /// It ended by itself, or did not let anyone log in.
+    #[error("{why}")]
+    NotReady {
+        /// What was tried last, or how it ended.
+        why: String,
+        /// The end of its log.
+        log: String,
+    },
+}
+
+/// What a client is configured with.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientPlan {
+    pub(crate) server: SocketAddr,
+    pub(crate) transport: Transport,
+    /// Remote port, target, isOpen.
+    pub(crate) mappings: Vec<(u16, SocketAddr, bool)>,
+}
+
+/// The credentials of every instance; they protect nothing.
+const USER: &str = "conf-user";
+const PASSWORD: &str = "conf-pass";
+
+/// Starts a server and waits until somebody can log in on each of its transports.
+pub(crate) async fn start_server(
+    subject: &Subject,
+    timeout: u32,
+    tls: &Tls,
+    time_scale: f64,
+) -> Result<Instance, StartError> {
+    let (instance, limit) = match subject {
+        Subject::Started(manifest) => (
+            spawn_server(manifest, timeout).await?,
+            Duration::from_millis(manifest.start_deadline_ms),
+        ),
+        Subject::Running(running) => {
+            let mut control = vec![(Transport::Plain, running.plain)];
+            control.extend(running.tls.map(|address| (Transport::Tls, address)));
+            let (username, password) = (running.username.clone(), running.password.clone());
+            (
+                Instance {
+                    body: Body::Foreign,
+                    control,
+                    username,
+                    password,
+                    _ports: Vec::new(),
+                },
+                FOREIGN_DEADLINE,
+            )
+        }
+    };
+    let mut instance = instance;
+    match ready::wait(&mut instance, tls, limit.mul_f64(time_scale)).await {
+        Ok(()) => Ok(instance),
+        Err(Unready(why)) => {
+            let log = instance.log_tail();
+            instance.stop().await;
+            Err(StartError::NotReady { why, log })
+        }
+    }
+}
+
+/// Starts a client. That it is ready shows when it logs in at the suite's listener.
+pub(crate) async fn start_client(
+    manifest: &Manifest,
+    plan: &ClientPlan,
+) -> Result<Instance, StartError> {
+    let mappings = plan.mappings.iter().map(|(port, target, open)| {
+        BTreeMap::from([
+            ("remote_port", Value::from(*port)),
+            ("target_host", Value::from(target.ip().to_string())),
+            ("target_port", Value::from(target.port())),
+            ("open", Value::from(*open)),
+        ])
+    });
+    let mut common = common();
+    common.insert("port", Value::from(plan.server.port()));
+    common.insert("tls", Value::from(plan.transport == Transport::Tls));
+    let vars = Vars {
+        common,
+        mappings: mappings.collect(),
+    };
+    let body = launch(manifest, &vars).await?;
+    Ok(Instance {
+        body,
+        control: Vec::new(),
+        username: USER.into(),
+        password: PASSWORD.into(),
+        _ports: Vec::new(),
+    })
+}
+
+const FOREIGN_DEADLINE: Duration = Duration::from_secs(5);
+
+async fn spawn_server(manifest: &Manifest, timeout: u32) -> Result<Instance, StartError> {
+    let take = || Lease::take().map_err(|error| StartError::Harness(error.to_string()));
+    let (plain, tls, web) = (take()?, take()?, take()?);
+    let mut common = common();
+    common.insert("port", Value::from(plain.port()));
+    common.insert("tls_port", Value::from(tls.port()));
+    common.insert("web_port", Value::from(web.port()));
+    common.insert("timeout", Value::from(timeout));
+    let vars = Vars {
+        common,
+        mappings: Vec::new(),
+    };
+    let address = |lease: &Lease| SocketAddr::from((Ipv4Addr::LOCALHOST, lease.port()));
+    let control = [
+        (Transport::Plain, address(&plain)),
+        (Transport::Tls, address(&tls)),
+    ];
+    let control = control
+        .into_iter()
+        .filter(|(transport, _)| manifest.transports.contains(transport))
+        .collect();
+    let body = launch(manifest, &vars).await?;
+    Ok(Instance {
+        body,
+        control,
+        username: USER.into(),
+        password: PASSWORD.into(),
+        _ports: vec![plain, tls, web],
+    })
+}
+
+fn common() -> BTreeMap<&'static str, Value> {
+    BTreeMap::from([
+        ("host", Value::from(Ipv4Addr::LOCALHOST.to_string())),
+        ("user", Value::from(USER)),
+        ("pass", Value::from(PASSWORD)),
+    ])
+}
+
+async fn launch(manifest: &Manifest, vars: &Vars) -> Result<Body, StartError> {
+    let harness = |error: io::Error| {
+        StartError::Harness(format!("cannot prepare a working directory: {error}"))
+    };
+    let directory = TempDir::with_prefix("netroxy-conformance-").map_err(harness)?;
+    for (name, content) in &manifest.files {
+        write(&directory.path().join(name), content, vars).map_err(harness)?;
+    }
+    match &manifest.launch {
+        Launch::Command(command) => Process::start(command, directory)
+            .map(Body::Process)
+            .map_err(|error| StartError::Spawn(error.to_string())),
+        Launch::Embedded => Embedded::start(manifest.role, directory)
+            .await
+            .map(Body::Embedded)
+            .map_err(StartError::Spawn),
+    }
+}
+
+fn write(path: &Path, content: &Content, vars: &Vars) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    // The manifest has been tried out when it was loaded.
+    let misfit = |misfit| io::Error::other(format!("{misfit:?}"));
+    match content {
+        Content::Json(value) => fs::write(
+            path,
+            format!("{:#}\n", render(value, vars).map_err(misfit)?),
+        ),
+        Content::Text(text) => fs::write(path, render_text(text, vars).map_err(misfit)?),
+        Content::Fixture(bytes) => fs::write(path, bytes),
+    }
+}

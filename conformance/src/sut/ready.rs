@@ -1,0 +1,94 @@
+//! A server is ready when somebody can log in. An open port alone has proved nothing.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use super::Instance;
+use crate::message::{Decoded, first_message};
+use crate::notation::ast::Transport;
+use crate::wire::{Connection, Tls};
+
+/// Why an instance is not ready.
+#[derive(Debug)]
+pub(super) struct Unready(pub(super) String);
+
+/// Logs in on each transport until that works, the instance ends, or `limit` has passed.
+pub(super) async fn wait(
+    instance: &mut Instance,
+    tls: &Tls,
+    limit: Duration,
+) -> Result<(), Unready> {
+    let until = Instant::now() + limit;
+    for (transport, address) in instance.control.clone() {
+        loop {
+            let attempt = login(
+                address,
+                transport,
+                tls,
+                (&instance.username, &instance.password),
+                until,
+            )
+            .await;
+            if let Some(status) = instance.ended() {
+                return Err(Unready(format!("it ended before it was ready: {status}")));
+            }
+            match attempt {
+                Ok(connection) => {
+                    connection.close(PAUSE).await;
+                    break;
+                }
+                Err(why) if Instant::now() >= until => {
+                    let limit = limit.as_secs_f64();
+                    return Err(Unready(format!(
+                        "no login on {transport} port {address} within {limit} s: {why}"
+                    )));
+                }
+                // Not a verdict: only the pause between two attempts.
+                Err(_) => sleep(PAUSE).await,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One login on a connection of its own.
+pub(crate) async fn login(
+    address: SocketAddr,
+    transport: Transport,
+    tls: &Tls,
+    (username, password): (&str, &str),
+    until: Instant,
+) -> Result<Connection, String> {
+    let left = || until.saturating_duration_since(Instant::now());
+    let opened = Connection::open(address, transport, tls, left()).await;
+    let mut connection = opened.map_err(|error| format!("cannot connect: {error}"))?;
+    let bytes = format!("ATH\ncanary\n{username}\n{password}\n").into_bytes();
+    connection
+        .send(vec![bytes], left())
+        .await
+        .map_err(|error| error.to_string())?;
+    let answer = connection
+        .inbox
+        .wait(until, |inbox| match first_message(inbox.unread()) {
+            Decoded::Whole { lines, length } => {
+                inbox.take(length);
+                Some(Ok(lines))
+            }
+            Decoded::Unknown => Some(Err("the answer to ATH is no message of v0.3".to_owned())),
+            Decoded::Partial => inbox
+                .end
+                .as_ref()
+                .map(|_| Err("closed instead of answering ATH".to_owned())),
+        });
+    let lines = answer
+        .await
+        .unwrap_or_else(|| Err("no answer to ATH".to_owned()))?;
+    match lines.as_slice() {
+        [word, ok, ..] if word == b"ARS" && ok == b"true" => Ok(connection),
+        _ => Err("the answer to a good ATH is not ARS true".to_owned()),
+    }
+}
+
+const PAUSE: Duration = Duration::from_millis(10);

@@ -1,0 +1,141 @@
+//! What has happened, written in the notation of the cases, with times.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use crate::notation::ast::{Action, Expectation, Field, Message, Step, Template};
+use crate::notation::print_step;
+
+/// The recording of one case.
+#[derive(Debug, Clone)]
+pub(crate) struct Transcript {
+    started: Instant,
+    entries: Vec<Entry>,
+}
+
+/// One line of a recording.
+#[derive(Debug, Clone)]
+struct Entry {
+    at: Duration,
+    step: Step,
+    broken: bool,
+}
+
+impl Transcript {
+    /// Starts now.
+    pub(crate) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            entries: Vec::new(),
+        }
+    }
+
+    /// Adds what has happened just now.
+    pub(crate) fn add(&mut self, actor: &str, action: Action, comment: Option<String>) {
+        let step = Step {
+            actor: actor.to_owned(),
+            action,
+            within: None,
+            marks: Vec::new(),
+            comment,
+        };
+        self.entries.push(Entry {
+            at: self.started.elapsed(),
+            step,
+            broken: false,
+        });
+    }
+
+    /// Adds the step that did not come true.
+    pub(crate) fn add_broken(&mut self, step: &Step) {
+        self.entries.push(Entry {
+            at: self.started.elapsed(),
+            step: step.clone(),
+            broken: true,
+        });
+    }
+
+    /// The lines, each with its time in seconds; the broken one is marked with `!`.
+    pub(crate) fn lines(&self) -> Vec<(bool, String)> {
+        let lines = self.entries.iter().map(|entry| {
+            let mark = if entry.broken { '!' } else { ' ' };
+            let mut line = format!("{mark} {:7.3}  ", entry.at.as_secs_f64());
+            let text = print_step(&shortened(&entry.step));
+            let _ = write!(line, "{}", text.replace('\n', &format!("\n{:11}", "")));
+            (entry.broken, line)
+        });
+        lines.collect()
+    }
+}
+
+/// A message as it was sent or received.
+pub(crate) fn message(lines: &[Vec<u8>]) -> Message {
+    let (word, fields) = lines
+        .split_first()
+        .map_or((&[][..], &[][..]), |(word, fields)| {
+            (word.as_slice(), fields)
+        });
+    let fields = fields
+        .iter()
+        .map(|field| Field::Text(Template::bytes(field.as_slice())));
+    Message {
+        word: String::from_utf8_lossy(word).into_owned(),
+        fields: fields.collect(),
+    }
+}
+
+/// Bytes that a line of a report has room for.
+const ROOM: usize = 64;
+
+/// A step whose long strings are cut; a comment tells how long they are.
+fn shortened(step: &Step) -> Step {
+    let mut step = step.clone();
+    let mut longest = 0;
+    let mut cut = |template: &mut Template| {
+        let bytes: Option<Vec<u8>> =
+            template
+                .pieces()
+                .iter()
+                .try_fold(Vec::new(), |mut all, piece| match piece {
+                    crate::notation::ast::Piece::Bytes(bytes) => {
+                        all.extend_from_slice(bytes);
+                        Some(all)
+                    }
+                    crate::notation::ast::Piece::Var(_) => None,
+                });
+        if let Some(bytes) = bytes.filter(|bytes| bytes.len() > ROOM && template.times() == 1) {
+            longest = longest.max(bytes.len());
+            *template = Template::bytes([&bytes[..ROOM], b"..."].concat());
+        }
+    };
+    match &mut step.action {
+        Action::SendRaw(segments) => segments.iter_mut().for_each(&mut cut),
+        Action::SendDrip(bytes) | Action::Expect(Expectation::Raw(bytes)) => cut(bytes),
+        Action::Send(message) | Action::Expect(Expectation::Message(message)) => {
+            for field in &mut message.fields {
+                if let Field::Text(text) = field {
+                    cut(text);
+                }
+            }
+        }
+        Action::Connect(_)
+        | Action::Refused(_)
+        | Action::Accept(_)
+        | Action::SendRandom(_)
+        | Action::Shutdown
+        | Action::Close
+        | Action::Reset
+        | Action::Expect(
+            Expectation::Random(_) | Expectation::Closed | Expectation::Eof | Expectation::Silence,
+        )
+        | Action::OneOf(_) => {}
+    }
+    if longest > 0 {
+        let note = format!("cut, {longest} bytes");
+        step.comment = Some(
+            step.comment
+                .map_or_else(|| note.clone(), |comment| format!("{comment}; {note}")),
+        );
+    }
+    step
+}
