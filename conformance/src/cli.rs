@@ -73,6 +73,14 @@ enum Command {
         /// Such as tunnel.early-data or server/tunnel/early-data
         id: String,
     },
+    /// Write case files in their canonical form
+    Format {
+        /// Only tell which are not, and fail
+        #[arg(long)]
+        check: bool,
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<String>,
+    },
     /// Look at a system under test (SUT) without judging it
     Sut {
         #[command(subcommand)]

@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Entry;
-use crate::notation::ast::{Line, Setting, Transport};
+use crate::notation::ast::{Action, Endpoint, Line, Setting, Step, Transport};
 use crate::rules::Rule;
 use crate::sut::Subject;
 use crate::verdict::{Judged, Verdict};
@@ -133,6 +133,15 @@ fn reason_to_skip(
     }
     if !subject.speaks(transport) {
         return Some(format!("it does not speak {transport}"));
+    }
+    let named = case.body.iter().find_map(|line| match line {
+        Line::Step(Step { action: Action::Connect(Endpoint::Server(Some(named))), .. }) if !subject.speaks(*named) => {
+            Some(*named)
+        }
+        Line::Step(_) | Line::Blank | Line::Comment(_) | Line::Repeat(_) => None,
+    });
+    if let Some(named) = named {
+        return Some(format!("it does not speak {named}"));
     }
     let own_config = case
         .config

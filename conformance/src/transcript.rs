@@ -122,6 +122,7 @@ fn shortened(step: &Step) -> Step {
         | Action::Refused(_)
         | Action::Accept(_)
         | Action::SendRandom(_)
+        | Action::Ignore(_)
         | Action::Shutdown
         | Action::Close
         | Action::Reset

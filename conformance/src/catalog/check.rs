@@ -121,8 +121,11 @@ impl Scope {
             Action::Accept(_) | Action::Expect(_) | Action::OneOf(_)
         );
         let silent = matches!(step.action, Action::Expect(Expectation::Silence));
-        if step.within.is_some() && (!bounded || silent) {
+        if step.within.is_some() && !bounded {
             return Err("only a step that waits for something can have bounds".to_owned());
+        }
+        if silent && step.within.is_some_and(|within| within.high.is_some()) {
+            return Err("silence lasts at least so long: give the lower bound only".to_owned());
         }
         if step.within.is_some_and(|within| {
             within
@@ -169,7 +172,10 @@ impl Scope {
             Action::OneOf(alternatives) => alternatives
                 .iter()
                 .try_for_each(|one| self.expectation(&one.expectation)),
-            Action::SendRandom(_) | Action::Shutdown | Action::Close | Action::Reset => Ok(()),
+            Action::Ignore(word) if lines_after(word.as_bytes(), None).is_none() => {
+                Err(format!("`{word}` is no word of v0.3"))
+            }
+            Action::Ignore(_) | Action::SendRandom(_) | Action::Shutdown | Action::Close | Action::Reset => Ok(()),
         }
     }
 

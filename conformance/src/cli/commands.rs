@@ -15,6 +15,7 @@ use super::{
 use crate::catalog::Entry;
 use crate::manifest::{Manifest, ManifestError};
 use crate::notation::ast::Role;
+use crate::notation::{parse, print};
 use crate::report::{Report, Totals, json, listing};
 use crate::rules::{self, Rule};
 use crate::run::{self, Options};
@@ -53,6 +54,7 @@ pub(super) async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
             )
             .hint("`netroxy-conformance list rules` and `list cases` show them all")
         }),
+        Some(Command::Format { check, files }) => format(&files, check),
         Some(Command::Sut {
             command: SutCommand::Check { sut },
         }) => check_sut(&sut, arguments.pace).await,
@@ -158,6 +160,22 @@ async fn check_sut(sut: &str, pace: Pace) -> Result<u8, Complaint> {
         .await
         .map_err(|error| not_ready(&subject, &error))?;
     Ok(listing::ready(&subject, begun.elapsed()))
+}
+
+fn format(files: &[String], check: bool) -> Result<u8, Complaint> {
+    let usage = |file: &str, error: &dyn std::fmt::Display| Complaint::new(EXIT_USAGE, format!("{file}: {error}"));
+    let mut changed = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(file).map_err(|error| usage(file, &error))?;
+        let canonical = print(&parse(&text).map_err(|error| usage(file, &error))?);
+        if canonical != text {
+            changed.push(file.clone());
+            if !check {
+                std::fs::write(file, canonical).map_err(|error| usage(file, &error))?;
+            }
+        }
+    }
+    Ok(listing::formatted(&changed, check, EXIT_FAILURE))
 }
 
 fn subject(run: &Run) -> Result<Subject, Complaint> {

@@ -120,6 +120,8 @@ pub enum Action {
     SendDrip(Template),
     /// `>> random SIZE SEED`: send reproducible noise while the case goes on.
     SendRandom(Bulk),
+    /// `ignore WORD`: messages of this word are passed over from now on.
+    Ignore(String),
     /// `> shutdown`: end our direction only.
     Shutdown,
     /// `> close`: close the connection.

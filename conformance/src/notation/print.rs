@@ -68,6 +68,7 @@ pub fn print_action(action: &Action) -> String {
         }
         Action::SendDrip(bytes) => format!(">> drip {}", quoted(bytes)),
         Action::SendRandom(bulk) => format!(">> {}", random(*bulk)),
+        Action::Ignore(word) => format!("ignore {word}"),
         Action::Shutdown => "> shutdown".into(),
         Action::Close => "> close".into(),
         Action::Reset => "> reset".into(),

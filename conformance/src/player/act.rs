@@ -53,6 +53,11 @@ impl Player<'_> {
                 self.done(name, step.action.clone(), None);
                 Ok(())
             }
+            Action::Ignore(word) => {
+                self.actor(name)?.ignored.push(word.clone());
+                self.transcript.add(name, step.action.clone(), None);
+                Ok(())
+            }
             Action::Shutdown => {
                 let limit = self.limit();
                 let outcome = self.connection(name)?.shutdown(limit).await;

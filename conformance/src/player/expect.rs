@@ -50,13 +50,24 @@ impl Player<'_> {
         let window = self.window(step, &patterns);
         let begun = Instant::now();
         if patterns == [Pattern::Silence] {
-            self.silence(&step.actor).await?;
+            let lasts = window.not_before.map(|(until, _)| until);
+            self.silence(&step.actor, lasts).await?;
             return Ok(0);
         }
         let inbox = self.connection(&step.actor)?.inbox.clone();
-        let found = inbox
-            .wait(window.until, |state| choose(&patterns, state))
-            .await;
+        let ignored = self.actor(&step.actor)?.ignored.clone();
+        let mut passed_over = Vec::new();
+        let look = |state: &mut State| {
+            while let Some(lines) = pass_over(state, &ignored) {
+                passed_over.push(lines);
+            }
+            choose(&patterns, state)
+        };
+        let found = inbox.wait(window.until, look).await;
+        for lines in &passed_over {
+            let seen = Action::Expect(Expectation::Message(transcript::message(lines)));
+            self.transcript.add(&step.actor, seen, Some("ignored".to_owned()));
+        }
         let (index, length) = match found {
             Some(Choice::Found(index, length)) => (index, length),
             Some(Choice::Impossible) => {
@@ -70,7 +81,7 @@ impl Player<'_> {
                 else {
                     return Err(inbox.look(|state| missing(&patterns, state, waited)));
                 };
-                self.silence(&step.actor).await?;
+                self.silence(&step.actor, None).await?;
                 return Ok(silence);
             }
         };
@@ -221,6 +232,17 @@ fn choose(patterns: &[Pattern], state: &State) -> Option<Choice> {
         None => Some(Choice::Impossible),
         found => found,
     }
+}
+
+/// Takes the next message if it is one of those that are ignored.
+fn pass_over(state: &mut State, ignored: &[String]) -> Option<Vec<Vec<u8>>> {
+    let Decoded::Whole { lines, length } = first_message(state.unread()) else { return None };
+    let word = lines.first()?;
+    let pass = ignored.iter().any(|one| one.as_bytes() == word);
+    pass.then(|| {
+        state.take(length);
+        lines
+    })
 }
 
 /// What came instead.

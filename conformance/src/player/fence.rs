@@ -12,15 +12,22 @@ use crate::wire::Connection;
 
 impl Player<'_> {
     /// Nothing comes on `name` while the peer answers something else, and it stays open.
-    pub(super) async fn silence(&mut self, name: &str) -> Result<(), String> {
+    ///
+    /// `until` is how long it has to last at least: a clock for cases about time, not a proof.
+    pub(super) async fn silence(&mut self, name: &str, until: Option<Instant>) -> Result<(), String> {
         let inbox = self.connection(name)?.inbox.clone();
+        let disturbed = |state: &mut crate::wire::State| {
+            (!state.unread().is_empty() || state.end.is_some()).then(|| seen(state))
+        };
+        if let Some(until) = until {
+            if let Some(seen) = inbox.wait(until, disturbed).await {
+                return Err(seen);
+            }
+        }
         match self.scene {
             Scene::Server { .. } => self.server_fence(name).await?,
             Scene::Client(_) => self.client_fence(name).await?,
         }
-        let disturbed = |state: &mut crate::wire::State| {
-            (!state.unread().is_empty() || state.end.is_some()).then(|| seen(state))
-        };
         if let Some(seen) = inbox.wait(Instant::now() + self.quiet(), disturbed).await {
             return Err(seen);
         }

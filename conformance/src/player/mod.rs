@@ -75,6 +75,8 @@ struct Actor {
     connection: Option<Connection>,
     /// A control connection on which a login has succeeded.
     logged_in: bool,
+    /// Words of messages that are passed over.
+    ignored: Vec<String>,
     /// When anything happened on it last.
     last_event: Instant,
 }
@@ -204,7 +206,7 @@ impl<'a> Player<'a> {
     fn enter(&mut self, name: &str, connection: Connection) {
         let actor = Actor {
             connection: Some(connection),
-            logged_in: false,
+            logged_in: false, ignored: Vec::new(),
             last_event: Instant::now(),
         };
         self.actors.insert(name.to_owned(), actor);

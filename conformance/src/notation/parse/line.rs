@@ -217,9 +217,9 @@ fn step(i: &str) -> Parsed<'_, Step> {
 }
 
 fn action(i: &str) -> Parsed<'_, Action> {
-    let verbs = alt((connect, refused, accept, send_raw, send, expect_raw, expect));
+    let verbs = alt((connect, refused, accept, ignore, send_raw, send, expect_raw, expect));
     context(
-        "`connect`, `refused`, `accept`, `>`, `>>`, `<` or `<<`",
+        "`connect`, `refused`, `accept`, `ignore`, `>`, `>>`, `<` or `<<`",
         verbs,
     )
     .parse(i)
@@ -248,6 +248,10 @@ fn refused(i: &str) -> Parsed<'_, Action> {
         Action::Refused,
     )
     .parse(i)
+}
+
+fn ignore(i: &str) -> Parsed<'_, Action> {
+    map(preceded((tag("ignore"), space1), cut(word)), Action::Ignore).parse(i)
 }
 
 fn accept(i: &str) -> Parsed<'_, Action> {
@@ -316,16 +320,17 @@ fn expectation(i: &str) -> Parsed<'_, Expectation> {
 }
 
 fn message(i: &str) -> Parsed<'_, Message> {
-    let word = context(
-        "a word in capitals",
-        map(take_while1(|c: char| c.is_ascii_uppercase()), str::to_owned),
-    );
     let fields = many0(preceded(space1, field));
     map(pair(word, fields), |(word, fields)| Message {
         word,
         fields,
     })
     .parse(i)
+}
+
+fn word(i: &str) -> Parsed<'_, String> {
+    let capitals = take_while1(|c: char| c.is_ascii_uppercase());
+    context("a word in capitals", map(capitals, str::to_owned)).parse(i)
 }
 
 fn field(i: &str) -> Parsed<'_, Field> {
