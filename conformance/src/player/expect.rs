@@ -205,7 +205,9 @@ impl Player<'_> {
                 self.fence_port = Some(field(0));
             }
         }
-        if message.word == "ARS" && field(0) == b"true" {
+        // A client asks for mappings once it knows that it has been let in.
+        let maps = matches!(self.scene, super::Scene::Client(_)) && message.word == "MAP";
+        if maps || message.word == "ARS" && field(0) == b"true" {
             if let Some(actor) = self.actors.get_mut(actor) {
                 actor.logged_in = true;
             }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
 
 use super::Job;
 use crate::catalog::{PORTS, TARGETS};
@@ -83,7 +85,7 @@ const LOGIN: &str = "title    a client logs in\nrole     client\nrules    auth.f
 const DEFAULT_TIMEOUT: u32 = 30;
 
 async fn conclude(job: &Job, outcome: Outcome, mut instance: Instance) -> Judged {
-    let ended = instance.ended();
+    let ended = ended(&outcome, &mut instance).await;
     let log = if outcome.broken.is_some() || ended.is_some() {
         instance.log_tail()
     } else {
@@ -103,6 +105,21 @@ async fn conclude(job: &Job, outcome: Outcome, mut instance: Instance) -> Judged
         transcript: Some(outcome.transcript),
         log,
         ..job.without_run(verdict, String::new())
+    }
+}
+
+/// Why the instance has ended by itself, if it has.
+///
+/// A program that goes down closes its connections first. When a step has failed, it is given a moment, so that the
+/// report can say that it went down; the case is red either way.
+async fn ended(outcome: &Outcome, instance: &mut Instance) -> Option<String> {
+    let until = Instant::now() + Duration::from_millis(200);
+    loop {
+        let ended = instance.ended();
+        if ended.is_some() || outcome.broken.is_none() || Instant::now() >= until {
+            return ended;
+        }
+        sleep(Duration::from_millis(10)).await;
     }
 }
 
