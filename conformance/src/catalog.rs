@@ -3,6 +3,7 @@
 mod check;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use include_dir::{Dir, DirEntry, include_dir};
 
@@ -22,6 +23,8 @@ pub struct Entry {
     pub text: String,
     /// The case.
     pub case: Case,
+    /// The name and the steps of the case that must succeed for this one to mean anything.
+    pub twin: Option<(String, Arc<Case>)>,
 }
 
 /// A case file that cannot be used.
@@ -45,12 +48,24 @@ pub struct CaseError {
 pub fn embedded() -> Result<BTreeMap<String, Entry>, CaseError> {
     let mut files = Vec::new();
     collect(&CASES, &mut files);
-    let entries = files.into_iter().map(|(path, text)| {
+    let mut entries = BTreeMap::new();
+    for (path, text) in files {
         let id = path.trim_end_matches(".case").to_owned();
         let entry = read(&id, &format!("spec/v0.3/cases/{path}"), text)?;
-        Ok((id, entry))
-    });
-    entries.collect()
+        entries.insert(id, entry);
+    }
+    let cases: BTreeMap<String, Arc<Case>> = entries
+        .iter()
+        .map(|(id, entry)| (id.clone(), Arc::new(entry.case.clone())))
+        .collect();
+    for entry in entries.values_mut() {
+        let Some(name) = entry.twin_id() else {
+            continue;
+        };
+        let twin = cases.get(&name).ok_or_else(|| entry.without_twin(&name))?;
+        entry.twin = Some((name, Arc::clone(twin)));
+    }
+    Ok(entries)
 }
 
 /// Reads and checks one case.
@@ -75,10 +90,30 @@ pub fn read(id: &str, file: &str, text: &str) -> Result<Entry, CaseError> {
         file: file.to_owned(),
         text: text.to_owned(),
         case,
+        twin: None,
     })
 }
 
 impl Entry {
+    /// The full name of its twin: one without a folder is in the folder of the case.
+    pub fn twin_id(&self) -> Option<String> {
+        let name = &self.case.twin.as_ref()?.value;
+        Some(match self.id.rsplit_once('/') {
+            Some((folder, _)) if !name.contains('/') => format!("{folder}/{name}"),
+            _ => name.clone(),
+        })
+    }
+
+    /// The complaint about a twin that does not exist.
+    pub(crate) fn without_twin(&self, name: &str) -> CaseError {
+        CaseError {
+            file: self.file.clone(),
+            line: 4,
+            column: 10,
+            message: format!("there is no case `{name}`"),
+        }
+    }
+
     /// The transports that it is run on.
     pub fn transports(&self) -> Vec<Transport> {
         self.case

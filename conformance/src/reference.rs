@@ -29,24 +29,34 @@ impl Embedded {
         let task = match role {
             Role::Server => {
                 let file = directory.path().join("server_config.json");
-                let (config, _) = netroxy_server::Config::load(&file).map_err(|error| chain(&error))?;
-                let server = netroxy_server::Server::bind(config).await.map_err(|error| chain(&error))?;
+                let (config, _) =
+                    netroxy_server::Config::load(&file).map_err(|error| chain(&error))?;
+                let server = netroxy_server::Server::bind(config)
+                    .await
+                    .map_err(|error| chain(&error))?;
                 tokio::spawn(server.run(stop.clone()))
             }
             Role::Client => {
                 let file = directory.path().join("client_config.json");
-                let (config, _) = netroxy_client::Config::load(&file).map_err(|error| chain(&error))?;
+                let (config, _) =
+                    netroxy_client::Config::load(&file).map_err(|error| chain(&error))?;
                 let client = netroxy_client::Client::new(config);
                 let stop = stop.clone();
                 tokio::spawn(async move { client.run(stop).await })
             }
         };
-        Ok(Self { stop, task, _directory: directory })
+        Ok(Self {
+            stop,
+            task,
+            _directory: directory,
+        })
     }
 
     /// Why it is no longer running, if it is not.
     pub(crate) fn ended(&self) -> Option<String> {
-        self.task.is_finished().then(|| "its task has ended".to_owned())
+        self.task
+            .is_finished()
+            .then(|| "its task has ended".to_owned())
     }
 
     /// Ends it, and waits a moment for its orderly end.

@@ -105,6 +105,7 @@ impl Job {
             id: self.id(),
             file: self.entry.file.clone(),
             verdict,
+            twin: None,
             reason: Some(reason),
             broken: None,
             remarks: Vec::new(),
@@ -135,9 +136,10 @@ fn reason_to_skip(
         return Some(format!("it does not speak {transport}"));
     }
     let named = case.body.iter().find_map(|line| match line {
-        Line::Step(Step { action: Action::Connect(Endpoint::Server(Some(named))), .. }) if !subject.speaks(*named) => {
-            Some(*named)
-        }
+        Line::Step(Step {
+            action: Action::Connect(Endpoint::Server(Some(named))),
+            ..
+        }) if !subject.speaks(*named) => Some(*named),
         Line::Step(_) | Line::Blank | Line::Comment(_) | Line::Repeat(_) => None,
     });
     if let Some(named) = named {
@@ -166,3 +168,6 @@ fn waits(entry: &Entry) -> u32 {
     };
     entry.case.body.iter().map(bound).sum()
 }
+
+#[cfg(test)]
+mod tests;

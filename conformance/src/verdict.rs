@@ -32,6 +32,8 @@ pub(crate) struct Judged {
     /// The file of the case.
     pub(crate) file: String,
     pub(crate) verdict: Verdict,
+    /// The twin that did not succeed, when it is what decided; the step and the recording are its own then.
+    pub(crate) twin: Option<String>,
     /// Why, where no step tells it.
     pub(crate) reason: Option<String>,
     pub(crate) broken: Option<Broken>,

@@ -175,7 +175,11 @@ impl Scope {
             Action::Ignore(word) if lines_after(word.as_bytes(), None).is_none() => {
                 Err(format!("`{word}` is no word of v0.3"))
             }
-            Action::Ignore(_) | Action::SendRandom(_) | Action::Shutdown | Action::Close | Action::Reset => Ok(()),
+            Action::Ignore(_)
+            | Action::SendRandom(_)
+            | Action::Shutdown
+            | Action::Close
+            | Action::Reset => Ok(()),
         }
     }
 

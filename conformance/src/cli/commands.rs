@@ -163,7 +163,9 @@ async fn check_sut(sut: &str, pace: Pace) -> Result<u8, Complaint> {
 }
 
 fn format(files: &[String], check: bool) -> Result<u8, Complaint> {
-    let usage = |file: &str, error: &dyn std::fmt::Display| Complaint::new(EXIT_USAGE, format!("{file}: {error}"));
+    let usage = |file: &str, error: &dyn std::fmt::Display| {
+        Complaint::new(EXIT_USAGE, format!("{file}: {error}"))
+    };
     let mut changed = Vec::new();
     for file in files {
         let text = std::fs::read_to_string(file).map_err(|error| usage(file, &error))?;

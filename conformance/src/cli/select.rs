@@ -69,7 +69,31 @@ fn from_file(file: &str, role: Role) -> Result<Arc<Entry>, Complaint> {
             format!("{file}: this case judges a {found}, not a {role}"),
         ));
     }
-    Ok(Arc::new(entry))
+    let Some(name) = entry.twin_id() else {
+        return Ok(Arc::new(entry));
+    };
+    let twin = find_twin(file, &name)?
+        .ok_or_else(|| Complaint::new(EXIT_USAGE, entry.without_twin(&name).to_string()))?;
+    Ok(Arc::new(Entry {
+        twin: Some((name, Arc::new(twin.case))),
+        ..entry
+    }))
+}
+
+/// A twin is a file beside the case, or an embedded case.
+fn find_twin(file: &str, name: &str) -> Result<Option<Entry>, Complaint> {
+    let beside = std::path::Path::new(file).with_file_name(format!("{name}.case"));
+    match std::fs::read_to_string(&beside) {
+        Ok(text) => {
+            let twin = catalog::read(name, &beside.to_string_lossy(), &text);
+            twin.map(Some)
+                .map_err(|error| Complaint::new(EXIT_USAGE, error.to_string()))
+        }
+        Err(_) => Ok(all()?
+            .iter()
+            .find(|entry| entry.id == name)
+            .map(|entry| Entry::clone(entry))),
+    }
 }
 
 fn matches(entry: &Entry, id: &str) -> bool {

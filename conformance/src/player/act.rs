@@ -61,7 +61,7 @@ impl Player<'_> {
             Action::Shutdown => {
                 let limit = self.limit();
                 let outcome = self.connection(name)?.shutdown(limit).await;
-                let note = self.tolerated(outcome)?;
+                let note = tolerated(outcome)?;
                 self.done(name, Action::Shutdown, note);
                 Ok(())
             }
@@ -99,19 +99,9 @@ impl Player<'_> {
     ) -> Result<(), String> {
         let limit = self.limit();
         let outcome = self.connection(name)?.send(bytes, limit).await;
-        let failed = self.tolerated(outcome)?;
+        let failed = tolerated(outcome)?;
         self.done(name, action, failed.or_else(|| note.map(str::to_owned)));
         Ok(())
-    }
-
-    /// Writing to a connection that the peer has closed is no verdict: the next expectation decides.
-    #[allow(clippy::unused_self)]
-    fn tolerated(&self, outcome: Result<(), WriteError>) -> Result<Option<String>, String> {
-        match outcome {
-            Ok(()) => Ok(None),
-            Err(error @ WriteError::Broken(_)) => Ok(Some(error.to_string())),
-            Err(error @ WriteError::Stuck) => Err(error.to_string()),
-        }
     }
 
     /// Records what we did. The time of an act is the moment before it, which the connection knows better.
@@ -254,5 +244,14 @@ impl Player<'_> {
         stream
             .map(|stream| (stream, transport))
             .ok_or_else(|| format!("no connection in {:.1} s", limit.as_secs_f64()))
+    }
+}
+
+/// Writing to a connection that the peer has closed is no verdict: the next expectation decides.
+fn tolerated(outcome: Result<(), WriteError>) -> Result<Option<String>, String> {
+    match outcome {
+        Ok(()) => Ok(None),
+        Err(error @ WriteError::Broken(_)) => Ok(Some(error.to_string())),
+        Err(error @ WriteError::Stuck) => Err(error.to_string()),
     }
 }

@@ -66,7 +66,8 @@ impl Player<'_> {
         let found = inbox.wait(window.until, look).await;
         for lines in &passed_over {
             let seen = Action::Expect(Expectation::Message(transcript::message(lines)));
-            self.transcript.add(&step.actor, seen, Some("ignored".to_owned()));
+            self.transcript
+                .add(&step.actor, seen, Some("ignored".to_owned()));
         }
         let (index, length) = match found {
             Some(Choice::Found(index, length)) => (index, length),
@@ -207,10 +208,10 @@ impl Player<'_> {
         }
         // A client asks for mappings once it knows that it has been let in.
         let maps = matches!(self.scene, super::Scene::Client(_)) && message.word == "MAP";
-        if maps || message.word == "ARS" && field(0) == b"true" {
-            if let Some(actor) = self.actors.get_mut(actor) {
-                actor.logged_in = true;
-            }
+        if (maps || message.word == "ARS" && field(0) == b"true")
+            && let Some(actor) = self.actors.get_mut(actor)
+        {
+            actor.logged_in = true;
         }
     }
 }
@@ -238,7 +239,9 @@ fn choose(patterns: &[Pattern], state: &State) -> Option<Choice> {
 
 /// Takes the next message if it is one of those that are ignored.
 fn pass_over(state: &mut State, ignored: &[String]) -> Option<Vec<Vec<u8>>> {
-    let Decoded::Whole { lines, length } = first_message(state.unread()) else { return None };
+    let Decoded::Whole { lines, length } = first_message(state.unread()) else {
+        return None;
+    };
     let word = lines.first()?;
     let pass = ignored.iter().any(|one| one.as_bytes() == word);
     pass.then(|| {

@@ -14,15 +14,19 @@ impl Player<'_> {
     /// Nothing comes on `name` while the peer answers something else, and it stays open.
     ///
     /// `until` is how long it has to last at least: a clock for cases about time, not a proof.
-    pub(super) async fn silence(&mut self, name: &str, until: Option<Instant>) -> Result<(), String> {
+    pub(super) async fn silence(
+        &mut self,
+        name: &str,
+        until: Option<Instant>,
+    ) -> Result<(), String> {
         let inbox = self.connection(name)?.inbox.clone();
         let disturbed = |state: &mut crate::wire::State| {
             (!state.unread().is_empty() || state.end.is_some()).then(|| seen(state))
         };
-        if let Some(until) = until {
-            if let Some(seen) = inbox.wait(until, disturbed).await {
-                return Err(seen);
-            }
+        if let Some(until) = until
+            && let Some(seen) = inbox.wait(until, disturbed).await
+        {
+            return Err(seen);
         }
         match self.scene {
             Scene::Server { .. } => self.server_fence(name).await?,

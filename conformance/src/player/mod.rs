@@ -206,7 +206,8 @@ impl<'a> Player<'a> {
     fn enter(&mut self, name: &str, connection: Connection) {
         let actor = Actor {
             connection: Some(connection),
-            logged_in: false, ignored: Vec::new(),
+            logged_in: false,
+            ignored: Vec::new(),
             last_event: Instant::now(),
         };
         self.actors.insert(name.to_owned(), actor);

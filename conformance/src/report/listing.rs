@@ -112,11 +112,19 @@ pub(crate) fn ready(subject: &Subject, took: Duration) -> u8 {
 
 /// The result of `format`.
 pub(crate) fn formatted(changed: &[String], check: bool, failure: u8) -> u8 {
-    let verb = if check { "is not canonical" } else { "rewritten" };
+    let verb = if check {
+        "is not canonical"
+    } else {
+        "rewritten"
+    };
     for file in changed {
         out(&format!("{file}: {verb}\n"));
     }
-    if check && !changed.is_empty() { failure } else { 0 }
+    if check && !changed.is_empty() {
+        failure
+    } else {
+        0
+    }
 }
 
 fn citing<'a>(id: &'a str, entries: &'a [Arc<Entry>]) -> impl Iterator<Item = &'a Arc<Entry>> {

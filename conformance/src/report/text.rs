@@ -82,7 +82,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    pub(crate) fn end(&mut self, took: Duration, finished: bool) {
+    pub(crate) fn end(&self, took: Duration, finished: bool) {
         let clear = if self.live { "\r\x1b[K" } else { "" };
         let count = |verdict| self.counts.iter().filter(|one| **one == verdict).count();
         let mut parts = Vec::new();
@@ -155,7 +155,7 @@ impl<'a> Report<'a> {
                 );
                 let _ = writeln!(text, "{MARGIN}{}", rule.text);
             }
-            if broken.marks.is_empty() {
+            if broken.marks.is_empty() && judged.twin.is_none() {
                 let _ = writeln!(
                     text,
                     "{MARGIN}its rules could not be judged: a step before them did not come true"
@@ -165,7 +165,8 @@ impl<'a> Report<'a> {
             let _ = writeln!(
                 text,
                 "{MARGIN}expected  {expected}    {}:{}",
-                judged.file, broken.line
+                judged.twin.as_ref().unwrap_or(&judged.file),
+                broken.line
             );
             let _ = writeln!(text, "{MARGIN}got       {}", broken.got);
         }
@@ -263,4 +264,89 @@ pub(super) fn out(text: &str) {
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes());
     let _ = stdout.flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::Manifest;
+    use crate::notation::ast::{Action, Expectation, Role};
+    use crate::notation::parse;
+    use crate::player::Broken;
+    use crate::transcript::Transcript;
+
+    const CASE: &str = r#"title    bytes that share a segment with TRS reach the user
+role     server
+rules    tunnel.early-data
+
+ctl   connect server
+ctl   > ATH probe conf-user conf-pass
+ctl   < ARS true 30 df9a3594185ce4480426c4662b42a627
+tun   >> "TRS\ndf9a3594185ce4480426c4662b42a627\n20130\nEARLY and a good deal more"  # one segment
+user  << "EARLY"                          [tunnel.early-data]
+"#;
+
+    fn failure() -> Judged {
+        let case = parse(CASE).unwrap();
+        let mut transcript = Transcript::new();
+        let steps = case.body.iter().filter_map(|line| match line {
+            crate::notation::ast::Line::Step(step) => Some(step),
+            _ => None,
+        });
+        for step in steps {
+            match step.marks.is_empty() {
+                true => transcript.add(&step.actor, step.action.clone(), step.comment.clone()),
+                false => transcript.add_broken(step),
+            }
+        }
+        transcript.add(
+            "ctl",
+            Action::Expect(Expectation::Closed),
+            Some("eof".to_owned()),
+        );
+        Judged {
+            id: "server/tunnel/early-data".into(),
+            file: "spec/v0.3/cases/server/tunnel/early-data.case".into(),
+            verdict: Verdict::Crash,
+            twin: None,
+            reason: Some("the program ended by itself: exit status: 2".into()),
+            broken: Some(Broken {
+                line: 9,
+                marks: vec!["tunnel.early-data".into()],
+                expected: "user  << \"EARLY\"".into(),
+                got: "nothing in 2.0 s; the connection is open".into(),
+            }),
+            remarks: Vec::new(),
+            transcript: Some(transcript),
+            log: "panic: concurrent map read and map write\ngoroutine 7 [running]".into(),
+            took: Duration::from_millis(2031),
+        }
+    }
+
+    /// Times differ from run to run; everything else does not. Line numbers of the spec do from edit to edit.
+    fn steady(text: &str) -> String {
+        let lines = text.lines().map(|line| {
+            let line = line.split("netroxy.md:").next().unwrap_or(line);
+            match line.get(12..19) {
+                Some(time) if time.trim().parse::<f64>().is_ok() => {
+                    format!("{}  0.000{}", &line[..12], &line[19..])
+                }
+                _ => line.to_owned(),
+            }
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_failure_tells_the_rule_the_step_the_recording_and_how_to_see_it_again() {
+        let rules = rules::embedded().unwrap();
+        let subject = Subject::Started(Manifest::reference(Role::Server).unwrap());
+        let options = Options {
+            hardened: true,
+            jobs: 8,
+            time_scale: 2.0,
+        };
+        let report = Report::new(&rules, &subject, options, true, false);
+        insta::assert_snapshot!(steady(&report.render(&failure())));
+    }
 }

@@ -9,34 +9,64 @@ use tokio::time::sleep;
 use super::Job;
 use crate::catalog::{PORTS, TARGETS};
 use crate::manifest::Manifest;
-use crate::notation::ast::{Piece, Role, Setting, Template, Transport};
+use crate::notation::ast::{Case, Piece, Role, Setting, Template, Transport};
 use crate::notation::parse;
-use crate::player::{ClientScene, Listener, Outcome, Player, Scene};
+use crate::player::{Broken, ClientScene, Listener, Outcome, Player, Scene};
 use crate::ports::Lease;
 use crate::sut::{ClientPlan, Instance, StartError, Subject, start_client, start_server};
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
 
 /// Plays a case against an instance of its own and judges what happened.
+///
+/// A case that has a twin counts only if the twin succeeds too: who closes every connection breaks no rule about
+/// closing, and has proved nothing.
 pub(super) async fn judge(job: &Job, subject: &Subject, tls: &Tls, scale: f64) -> Judged {
     if let Some(reason) = &job.skip {
         return job.without_run(Verdict::Skip, reason.clone());
     }
     let begun = Instant::now();
-    let played = match (job.entry.case.role.value, subject) {
-        (Role::Client, Subject::Started(manifest)) => play_client(job, manifest, tls, scale).await,
-        _ => play_server(job, subject, tls, scale).await,
+    let mut judged = play(job, &job.entry.case, subject, tls, scale).await;
+    if let Some((name, twin)) = job
+        .entry
+        .twin
+        .as_ref()
+        .filter(|_| !judged.verdict.is_red(false))
+    {
+        let control = play(job, twin, subject, tls, scale).await;
+        if control.verdict.is_red(false) {
+            let reason = format!("it proves nothing, because its twin {name} does not succeed");
+            let broken = control.broken.map(|broken| Broken {
+                marks: Vec::new(),
+                ..broken
+            });
+            judged = Judged {
+                reason: Some(reason),
+                twin: Some(name.clone()),
+                broken,
+                ..control
+            };
+        }
+    }
+    judged.took = begun.elapsed();
+    judged
+}
+
+async fn play(job: &Job, case: &Case, subject: &Subject, tls: &Tls, scale: f64) -> Judged {
+    let played = match (case.role.value, subject) {
+        (Role::Client, Subject::Started(manifest)) => {
+            play_client(job, case, manifest, tls, scale).await
+        }
+        _ => play_server(job, case, subject, tls, scale).await,
     };
-    let mut judged = match played {
+    match played {
         Ok((outcome, instance)) => conclude(job, outcome, instance).await,
         Err(StartError::NotReady { why, log }) => Judged {
             log,
             ..job.without_run(Verdict::NotReady, why)
         },
         Err(error) => job.without_run(Verdict::Harness, error.to_string()),
-    };
-    judged.took = begun.elapsed();
-    judged
+    }
 }
 
 /// Starts the subject once and lets it log in, so that a program that cannot run is not judged at all.
@@ -63,7 +93,7 @@ pub(crate) async fn preflight(subject: &Subject, tls: &Tls, scale: f64) -> Resul
         )
         .play(&case)
         .await;
-        let (ended, log) = (instance.ended(), instance.log_tail());
+        let (ended, log) = (instance.ended(), instance.log_tail().await);
         instance.stop().await;
         if let Some(broken) = outcome.broken {
             let ended = ended.map_or_else(String::new, |status| format!("; it ended: {status}"));
@@ -87,7 +117,7 @@ const DEFAULT_TIMEOUT: u32 = 30;
 async fn conclude(job: &Job, outcome: Outcome, mut instance: Instance) -> Judged {
     let ended = ended(&outcome, &mut instance).await;
     let log = if outcome.broken.is_some() || ended.is_some() {
-        instance.log_tail()
+        instance.log_tail().await
     } else {
         String::new()
     };
@@ -125,8 +155,7 @@ async fn ended(outcome: &Outcome, instance: &mut Instance) -> Option<String> {
 
 type Played = Result<(Outcome, Instance), StartError>;
 
-async fn play_server(job: &Job, subject: &Subject, tls: &Tls, scale: f64) -> Played {
-    let case = &job.entry.case;
+async fn play_server(job: &Job, case: &Case, subject: &Subject, tls: &Tls, scale: f64) -> Played {
     let timeout = case.config.iter().find_map(|setting| match setting.value {
         Setting::Timeout(seconds) => Some(seconds),
         Setting::Map { .. } => None,
@@ -148,8 +177,7 @@ async fn play_server(job: &Job, subject: &Subject, tls: &Tls, scale: f64) -> Pla
     Ok((outcome, instance))
 }
 
-async fn play_client(job: &Job, manifest: &Manifest, tls: &Tls, scale: f64) -> Played {
-    let case = &job.entry.case;
+async fn play_client(job: &Job, case: &Case, manifest: &Manifest, tls: &Tls, scale: f64) -> Played {
     let settings: Vec<&Setting> = case.config.iter().map(|setting| &setting.value).collect();
     let (scene, vars, plan, _leases) = client_scene(&settings, job.transport).await?;
     let instance = start_client(manifest, &plan).await?;

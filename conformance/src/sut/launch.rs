@@ -83,7 +83,7 @@ pub(crate) async fn start_server(
     match ready::wait(&mut instance, tls, limit.mul_f64(time_scale)).await {
         Ok(()) => Ok(instance),
         Err(Unready(why)) => {
-            let log = instance.log_tail();
+            let log = instance.log_tail().await;
             instance.stop().await;
             Err(StartError::NotReady { why, log })
         }
@@ -171,7 +171,7 @@ async fn launch(manifest: &Manifest, vars: &Vars) -> Result<Body, StartError> {
     }
     match &manifest.launch {
         Launch::Command(command) => Process::start(command, directory)
-            .map(Body::Process)
+            .map(|process| Body::Process(Box::new(process)))
             .map_err(|error| StartError::Spawn(error.to_string())),
         Launch::Embedded => Embedded::start(manifest.role, directory)
             .await

@@ -46,7 +46,7 @@ pub(crate) struct Instance {
 
 #[derive(Debug)]
 enum Body {
-    Process(Process),
+    Process(Box<Process>),
     Embedded(Embedded),
     Foreign,
 }
@@ -102,9 +102,9 @@ impl Instance {
     }
 
     /// The end of what it has written to its standard output and error.
-    pub(crate) fn log_tail(&self) -> String {
-        match &self.body {
-            Body::Process(process) => process.log_tail(),
+    pub(crate) async fn log_tail(&mut self) -> String {
+        match &mut self.body {
+            Body::Process(process) => process.log_tail().await,
             Body::Embedded(_) | Body::Foreign => String::new(),
         }
     }

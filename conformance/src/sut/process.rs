@@ -5,11 +5,14 @@ use std::io;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// A started program. Dropping it kills it.
 #[derive(Debug)]
@@ -17,6 +20,7 @@ pub(super) struct Process {
     child: Child,
     group: Option<Pid>,
     log: Arc<Mutex<VecDeque<u8>>>,
+    collectors: JoinSet<()>,
     _directory: TempDir,
 }
 
@@ -32,12 +36,14 @@ impl Process {
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw);
         let log = Arc::default();
-        collect(child.stdout.take(), &log);
-        collect(child.stderr.take(), &log);
+        let mut collectors = JoinSet::new();
+        collect(&mut collectors, child.stdout.take(), &log);
+        collect(&mut collectors, child.stderr.take(), &log);
         Ok(Self {
             child,
             group,
             log,
+            collectors,
             _directory: directory,
         })
     }
@@ -50,7 +56,12 @@ impl Process {
         }
     }
 
-    pub(super) fn log_tail(&self) -> String {
+    pub(super) async fn log_tail(&mut self) -> String {
+        // What it wrote last is often why it has ended; a child of its own may hold the pipe open for longer.
+        if self.ended().is_some() {
+            let rest = async { while self.collectors.join_next().await.is_some() {} };
+            let _ = timeout(REST, rest).await;
+        }
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes: Vec<u8> = log.iter().copied().collect();
         let text = String::from_utf8_lossy(&bytes);
@@ -78,6 +89,9 @@ impl Drop for Process {
     }
 }
 
+/// How long the rest of the output of an ended program is waited for.
+const REST: Duration = Duration::from_millis(500);
+
 /// How many lines of the log are shown.
 const LINES: usize = 20;
 
@@ -99,12 +113,13 @@ fn configure(program: &str, arguments: &[String], directory: &Path) -> Command {
 
 /// Always reads, because a program whose output nobody takes may stop.
 fn collect(
+    collectors: &mut JoinSet<()>,
     source: Option<impl AsyncRead + Unpin + Send + 'static>,
     log: &Arc<Mutex<VecDeque<u8>>>,
 ) {
     let Some(mut source) = source else { return };
     let log = Arc::clone(log);
-    tokio::spawn(async move {
+    collectors.spawn(async move {
         let mut buffer = [0; 4096];
         while let Ok(count @ 1..) = source.read(&mut buffer).await {
             let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);

@@ -217,7 +217,9 @@ fn step(i: &str) -> Parsed<'_, Step> {
 }
 
 fn action(i: &str) -> Parsed<'_, Action> {
-    let verbs = alt((connect, refused, accept, ignore, send_raw, send, expect_raw, expect));
+    let verbs = alt((
+        connect, refused, accept, ignore, send_raw, send, expect_raw, expect,
+    ));
     context(
         "`connect`, `refused`, `accept`, `ignore`, `>`, `>>`, `<` or `<<`",
         verbs,

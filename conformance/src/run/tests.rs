@@ -1,0 +1,265 @@
+//! The judge against servers that are wrong in every way: no case may pass.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::catalog::{embedded, read};
+use crate::rules;
+use crate::sut::Running;
+
+/// What a fake does with a connection that is not the suite's own login.
+#[derive(Clone, Copy, PartialEq)]
+enum Manners {
+    /// Closes at once.
+    SlamShut,
+    /// Takes everything and says nothing.
+    BlackHole,
+    /// Sends everything back.
+    Echo,
+    /// Lets everybody log in and agrees with everything.
+    YesSayer,
+}
+
+/// With `polite`, the login that proves that a server is ready is answered well.
+async fn fake(manners: Manners, polite: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream, manners, polite));
+        }
+    });
+    address
+}
+
+async fn serve(mut stream: TcpStream, manners: Manners, polite: bool) {
+    let mut buffer = vec![0; 1 << 16];
+    let mut first = true;
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
+        let canary = first && polite && text.starts_with("ATH\ncanary\n");
+        first = false;
+        let answer = match manners {
+            _ if canary => b"ARS\ntrue\n30\ntoken\n".to_vec(),
+            Manners::SlamShut => return,
+            Manners::BlackHole => continue,
+            Manners::Echo => buffer[..count].to_vec(),
+            Manners::YesSayer => yes(&text).into_bytes(),
+        };
+        if stream.write_all(&answer).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The happiest answers to the words of a segment.
+fn yes(text: &str) -> String {
+    let mut lines = text.lines();
+    let mut answer = String::new();
+    while let Some(line) = lines.next() {
+        match line {
+            "ATH" => answer.push_str("ARS\ntrue\n30\ntoken\n"),
+            "MAP" => answer.push_str(&format!("MRS\n{}\ntrue\n", lines.next().unwrap_or("0"))),
+            "SRQ" => answer.push_str("SRS\n"),
+            _ => {}
+        }
+    }
+    answer
+}
+
+async fn verdicts(address: SocketAddr) -> Vec<(String, Verdict)> {
+    let running = Running {
+        plain: address,
+        tls: None,
+        username: "u".into(),
+        password: "p".into(),
+    };
+    let subject = Subject::Running(running);
+    let options = Options {
+        hardened: true,
+        jobs: 64,
+        time_scale: 0.1,
+    };
+    let entries: Vec<Arc<Entry>> = embedded().unwrap().into_values().map(Arc::new).collect();
+    let mut jobs = plan(&entries, &subject, &rules::embedded().unwrap(), options);
+    // Those that wait for seconds tell nothing new about a fake.
+    jobs.retain(|job| job.skip.is_none() && waits(&job.entry) < 1000);
+    assert!(jobs.len() > 60, "{}", jobs.len());
+    let mut found = Vec::new();
+    let tls = Tls::new().unwrap();
+    let stop = CancellationToken::new();
+    let finished = run(jobs, &subject, &tls, options, &stop, |judged| {
+        found.push((judged.id, judged.verdict));
+    });
+    assert!(finished.await);
+    found
+}
+
+fn passed(found: &[(String, Verdict)]) -> Vec<&str> {
+    found
+        .iter()
+        .filter(|(_, verdict)| !verdict.is_red(false))
+        .map(|(id, _)| id.as_str())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_slams_every_connection_passes_nothing() {
+    let found = verdicts(fake(Manners::SlamShut, false).await).await;
+    assert_eq!(passed(&found), [""; 0]);
+    assert!(
+        found
+            .iter()
+            .all(|(_, verdict)| *verdict == Verdict::NotReady)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_lets_only_the_first_login_in_passes_nothing() {
+    let found = verdicts(fake(Manners::SlamShut, true).await).await;
+    assert_eq!(passed(&found), [""; 0]);
+    assert!(found.iter().all(|(_, verdict)| *verdict == Verdict::Fail));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_black_hole_passes_nothing() {
+    assert_eq!(
+        passed(&verdicts(fake(Manners::BlackHole, true).await).await),
+        [""; 0]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_echo_passes_nothing() {
+    assert_eq!(
+        passed(&verdicts(fake(Manners::Echo, true).await).await),
+        [""; 0]
+    );
+}
+
+/// What can be had for saying yes to everything, and nothing more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_yes_sayer_passes_only_what_asks_for_a_yes() {
+    let found = verdicts(fake(Manners::YesSayer, true).await).await;
+    let mut passed = passed(&found);
+    passed.sort_unstable();
+    assert_eq!(
+        passed,
+        [
+            "server/auth/binary-name",
+            "server/auth/empty-name",
+            "server/auth/good-login",
+            "server/auth/same-name",
+            "server/frame/cr-in-name",
+            "server/frame/login-in-drips",
+            "server/frame/long-name",
+            "server/frame/long-target",
+            "server/frame/many-requests",
+            "server/frame/pipelining",
+            "server/frame/unknown-word",
+            "server/frame/unknown-word-before-login",
+            "server/frame/wrong-direction",
+            "server/keepalive/answer",
+            "server/map/target-opaque",
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
+    let subject = |plain| {
+        Subject::Running(Running {
+            plain,
+            tls: None,
+            username: "u".into(),
+            password: "p".into(),
+        })
+    };
+    let head = "title    x\nrole     server\nrules    keep.srs\n\nctl   connect server\n";
+    let tls = Tls::new().unwrap();
+    let polite = subject(fake(Manners::YesSayer, true).await);
+    let slam = subject(fake(Manners::SlamShut, true).await);
+    for (body, subject, verdict, got) in [
+        (
+            "ctl   > SRQ\nctl   < SRS  [keep.srs]\n",
+            &polite,
+            Verdict::Pass,
+            "",
+        ),
+        (
+            "ctl   > SRQ\nctl   < SRS  in 1s..2s  [keep.srs]\n",
+            &polite,
+            Verdict::Fail,
+            "too early",
+        ),
+        (
+            "ctl   >> \"SRQ\\nSRQ\\n\"\nctl   < SRS\nctl   < closed  [keep.srs]\n",
+            &polite,
+            Verdict::Fail,
+            "< SRS",
+        ),
+        (
+            "ctl   > SRQ\nctl   << \"SRS\\nX\"  [keep.srs]\n",
+            &polite,
+            Verdict::Fail,
+            "4 of 5 bytes",
+        ),
+        (
+            "ctl   > SRQ\nctl   << \"SRT\"  [keep.srs]\n",
+            &polite,
+            Verdict::Fail,
+            "byte 2 of 3 differs",
+        ),
+        (
+            "ctl   > SRQ\nctl   < silence  [keep.srs]\n",
+            &polite,
+            Verdict::Fail,
+            "< SRS",
+        ),
+        (
+            "ctl   > SRQ\nctl   < silence  [keep.srs]\n",
+            &slam,
+            Verdict::Fail,
+            "closed",
+        ),
+        (
+            "ctl   > SRQ\nctl   < closed  [keep.srs]\n",
+            &slam,
+            Verdict::Pass,
+            "",
+        ),
+        (
+            "ctl   > SRQ\nctl   < closed  in 1s..2s  [keep.srs]\n",
+            &slam,
+            Verdict::Fail,
+            "too early",
+        ),
+        (
+            "user  connect 1  [keep.srs]\n",
+            &slam,
+            Verdict::Fail,
+            "cannot connect",
+        ),
+        ("user  refused 1  [keep.srs]\n", &slam, Verdict::Pass, ""),
+        (
+            "user  refused $control  [keep.srs]\n",
+            &slam,
+            Verdict::Fail,
+            "still accepts",
+        ),
+    ] {
+        let entry = Arc::new(read("own", "own.case", &format!("{head}{body}")).unwrap());
+        let job = Job {
+            entry,
+            transport: Transport::Plain,
+            skip: None,
+        };
+        let judged = judge::judge(&job, subject, &tls, 0.2).await;
+        assert_eq!(judged.verdict, verdict, "{body}: {:?}", judged.broken);
+        let seen = judged.broken.map_or_else(String::new, |broken| broken.got);
+        assert!(seen.contains(got), "{body}: {seen}");
+    }
+}

@@ -1,0 +1,284 @@
+//! The program as people use it: exit codes, messages, the last line.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy only excuses the bodies of tests, not their helpers"
+)]
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netroxy-conformance"));
+    command
+        .env_remove("NETROXY_SERVER")
+        .env_remove("NETROXY_CLIENT")
+        .env_remove("NETROXY_GO_SERVER");
+    command
+}
+
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    finish(program().args(arguments).output().unwrap())
+}
+
+fn finish(output: Output) -> (i32, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+fn file(folder: &TempDir, name: &str, text: &str) -> PathBuf {
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn one_case_passes_against_the_reference_and_the_last_line_counts_it() {
+    let (code, out, err) = run(&["run", "server", "server/auth/good-login"]);
+    assert_eq!(
+        (code, out.lines().last()),
+        (0, Some("conformance: 2 passed, 0 failed, 0 skipped")),
+        "{out}{err}"
+    );
+    let (code, out, _) = run(&[
+        "run",
+        "client",
+        "client/auth/login@tls",
+        "--profile",
+        "hardened",
+    ]);
+    assert_eq!(
+        (code, out.lines().last()),
+        (0, Some("conformance: 1 passed, 0 failed, 0 skipped")),
+        "{out}"
+    );
+}
+
+#[test]
+fn what_the_profile_leaves_out_is_counted_as_skipped_with_its_reason() {
+    let (code, out, _) = run(&["run", "server", "map.port-range", "auth.first"]);
+    assert_eq!(
+        (code, out.lines().last()),
+        (0, Some("conformance: 2 passed, 0 failed, 4 skipped")),
+        "{out}"
+    );
+    assert!(
+        out.contains("server/map/port-zero  map.port-range is judged by --profile hardened only"),
+        "{out}"
+    );
+}
+
+#[test]
+fn wrong_flags_exit_2() {
+    for arguments in [
+        &["run"][..],
+        &["run", "proxy"],
+        &["run", "server", "--profile", "loose"],
+        &["run", "server", "-j", "0"],
+        &["run", "server", "--time-scale", "0"],
+        &["run", "server", "--time-scale", "NaN"],
+        &["run", "server", "--addr", "127.0.0.1:1"],
+        &[
+            "run", "server", "--addr", "nonsense", "--user", "u", "--pass", "p",
+        ],
+        &[
+            "run",
+            "client",
+            "--addr",
+            "127.0.0.1:1",
+            "--user",
+            "u",
+            "--pass",
+            "p",
+        ],
+        &["run", "server", "--sut", "netroxy-client"],
+        &["run", "server", "--report", "xml:out"],
+        &["run", "server", "--case-file", "/nonexistent.case"],
+        &["no-such-command"],
+    ] {
+        let (code, out, err) = run(arguments);
+        assert_eq!(code, 2, "{arguments:?}: {out}{err}");
+        assert!(err.starts_with("error:"), "{arguments:?}: {err}");
+    }
+}
+
+#[test]
+fn a_selection_of_nothing_exits_4() {
+    let (code, _, err) = run(&["run", "server", "server/no/such-case"]);
+    assert_eq!(code, 4, "{err}");
+    assert_eq!(run(&["explain", "no.such-rule"]).0, 4);
+}
+
+#[test]
+fn a_bad_case_file_is_named_with_line_and_column() {
+    let folder = TempDir::new().unwrap();
+    let head = "title    x\nrole     server\nrules    auth.first\n\n";
+    for (body, place, words) in [
+        (
+            "ctl   connect sever\nctl   hello\n",
+            ":6:7: ",
+            "expected `connect`",
+        ),
+        (
+            "ctl   connect server\nctl   < MRS $prt true  [auth.first]\n",
+            ":6:1: ",
+            "nothing is called $prt",
+        ),
+        (
+            "ctl   connect server\nctl   < MRS $port  [auth.first]\n",
+            ":6:1: ",
+            "`MRS` has 2 fields here, not 1",
+        ),
+        (
+            "ctl   < closed  [auth.first]\n",
+            ":5:1: ",
+            "`ctl` is no connection yet",
+        ),
+        (
+            "ctl   connect server\n",
+            ":3:1: ",
+            "no step is marked [auth.first]",
+        ),
+        (
+            "ctl   connect server\nctl   > SRQ  [auth.first]\n",
+            ":6:1: ",
+            "only a step that can fail",
+        ),
+    ] {
+        let path = file(&folder, "own.case", &format!("{head}{body}"));
+        let (code, out, err) = run(&["run", "server", "--case-file", path.to_str().unwrap()]);
+        assert_eq!(code, 2, "{body}: {out}{err}");
+        assert!(
+            err.contains(&format!("own.case{place}")) && err.contains(words),
+            "{body}: {err}"
+        );
+    }
+}
+
+#[test]
+fn a_bad_manifest_is_named_with_line_column_and_path() {
+    let folder = TempDir::new().unwrap();
+    for (text, words) in [
+        (
+            "{\n  \"nam\": \"x\"\n}",
+            &[":2:7: nam", "unknown field `nam`"][..],
+        ),
+        ("{\"name\": \"x\"", &[":1:12", "EOF"]),
+        (
+            r#"{"name":"x","role":"server","launch":{}}"#,
+            &["launch", "either `command` or `embedded`", "hint:"],
+        ),
+        (
+            "{\"name\":\"x\",\"role\":\"server\",\"launch\":{\"embedded\":\"server\",\n\"files\":{\"c\":{\"json\":{\"p\":[\"{{prt:int}}\"]}}}}}",
+            &[
+                ":2:28: launch.files.c.p[0]",
+                "no placeholder is called `prt`",
+            ],
+        ),
+        (
+            r#"{"name":"x","role":"server","launch":{"embedded":"client"}}"#,
+            &["launch.embedded"],
+        ),
+        (
+            r#"{"name":"x","role":"server","launch":{"embedded":"server","files":{"../c":{"text":""}}}}"#,
+            &["does not stay"],
+        ),
+        (
+            r#"{"name":"x","role":"server","launch":{"command":["./no-such-program"]}}"#,
+            &["launch.command", "cannot find"],
+        ),
+        (
+            r#"{"name":"x","role":"server","spec":"9","launch":{"embedded":"server"}}"#,
+            &["unknown revision `9`"],
+        ),
+    ] {
+        let path = file(&folder, "sut.json", text);
+        let (code, _, err) = run(&["run", "server", "--sut", path.to_str().unwrap()]);
+        assert_eq!(code, 2, "{text}: {err}");
+        for word in words {
+            assert!(err.contains(word), "{text}: `{word}` is not in {err}");
+        }
+    }
+}
+
+#[test]
+fn an_unset_variable_of_the_environment_exits_2_with_a_hint() {
+    let (code, _, err) = run(&["run", "server", "--sut", "go-server"]);
+    assert_eq!(code, 2);
+    assert!(
+        err.contains("NETROXY_GO_SERVER is not set") && err.contains("hint: set it"),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_program_that_never_gets_ready_exits_3_with_its_output() {
+    let folder = TempDir::new().unwrap();
+    let text = r#"{"name":"x","role":"server","launch":{"command":["sh","-c","echo no luck today; exit 7"]}}"#;
+    let path = file(&folder, "sut.json", text);
+    let (code, _, err) = run(&["run", "server", "--sut", path.to_str().unwrap()]);
+    assert_eq!(code, 3, "{err}");
+    assert!(
+        err.contains("exit status: 7") && err.contains("no luck today"),
+        "{err}"
+    );
+    let (code, _, err) = run(&[
+        "run",
+        "server",
+        "--addr",
+        "127.0.0.1:1",
+        "--user",
+        "u",
+        "--pass",
+        "p",
+        "--time-scale",
+        "0.02",
+    ]);
+    assert_eq!(code, 3, "{err}");
+}
+
+#[test]
+fn lists_and_explanations_are_complete() {
+    let (code, out, _) = run(&["list", "rules", "--json"]);
+    let rules: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, rules[0]["id"].as_str()), (0, Some("frame.lf-only")));
+    assert_eq!(run(&["list", "cases"]).0, 0);
+    let (code, out, _) = run(&["explain", "tunnel.early-data"]);
+    assert!(
+        code == 0 && out.contains("MUST deliver") && out.contains("case server/tunnel/early-data"),
+        "{out}"
+    );
+    let (code, out, _) = run(&["explain", "server/tunnel/early-data"]);
+    assert!(
+        code == 0 && out.contains("role     server") && out.contains("MUST deliver"),
+        "{out}"
+    );
+}
+
+#[test]
+fn a_report_for_programs_is_written() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("report.json");
+    let report = format!("json:{}", path.display());
+    assert_eq!(
+        run(&[
+            "run",
+            "server",
+            "server/keepalive/answer",
+            "--report",
+            &report
+        ])
+        .0,
+        0
+    );
+    let report: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(report["totals"]["passed"], 2);
+    assert_eq!(report["results"][0]["verdict"], "pass");
+}

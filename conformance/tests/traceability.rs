@@ -1,0 +1,213 @@
+//! Rules, cases and twins belong together, and the judge does not know our protocol crates.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy only excuses the bodies of tests, not their helpers"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use netroxy_conformance::catalog::{self, Entry};
+use netroxy_conformance::notation::ast::{Action, Grade, Line, Role, Step};
+use netroxy_conformance::rules::{self, Level, Rule};
+
+/// Rules that no case judges, each with the reason.
+const WITHOUT_CASE: [(&str, &str); 0] = [];
+
+fn rules() -> BTreeMap<String, Rule> {
+    rules::embedded()
+        .unwrap()
+        .into_iter()
+        .map(|rule| (rule.id.clone(), rule))
+        .collect()
+}
+
+fn steps(entry: &Entry) -> Vec<&Step> {
+    let mut found = Vec::new();
+    for line in &entry.case.body {
+        match line {
+            Line::Step(step) => found.push(step),
+            Line::Repeat(repeat) => {
+                found.extend(repeat.body.iter().filter_map(|line| match line {
+                    Line::Step(step) => Some(step),
+                    _ => None,
+                }))
+            }
+            Line::Blank | Line::Comment(_) => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn every_case_cites_rules_that_bind_its_role() {
+    let rules = rules();
+    for entry in catalog::embedded().unwrap().values() {
+        let role = entry.case.role.value.to_string();
+        assert!(
+            entry.id.starts_with(&format!("{role}/")),
+            "{} judges a {role}",
+            entry.id
+        );
+        for id in &entry.case.rules.value {
+            let rule = rules
+                .get(id)
+                .unwrap_or_else(|| panic!("{} cites {id}, which is no rule", entry.id));
+            assert!(
+                rule.subject == "both" || rule.subject == role,
+                "{} cites {id} for a {role}",
+                entry.id
+            );
+        }
+    }
+}
+
+#[test]
+fn every_rule_has_a_case_for_each_of_its_subjects() {
+    let entries = catalog::embedded().unwrap();
+    let cited = |id: &str, role: Role| {
+        entries.values().any(|entry| {
+            entry.case.role.value == role && entry.case.rules.value.iter().any(|rule| rule == id)
+        })
+    };
+    for rule in rules().values() {
+        let excused = WITHOUT_CASE.iter().any(|(id, _)| *id == rule.id);
+        for (role, name) in [(Role::Server, "server"), (Role::Client, "client")] {
+            if rule.subject == "both" || rule.subject == name {
+                assert_ne!(cited(&rule.id, role), excused, "{} for a {name}", rule.id);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_twin_is_a_case_of_the_same_role() {
+    let entries = catalog::embedded().unwrap();
+    for entry in entries.values() {
+        let Some(twin) = &entry.case.twin else {
+            continue;
+        };
+        let folder = entry.id.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let full = if twin.value.contains('/') {
+            twin.value.clone()
+        } else {
+            format!("{folder}/{}", twin.value)
+        };
+        let other = entries
+            .get(&full)
+            .unwrap_or_else(|| panic!("{}: there is no {full}", entry.id));
+        assert_eq!(other.case.role.value, entry.case.role.value, "{}", entry.id);
+        assert_ne!(full, entry.id);
+    }
+}
+
+/// A case that is satisfied by a connection that ends, or by nothing at all, proves little without its twin.
+#[test]
+fn every_negative_case_has_a_twin() {
+    for entry in catalog::embedded().unwrap().values() {
+        let marked = steps(entry)
+            .into_iter()
+            .filter(|step| !step.marks.is_empty());
+        let negative = |step: &Step| match &step.action {
+            Action::Expect(expectation) => matches!(
+                expectation,
+                netroxy_conformance::notation::ast::Expectation::Closed
+            ),
+            Action::OneOf(alternatives) => alternatives.iter().any(|one| {
+                matches!(
+                    one.expectation,
+                    netroxy_conformance::notation::ast::Expectation::Closed
+                )
+            }),
+            _ => false,
+        };
+        if marked.clone().count() > 0 && marked.clone().all(negative) {
+            assert!(
+                entry.case.twin.is_some(),
+                "{} is negative and has no twin",
+                entry.id
+            );
+        }
+    }
+}
+
+/// Whoever does not follow a SHOULD has not failed.
+#[test]
+fn should_is_never_a_failure_and_must_is_never_nonstrict() {
+    let rules = rules();
+    for entry in catalog::embedded().unwrap().values() {
+        for step in steps(entry)
+            .into_iter()
+            .filter(|step| !step.marks.is_empty())
+        {
+            let must = step.marks.iter().any(|id| rules[id].level == Level::Must);
+            let nonstrict = match &step.action {
+                Action::OneOf(alternatives) => {
+                    alternatives.iter().any(|one| one.grade == Grade::Nonstrict)
+                }
+                _ => false,
+            };
+            assert_ne!(must, nonstrict, "{}: {:?}", entry.id, step.marks);
+        }
+    }
+}
+
+#[test]
+fn there_are_enough_cases_in_every_area() {
+    let entries = catalog::embedded().unwrap();
+    let count = |role: Role| {
+        entries
+            .values()
+            .filter(|entry| entry.case.role.value == role)
+            .count()
+    };
+    assert!(count(Role::Server) >= 45, "{}", count(Role::Server));
+    assert!(count(Role::Client) >= 25, "{}", count(Role::Client));
+    let areas: BTreeSet<&str> = entries
+        .keys()
+        .filter_map(|id| id.rsplit_once('/'))
+        .map(|(area, _)| area)
+        .collect();
+    for role in ["server", "client"] {
+        for area in ["frame", "auth", "map", "tunnel", "keepalive", "life", "tls"] {
+            assert!(
+                areas.contains(format!("{role}/{area}").as_str()),
+                "{role}/{area}"
+            );
+        }
+    }
+}
+
+#[test]
+fn only_the_reference_module_knows_our_protocol_crates() {
+    let mut found = Vec::new();
+    scan(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut found,
+    );
+    assert_eq!(found, ["reference.rs"]);
+}
+
+fn scan(folder: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            scan(&path, found);
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        if [
+            "netroxy_proto",
+            "netroxy_net",
+            "netroxy_server",
+            "netroxy_client",
+        ]
+        .iter()
+        .any(|name| text.contains(name))
+        {
+            found.push(path.file_name().unwrap().to_string_lossy().into_owned());
+        }
+    }
+}
