@@ -128,7 +128,7 @@ struct Run {
     #[arg(long)]
     strict: bool,
     /// A case file of your own; may be given several times
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "ids")]
     case_file: Vec<String>,
     /// Write a report, json:PATH
     #[arg(long, value_name = "FORMAT:PATH")]
@@ -139,7 +139,7 @@ struct Run {
 
 #[derive(Debug, Clone, Copy, Args)]
 struct Pace {
-    /// How many cases run at a time [default: 8]
+    /// How many cases run at a time [default: 16]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// Multiply every deadline, for slow machines [default: 1]

@@ -31,6 +31,8 @@ pub(crate) struct Options {
 pub(crate) struct Job {
     pub(crate) entry: Arc<Entry>,
     pub(crate) transport: Transport,
+    /// What is judged.
+    pub(crate) subject: Arc<Subject>,
     /// Why it is not run.
     pub(crate) skip: Option<String>,
 }
@@ -38,7 +40,7 @@ pub(crate) struct Job {
 /// The runs of some cases against a subject, and what is skipped for which reason.
 pub(crate) fn plan(
     entries: &[Arc<Entry>],
-    subject: &Subject,
+    subject: &Arc<Subject>,
     rules: &[Rule],
     options: Options,
 ) -> Vec<Job> {
@@ -52,46 +54,58 @@ pub(crate) fn plan(
             jobs.push(Job {
                 entry: Arc::clone(entry),
                 transport,
+                subject: Arc::clone(subject),
                 skip,
             });
         }
     }
-    // Those that wait for long go first, so that the others fill the time.
-    jobs.sort_by_key(|job| std::cmp::Reverse(waits(&job.entry)));
     jobs
 }
 
 /// Runs the jobs and hands over each result as it comes; false if it was stopped before the end.
 pub(crate) async fn run(
-    jobs: Vec<Job>,
-    subject: &Subject,
+    mut jobs: Vec<Job>,
     tls: &Tls,
     options: Options,
     stop: &CancellationToken,
-    mut each: impl FnMut(Judged),
+    mut each: impl FnMut(&Job, Judged),
 ) -> bool {
+    // Those that wait for long go first, so that the others fill the time.
+    jobs.sort_by_key(|job| std::cmp::Reverse(waits(&job.entry)));
     let slots = Arc::new(Semaphore::new(options.jobs.max(1)));
     let (results, mut queue) = mpsc::unbounded_channel();
-    for job in jobs {
-        let (slots, results) = (Arc::clone(&slots), results.clone());
-        let (subject, tls, stop) = (subject.clone(), tls.clone(), stop.clone());
+    for (index, job) in jobs.iter().enumerate() {
+        let (job, slots, results) = (job.clone(), Arc::clone(&slots), results.clone());
+        let (tls, stop) = (tls.clone(), stop.clone());
         tokio::spawn(async move {
             let work = async {
                 // The semaphore is never closed.
                 let _slot = slots.acquire().await;
-                judge::judge(&job, &subject, &tls, options.time_scale).await
+                judge::judge(&job, &tls, options.time_scale).await
             };
             // Stopping drops the instance, which kills its processes.
             if let Some(judged) = stop.run_until_cancelled(work).await {
-                let _ = results.send(judged);
+                let _ = results.send((index, judged));
             }
         });
     }
     drop(results);
-    while let Some(judged) = queue.recv().await {
-        each(judged);
+    let mut missing = vec![true; jobs.len()];
+    while let Some((index, judged)) = queue.recv().await {
+        missing[index] = false;
+        each(&jobs[index], judged);
     }
-    !stop.is_cancelled()
+    if stop.is_cancelled() {
+        return false;
+    }
+    // A bug of the suite must not make a case disappear.
+    for (job, _) in jobs.iter().zip(missing).filter(|(_, missing)| *missing) {
+        each(
+            job,
+            job.without_run(Verdict::Harness, "the suite panicked".to_owned()),
+        );
+    }
+    true
 }
 
 impl Job {

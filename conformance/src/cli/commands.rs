@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-use super::select::{all, select, variant};
+use super::select::{all, select, wants};
 use super::{
     Arguments, Command, Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOT_READY,
     EXIT_NOTHING, EXIT_USAGE, Listed, Pace, Profile, Run, SutCommand, wants_colour,
@@ -29,13 +29,17 @@ pub(super) async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
         None => main_job(&rules, arguments.pace).await,
         Some(Command::Run(run)) => {
             let entries = select(&run)?;
-            let subject = subject(&run)?;
+            let subject = Arc::new(subject(&run)?);
             let options = options(run.pace, run.profile == Profile::Hardened);
             let report = run.report.as_deref().map(report_path).transpose()?;
             let round = Round {
                 entries,
                 subject,
-                wanted: run.ids.clone(),
+                wanted: if run.case_file.is_empty() {
+                    run.ids.clone()
+                } else {
+                    Vec::new()
+                },
             };
             judge_all(&rules, vec![round], options, run.strict, report).await
         }
@@ -64,7 +68,7 @@ pub(super) async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
 /// Cases and what they are run against.
 struct Round {
     entries: Vec<Arc<Entry>>,
-    subject: Subject,
+    subject: Arc<Subject>,
     /// As on the command line.
     wanted: Vec<String>,
 }
@@ -73,7 +77,9 @@ async fn main_job(rules: &[Rule], pace: Pace) -> Result<u8, Complaint> {
     let entries = all()?;
     let mut rounds = Vec::new();
     for role in [Role::Server, Role::Client] {
-        let subject = Subject::Started(Manifest::reference(role).map_err(manifest_complaint)?);
+        let subject = Arc::new(Subject::Started(
+            Manifest::reference(role).map_err(manifest_complaint)?,
+        ));
         rounds.push(Round {
             entries: entries.clone(),
             subject,
@@ -92,41 +98,43 @@ async fn judge_all(
 ) -> Result<u8, Complaint> {
     let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
     let stop = stop_on_interrupt();
-    let mut totals = Totals::new(strict);
-    let mut results = Vec::new();
-    for round in rounds {
-        let begun = Instant::now();
-        let mut jobs = run::plan(&round.entries, &round.subject, rules, options);
-        // A variant in a name, as in `server/auth/good-login@tls`, selects that variant only.
-        if round.wanted.iter().any(|id| variant(id).is_some()) {
-            jobs.retain(|job| {
-                round
-                    .wanted
-                    .iter()
-                    .any(|id| variant(id).is_none() || *id == job.id())
-            });
-        }
-        if jobs.is_empty() {
+    let begun = Instant::now();
+    let mut jobs = Vec::new();
+    let mut reports = Vec::new();
+    for round in &rounds {
+        let mut planned = run::plan(&round.entries, &round.subject, rules, options);
+        planned
+            .retain(|job| round.wanted.is_empty() || round.wanted.iter().any(|id| wants(id, job)));
+        if planned.is_empty() {
             return Err(Complaint::new(
                 EXIT_NOTHING,
                 "the selection matches no case",
             ));
         }
-        let ready = stop
-            .run_until_cancelled(run::preflight(&round.subject, &tls, options.time_scale))
-            .await;
-        match ready {
-            None => return Ok(EXIT_INTERRUPTED),
-            Some(outcome) => outcome.map_err(|error| not_ready(&round.subject, &error))?,
-        }
+        let ready = run::preflight(&round.subject, &tls, options.time_scale);
+        let Some(outcome) = stop.run_until_cancelled(ready).await else {
+            return Ok(EXIT_INTERRUPTED);
+        };
+        outcome.map_err(|error| not_ready(&round.subject, &error))?;
         let mut report = Report::new(rules, &round.subject, options, strict, wants_colour());
-        report.begin(&jobs, begun.elapsed());
-        let finished = run::run(jobs, &round.subject, &tls, options, &stop, |judged| {
-            totals.count(&judged);
+        report.begin(&planned, begun.elapsed());
+        reports.push(report);
+        jobs.extend(planned);
+    }
+    let mut totals = Totals::new(strict);
+    let mut results = Vec::new();
+    let finished = run::run(jobs, &tls, options, &stop, |job, judged| {
+        totals.count(&judged);
+        let mine = rounds
+            .iter()
+            .position(|round| Arc::ptr_eq(&round.subject, &job.subject));
+        if let Some(report) = mine.and_then(|index| reports.get_mut(index)) {
             report.judged(&judged);
-            results.push((round.subject.name(), judged));
-        });
-        let finished = finished.await;
+        }
+        results.push((job.subject.name(), judged));
+    });
+    let finished = finished.await;
+    for report in &reports {
         report.end(begun.elapsed(), finished);
     }
     if let Some(path) = report_path {
@@ -227,7 +235,7 @@ fn address(text: &str) -> Result<SocketAddr, Complaint> {
 }
 
 fn options(pace: Pace, hardened: bool) -> Options {
-    let jobs = usize::from(pace.jobs.unwrap_or(8));
+    let jobs = usize::from(pace.jobs.unwrap_or(16));
     Options {
         hardened,
         jobs,

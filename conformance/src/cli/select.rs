@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Complaint, EXIT_NOTHING, EXIT_USAGE, Run};
 use crate::catalog::{self, Entry};
 use crate::notation::ast::Role;
+use crate::run::Job;
 
 /// The cases of a run.
 pub(super) fn select(run: &Run) -> Result<Vec<Arc<Entry>>, Complaint> {
@@ -41,9 +42,11 @@ pub(super) fn all() -> Result<Vec<Arc<Entry>>, Complaint> {
     Ok(entries.into_values().map(Arc::new).collect())
 }
 
-/// The transport behind `@` of a name, if any.
-pub(super) fn variant(id: &str) -> Option<&str> {
-    id.split_once('@').map(|(_, variant)| variant)
+/// Whether a name or pattern means this run; `@tls` or `@plain` behind it means one transport only.
+pub(super) fn wants(id: &str, job: &Job) -> bool {
+    let transport = id.split_once('@').map(|(_, transport)| transport);
+    matches(&job.entry, id)
+        && transport.is_none_or(|transport| transport == job.transport.to_string())
 }
 
 fn from_file(file: &str, role: Role) -> Result<Arc<Entry>, Complaint> {

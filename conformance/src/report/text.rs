@@ -75,7 +75,7 @@ impl<'a> Report<'a> {
         self.done += 1;
         self.counts.push(judged.verdict);
         let text = self.render(judged);
-        let progress = format!("    {}/{}", self.done, self.total);
+        let progress = format!("    {} {}/{}", self.subject.name(), self.done, self.total);
         match self.live {
             true => out(&format!("\r\x1b[K{text}{progress}")),
             false => out(&text),

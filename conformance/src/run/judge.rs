@@ -21,19 +21,19 @@ use crate::wire::Tls;
 ///
 /// A case that has a twin counts only if the twin succeeds too: who closes every connection breaks no rule about
 /// closing, and has proved nothing.
-pub(super) async fn judge(job: &Job, subject: &Subject, tls: &Tls, scale: f64) -> Judged {
+pub(super) async fn judge(job: &Job, tls: &Tls, scale: f64) -> Judged {
     if let Some(reason) = &job.skip {
         return job.without_run(Verdict::Skip, reason.clone());
     }
     let begun = Instant::now();
-    let mut judged = play(job, &job.entry.case, subject, tls, scale).await;
+    let mut judged = play(job, &job.entry.case, tls, scale).await;
     if let Some((name, twin)) = job
         .entry
         .twin
         .as_ref()
         .filter(|_| !judged.verdict.is_red(false))
     {
-        let control = play(job, twin, subject, tls, scale).await;
+        let control = play(job, twin, tls, scale).await;
         if control.verdict.is_red(false) {
             let reason = format!("it proves nothing, because its twin {name} does not succeed");
             let broken = control.broken.map(|broken| Broken {
@@ -52,12 +52,12 @@ pub(super) async fn judge(job: &Job, subject: &Subject, tls: &Tls, scale: f64) -
     judged
 }
 
-async fn play(job: &Job, case: &Case, subject: &Subject, tls: &Tls, scale: f64) -> Judged {
-    let played = match (case.role.value, subject) {
+async fn play(job: &Job, case: &Case, tls: &Tls, scale: f64) -> Judged {
+    let played = match (case.role.value, &*job.subject) {
         (Role::Client, Subject::Started(manifest)) => {
             play_client(job, case, manifest, tls, scale).await
         }
-        _ => play_server(job, case, subject, tls, scale).await,
+        _ => play_server(job, case, tls, scale).await,
     };
     match played {
         Ok((outcome, instance)) => conclude(job, outcome, instance).await,
@@ -155,13 +155,13 @@ async fn ended(outcome: &Outcome, instance: &mut Instance) -> Option<String> {
 
 type Played = Result<(Outcome, Instance), StartError>;
 
-async fn play_server(job: &Job, case: &Case, subject: &Subject, tls: &Tls, scale: f64) -> Played {
+async fn play_server(job: &Job, case: &Case, tls: &Tls, scale: f64) -> Played {
     let timeout = case.config.iter().find_map(|setting| match setting.value {
         Setting::Timeout(seconds) => Some(seconds),
         Setting::Map { .. } => None,
     });
     let timeout = timeout.unwrap_or(DEFAULT_TIMEOUT);
-    let instance = start_server(subject, timeout, tls, scale).await?;
+    let instance = start_server(&job.subject, timeout, tls, scale).await?;
     let leases = [lease()?, lease()?, lease()?];
     let mut vars = with_login(ports(&leases), &instance);
     vars.insert("timeout".into(), timeout.to_string().into_bytes());

@@ -77,7 +77,7 @@ async fn verdicts(address: SocketAddr) -> Vec<(String, Verdict)> {
         username: "u".into(),
         password: "p".into(),
     };
-    let subject = Subject::Running(running);
+    let subject = Arc::new(Subject::Running(running));
     let options = Options {
         hardened: true,
         jobs: 64,
@@ -91,7 +91,7 @@ async fn verdicts(address: SocketAddr) -> Vec<(String, Verdict)> {
     let mut found = Vec::new();
     let tls = Tls::new().unwrap();
     let stop = CancellationToken::new();
-    let finished = run(jobs, &subject, &tls, options, &stop, |judged| {
+    let finished = run(jobs, &tls, options, &stop, |_, judged| {
         found.push((judged.id, judged.verdict));
     });
     assert!(finished.await);
@@ -171,12 +171,12 @@ async fn a_yes_sayer_passes_only_what_asks_for_a_yes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
     let subject = |plain| {
-        Subject::Running(Running {
+        Arc::new(Subject::Running(Running {
             plain,
             tls: None,
             username: "u".into(),
             password: "p".into(),
-        })
+        }))
     };
     let head = "title    x\nrole     server\nrules    keep.srs\n\nctl   connect server\n";
     let tls = Tls::new().unwrap();
@@ -255,9 +255,10 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
         let job = Job {
             entry,
             transport: Transport::Plain,
+            subject: Arc::clone(subject),
             skip: None,
         };
-        let judged = judge::judge(&job, subject, &tls, 0.2).await;
+        let judged = judge::judge(&job, &tls, 0.2).await;
         assert_eq!(judged.verdict, verdict, "{body}: {:?}", judged.broken);
         let seen = judged.broken.map_or_else(String::new, |broken| broken.got);
         assert!(seen.contains(got), "{body}: {seen}");
