@@ -258,7 +258,7 @@ impl Scope {
 }
 
 const COMMON_VARS: [&str; 5] = ["username", "password", "port", "port2", "port3"];
-const SERVER_VARS: [&str; 2] = ["timeout", "control"];
+const SERVER_VARS: [&str; 3] = ["name", "timeout", "control"];
 const CLIENT_VARS: [&str; 4] = ["token", "target", "target2", "dead_target"];
 
 /// Remote ports of a case.

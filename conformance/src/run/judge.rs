@@ -13,7 +13,9 @@ use crate::notation::ast::{Case, Piece, Role, Setting, Template, Transport};
 use crate::notation::parse;
 use crate::player::{Broken, ClientScene, Listener, Outcome, Player, Scene};
 use crate::ports::Lease;
-use crate::sut::{ClientPlan, Instance, StartError, Subject, start_client, start_server};
+use crate::sut::{
+    ClientPlan, Instance, StartError, Subject, start_client, start_server, unique_name,
+};
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
 
@@ -164,6 +166,7 @@ async fn play_server(job: &Job, case: &Case, tls: &Tls, scale: f64) -> Played {
     let instance = start_server(&job.subject, timeout, tls, scale).await?;
     let leases = [lease()?, lease()?, lease()?];
     let mut vars = with_login(ports(&leases), &instance);
+    vars.insert("name".into(), unique_name("probe").into_bytes());
     vars.insert("timeout".into(), timeout.to_string().into_bytes());
     let control = instance
         .address(job.transport)

@@ -40,7 +40,7 @@ async fn serve(mut stream: TcpStream, manners: Manners, polite: bool) {
     let mut first = true;
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
         let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
-        let canary = first && polite && text.starts_with("ATH\ncanary\n");
+        let canary = first && polite && text.starts_with("ATH\ncanary-");
         first = false;
         let answer = match manners {
             _ if canary => b"ARS\ntrue\n30\ntoken\n".to_vec(),

@@ -12,7 +12,7 @@ use crate::ports::Lease;
 use crate::reference::Embedded;
 pub(crate) use launch::{ClientPlan, StartError, start_client, start_server};
 use process::Process;
-pub(crate) use ready::login;
+pub(crate) use ready::{login, unique_name};
 
 /// What is judged.
 #[derive(Debug, Clone)]

@@ -1,6 +1,7 @@
 //! A server is ready when somebody can log in. An open port alone has proved nothing.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -64,7 +65,8 @@ pub(crate) async fn login(
     let left = || until.saturating_duration_since(Instant::now());
     let opened = Connection::open(address, transport, tls, left()).await;
     let mut connection = opened.map_err(|error| format!("cannot connect: {error}"))?;
-    let bytes = format!("ATH\ncanary\n{username}\n{password}\n").into_bytes();
+    let name = unique_name("canary");
+    let bytes = format!("ATH\n{name}\n{username}\n{password}\n").into_bytes();
     connection
         .send(vec![bytes], left())
         .await
@@ -89,6 +91,16 @@ pub(crate) async fn login(
         [word, ok, ..] if word == b"ARS" && ok == b"true" => Ok(connection),
         _ => Err("the answer to a good ATH is not ARS true".to_owned()),
     }
+}
+
+/// A client name that nobody else uses, because a second login with a name may end the first.
+pub(crate) fn unique_name(base: &str) -> String {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    format!(
+        "{base}-{}-{}",
+        std::process::id(),
+        COUNTER.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 const PAUSE: Duration = Duration::from_millis(10);
