@@ -150,6 +150,11 @@ fn a_bad_case_file_is_named_with_line_and_column() {
             ":6:1: ",
             "only a step that can fail",
         ),
+        (
+            "ctl   connect server\nctl   >> \"x\"*4000000000\nctl   < closed  [auth.first]\n",
+            ":6:1: ",
+            "more than 32 MiB",
+        ),
     ] {
         let path = file(&folder, "own.case", &format!("{head}{body}"));
         let (code, out, err) = run(&["run", "server", "--case-file", path.to_str().unwrap()]);

@@ -175,11 +175,8 @@ impl Scope {
             Action::Ignore(word) if lines_after(word.as_bytes(), None).is_none() => {
                 Err(format!("`{word}` is no word of v0.3"))
             }
-            Action::Ignore(_)
-            | Action::SendRandom(_)
-            | Action::Shutdown
-            | Action::Close
-            | Action::Reset => Ok(()),
+            Action::SendRandom(bulk) => size(bulk.bytes.into()),
+            Action::Ignore(_) | Action::Shutdown | Action::Close | Action::Reset => Ok(()),
         }
     }
 
@@ -244,6 +241,15 @@ impl Scope {
     }
 
     fn template(&self, template: &Template) -> Result<(), String> {
+        let once: usize = template
+            .pieces()
+            .iter()
+            .map(|piece| match piece {
+                Piece::Bytes(bytes) => bytes.len(),
+                Piece::Var(_) => 1,
+            })
+            .sum();
+        size(u64::from(template.times()).saturating_mul(once as u64))?;
         template.pieces().iter().try_for_each(|piece| match piece {
             Piece::Var(name) if !self.vars.contains(name) => {
                 let known: Vec<&str> = self.vars.iter().map(String::as_str).collect();
@@ -254,6 +260,16 @@ impl Scope {
             }
             Piece::Var(_) | Piece::Bytes(_) => Ok(()),
         })
+    }
+}
+
+/// A case is held in memory.
+fn size(bytes: u64) -> Result<(), String> {
+    const LIMIT: u64 = 32 << 20;
+    if bytes > LIMIT {
+        Err("more than 32 MiB at once".to_owned())
+    } else {
+        Ok(())
     }
 }
 

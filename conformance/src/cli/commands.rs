@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::select::{all, select, wants};
@@ -164,9 +165,12 @@ async fn check_sut(sut: &str, pace: Pace) -> Result<u8, Complaint> {
     let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
     let begun = Instant::now();
     let options = options(pace, false);
-    run::preflight(&subject, &tls, options.time_scale)
-        .await
-        .map_err(|error| not_ready(&subject, &error))?;
+    let stop = stop_on_interrupt();
+    let ready = run::preflight(&subject, &tls, options.time_scale);
+    let Some(outcome) = stop.run_until_cancelled(ready).await else {
+        return Ok(EXIT_INTERRUPTED);
+    };
+    outcome.map_err(|error| not_ready(&subject, &error))?;
     Ok(listing::ready(&subject, begun.elapsed()))
 }
 
@@ -283,12 +287,17 @@ fn not_ready(subject: &Subject, error: &StartError) -> Complaint {
     }
 }
 
-/// Cancelled by Ctrl-C, so that everything that was started is ended first.
+/// Cancelled by Ctrl-C or a polite kill, so that everything that was started is ended first.
 fn stop_on_interrupt() -> CancellationToken {
     let stop = CancellationToken::new();
     let interrupted = stop.clone();
     tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
+        // Without handlers the system ends the program, as it would any other.
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
             interrupted.cancel();
         }
     });

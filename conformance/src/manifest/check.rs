@@ -41,6 +41,11 @@ pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, Manifest
         || vec![Transport::Plain, Transport::Tls],
         |list| list.into_iter().map(Transport::from).collect(),
     );
+    let deadline = raw.start_deadline_ms.unwrap_or(6_000);
+    if !(1..=600_000).contains(&deadline) {
+        let message = "is not from 1 to 600000 milliseconds".to_owned();
+        return Err(context.wrong("start_deadline_ms", "start_deadline_ms", message, None));
+    }
     if transports.is_empty() {
         return Err(context.wrong(
             "transports",
@@ -55,7 +60,7 @@ pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, Manifest
         launch,
         files,
         transports,
-        start_deadline_ms: raw.start_deadline_ms.unwrap_or(6_000),
+        start_deadline_ms: deadline,
         argument: context.file.to_owned(),
     })
 }
