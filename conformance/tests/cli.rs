@@ -97,7 +97,7 @@ fn wrong_flags_exit_2() {
             "--pass",
             "p",
         ],
-        &["run", "server", "--sut", "netroxy-client"],
+        &["run", "server", "--sut", "reference-client"],
         &["run", "server", "--report", "xml:out"],
         &["run", "server", "--case-file", "/nonexistent.case"],
         &["no-such-command"],

@@ -135,14 +135,22 @@ impl Manifest {
     /// When the built-in manifest is damaged.
     pub fn reference(role: Role) -> Result<Self, ManifestError> {
         Self::load(match role {
-            Role::Server => "netroxy-server",
-            Role::Client => "netroxy-client",
+            Role::Server => "reference-server",
+            Role::Client => "reference-client",
         })
     }
 }
 
 /// The manifests that this program carries.
 pub const BUILT_IN: [(&str, &str); 6] = [
+    (
+        "reference-server",
+        include_str!("../../suts/reference-server.json"),
+    ),
+    (
+        "reference-client",
+        include_str!("../../suts/reference-client.json"),
+    ),
     (
         "netroxy-server",
         include_str!("../../suts/netroxy-server.json"),
@@ -151,8 +159,6 @@ pub const BUILT_IN: [(&str, &str); 6] = [
         "netroxy-client",
         include_str!("../../suts/netroxy-client.json"),
     ),
-    ("rust-server", include_str!("../../suts/rust-server.json")),
-    ("rust-client", include_str!("../../suts/rust-client.json")),
     ("go-server", include_str!("../../suts/go-server.json")),
     ("go-client", include_str!("../../suts/go-client.json")),
 ];
