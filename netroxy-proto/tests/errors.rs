@@ -277,7 +277,10 @@ fn a_token_is_its_bits_in_hex() {
         0, 1, 0x0f, 0x10, 0x9a, 0xff, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
     ];
     let token = Token::from_random(bits);
-    assert_eq!(token.expose(), b"00010f109aff060708090a0b0c0d0e0f");
+    assert_eq!(token.expose(), b"00010F109AFF060708090A0B0C0D0E0F");
+    assert!(!token.is_like_the_originals());
+    let original = Token::try_from(&b"139097ec96f94888f200e67f32896921"[..]).unwrap();
+    assert!(original.is_like_the_originals());
 }
 
 #[test]
