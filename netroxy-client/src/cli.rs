@@ -4,8 +4,6 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use netroxy_net::program::{self, Failure, LogLevel};
-use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use crate::{Client, Config};
 
@@ -39,16 +37,8 @@ pub fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<(), Failure> {
     let (config, warnings) = Config::load(&cli.config)?;
-    let _log = program::log_to_stderr(cli.log);
-    for warning in warnings {
-        warn!("{warning}");
-    }
-    program::raise_descriptor_limit();
-    let runtime = tokio::runtime::Runtime::new().map_err(Failure::runtime)?;
-    runtime.block_on(async {
-        let stop = CancellationToken::new();
-        program::stop_on_signals(stop.clone());
+    program::run(cli.log, warnings, async |stop| {
         Client::new(config).run(stop).await;
-    });
-    Ok(())
+        Ok(())
+    })
 }

@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use tokio::signal;
+use tokio::{runtime::Runtime, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use tracing_appender::non_blocking::WorkerGuard;
@@ -28,11 +28,38 @@ pub enum LogLevel {
     Debug,
 }
 
+/// Runs a program until its first SIGTERM or SIGINT cancels the token that `work` gets: logs to
+/// stderr, beginning with `warnings`, and allows as many open descriptors as the system does.
+///
+/// # Errors
+///
+/// What `work` fails with, or that the machine has no threads for it.
+pub fn run<F>(
+    level: LogLevel,
+    warnings: Vec<String>,
+    work: impl FnOnce(CancellationToken) -> F,
+) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    let _log = log_to_stderr(level);
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    raise_descriptor_limit();
+    let runtime = Runtime::new().map_err(Failure::runtime)?;
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        stop_on_signals(stop.clone());
+        work(stop).await
+    })
+}
+
 /// Starts logging to stderr. Keep the guard until the end: it writes what is left.
 ///
 /// Lines are written by a thread of their own and dropped when stderr does not take them, so a
 /// full pipe cannot stop the program.
-pub fn log_to_stderr(level: LogLevel) -> WorkerGuard {
+fn log_to_stderr(level: LogLevel) -> WorkerGuard {
     let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
     let filter = match level {
         LogLevel::Error => "error",
@@ -59,7 +86,7 @@ pub fn raise_descriptor_limit() {
 
 /// Cancels the token at the first SIGTERM or SIGINT. A second signal ends the program at once, as
 /// if nobody handled it.
-pub fn stop_on_signals(stop: CancellationToken) {
+fn stop_on_signals(stop: CancellationToken) {
     tokio::spawn(async move {
         signal_received().await;
         stop.cancel();

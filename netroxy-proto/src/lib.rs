@@ -53,6 +53,7 @@ mod error;
 mod field;
 mod message;
 mod parse;
+mod table;
 mod timer;
 
 pub use decoder::{Decoder, Limits};
@@ -61,3 +62,4 @@ pub use field::{
     ClientName, InvalidField, Password, PortNumber, RemotePort, Target, Timeout, Token, Username,
 };
 pub use message::{Ars, Ath, ClientMessage, Incoming, Map, Mrs, ServerMessage, Trq, Trs};
+pub use table::Row;

@@ -4,8 +4,6 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use netroxy_net::program::{self, Failure, LogLevel};
-use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use crate::{Config, Server, gen_cert::GenCert};
 
@@ -49,18 +47,10 @@ pub fn main() -> ExitCode {
 
 fn serve(cli: &Cli) -> Result<(), Failure> {
     let (config, warnings) = Config::load(&cli.config)?;
-    let _log = program::log_to_stderr(cli.log);
-    for warning in warnings {
-        warn!("{warning}");
-    }
-    program::raise_descriptor_limit();
-    let runtime = tokio::runtime::Runtime::new().map_err(Failure::runtime)?;
-    runtime.block_on(async {
+    program::run(cli.log, warnings, async |stop| {
         let server = Server::bind(config).await.map_err(|error| {
             Failure::runtime(error).hint("is another server running? 'ss -ltnp' shows who listens")
         })?;
-        let stop = CancellationToken::new();
-        program::stop_on_signals(stop.clone());
         server.run(stop).await;
         Ok(())
     })

@@ -3,6 +3,8 @@
 //! This table is the only place that decides what a client may do when; `super::machine` carries
 //! out the actions.
 
+use crate::table::row;
+
 /// Where the client stands with its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
@@ -74,30 +76,8 @@ pub enum Action {
     BackOff,
 }
 
-/// One step: in `state`, on `event`, do `action` and go to `next`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row {
-    /// Before.
-    pub state: State,
-    /// What happens.
-    pub event: Event,
-    /// What the client does.
-    pub action: Action,
-    /// After.
-    pub next: State,
-    /// The rule of the specification behind it.
-    pub rule: &'static str,
-}
-
-const fn row(state: State, event: Event, action: Action, next: State, rule: &'static str) -> Row {
-    Row {
-        state,
-        event,
-        action,
-        next,
-        rule,
-    }
-}
+/// One step of this table.
+pub type Row = crate::table::Row<State, Event, Action>;
 
 /// Every step that can happen.
 pub const TABLE: &[Row] = {
@@ -168,9 +148,7 @@ pub const TABLE: &[Row] = {
 /// The row for `event` in `state`, if it can happen.
 #[must_use]
 pub fn step(state: State, event: Event) -> Option<&'static Row> {
-    TABLE
-        .iter()
-        .find(|row| row.state == state && row.event == event)
+    crate::table::step(TABLE, state, event)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! This table is the only place that decides what a connection may do when; `super::machine`
 //! carries out the actions.
 
+use crate::table::row;
+
 /// Where a connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
@@ -60,30 +62,8 @@ pub enum Action {
     Forget,
 }
 
-/// One step: in `state`, on `event`, do `action` and go to `next`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row {
-    /// Before.
-    pub state: State,
-    /// What happens.
-    pub event: Event,
-    /// What the server does.
-    pub action: Action,
-    /// After.
-    pub next: State,
-    /// The rule of the specification behind it.
-    pub rule: &'static str,
-}
-
-const fn row(state: State, event: Event, action: Action, next: State, rule: &'static str) -> Row {
-    Row {
-        state,
-        event,
-        action,
-        next,
-        rule,
-    }
-}
+/// One step of this table.
+pub type Row = crate::table::Row<State, Event, Action>;
 
 /// Every step that can happen. `Data` and `Closed` have none: the machine has forgotten the
 /// connection.
@@ -117,9 +97,7 @@ pub const TABLE: &[Row] = {
 /// The row for `event` in `state`, if it can happen.
 #[must_use]
 pub fn step(state: State, event: Event) -> Option<&'static Row> {
-    TABLE
-        .iter()
-        .find(|row| row.state == state && row.event == event)
+    crate::table::step(TABLE, state, event)
 }
 
 #[cfg(test)]
