@@ -70,9 +70,10 @@ impl ConfigError {
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         match self {
-            Self::Unreadable { .. } => {
+            Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("name the file with --config PATH, or start in the folder that holds it")
             }
+            Self::Unreadable { .. } => Some("it has to be a readable JSON file in UTF-8"),
             Self::Wrong { hint, .. } => hint.as_deref(),
         }
     }
@@ -148,7 +149,7 @@ pub fn parse<T: DeserializeOwned>(
         };
         let place = place.unwrap_or_else(|| Place {
             line: error.line(),
-            column: error.column(),
+            column: error.column().max(1),
         });
         wrong(path, Some(place), key, without_place(&error))
     })?;
@@ -162,7 +163,7 @@ pub fn parse<T: DeserializeOwned>(
     if let Err(error) = json.end() {
         let place = at(Some(Place {
             line: error.line(),
-            column: error.column(),
+            column: error.column().max(1),
         }));
         warnings.push(format!(
             "{}{place}: text after the end: ignored",

@@ -59,7 +59,7 @@ fn wrong_values_are_named_with_their_place_and_what_is_allowed() {
 
 #[test]
 fn malformed_json_is_named_with_its_place() {
-    error("", "f.json:1:0: EOF while parsing a value");
+    error("", "f.json:1:1: EOF while parsing a value");
     error("{\"port\": 1", "f.json:1:10: EOF while parsing an object");
     error("{\"port\": }", "f.json:1:10: port: expected value");
     error("[]", "f.json:1:1: expected an object: { ... }");

@@ -49,7 +49,8 @@ fn serve(cli: &Cli) -> Result<(), Failure> {
     let (config, warnings) = Config::load(&cli.config)?;
     program::run(cli.log, warnings, async |stop| {
         let server = Server::bind(config).await.map_err(|error| {
-            Failure::runtime(error).hint("is another server running? 'ss -ltnp' shows who listens")
+            let hint = error.hint();
+            Failure::runtime(error).hint(hint)
         })?;
         server.run(stop).await;
         Ok(())

@@ -73,6 +73,26 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Listen { source, .. } => match source.kind() {
+                io::ErrorKind::AddrInUse => {
+                    "is another server running? 'ss -ltnp' shows who listens"
+                }
+                io::ErrorKind::PermissionDenied => "ports below 1024 are for privileged users",
+                _ => ADDRESSES,
+            },
+            Self::Resolve { .. } => ADDRESSES,
+        }
+    }
+}
+
+const ADDRESSES: &str =
+    "ip and mappingIp take an address or name of this machine; empty is all its addresses";
+
 impl Server {
     /// Binds the listeners.
     ///
