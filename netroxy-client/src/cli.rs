@@ -24,9 +24,10 @@ const EXIT_CODES: &str = "\
 A server that cannot be reached or refuses the login is tried again for ever.
 
 Exit codes:
-  0  stopped by SIGTERM or SIGINT
-  1  the machine fails
-  2  wrong flags, configuration or CA file";
+  0    stopped by SIGTERM or SIGINT
+  1    the machine fails
+  2    wrong flags, configuration or CA file
+  130  stopped at once by a second signal";
 
 /// Runs the program.
 #[must_use]

@@ -1,7 +1,6 @@
 //! `client_config.json`, as the original client reads it, and what is new in it.
 
 use std::{
-    collections::BTreeSet,
     fmt,
     net::IpAddr,
     path::{Path, PathBuf},
@@ -93,6 +92,17 @@ impl Service {
     }
 }
 
+impl From<ConnectionFile> for Service {
+    fn from(connection: ConnectionFile) -> Self {
+        Self {
+            remote_port: connection.remote_port,
+            host: connection.ip,
+            port: connection.port,
+            is_open: connection.is_open,
+        }
+    }
+}
+
 /// Every key of the file, at any depth.
 const KEYS: &[&str] = &[
     "ip",
@@ -172,16 +182,6 @@ impl Config {
     pub fn load(path: &Path) -> Result<(Self, Vec<String>), ConfigError> {
         let mut loaded = config_file::load::<File>(path, KEYS)?;
         let mut warnings = std::mem::take(&mut loaded.warnings);
-        let mut seen = BTreeSet::new();
-        for (i, connection) in loaded.value.connections.iter().enumerate() {
-            let port = connection.remote_port;
-            if !seen.insert(port) {
-                let key = format!("connections[{i}].remotePort");
-                return Err(
-                    loaded.error(&key, format!("{port} is mapped by an earlier connection"))
-                );
-            }
-        }
         let tls = tls_config(&loaded, &mut warnings)?;
         let file = loaded.value;
         if tls.is_none() && !is_loopback(&file.ip) {
@@ -190,12 +190,23 @@ impl Config {
                 path.display()
             ));
         }
-        let services = file.connections.into_iter().map(|c| Service {
-            remote_port: c.remote_port,
-            host: c.ip,
-            port: c.port,
-            is_open: c.is_open,
-        });
+        let mut services: Vec<Service> = Vec::new();
+        for connection in file.connections {
+            let service = Service::from(connection);
+            // The original asks twice, is refused once, and connects users to the later one.
+            if let Some(i) = services
+                .iter()
+                .position(|s| s.remote_port == service.remote_port)
+            {
+                warnings.push(format!(
+                    "{}: remotePort {} is given twice: the later one counts",
+                    path.display(),
+                    service.remote_port
+                ));
+                services.remove(i);
+            }
+            services.push(service);
+        }
         let config = Self {
             server: ServerConfig {
                 host: file.ip,
@@ -205,7 +216,7 @@ impl Config {
             name: file.name.unwrap_or_else(default_name),
             username: file.username,
             password: file.password,
-            services: services.collect(),
+            services,
             hold_first_bytes: file.hold_first_bytes_ms,
         };
         Ok((config, warnings))
@@ -245,7 +256,12 @@ fn tls_config(
                 .map_err(|error| loaded.error("ip", format!("no host name for TLS: {error}")))?
         }
     };
-    let client = tls::client(&trust).map_err(|e| loaded.caused("tls.caFile", &e, e.hint()))?;
+    let key = if tls.ca_file.is_some() {
+        "tls.caFile"
+    } else {
+        "tls.verify"
+    };
+    let client = tls::client(&trust).map_err(|e| loaded.caused(key, &e, e.hint()))?;
     Ok(Some(TlsConfig {
         server_name,
         client,

@@ -3,7 +3,10 @@
 use std::{fmt, io, sync::Arc, time::Duration};
 
 use netroxy_net::stream::{Stream, tune};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
 use tokio_rustls::TlsConnector;
 
 use crate::ServerConfig;
@@ -49,9 +52,21 @@ pub(crate) async fn target(host: &str, port: u16) -> io::Result<Stream> {
 async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     // As for the original, no address is this machine.
     let host = if host.is_empty() { "localhost" } else { host };
-    let tcp = TcpStream::connect((host, port)).await?;
-    tune(&tcp)?;
-    Ok(tcp)
+    let addrs: Vec<_> = lookup_host((host, port)).await?.collect();
+    let share = DIAL / u32::try_from(addrs.len()).unwrap_or(u32::MAX).max(1);
+    let mut last = io::ErrorKind::NotFound.into();
+    for addr in addrs {
+        // An address that does not answer must leave time for the next one.
+        match timeout(share, TcpStream::connect(addr)).await {
+            Ok(Ok(tcp)) => {
+                tune(&tcp)?;
+                return Ok(tcp);
+            }
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(last)
 }
 
 async fn within<T>(dial: impl Future<Output = io::Result<T>>) -> io::Result<T> {

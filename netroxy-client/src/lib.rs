@@ -68,7 +68,11 @@ pub struct Client {
 enum Control {
     None,
     Connecting(Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>),
-    Open(Box<Connection<ServerMessage>>),
+    Open {
+        connection: Box<Connection<ServerMessage>>,
+        /// Whether the server has said anything yet.
+        spoken: bool,
+    },
 }
 
 impl Client {
@@ -120,7 +124,9 @@ impl Client {
             self.carry_out().await;
         }
         info!("stopping");
-        if let Control::Open(connection) = std::mem::replace(&mut self.control, Control::None) {
+        if let Control::Open { connection, .. } =
+            std::mem::replace(&mut self.control, Control::None)
+        {
             connection.into_stream().close().await;
         }
         self.tunnels.close();
@@ -159,7 +165,7 @@ impl Client {
                 Output::Disconnect(reason) => {
                     warn!(%reason, rule = reason.rule(), "closing the control connection");
                     let control = std::mem::replace(&mut self.control, Control::None);
-                    if let Control::Open(connection) = control {
+                    if let Control::Open { connection, .. } = control {
                         tokio::spawn(connection.into_stream().close());
                     }
                 }
@@ -178,17 +184,15 @@ impl Client {
                             service: service.clone(),
                             token,
                             hold: self.hold,
+                            cut: self.cut.clone(),
                         };
-                        let cut = self.cut.clone();
-                        self.tunnels.spawn(async move {
-                            cut.run_until_cancelled(tunnel.run()).await;
-                        });
+                        self.tunnels.spawn(tunnel.run());
                     }
                 }
                 Output::Notice(notice) => self.tell(notice),
             }
         }
-        if let Control::Open(connection) = &mut self.control
+        if let Control::Open { connection, .. } = &mut self.control
             && !bytes.is_empty()
             && !matches!(timeout(WRITE, connection.send(&bytes)).await, Ok(Ok(())))
         {
@@ -238,7 +242,10 @@ impl Control {
             Self::None => std::future::pending().await,
             Self::Connecting(dialling) => match dialling.await {
                 Ok(stream) => {
-                    *self = Self::Open(Box::new(Connection::new(stream)));
+                    *self = Self::Open {
+                        connection: Box::new(Connection::new(stream)),
+                        spoken: false,
+                    };
                     Input::Connected
                 }
                 Err(error) => {
@@ -246,12 +253,23 @@ impl Control {
                     Input::ConnectFailed
                 }
             },
-            Self::Open(connection) => match connection.receive().await {
-                Received::Message(message) => Input::Message(message),
+            Self::Open { connection, spoken } => match connection.receive().await {
+                Received::Message(message) => {
+                    *spoken = true;
+                    Input::Message(message)
+                }
                 Received::Malformed(error) => Input::Malformed(error),
                 Received::Ended(error) => {
                     let error = error.map(tracing::field::display);
-                    warn!(error, "the control connection has ended");
+                    if *spoken {
+                        warn!(error, "the server has ended the control connection");
+                    } else {
+                        warn!(
+                            error,
+                            "the server has ended the connection without a word: does this port \
+                             speak TLS when the client does not?"
+                        );
+                    }
                     Input::Ended
                 }
             },
@@ -264,7 +282,7 @@ impl std::fmt::Debug for Control {
         f.write_str(match self {
             Self::None => "None",
             Self::Connecting(_) => "Connecting",
-            Self::Open(_) => "Open",
+            Self::Open { .. } => "Open",
         })
     }
 }

@@ -6,6 +6,7 @@ use netroxy_net::{relay::relay, stream::Stream};
 use netroxy_proto::{ClientMessage, Token, Trs};
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, info_span, warn};
 
 use crate::{
@@ -24,6 +25,8 @@ pub(crate) struct Tunnel {
     pub(crate) token: Token,
     /// As configured; `None` is by the kind of server.
     pub(crate) hold: Option<Duration>,
+    /// Cancelled when the tunnel is to end.
+    pub(crate) cut: CancellationToken,
 }
 
 impl Tunnel {
@@ -33,10 +36,17 @@ impl Tunnel {
             remote_port = %self.service.remote_port,
             target = %self.service.target(),
         );
-        self.relay().instrument(span).await;
+        let opened = self
+            .cut
+            .run_until_cancelled(self.open().instrument(span.clone()))
+            .await;
+        let Some((data, service)) = opened.flatten() else {
+            return;
+        };
+        self.relay(data, service).instrument(span).await;
     }
 
-    async fn relay(self) {
+    async fn open(&self) -> Option<(Stream, Stream)> {
         // TRS does not wait for the service: the user is served one round trip earlier, and if the
         // service cannot be reached TRS followed by a close is the answer anyway.
         let service = dial::target(&self.service.host, self.service.port);
@@ -45,7 +55,7 @@ impl Tunnel {
             Ok(data) => data,
             Err(error) => {
                 warn!(server = %self.server, %error, "cannot open a data connection");
-                return;
+                return None;
             }
         };
         let service = match service {
@@ -53,13 +63,17 @@ impl Tunnel {
             Err(error) => {
                 warn!(%error, rule = "tunnel.refused-close", "cannot reach the service");
                 data.close().await;
-                return;
+                return None;
             }
         };
         self.hold_first_bytes(&data).await;
+        Some((data, service))
+    }
+
+    async fn relay(&self, data: Stream, service: Stream) {
         info!("tunnel open");
         let start = Instant::now();
-        let summary = relay(data, service, Vec::new()).await;
+        let summary = relay(data, service, Vec::new(), &self.cut).await;
         info!(
             to_service = summary.a_to_b,
             from_service = summary.b_to_a,

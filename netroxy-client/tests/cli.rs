@@ -44,10 +44,6 @@ fn a_wrong_configuration_is_one_message_with_the_place() {
          from 1 to 65535",
     );
     refused(
-        &with(r#""connections": [{"port": 80, "remotePort": 1}, {"port": 81, "remotePort": 1}]"#),
-        "2:75: connections[1].remotePort: 1 is mapped by an earlier connection",
-    );
-    refused(
         &with(r#""connections": [{"ip": "a\nb", "port": 80, "remotePort": 1}]"#),
         "2:24: connections[0].ip: must not contain a line feed",
     );

@@ -6,14 +6,13 @@ use std::{
 };
 
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_json::error::Category;
 
 mod positions;
 
 use positions::Positions;
 
 /// A line and column, both counted from 1; columns count bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The line.
     pub line: usize,
@@ -132,39 +131,36 @@ pub fn parse<T: DeserializeOwned>(
         return Err(wrong(path, Some(place), String::new(), message));
     }
     let mut json = serde_json::Deserializer::from_str(&text);
+    let mut tree = serde_json::Value::deserialize(&mut json).map_err(|error| {
+        wrong(
+            path,
+            Some(place_of(&error)),
+            String::new(),
+            without_place(&error),
+        )
+    })?;
+    drop_nulls(&mut tree);
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
-    let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
+    let tracked = serde_path_to_error::Deserializer::new(tree, &mut track);
     let value = serde_ignored::deserialize(tracked, |key| unknown.push(key.to_string()));
     let value = value.map_err(|error| {
         let key = track.path().to_string();
-        // "?" is a part that was not read yet.
-        let unknown = key == "." || key.contains('?');
-        let key = if unknown { String::new() } else { key };
-        let place = match error.classify() {
-            // Of the second key only serde_json knows the place.
-            Category::Data if error.to_string().starts_with("duplicate") => None,
-            Category::Data => positions.value(&key),
-            _ => None,
-        };
-        let place = place.unwrap_or_else(|| Place {
-            line: error.line(),
-            column: error.column().max(1),
-        });
-        wrong(path, Some(place), key, without_place(&error))
+        // "." is the whole file.
+        let key = if key == "." { String::new() } else { key };
+        wrong(path, positions.value(&key), key, without_place(&error))
     })?;
+    unknown.sort_by_key(|key| positions.key(key));
     let mut warnings: Vec<_> = unknown
         .iter()
         .map(|key| {
             let place = at(positions.key(key));
+            let key = key.replace("?.", "");
             format!("{}{place}: unknown key {key}: ignored", path.display())
         })
         .collect();
     if let Err(error) = json.end() {
-        let place = at(Some(Place {
-            line: error.line(),
-            column: error.column().max(1),
-        }));
+        let place = at(Some(place_of(&error)));
         warnings.push(format!(
             "{}{place}: text after the end: ignored",
             path.display()
@@ -216,6 +212,25 @@ impl<T> Loaded<T> {
     }
 }
 
+/// Null is nothing, as in the original.
+fn drop_nulls(tree: &mut serde_json::Value) {
+    match tree {
+        serde_json::Value::Object(members) => {
+            members.retain(|_, value| !value.is_null());
+            members.values_mut().for_each(drop_nulls);
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+fn place_of(error: &serde_json::Error) -> Place {
+    Place {
+        line: error.line(),
+        column: error.column().max(1),
+    }
+}
+
 fn wrong(path: &Path, place: Option<Place>, key: String, message: String) -> ConfigError {
     ConfigError::Wrong {
         path: path.to_owned(),
@@ -246,7 +261,10 @@ where
     T: TryFrom<String>,
     T::Error: fmt::Display,
 {
-    let text = String::deserialize(deserializer)?;
+    // The value is not repeated in the message: it may be a password without its quotes.
+    let serde_json::Value::String(text) = serde_json::Value::deserialize(deserializer)? else {
+        return Err(serde::de::Error::custom("expected a string, in quotes"));
+    };
     let longest = netroxy_proto::Limits::default().line;
     if text.len() > longest {
         return Err(serde::de::Error::custom(format_args!(

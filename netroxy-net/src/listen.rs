@@ -92,6 +92,7 @@ impl Closable {
     /// or memory is waited out: a listener never dies of it.
     pub async fn accept(&self) -> Option<(TcpStream, SocketAddr)> {
         const PAUSE: Duration = Duration::from_millis(50);
+        let mut warned = false;
         loop {
             let next = std::future::poll_fn(|cx| match self.slot().as_ref() {
                 Some(listener) => Poll::Ready(Some(ready!(listener.poll_accept(cx)))),
@@ -105,7 +106,9 @@ impl Closable {
                 // The user gave up before we came.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    warn!(%error, "cannot accept a connection; trying again");
+                    if !std::mem::replace(&mut warned, true) {
+                        warn!(%error, "cannot accept connections; trying again until it works");
+                    }
                     sleep(PAUSE).await;
                 }
             }

@@ -22,9 +22,10 @@ pub enum LogLevel {
     Error,
     /// What may need one.
     Warn,
-    /// Logins, mappings and tunnels.
+
+    /// Logins, mappings, tunnels, and why a connection was closed.
     Info,
-    /// Every message kind and every refused connection.
+    /// Also what came to nothing without harm.
     Debug,
 }
 
@@ -48,11 +49,15 @@ where
     }
     raise_descriptor_limit();
     let runtime = Runtime::new().map_err(Failure::runtime)?;
-    runtime.block_on(async {
+
+    let result = runtime.block_on(async {
         let stop = CancellationToken::new();
         stop_on_signals(stop.clone());
         work(stop).await
-    })
+    });
+    // A name that is being resolved cannot be interrupted; it is not waited for.
+    runtime.shutdown_background();
+    result
 }
 
 /// Starts logging to stderr. Keep the guard until the end: it writes what is left.
@@ -64,9 +69,9 @@ fn log_to_stderr(level: LogLevel) -> WorkerGuard {
     let filter = match level {
         LogLevel::Error => "error",
         LogLevel::Warn => "warn",
-        // rustls tells its own troubles, which we report ourselves.
-        LogLevel::Info => "info,rustls=error",
-        LogLevel::Debug => "debug,rustls=warn",
+
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
     };
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))

@@ -1,8 +1,8 @@
 //! Copies bytes both ways between two streams, exactly.
 //!
 //! A half-close of one side is carried over to the other, whose own direction goes on
-//! (`tunnel.half-close`). A stream that breaks breaks the other one too, with a reset: an aborted
-//! stream must not look like a complete one.
+//! (`tunnel.half-close`). What was not carried to its end ends with a reset: an aborted stream must
+//! not look like a complete one. What was carried to its end is left to arrive.
 //!
 //! An idle relay holds no buffer: bytes are read into one buffer of the thread and kept only as
 //! far as the other side does not take them.
@@ -13,13 +13,21 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
+use tokio_util::sync::CancellationToken;
 
 use crate::stream::Stream;
 
 const SCRATCH: usize = 64 * 1024;
+/// A side that has said all is asked so often whether it still listens: nothing else would tell
+/// that it is gone.
+const CHECK: Duration = Duration::from_secs(15);
 
 thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
@@ -32,47 +40,83 @@ pub struct Summary {
     pub a_to_b: u64,
     /// Bytes from `b` that were written to `a`.
     pub b_to_a: u64,
-    /// What broke, if not both sides ended.
+    /// Why not everything was carried over, if so.
     pub broken: Option<io::Error>,
 }
 
-/// Relays between two streams until both have ended or one is broken; `early` are bytes from `a`
-/// that were read already. Then both are closed, or reset if one broke.
-pub async fn relay(mut a: Stream, mut b: Stream, early: Vec<u8>) -> Summary {
-    let summary = copy_both_ways(&mut a, &mut b, early).await;
+/// Relays between two streams until both have ended or one is broken, or `cut` is cancelled;
+/// `early` are bytes from `a` that were read already. Both streams are closed then: by a reset
+/// where not everything was carried over.
+pub async fn relay(
+    mut a: Stream,
+    mut b: Stream,
+    early: Vec<u8>,
+    cut: &CancellationToken,
+) -> Summary {
+    let mut up = Direction::new(early);
+    let mut down = Direction::new(Vec::new());
+    let copied = cut
+        .run_until_cancelled(copy(&mut a, &mut b, &mut up, &mut down))
+        .await;
+    let broken = copied.unwrap_or_else(|| Some(io::Error::other("the program stops")));
+    let summary = Summary {
+        a_to_b: up.copied,
+        b_to_a: down.copied,
+        broken,
+    };
     if summary.broken.is_some() {
-        a.reset();
-        b.reset();
+        tokio::join!(
+            end(a, down.is_complete(), cut),
+            end(b, up.is_complete(), cut)
+        );
     }
     summary
 }
 
-/// [`relay`] without the end of the streams.
-pub async fn copy_both_ways<A, B>(a: &mut A, b: &mut B, early: Vec<u8>) -> Summary
-where
-    A: AsyncRead + AsyncWrite + Unpin,
-    B: AsyncRead + AsyncWrite + Unpin,
-{
-    let mut up = Direction::new(early);
-    let mut down = Direction::new(Vec::new());
-    let broken = poll_fn(|cx| {
-        let up = up.poll(cx, a, b);
-        let down = down.poll(cx, b, a);
-        match (up, down) {
-            (Poll::Ready(End::ReaderBroke(error)), _)
-            | (_, Poll::Ready(End::ReaderBroke(error))) => Poll::Ready(Some(error)),
-            (Poll::Ready(up), Poll::Ready(down)) => {
-                Poll::Ready(up.error().or_else(|| down.error()))
+/// Closes a stream of a broken relay: at once, unless all that it was to get is on its way to it.
+async fn end(stream: Stream, complete: bool, cut: &CancellationToken) {
+    if complete {
+        cut.run_until_cancelled(stream.linger()).await;
+    } else {
+        stream.reset();
+    }
+}
+
+async fn copy(
+    a: &mut Stream,
+    b: &mut Stream,
+    up: &mut Direction,
+    down: &mut Direction,
+) -> Option<io::Error> {
+    // There is none while both sides talk: an idle tunnel costs no timer.
+    let mut check: Option<Pin<Box<Sleep>>> = None;
+    poll_fn(move |cx| {
+        loop {
+            let polled = (up.poll(cx, a, b), down.poll(cx, b, a));
+            match polled {
+                (Poll::Ready(End::ReaderBroke(error)), _)
+                | (_, Poll::Ready(End::ReaderBroke(error))) => return Poll::Ready(Some(error)),
+                (Poll::Ready(up), Poll::Ready(down)) => {
+                    return Poll::Ready(up.error().or_else(|| down.error()));
+                }
+                _ => {}
             }
-            _ => Poll::Pending,
+            if !up.reader_ended() && !down.reader_ended() {
+                return Poll::Pending;
+            }
+            let timer = check.get_or_insert_with(|| Box::pin(sleep(CHECK)));
+            ready!(timer.as_mut().poll(cx));
+            check = None;
+            // Only where nothing is left to be read: else the error would overtake it.
+            if up.reader_ended() {
+                down.fail_if_gone(a);
+            }
+            if down.reader_ended() {
+                up.fail_if_gone(b);
+            }
         }
     })
-    .await;
-    Summary {
-        a_to_b: up.copied,
-        b_to_a: down.copied,
-        broken,
-    }
+    .await
 }
 
 /// One direction of a relay.
@@ -122,11 +166,38 @@ impl Direction {
         }
     }
 
-    fn poll<R, W>(&mut self, cx: &mut Context<'_>, reader: &mut R, writer: &mut W) -> Poll<End>
-    where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
-    {
+    /// Whether everything, the end included, was handed to the writer.
+    fn is_complete(&self) -> bool {
+        matches!(self.state, State::Over(None))
+    }
+
+    /// Whether the reader's end was read.
+    fn reader_ended(&self) -> bool {
+        matches!(self.state, State::ShuttingDown | State::Over(None))
+    }
+
+    fn fail(&mut self, kind: io::ErrorKind) {
+        self.pending = Vec::new();
+        self.written = 0;
+        self.state = State::Over(Some(kind));
+    }
+
+    /// For a writer that nobody writes to: whether it is broken.
+    fn fail_if_gone(&mut self, writer: &Stream) {
+        if self.is_complete() {
+            return;
+        }
+        if let Ok(Some(error)) | Err(error) = writer.tcp().take_error() {
+            self.fail(error.kind());
+        }
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        reader: &mut Stream,
+        writer: &mut Stream,
+    ) -> Poll<End> {
         loop {
             let written = match &self.state {
                 State::Over(None) => return Poll::Ready(End::Complete),
@@ -155,25 +226,19 @@ impl Direction {
                 },
             };
             if let Err(error) = written {
-                self.pending = Vec::new();
-                self.written = 0;
-                self.state = State::Over(Some(error.kind()));
+                self.fail(error.kind());
             }
         }
     }
 
     /// Reads once and writes what came; the rest becomes pending. Errors of the reader are the
     /// outer result, errors of the writer the inner one.
-    fn poll_read_on<R, W>(
+    fn poll_read_on(
         &mut self,
         cx: &mut Context<'_>,
-        reader: &mut R,
-        writer: &mut W,
-    ) -> Poll<io::Result<io::Result<()>>>
-    where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
-    {
+        reader: &mut Stream,
+        writer: &mut Stream,
+    ) -> Poll<io::Result<io::Result<()>>> {
         BUFFER.with_borrow_mut(|buffer| {
             let mut chunk = ReadBuf::new(buffer);
             ready!(Pin::new(reader).poll_read(cx, &mut chunk))?;
@@ -204,11 +269,7 @@ impl Direction {
         })
     }
 
-    fn poll_pending<W: AsyncWrite + Unpin>(
-        &mut self,
-        cx: &mut Context<'_>,
-        writer: &mut W,
-    ) -> Poll<io::Result<()>> {
+    fn poll_pending(&mut self, cx: &mut Context<'_>, writer: &mut Stream) -> Poll<io::Result<()>> {
         let rest = self.pending.get(self.written..).unwrap_or_default();
         match ready!(Pin::new(writer).poll_write(cx, rest)) {
             Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),

@@ -57,24 +57,36 @@ impl Stream {
         self.tcp().peer_addr()
     }
 
-    /// Ends the stream so that everything written arrives: a socket closed with unread input
-    /// would send a reset, which can destroy what the peer has not read yet. So what still comes
-    /// in is read and dropped for a moment.
+    /// Ends the stream so that everything written arrives, unless the peer takes longer than a
+    /// second or goes on sending.
     pub async fn close(mut self) {
-        const LINGER: Duration = Duration::from_secs(1);
-        const LIMIT: u64 = 1024 * 1024;
-        let drain = async {
+        const LIMIT: Duration = Duration::from_secs(1);
+        const BYTES: u64 = 1024 * 1024;
+        let shut_down_and_drain = async {
             self.shutdown().await?;
-            tokio::io::copy(&mut (&mut self).take(LIMIT), &mut tokio::io::sink()).await
+            drain(&mut self, BYTES).await
         };
         // Either way the stream is closed now; the peer decides which one it is.
-        let _ = timeout(LINGER, drain).await;
+        let _ = timeout(LIMIT, shut_down_and_drain).await;
+    }
+
+    /// Leaves a stream that was shut down to its peer: what the peer still sends is read and
+    /// dropped, until it ends or 10 s have passed.
+    pub async fn linger(mut self) {
+        const LIMIT: Duration = Duration::from_secs(10);
+        let _ = timeout(LIMIT, drain(&mut self, u64::MAX)).await;
     }
 
     /// Ends the stream with a reset, so that the peer cannot take what it got for the whole.
     pub fn reset(self) {
         let _ = SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO));
     }
+}
+
+/// A socket that is closed with unread input sends a reset, which destroys what its peer has not
+/// read yet.
+async fn drain(stream: &mut Stream, bytes: u64) -> io::Result<u64> {
+    tokio::io::copy(&mut stream.take(bytes), &mut tokio::io::sink()).await
 }
 
 macro_rules! delegate {

@@ -135,6 +135,18 @@ impl fmt::Display for What {
     }
 }
 
+/// A server's certificate is not the pinned one.
+#[derive(Clone, Copy, thiserror::Error)]
+#[error("the server's fingerprint is {0}")]
+struct OtherFingerprint(Fingerprint);
+
+/// rustls prints errors like this one by their debug form.
+impl fmt::Debug for OtherFingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// How a client makes sure of its server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trust {
@@ -339,7 +351,9 @@ impl ServerCertVerifier for Verifier {
             Accept::Anyone => {}
             Accept::Pinned(pin) if Fingerprint::of(end_entity) == *pin => {}
             Accept::Pinned(_) => {
-                return Err(rustls::CertificateError::ApplicationVerificationFailure.into());
+                let seen = OtherFingerprint(Fingerprint::of(end_entity));
+                let reason = rustls::OtherError(Arc::new(seen));
+                return Err(rustls::CertificateError::Other(reason).into());
             }
             // A self-signed server certificate is often marked as a CA (openssl does so), which
             // chain building refuses. Being the very certificate that the user named is proof

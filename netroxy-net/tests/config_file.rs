@@ -8,7 +8,6 @@ use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "only that it can be read is looked at")]
 struct File {
     #[serde(deserialize_with = "config_file::port")]
     port: u16,
@@ -61,7 +60,7 @@ fn wrong_values_are_named_with_their_place_and_what_is_allowed() {
 fn malformed_json_is_named_with_its_place() {
     error("", "f.json:1:1: EOF while parsing a value");
     error("{\"port\": 1", "f.json:1:10: EOF while parsing an object");
-    error("{\"port\": }", "f.json:1:10: port: expected value");
+    error("{\"port\": }", "f.json:1:10: expected value");
     error("[]", "f.json:1:1: expected an object: { ... }");
 }
 
@@ -77,6 +76,14 @@ fn keys_in_any_case_work_and_unknown_ones_are_reported_with_their_place() {
             "f.json:3:11: text after the end: ignored",
         ]
     );
+}
+
+#[test]
+fn null_is_nothing_and_the_last_of_two_equal_keys_counts_as_in_the_original() {
+    let text = r#"{"port": null, "PORT": 1, "port": 2, "connections": null}"#;
+    let loaded = parse(text).unwrap();
+    assert_eq!((loaded.value.port, loaded.value.connections.len()), (2, 0));
+    error("{\"port\": null}", "f.json:1:1: missing field `port`");
 }
 
 #[test]

@@ -1,72 +1,100 @@
-//! The relay, between in-memory streams and between real sockets.
+//! The relay, between real sockets.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
-use std::io;
+use std::{io, time::Duration};
 
 use netroxy_net::{
-    relay::{copy_both_ways, relay},
+    relay::{Summary, relay},
     stream::Stream,
 };
+use socket2::SockRef;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, duplex},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    task::JoinHandle,
+    time::{sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
+
+struct Rig {
+    user: TcpStream,
+    service: TcpStream,
+    cut: CancellationToken,
+    relaying: JoinHandle<Summary>,
+}
+
+/// A user and a service with a relay between them, which has read `early` from the user already.
+async fn rig(early: &[u8]) -> Rig {
+    let (user, near) = socket_pair().await;
+    let (far, service) = socket_pair().await;
+    let cut = CancellationToken::new();
+    let relaying = tokio::spawn({
+        let (cut, early) = (cut.clone(), early.to_vec());
+        async move { relay(Stream::Plain(near), Stream::Plain(far), early, &cut).await }
+    });
+    Rig {
+        user,
+        service,
+        cut,
+        relaying,
+    }
+}
+
+/// Two ends of a connection whose buffers are smaller than bulk, so that it waits for room.
+async fn socket_pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap())
+        .await
+        .unwrap();
+    let far = listener.accept().await.unwrap().0;
+    for end in [&near, &far] {
+        SockRef::from(end).set_send_buffer_size(128 * 1024).unwrap();
+    }
+    (near, far)
+}
+
+async fn read_all(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut seen = Vec::new();
+    stream.read_to_end(&mut seen).await.map(|_| seen)
+}
 
 #[tokio::test]
 async fn a_half_close_is_carried_over_and_the_answer_still_comes() {
-    let (mut user, mut near) = duplex(64);
-    let (mut far, mut service) = duplex(64);
-    let relaying = tokio::spawn(async move { copy_both_ways(&mut near, &mut far, vec![]).await });
-
-    user.write_all(b"question").await.unwrap();
-    user.shutdown().await.unwrap();
-    let mut question = Vec::new();
-    service.read_to_end(&mut question).await.unwrap();
-    assert_eq!(question, b"question");
-
-    service.write_all(b"answer").await.unwrap();
-    drop(service);
-    let mut answer = Vec::new();
-    user.read_to_end(&mut answer).await.unwrap();
-    assert_eq!(answer, b"answer");
-
-    let summary = relaying.await.unwrap();
+    let mut rig = rig(b"").await;
+    rig.user.write_all(b"question").await.unwrap();
+    rig.user.shutdown().await.unwrap();
+    assert_eq!(read_all(&mut rig.service).await.unwrap(), b"question");
+    rig.service.write_all(b"answer").await.unwrap();
+    drop(rig.service);
+    assert_eq!(read_all(&mut rig.user).await.unwrap(), b"answer");
+    let summary = rig.relaying.await.unwrap();
     assert_eq!((summary.a_to_b, summary.b_to_a), (8, 6));
     assert!(summary.broken.is_none());
 }
 
 #[tokio::test]
 async fn early_bytes_come_first_and_are_counted() {
-    let (user, mut near) = duplex(64);
-    let (mut far, mut service) = duplex(64);
-    let early = b"early ".to_vec();
-    let relaying = tokio::spawn(async move { copy_both_ways(&mut near, &mut far, early).await });
-    let (mut from, mut to) = tokio::io::split(user);
-    to.write_all(b"late").await.unwrap();
-    to.shutdown().await.unwrap();
-    let mut seen = Vec::new();
-    service.read_to_end(&mut seen).await.unwrap();
-    assert_eq!(seen, b"early late");
-    drop(service);
-    assert_eq!(from.read(&mut [0]).await.unwrap(), 0);
-    assert_eq!(relaying.await.unwrap().a_to_b, 10);
+    let mut rig = rig(b"early ").await;
+    rig.user.write_all(b"late").await.unwrap();
+    rig.user.shutdown().await.unwrap();
+    assert_eq!(read_all(&mut rig.service).await.unwrap(), b"early late");
+    drop(rig.service);
+    assert_eq!(read_all(&mut rig.user).await.unwrap(), b"");
+    assert_eq!(rig.relaying.await.unwrap().a_to_b, 10);
 }
 
-/// Both directions at once through windows that are much smaller than the data: every byte waits
-/// for room many times.
+fn pattern(seed: usize, size: usize) -> Vec<u8> {
+    (0..size)
+        .map(|i| u8::try_from((i * 31 + i / 257 + seed) % 256).unwrap())
+        .collect()
+}
+
 #[tokio::test]
-async fn bulk_survives_back_pressure_in_both_directions() {
-    const SIZE: usize = 3 * 1024 * 1024;
-    let pattern = |seed: usize| -> Vec<u8> {
-        (0..SIZE)
-            .map(|i| u8::try_from((i * 31 + i / 257 + seed) % 256).unwrap())
-            .collect()
-    };
-    let (user, mut near) = duplex(1000);
-    let (mut far, service) = duplex(777);
-    let relaying = tokio::spawn(async move { copy_both_ways(&mut near, &mut far, vec![]).await });
-    let exchange = |stream, own: Vec<u8>| async move {
-        let (mut from, mut to) = tokio::io::split(stream);
+async fn bulk_survives_back_pressure_in_both_directions_at_once() {
+    const SIZE: usize = 5 * 1024 * 1024;
+    let rig = rig(b"").await;
+    let exchange = |stream: TcpStream, own: Vec<u8>| async move {
+        let (mut from, mut to) = stream.into_split();
         let writing = tokio::spawn(async move {
             to.write_all(&own).await.unwrap();
             to.shutdown().await.unwrap();
@@ -76,62 +104,96 @@ async fn bulk_survives_back_pressure_in_both_directions() {
         writing.await.unwrap();
         seen
     };
-    let (at_user, at_service) =
-        tokio::join!(exchange(user, pattern(1)), exchange(service, pattern(2)));
-    assert!(at_user == pattern(2));
-    assert!(at_service == pattern(1));
-    let summary = relaying.await.unwrap();
+    let (at_user, at_service) = tokio::join!(
+        exchange(rig.user, pattern(1, SIZE)),
+        exchange(rig.service, pattern(2, SIZE))
+    );
+    assert!(at_user == pattern(2, SIZE));
+    assert!(at_service == pattern(1, SIZE));
+    let summary = rig.relaying.await.unwrap();
     assert_eq!((summary.a_to_b, summary.b_to_a), (SIZE as u64, SIZE as u64));
-}
-
-async fn socket_pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let near = TcpStream::connect(listener.local_addr().unwrap())
-        .await
-        .unwrap();
-    (near, listener.accept().await.unwrap().0)
 }
 
 #[tokio::test]
 async fn a_reset_is_passed_on_as_a_reset() {
-    let (user, near) = socket_pair().await;
-    let (far, mut service) = socket_pair().await;
-    let relaying = tokio::spawn(relay(Stream::Plain(near), Stream::Plain(far), vec![]));
-    Stream::Plain(user).reset();
-    let error = service.read(&mut [0]).await.unwrap_err();
+    let mut rig = rig(b"").await;
+    Stream::Plain(rig.user).reset();
+    let error = read_all(&mut rig.service).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
-    assert!(relaying.await.unwrap().broken.is_some());
+    assert!(rig.relaying.await.unwrap().broken.is_some());
 }
 
-/// The service stops reading, answers and goes, while the user still sends: the answer arrives.
+/// The service has sent its whole answer and goes, with input that it has not read. The user has
+/// not read the answer yet: it lies in the relay's send buffer, and must survive the other
+/// direction's end.
 #[tokio::test]
-async fn a_writer_that_breaks_does_not_stop_the_other_direction() {
-    let (mut user, mut near) = duplex(1 << 16);
-    let (mut far, service) = duplex(1 << 16);
-    let (mut from_relay, mut to_relay) = tokio::io::split(service);
-    to_relay.write_all(b"enough").await.unwrap();
-    let relaying = tokio::spawn(async move { copy_both_ways(&mut near, &mut far, vec![]).await });
-    user.write_all(b"first").await.unwrap();
-    from_relay.read_exact(&mut [0; 5]).await.unwrap();
-    drop((from_relay, to_relay));
-    // May or may not be taken, by whatever still stands.
-    let _ = user.write_all(b"more").await;
-    let mut seen = Vec::new();
-    user.read_to_end(&mut seen).await.unwrap();
-    assert_eq!(seen, b"enough");
-    drop(user);
-    relaying.await.unwrap();
+async fn an_answer_that_is_complete_arrives_although_the_question_breaks_off() {
+    let mut rig = rig(b"").await;
+    SockRef::from(&rig.user)
+        .set_recv_buffer_size(16 * 1024)
+        .unwrap();
+    let answer = pattern(3, 128 * 1024);
+    rig.user
+        .write_all(b"a question that is not read")
+        .await
+        .unwrap();
+    rig.service.write_all(&answer).await.unwrap();
+    rig.service.shutdown().await.unwrap();
+    a_moment().await;
+    drop(rig.service);
+    a_moment().await;
+    rig.user.write_all(b"more of it").await.unwrap();
+    rig.user.write_all(b"and more").await.unwrap();
+    a_moment().await;
+    let seen = read_all(&mut rig.user).await.unwrap();
+    assert!(seen == answer, "{} of {} bytes", seen.len(), answer.len());
+    drop(rig.user);
+    assert!(rig.relaying.await.unwrap().broken.is_some());
+}
+
+/// Gives a relay that is wrong the time to do its harm; one that is right passes at any speed.
+async fn a_moment() {
+    sleep(Duration::from_millis(100)).await;
+}
+
+/// Time is virtual: the clock goes on whenever nothing else can happen.
+#[tokio::test(start_paused = true)]
+async fn a_side_that_has_said_all_and_then_vanished_does_not_keep_the_tunnel() {
+    let mut rig = rig(b"").await;
+    rig.user.shutdown().await.unwrap();
+    assert_eq!(read_all(&mut rig.service).await.unwrap(), b"");
+    Stream::Plain(rig.user).reset();
+    // The service stays open and silent.
+    let summary = rig.relaying.await.unwrap();
+    assert!(summary.broken.is_some());
+}
+
+#[tokio::test]
+async fn a_relay_that_is_cut_resets_both_sides() {
+    let mut rig = rig(b"hello").await;
+    rig.service.read_exact(&mut [0; 5]).await.unwrap();
+    rig.cut.cancel();
+    for end in [&mut rig.user, &mut rig.service] {
+        let error = read_all(end).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+    assert!(rig.relaying.await.unwrap().broken.is_some());
 }
 
 #[tokio::test]
 async fn closing_with_unread_input_does_not_destroy_the_last_words() {
     let (near, mut far) = socket_pair().await;
-    far.write_all(&vec![7; 100_000]).await.unwrap();
+    let (mut far_reads, mut far_writes) = far.split();
     let mut near = Stream::Plain(near);
     near.write_all(b"goodbye").await.unwrap();
     let closing = tokio::spawn(near.close());
+    far_writes.write_all(&[7; 100_000]).await.unwrap();
     let mut seen = Vec::new();
-    far.read_to_end(&mut seen).await.unwrap();
+    let reading = far_reads.read_to_end(&mut seen);
+    timeout(Duration::from_secs(20), reading)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(seen, b"goodbye");
     drop(far);
     closing.await.unwrap();

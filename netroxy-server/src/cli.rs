@@ -31,9 +31,10 @@ enum Command {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  stopped by SIGTERM or SIGINT
-  1  a port cannot be listened on, or the machine fails otherwise
-  2  wrong flags, configuration, certificate or key";
+  0    stopped by SIGTERM or SIGINT
+  1    a port cannot be listened on, or the machine fails otherwise
+  2    wrong flags, configuration, certificate or key
+  130  stopped at once by a second signal";
 
 /// Runs the program.
 #[must_use]

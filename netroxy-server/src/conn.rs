@@ -7,7 +7,7 @@ use netroxy_net::{
     stream::{Stream, tune},
 };
 use netroxy_proto::{
-    ClientMessage,
+    Ars, ClientMessage, ServerMessage,
     server::{CloseReason, Input, Listener},
 };
 use tokio::{
@@ -16,6 +16,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, info_span};
 
 use crate::hub::{Fate, Hub, Order, Seat};
@@ -34,7 +35,7 @@ pub(crate) async fn serve(
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
 ) {
-    let greeted = hub.stop.run_until_cancelled(greet(tcp, tls)).await;
+    let greeted = hub.stop.run_until_cancelled(greet(tcp, peer, tls)).await;
     let Some(stream) = greeted.flatten() else {
         return;
     };
@@ -47,7 +48,7 @@ pub(crate) async fn serve(
         .await;
 }
 
-async fn greet(tcp: TcpStream, tls: Option<TlsAcceptor>) -> Option<Stream> {
+async fn greet(tcp: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>) -> Option<Stream> {
     if let Err(error) = tune(&tcp) {
         debug!(%error, "connection broke at once");
         return None;
@@ -55,11 +56,10 @@ async fn greet(tcp: TcpStream, tls: Option<TlsAcceptor>) -> Option<Stream> {
     let Some(tls) = tls else {
         return Some(Stream::Plain(tcp));
     };
-    let peer = tcp.peer_addr();
     match timeout(HANDSHAKE, tls.accept(tcp)).await {
         Ok(Ok(stream)) => return Some(Stream::Tls(Box::new(stream.into()))),
-        Ok(Err(error)) => info!(?peer, %error, rule = "tls.no-plain-on-tls", "no TLS handshake"),
-        Err(_) => info!(?peer, rule = "auth.deadline", "no TLS handshake in time"),
+        Ok(Err(error)) => info!(%peer, %error, "no TLS handshake"),
+        Err(_) => info!(%peer, rule = "auth.deadline", "no TLS handshake in time"),
     }
     None
 }
@@ -74,21 +74,25 @@ enum End {
 
 async fn run(hub: &Arc<Hub>, mut connection: Connection<ClientMessage>, mut seat: Seat) {
     let mut orders = Vec::new();
+    let mut logged_in = false;
     let end = loop {
         tokio::select! {
-            // Orders first: an answer, a close or a join must come before further input is read.
+            // Orders first: answers go out before more questions are read.
             biased;
             count = seat.orders.recv_many(&mut orders, BATCH) => {
                 let mut bytes = Vec::new();
                 let mut last = None;
                 for order in orders.drain(..) {
                     match order {
-                        Order::Send(message) => message.encode(&mut bytes),
+                        Order::Send(message) => {
+                            logged_in |= matches!(message, ServerMessage::Ars(Ars::Accepted { .. }));
+                            message.encode(&mut bytes);
+                        }
                         // Nothing follows these.
                         Order::Close(_) | Order::Join(_) => last = Some(order),
                     }
                 }
-                if let Err(error) = send(&mut connection, &seat, &bytes).await {
+                if let Err(error) = send(&mut connection, &seat, &hub.stop, &bytes).await {
                     break End::WriteFailed(error);
                 }
                 match last {
@@ -101,7 +105,6 @@ async fn run(hub: &Arc<Hub>, mut connection: Connection<ClientMessage>, mut seat
             () = hub.stop.cancelled() => break End::Stopped,
             received = connection.receive() => match received {
                 Received::Message(message) => {
-                    debug!(message = name(&message), "received");
                     hub.feed(Input::Message { conn: seat.id, message });
                 }
                 Received::Malformed(error) => {
@@ -114,26 +117,40 @@ async fn run(hub: &Arc<Hub>, mut connection: Connection<ClientMessage>, mut seat
     hub.feed(Input::Ended { conn: seat.id });
     match end {
         End::Closed(reason) => info!(%reason, rule = reason.rule(), "connection closed"),
-        End::Ended(None) => debug!("connection ended by the peer"),
-        End::Ended(Some(error)) => debug!(%error, "connection broken"),
+        End::Ended(error) if logged_in => {
+            info!(
+                error = error.map(tracing::field::display),
+                "client has gone"
+            );
+        }
+        End::Ended(error) => {
+            debug!(
+                error = error.map(tracing::field::display),
+                "connection ended"
+            );
+        }
         End::WriteFailed(error) => info!(%error, "connection given up"),
         End::Stopped => {}
     }
     connection.into_stream().close().await;
 }
 
-/// Sends messages; a peer that does not take them is not waited for once the connection is to be
-/// closed.
+/// Sends messages; a peer that does not take them is not waited for long once the connection is to
+/// be closed or the server stops.
 async fn send(
     connection: &mut Connection<ClientMessage>,
     seat: &Seat,
+    stop: &CancellationToken,
     bytes: &[u8],
 ) -> io::Result<()> {
     if bytes.is_empty() {
         return Ok(());
     }
     let given_up = async {
-        seat.closing.cancelled().await;
+        tokio::select! {
+            () = seat.closing.cancelled() => {}
+            () = stop.cancelled() => {}
+        }
         sleep(LAST_WORDS).await;
     };
     tokio::select! {
@@ -146,13 +163,4 @@ fn join(connection: Connection<ClientMessage>, user: oneshot::Sender<Fate>) {
     let (data, early) = connection.into_parts();
     // If the user has just gone, the data connection is dropped, which closes it.
     let _ = user.send(Fate::Joined { data, early });
-}
-
-fn name(message: &ClientMessage) -> &'static str {
-    match message {
-        ClientMessage::Ath(_) => "ATH",
-        ClientMessage::Map(_) => "MAP",
-        ClientMessage::Srq => "SRQ",
-        ClientMessage::Trs(_) => "TRS",
-    }
 }

@@ -36,9 +36,11 @@ impl GenCert {
         })?;
         let (cert, key) = generate(params, &self.host).map_err(Failure::runtime)?;
         let (cert_path, key_path) = (self.out.join(CERT), self.out.join(KEY));
-        // The key first: a certificate without its key is of no use.
-        self.write(&key_path, &key.serialize_pem(), true)?;
-        self.write(&cert_path, &cert.pem(), false)?;
+        for path in [&key_path, &cert_path] {
+            self.make_room(path)?;
+        }
+        write(&key_path, &key.serialize_pem(), true)?;
+        write(&cert_path, &cert.pem(), false)?;
         let fingerprint = Fingerprint::of(cert.der());
         let text = format!(
             "wrote {} and {} for {}\n\
@@ -53,32 +55,41 @@ impl GenCert {
             .map_err(Failure::runtime)
     }
 
-    fn write(&self, path: &Path, text: &str, secret: bool) -> Result<(), Failure> {
-        let mut options = OpenOptions::new();
-        options.write(true);
-        if self.force {
-            options.create(true).truncate(true);
-        } else {
-            options.create_new(true);
+    /// Both files are looked at before one is written, so that a refused run changes nothing.
+    fn make_room(&self, path: &Path) -> Result<(), Failure> {
+        if !path.exists() {
+            return Ok(());
         }
-        #[cfg(unix)]
-        if secret {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
+        if !self.force {
+            let exists = format!("{} exists", path.display());
+            return Err(
+                Failure::usage(exists).hint("--force replaces it, --out DIR writes elsewhere")
+            );
         }
-        #[cfg(not(unix))]
-        let _ = secret;
-        let written = options
-            .open(path)
-            .and_then(|mut file| file.write_all(text.as_bytes()));
-        written.map_err(|error| {
-            let hint = match error.kind() {
-                io::ErrorKind::AlreadyExists => "--force replaces it, --out DIR writes elsewhere",
-                _ => "--out DIR writes elsewhere",
-            };
-            Failure::usage(format!("cannot write {}: {error}", path.display())).hint(hint)
-        })
+        std::fs::remove_file(path).map_err(|error| cannot_write(path, &error))
     }
+}
+
+/// Creates the file: permissions are those of a new one.
+fn write(path: &Path, text: &str, secret: bool) -> Result<(), Failure> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if secret {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    #[cfg(not(unix))]
+    let _ = secret;
+    let written = options
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| cannot_write(path, &error))
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    Failure::usage(format!("cannot write {}: {error}", path.display()))
+        .hint("--out DIR writes elsewhere")
 }
 
 fn generate(

@@ -200,18 +200,23 @@ impl std::fmt::Debug for Door {
     }
 }
 
-/// The original takes no address and 0.0.0.0 for all addresses, IPv6 included; so do we.
+/// The original takes no address and 0.0.0.0 for all addresses, IPv6 included; so do we, and `::`.
 async fn resolve(host: &str) -> Result<Bind, StartError> {
-    if host.is_empty() || host == "0.0.0.0" {
+    if ["", "0.0.0.0", "::"].contains(&host) {
         return Ok(Bind::Any);
     }
     let unknown = |source| StartError::Resolve {
         host: host.to_owned(),
         source,
     };
-    let mut found = tokio::net::lookup_host((host, 0)).await.map_err(unknown)?;
-    let addr = found
-        .next()
+    let found: Vec<_> = tokio::net::lookup_host((host, 0))
+        .await
+        .map_err(unknown)?
+        .collect();
+    // A name means its IPv4 address first, as for the original.
+    let ipv4 = found.iter().find(|addr| addr.is_ipv4());
+    let addr = ipv4
+        .or_else(|| found.first())
         .ok_or_else(|| unknown(io::ErrorKind::NotFound.into()))?;
     Ok(Bind::Ip(addr.ip()))
 }

@@ -58,17 +58,14 @@ async fn serve(hub: Arc<Hub>, port: Arc<MappedPort>, tcp: TcpStream, peer: Socke
 async fn tunnel(hub: &Hub, user: TcpStream, data: Stream, early: Vec<u8>) {
     info!("tunnel open");
     let start = Instant::now();
-    let work = relay(data, Stream::Plain(user), early);
-    match hub.cut.run_until_cancelled(work).await {
-        Some(summary) => info!(
-            to_user = summary.a_to_b,
-            from_user = summary.b_to_a,
-            seconds = start.elapsed().as_secs_f64(),
-            broken = summary.broken.map(tracing::field::display),
-            "tunnel closed"
-        ),
-        None => info!("tunnel cut: the server stops"),
-    }
+    let summary = relay(data, Stream::Plain(user), early, &hub.cut).await;
+    info!(
+        to_user = summary.a_to_b,
+        from_user = summary.b_to_a,
+        seconds = start.elapsed().as_secs_f64(),
+        broken = summary.broken.map(tracing::field::display),
+        "tunnel closed"
+    );
 }
 
 /// Returns when the connection is broken. A half-close is none: the user may have said all and

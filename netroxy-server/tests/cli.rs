@@ -48,9 +48,9 @@ fn a_wrong_configuration_is_one_message_with_the_place() {
         ),
     );
     refused(
-        &with(r#""port": 1, "TIMEOUT": 2"#),
+        r#"{"port": 1, "username": "u", "password": 12345678, "timeout": 30}"#,
         2,
-        &format!("{file}:2:20: duplicate field `timeout`"),
+        &format!("{file}:1:42: password: expected a string, in quotes"),
     );
     refused(
         r#"{"port": 1, "username": "a\nb", "password": "p", "timeout": 30}"#,
@@ -162,6 +162,22 @@ fn gen_cert_makes_a_pair_that_the_server_takes_and_does_not_overwrite_it() {
         format!(r#""tls": {{"enabled": true, "port": {port}, "ca": "ca.pem", "key": "priv.key"}}"#);
     fs::write(dir.path().join("server_config.json"), with(&tls)).unwrap();
     assert_eq!(run(dir.path(), &[]).status.code(), Some(1));
+
+    // A key that others can read does not stay so, and a refused run leaves nothing half done.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let key = dir.path().join("priv.key");
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(run(dir.path(), &["gen-cert", "--force"]).status.success());
+        assert_eq!(
+            fs::metadata(&key).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+    fs::remove_file(dir.path().join("priv.key")).unwrap();
+    assert_eq!(run(dir.path(), &["gen-cert"]).status.code(), Some(2));
+    assert!(!dir.path().join("priv.key").exists());
 
     let bad_host = run(dir.path(), &["gen-cert", "--force", "--host", "\u{e9}"]);
     assert_eq!(bad_host.status.code(), Some(2));

@@ -148,3 +148,33 @@ fn hostile_input_closes_its_own_connection_alone() {
     bystander.read_to_string(&mut seen).unwrap();
     assert!(seen.ends_with("\nSRS\n"), "{seen}");
 }
+
+/// A client that asks and asks and never reads the answers.
+#[test]
+fn a_client_that_does_not_read_cannot_keep_the_server_from_stopping() {
+    let mut server = Server::start();
+    let mut deaf = server.connect();
+    deaf.write_all(b"ATH\ndeaf\nu\np\n").unwrap();
+    deaf.set_write_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
+    let questions = b"SRQ\n".repeat(16 * 1024);
+    // Until the server does not take any more, because it cannot write.
+    while deaf.write_all(&questions).is_ok() {}
+    let pid = server.child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let limit = Instant::now() + Duration::from_secs(20);
+    let status = loop {
+        if let Some(status) = server.child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(Instant::now() < limit, "the server does not stop");
+        std::thread::yield_now();
+    };
+    assert_eq!(status.code(), Some(0));
+}
