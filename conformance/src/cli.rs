@@ -13,7 +13,7 @@ use crate::notation::ast::Role;
 /// Runs the program and tells how it has ended.
 ///
 /// Exit codes: 0 nothing unexpected, 1 a failure, 2 wrong usage, manifest or case file, 3 the judged program never
-/// became ready, 4 no case was selected, 5 the suite could not do its part, 130 interrupted.
+/// became ready, 4 no case was selected or all were skipped, 5 the suite could not do its part, 130 interrupted.
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
@@ -183,7 +183,7 @@ const EXIT_HARNESS: u8 = 5;
 const EXIT_INTERRUPTED: u8 = 130;
 
 const EXIT_CODES: &str = "Exit codes: 0 nothing unexpected, 1 a case failed, 2 wrong usage, manifest or case file, \
-3 the SUT never became ready, 4 no case was selected, 5 the suite itself failed, 130 interrupted.";
+3 the SUT never became ready, 4 no case was selected or all were skipped, 5 the suite itself failed, 130 interrupted.";
 
 impl Complaint {
     fn new(code: u8, message: impl Into<String>) -> Self {

@@ -156,6 +156,8 @@ async fn judge_all(
             EXIT_HARNESS
         }
         () if totals.failed > 0 => EXIT_FAILURE,
+        // Nothing has been judged, so nothing can be said to be in order.
+        () if totals.passed == 0 => EXIT_NOTHING,
         () => 0,
     })
 }

@@ -1,10 +1,11 @@
 //! The steps that do something.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::pattern::{encode, fill};
 use super::{Player, Scene};
@@ -86,6 +87,16 @@ impl Player<'_> {
         {
             self.actor(name)?.logged_in = true;
         }
+        // A mapping that we have refused need not lead anywhere.
+        if let [word, port, granted] = lines
+            && word == b"MRS"
+            && let Some(index) = self.fence_ports.iter().position(|known| known == port)
+        {
+            let known = self.fence_ports.remove(index);
+            if granted == b"true" {
+                self.fence_ports.insert(0, known);
+            }
+        }
         self.send(name, vec![bytes], Action::Send(message), note)
             .await
     }
@@ -135,6 +146,7 @@ impl Player<'_> {
         let opened = Connection::open(address, transport, self.tls, self.limit()).await;
         let connection = opened.map_err(|error| format!("cannot connect to {address}: {error}"))?;
         self.enter(name, connection);
+        self.actor(name)?.bare = *endpoint == Endpoint::Bare && self.over_tls();
         let port = Template::bytes(address.port().to_string());
         let seen = match endpoint {
             Endpoint::Server(_) | Endpoint::Bare => endpoint.clone(),
@@ -148,14 +160,22 @@ impl Player<'_> {
     async fn refused(&mut self, name: &str, port: &Template) -> Result<(), String> {
         let (address, _) = self.address(&Endpoint::Port(port.clone()))?;
         let until = Instant::now() + self.limit();
-        while TcpStream::connect(address).await.is_ok() {
-            if Instant::now() >= until {
-                return Err(format!(
-                    "{address} still accepts connections after {:.1} s",
-                    self.limit().as_secs_f64()
-                ));
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match timeout(left, TcpStream::connect(address)).await {
+                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => break,
+                // A listener that is going down resets what it has in its queue.
+                Ok(Err(error)) if error.kind() != io::ErrorKind::ConnectionReset => {
+                    return Err(format!("cannot tell whether it refuses: {error}"));
+                }
+                Ok(_) if Instant::now() < until => sleep(Duration::from_millis(5)).await,
+                Ok(_) | Err(_) => {
+                    return Err(format!(
+                        "{address} still accepts connections after {:.1} s",
+                        self.limit().as_secs_f64()
+                    ));
+                }
             }
-            sleep(Duration::from_millis(5)).await;
         }
         self.transcript.add(
             name,
@@ -163,6 +183,16 @@ impl Player<'_> {
             None,
         );
         Ok(())
+    }
+
+    fn over_tls(&self) -> bool {
+        matches!(
+            self.scene,
+            Scene::Server {
+                transport: Transport::Tls,
+                ..
+            }
+        )
     }
 
     fn address(&self, endpoint: &Endpoint) -> Result<(SocketAddr, Transport), String> {
@@ -206,8 +236,8 @@ impl Player<'_> {
         } else {
             Instant::now() + patience
         };
-        let (stream, transport) = self.next_connection(target, until).await?;
-        within.check(Instant::now())?;
+        let (stream, came, transport) = self.next_connection(target, until).await?;
+        within.check(came)?;
         let accepted = Connection::accept(stream, transport, self.tls, self.limit()).await;
         let connection =
             accepted.map_err(|error| format!("the handshake of a connection failed: {error}"))?;
@@ -221,7 +251,7 @@ impl Player<'_> {
         &mut self,
         target: Option<&Template>,
         until: Instant,
-    ) -> Result<(TcpStream, Transport), String> {
+    ) -> Result<(TcpStream, Instant, Transport), String> {
         let wanted = target.map(|target| fill(target, &self.vars)).transpose()?;
         let Scene::Client(scene) = &mut self.scene else {
             return Err("in a case for servers we connect, and do not accept".to_owned());
@@ -242,7 +272,7 @@ impl Player<'_> {
         let limit = until.saturating_duration_since(Instant::now());
         let stream = listener.next(limit).await;
         stream
-            .map(|stream| (stream, transport))
+            .map(|(stream, came)| (stream, came, transport))
             .ok_or_else(|| format!("no connection in {:.1} s", limit.as_secs_f64()))
     }
 }

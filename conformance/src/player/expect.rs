@@ -8,7 +8,7 @@ use crate::message::{Decoded, first_message};
 use crate::notation::ast::{Action, Expectation, Field, Message, Step, Template};
 use crate::notation::print_action;
 use crate::transcript;
-use crate::wire::{End, State};
+use crate::wire::{End, State, transfer};
 
 /// When something has to come.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +17,8 @@ pub(super) struct Window {
     not_before: Option<(Instant, Duration)>,
     /// Not coming until this is wrong.
     pub(super) until: Instant,
+    /// Whether it is the case that has said until when.
+    bounded: bool,
 }
 
 impl Window {
@@ -30,6 +32,11 @@ impl Window {
                     low.as_secs_f64()
                 ))
             }
+            // We may have been busy with another connection when it came.
+            _ if self.bounded && came > self.until => {
+                let late = came.duration_since(self.until).as_secs_f64();
+                Err(format!("it came {late:.3} s too late"))
+            }
             _ => Ok(()),
         }
     }
@@ -42,9 +49,13 @@ impl Player<'_> {
         step: &Step,
         expectations: &[Expectation],
     ) -> Result<usize, String> {
+        let bare = self.actor(&step.actor)?.bare;
         let patterns: Result<Vec<_>, _> = expectations
             .iter()
-            .map(|one| Pattern::new(one, &self.vars))
+            .map(|one| match one {
+                Expectation::Closed if bare => Ok(Pattern::ClosedByTls),
+                one => Pattern::new(one, &self.vars),
+            })
             .collect();
         let patterns = patterns?;
         let window = self.window(step, &patterns);
@@ -86,8 +97,8 @@ impl Player<'_> {
                 return Ok(silence);
             }
         };
-        let (bytes, end, last) =
-            inbox.look(|state| (state.take(length), state.end.clone(), state.last));
+        let (came, bytes, end) =
+            inbox.look(|state| (state.came(length), state.take(length), state.end.clone()));
         self.received(
             &step.actor,
             &expectations[index],
@@ -95,8 +106,38 @@ impl Player<'_> {
             &bytes,
             end.as_ref(),
         );
-        last.map_or(Ok(()), |last| window.check(last))
-            .map(|()| index)
+        let ends = matches!(patterns[index], Pattern::Closed | Pattern::ClosedByTls);
+        let came = if ends {
+            inbox.look(|state| state.came(0))
+        } else {
+            came
+        };
+        came.map_or(Ok(()), |came| window.check(came))?;
+        if ends && end == Some(End::Eof) {
+            self.both_directions(&step.actor).await?;
+        }
+        Ok(index)
+    }
+
+    /// Proves that a peer that sends no more takes no more either: only then has it closed.
+    ///
+    /// A peer that still carries the other direction has merely half-closed. A tunnel may need several bytes: the
+    /// first one makes a peer notice that the far side is gone.
+    async fn both_directions(&mut self, name: &str) -> Result<(), String> {
+        let limit = self.limit();
+        let until = Instant::now() + limit;
+        let mut probes = 0;
+        while self.connection(name)?.probe(limit).await.is_ok() {
+            probes += 1;
+            if Instant::now() >= until {
+                return Err(format!(
+                    "it has ended its own direction only: {probes} bytes in {:.1} s were still taken",
+                    limit.as_secs_f64()
+                ));
+            }
+            tokio::time::sleep(PROBE).await;
+        }
+        Ok(())
     }
 
     /// The bounds of a step, counted from what happened last on its connection.
@@ -104,7 +145,11 @@ impl Player<'_> {
     /// The lower bound counts from our own last act, because the peer cannot have noticed it any earlier; the upper
     /// one from the last thing that happened at all, and has some slack for the machine.
     pub(super) fn window(&self, step: &Step, patterns: &[Pattern]) -> Window {
-        let actor = self.actors.get(&step.actor);
+        // A new connection has no past, not even that of a namesake.
+        let actor = match step.action {
+            Action::Accept(_) => None,
+            _ => self.actors.get(&step.actor),
+        };
         let sent = actor
             .and_then(|actor| actor.connection.as_ref()?.last_sent)
             .unwrap_or(self.last_sent);
@@ -118,13 +163,14 @@ impl Player<'_> {
             },
             None => {
                 let longest = patterns.iter().map(Pattern::length).max().unwrap_or(0);
-                let transfer = Duration::from_micros(u64::try_from(longest).unwrap_or(u64::MAX));
-                Instant::now() + self.limit() + transfer.mul_f64(self.scale)
+                Instant::now() + self.limit() + transfer(longest).mul_f64(self.scale)
             }
         };
+        let bounded = step.within.is_some_and(|within| within.high.is_some());
         Window {
             not_before: low.map(|low| (sent + low, low)),
             until,
+            bounded,
         }
     }
 
@@ -182,7 +228,10 @@ impl Player<'_> {
                 self.learn(actor, &message);
                 (Expectation::Message(message), None)
             }
-            Pattern::Closed | Pattern::Eof => (wanted.clone(), end.map(end_text)),
+            Pattern::Closed | Pattern::ClosedByTls | Pattern::Eof => {
+                let alert = (!bytes.is_empty()).then(|| "a TLS alert".to_owned());
+                (wanted.clone(), alert.or_else(|| end.map(end_text)))
+            }
             Pattern::Bytes(bytes) => match wanted {
                 Expectation::Random(bulk) => (Expectation::Random(*bulk), None),
                 _ => (Expectation::Raw(Template::bytes(bytes.clone())), None),
@@ -202,8 +251,8 @@ impl Player<'_> {
             let usable = message.word == "MAP"
                 && field(2) == b"true"
                 && scene.target_of(&field(0)).is_some();
-            if usable && self.fence_port.is_none() {
-                self.fence_port = Some(field(0));
+            if usable && !self.fence_ports.contains(&field(0)) {
+                self.fence_ports.push(field(0));
             }
         }
         // A client asks for mappings once it knows that it has been let in.
@@ -215,6 +264,9 @@ impl Player<'_> {
         }
     }
 }
+
+/// Between two probes of a connection that ought to be closed.
+const PROBE: Duration = Duration::from_millis(5);
 
 /// For the machine, on top of an upper bound.
 const SLACK: Duration = Duration::from_millis(500);
@@ -317,5 +369,6 @@ fn end_text(end: &End) -> String {
     match end {
         End::Eof => "eof".to_owned(),
         End::Broken(why) => why.to_ascii_lowercase(),
+        End::Garbled(why) => format!("not closed, but no TLS: {}", why.to_ascii_lowercase()),
     }
 }

@@ -42,7 +42,8 @@ impl Player<'_> {
 
     /// For what another task of the peer might still be writing.
     fn quiet(&self) -> Duration {
-        Duration::from_millis(100).mul_f64(self.scale)
+        // A hasty run proves no less.
+        Duration::from_millis(100).mul_f64(self.scale.max(1.0))
     }
 
     /// SRQ must be answered by SRS: on the connection itself where it is logged in, else on another.
@@ -116,13 +117,14 @@ impl Player<'_> {
         };
         let keeper = keeper.ok_or("the fence needs a client that is logged in")?;
         let port = self
-            .fence_port
-            .clone()
+            .fence_ports
+            .first()
+            .cloned()
             .ok_or("the fence needs a client that has asked for an open mapping")?;
         self.send_message(&keeper, &[b"TRQ".to_vec(), port.clone()], Some("fence"))
             .await?;
         let until = Instant::now() + self.limit();
-        let (stream, transport) = self
+        let (stream, _, transport) = self
             .next_connection(None, until)
             .await
             .map_err(|why| format!("fence: {why}"))?;

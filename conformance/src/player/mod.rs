@@ -64,8 +64,9 @@ pub(crate) struct Player<'a> {
     last_sent: Instant,
     /// When anything happened last, on any connection.
     last_event: Instant,
-    /// The port of the first open mapping with a listening target that the client has asked for.
-    fence_port: Option<Vec<u8>>,
+    /// The open mappings with a listening target that the client has asked for and that we have not refused; what we
+    /// have granted comes first.
+    fence_ports: Vec<Vec<u8>>,
 }
 
 /// A connection that takes part.
@@ -75,6 +76,8 @@ struct Actor {
     connection: Option<Connection>,
     /// A control connection on which a login has succeeded.
     logged_in: bool,
+    /// To a TLS port without TLS.
+    bare: bool,
     /// Words of messages that are passed over.
     ignored: Vec<String>,
     /// When anything happened on it last.
@@ -92,7 +95,7 @@ impl<'a> Player<'a> {
         let now = Instant::now();
         let (actors, transcript) = (BTreeMap::new(), Transcript::new());
         let (last_sent, last_event) = (now, now);
-        let (remarks, fence_port) = (Vec::new(), None);
+        let (remarks, fence_ports) = (Vec::new(), Vec::new());
         Self {
             scene,
             tls,
@@ -103,7 +106,7 @@ impl<'a> Player<'a> {
             remarks,
             last_sent,
             last_event,
-            fence_port,
+            fence_ports,
         }
     }
 
@@ -207,6 +210,7 @@ impl<'a> Player<'a> {
         let actor = Actor {
             connection: Some(connection),
             logged_in: false,
+            bare: false,
             ignored: Vec::new(),
             last_event: Instant::now(),
         };

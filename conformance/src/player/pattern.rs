@@ -16,6 +16,8 @@ pub(super) enum Pattern {
     },
     Bytes(Vec<u8>),
     Closed,
+    /// `Closed` on a bare connection to a TLS port, where an alert in the clear may announce the end.
+    ClosedByTls,
     Eof,
     Silence,
 }
@@ -78,9 +80,17 @@ impl Pattern {
             Self::Bytes(bytes) if unread.starts_with(bytes) => Fit::Yes(bytes.len()),
             Self::Bytes(bytes) if open && bytes.starts_with(unread) => Fit::Maybe,
             Self::Bytes(_) => Fit::No,
+            Self::ClosedByTls if !unread.is_empty() => match (alert(unread), open) {
+                (true, true) => Fit::Maybe,
+                (true, false) if unread.len() == ALERT => Fit::Yes(ALERT),
+                _ => Fit::No,
+            },
             Self::Closed | Self::Eof | Self::Silence if !unread.is_empty() => Fit::No,
-            Self::Closed | Self::Eof if open => Fit::Maybe,
-            Self::Closed => Fit::Yes(0),
+            Self::Closed | Self::ClosedByTls | Self::Eof if open => Fit::Maybe,
+            Self::Closed | Self::ClosedByTls => match state.end {
+                Some(End::Garbled(_)) => Fit::No,
+                _ => Fit::Yes(0),
+            },
             Self::Eof => {
                 if state.end == Some(End::Eof) {
                     Fit::Yes(0)
@@ -103,9 +113,24 @@ impl Pattern {
     pub(super) fn length(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.len(),
-            Self::Message { .. } | Self::Closed | Self::Eof | Self::Silence => 0,
+            Self::Message { .. } | Self::Closed | Self::ClosedByTls | Self::Eof | Self::Silence => {
+                0
+            }
         }
     }
+}
+
+/// The size of a TLS alert in the clear: its header, its level, its description.
+const ALERT: usize = 7;
+
+/// Whether these bytes are the beginning of one.
+fn alert(bytes: &[u8]) -> bool {
+    let wanted = [Some(0x15), Some(3), None, Some(0), Some(2), None, None];
+    bytes.len() <= ALERT
+        && bytes
+            .iter()
+            .zip(wanted)
+            .all(|(byte, wanted)| wanted.is_none_or(|wanted| wanted == *byte))
 }
 
 /// The bytes of a message.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -52,7 +52,9 @@ impl ClientScene {
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
-    queue: mpsc::UnboundedReceiver<TcpStream>,
+    queue: mpsc::UnboundedReceiver<(TcpStream, Instant)>,
+    /// The first in the queue, when somebody has looked for it.
+    front: Option<(TcpStream, Instant)>,
     task: JoinHandle<()>,
 }
 
@@ -67,7 +69,7 @@ impl Listener {
         let (sender, queue) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                if sender.send(stream).is_err() {
+                if sender.send((stream, Instant::now())).is_err() {
                     return;
                 }
             }
@@ -75,13 +77,23 @@ impl Listener {
         Ok(Self {
             address,
             queue,
+            front: None,
             task,
         })
     }
 
-    /// The next connection, if one comes in time.
-    pub(crate) async fn next(&mut self, limit: Duration) -> Option<TcpStream> {
-        timeout(limit, self.queue.recv()).await.ok().flatten()
+    /// The next connection and when it was made, if one comes in time.
+    pub(crate) async fn next(&mut self, limit: Duration) -> Option<(TcpStream, Instant)> {
+        match self.front.take() {
+            Some(front) => Some(front),
+            None => timeout(limit, self.queue.recv()).await.ok().flatten(),
+        }
+    }
+
+    /// Whether a connection has come or comes in time; it stays in the queue.
+    pub(crate) async fn visited(&mut self, limit: Duration) -> bool {
+        self.front = self.next(limit).await;
+        self.front.is_some()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::notation::parse;
 use crate::player::{Broken, ClientScene, Listener, Outcome, Player, Scene};
 use crate::ports::Lease;
 use crate::sut::{
-    ClientPlan, Instance, StartError, Subject, start_client, start_server, unique_name,
+    ClientPlan, Instance, StartError, Subject, login, start_client, start_server, unique_name,
 };
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
@@ -62,7 +62,21 @@ async fn play(job: &Job, case: &Case, tls: &Tls, scale: f64) -> Judged {
         _ => play_server(job, case, tls, scale).await,
     };
     match played {
-        Ok((outcome, instance)) => conclude(job, outcome, instance).await,
+        Ok((mut outcome, mut instance)) => {
+            let dead = match outcome.broken {
+                None => afterwards(&mut instance, job.transport, tls, scale).await,
+                Some(_) => None,
+            };
+            if let Some(got) = dead {
+                outcome.broken = Some(Broken {
+                    line: case.first_line(),
+                    marks: Vec::new(),
+                    expected: "a login like that before the case".to_owned(),
+                    got,
+                });
+            }
+            conclude(job, outcome, instance).await
+        }
         Err(StartError::NotReady { why, log }) => Judged {
             log,
             ..job.without_run(Verdict::NotReady, why)
@@ -85,8 +99,10 @@ pub(crate) async fn preflight(subject: &Subject, tls: &Tls, scale: f64) -> Resul
     };
     for transport in &manifest.transports {
         let case = parse(LOGIN).map_err(|error| StartError::Harness(error.to_string()))?;
-        let (scene, vars, plan, _leases) = client_scene(&[], *transport).await?;
+        let (mut scene, vars, plan, leases) = client_scene(&[], *transport).await?;
         let mut instance = start_client(manifest, &plan).await?;
+        instance.hold(leases);
+        let mut instance = connected(instance, &mut scene, manifest, scale).await?;
         let outcome = Player::new(
             Scene::Client(scene),
             tls,
@@ -155,6 +171,39 @@ async fn ended(outcome: &Outcome, instance: &mut Instance) -> Option<String> {
     }
 }
 
+/// What is wrong with a program that has played its case to the end, if anything.
+///
+/// A program that goes down closes its connections too, and looks like one that refuses. So a server has to let
+/// somebody in once more, and a client has to be running a moment later.
+async fn afterwards(
+    instance: &mut Instance,
+    transport: Transport,
+    tls: &Tls,
+    scale: f64,
+) -> Option<String> {
+    let until = Instant::now() + LOGIN_LIMIT.mul_f64(scale);
+    if let Some(address) = instance.address(transport) {
+        let credentials = (instance.username.as_str(), instance.password.as_str());
+        return match login(address, transport, tls, credentials, until).await {
+            Ok(connection) => {
+                connection.close(MOMENT).await;
+                None
+            }
+            Err(why) => Some(format!("nobody can log in any more: {why}")),
+        };
+    }
+    let until = Instant::now() + MOMENT;
+    while Instant::now() < until && instance.ended().is_none() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    None
+}
+
+const LOGIN_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long a program that goes down may take to be gone.
+const MOMENT: Duration = Duration::from_millis(100);
+
 type Played = Result<(Outcome, Instance), StartError>;
 
 async fn play_server(job: &Job, case: &Case, tls: &Tls, scale: f64) -> Played {
@@ -163,7 +212,7 @@ async fn play_server(job: &Job, case: &Case, tls: &Tls, scale: f64) -> Played {
         Setting::Map { .. } => None,
     });
     let timeout = timeout.unwrap_or(DEFAULT_TIMEOUT);
-    let instance = start_server(&job.subject, timeout, tls, scale).await?;
+    let mut instance = start_server(&job.subject, timeout, tls, scale).await?;
     let leases = [lease()?, lease()?, lease()?];
     let mut vars = with_login(ports(&leases), &instance);
     vars.insert("name".into(), unique_name("probe").into_bytes());
@@ -177,18 +226,44 @@ async fn play_server(job: &Job, case: &Case, tls: &Tls, scale: f64) -> Played {
         transport: job.transport,
     };
     let outcome = Player::new(scene, tls, scale, vars).play(case).await;
+    instance.hold(leases);
     Ok((outcome, instance))
 }
 
 async fn play_client(job: &Job, case: &Case, manifest: &Manifest, tls: &Tls, scale: f64) -> Played {
     let settings: Vec<&Setting> = case.config.iter().map(|setting| &setting.value).collect();
-    let (scene, vars, plan, _leases) = client_scene(&settings, job.transport).await?;
-    let instance = start_client(manifest, &plan).await?;
+    let (mut scene, vars, plan, leases) = client_scene(&settings, job.transport).await?;
+    let mut instance = start_client(manifest, &plan).await?;
+    instance.hold(leases);
+    let instance = connected(instance, &mut scene, manifest, scale).await?;
     let vars = with_login(vars, &instance);
     let outcome = Player::new(Scene::Client(scene), tls, scale, vars)
         .play(case)
         .await;
     Ok((outcome, instance))
+}
+
+/// A client shows itself by connecting.
+async fn connected(
+    mut instance: Instance,
+    scene: &mut ClientScene,
+    manifest: &Manifest,
+    scale: f64,
+) -> Result<Instance, StartError> {
+    let limit = Duration::from_millis(manifest.start_deadline_ms).mul_f64(scale);
+    if scene.server.visited(limit).await {
+        return Ok(instance);
+    }
+    let ended = instance
+        .ended()
+        .map_or_else(String::new, |status| format!("; it ended: {status}"));
+    let log = instance.log_tail().await;
+    instance.stop().await;
+    let limit = limit.as_secs_f64();
+    Err(StartError::NotReady {
+        why: format!("it has not connected within {limit} s{ended}"),
+        log,
+    })
 }
 
 type Vars = BTreeMap<String, Vec<u8>>;

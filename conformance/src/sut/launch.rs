@@ -73,7 +73,7 @@ pub(crate) async fn start_server(
                     control,
                     username,
                     password,
-                    _ports: Vec::new(),
+                    ports: Vec::new(),
                 },
                 FOREIGN_DEADLINE,
             )
@@ -116,7 +116,7 @@ pub(crate) async fn start_client(
         control: Vec::new(),
         username: USER.into(),
         password: PASSWORD.into(),
-        _ports: Vec::new(),
+        ports: Vec::new(),
     })
 }
 
@@ -149,7 +149,7 @@ async fn spawn_server(manifest: &Manifest, timeout: u32) -> Result<Instance, Sta
         control,
         username: USER.into(),
         password: PASSWORD.into(),
-        _ports: vec![plain, tls, web],
+        ports: vec![plain, tls, web],
     })
 }
 

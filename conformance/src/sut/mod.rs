@@ -41,7 +41,7 @@ pub(crate) struct Instance {
     pub(crate) username: String,
     pub(crate) password: String,
     /// Held until the instance is gone.
-    _ports: Vec<Lease>,
+    ports: Vec<Lease>,
 }
 
 #[derive(Debug)]
@@ -111,11 +111,17 @@ impl Instance {
 
     /// Ends it and everything it has started.
     pub(crate) async fn stop(self) {
+        let _held = self.ports;
         match self.body {
             Body::Process(process) => process.stop().await,
             Body::Embedded(embedded) => embedded.stop().await,
             Body::Foreign => {}
         }
+    }
+
+    /// Keeps ports from being used again before it is gone.
+    pub(crate) fn hold(&mut self, ports: impl IntoIterator<Item = Lease>) {
+        self.ports.extend(ports);
     }
 
     pub(crate) fn address(&self, transport: Transport) -> Option<SocketAddr> {

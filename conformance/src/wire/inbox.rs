@@ -17,8 +17,10 @@ pub(crate) struct Inbox {
 pub(crate) enum End {
     /// In an orderly way.
     Eof,
-    /// By a reset, or by bytes that TLS refuses.
+    /// By a reset, or by a TLS alert.
     Broken(String),
+    /// The peer has not ended it: it sent bytes that are no TLS.
+    Garbled(String),
 }
 
 /// A look at an [`Inbox`].
@@ -26,10 +28,12 @@ pub(crate) enum End {
 pub(crate) struct State {
     bytes: Vec<u8>,
     taken: usize,
+    /// How many bytes had arrived when.
+    arrivals: Vec<(usize, Instant)>,
     /// Set once.
     pub(crate) end: Option<End>,
-    /// When something arrived last.
-    pub(crate) last: Option<Instant>,
+    /// When it ended.
+    ended: Option<Instant>,
 }
 
 impl Inbox {
@@ -62,8 +66,9 @@ impl Inbox {
     /// Adds bytes; false when nobody wants that many.
     pub(super) fn push(&self, bytes: &[u8]) -> bool {
         let mut state = self.lock();
-        state.last = Some(Instant::now());
         state.bytes.extend_from_slice(bytes);
+        let arrived = (state.bytes.len(), Instant::now());
+        state.arrivals.push(arrived);
         let accepted = state.unread().len() <= LIMIT;
         drop(state);
         self.changed.notify_one();
@@ -72,7 +77,7 @@ impl Inbox {
 
     pub(super) fn end(&self, end: End) {
         let mut state = self.lock();
-        state.last = Some(Instant::now());
+        state.ended = Some(Instant::now());
         state.end = Some(end);
         drop(state);
         self.changed.notify_one();
@@ -87,6 +92,16 @@ impl State {
     /// What no step has read yet.
     pub(crate) fn unread(&self) -> &[u8] {
         &self.bytes[self.taken..]
+    }
+
+    /// When the next `count` bytes were complete; for none of them, when the connection ended.
+    pub(crate) fn came(&self, count: usize) -> Option<Instant> {
+        if count == 0 {
+            return self.ended;
+        }
+        let wanted = self.taken + count;
+        let found = self.arrivals.partition_point(|(total, _)| *total < wanted);
+        self.arrivals.get(found).map(|(_, at)| *at)
     }
 
     /// Marks the next bytes as read.

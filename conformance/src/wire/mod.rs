@@ -28,6 +28,8 @@ pub(crate) struct Connection {
     socket: socket2::Socket,
     /// When the last order was carried out; `None` before the first.
     pub(crate) last_sent: Option<Instant>,
+    /// The time that bytes may need which are sent while the case goes on.
+    behind: Duration,
 }
 
 /// A write that was not carried out.
@@ -98,11 +100,21 @@ impl Connection {
         self.order(|done| Order::Send(segments, done), limit).await
     }
 
+    /// Sends a byte that means nothing; its failure tells that the connection has ended in both directions.
+    pub(crate) async fn probe(&mut self, limit: Duration) -> Result<(), WriteError> {
+        let before = self.last_sent;
+        let outcome = self.send(vec![b"\n".to_vec()], limit).await;
+        // It is no act of the case.
+        self.last_sent = before;
+        outcome
+    }
+
     /// Sends bytes while the case goes on.
     pub(crate) fn send_behind(&mut self, bytes: Vec<u8>) {
         let (done, _) = oneshot::channel();
-        let _ = self.orders.send(Order::Send(vec![bytes], done));
+        self.behind += transfer(bytes.len());
         self.last_sent = Some(Instant::now());
+        let _ = self.orders.send(Order::Send(vec![bytes], done));
     }
 
     /// Ends our direction.
@@ -130,6 +142,7 @@ impl Connection {
         let broken = || WriteError::Broken(io::ErrorKind::BrokenPipe.into());
         self.last_sent = Some(Instant::now());
         self.orders.send(make(done)).map_err(|_| broken())?;
+        let limit = limit + std::mem::take(&mut self.behind);
         let outcome = timeout(limit, outcome)
             .await
             .map_err(|_| WriteError::Stuck)?;
@@ -160,6 +173,7 @@ impl Connection {
             tasks,
             socket,
             last_sent: None,
+            behind: Duration::ZERO,
         }
     }
 }
@@ -170,6 +184,11 @@ impl Drop for Connection {
             task.abort();
         }
     }
+}
+
+/// How long so many bytes may take on a slow machine: 1 MB in a second.
+pub(crate) fn transfer(bytes: usize) -> Duration {
+    Duration::from_micros(u64::try_from(bytes).unwrap_or(u64::MAX))
 }
 
 type Done = oneshot::Sender<io::Result<()>>;
@@ -199,8 +218,17 @@ async fn read_all(mut reader: impl AsyncRead + Unpin, inbox: Arc<Inbox>) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 return inbox.end(End::Eof);
             }
-            Err(error) => return inbox.end(End::Broken(error.to_string())),
+            Err(error) => return inbox.end(broken(&error)),
         }
+    }
+}
+
+/// Bytes that are no TLS are not the end of a connection, even if TLS can read no further.
+fn broken(error: &io::Error) -> End {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    match cause {
+        None | Some(rustls::Error::AlertReceived(_)) => End::Broken(error.to_string()),
+        Some(_) => End::Garbled(error.to_string()),
     }
 }
 
