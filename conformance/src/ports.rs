@@ -6,6 +6,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{PoisonError, RwLock};
 
 /// A port that is ours until this value is dropped.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ impl Lease {
     }
 
     fn try_port(port: u16) -> io::Result<Self> {
+        let _not_forking = FORKING.read().unwrap_or_else(PoisonError::into_inner);
         let held = UdpSocket::bind((Ipv4Addr::LOCALHOST, port))?;
         // Where there is no IPv6, all of IPv4 has to do.
         match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)) {
@@ -46,6 +48,12 @@ impl Lease {
         Ok(Self { port, _held: held })
     }
 }
+
+/// Held for writing while a program is started.
+///
+/// Between its fork and its exec a new process owns a copy of every socket. A port that is being looked at here would
+/// stay taken for as long, and whoever was to use it would find it in use.
+pub(crate) static FORKING: RwLock<()> = RwLock::new(());
 
 /// Below the ports that systems hand out to outgoing connections.
 const FIRST: u16 = 20_000;

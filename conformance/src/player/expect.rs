@@ -66,7 +66,7 @@ impl Player<'_> {
             return Ok(0);
         }
         let inbox = self.connection(&step.actor)?.inbox.clone();
-        let ignored = self.actor(&step.actor)?.ignored.clone();
+        let ignored = self.passed_over(&step.actor, &patterns)?;
         let mut passed_over = Vec::new();
         let look = |state: &mut State| {
             while let Some(lines) = pass_over(state, &ignored) {
@@ -75,11 +75,7 @@ impl Player<'_> {
             choose(&patterns, state)
         };
         let found = inbox.wait(window.until, look).await;
-        for lines in &passed_over {
-            let seen = Action::Expect(Expectation::Message(transcript::message(lines)));
-            self.transcript
-                .add(&step.actor, seen, Some("ignored".to_owned()));
-        }
+        self.record_ignored(&step.actor, &passed_over);
         let (index, length) = match found {
             Some(Choice::Found(index, length)) => (index, length),
             Some(Choice::Impossible) => {
@@ -138,6 +134,31 @@ impl Player<'_> {
             tokio::time::sleep(PROBE).await;
         }
         Ok(())
+    }
+
+    /// The words that say nothing here: those that the case ignores, and the SRQ of a client, which may come at any time.
+    pub(super) fn passed_over(
+        &mut self,
+        name: &str,
+        patterns: &[Pattern],
+    ) -> Result<Vec<String>, String> {
+        let client = matches!(self.scene, super::Scene::Client(_));
+        let asked = patterns
+            .iter()
+            .any(|one| matches!(one, Pattern::Message { word, .. } if word == b"SRQ"));
+        let actor = self.actor(name)?;
+        let mut words = actor.ignored.clone();
+        if client && actor.logged_in && !asked {
+            words.push("SRQ".to_owned());
+        }
+        Ok(words)
+    }
+
+    pub(super) fn record_ignored(&mut self, name: &str, passed_over: &[Vec<Vec<u8>>]) {
+        for lines in passed_over {
+            let seen = Action::Expect(Expectation::Message(transcript::message(lines)));
+            self.transcript.add(name, seen, Some("ignored".to_owned()));
+        }
     }
 
     /// The bounds of a step, counted from what happened last on its connection.
@@ -290,7 +311,7 @@ fn choose(patterns: &[Pattern], state: &State) -> Option<Choice> {
 }
 
 /// Takes the next message if it is one of those that are ignored.
-fn pass_over(state: &mut State, ignored: &[String]) -> Option<Vec<Vec<u8>>> {
+pub(super) fn pass_over(state: &mut State, ignored: &[String]) -> Option<Vec<Vec<u8>>> {
     let Decoded::Whole { lines, length } = first_message(state.unread()) else {
         return None;
     };

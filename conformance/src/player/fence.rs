@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::expect::seen;
+use super::expect::{pass_over, seen};
+use super::pattern::Pattern;
 use super::{Player, Scene};
 use crate::message::{Decoded, first_message};
 use crate::notation::ast::{Action, Expectation, Template};
@@ -20,11 +21,16 @@ impl Player<'_> {
         until: Option<Instant>,
     ) -> Result<(), String> {
         let inbox = self.connection(name)?.inbox.clone();
-        let disturbed = |state: &mut crate::wire::State| {
+        let ignored = self.passed_over(name, &[Pattern::Silence])?;
+        let mut passed_over = Vec::new();
+        let mut disturbed = |state: &mut crate::wire::State| {
+            while let Some(lines) = pass_over(state, &ignored) {
+                passed_over.push(lines);
+            }
             (!state.unread().is_empty() || state.end.is_some()).then(|| seen(state))
         };
         if let Some(until) = until
-            && let Some(seen) = inbox.wait(until, disturbed).await
+            && let Some(seen) = inbox.wait(until, &mut disturbed).await
         {
             return Err(seen);
         }
@@ -32,9 +38,11 @@ impl Player<'_> {
             Scene::Server { .. } => self.server_fence(name).await?,
             Scene::Client(_) => self.client_fence(name).await?,
         }
-        if let Some(seen) = inbox.wait(Instant::now() + self.quiet(), disturbed).await {
+        let until = Instant::now() + self.quiet();
+        if let Some(seen) = inbox.wait(until, &mut disturbed).await {
             return Err(seen);
         }
+        self.record_ignored(name, &passed_over);
         self.transcript
             .add(name, Action::Expect(Expectation::Silence), None);
         Ok(())

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::ports::FORKING;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -30,7 +31,11 @@ impl Process {
         let (program, arguments) = command
             .split_first()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "an empty command"))?;
-        let mut child = configure(program, arguments, directory.path()).spawn()?;
+        let mut command = configure(program, arguments, directory.path());
+        let mut child = {
+            let _forking = FORKING.write().unwrap_or_else(PoisonError::into_inner);
+            command.spawn()?
+        };
         let group = child
             .id()
             .and_then(|id| i32::try_from(id).ok())
