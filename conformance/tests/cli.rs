@@ -99,6 +99,7 @@ fn wrong_flags_exit_2() {
         ],
         &["run", "server", "--sut", "reference-client"],
         &["run", "server", "--report", "xml:out"],
+        &["run", "server", "--report", "json:/nonexistent/out"],
         &["run", "server", "--case-file", "/nonexistent.case"],
         &["no-such-command"],
     ] {
@@ -141,6 +142,16 @@ fn a_bad_case_file_is_named_with_line_and_column() {
             "`ctl` is no connection yet",
         ),
         (
+            "ctl   connect server\nctl   > close\nctl   < closed  [auth.first]\n",
+            ":7:1: ",
+            "no connection yet, or closed",
+        ),
+        (
+            "ctl   connect server\nctl   < closed  in 5s..3s  [auth.first]\n",
+            ":6:1: ",
+            "the bounds are empty",
+        ),
+        (
             "ctl   connect server\n",
             ":3:1: ",
             "no step is marked [auth.first]",
@@ -164,6 +175,27 @@ fn a_bad_case_file_is_named_with_line_and_column() {
             "{body}: {err}"
         );
     }
+}
+
+#[test]
+fn a_case_of_a_rule_that_does_not_exist_is_not_run() {
+    let folder = TempDir::new().unwrap();
+    let text = "title    x\nrole     server\nrules    no.rule\n\n\
+        ctl   connect server\nctl   < closed  [no.rule]\n";
+    let path = file(&folder, "own.case", text);
+    let (code, out, err) = run(&["run", "server", "--case-file", path.to_str().unwrap()]);
+    assert_eq!(code, 2, "{out}{err}");
+    assert!(
+        err.contains("own.case:3:10: there is no rule `no.rule`"),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_run_in_which_everything_is_skipped_is_not_green() {
+    let (code, out, _) = run(&["run", "server", "map.port-range"]);
+    let last = "conformance: 0 passed, 0 failed, 4 skipped";
+    assert_eq!((code, out.lines().last()), (4, Some(last)), "{out}");
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub fn check(case: &Case) -> Result<(), (usize, String)> {
                     }
                     inner += line.height();
                 }
-                scope.actors = outside;
+                scope.actors.retain(|name| outside.contains(name));
             }
         }
         next += line.height();
@@ -112,7 +112,7 @@ impl Scope {
         let alone = matches!(step.action, Action::Refused(_));
         if !opens && !alone && !self.actors.contains(&step.actor) {
             return Err(format!(
-                "`{}` is no connection yet: it needs `connect` or `accept` first",
+                "`{}` is no connection yet, or closed: it needs `connect` or `accept` first",
                 step.actor
             ));
         }
@@ -140,6 +140,9 @@ impl Scope {
             return Err("only a step that can fail can carry a mark".to_owned());
         }
         self.action(&step.action)?;
+        if matches!(step.action, Action::Close | Action::Reset) {
+            self.actors.remove(&step.actor);
+        }
         if opens {
             self.actors.insert(step.actor.clone());
         }

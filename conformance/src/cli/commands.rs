@@ -251,7 +251,19 @@ fn options(pace: Pace, hardened: bool) -> Options {
 
 fn report_path(text: &str) -> Result<PathBuf, Complaint> {
     match text.split_once(':') {
-        Some(("json", path)) if !path.is_empty() => Ok(PathBuf::from(path)),
+        Some(("json", path)) if !path.is_empty() => {
+            let path = PathBuf::from(path);
+            // Found out now, not when everything has been judged.
+            match path.parent() {
+                Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+                    Err(Complaint::new(
+                        EXIT_USAGE,
+                        format!("`--report {text}`: there is no folder {}", folder.display()),
+                    ))
+                }
+                _ => Ok(path),
+            }
+        }
         _ => Err(Complaint::new(
             EXIT_USAGE,
             format!("`--report {text}`: there is no such format"),

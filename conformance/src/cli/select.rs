@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Complaint, EXIT_NOTHING, EXIT_USAGE, Run};
 use crate::catalog::{self, Entry};
 use crate::notation::ast::Role;
+use crate::rules;
 use crate::run::Job;
 
 /// The cases of a run.
@@ -65,6 +66,14 @@ fn from_file(file: &str, role: Role) -> Result<Arc<Entry>, Complaint> {
         Complaint::new(EXIT_USAGE, error.to_string())
             .hint("the notation is described in spec/v0.3/notation.md")
     })?;
+    let rules = rules::embedded().map_err(|error| Complaint::new(EXIT_USAGE, error.to_string()))?;
+    for id in &entry.case.rules.value {
+        if !rules.iter().any(|rule| rule.id == *id) {
+            let complaint =
+                Complaint::new(EXIT_USAGE, format!("{file}:3:10: there is no rule `{id}`"));
+            return Err(complaint.hint("`netroxy-conformance list rules` shows them all"));
+        }
+    }
     if entry.case.role.value != role {
         let found = entry.case.role.value;
         return Err(Complaint::new(

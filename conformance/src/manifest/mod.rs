@@ -201,7 +201,7 @@ fn wrong_json(file: &str, path: String, error: &serde_json::Error) -> ManifestEr
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object that describes a program")]
 struct Raw {
     name: String,
     role: RawRole,

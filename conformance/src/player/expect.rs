@@ -120,7 +120,8 @@ impl Player<'_> {
     /// A peer that still carries the other direction has merely half-closed. A tunnel may need several bytes: the
     /// first one makes a peer notice that the far side is gone.
     async fn both_directions(&mut self, name: &str) -> Result<(), String> {
-        let limit = self.limit();
+        // It may linger for a while, so that what it said last is not lost; that is good manners and takes its time.
+        let limit = LINGER.mul_f64(self.scale.max(1.0));
         let until = Instant::now() + limit;
         let mut probes = 0;
         while self.connection(name)?.probe(limit).await.is_ok() {
@@ -285,6 +286,9 @@ impl Player<'_> {
         }
     }
 }
+
+/// How long a peer may read on after its own end.
+const LINGER: Duration = Duration::from_secs(6);
 
 /// Between two probes of a connection that ought to be closed.
 const PROBE: Duration = Duration::from_millis(5);

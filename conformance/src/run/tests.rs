@@ -264,3 +264,6 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
         assert!(seen.contains(got), "{body}: {seen}");
     }
 }
+
+mod inversion;
+mod relay;

@@ -1,0 +1,249 @@
+//! Every judged step, turned into something else, must fail against the reference, at that very step.
+//! What would pass here would be an expectation that binds nothing.
+
+use super::*;
+use crate::manifest::Manifest;
+use crate::notation::ast::{
+    Alternative, Bulk, Case, Endpoint, Expectation, Field, Grade, Message, Piece, Role, Template,
+    Within,
+};
+
+/// Steps that need seconds to come true or not to.
+fn takes_time(case: &Case) -> bool {
+    let timed = |step: &Step| step.within.is_some_and(|within| within.high.is_some());
+    let low = |step: &Step| step.within.is_some_and(|within| within.low >= Some(1000));
+    case.body
+        .iter()
+        .any(|line| matches!(line, Line::Step(step) if timed(step) || low(step)))
+}
+
+/// A variant of a case, the line of its altered step, and what it says now.
+struct Variant {
+    case: Case,
+    line: usize,
+    action: Action,
+}
+
+fn variants(case: &Case) -> Vec<Variant> {
+    let mut found = Vec::new();
+    let mut number = case.first_line();
+    for (index, line) in case.body.iter().enumerate() {
+        match line {
+            Line::Step(step) => {
+                for (action, within) in altered(step) {
+                    let mut case = case.clone();
+                    let changed = Step {
+                        action: action.clone(),
+                        within,
+                        ..step.clone()
+                    };
+                    case.body[index] = Line::Step(changed);
+                    found.push(Variant {
+                        case,
+                        line: number,
+                        action,
+                    });
+                }
+            }
+            Line::Repeat(repeat) => {
+                let mut inner = number + 1;
+                for (place, line) in repeat.body.iter().enumerate() {
+                    if let Line::Step(step) = line {
+                        for (action, within) in altered(step) {
+                            let mut repeat = repeat.clone();
+                            let changed = Step {
+                                action: action.clone(),
+                                within,
+                                ..step.clone()
+                            };
+                            repeat.body[place] = Line::Step(changed);
+                            let mut case = case.clone();
+                            case.body[index] = Line::Repeat(repeat);
+                            found.push(Variant {
+                                case,
+                                line: inner,
+                                action,
+                            });
+                        }
+                    }
+                    inner += line.height();
+                }
+            }
+            Line::Blank | Line::Comment(_) => {}
+        }
+        number += line.height();
+    }
+    found
+}
+
+/// The step, changed in every part that carries its judgement. Steps without a mark prepare and are left alone.
+fn altered(step: &Step) -> Vec<(Action, Option<Within>)> {
+    if step.marks.is_empty() {
+        return Vec::new();
+    }
+    let control = Template::new([Piece::Var("control".to_owned())], 1);
+    let keep = |action| (action, step.within);
+    match &step.action {
+        Action::Expect(expectation) => others(expectation)
+            .into_iter()
+            .map(|one| keep(Action::Expect(one)))
+            .collect(),
+        Action::OneOf(alternatives) => {
+            let nonsense = alternatives
+                .iter()
+                .filter_map(|one| match &one.expectation {
+                    Expectation::Closed | Expectation::Eof | Expectation::Silence => None,
+                    other => Some(Alternative {
+                        expectation: others(other).pop().unwrap(),
+                        ..one.clone()
+                    }),
+                })
+                .chain([Alternative {
+                    expectation: word("XYZ"),
+                    grade: Grade::Pass,
+                    comment: None,
+                }]);
+            let mut found = vec![keep(Action::OneOf(nonsense.collect()))];
+            // The reference does what is recommended: what is only allowed must not come true as well.
+            let allowed: Vec<_> = alternatives
+                .iter()
+                .filter(|one| one.grade == Grade::Nonstrict)
+                .cloned()
+                .collect();
+            if !allowed.is_empty() {
+                found.push(keep(Action::OneOf(allowed)));
+            }
+            found
+        }
+        Action::Connect(Endpoint::Port(port)) => vec![keep(Action::Refused(port.clone()))],
+        // A port that is open, and stays so.
+        Action::Refused(_) => vec![keep(Action::Refused(control))],
+        Action::Accept(_) => {
+            let late = Within {
+                low: Some(60_000),
+                high: None,
+            };
+            vec![(step.action.clone(), Some(late))]
+        }
+        other => panic!("{other:?} is marked and has no inversion"),
+    }
+}
+
+fn word(word: &str) -> Expectation {
+    Expectation::Message(Message {
+        word: word.into(),
+        fields: Vec::new(),
+    })
+}
+
+fn others(expectation: &Expectation) -> Vec<Expectation> {
+    match expectation {
+        Expectation::Closed | Expectation::Eof => vec![Expectation::Silence],
+        Expectation::Silence => vec![Expectation::Closed],
+        Expectation::Random(bulk) => vec![Expectation::Random(Bulk {
+            seed: bulk.seed + 77,
+            ..*bulk
+        })],
+        Expectation::Raw(bytes) => vec![Expectation::Raw(changed(bytes))],
+        Expectation::Message(message) => {
+            let mut found = vec![Expectation::Message(Message {
+                word: format!("{}X", message.word),
+                ..message.clone()
+            })];
+            for (index, field) in message.fields.iter().enumerate() {
+                if let Field::Text(text) = field {
+                    let mut fields = message.fields.clone();
+                    fields[index] = Field::Text(changed(text));
+                    found.push(Expectation::Message(Message {
+                        fields,
+                        ..message.clone()
+                    }));
+                }
+            }
+            found
+        }
+    }
+}
+
+/// Another last byte where that is known, another first one where a variable ends it.
+fn changed(template: &Template) -> Template {
+    let mut pieces = template.pieces().to_vec();
+    match pieces.last_mut() {
+        Some(Piece::Bytes(bytes)) => *bytes.last_mut().unwrap() ^= 1,
+        _ => pieces.insert(0, Piece::Bytes(vec![b'~'])),
+    }
+    Template::new(pieces, template.times())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_judged_step_fails_when_it_says_something_else() {
+    let tls = Tls::new().unwrap();
+    let options = Options {
+        hardened: true,
+        jobs: 24,
+        time_scale: 0.3,
+    };
+    let subjects = [Role::Server, Role::Client]
+        .map(|role| Arc::new(Subject::Started(Manifest::reference(role).unwrap())));
+    let mut left_out = Vec::new();
+    let mut jobs = Vec::new();
+    let mut wanted = std::collections::BTreeMap::new();
+    for entry in embedded().unwrap().into_values() {
+        if takes_time(&entry.case) {
+            left_out.push(entry.id.clone());
+            continue;
+        }
+        let transport = entry.transports()[0];
+        let subject = subjects
+            .iter()
+            .find(|subject| subject.role() == entry.case.role.value)
+            .unwrap();
+        for (index, variant) in variants(&entry.case).into_iter().enumerate() {
+            let id = format!("{}#{index}", entry.id);
+            wanted.insert(id.clone(), (variant.line, variant.action));
+            let entry = Entry {
+                id,
+                case: variant.case,
+                twin: None,
+                ..entry.clone()
+            };
+            jobs.push(Job {
+                entry: Arc::new(entry),
+                transport,
+                subject: Arc::clone(subject),
+                skip: None,
+            });
+        }
+    }
+    println!("left out because they wait for seconds: {left_out:#?}");
+    assert_eq!(left_out, LEFT_OUT);
+    assert!(jobs.len() > 350, "{}", jobs.len());
+    let mut unbound = Vec::new();
+    let stop = CancellationToken::new();
+    let finished = run(jobs, &tls, options, &stop, |job, judged| {
+        let (line, action) = &wanted[&job.entry.id];
+        let at = judged.broken.as_ref().map(|broken| broken.line);
+        if at != Some(*line) || judged.verdict != Verdict::Fail {
+            unbound.push(format!(
+                "{} line {line}: {action:?}: {:?} {:?} {:?}",
+                judged.id, judged.verdict, judged.broken, judged.reason
+            ));
+        }
+    });
+    assert!(finished.await);
+    assert!(unbound.is_empty(), "{}", unbound.join("\n"));
+}
+
+/// Every other case is tried.
+const LEFT_OUT: [&str; 10] = [
+    "client/auth/refused-backoff",
+    "client/keepalive/gives-up",
+    "client/keepalive/interval",
+    "client/map/retries",
+    "server/auth/deadline",
+    "server/keepalive/expiry",
+    "server/keepalive/expiry-after-srq",
+    "server/keepalive/expiry-releases",
+    "server/keepalive/refresh",
+    "server/tunnel/user-timeout",
+];

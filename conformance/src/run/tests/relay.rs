@@ -1,0 +1,145 @@
+//! The reference server behind a relay that makes it look built differently: all plain cases must still pass.
+
+use std::time::Duration;
+
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use super::*;
+use crate::manifest::Manifest;
+use crate::notation::ast::Role;
+use crate::sut::start_server;
+
+/// So many bytes of each direction go one at a time: longer than the longest line that a case sends.
+const DRIPS: usize = 5_000;
+
+#[derive(Clone, Copy)]
+struct Habits {
+    /// Before the bytes of a short read are passed on.
+    delay: Duration,
+    /// One byte in each write, at first.
+    drips: bool,
+}
+
+async fn relay(to: SocketAddr, habits: Habits) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let Ok(far) = TcpStream::connect(to).await else {
+                    return;
+                };
+                let _ = (near.set_nodelay(true), far.set_nodelay(true));
+                let ((near_in, near_out), (far_in, far_out)) =
+                    (near.into_split(), far.into_split());
+                let there = tokio::spawn(carry(near_in, far_out, habits));
+                let back = tokio::spawn(carry(far_in, near_out, habits));
+                let (stop_there, stop_back) = (there.abort_handle(), back.abort_handle());
+                // A broken direction breaks the other one, an ended one does not.
+                let there = async {
+                    if there.await.is_ok_and(|ended| !ended) {
+                        stop_back.abort()
+                    }
+                };
+                let back = async {
+                    if back.await.is_ok_and(|ended| !ended) {
+                        stop_there.abort()
+                    }
+                };
+                tokio::join!(there, back);
+            });
+        }
+    });
+    address
+}
+
+/// True when the direction ended in an orderly way.
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, habits: Habits) -> bool {
+    let mut buffer = vec![0; 1 << 16];
+    let mut dripped = 0;
+    loop {
+        let count = match from.read(&mut buffer).await {
+            Ok(0) => return to.shutdown().await.is_ok(),
+            Ok(count) => count,
+            Err(_) => return false,
+        };
+        // Bulk is not slowed down: this is about delay, not about bandwidth.
+        if count < 4_000 {
+            tokio::time::sleep(habits.delay).await;
+        }
+        let slow = if habits.drips {
+            count.min(DRIPS - dripped)
+        } else {
+            0
+        };
+        dripped += slow;
+        for byte in &buffer[..slow] {
+            if to.write_all(std::slice::from_ref(byte)).await.is_err() {
+                return false;
+            }
+        }
+        if to.write_all(&buffer[slow..count]).await.is_err() {
+            return false;
+        }
+    }
+}
+
+async fn red(habits: Habits) -> Vec<String> {
+    let tls = Tls::new().unwrap();
+    let reference = Subject::Started(Manifest::reference(Role::Server).unwrap());
+    let instance = start_server(&reference, 30, &tls, 1.0).await.unwrap();
+    let running = Running {
+        plain: relay(instance.address(Transport::Plain).unwrap(), habits).await,
+        tls: None,
+        username: instance.username.clone(),
+        password: instance.password.clone(),
+    };
+    let subject = Arc::new(Subject::Running(running));
+    let options = Options {
+        hardened: true,
+        jobs: 48,
+        time_scale: 1.0,
+    };
+    let entries: Vec<Arc<Entry>> = embedded().unwrap().into_values().map(Arc::new).collect();
+    let mut jobs = plan(&entries, &subject, &rules::embedded().unwrap(), options);
+    // Those that wait for seconds measure the relay's time, not the suite's judgement.
+    jobs.retain(|job| job.skip.is_none() && waits(&job.entry) < 1000);
+    assert!(jobs.len() > 60, "{}", jobs.len());
+    let mut red = Vec::new();
+    let stop = CancellationToken::new();
+    let finished = run(jobs, &tls, options, &stop, |_, judged| {
+        if judged.verdict != Verdict::Pass {
+            let lines = judged
+                .transcript
+                .as_ref()
+                .map(crate::transcript::Transcript::lines);
+            red.push(format!(
+                "{} {:?} {:?} {lines:#?}",
+                judged.id, judged.verdict, judged.broken
+            ));
+        }
+    });
+    assert!(finished.await);
+    red
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_bytes_drip_passes_everything() {
+    let red = red(Habits {
+        delay: Duration::ZERO,
+        drips: true,
+    })
+    .await;
+    assert!(red.is_empty(), "{}", red.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_answers_late_passes_everything() {
+    let delay = Duration::from_millis(150);
+    let red = red(Habits {
+        delay,
+        drips: false,
+    })
+    .await;
+    assert!(red.is_empty(), "{}", red.join("\n"));
+}
