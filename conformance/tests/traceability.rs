@@ -211,3 +211,48 @@ fn scan(folder: &Path, found: &mut Vec<String>) {
         }
     }
 }
+
+/// The page about the originals names cases that exist and rules that they judge.
+#[test]
+fn the_page_about_the_originals_names_what_exists() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/v0.3/originals.md");
+    let text = fs::read_to_string(path).unwrap();
+    let (entries, rules) = (catalog::embedded().unwrap(), rules());
+    let mut rows = 0;
+    for row in text.lines().filter(|line| line.contains("| `")) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let named = cells[0].replace(" (nonstrict)", "");
+        let named: Vec<&str> = named.split(", ").collect();
+        assert!(named.iter().all(|id| rules.contains_key(*id)), "{row}");
+        for case in cells[1].split(", ") {
+            let id = case.trim_matches('`').trim_end_matches("@tls");
+            let entry = entries.get(id).unwrap_or_else(|| panic!("{id} in {row}"));
+            let judged = &entry.case.rules.value;
+            assert!(
+                judged.iter().any(|rule| named.contains(&rule.as_str())),
+                "{row}"
+            );
+        }
+        rows += 1;
+    }
+    assert!(rows > 15, "{rows}");
+}
+
+/// A rule of the wire profile must not hide behind one that this profile does not judge.
+#[test]
+fn every_wire_rule_is_judged_in_the_wire_profile() {
+    let rules = rules();
+    let entries = catalog::embedded().unwrap();
+    for rule in rules.values().filter(|rule| rule.is_wire()) {
+        for (role, name) in [(Role::Server, "server"), (Role::Client, "client")] {
+            let bound = rule.subject == "both" || rule.subject == name;
+            let judged = entries.values().any(|entry| {
+                let ids = &entry.case.rules.value;
+                entry.case.role.value == role
+                    && ids.contains(&rule.id)
+                    && ids.iter().all(|id| rules[id].is_wire())
+            });
+            assert_eq!(bound, judged, "{} for a {name}", rule.id);
+        }
+    }
+}
