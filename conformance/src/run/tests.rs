@@ -21,6 +21,10 @@ enum Manners {
     Echo,
     /// Lets everybody log in and agrees with everything.
     YesSayer,
+    /// Ends its own direction and goes on reading.
+    HalfClose,
+    /// Goes down, and nobody can log in any more.
+    GoesDown,
 }
 
 /// With `polite`, the login that proves that a server is ready is answered well.
@@ -28,14 +32,15 @@ async fn fake(manners: Manners, polite: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, manners, polite));
+        let down = CancellationToken::new();
+        while let Some(Ok((stream, _))) = down.run_until_cancelled(listener.accept()).await {
+            tokio::spawn(serve(stream, manners, polite, down.clone()));
         }
     });
     address
 }
 
-async fn serve(mut stream: TcpStream, manners: Manners, polite: bool) {
+async fn serve(mut stream: TcpStream, manners: Manners, polite: bool, down: CancellationToken) {
     let mut buffer = vec![0; 1 << 16];
     let mut first = true;
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
@@ -45,6 +50,14 @@ async fn serve(mut stream: TcpStream, manners: Manners, polite: bool) {
         let answer = match manners {
             _ if canary => b"ARS\ntrue\n30\ntoken\n".to_vec(),
             Manners::SlamShut => return,
+            Manners::HalfClose => {
+                let _ = stream.shutdown().await;
+                continue;
+            }
+            Manners::GoesDown => {
+                down.cancel();
+                return;
+            }
             Manners::BlackHole => continue,
             Manners::Echo => buffer[..count].to_vec(),
             Manners::YesSayer => yes(&text).into_bytes(),
@@ -182,6 +195,8 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
     let tls = Tls::new().unwrap();
     let polite = subject(fake(Manners::YesSayer, true).await);
     let slam = subject(fake(Manners::SlamShut, true).await);
+    let half = subject(fake(Manners::HalfClose, true).await);
+    let down = subject(fake(Manners::GoesDown, true).await);
     for (body, subject, verdict, got) in [
         (
             "ctl   > SRQ\nctl   < SRS  [keep.srs]\n",
@@ -236,6 +251,25 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
             &slam,
             Verdict::Fail,
             "too early",
+        ),
+        (
+            "ctl   > SRQ\nctl   < eof  [keep.srs]\n",
+            &half,
+            Verdict::Pass,
+            "",
+        ),
+        (
+            "ctl   > SRQ\nctl   < closed  [keep.srs]\n",
+            &half,
+            Verdict::Fail,
+            "its own direction only",
+        ),
+        // What looks like a refusal was the end of the program.
+        (
+            "ctl   > SRQ\nctl   < closed  [keep.srs]\n",
+            &down,
+            Verdict::Fail,
+            "nobody can log in any more",
         ),
         (
             "user  connect 1  [keep.srs]\n",

@@ -175,6 +175,7 @@ fn changed(template: &Template) -> Template {
     Template::new(pieces, template.times())
 }
 
+#[allow(clippy::print_stdout, reason = "what is left out is to be seen")]
 #[tokio::test(flavor = "multi_thread")]
 async fn every_judged_step_fails_when_it_says_something_else() {
     let tls = Tls::new().unwrap();
