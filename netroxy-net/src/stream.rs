@@ -71,9 +71,10 @@ impl Stream {
     }
 
     /// Leaves a stream that was shut down to its peer: what the peer still sends is read and
-    /// dropped, until it ends or 10 s have passed.
+    /// dropped, until it ends or 3 s have passed: time to take what is on its way, short enough that
+    /// a peer which goes on sending soon learns that nobody listens (`tunnel.close-propagates`).
     pub async fn linger(mut self) {
-        const LIMIT: Duration = Duration::from_secs(10);
+        const LIMIT: Duration = Duration::from_secs(3);
         let _ = timeout(LIMIT, drain(&mut self, u64::MAX)).await;
     }
 
