@@ -58,7 +58,13 @@ async fn greet(tcp: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>) -> Op
     };
     match timeout(HANDSHAKE, tls.accept(tcp)).await {
         Ok(Ok(stream)) => return Some(Stream::Tls(Box::new(stream.into()))),
-        Ok(Err(error)) => info!(%peer, %error, "no TLS handshake"),
+        Ok(Err(error)) => {
+            let cause = error
+                .get_ref()
+                .and_then(|e| e.downcast_ref::<rustls::Error>());
+            let plain = matches!(cause, Some(rustls::Error::InvalidMessage(_)));
+            info!(%peer, %error, rule = plain.then_some("tls.no-plain-on-tls"), "no TLS handshake");
+        }
         Err(_) => info!(%peer, rule = "auth.deadline", "no TLS handshake in time"),
     }
     None
