@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 mod positions;
 
+use crate::program::causes;
 use positions::Positions;
 
 /// A line and column, both counted from 1; columns count bytes.
@@ -191,14 +192,12 @@ impl<T> Loaded<T> {
     pub fn caused(
         &self,
         key: &str,
-        error: &dyn std::error::Error,
+        error: &(dyn std::error::Error + 'static),
         hint: impl Into<String>,
     ) -> ConfigError {
         let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            message.push_str(&format!(": {error}"));
-            cause = error.source();
+        for cause in causes(error) {
+            message.push_str(&format!(": {cause}"));
         }
         self.error(key, message).with_hint(hint)
     }

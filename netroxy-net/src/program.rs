@@ -174,10 +174,8 @@ pub fn exit_code(result: Result<(), Failure>) -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let mut text = format!("error: {}\n", failure.error);
-    let mut cause = failure.error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!("  because: {error}\n"));
-        cause = error.source();
+    for cause in causes(failure.error.as_ref()) {
+        text.push_str(&format!("  because: {cause}\n"));
     }
     if let Some(hint) = failure.hint {
         text.push_str(&format!("hint: {hint}\n"));
@@ -185,4 +183,11 @@ pub fn exit_code(result: Result<(), Failure>) -> ExitCode {
     // Nobody is left to tell when stderr is closed.
     let _ = std::io::stderr().write_all(text.as_bytes());
     ExitCode::from(failure.code)
+}
+
+/// What led to an error, the nearest cause first.
+pub(crate) fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |error| (*error).source())
 }

@@ -249,10 +249,7 @@ impl Direction {
             }
             let mut rest = chunk;
             while !rest.is_empty() {
-                match Pin::new(&mut *writer).poll_write(cx, rest) {
-                    Poll::Ready(Ok(0)) => {
-                        return Poll::Ready(Ok(Err(io::ErrorKind::WriteZero.into())));
-                    }
+                match poll_write(cx, writer, rest) {
                     Poll::Ready(Ok(n)) => {
                         rest = rest.get(n..).unwrap_or_default();
                         self.wrote(n);
@@ -271,14 +268,9 @@ impl Direction {
 
     fn poll_pending(&mut self, cx: &mut Context<'_>, writer: &mut Stream) -> Poll<io::Result<()>> {
         let rest = self.pending.get(self.written..).unwrap_or_default();
-        match ready!(Pin::new(writer).poll_write(cx, rest)) {
-            Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-            Ok(n) => {
-                self.written += n;
-                self.wrote(n);
-            }
-            Err(error) => return Poll::Ready(Err(error)),
-        }
+        let n = ready!(poll_write(cx, writer, rest))?;
+        self.written += n;
+        self.wrote(n);
         if self.written == self.pending.len() {
             self.pending = Vec::new();
             self.written = 0;
@@ -289,5 +281,13 @@ impl Direction {
     fn wrote(&mut self, n: usize) {
         self.copied += n as u64;
         self.unflushed = true;
+    }
+}
+
+/// Writes some of `bytes`, which are not empty, or fails.
+fn poll_write(cx: &mut Context<'_>, writer: &mut Stream, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    match ready!(Pin::new(writer).poll_write(cx, bytes))? {
+        0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        n => Poll::Ready(Ok(n)),
     }
 }
