@@ -17,6 +17,8 @@ pub struct Rule {
     pub origin: Origin,
     /// Breaking it corrupts data.
     pub corrupts: bool,
+    /// Why no case can judge it.
+    pub unjudged: Option<String>,
     /// The line of its id in the text, counted from 1.
     pub line: usize,
 }
@@ -130,6 +132,7 @@ pub fn extract(text: &str) -> Result<Vec<Rule>, RuleError> {
             subject,
             origin,
             corrupts,
+            unjudged: get("unjudged").map(str::to_owned),
             line: index + 1,
         });
     }

@@ -2,6 +2,7 @@
 
 mod judge;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,6 +124,8 @@ impl Job {
             reason: Some(reason),
             broken: None,
             remarks: Vec::new(),
+            judged_rules: BTreeSet::new(),
+            listed: None,
             transcript: None,
             log: String::new(),
             took: Duration::ZERO,

@@ -1,5 +1,6 @@
 //! What a run of a case is worth.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::player::{Broken, Remark};
@@ -14,10 +15,18 @@ pub(crate) enum Verdict {
     Nonstrict,
     /// It was not run, for the reason that is given.
     Skip,
-    /// A step did not come true.
+    /// It failed as a list of known failures says.
+    KnownFailing,
+    /// A list of known failures says that it fails, and it did not.
+    UnexpectedPass,
+    /// A step that judges a rule did not come true.
     Fail,
+    /// A step that only prepares did not come true, so the rules behind it could not be judged.
+    Blocked,
     /// The judged program ended by itself.
     Crash,
+    /// The judged program runs, and answers nobody any more.
+    Hang,
     /// The judged program did not become ready.
     NotReady,
     /// The suite could not do its part.
@@ -38,10 +47,23 @@ pub(crate) struct Judged {
     pub(crate) reason: Option<String>,
     pub(crate) broken: Option<Broken>,
     pub(crate) remarks: Vec<Remark>,
+    /// The rules of all steps that judged something and came true, or did not.
+    pub(crate) judged_rules: BTreeSet<String>,
+    /// What a list of known failures says about it.
+    pub(crate) listed: Option<Listed>,
     pub(crate) transcript: Option<Transcript>,
     /// The end of the log of the judged program, where that may help.
     pub(crate) log: String,
     pub(crate) took: Duration,
+}
+
+/// What a list of known failures says about a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Listed {
+    /// What was seen when the list was written.
+    pub(crate) got: String,
+    /// Why it fails.
+    pub(crate) why: String,
 }
 
 impl Verdict {
@@ -51,8 +73,12 @@ impl Verdict {
             Self::Pass => "PASS",
             Self::Nonstrict => "NONSTRICT",
             Self::Skip => "SKIP",
+            Self::KnownFailing => "KNOWN",
+            Self::UnexpectedPass => "UNEXPECTED",
             Self::Fail => "FAIL",
+            Self::Blocked => "BLOCKED",
             Self::Crash => "CRASH",
+            Self::Hang => "HANG",
             Self::NotReady => "NOT-READY",
             Self::Harness => "HARNESS",
         }
@@ -61,9 +87,15 @@ impl Verdict {
     /// Whether it counts as failed; with `strict`, nonstrict does too.
     pub(crate) fn is_red(self, strict: bool) -> bool {
         match self {
-            Self::Pass | Self::Skip => false,
+            Self::Pass | Self::Skip | Self::KnownFailing => false,
             Self::Nonstrict => strict,
-            Self::Fail | Self::Crash | Self::NotReady | Self::Harness => true,
+            Self::UnexpectedPass
+            | Self::Fail
+            | Self::Blocked
+            | Self::Crash
+            | Self::Hang
+            | Self::NotReady
+            | Self::Harness => true,
         }
     }
 }

@@ -6,7 +6,7 @@ mod fence;
 mod pattern;
 mod scene;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::notation::ast::{Action, Alternative, Case, Grade, Line, Step};
@@ -22,6 +22,8 @@ pub(crate) struct Outcome {
     pub(crate) broken: Option<Broken>,
     /// Alternatives that are allowed but not recommended.
     pub(crate) remarks: Vec<Remark>,
+    /// The rules of the steps that have been judged, whether they came true or not.
+    pub(crate) judged_rules: BTreeSet<String>,
     /// Everything that has happened.
     pub(crate) transcript: Transcript,
 }
@@ -60,6 +62,7 @@ pub(crate) struct Player<'a> {
     actors: BTreeMap<String, Actor>,
     transcript: Transcript,
     remarks: Vec<Remark>,
+    judged_rules: BTreeSet<String>,
     /// When we did something last, on any connection.
     last_sent: Instant,
     /// When anything happened last, on any connection.
@@ -96,6 +99,7 @@ impl<'a> Player<'a> {
         let (actors, transcript) = (BTreeMap::new(), Transcript::new());
         let (last_sent, last_event) = (now, now);
         let (remarks, fence_ports) = (Vec::new(), Vec::new());
+        let judged_rules = BTreeSet::new();
         Self {
             scene,
             tls,
@@ -104,6 +108,7 @@ impl<'a> Player<'a> {
             actors,
             transcript,
             remarks,
+            judged_rules,
             last_sent,
             last_event,
             fence_ports,
@@ -116,6 +121,7 @@ impl<'a> Player<'a> {
         Outcome {
             broken,
             remarks: self.remarks,
+            judged_rules: self.judged_rules,
             transcript: self.transcript,
         }
     }
@@ -161,6 +167,7 @@ impl<'a> Player<'a> {
         if let Some(actor) = self.actors.get_mut(&step.actor) {
             actor.last_event = self.last_event;
         }
+        self.judged_rules.extend(step.marks.iter().cloned());
         outcome.map_err(|got| {
             self.transcript.add_broken(step);
             self.record_unread();

@@ -60,6 +60,8 @@ fn result(subject: &str, judged: &Judged, rules: &[Rule]) -> Value {
         "verdict": judged.verdict.name().to_ascii_lowercase(),
         "seconds": judged.took.as_secs_f64(),
         "reason": judged.reason.as_ref().filter(|reason| !reason.is_empty()),
+        "rules": judged.judged_rules,
+        "listed": judged.listed.as_ref().map(|listed| json!({ "got": listed.got, "why": listed.why })),
         "broken": broken, "remarks": remarks, "transcript": transcript, "log": judged.log,
     })
 }

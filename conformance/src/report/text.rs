@@ -110,8 +110,14 @@ impl<'a> Report<'a> {
     pub(crate) fn render(&self, judged: &Judged) -> String {
         let colour = match judged.verdict {
             Verdict::Pass => "\x1b[32m",
-            Verdict::Nonstrict | Verdict::Skip => "\x1b[33m",
-            Verdict::Fail | Verdict::Crash | Verdict::NotReady | Verdict::Harness => "\x1b[31m",
+            Verdict::Nonstrict | Verdict::Skip | Verdict::KnownFailing => "\x1b[33m",
+            Verdict::UnexpectedPass
+            | Verdict::Fail
+            | Verdict::Blocked
+            | Verdict::Crash
+            | Verdict::Hang
+            | Verdict::NotReady
+            | Verdict::Harness => "\x1b[31m",
         };
         let name = format!("{:>9}", judged.verdict.name());
         let name = if self.colour {
@@ -249,12 +255,16 @@ impl Totals {
 
 const MARGIN: &str = "          ";
 
-const ALL: [Verdict; 7] = [
+const ALL: [Verdict; 11] = [
     Verdict::Pass,
     Verdict::Nonstrict,
     Verdict::Skip,
+    Verdict::KnownFailing,
+    Verdict::UnexpectedPass,
     Verdict::Fail,
+    Verdict::Blocked,
     Verdict::Crash,
+    Verdict::Hang,
     Verdict::NotReady,
     Verdict::Harness,
 ];
@@ -269,6 +279,8 @@ pub(super) fn out(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
     use crate::manifest::Manifest;
     use crate::notation::ast::{Action, Expectation, Role};
     use crate::notation::parse;
@@ -317,6 +329,8 @@ user  << "EARLY"                          [tunnel.early-data]
                 got: "nothing in 2.0 s; the connection is open".into(),
             }),
             remarks: Vec::new(),
+            judged_rules: BTreeSet::default(),
+            listed: None,
             transcript: Some(transcript),
             log: "panic: concurrent map read and map write\ngoroutine 7 [running]".into(),
             took: Duration::from_millis(2031),

@@ -142,6 +142,7 @@ async fn conclude(job: &Job, outcome: Outcome, mut instance: Instance) -> Judged
     instance.stop().await;
     let verdict = match (&ended, &outcome.broken) {
         (Some(_), _) => Verdict::Crash,
+        (None, Some(broken)) if broken.marks.is_empty() => Verdict::Blocked,
         (None, Some(_)) => Verdict::Fail,
         (None, None) if !outcome.remarks.is_empty() => Verdict::Nonstrict,
         (None, None) => Verdict::Pass,
@@ -150,6 +151,7 @@ async fn conclude(job: &Job, outcome: Outcome, mut instance: Instance) -> Judged
         reason: ended.map(|status| format!("the program ended by itself: {status}")),
         broken: outcome.broken,
         remarks: outcome.remarks,
+        judged_rules: outcome.judged_rules,
         transcript: Some(outcome.transcript),
         log,
         ..job.without_run(verdict, String::new())

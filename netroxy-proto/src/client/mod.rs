@@ -155,7 +155,7 @@ impl DisconnectReason {
     #[must_use]
     pub fn rule(&self) -> &'static str {
         match self {
-            Self::Rejected => "auth.client-stops",
+            Self::Rejected => "auth.refused-close",
             Self::Misbehaved(how) => how.rule(),
             Self::Malformed(error) => error.rule(),
         }

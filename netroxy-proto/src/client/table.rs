@@ -92,7 +92,7 @@ pub const TABLE: &[Row] = {
     use State::{Connecting, LoggingIn, Offline, Up};
     &[
         row(Offline, RetryDue, Connect, Connecting, "life.reconnect"),
-        row(Connecting, Connected, LogIn, LoggingIn, "auth.first"),
+        row(Connecting, Connected, LogIn, LoggingIn, "auth.client-first"),
         row(
             Connecting,
             ConnectFailed,
@@ -106,11 +106,11 @@ pub const TABLE: &[Row] = {
             ArsFalse,
             Disconnect,
             Offline,
-            "auth.client-stops",
+            "auth.refused-close",
         ),
-        row(LoggingIn, Mrs, Disconnect, Offline, "auth.ok-reply"),
-        row(LoggingIn, Trq, Disconnect, Offline, "auth.ok-reply"),
-        row(LoggingIn, Srs, Disconnect, Offline, "auth.ok-reply"),
+        row(LoggingIn, Mrs, Disconnect, Offline, "auth.ars-first"),
+        row(LoggingIn, Trq, Disconnect, Offline, "auth.ars-first"),
+        row(LoggingIn, Srs, Disconnect, Offline, "auth.ars-first"),
         row(
             LoggingIn,
             Malformed,
@@ -124,7 +124,7 @@ pub const TABLE: &[Row] = {
             LoginOverdue,
             Disconnect,
             Offline,
-            "auth.ok-reply",
+            "auth.client-deadline",
         ),
         row(Up, ArsTrue, Disconnect, Offline, "auth.one-reply"),
         row(Up, ArsFalse, Disconnect, Offline, "auth.one-reply"),

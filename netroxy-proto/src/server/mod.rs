@@ -247,7 +247,7 @@ impl CloseReason {
     pub fn rule(&self) -> &'static str {
         match self {
             Self::Rejected => "auth.fail-close",
-            Self::Replaced => "auth.same-name",
+            Self::Replaced => "auth.same-name-replaces",
             Self::Misbehaved(how) => how.rule(),
             Self::Malformed(error) => error.rule(),
         }

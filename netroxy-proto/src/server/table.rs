@@ -85,12 +85,12 @@ pub const TABLE: &[Row] = {
         row(Control, AthBad, Close, Closed, "auth.once"),
         row(Control, Map, Listen, Control, "map.one-reply"),
         row(Control, Srq, Renew, Control, "keep.srs"),
-        row(Control, TrsGood, Close, Closed, "tunnel.trs-new-connection"),
-        row(Control, TrsBad, Close, Closed, "tunnel.trs-new-connection"),
+        row(Control, TrsGood, Close, Closed, "tunnel.not-on-control"),
+        row(Control, TrsBad, Close, Closed, "tunnel.not-on-control"),
         row(Control, Malformed, Close, Closed, "frame.unknown-word"),
         row(Control, Ended, Forget, Closed, "map.released-on-close"),
         row(Control, Overdue, Close, Closed, "keep.expiry-bound"),
-        row(Control, Replaced, Close, Closed, "auth.same-name"),
+        row(Control, Replaced, Close, Closed, "auth.same-name-replaces"),
     ]
 };
 
