@@ -32,6 +32,8 @@ pub struct Config {
     /// How long the first bytes of a service are held back after TRS; `None` is 20 ms for an
     /// original server on plain TCP and else not at all.
     pub hold_first_bytes: Option<Duration>,
+    /// How long the server may take to answer a login.
+    pub login_timeout: Duration,
 }
 
 /// Where the server is.
@@ -120,6 +122,7 @@ const KEYS: &[&str] = &[
     "isOpen",
     "name",
     "holdFirstBytesMs",
+    "loginTimeout",
 ];
 
 #[derive(Deserialize)]
@@ -140,6 +143,13 @@ struct File {
     name: Option<ClientName>,
     #[serde(default, deserialize_with = "some_millis")]
     hold_first_bytes_ms: Option<Duration>,
+    #[serde(default = "ten_seconds", deserialize_with = "config_file::patience")]
+    login_timeout: Duration,
+}
+
+/// What v0.3 asks for (`auth.client-deadline`).
+fn ten_seconds() -> Duration {
+    Duration::from_secs(10)
 }
 
 #[derive(Deserialize)]
@@ -218,6 +228,7 @@ impl Config {
             password: file.password,
             services,
             hold_first_bytes: file.hold_first_bytes_ms,
+            login_timeout: file.login_timeout,
         };
         Ok((config, warnings))
     }

@@ -38,7 +38,7 @@ use netroxy_proto::{
 };
 use tokio::time::{sleep_until, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{error, info, warn};
+use tracing::{error, info, trace, warn};
 
 pub use config::{Config, ServerConfig, Service, TlsConfig};
 use dial::Server;
@@ -85,13 +85,16 @@ impl Client {
             warn!(%error, "no random bits");
         }
         let mappings = config.services.iter().map(Service::mapping).collect();
-        let machine = machine::Client::new(machine::Config::new(
-            config.name,
-            config.username,
-            config.password,
-            mappings,
-            u64::from_ne_bytes(bits),
-        ));
+        let machine = machine::Client::new(machine::Config {
+            login_deadline: config.login_timeout,
+            ..machine::Config::new(
+                config.name,
+                config.username,
+                config.password,
+                mappings,
+                u64::from_ne_bytes(bits),
+            )
+        });
         Self {
             machine,
             server: Arc::new(Server::new(config.server)),
@@ -120,6 +123,10 @@ impl Client {
             }
             if let Err(error) = self.machine.handle(self.epoch.elapsed(), input) {
                 error!(%error, "bug: the state machine was driven wrongly");
+            }
+            for step in self.machine.take_steps() {
+                let (state, event, next) = (step.state, step.event, step.next);
+                trace!(target: "netroxy_client::step", ?state, ?event, ?next, rule = step.rule);
             }
             self.carry_out().await;
         }

@@ -3,6 +3,7 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
@@ -281,6 +282,16 @@ where
 pub fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
     let number = within(deserializer, 1, 65535, "a port number from 1 to 65535")?;
     u16::try_from(number).map_err(serde::de::Error::custom)
+}
+
+/// How long a peer is waited for: whole seconds from 1 to 3600.
+///
+/// # Errors
+///
+/// When the value is something else.
+pub fn patience<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let seconds = within(deserializer, 1, 3600, "whole seconds from 1 to 3600")?;
+    Ok(Duration::from_secs(seconds.unsigned_abs()))
 }
 
 /// An integer within bounds; `what` completes "expected ...".

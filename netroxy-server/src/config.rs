@@ -1,6 +1,6 @@
 //! `server_config.json`, as the original server reads it, and what is new in it.
 
-use std::{fmt, path::Path, path::PathBuf, sync::Arc};
+use std::{fmt, path::Path, path::PathBuf, sync::Arc, time::Duration};
 
 use netroxy_net::{
     config_file::{self, ConfigError, Loaded},
@@ -27,6 +27,10 @@ pub struct Config {
     pub password: Password,
     /// How long a client may be silent.
     pub timeout: Timeout,
+    /// How long a connection may take to log in, or to become a tunnel, from its first moment.
+    pub login_timeout: Duration,
+    /// How long a user waits for a tunnel.
+    pub user_timeout: Duration,
 }
 
 /// A listener with TLS.
@@ -51,6 +55,8 @@ const KEYS: &[&str] = &[
     "password",
     "timeout",
     "mappingIp",
+    "loginTimeout",
+    "userTimeout",
 ];
 
 #[derive(Deserialize)]
@@ -70,6 +76,15 @@ struct File {
     password: Password,
     #[serde(deserialize_with = "timeout")]
     timeout: Timeout,
+    #[serde(default = "ten_seconds", deserialize_with = "config_file::patience")]
+    login_timeout: Duration,
+    #[serde(default = "ten_seconds", deserialize_with = "config_file::patience")]
+    user_timeout: Duration,
+}
+
+/// What v0.3 asks for (`auth.deadline`, `tunnel.user-timeout`).
+fn ten_seconds() -> Duration {
+    Duration::from_secs(10)
 }
 
 #[derive(Deserialize)]
@@ -125,6 +140,8 @@ impl Config {
             username: file.username,
             password: file.password,
             timeout: file.timeout,
+            login_timeout: file.login_timeout,
+            user_timeout: file.user_timeout,
         };
         Ok((config, warnings))
     }

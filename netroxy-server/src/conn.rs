@@ -10,19 +10,13 @@ use netroxy_proto::{
     Ars, ClientMessage, ServerMessage,
     server::{CloseReason, Input, Listener},
 };
-use tokio::{
-    net::TcpStream,
-    sync::oneshot,
-    time::{sleep, timeout},
-};
+use tokio::{net::TcpStream, sync::oneshot, time::sleep};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, info_span};
 
 use crate::hub::{Fate, Hub, Order, Seat};
 
-/// So long may a TLS handshake take; the login has its own time after it (`auth.deadline`).
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// So many messages are sent in one write at most.
 const BATCH: usize = 64;
 /// So long may the last words to a client take when the server closes the connection.
@@ -35,20 +29,29 @@ pub(crate) async fn serve(
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
 ) {
-    let greeted = hub.stop.run_until_cancelled(greet(tcp, peer, tls)).await;
-    let Some(stream) = greeted.flatten() else {
-        return;
-    };
+    // Before the handshake, which is part of the time to log in (`auth.deadline`).
     let Some(seat) = hub.admit(listener) else {
         return;
     };
     let span = info_span!("conn", id = seat.id.0, %peer, tls = listener == Listener::Tls);
-    run(&hub, Connection::new(stream), seat)
-        .instrument(span)
-        .await;
+    let task = async {
+        let greeted = tokio::select! {
+            stream = greet(tcp, tls) => stream,
+            () = seat.closing.cancelled() => {
+                info!(rule = "auth.deadline", "no TLS handshake in time");
+                None
+            }
+            () = hub.stop.cancelled() => None,
+        };
+        match greeted {
+            Some(stream) => run(&hub, Connection::new(stream), seat).await,
+            None => hub.feed(Input::Ended { conn: seat.id }),
+        }
+    };
+    task.instrument(span).await;
 }
 
-async fn greet(tcp: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>) -> Option<Stream> {
+async fn greet(tcp: TcpStream, tls: Option<TlsAcceptor>) -> Option<Stream> {
     if let Err(error) = tune(&tcp) {
         debug!(%error, "connection broke at once");
         return None;
@@ -56,18 +59,17 @@ async fn greet(tcp: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>) -> Op
     let Some(tls) = tls else {
         return Some(Stream::Plain(tcp));
     };
-    match timeout(HANDSHAKE, tls.accept(tcp)).await {
-        Ok(Ok(stream)) => return Some(Stream::Tls(Box::new(stream.into()))),
-        Ok(Err(error)) => {
+    match tls.accept(tcp).await {
+        Ok(stream) => Some(Stream::Tls(Box::new(stream.into()))),
+        Err(error) => {
             let cause = error
                 .get_ref()
                 .and_then(|e| e.downcast_ref::<rustls::Error>());
             let plain = matches!(cause, Some(rustls::Error::InvalidMessage(_)));
-            info!(%peer, %error, rule = plain.then_some("tls.no-plain-on-tls"), "no TLS handshake");
+            info!(%error, rule = plain.then_some("tls.no-plain-on-tls"), "no TLS handshake");
+            None
         }
-        Err(_) => info!(%peer, rule = "auth.deadline", "no TLS handshake in time"),
     }
-    None
 }
 
 /// Why a connection's task ends.

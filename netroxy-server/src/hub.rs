@@ -24,7 +24,7 @@ use tokio::{
     time::sleep_until,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{error, info, warn};
+use tracing::{error, info, trace, warn};
 
 use crate::{Config, user};
 
@@ -93,11 +93,11 @@ pub(crate) struct MappedPort {
 
 impl Hub {
     pub(crate) fn new(config: Config, mapping_bind: Bind) -> Self {
-        let machine = server::Server::new(server::Config::new(
-            config.username,
-            config.password,
-            config.timeout,
-        ));
+        let machine = server::Server::new(server::Config {
+            login_deadline: config.login_timeout,
+            user_deadline: config.user_timeout,
+            ..server::Config::new(config.username, config.password, config.timeout)
+        });
         Self {
             state: Mutex::new(State {
                 machine,
@@ -196,6 +196,10 @@ impl Hub {
             }
             if let Err(error) = state.machine.handle(self.now(), input) {
                 error!(%error, "bug: the state machine was driven wrongly");
+            }
+            for step in state.machine.take_steps() {
+                let (state, event, next) = (step.state, step.event, step.next);
+                trace!(target: "netroxy_server::step", ?state, ?event, ?next, rule = step.rule);
             }
             while let Some(output) = state.machine.poll_output() {
                 // Opening a port is answered at once; there is at most one in a batch.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Ars, Ath, ClientMessage, LocalMisuse, Map, Mrs, PeerMisbehaved, PortNumber, RemotePort,
-    ServerMessage, Timeout, Token, timer::Timers,
+    ServerMessage, Timeout, Token, table::Taken, timer::Timers,
 };
 
 /// A session that lasted so long was a good one: the next attempt after it waits the shortest
@@ -29,6 +29,7 @@ pub struct Client {
     reconnect: Backoff,
     timers: Timers<Timer>,
     outputs: VecDeque<Output>,
+    taken: Taken,
 }
 
 /// What is known since ARS true.
@@ -65,6 +66,7 @@ impl Client {
             session: None,
             timers,
             outputs: VecDeque::new(),
+            taken: Taken::default(),
         }
     }
 
@@ -111,6 +113,12 @@ impl Client {
     /// The next thing to do, in order.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// The steps made since the last call, each once, in the order of the table: for logs and
+    /// for tests that ask which steps were made at all.
+    pub fn take_steps(&mut self) -> impl Iterator<Item = &'static table::Row> {
+        self.taken.drain(table::TABLE)
     }
 
     /// When [`Input::Tick`] is due.
@@ -246,6 +254,7 @@ impl Client {
 
     fn step(&mut self, event: Event) -> Result<Action, LocalMisuse> {
         let row = table::step(self.state, event).ok_or(LocalMisuse::Unexpected)?;
+        self.taken.note(table::TABLE, row);
         self.state = row.next;
         Ok(row.action)
     }

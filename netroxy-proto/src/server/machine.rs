@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Ars, Ath, ClientMessage, ClientName, LocalMisuse, Map, Mrs, PeerMisbehaved, PortNumber,
-    RemotePort, ServerMessage, Token, Trq, Trs, timer::Timers,
+    RemotePort, ServerMessage, Token, Trq, Trs, table::Taken, timer::Timers,
 };
 
 /// A whole server. See the [module documentation](super).
@@ -23,6 +23,7 @@ pub struct Server {
     users: BTreeMap<UserId, MappingId>,
     timers: Timers<Timer>,
     outputs: VecDeque<Output>,
+    taken: Taken,
     next_mapping: u64,
 }
 
@@ -73,6 +74,7 @@ impl Server {
             users: BTreeMap::new(),
             timers: Timers::new(),
             outputs: VecDeque::new(),
+            taken: Taken::default(),
             next_mapping: 0,
         }
     }
@@ -116,6 +118,12 @@ impl Server {
     /// The next thing to do, in order.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// The steps made since the last call, each once, in the order of the table: for logs and
+    /// for tests that ask which steps were made at all.
+    pub fn take_steps(&mut self) -> impl Iterator<Item = &'static table::Row> {
+        self.taken.drain(table::TABLE)
     }
 
     /// When [`Input::Tick`] is due.
@@ -395,6 +403,7 @@ impl Server {
     fn step(&mut self, conn: ConnId, event: Event) -> Option<Action> {
         let entry = self.conns.get_mut(&conn)?;
         let row = table::step(entry.state, event)?;
+        self.taken.note(table::TABLE, row);
         if row.next != State::Closed {
             entry.state = row.next;
         }
