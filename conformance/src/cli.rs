@@ -109,6 +109,12 @@ struct Run {
     /// Manifest file, or the name of a built-in one; the embedded reference when not given
     #[arg(long, value_name = "FILE", conflicts_with = "addr")]
     sut: Option<String>,
+    /// Role pair: the server, as --sut
+    #[arg(long, value_name = "FILE")]
+    server: Option<String>,
+    /// Role pair: the client, as --sut
+    #[arg(long, value_name = "FILE")]
+    client: Option<String>,
     /// A server that is running already, HOST:PORT
     #[arg(long, value_name = "HOST:PORT", requires = "user", requires = "pass")]
     addr: Option<String>,
@@ -151,6 +157,8 @@ struct Pace {
 enum RoleName {
     Server,
     Client,
+    /// A client with a server
+    Pair,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -207,6 +215,7 @@ impl From<RoleName> for Role {
         match role {
             RoleName::Server => Self::Server,
             RoleName::Client => Self::Client,
+            RoleName::Pair => Self::Pair,
         }
     }
 }

@@ -1,21 +1,29 @@
 //! The reference peers inside this program. The only module that may know our protocol crates.
 //!
-//! They read the same configuration files as any other judged program, so a manifest describes them too.
+//! They read the same configuration files as any other judged program, so a manifest describes them too. Each runs in
+//! a thread and a runtime of its own, so that ending it ends all that it has started, as with a process.
 
+use std::error::Error;
+use std::path::Path;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
+use tokio::runtime;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing::dispatcher;
 
-use crate::notation::ast::Role;
+use crate::notation::ast::Side;
 
-/// A reference peer that runs as a task. Dropping it ends it.
+/// A reference peer that runs in a thread. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Embedded {
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    thread: JoinHandle<()>,
+    /// Says nothing; it closes when the peer is gone.
+    gone: oneshot::Receiver<()>,
     _directory: TempDir,
 }
 
@@ -24,59 +32,97 @@ impl Embedded {
     ///
     /// # Errors
     /// What the peer has against its configuration.
-    pub(crate) async fn start(role: Role, directory: TempDir) -> Result<Self, String> {
+    pub(crate) async fn start(side: Side, directory: TempDir) -> Result<Self, String> {
         let stop = CancellationToken::new();
-        let task = match role {
-            Role::Server => {
-                let file = directory.path().join("server_config.json");
-                let (config, _) =
-                    netroxy_server::Config::load(&file).map_err(|error| chain(&error))?;
-                let server = netroxy_server::Server::bind(config)
-                    .await
-                    .map_err(|error| chain(&error))?;
-                tokio::spawn(server.run(stop.clone()))
-            }
-            Role::Client => {
-                let file = directory.path().join("client_config.json");
-                let (config, _) =
-                    netroxy_client::Config::load(&file).map_err(|error| chain(&error))?;
-                let client = netroxy_client::Client::new(config);
-                let stop = stop.clone();
-                tokio::spawn(async move { client.run(stop).await })
-            }
+        let (started, outcome) = oneshot::channel();
+        let (alive, gone) = oneshot::channel();
+        let (folder, stopped) = (directory.path().to_owned(), stop.clone());
+        // The log goes where that of the caller goes.
+        let log = dispatcher::get_default(Clone::clone);
+        let body = move || {
+            let _alive: oneshot::Sender<()> = alive;
+            dispatcher::with_default(&log, || run(side, &folder, stopped, started));
         };
+        let thread = thread::Builder::new()
+            .name(format!("reference-{side}"))
+            .spawn(body)
+            .map_err(|error| format!("cannot start a thread: {error}"))?;
+        let outcome = outcome.await;
+        outcome.unwrap_or_else(|_| Err("its thread has ended".to_owned()))?;
         Ok(Self {
             stop,
-            task,
+            thread,
+            gone,
             _directory: directory,
         })
     }
 
     /// Why it is no longer running, if it is not.
     pub(crate) fn ended(&self) -> Option<String> {
-        self.task
+        self.thread
             .is_finished()
-            .then(|| "its task has ended".to_owned())
+            .then(|| "its thread has ended".to_owned())
     }
 
-    /// Ends it, and waits a moment for its orderly end.
+    /// Ends it without a warning, and waits until it is gone.
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
-        // Open tunnels may take longer; dropping aborts them.
-        let _ = timeout(GRACE, &mut self.task).await;
+        let _ = timeout(PATIENCE, &mut self.gone).await;
     }
 }
 
 impl Drop for Embedded {
     fn drop(&mut self) {
         self.stop.cancel();
-        self.task.abort();
     }
 }
 
-const GRACE: Duration = Duration::from_millis(200);
+/// Tasks end where they wait, which is soon.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-fn chain(error: &dyn std::error::Error) -> String {
+fn run(
+    side: Side,
+    folder: &Path,
+    stop: CancellationToken,
+    started: oneshot::Sender<Result<(), String>>,
+) {
+    let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = started.send(Err(chain(&error)));
+            return;
+        }
+    };
+    runtime.block_on(stop.run_until_cancelled(async {
+        match side {
+            Side::Server => match server(&folder.join("server_config.json")).await {
+                Ok(server) => {
+                    let _ = started.send(Ok(()));
+                    server.run(CancellationToken::new()).await;
+                }
+                Err(error) => drop(started.send(Err(chain(&*error)))),
+            },
+            Side::Client => {
+                match netroxy_client::Config::load(&folder.join("client_config.json")) {
+                    Ok((config, _)) => {
+                        let _ = started.send(Ok(()));
+                        netroxy_client::Client::new(config)
+                            .run(CancellationToken::new())
+                            .await;
+                    }
+                    Err(error) => drop(started.send(Err(chain(&error)))),
+                }
+            }
+        }
+    }));
+}
+
+async fn server(file: &Path) -> Result<netroxy_server::Server, Box<dyn Error>> {
+    let (config, _) = netroxy_server::Config::load(file)?;
+    Ok(netroxy_server::Server::bind(config).await?)
+}
+
+fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

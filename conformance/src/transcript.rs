@@ -126,6 +126,7 @@ fn shortened(step: &Step) -> Step {
         | Action::Shutdown
         | Action::Close
         | Action::Reset
+        | Action::Restart
         | Action::Expect(
             Expectation::Random(_) | Expectation::Closed | Expectation::Eof | Expectation::Silence,
         )

@@ -42,7 +42,7 @@ fn an_error_names_its_place_and_what_could_stand_there() {
         parse("title    x\nrole     both\n")
             .unwrap_err()
             .to_string(),
-        "line 2, column 10: expected `server` or `client`, found `both`"
+        "line 2, column 10: expected `server`, `client` or `pair`, found `both`"
     );
     assert_eq!(
         parse("").unwrap_err().to_string(),
@@ -77,7 +77,7 @@ fn case() -> impl Strategy<Value = Case> {
     let head = (
         noted("[a-z]([a-z,;]| [a-z]){0,20}"),
         (
-            prop_oneof![Just(Role::Server), Just(Role::Client)],
+            prop_oneof![Just(Role::Server), Just(Role::Client), Just(Role::Pair)],
             comment(),
         ),
         (vec(rule(), 1..4), comment()),
@@ -217,6 +217,7 @@ fn action() -> impl Strategy<Value = Action> {
         Just(Action::Shutdown),
         Just(Action::Close),
         Just(Action::Reset),
+        Just(Action::Restart),
         expectation().prop_map(Action::Expect),
         bulk().prop_map(|bulk| Action::Expect(Expectation::Random(bulk))),
         alternatives().prop_map(Action::OneOf),

@@ -18,7 +18,7 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -65,20 +65,16 @@ pub async fn relay(
         broken,
     };
     if summary.broken.is_some() {
-        tokio::join!(
-            end(a, down.is_complete(), cut),
-            end(b, up.is_complete(), cut)
-        );
+        tokio::join!(end(a, down.completed(), cut), end(b, up.completed(), cut));
     }
     summary
 }
 
 /// Closes a stream of a broken relay: at once, unless all that it was to get is on its way to it.
-async fn end(stream: Stream, complete: bool, cut: &CancellationToken) {
-    if complete {
-        cut.run_until_cancelled(stream.linger()).await;
-    } else {
-        stream.reset();
+async fn end(stream: Stream, completed: Option<Instant>, cut: &CancellationToken) {
+    match completed {
+        Some(since) => drop(cut.run_until_cancelled(stream.linger(since)).await),
+        None => stream.reset(),
     }
 }
 
@@ -132,7 +128,9 @@ struct Direction {
 enum State {
     Copying,
     ShuttingDown,
-    Over(Option<io::ErrorKind>),
+    /// Everything, the end included, was handed to the writer.
+    Complete(Instant),
+    Broken(io::ErrorKind),
 }
 
 /// How a direction ended.
@@ -166,25 +164,28 @@ impl Direction {
         }
     }
 
-    /// Whether everything, the end included, was handed to the writer.
-    fn is_complete(&self) -> bool {
-        matches!(self.state, State::Over(None))
+    /// When everything, the end included, had been handed to the writer.
+    fn completed(&self) -> Option<Instant> {
+        match self.state {
+            State::Complete(since) => Some(since),
+            State::Copying | State::ShuttingDown | State::Broken(_) => None,
+        }
     }
 
     /// Whether the reader's end was read.
     fn reader_ended(&self) -> bool {
-        matches!(self.state, State::ShuttingDown | State::Over(None))
+        matches!(self.state, State::ShuttingDown | State::Complete(_))
     }
 
     fn fail(&mut self, kind: io::ErrorKind) {
         self.pending = Vec::new();
         self.written = 0;
-        self.state = State::Over(Some(kind));
+        self.state = State::Broken(kind);
     }
 
     /// For a writer that nobody writes to: whether it is broken.
     fn fail_if_gone(&mut self, writer: &Stream) {
-        if self.is_complete() {
+        if self.completed().is_some() {
             return;
         }
         if let Ok(Some(error)) | Err(error) = writer.tcp().take_error() {
@@ -200,13 +201,13 @@ impl Direction {
     ) -> Poll<End> {
         loop {
             let written = match &self.state {
-                State::Over(None) => return Poll::Ready(End::Complete),
-                State::Over(Some(kind)) => {
+                State::Complete(_) => return Poll::Ready(End::Complete),
+                State::Broken(kind) => {
                     return Poll::Ready(End::WriterBroke(io::Error::from(*kind)));
                 }
                 State::ShuttingDown => {
                     let done = ready!(Pin::new(&mut *writer).poll_shutdown(cx));
-                    done.map(|()| self.state = State::Over(None))
+                    done.map(|()| self.state = State::Complete(Instant::now()))
                 }
                 State::Copying if self.written < self.pending.len() => {
                     ready!(self.poll_pending(cx, writer))

@@ -12,7 +12,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_rustls::TlsStream;
 
@@ -70,12 +70,15 @@ impl Stream {
         let _ = timeout(LIMIT, shut_down_and_drain).await;
     }
 
-    /// Leaves a stream that was shut down to its peer: what the peer still sends is read and
-    /// dropped, until it ends or 3 s have passed: time to take what is on its way, short enough that
-    /// a peer which goes on sending soon learns that nobody listens (`tunnel.close-propagates`).
-    pub async fn linger(mut self) {
-        const LIMIT: Duration = Duration::from_secs(3);
-        let _ = timeout(LIMIT, drain(&mut self, u64::MAX)).await;
+    /// Leaves a stream that was shut down at `since` to its peer: what the peer still sends is read
+    /// and dropped, until it ends, 3 s have passed since then, and 1 s from now. That is time to
+    /// take what is on its way, and short enough that a peer which goes on sending soon learns that
+    /// nobody listens (`tunnel.close-propagates`), also where several relays linger in a row.
+    pub async fn linger(mut self, since: Instant) {
+        const IN_ALL: Duration = Duration::from_secs(3);
+        const LEAST: Duration = Duration::from_secs(1);
+        let limit = IN_ALL.saturating_sub(since.elapsed()).max(LEAST);
+        let _ = timeout(limit, drain(&mut self, u64::MAX)).await;
     }
 
     /// Ends the stream with a reset, so that the peer cannot take what it got for the whole.

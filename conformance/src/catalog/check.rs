@@ -64,8 +64,9 @@ impl Scope {
         let role_vars: &[&str] = match role {
             Role::Server => &SERVER_VARS,
             Role::Client => &CLIENT_VARS,
+            Role::Pair => &PAIR_VARS,
         };
-        let vars = COMMON_VARS
+        let vars = PORTS
             .iter()
             .chain(role_vars)
             .map(|name| (*name).to_owned())
@@ -79,11 +80,11 @@ impl Scope {
 
     fn setting(&self, setting: &Setting) -> Result<(), String> {
         match (setting, self.role) {
-            (Setting::Timeout(3..), Role::Server) => Ok(()),
-            (Setting::Timeout(_), Role::Server) => {
+            (Setting::Timeout(3..), Role::Server | Role::Pair) => Ok(()),
+            (Setting::Timeout(_), Role::Server | Role::Pair) => {
                 Err("a timeout below 3 s ends the original server".to_owned())
             }
-            (Setting::Map { port, target, .. }, Role::Client) => {
+            (Setting::Map { port, target, .. }, Role::Client | Role::Pair) => {
                 let known = |template: &Template, names: &[&str]| match template.pieces() {
                     [Piece::Var(name)] => names.contains(&name.as_str()),
                     _ => false,
@@ -109,7 +110,10 @@ impl Scope {
     fn step(&mut self, step: &Step, marked: &mut BTreeSet<String>) -> Result<(), String> {
         marked.extend(step.marks.iter().cloned());
         let opens = matches!(step.action, Action::Connect(_) | Action::Accept(_));
-        let alone = matches!(step.action, Action::Refused(_));
+        let alone = matches!(step.action, Action::Refused(_) | Action::Restart);
+        if step.action == Action::Restart && !["server", "client"].contains(&step.actor.as_str()) {
+            return Err("`server` or `client` is restarted, nobody else".to_owned());
+        }
         if !opens && !alone && !self.actors.contains(&step.actor) {
             return Err(format!(
                 "`{}` is no connection yet, or closed: it needs `connect` or `accept` first",
@@ -151,23 +155,23 @@ impl Scope {
 
     fn action(&mut self, action: &Action) -> Result<(), String> {
         match action {
-            Action::Connect(endpoint) => {
-                self.only(Role::Server, "connect")?;
-                match endpoint {
-                    Endpoint::Port(port) => self.template(port),
-                    Endpoint::Server(_) | Endpoint::Bare => Ok(()),
-                }
+            Action::Connect(Endpoint::Server(_) | Endpoint::Bare) => {
+                self.only(&[Role::Server], "connect server")
             }
-            Action::Refused(port) => {
-                self.only(Role::Server, "refused")?;
+            Action::Connect(Endpoint::Port(port)) => {
+                self.only(&[Role::Server, Role::Pair], "connect $port")?;
                 self.template(port)
             }
-            Action::Accept(target) => {
-                self.only(Role::Client, "accept")?;
-                target
-                    .as_ref()
-                    .map_or(Ok(()), |target| self.template(target))
+            Action::Refused(port) => {
+                self.only(&[Role::Server, Role::Pair], "refused")?;
+                self.template(port)
             }
+            Action::Accept(None) => self.only(&[Role::Client], "accept"),
+            Action::Accept(Some(target)) => {
+                self.only(&[Role::Client, Role::Pair], "accept $target")?;
+                self.template(target)
+            }
+            Action::Restart => self.only(&[Role::Pair], "restart"),
             Action::Send(message) => self.sent(message),
             Action::SendRaw(segments) => segments.iter().try_for_each(|one| self.template(one)),
             Action::SendDrip(bytes) => self.template(bytes),
@@ -183,12 +187,15 @@ impl Scope {
         }
     }
 
-    fn only(&self, role: Role, verb: &str) -> Result<(), String> {
-        if self.role == role {
-            Ok(())
-        } else {
-            Err(format!("`{verb}` is for cases of role {role}"))
+    fn only(&self, roles: &[Role], verb: &str) -> Result<(), String> {
+        if roles.contains(&self.role) {
+            return Ok(());
         }
+        let names: Vec<String> = roles.iter().map(ToString::to_string).collect();
+        Err(format!(
+            "`{verb}` is for cases of role {}",
+            names.join(" or ")
+        ))
     }
 
     fn sent(&self, message: &Message) -> Result<(), String> {
@@ -276,9 +283,16 @@ fn size(bytes: u64) -> Result<(), String> {
     }
 }
 
-const COMMON_VARS: [&str; 5] = ["username", "password", "port", "port2", "port3"];
-const SERVER_VARS: [&str; 3] = ["name", "timeout", "control"];
-const CLIENT_VARS: [&str; 4] = ["token", "target", "target2", "dead_target"];
+const SERVER_VARS: [&str; 5] = ["username", "password", "name", "timeout", "control"];
+const CLIENT_VARS: [&str; 6] = [
+    "username",
+    "password",
+    "token",
+    "target",
+    "target2",
+    "dead_target",
+];
+const PAIR_VARS: [&str; 3] = ["target", "target2", "dead_target"];
 
 /// Remote ports of a case.
 pub(crate) const PORTS: [&str; 3] = ["port", "port2", "port3"];

@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 use super::select::{all, select, wants};
 use super::{
     Arguments, Command, Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOT_READY,
-    EXIT_NOTHING, EXIT_USAGE, Listed, Pace, Profile, Run, SutCommand, wants_colour,
+    EXIT_NOTHING, EXIT_USAGE, Listed, Pace, Profile, RoleName, Run, SutCommand, wants_colour,
 };
 use crate::catalog::Entry;
 use crate::manifest::{Manifest, ManifestError};
-use crate::notation::ast::Role;
+use crate::notation::ast::Side;
 use crate::notation::{parse, print};
 use crate::report::{Report, Totals, json, listing};
 use crate::rules::{self, Rule};
@@ -77,13 +77,16 @@ struct Round {
 async fn main_job(rules: &[Rule], pace: Pace) -> Result<u8, Complaint> {
     let entries = all()?;
     let mut rounds = Vec::new();
-    for role in [Role::Server, Role::Client] {
-        let subject = Arc::new(Subject::Started(
-            Manifest::reference(role).map_err(manifest_complaint)?,
-        ));
+    let reference = |side| Manifest::reference(side).map_err(manifest_complaint);
+    let (server, client) = (reference(Side::Server)?, reference(Side::Client)?);
+    for subject in [
+        Subject::Started(server.clone()),
+        Subject::Started(client.clone()),
+        Subject::Pair(Box::new((server, client))),
+    ] {
         rounds.push(Round {
             entries: entries.clone(),
-            subject,
+            subject: Arc::new(subject),
             wanted: Vec::new(),
         });
     }
@@ -195,9 +198,13 @@ fn format(files: &[String], check: bool) -> Result<u8, Complaint> {
 }
 
 fn subject(run: &Run) -> Result<Subject, Complaint> {
-    let role = Role::from(run.role);
+    let side = match run.role {
+        RoleName::Server => Side::Server,
+        RoleName::Client => Side::Client,
+        RoleName::Pair => return pair(run),
+    };
     if let Some(addr) = &run.addr {
-        if role == Role::Client {
+        if side == Side::Client {
             let complaint = Complaint::new(
                 EXIT_USAGE,
                 "--addr names a running server, and a client is to be judged",
@@ -216,19 +223,35 @@ fn subject(run: &Run) -> Result<Subject, Complaint> {
             password,
         }));
     }
-    let manifest = match &run.sut {
+    Ok(Subject::Started(manifest(run.sut.as_deref(), side)?))
+}
+
+fn pair(run: &Run) -> Result<Subject, Complaint> {
+    if run.sut.is_some() || run.addr.is_some() {
+        let complaint = Complaint::new(EXIT_USAGE, "a pair is two programs");
+        return Err(complaint.hint("name them by --server FILE and --client FILE"));
+    }
+    Ok(Subject::Pair(Box::new((
+        manifest(run.server.as_deref(), Side::Server)?,
+        manifest(run.client.as_deref(), Side::Client)?,
+    ))))
+}
+
+/// The manifest of a side; that of the embedded reference when none is named.
+pub(super) fn manifest(sut: Option<&str>, side: Side) -> Result<Manifest, Complaint> {
+    let manifest = match sut {
         Some(sut) => Manifest::load(sut),
-        None => Manifest::reference(role),
+        None => Manifest::reference(side),
     };
     let manifest = manifest.map_err(manifest_complaint)?;
-    if manifest.role != role {
+    if manifest.role != side {
         let message = format!(
-            "{} is a {}, and a {role} is to be judged",
+            "{} is a {}, and a {side} is to be judged",
             manifest.name, manifest.role
         );
         return Err(Complaint::new(EXIT_USAGE, message));
     }
-    Ok(Subject::Started(manifest))
+    Ok(manifest)
 }
 
 fn address(text: &str) -> Result<SocketAddr, Complaint> {

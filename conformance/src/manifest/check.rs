@@ -10,7 +10,7 @@ use super::{
     Content, Launch, Manifest, ManifestError, Place, Raw, RawFile, RawLaunch, Vars, render,
     render_text,
 };
-use crate::notation::ast::{Role, Transport};
+use crate::notation::ast::{Side, Transport};
 
 /// Where a manifest comes from.
 #[derive(Clone, Copy)]
@@ -22,7 +22,7 @@ pub(super) struct Context<'a> {
 }
 
 pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, ManifestError> {
-    let role = Role::from(raw.role);
+    let role = Side::from(raw.role);
     if let Some(spec) = raw.spec.filter(|spec| spec != "0.3") {
         let hint = "this program judges revision 0.3";
         return Err(context.wrong(
@@ -66,7 +66,7 @@ pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, Manifest
 }
 
 impl Context<'_> {
-    fn launch(self, raw: &RawLaunch, role: Role) -> Result<Launch, ManifestError> {
+    fn launch(self, raw: &RawLaunch, role: Side) -> Result<Launch, ManifestError> {
         match (&raw.command, raw.embedded) {
             (Some(command), None) if !command.is_empty() => {
                 let mut words = command
@@ -76,7 +76,7 @@ impl Context<'_> {
                 self.find_program(&mut words, &command[0])?;
                 Ok(Launch::Command(words))
             }
-            (None, Some(embedded)) if Role::from(embedded) == role => Ok(Launch::Embedded),
+            (None, Some(embedded)) if Side::from(embedded) == role => Ok(Launch::Embedded),
             (None, Some(_)) => Err(self.wrong(
                 "launch.embedded",
                 "embedded",
@@ -156,7 +156,7 @@ impl Context<'_> {
         }
     }
 
-    fn content(self, name: &str, file: &RawFile, role: Role) -> Result<Content, ManifestError> {
+    fn content(self, name: &str, file: &RawFile, role: Side) -> Result<Content, ManifestError> {
         let inside = Path::new(name)
             .components()
             .all(|part| matches!(part, Component::Normal(_)));
@@ -231,14 +231,14 @@ const FIXTURES: [(&str, &[u8]); 2] = [
 ];
 
 /// Values of every name that exists, for trying out the placeholders before anything is started.
-fn example(role: Role) -> Vars {
+fn example(role: Side) -> Vars {
     let text = || Value::from("text");
     let mut common = BTreeMap::from([("host", text()), ("user", text()), ("pass", text())]);
     let mut mappings = Vec::new();
     match role {
-        Role::Server => common
+        Side::Server => common
             .extend(["port", "tls_port", "web_port", "timeout"].map(|name| (name, Value::from(1)))),
-        Role::Client => {
+        Side::Client => {
             common.extend([("port", Value::from(1)), ("tls", Value::from(true))]);
             mappings.push(BTreeMap::from([
                 ("remote_port", Value::from(1)),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::notation::ast::{Role, Transport};
+use crate::notation::ast::{Side, Transport};
 pub(crate) use placeholder::{Vars, render, render_text};
 
 /// A manifest that has been read and checked.
@@ -19,7 +19,7 @@ pub struct Manifest {
     /// Shown in reports.
     pub name: String,
     /// Which side the program plays.
-    pub role: Role,
+    pub role: Side,
     /// What is started.
     pub(crate) launch: Launch,
     /// The files that are written into its fresh working directory.
@@ -129,14 +129,14 @@ impl Manifest {
         )
     }
 
-    /// The reference peer of a role.
+    /// The reference peer of a side.
     ///
     /// # Errors
     /// When the built-in manifest is damaged.
-    pub fn reference(role: Role) -> Result<Self, ManifestError> {
-        Self::load(match role {
-            Role::Server => "reference-server",
-            Role::Client => "reference-client",
+    pub fn reference(side: Side) -> Result<Self, ManifestError> {
+        Self::load(match side {
+            Side::Server => "reference-server",
+            Side::Client => "reference-client",
         })
     }
 }
@@ -247,7 +247,7 @@ enum RawTransport {
     Tls,
 }
 
-impl From<RawRole> for Role {
+impl From<RawRole> for Side {
     fn from(role: RawRole) -> Self {
         match role {
             RawRole::Server => Self::Server,

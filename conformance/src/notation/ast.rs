@@ -37,6 +37,17 @@ pub enum Role {
     Server,
     /// The program that connects.
     Client,
+    /// One of each, and what users and services see of them.
+    Pair,
+}
+
+/// One of the two programs of a tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// The program that listens.
+    Server,
+    /// The program that connects.
+    Client,
 }
 
 /// What carries the protocol.
@@ -128,6 +139,8 @@ pub enum Action {
     Close,
     /// `> reset`: abort the connection.
     Reset,
+    /// `restart`: end one of the two programs without a warning and start it again.
+    Restart,
     /// `< ...`, `<< ...`: one thing must come.
     Expect(Expectation),
     /// `< one of`: one of several things must come.
@@ -296,7 +309,23 @@ impl fmt::Display for Role {
         f.write_str(match self {
             Self::Server => "server",
             Self::Client => "client",
+            Self::Pair => "pair",
         })
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Role::from(*self).fmt(f)
+    }
+}
+
+impl From<Side> for Role {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Server => Self::Server,
+            Side::Client => Self::Client,
+        }
     }
 }
 

@@ -72,6 +72,7 @@ pub fn print_action(action: &Action) -> String {
         Action::Shutdown => "> shutdown".into(),
         Action::Close => "> close".into(),
         Action::Reset => "> reset".into(),
+        Action::Restart => "restart".into(),
         Action::Expect(expectation @ (Expectation::Raw(_) | Expectation::Random(_))) => {
             format!("<< {}", print_expectation(expectation))
         }

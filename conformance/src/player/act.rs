@@ -1,7 +1,7 @@
 //! The steps that do something.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use super::pattern::{encode, fill};
 use super::{Player, Scene};
 use crate::noise::noise;
-use crate::notation::ast::{Action, Endpoint, Message, Step, Template, Transport};
+use crate::notation::ast::{Action, Endpoint, Message, Side, Step, Template, Transport};
 use crate::transcript;
 use crate::wire::{Connection, WriteError};
 
@@ -67,8 +67,22 @@ impl Player<'_> {
                 Ok(())
             }
             Action::Close | Action::Reset => self.leave(name, &step.action).await,
+            Action::Restart => self.restart(name).await,
             Action::Expect(_) | Action::OneOf(_) => Ok(()),
         }
+    }
+
+    async fn restart(&mut self, name: &str) -> Result<(), String> {
+        let Scene::Pair { pair, .. } = &mut self.scene else {
+            return Err("only one of a pair can be restarted".to_owned());
+        };
+        let side = match name {
+            "server" => Side::Server,
+            _ => Side::Client,
+        };
+        pair.restart(side).await?;
+        self.transcript.add(name, Action::Restart, None);
+        Ok(())
     }
 
     /// Sends one message in one segment.
@@ -196,24 +210,22 @@ impl Player<'_> {
     }
 
     fn address(&self, endpoint: &Endpoint) -> Result<(SocketAddr, Transport), String> {
-        let Scene::Server {
-            instance,
-            transport,
-        } = &self.scene
-        else {
-            return Err("in a case for clients we listen, and do not connect".to_owned());
-        };
-        let find = |wanted| {
-            instance
-                .address(wanted)
-                .ok_or_else(|| format!("the server has no {wanted} port"))
+        let find = |named: Option<Transport>| match &self.scene {
+            Scene::Server {
+                instance,
+                transport,
+            } => {
+                let wanted = named.unwrap_or(*transport);
+                let found = instance.address(wanted).map(|address| (address, wanted));
+                found.ok_or_else(|| format!("the server has no {wanted} port"))
+            }
+            Scene::Client(_) | Scene::Pair { .. } => {
+                Err("here we do not connect to the server".to_owned())
+            }
         };
         match endpoint {
-            Endpoint::Server(named) => {
-                let wanted = named.unwrap_or(*transport);
-                Ok((find(wanted)?, wanted))
-            }
-            Endpoint::Bare => Ok((find(*transport)?, Transport::Plain)),
+            Endpoint::Server(named) => find(*named),
+            Endpoint::Bare => Ok((find(None)?.0, Transport::Plain)),
             Endpoint::Port(port) => {
                 let text = fill(port, &self.vars)?;
                 let port = std::str::from_utf8(&text)
@@ -221,7 +233,10 @@ impl Player<'_> {
                     .and_then(|text| text.parse().ok());
                 let port: u16 =
                     port.ok_or_else(|| "a port is a number from 1 to 65535".to_owned())?;
-                let host = find(*transport)?.ip();
+                let host = match &self.scene {
+                    Scene::Pair { .. } => Ipv4Addr::LOCALHOST.into(),
+                    Scene::Server { .. } | Scene::Client(_) => find(None)?.0.ip(),
+                };
                 Ok((SocketAddr::new(host, port), Transport::Plain))
             }
         }
@@ -253,20 +268,23 @@ impl Player<'_> {
         until: Instant,
     ) -> Result<(TcpStream, Instant, Transport), String> {
         let wanted = target.map(|target| fill(target, &self.vars)).transpose()?;
-        let Scene::Client(scene) = &mut self.scene else {
-            return Err("in a case for servers we connect, and do not accept".to_owned());
+        let (targets, control) = match &mut self.scene {
+            Scene::Server { .. } => {
+                return Err("in a case for servers we connect, and do not accept".to_owned());
+            }
+            Scene::Client(scene) => (
+                &mut scene.targets,
+                Some((&mut scene.server, scene.transport)),
+            ),
+            Scene::Pair { targets, .. } => (targets, None),
         };
         let (listener, transport) = match wanted {
-            None => (&mut scene.server, scene.transport),
+            None => control.ok_or("the client connects to its server, not here")?,
             Some(wanted) => {
                 let named = String::from_utf8_lossy(&wanted).parse::<SocketAddr>();
-                let found = named
-                    .ok()
-                    .and_then(|address| scene.targets.get_mut(&address));
-                (
-                    found.ok_or("nothing listens at that target")?,
-                    Transport::Plain,
-                )
+                let found = named.ok().and_then(|address| targets.get_mut(&address));
+                let listener = found.ok_or("nothing listens at that target")?;
+                (listener, Transport::Plain)
             }
         };
         let limit = until.saturating_duration_since(Instant::now());

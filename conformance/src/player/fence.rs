@@ -37,6 +37,7 @@ impl Player<'_> {
         match self.scene {
             Scene::Server { .. } => self.server_fence(name).await?,
             Scene::Client(_) => self.client_fence(name).await?,
+            Scene::Pair { .. } => self.pair_fence().await?,
         }
         let until = Instant::now() + self.quiet();
         if let Some(seen) = inbox.wait(until, &mut disturbed).await {
@@ -164,6 +165,16 @@ impl Player<'_> {
         reached.ok_or("fence: the client did not connect to its target")?;
         self.actors.remove("fence");
         Ok(())
+    }
+
+    /// A tunnel of its own must work for a user who comes behind everything else.
+    async fn pair_fence(&mut self) -> Result<(), String> {
+        let limit = self.limit();
+        let Scene::Pair { pair, .. } = &mut self.scene else {
+            return Ok(());
+        };
+        let works = pair.works(limit).await;
+        works.map_err(|why| format!("fence: {why}"))
     }
 
     async fn next_message(&mut self, name: &str) -> Result<Vec<Vec<u8>>, String> {

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::notation::ast::Transport;
-use crate::sut::Instance;
+use crate::sut::{Instance, Pair};
 
 /// The surroundings of the judged program.
 #[derive(Debug)]
@@ -23,6 +23,11 @@ pub(crate) enum Scene<'a> {
     },
     /// A client is judged; we are the server and the targets.
     Client(ClientScene),
+    /// Both are judged; we are users and targets.
+    Pair {
+        pair: &'a mut Pair,
+        targets: BTreeMap<SocketAddr, Listener>,
+    },
 }
 
 /// The surroundings of a client.

@@ -282,7 +282,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use crate::manifest::Manifest;
-    use crate::notation::ast::{Action, Expectation, Role};
+    use crate::notation::ast::{Action, Expectation, Side};
     use crate::notation::parse;
     use crate::player::Broken;
     use crate::transcript::Transcript;
@@ -354,7 +354,7 @@ user  << "EARLY"                          [tunnel.early-data]
     #[test]
     fn a_failure_tells_the_rule_the_step_the_recording_and_how_to_see_it_again() {
         let rules = rules::embedded().unwrap();
-        let subject = Subject::Started(Manifest::reference(Role::Server).unwrap());
+        let subject = Subject::Started(Manifest::reference(Side::Server).unwrap());
         let options = Options {
             hardened: true,
             jobs: 8,

@@ -9,12 +9,13 @@ use tokio::time::sleep;
 use super::Job;
 use crate::catalog::{PORTS, TARGETS};
 use crate::manifest::Manifest;
-use crate::notation::ast::{Case, Piece, Role, Setting, Template, Transport};
+use crate::notation::ast::{Case, Noted, Piece, Setting, Side, Template, Transport};
 use crate::notation::parse;
 use crate::player::{Broken, ClientScene, Listener, Outcome, Player, Scene};
 use crate::ports::Lease;
 use crate::sut::{
-    ClientPlan, Instance, StartError, Subject, login, start_client, start_server, unique_name,
+    ClientPlan, Instance, Pair, PairPlan, StartError, Subject, login, start_client, start_server,
+    unique_name,
 };
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
@@ -55,11 +56,12 @@ pub(super) async fn judge(job: &Job, tls: &Tls, scale: f64) -> Judged {
 }
 
 async fn play(job: &Job, case: &Case, tls: &Tls, scale: f64) -> Judged {
-    let played = match (case.role.value, &*job.subject) {
-        (Role::Client, Subject::Started(manifest)) => {
+    let played = match &*job.subject {
+        Subject::Started(manifest) if manifest.role == Side::Client => {
             play_client(job, case, manifest, tls, scale).await
         }
-        _ => play_server(job, case, tls, scale).await,
+        Subject::Started(_) | Subject::Running(_) => play_server(job, case, tls, scale).await,
+        Subject::Pair(pair) => play_pair(job, case, pair, tls, scale).await,
     };
     match played {
         Ok((mut outcome, mut instance)) => {
@@ -67,15 +69,23 @@ async fn play(job: &Job, case: &Case, tls: &Tls, scale: f64) -> Judged {
                 None => afterwards(&mut instance, job.transport, tls, scale).await,
                 Some(_) => None,
             };
+            let dead_afterwards = dead.is_some();
             if let Some(got) = dead {
                 outcome.broken = Some(Broken {
                     line: case.first_line(),
                     marks: Vec::new(),
-                    expected: "a login like that before the case".to_owned(),
+                    expected: "what worked before the case".to_owned(),
                     got,
                 });
             }
-            conclude(job, outcome, instance).await
+            let judged = conclude(job, outcome, instance).await;
+            match judged.verdict {
+                Verdict::Blocked if dead_afterwards => Judged {
+                    verdict: Verdict::Fail,
+                    ..judged
+                },
+                _ => judged,
+            }
         }
         Err(StartError::NotReady { why, log }) => Judged {
             log,
@@ -88,12 +98,28 @@ async fn play(job: &Job, case: &Case, tls: &Tls, scale: f64) -> Judged {
 /// Starts the subject once and lets it log in, so that a program that cannot run is not judged at all.
 pub(crate) async fn preflight(subject: &Subject, tls: &Tls, scale: f64) -> Result<(), StartError> {
     let manifest = match subject {
-        Subject::Started(manifest) if manifest.role == Role::Client => manifest,
-        _ => {
+        Subject::Started(manifest) if manifest.role == Side::Client => manifest,
+        Subject::Started(_) | Subject::Running(_) => {
             start_server(subject, DEFAULT_TIMEOUT, tls, scale)
                 .await?
                 .stop()
                 .await;
+            return Ok(());
+        }
+        Subject::Pair(pair) => {
+            for transport in [Transport::Plain, Transport::Tls] {
+                if subject.speaks(transport) {
+                    let plan = PairPlan {
+                        server: &pair.0,
+                        client: &pair.1,
+                        transport,
+                        timeout: DEFAULT_TIMEOUT,
+                        mappings: Vec::new(),
+                    };
+                    let pair = Pair::start(plan, tls, scale).await?;
+                    Instance::from(pair).stop().await;
+                }
+            }
             return Ok(());
         }
     };
@@ -183,7 +209,11 @@ async fn afterwards(
     tls: &Tls,
     scale: f64,
 ) -> Option<String> {
-    let until = Instant::now() + LOGIN_LIMIT.mul_f64(scale);
+    let limit = LOGIN_LIMIT.mul_f64(scale);
+    if let Some(pair) = instance.pair() {
+        return pair.works(limit).await.err();
+    }
+    let until = Instant::now() + limit;
     if let Some(address) = instance.address(transport) {
         let credentials = (instance.username.as_str(), instance.password.as_str());
         return match login(address, transport, tls, credentials, until).await {
@@ -208,12 +238,47 @@ const MOMENT: Duration = Duration::from_millis(100);
 
 type Played = Result<(Outcome, Instance), StartError>;
 
-async fn play_server(job: &Job, case: &Case, tls: &Tls, scale: f64) -> Played {
+/// What the configuration of the server must say, in seconds.
+fn timeout_of(case: &Case) -> u32 {
     let timeout = case.config.iter().find_map(|setting| match setting.value {
         Setting::Timeout(seconds) => Some(seconds),
         Setting::Map { .. } => None,
     });
-    let timeout = timeout.unwrap_or(DEFAULT_TIMEOUT);
+    timeout.unwrap_or(DEFAULT_TIMEOUT)
+}
+
+async fn play_pair(
+    job: &Job,
+    case: &Case,
+    (server, client): &(Manifest, Manifest),
+    tls: &Tls,
+    scale: f64,
+) -> Played {
+    let services = Services::start(&case.config).await?;
+    let plan = PairPlan {
+        server,
+        client,
+        transport: job.transport,
+        timeout: timeout_of(case),
+        mappings: services.mappings,
+    };
+    let mut instance = Instance::from(Pair::start(plan, tls, scale).await?);
+    instance.hold(services.leases);
+    let pair = instance
+        .pair()
+        .ok_or_else(|| StartError::Harness("it is no pair".to_owned()))?;
+    let scene = Scene::Pair {
+        pair,
+        targets: services.targets,
+    };
+    let outcome = Player::new(scene, tls, scale, services.vars)
+        .play(case)
+        .await;
+    Ok((outcome, instance))
+}
+
+async fn play_server(job: &Job, case: &Case, tls: &Tls, scale: f64) -> Played {
+    let timeout = timeout_of(case);
     let mut instance = start_server(&job.subject, timeout, tls, scale).await?;
     let leases = [lease()?, lease()?, lease()?];
     let mut vars = with_login(ports(&leases), &instance);
@@ -233,8 +298,7 @@ async fn play_server(job: &Job, case: &Case, tls: &Tls, scale: f64) -> Played {
 }
 
 async fn play_client(job: &Job, case: &Case, manifest: &Manifest, tls: &Tls, scale: f64) -> Played {
-    let settings: Vec<&Setting> = case.config.iter().map(|setting| &setting.value).collect();
-    let (mut scene, vars, plan, leases) = client_scene(&settings, job.transport).await?;
+    let (mut scene, vars, plan, leases) = client_scene(&case.config, job.transport).await?;
     let mut instance = start_client(manifest, &plan).await?;
     instance.hold(leases);
     let instance = connected(instance, &mut scene, manifest, scale).await?;
@@ -271,58 +335,73 @@ async fn connected(
 type Vars = BTreeMap<String, Vec<u8>>;
 
 async fn client_scene(
-    settings: &[&Setting],
+    config: &[Noted<Setting>],
     transport: Transport,
 ) -> Result<(ClientScene, Vars, ClientPlan, Vec<Lease>), StartError> {
-    let harness = |error: std::io::Error| StartError::Harness(format!("cannot listen: {error}"));
-    let mut leases = vec![lease()?, lease()?, lease()?];
-    let mut vars = ports(&leases);
-    vars.insert("token".into(), TOKEN.into());
-    let mut targets = BTreeMap::new();
-    let mut addresses = BTreeMap::new();
-    for name in TARGETS {
-        let lease = lease()?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, lease.port()));
-        vars.insert(name.into(), address.to_string().into_bytes());
-        addresses.insert(name, address);
-        if name != "dead_target" {
-            targets.insert(
-                address,
-                Listener::bind(lease.port()).await.map_err(harness)?,
-            );
+    let mut services = Services::start(config).await?;
+    services.vars.insert("token".into(), TOKEN.into());
+    let control = lease()?;
+    let server = Listener::bind(control.port()).await.map_err(deaf)?;
+    services.leases.push(control);
+    let plan = ClientPlan {
+        server: server.address,
+        transport,
+        mappings: services.mappings.clone(),
+    };
+    let scene = ClientScene {
+        server,
+        targets: services.targets,
+        transport,
+        mappings: services.mappings,
+    };
+    Ok((scene, services.vars, plan, services.leases))
+}
+
+/// What a client leads users to.
+struct Services {
+    targets: BTreeMap<SocketAddr, Listener>,
+    /// Remote port, target, isOpen.
+    mappings: Vec<(u16, SocketAddr, bool)>,
+    vars: Vars,
+    leases: Vec<Lease>,
+}
+
+impl Services {
+    async fn start(config: &[Noted<Setting>]) -> Result<Self, StartError> {
+        let mut leases = vec![lease()?, lease()?, lease()?];
+        let mut vars = ports(&leases);
+        let mut targets = BTreeMap::new();
+        let mut addresses = BTreeMap::new();
+        for name in TARGETS {
+            let lease = lease()?;
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, lease.port()));
+            vars.insert(name.into(), address.to_string().into_bytes());
+            addresses.insert(name, address);
+            if name != "dead_target" {
+                targets.insert(address, Listener::bind(lease.port()).await.map_err(deaf)?);
+            }
+            leases.push(lease);
         }
-        leases.push(lease);
-    }
-    let mappings: Vec<_> = settings
-        .iter()
-        .filter_map(|setting| match setting {
+        let mappings = config.iter().filter_map(|setting| match &setting.value {
             Setting::Map { port, target, open } => {
                 let port = PORTS.iter().position(|name| names(port, name))?;
                 let (_, target) = addresses.iter().find(|(name, _)| names(target, name))?;
                 Some((leases[port].port(), *target, *open))
             }
             Setting::Timeout(_) => None,
-        })
-        .collect();
-    let control = lease()?;
-    let server = Listener::bind(control.port()).await.map_err(harness)?;
-    leases.push(control);
-    let plan = ClientPlan {
-        server: server.address,
-        transport,
-        mappings: mappings.clone(),
-    };
-    Ok((
-        ClientScene {
-            server,
+        });
+        let mappings = mappings.collect();
+        Ok(Self {
             targets,
-            transport,
             mappings,
-        },
-        vars,
-        plan,
-        leases,
-    ))
+            vars,
+            leases,
+        })
+    }
+}
+
+fn deaf(error: std::io::Error) -> StartError {
+    StartError::Harness(format!("cannot listen: {error}"))
 }
 
 /// An odd token, because a client has to treat it as opaque.

@@ -134,7 +134,9 @@ async fn a_server_that_slams_every_connection_passes_nothing() {
 async fn one_that_lets_only_the_first_login_in_passes_nothing() {
     let found = verdicts(fake(Manners::SlamShut, true).await).await;
     assert_eq!(passed(&found), [""; 0]);
-    assert!(found.iter().all(|(_, verdict)| *verdict == Verdict::Fail));
+    // Most cases do not even come to what they judge.
+    let red = [Verdict::Fail, Verdict::Blocked];
+    assert!(found.iter().all(|(_, verdict)| red.contains(verdict)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

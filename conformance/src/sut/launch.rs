@@ -47,6 +47,13 @@ pub(crate) struct ClientPlan {
     pub(crate) mappings: Vec<(u16, SocketAddr, bool)>,
 }
 
+/// A program and the values of its configuration.
+#[derive(Debug)]
+pub(super) struct Setup {
+    manifest: Manifest,
+    vars: Vars,
+}
+
 /// The credentials of every instance; they protect nothing.
 const USER: &str = "conf-user";
 const PASSWORD: &str = "conf-pass";
@@ -70,6 +77,7 @@ pub(crate) async fn start_server(
             (
                 Instance {
                     body: Body::Foreign,
+                    setup: None,
                     control,
                     username,
                     password,
@@ -78,6 +86,7 @@ pub(crate) async fn start_server(
                 FOREIGN_DEADLINE,
             )
         }
+        Subject::Pair(_) => return Err(StartError::Harness("a pair is no server".to_owned())),
     };
     let mut instance = instance;
     match ready::wait(&mut instance, tls, limit.mul_f64(time_scale)).await {
@@ -110,9 +119,10 @@ pub(crate) async fn start_client(
         common,
         mappings: mappings.collect(),
     };
-    let body = launch(manifest, &vars).await?;
+    let setup = Setup::new(manifest, vars);
     Ok(Instance {
-        body,
+        body: setup.launch().await?,
+        setup: Some(setup),
         control: Vec::new(),
         username: USER.into(),
         password: PASSWORD.into(),
@@ -143,9 +153,10 @@ async fn spawn_server(manifest: &Manifest, timeout: u32) -> Result<Instance, Sta
         .into_iter()
         .filter(|(transport, _)| manifest.transports.contains(transport))
         .collect();
-    let body = launch(manifest, &vars).await?;
+    let setup = Setup::new(manifest, vars);
     Ok(Instance {
-        body,
+        body: setup.launch().await?,
+        setup: Some(setup),
         control,
         username: USER.into(),
         password: PASSWORD.into(),
@@ -161,22 +172,30 @@ fn common() -> BTreeMap<&'static str, Value> {
     ])
 }
 
-async fn launch(manifest: &Manifest, vars: &Vars) -> Result<Body, StartError> {
-    let harness = |error: io::Error| {
-        StartError::Harness(format!("cannot prepare a working directory: {error}"))
-    };
-    let directory = TempDir::with_prefix("netroxy-conformance-").map_err(harness)?;
-    for (name, content) in &manifest.files {
-        write(&directory.path().join(name), content, vars).map_err(harness)?;
+impl Setup {
+    fn new(manifest: &Manifest, vars: Vars) -> Self {
+        let manifest = manifest.clone();
+        Self { manifest, vars }
     }
-    match &manifest.launch {
-        Launch::Command(command) => Process::start(command, directory)
-            .map(|process| Body::Process(Box::new(process)))
-            .map_err(|error| StartError::Spawn(error.to_string())),
-        Launch::Embedded => Embedded::start(manifest.role, directory)
-            .await
-            .map(Body::Embedded)
-            .map_err(StartError::Spawn),
+
+    /// Starts the program in a fresh directory.
+    pub(super) async fn launch(&self) -> Result<Body, StartError> {
+        let harness = |error: io::Error| {
+            StartError::Harness(format!("cannot prepare a working directory: {error}"))
+        };
+        let directory = TempDir::with_prefix("netroxy-conformance-").map_err(harness)?;
+        for (name, content) in &self.manifest.files {
+            write(&directory.path().join(name), content, &self.vars).map_err(harness)?;
+        }
+        match &self.manifest.launch {
+            Launch::Command(command) => Process::start(command, directory)
+                .map(|process| Body::Process(Box::new(process)))
+                .map_err(|error| StartError::Spawn(error.to_string())),
+            Launch::Embedded => Embedded::start(self.manifest.role, directory)
+                .await
+                .map(Body::Embedded)
+                .map_err(StartError::Spawn),
+        }
     }
 }
 

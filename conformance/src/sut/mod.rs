@@ -1,6 +1,7 @@
 //! The system under test: started afresh for every case, or already running at an address.
 
 mod launch;
+mod pair;
 mod process;
 mod ready;
 
@@ -10,7 +11,9 @@ use crate::manifest::Manifest;
 use crate::notation::ast::{Role, Transport};
 use crate::ports::Lease;
 use crate::reference::Embedded;
+use launch::Setup;
 pub(crate) use launch::{ClientPlan, StartError, start_client, start_server};
+pub(crate) use pair::{Pair, PairPlan};
 use process::Process;
 pub(crate) use ready::{login, unique_name};
 
@@ -21,6 +24,8 @@ pub(crate) enum Subject {
     Started(Manifest),
     /// A server that is running already.
     Running(Running),
+    /// A server and a client that are started for every case, in this order.
+    Pair(Box<(Manifest, Manifest)>),
 }
 
 /// A server that somebody else has started.
@@ -36,6 +41,8 @@ pub(crate) struct Running {
 #[derive(Debug)]
 pub(crate) struct Instance {
     body: Body,
+    /// How it was started; nobody can start a foreign server again.
+    setup: Option<Setup>,
     /// Where its control ports are; only a server has any.
     pub(crate) control: Vec<(Transport, SocketAddr)>,
     pub(crate) username: String,
@@ -49,13 +56,15 @@ enum Body {
     Process(Box<Process>),
     Embedded(Embedded),
     Foreign,
+    Pair(Box<Pair>),
 }
 
 impl Subject {
     pub(crate) fn role(&self) -> Role {
         match self {
-            Self::Started(manifest) => manifest.role,
+            Self::Started(manifest) => manifest.role.into(),
             Self::Running(_) => Role::Server,
+            Self::Pair(_) => Role::Pair,
         }
     }
 
@@ -64,6 +73,7 @@ impl Subject {
         match self {
             Self::Started(manifest) => manifest.name.clone(),
             Self::Running(running) => running.plain.to_string(),
+            Self::Pair(pair) => format!("{} with {}", pair.1.name, pair.0.name),
         }
     }
 
@@ -71,6 +81,9 @@ impl Subject {
         match self {
             Self::Started(manifest) => manifest.transports.contains(&transport),
             Self::Running(running) => transport == Transport::Plain || running.tls.is_some(),
+            Self::Pair(pair) => [&pair.0, &pair.1]
+                .iter()
+                .all(|manifest| manifest.transports.contains(&transport)),
         }
     }
 
@@ -87,6 +100,9 @@ impl Subject {
                     running.plain, running.username
                 )
             }
+            Self::Pair(pair) => {
+                format!("--server {} --client {}", pair.0.argument, pair.1.argument)
+            }
         }
     }
 }
@@ -98,6 +114,7 @@ impl Instance {
             Body::Process(process) => process.ended(),
             Body::Embedded(embedded) => embedded.ended(),
             Body::Foreign => None,
+            Body::Pair(pair) => pair.ended(),
         }
     }
 
@@ -106,16 +123,37 @@ impl Instance {
         match &mut self.body {
             Body::Process(process) => process.log_tail().await,
             Body::Embedded(_) | Body::Foreign => String::new(),
+            Body::Pair(pair) => pair.log_tail().await,
         }
     }
 
     /// Ends it and everything it has started.
     pub(crate) async fn stop(self) {
         let _held = self.ports;
-        match self.body {
-            Body::Process(process) => process.stop().await,
-            Body::Embedded(embedded) => embedded.stop().await,
-            Body::Foreign => {}
+        self.body.stop().await;
+    }
+
+    /// Ends it without a warning and starts it again, with the same configuration.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) async fn restart(&mut self) -> Result<(), StartError> {
+        let Some(setup) = &self.setup else {
+            let why = "it was not started here, so it cannot be started again";
+            return Err(StartError::Harness(why.to_owned()));
+        };
+        std::mem::replace(&mut self.body, Body::Foreign)
+            .stop()
+            .await;
+        self.body = setup.launch().await?;
+        Ok(())
+    }
+
+    /// The two programs, if it is two.
+    pub(crate) fn pair(&mut self) -> Option<&mut Pair> {
+        match &mut self.body {
+            Body::Pair(pair) => Some(pair),
+            Body::Process(_) | Body::Embedded(_) | Body::Foreign => None,
         }
     }
 
@@ -129,5 +167,29 @@ impl Instance {
             .iter()
             .find(|(known, _)| *known == transport)
             .map(|(_, address)| *address)
+    }
+}
+
+impl From<Pair> for Instance {
+    fn from(pair: Pair) -> Self {
+        Self {
+            body: Body::Pair(Box::new(pair)),
+            setup: None,
+            control: Vec::new(),
+            username: String::new(),
+            password: String::new(),
+            ports: Vec::new(),
+        }
+    }
+}
+
+impl Body {
+    async fn stop(self) {
+        match self {
+            Self::Process(process) => process.stop().await,
+            Self::Embedded(embedded) => embedded.stop().await,
+            Self::Foreign => {}
+            Self::Pair(pair) => pair.stop().await,
+        }
     }
 }

@@ -147,10 +147,11 @@ pub(super) fn title(i: &str) -> Parsed<'_, String> {
 
 pub(super) fn role(i: &str) -> Parsed<'_, Role> {
     context(
-        "`server` or `client`",
+        "`server`, `client` or `pair`",
         alt((
             value(Role::Server, tag("server")),
             value(Role::Client, tag("client")),
+            value(Role::Pair, tag("pair")),
         )),
     )
     .parse(i)
@@ -218,13 +219,17 @@ fn step(i: &str) -> Parsed<'_, Step> {
 
 fn action(i: &str) -> Parsed<'_, Action> {
     let verbs = alt((
-        connect, refused, accept, ignore, send_raw, send, expect_raw, expect,
+        connect, refused, accept, ignore, restart, send_raw, send, expect_raw, expect,
     ));
     context(
-        "`connect`, `refused`, `accept`, `ignore`, `>`, `>>`, `<` or `<<`",
+        "`connect`, `refused`, `accept`, `ignore`, `restart`, `>`, `>>`, `<` or `<<`",
         verbs,
     )
     .parse(i)
+}
+
+fn restart(i: &str) -> Parsed<'_, Action> {
+    value(Action::Restart, tag("restart")).parse(i)
 }
 
 fn connect(i: &str) -> Parsed<'_, Action> {

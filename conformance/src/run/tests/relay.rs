@@ -6,7 +6,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::*;
 use crate::manifest::Manifest;
-use crate::notation::ast::Role;
+use crate::notation::ast::Side;
 use crate::sut::start_server;
 
 /// So many bytes of each direction go one at a time: longer than the longest line that a case sends.
@@ -86,7 +86,7 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, habits: Habits) 
 
 async fn red(habits: Habits) -> Vec<String> {
     let tls = Tls::new().unwrap();
-    let reference = Subject::Started(Manifest::reference(Role::Server).unwrap());
+    let reference = Subject::Started(Manifest::reference(Side::Server).unwrap());
     let instance = start_server(&reference, 30, &tls, 1.0).await.unwrap();
     let running = Running {
         plain: relay(instance.address(Transport::Plain).unwrap(), habits).await,

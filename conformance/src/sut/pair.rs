@@ -1,0 +1,203 @@
+//! A server and a client that work together.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use super::{ClientPlan, Instance, StartError, Subject, start_client, start_server};
+use crate::manifest::Manifest;
+use crate::notation::ast::{Side, Transport};
+use crate::player::Listener;
+use crate::ports::Lease;
+use crate::wire::Tls;
+
+/// Two running programs, and a mapping of their own by which they show that they work.
+///
+/// The client asks for that mapping last. So when a user reaches its target, the mappings of a case stand too.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    server: Instance,
+    client: Instance,
+    /// How long the two may take to work together, from their start.
+    patience: Duration,
+    canary: Canary,
+}
+
+#[derive(Debug)]
+struct Canary {
+    port: u16,
+    target: Listener,
+    /// Tells one try from the next.
+    tries: u64,
+}
+
+/// What a pair is started with.
+#[derive(Debug)]
+pub(crate) struct PairPlan<'a> {
+    pub(crate) server: &'a Manifest,
+    pub(crate) client: &'a Manifest,
+    pub(crate) transport: Transport,
+    /// The timeout of the server in seconds.
+    pub(crate) timeout: u32,
+    /// Remote port, target, isOpen.
+    pub(crate) mappings: Vec<(u16, SocketAddr, bool)>,
+}
+
+impl Pair {
+    /// Starts the server, then the client, and waits until a tunnel can be used.
+    ///
+    /// # Errors
+    /// When one of the two does not come up, or they do not get on.
+    pub(crate) async fn start(
+        plan: PairPlan<'_>,
+        tls: &Tls,
+        time_scale: f64,
+    ) -> Result<Self, StartError> {
+        let harness = |error: std::io::Error| StartError::Harness(error.to_string());
+        let port = Lease::take().map_err(harness)?;
+        let target_port = Lease::take().map_err(harness)?;
+        let target = Listener::bind(target_port.port()).await.map_err(harness)?;
+        let subject = Subject::Started(plan.server.clone());
+        let server = start_server(&subject, plan.timeout, tls, time_scale).await?;
+        let control = server.address(plan.transport).ok_or_else(|| {
+            StartError::Harness(format!("the server does not speak {}", plan.transport))
+        })?;
+        let mut mappings = plan.mappings;
+        mappings.push((port.port(), target.address, true));
+        let client_plan = ClientPlan {
+            server: control,
+            transport: plan.transport,
+            mappings,
+        };
+        let mut client = match start_client(plan.client, &client_plan).await {
+            Ok(client) => client,
+            Err(error) => {
+                server.stop().await;
+                return Err(error);
+            }
+        };
+        let canary = Canary {
+            port: port.port(),
+            target,
+            tries: 0,
+        };
+        client.hold([port, target_port]);
+        let start = plan.server.start_deadline_ms + plan.client.start_deadline_ms;
+        let patience = Duration::from_millis(start).mul_f64(time_scale);
+        let mut pair = Self {
+            server,
+            client,
+            patience,
+            canary,
+        };
+        match pair.works(patience).await {
+            Ok(()) => Ok(pair),
+            Err(why) => {
+                let log = pair.log_tail().await;
+                pair.stop().await;
+                Err(StartError::NotReady { why, log })
+            }
+        }
+    }
+
+    /// Waits until a byte sequence of a new user reaches a target.
+    ///
+    /// # Errors
+    /// How far it has come within `limit`.
+    pub(crate) async fn works(&mut self, limit: Duration) -> Result<(), String> {
+        let until = Instant::now() + limit;
+        loop {
+            let why = match self.canary.sing(until).await {
+                Ok(()) => return Ok(()),
+                Err(why) => why,
+            };
+            if let Some(status) = self.ended() {
+                return Err(status);
+            }
+            if Instant::now() >= until {
+                return Err(format!(
+                    "no tunnel within {:.1} s: {why}",
+                    limit.as_secs_f64()
+                ));
+            }
+            // Not a verdict: only the pause between two attempts.
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Ends one of the two without a warning, starts it again, and waits until they work together.
+    ///
+    /// # Errors
+    /// When they do not.
+    pub(crate) async fn restart(&mut self, side: Side) -> Result<(), String> {
+        let program = match side {
+            Side::Server => &mut self.server,
+            Side::Client => &mut self.client,
+        };
+        program.restart().await.map_err(|error| error.to_string())?;
+        self.works(self.patience).await
+    }
+
+    /// Why one of them is no longer running, if it is not.
+    pub(super) fn ended(&mut self) -> Option<String> {
+        let told = |side, status: Option<String>| status.map(|text| format!("the {side}: {text}"));
+        told(Side::Server, self.server.ended()).or_else(|| told(Side::Client, self.client.ended()))
+    }
+
+    pub(super) async fn log_tail(&mut self) -> String {
+        let mut text = String::new();
+        for (side, program) in [
+            (Side::Server, &mut self.server),
+            (Side::Client, &mut self.client),
+        ] {
+            for line in Box::pin(program.log_tail()).await.lines() {
+                text.push_str(&format!("{side}: {line}\n"));
+            }
+        }
+        text.trim_end().to_owned()
+    }
+
+    pub(super) async fn stop(self) {
+        Box::pin(self.client.stop()).await;
+        Box::pin(self.server.stop()).await;
+    }
+}
+
+impl Canary {
+    /// One user, one tunnel, one word; `Err` tells what was missing.
+    async fn sing(&mut self, until: Instant) -> Result<(), String> {
+        self.tries += 1;
+        let word = self.tries.to_le_bytes();
+        let left = || until.saturating_duration_since(Instant::now()).min(TRY);
+        let user = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+        let mut user = match timeout(left(), user).await {
+            Ok(Ok(user)) => user,
+            Ok(Err(error)) => return Err(format!("a user cannot connect: {error}")),
+            Err(_) => return Err("a user cannot connect".to_owned()),
+        };
+        user.write_all(&word)
+            .await
+            .map_err(|error| format!("a user is cut off: {error}"))?;
+        loop {
+            let Some((mut service, _)) = self.target.next(left()).await else {
+                return Err("a user does not reach the target".to_owned());
+            };
+            let mut got = [0; 8];
+            // Users of earlier tries may come late; they have other words.
+            if let Ok(Ok(_)) = timeout(left(), service.read_exact(&mut got)).await
+                && got == word
+            {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// How long one try may take. The original client may miss the first user of a mapping.
+const TRY: Duration = Duration::from_millis(500);
