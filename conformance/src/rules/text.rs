@@ -86,9 +86,7 @@ fn rule(paragraph: &Paragraph<'_>, section: &str) -> Result<Rule, String> {
     let attributes = attributes
         .strip_prefix('{')
         .and_then(|rest| rest.strip_suffix('}'))
-        .ok_or_else(|| {
-            format!("`{id}` has no line of attributes in braces behind its sentence")
-        })?;
+        .ok_or_else(|| format!("`{id}` has no line of attributes in braces behind its sentence"))?;
     let text = sentence.join(" ");
     let level =
         level(&text).map_err(|found| format!("`{id}` has {found} keywords, it needs one"))?;
@@ -108,8 +106,8 @@ fn rule(paragraph: &Paragraph<'_>, section: &str) -> Result<Rule, String> {
             (key, value) => return Err(format!("`{id}`: `{key}: {value}` is no attribute")),
         }
     }
-    let origin = origin
-        .ok_or_else(|| format!("`{id}` needs an origin: readme, observed or clarified"))?;
+    let origin =
+        origin.ok_or_else(|| format!("`{id}` needs an origin: readme, observed or clarified"))?;
     Ok(Rule {
         id: id.to_owned(),
         level,
@@ -200,13 +198,19 @@ would hurt.
         for (text, wanted) in [
             (GOOD.replace("MUST NOT", "does"), ":3: `a.b` has 0 keywords"),
             (GOOD.replace("work", "MAY"), ":3: `a.b` has 2 keywords"),
-            (GOOD.replace("both", "all"), ":3: `a.b`: `subject: all` is no"),
+            (
+                GOOD.replace("both", "all"),
+                ":3: `a.b`: `subject: all` is no",
+            ),
             (GOOD.replace("clarified", "guess"), "`origin: guess` is no"),
             (GOOD.replace("origin: clarified; ", ""), "needs an origin"),
             (GOOD.replace("subject: both; ", ""), "needs a subject"),
             (GOOD.replace("since: 0.3; ", ""), "needs `since: 0.3`"),
             (GOOD.replace("unjudged", "unjuged"), "`unjuged: nobody"),
-            (GOOD.replace("work.\n", "work.\n\n"), ":3: `a.b` has no line"),
+            (
+                GOOD.replace("work.\n", "work.\n\n"),
+                ":3: `a.b` has no line",
+            ),
             (GOOD.replace("Why", "More\n\nWhy"), ":10: `Why:` explains"),
             (twice, ":13: `a.b` is used twice"),
         ] {
