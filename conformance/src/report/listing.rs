@@ -1,6 +1,7 @@
 //! Lists and explanations.
 
-use std::fmt::Write as _;
+mod explain;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,10 @@ use serde_json::{Value, json};
 
 use super::text::out;
 use crate::catalog::Entry;
-use crate::rules::{self, Rule};
+use crate::rules::Rule;
 use crate::sut::Subject;
+
+pub(crate) use explain::explain;
 
 /// Every case, one a line.
 pub(crate) fn cases(entries: &[Arc<Entry>], as_json: bool) -> u8 {
@@ -37,66 +40,9 @@ pub(crate) fn rules(rules: &[Rule], entries: &[Arc<Entry>], as_json: bool) -> u8
     }
     let width = rules.iter().map(|rule| rule.id.len()).max().unwrap_or(0);
     for rule in rules {
-        let cases = citing(&rule.id, entries).count();
-        let Rule {
-            id,
-            level,
-            subject,
-            origin,
-            ..
-        } = rule;
-        out(&format!(
-            "{id:width$}  {:6} {subject:6}  {:9}  {cases} cases\n",
-            level.to_string(),
-            origin.to_string()
-        ));
+        out(&format!("{}\n", rule_line(rule, entries, width)));
     }
     0
-}
-
-/// A rule with its cases, or a case with its rules; `None` when the name is unknown.
-pub(crate) fn explain(id: &str, rules: &[Rule], entries: &[Arc<Entry>]) -> Option<u8> {
-    let mut text = String::new();
-    if let Some(rule) = rules.iter().find(|rule| rule.id == id) {
-        let profile = if rule.is_wire() { "wire" } else { "hardened" };
-        let _ = writeln!(
-            text,
-            "{} {}  {}:{}\n",
-            rule.id,
-            rule.level,
-            rules::FILE,
-            rule.line
-        );
-        let _ = writeln!(text, "{}\n", rule.text);
-        let _ = writeln!(
-            text,
-            "subject {}  origin {}  profile {profile}",
-            rule.subject, rule.origin
-        );
-        for entry in citing(id, entries) {
-            let _ = writeln!(text, "case {}  {}", entry.id, entry.case.title.value);
-        }
-        out(&text);
-        return Some(0);
-    }
-    let entry = entries.iter().find(|entry| entry.id == id)?;
-    let _ = writeln!(text, "{}  {}\n\n{}", entry.id, entry.file, entry.text);
-    for rule in rules
-        .iter()
-        .filter(|rule| entry.case.rules.value.contains(&rule.id))
-    {
-        let _ = writeln!(
-            text,
-            "{} {}  {}:{}\n    {}",
-            rule.id,
-            rule.level,
-            rules::FILE,
-            rule.line,
-            rule.text
-        );
-    }
-    out(&text);
-    Some(0)
 }
 
 /// The result of `sut check`.
@@ -142,15 +88,29 @@ fn case_json(entry: &Entry) -> Value {
     })
 }
 
+fn rule_line(rule: &Rule, entries: &[Arc<Entry>], width: usize) -> String {
+    let judged = match &rule.unjudged {
+        Some(why) => format!("unjudged: {why}"),
+        None => format!("{} cases", citing(&rule.id, entries).count()),
+    };
+    format!(
+        "{:width$}  {:6} {:6}  {:9}  {judged}",
+        rule.id,
+        rule.level.to_string(),
+        rule.subject,
+        rule.origin.to_string()
+    )
+}
+
+/// An entry of `rules.json`, with where it stands and who judges it.
 fn rule_json(rule: &Rule, entries: &[Arc<Entry>]) -> Value {
     let cases: Vec<&str> = citing(&rule.id, entries)
         .map(|entry| entry.id.as_str())
         .collect();
-    json!({
-        "id": rule.id, "level": rule.level.to_string(), "subject": rule.subject, "origin": rule.origin.to_string(),
-        "profile": if rule.is_wire() { "wire" } else { "hardened" }, "text": rule.text, "line": rule.line,
-        "cases": cases,
-    })
+    let mut value = json!(rule);
+    value["line"] = json!(rule.line);
+    value["cases"] = json!(cases);
+    value
 }
 
 fn print_json(values: Vec<Value>) -> u8 {

@@ -118,7 +118,7 @@ pub const TABLE: &[Row] = {
             Offline,
             "frame.unknown-word",
         ),
-        row(LoggingIn, Ended, BackOff, Offline, "auth.client-backoff"),
+        row(LoggingIn, Ended, BackOff, Offline, "life.reconnect"),
         row(
             LoggingIn,
             LoginOverdue,

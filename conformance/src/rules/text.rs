@@ -1,0 +1,226 @@
+//! From the text to its rules.
+//!
+//! A rule is a paragraph: its id, its sentence, its attributes. The paragraph behind it may say
+//! why. What stands in fences is an example.
+
+use super::{Level, Origin, Profile, Rule, RuleError};
+
+/// The rules of a text, in its order.
+///
+/// # Errors
+/// The first rule that is not well formed.
+pub fn extract(text: &str) -> Result<Vec<Rule>, RuleError> {
+    let mut rules: Vec<Rule> = Vec::new();
+    let mut section = "";
+    let mut explainable = false;
+    for paragraph in paragraphs(text) {
+        let wrong = |message: String| RuleError {
+            line: paragraph.line,
+            message,
+        };
+        let first = paragraph.lines.first().copied().unwrap_or_default();
+        let mut is_rule = false;
+        if let Some(title) = first.strip_prefix('#') {
+            section = title.trim_start_matches('#').trim();
+        } else if first.starts_with("r[") {
+            let rule = rule(&paragraph, section).map_err(wrong)?;
+            if rules.iter().any(|other| other.id == rule.id) {
+                return Err(wrong(format!("`{}` is used twice", rule.id)));
+            }
+            rules.push(rule);
+            is_rule = true;
+        } else if let Some(first) = first.strip_prefix(WHY) {
+            let Some(rule) = rules.last_mut().filter(|_| explainable) else {
+                let message = "`Why:` explains the rule right above it, and there is none";
+                return Err(wrong(message.to_owned()));
+            };
+            let more = paragraph.lines.get(1..).unwrap_or_default();
+            rule.rationale = Some([&[first], more].concat().join(" "));
+        }
+        explainable = is_rule;
+    }
+    Ok(rules)
+}
+
+const WHY: &str = "Why: ";
+
+/// Lines without an empty one between them; a heading is one of its own.
+struct Paragraph<'a> {
+    /// Of its first line, counted from 1.
+    line: usize,
+    lines: Vec<&'a str>,
+}
+
+fn paragraphs(text: &str) -> Vec<Paragraph<'_>> {
+    let mut found: Vec<Paragraph<'_>> = Vec::new();
+    let mut open = false;
+    let mut fenced = false;
+    for (line, number) in text.lines().map(str::trim).zip(1..) {
+        if line.starts_with("```") {
+            fenced = !fenced;
+        }
+        if fenced || line.is_empty() || line.starts_with("```") {
+            open = false;
+            continue;
+        }
+        match found.last_mut().filter(|_| open && !line.starts_with('#')) {
+            Some(paragraph) => paragraph.lines.push(line),
+            None => found.push(Paragraph {
+                line: number,
+                lines: vec![line],
+            }),
+        }
+        open = !line.starts_with('#');
+    }
+    found
+}
+
+fn rule(paragraph: &Paragraph<'_>, section: &str) -> Result<Rule, String> {
+    let [id, sentence @ .., attributes] = paragraph.lines.as_slice() else {
+        return Err("a rule needs an id, a sentence and attributes".to_owned());
+    };
+    let id = id
+        .strip_prefix("r[")
+        .and_then(|rest| rest.strip_suffix(']'))
+        .ok_or_else(|| format!("`{id}` is no id in brackets"))?;
+    let attributes = attributes
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'))
+        .ok_or_else(|| format!("`{id}` has no line of attributes in braces behind its sentence"))?;
+    let text = sentence.join(" ");
+    let level =
+        level(&text).map_err(|found| format!("`{id}` has {found} keywords, it needs one"))?;
+
+    let (mut subject, mut origin, mut since, mut corrupts, mut unjudged) =
+        (None, None, None, false, None);
+    for attribute in attributes.split(';') {
+        let (key, value) = attribute.split_once(':').unwrap_or((attribute, ""));
+        match (key.trim(), value.trim()) {
+            ("subject", value @ ("server" | "client" | "both")) => subject = Some(value),
+            ("origin", "readme") => origin = Some(Origin::Readme),
+            ("origin", "observed") => origin = Some(Origin::Observed),
+            ("origin", "clarified") => origin = Some(Origin::Clarified),
+            ("since", value @ "0.3") => since = Some(value),
+            ("corrupts", "data") => corrupts = true,
+            ("unjudged", why) if !why.is_empty() => unjudged = Some(why.to_owned()),
+            (key, value) => return Err(format!("`{id}`: `{key}: {value}` is no attribute")),
+        }
+    }
+    let origin =
+        origin.ok_or_else(|| format!("`{id}` needs an origin: readme, observed or clarified"))?;
+    Ok(Rule {
+        id: id.to_owned(),
+        level,
+        subject: subject
+            .ok_or_else(|| format!("`{id}` needs a subject: server, client or both"))?
+            .to_owned(),
+        origin,
+        since: since
+            .ok_or_else(|| format!("`{id}` needs `since: 0.3`"))?
+            .to_owned(),
+        profile: if corrupts || origin != Origin::Clarified {
+            Profile::Wire
+        } else {
+            Profile::Hardened
+        },
+        corrupts,
+        section: section.to_owned(),
+        text,
+        rationale: None,
+        unjudged,
+        line: paragraph.line,
+    })
+}
+
+/// The only keyword of a sentence, or how many it has.
+fn level(text: &str) -> Result<Level, usize> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let found: Vec<Level> = words
+        .filter_map(|word| match word {
+            "MUST" | "SHALL" | "REQUIRED" => Some(Level::Must),
+            "SHOULD" | "RECOMMENDED" => Some(Level::Should),
+            "MAY" | "OPTIONAL" => Some(Level::May),
+            _ => None,
+        })
+        .collect();
+    match found.as_slice() {
+        [level] => Ok(*level),
+        others => Err(others.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::embedded;
+    use super::*;
+
+    const GOOD: &str = "\
+## 4. Framing
+
+r[a.b]
+It MUST NOT
+work.
+{subject: both; origin: clarified; since: 0.3; corrupts: data; unjudged: nobody sees it}
+
+Why: it
+would hurt.
+";
+
+    #[test]
+    fn the_embedded_rules_are_well_formed() {
+        let rules = embedded().unwrap();
+        assert!(rules.len() > 50, "{}", rules.len());
+    }
+
+    #[test]
+    fn a_rule_is_read_with_all_that_belongs_to_it() {
+        let rules = extract(GOOD).unwrap();
+        let wanted = Rule {
+            id: "a.b".to_owned(),
+            level: Level::Must,
+            subject: "both".to_owned(),
+            origin: Origin::Clarified,
+            since: "0.3".to_owned(),
+            profile: Profile::Wire,
+            corrupts: true,
+            section: "4. Framing".to_owned(),
+            text: "It MUST NOT work.".to_owned(),
+            rationale: Some("it would hurt.".to_owned()),
+            unjudged: Some("nobody sees it".to_owned()),
+            line: 3,
+        };
+        assert_eq!(rules, [wanted]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        let twice = format!("{GOOD}\n{GOOD}");
+        for (text, wanted) in [
+            (GOOD.replace("MUST NOT", "does"), ":3: `a.b` has 0 keywords"),
+            (GOOD.replace("work", "MAY"), ":3: `a.b` has 2 keywords"),
+            (
+                GOOD.replace("both", "all"),
+                ":3: `a.b`: `subject: all` is no",
+            ),
+            (GOOD.replace("clarified", "guess"), "`origin: guess` is no"),
+            (GOOD.replace("origin: clarified; ", ""), "needs an origin"),
+            (GOOD.replace("subject: both; ", ""), "needs a subject"),
+            (GOOD.replace("since: 0.3; ", ""), "needs `since: 0.3`"),
+            (GOOD.replace("unjudged", "unjuged"), "`unjuged: nobody"),
+            (
+                GOOD.replace("work.\n", "work.\n\n"),
+                ":3: `a.b` has no line",
+            ),
+            (GOOD.replace("Why", "More\n\nWhy"), ":10: `Why:` explains"),
+            (twice, ":13: `a.b` is used twice"),
+        ] {
+            let error = extract(&text).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_example_in_fences_is_no_rule() {
+        assert_eq!(extract(&format!("```\n{GOOD}```\n")), Ok(Vec::new()));
+    }
+}
