@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use include_dir::{Dir, DirEntry, include_dir};
 
+use crate::input::position;
 use crate::notation::ast::{Case, Transport};
 use crate::notation::parse;
 pub use check::check;
@@ -73,6 +74,17 @@ pub fn embedded() -> Result<BTreeMap<String, Entry>, CaseError> {
 /// # Errors
 /// The first thing that is wrong with it.
 pub fn read(id: &str, file: &str, text: &str) -> Result<Entry, CaseError> {
+    if let Some(at) = text.find('\r') {
+        let (line, column) = position(text, at);
+        let message =
+            "a CR: lines end with LF alone, and a CR of the wire is written \\r".to_owned();
+        return Err(CaseError {
+            file: file.to_owned(),
+            line,
+            column,
+            message,
+        });
+    }
     let case = parse(text).map_err(|error| CaseError {
         file: file.to_owned(),
         line: error.line,

@@ -1,14 +1,24 @@
 //! The command line.
 
-mod commands;
+mod baseline;
+mod explain;
+mod format;
+mod list;
+mod main_job;
+mod run;
 mod select;
+mod session;
+mod sut;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
-use crate::notation::ast::Role;
+use crate::input::InputError;
+use crate::manifest::ManifestError;
+use crate::rules;
+use crate::run::{Options, Order};
 
 /// Runs the program and tells how it has ended.
 ///
@@ -35,7 +45,7 @@ pub fn main() -> ExitCode {
             ));
         }
     };
-    let code = runtime.block_on(commands::execute(arguments));
+    let code = runtime.block_on(execute(arguments));
     // Tasks that still wait for a peer must not keep the program alive.
     runtime.shutdown_background();
     match code {
@@ -48,7 +58,7 @@ pub fn main() -> ExitCode {
 ///
 /// Without a command it runs every case of both roles against the embedded reference peers.
 #[derive(Debug, Parser)]
-#[command(name = "netroxy-conformance", version, after_help = EXIT_CODES)]
+#[command(name = "netroxy-conformance", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -59,88 +69,23 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Judge a server or a client
-    Run(Box<Run>),
+    Run(Box<run::Run>),
     /// List cases or rules
-    List {
-        #[arg(value_enum)]
-        what: Listed,
-        /// As JSON, for programs
-        #[arg(long)]
-        json: bool,
-    },
+    List(list::List),
     /// Show a rule with its cases, or a case with its rules
-    Explain {
-        /// Such as tunnel.early-data or server/tunnel/early-data
-        id: String,
-    },
+    Explain(explain::Explain),
     /// Write case files in their canonical form
-    Format {
-        /// Only tell which are not, and fail
-        #[arg(long)]
-        check: bool,
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<String>,
+    Format(format::Format),
+    /// Write down what is known to fail, or compare with it
+    Baseline {
+        #[command(subcommand)]
+        command: baseline::Command,
     },
     /// Look at a system under test (SUT) without judging it
     Sut {
         #[command(subcommand)]
-        command: SutCommand,
+        command: sut::Command,
     },
-}
-
-#[derive(Debug, Subcommand)]
-enum SutCommand {
-    /// Start it as the manifest says and let it log in
-    Check {
-        /// Manifest file, or the name of a built-in one
-        #[arg(long, value_name = "FILE")]
-        sut: String,
-    },
-}
-
-#[derive(Debug, Args)]
-struct Run {
-    /// The side that is judged
-    #[arg(value_enum)]
-    role: RoleName,
-    /// Cases or rules to judge: names, or patterns with `*`; all when there are none
-    #[arg(value_name = "ID")]
-    ids: Vec<String>,
-    /// Manifest file, or the name of a built-in one; the embedded reference when not given
-    #[arg(long, value_name = "FILE", conflicts_with = "addr")]
-    sut: Option<String>,
-    /// Role pair: the server, as --sut
-    #[arg(long, value_name = "FILE")]
-    server: Option<String>,
-    /// Role pair: the client, as --sut
-    #[arg(long, value_name = "FILE")]
-    client: Option<String>,
-    /// A server that is running already, HOST:PORT
-    #[arg(long, value_name = "HOST:PORT", requires = "user", requires = "pass")]
-    addr: Option<String>,
-    /// Its TLS port
-    #[arg(long, value_name = "HOST:PORT", requires = "addr")]
-    tls_addr: Option<String>,
-    /// Its user name
-    #[arg(long, requires = "addr")]
-    user: Option<String>,
-    /// Its password
-    #[arg(long, requires = "addr")]
-    pass: Option<String>,
-    /// Which rules count
-    #[arg(long, value_enum, default_value = "wire")]
-    profile: Profile,
-    /// What is allowed but not recommended fails too
-    #[arg(long)]
-    strict: bool,
-    /// A case file of your own; may be given several times
-    #[arg(long, value_name = "FILE", conflicts_with = "ids")]
-    case_file: Vec<String>,
-    /// Write a report, json:PATH
-    #[arg(long, value_name = "FORMAT:PATH")]
-    report: Option<String>,
-    #[command(flatten)]
-    pace: Pace,
 }
 
 #[derive(Debug, Clone, Copy, Args)]
@@ -151,28 +96,22 @@ struct Pace {
     /// Multiply every deadline, for slow machines [default: 1]
     #[arg(long, value_name = "X", value_parser = time_scale)]
     time_scale: Option<f64>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum RoleName {
-    Server,
-    Client,
-    /// A client with a server
-    Pair,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Profile {
-    /// What peers need to work together, and what would corrupt data
-    Wire,
-    /// Every rule
-    Hardened,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Listed {
-    Cases,
-    Rules,
+    /// Run the cases in a random order
+    #[arg(long)]
+    shuffle: bool,
+    /// The order of --shuffle, a number [default: another each time]
+    #[arg(long, value_name = "N", value_parser = seed, requires = "shuffle")]
+    seed: Option<u64>,
+    /// Run each case N times
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true,
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    repeat: u32,
+    /// Stop at the first failure
+    #[arg(long)]
+    fail_fast: bool,
+    /// Name the N slowest cases at the end, at most 10
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    slowest: usize,
 }
 
 /// Why the program stops before it has a verdict.
@@ -193,6 +132,45 @@ const EXIT_INTERRUPTED: u8 = 130;
 const EXIT_CODES: &str = "Exit codes: 0 nothing unexpected, 1 a case failed, 2 wrong usage, manifest or case file, \
 3 the SUT never became ready, 4 no case was selected or all were skipped, 5 the suite itself failed, 130 interrupted.";
 
+async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
+    let rules = rules::embedded().map_err(|error| Complaint::new(EXIT_USAGE, error.to_string()))?;
+    match arguments.command {
+        None => main_job::execute(&rules, arguments.pace).await,
+        Some(Command::Run(run)) => run::execute(&run, &rules).await,
+        Some(Command::List(list)) => list::execute(&list, &rules),
+        Some(Command::Explain(explain)) => explain::execute(&explain, &rules),
+        Some(Command::Format(format)) => format::execute(&format),
+        Some(Command::Baseline { command }) => baseline::execute(command, &rules).await,
+        Some(Command::Sut { command }) => sut::execute(command).await,
+    }
+}
+
+impl Pace {
+    fn options(self, hardened: bool) -> Options {
+        Options {
+            hardened,
+            jobs: usize::from(self.jobs.unwrap_or(16)),
+            time_scale: self.time_scale.unwrap_or(1.0),
+        }
+    }
+
+    fn order(self) -> Result<Order, Complaint> {
+        let seed = match (self.shuffle, self.seed) {
+            (false, _) => None,
+            (true, Some(seed)) => Some(seed),
+            (true, None) => Some(getrandom::u64().map_err(|error| {
+                Complaint::new(EXIT_HARNESS, format!("no random seed: {error}"))
+                    .hint("choose one: --seed N")
+            })?),
+        };
+        Ok(Order {
+            seed,
+            repeat: self.repeat,
+            fail_fast: self.fail_fast,
+        })
+    }
+}
+
 impl Complaint {
     fn new(code: u8, message: impl Into<String>) -> Self {
         Self {
@@ -210,13 +188,19 @@ impl Complaint {
     }
 }
 
-impl From<RoleName> for Role {
-    fn from(role: RoleName) -> Self {
-        match role {
-            RoleName::Server => Self::Server,
-            RoleName::Client => Self::Client,
-            RoleName::Pair => Self::Pair,
-        }
+fn manifest_complaint(error: ManifestError) -> Complaint {
+    let complaint = Complaint::new(EXIT_USAGE, error.to_string());
+    match error.hint {
+        Some(hint) => complaint.hint(hint),
+        None => complaint,
+    }
+}
+
+fn input_complaint(error: InputError) -> Complaint {
+    let complaint = Complaint::new(EXIT_USAGE, error.to_string());
+    match error.hint {
+        Some(hint) => complaint.hint(hint),
+        None => complaint,
     }
 }
 
@@ -225,6 +209,14 @@ fn time_scale(text: &str) -> Result<f64, String> {
         Ok(scale) if (0.01..=1000.0).contains(&scale) => Ok(scale),
         Ok(_) | Err(_) => Err("a number from 0.01 to 1000".to_owned()),
     }
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number.map_err(|_| "a number below 2^64, decimal or with 0x".to_owned())
 }
 
 fn complain(complaint: &Complaint) -> ExitCode {

@@ -2,8 +2,10 @@
 
 pub use cli::main;
 
+mod baseline;
 pub mod catalog;
 mod cli;
+mod input;
 pub mod manifest;
 mod message;
 mod noise;

@@ -1,21 +1,31 @@
 //! Runs cases against a subject, several at a time, each with an instance of its own.
 
+mod canary;
+mod hang;
 mod judge;
+mod order;
+mod stall;
+mod summary;
+mod tempo;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Entry;
 use crate::notation::ast::{Action, Endpoint, Line, Setting, Step, Transport};
+use crate::player::Waited;
 use crate::rules::Rule;
 use crate::sut::Subject;
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
-pub(crate) use judge::preflight;
+pub(crate) use canary::{Ready, preflight};
+pub(crate) use order::Order;
+use stall::Watch;
+pub(crate) use summary::{Ended, Start, Summary};
+pub(crate) use tempo::{RoundTrips, Tempo};
 
 /// How cases are run.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +46,10 @@ pub(crate) struct Job {
     pub(crate) subject: Arc<Subject>,
     /// Why it is not run.
     pub(crate) skip: Option<String>,
+    /// How long things may take.
+    pub(crate) tempo: Tempo,
+    /// Which of several runs of the case, counted from 1; `None` when it is run once.
+    pub(crate) round: Option<u32>,
 }
 
 /// The runs of some cases against a subject, and what is skipped for which reason.
@@ -57,79 +71,132 @@ pub(crate) fn plan(
                 transport,
                 subject: Arc::clone(subject),
                 skip,
+                tempo: Tempo::new(options.time_scale),
+                round: None,
             });
         }
     }
     jobs
 }
 
-/// Runs the jobs and hands over each result as it comes; false if it was stopped before the end.
+/// Runs the jobs and hands over each result as it comes; `each` tells whether it is red.
 pub(crate) async fn run(
-    mut jobs: Vec<Job>,
+    jobs: Vec<Job>,
     tls: &Tls,
     options: Options,
+    order: Order,
     stop: &CancellationToken,
-    mut each: impl FnMut(&Job, Judged),
-) -> bool {
-    // Those that wait for long go first, so that the others fill the time.
-    jobs.sort_by_key(|job| std::cmp::Reverse(waits(&job.entry)));
-    let slots = Arc::new(Semaphore::new(options.jobs.max(1)));
-    let (results, mut queue) = mpsc::unbounded_channel();
-    for (index, job) in jobs.iter().enumerate() {
-        let (job, slots, results) = (job.clone(), Arc::clone(&slots), results.clone());
-        let (tls, stop) = (tls.clone(), stop.clone());
-        tokio::spawn(async move {
-            let work = async {
-                // The semaphore is never closed.
-                let _slot = slots.acquire().await;
-                judge::judge(&job, &tls, options.time_scale).await
-            };
-            // Stopping drops the instance, which kills its processes.
-            if let Some(judged) = stop.run_until_cancelled(work).await {
-                let _ = results.send((index, judged));
-            }
-        });
-    }
-    drop(results);
+    mut each: impl FnMut(&Job, Judged) -> bool,
+) -> Summary {
+    let mut jobs = order.repeated(jobs);
+    order.arrange(&mut jobs);
+    let (begun, watch) = (Instant::now(), Arc::new(Watch::start()));
+    let mut summary = Summary::new(order);
+    let first_failure = stop.child_token();
+    let mut queue = start(&jobs, tls, options, &first_failure, &watch);
     let mut missing = vec![true; jobs.len()];
-    while let Some((index, judged)) = queue.recv().await {
+    while let Some(result) = queue.recv().await {
+        let Result {
+            index,
+            judged,
+            retried,
+        } = result;
         missing[index] = false;
-        each(&jobs[index], judged);
+        if judged.verdict != Verdict::Skip {
+            summary.note(&judged.id, judged.took, retried);
+        }
+        if each(&jobs[index], judged) && order.fail_fast {
+            first_failure.cancel();
+        }
     }
-    if stop.is_cancelled() {
-        return false;
-    }
+    summary.ended = match (stop.is_cancelled(), first_failure.is_cancelled()) {
+        (true, _) => Ended::Interrupted,
+        (false, true) => Ended::FailFast,
+        (false, false) => Ended::Complete,
+    };
     // A bug of the suite must not make a case disappear.
-    for (job, _) in jobs.iter().zip(missing).filter(|(_, missing)| *missing) {
+    let lost = jobs.iter().zip(missing).filter(|(_, missing)| *missing);
+    for (job, _) in lost.filter(|_| summary.ended == Ended::Complete) {
         each(
             job,
             job.without_run(Verdict::Harness, "the suite panicked".to_owned()),
         );
     }
-    true
+    summary.wall = begun.elapsed();
+    summary.longest_stall = watch.longest();
+    summary
+}
+
+struct Result {
+    index: usize,
+    judged: Judged,
+    retried: bool,
+}
+
+/// Every job in a task of its own; as many at a time as wanted.
+fn start(
+    jobs: &[Job],
+    tls: &Tls,
+    options: Options,
+    stop: &CancellationToken,
+    watch: &Arc<Watch>,
+) -> mpsc::UnboundedReceiver<Result> {
+    let room = u32::try_from(options.jobs.max(1)).unwrap_or(u32::MAX);
+    let slots = Arc::new(Semaphore::new(options.jobs.max(1)));
+    let (results, queue) = mpsc::unbounded_channel();
+    for (index, job) in jobs.iter().enumerate() {
+        let (job, slots, results) = (job.clone(), Arc::clone(&slots), results.clone());
+        let (tls, stop, watch) = (tls.clone(), stop.clone(), Arc::clone(watch));
+        tokio::spawn(async move {
+            let work = async {
+                // The semaphore is never closed.
+                let slot = slots.acquire().await;
+                let (judged, waited) = judge::judge(&job, &tls).await;
+                let Some(stall) = waited.and_then(|waited| excuse(&watch, waited, job.tempo))
+                else {
+                    return (judged, false);
+                };
+                // Once more, with all slots: alone.
+                drop(slot);
+                let _slots = slots.acquire_many(room).await;
+                let (mut judged, _) = judge::judge(&job, &tls).await;
+                let stall = stall.as_millis();
+                judged.notes.push(format!(
+                    "played once more, alone: it was late when the machine stalled for {stall} ms"
+                ));
+                (judged, true)
+            };
+            // Stopping drops the instance, which kills its processes.
+            if let Some((judged, retried)) = stop.run_until_cancelled(work).await {
+                let _ = results.send(Result {
+                    index,
+                    judged,
+                    retried,
+                });
+            }
+        });
+    }
+    queue
+}
+
+/// The stall of the machine that may be why a step was too late.
+fn excuse(watch: &Watch, waited: Waited, tempo: Tempo) -> Option<Duration> {
+    let stall = watch.between(waited.from, waited.until);
+    (stall > tempo.excuse(waited.bounded)).then_some(stall)
 }
 
 impl Job {
     pub(crate) fn id(&self) -> String {
-        self.entry.run_id(self.transport)
+        let id = self.entry.run_id(self.transport);
+        match self.round {
+            Some(round) => format!("{id}#{round}"),
+            None => id,
+        }
     }
 
     /// A result without a run.
     fn without_run(&self, verdict: Verdict, reason: String) -> Judged {
-        Judged {
-            id: self.id(),
-            file: self.entry.file.clone(),
-            verdict,
-            twin: None,
-            reason: Some(reason),
-            broken: None,
-            remarks: Vec::new(),
-            judged_rules: BTreeSet::new(),
-            listed: None,
-            transcript: None,
-            log: String::new(),
-            took: Duration::ZERO,
-        }
+        Judged::without_run(self.id(), self.entry.file.clone(), verdict, reason)
     }
 }
 

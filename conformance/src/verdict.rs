@@ -51,6 +51,8 @@ pub(crate) struct Judged {
     pub(crate) judged_rules: BTreeSet<String>,
     /// What a list of known failures says about it.
     pub(crate) listed: Option<Listed>,
+    /// What else is to be known about it.
+    pub(crate) notes: Vec<String>,
     pub(crate) transcript: Option<Transcript>,
     /// The end of the log of the judged program, where that may help.
     pub(crate) log: String,
@@ -64,6 +66,27 @@ pub(crate) struct Listed {
     pub(crate) got: String,
     /// Why it fails.
     pub(crate) why: String,
+}
+
+impl Judged {
+    /// A result without a run.
+    pub(crate) fn without_run(id: String, file: String, verdict: Verdict, reason: String) -> Self {
+        Self {
+            id,
+            file,
+            verdict,
+            twin: None,
+            reason: Some(reason),
+            broken: None,
+            remarks: Vec::new(),
+            judged_rules: BTreeSet::new(),
+            listed: None,
+            notes: Vec::new(),
+            transcript: None,
+            log: String::new(),
+            took: Duration::ZERO,
+        }
+    }
 }
 
 impl Verdict {

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Complaint, EXIT_NOTHING, EXIT_USAGE, Run};
+use super::run::Run;
+use super::{Complaint, EXIT_NOTHING, EXIT_USAGE, input_complaint};
 use crate::catalog::{self, Entry};
+use crate::input::{self, nearest};
 use crate::notation::ast::Role;
 use crate::rules;
 use crate::run::Job;
@@ -12,11 +14,11 @@ use crate::run::Job;
 pub(super) fn select(run: &Run) -> Result<Vec<Arc<Entry>>, Complaint> {
     let role = Role::from(run.role);
     if !run.case_file.is_empty() {
-        return run
-            .case_file
-            .iter()
+        let files = run.case_file.iter();
+        let entries: Vec<_> = files
             .map(|file| from_file(file, role))
-            .collect();
+            .collect::<Result<_, _>>()?;
+        return distinct(entries);
     }
     let mut entries = all()?;
     entries.retain(|entry| entry.case.role.value == role);
@@ -24,17 +26,54 @@ pub(super) fn select(run: &Run) -> Result<Vec<Arc<Entry>>, Complaint> {
         return Ok(entries);
     }
     for id in &run.ids {
+        if let Some((_, transport)) = id.split_once('@')
+            && !["plain", "tls"].contains(&transport)
+        {
+            let message = format!("`{id}`: there is no transport `{transport}`");
+            return Err(Complaint::new(EXIT_NOTHING, message).hint("@plain or @tls"));
+        }
         if !entries.iter().any(|entry| matches(entry, id)) {
             let complaint = Complaint::new(
                 EXIT_NOTHING,
                 format!("no {role} case or rule matches `{id}`"),
             );
-            return Err(complaint.hint("`netroxy-conformance list cases` shows them all"));
+            return Err(complaint.hint(names_like(id, &entries)));
         }
     }
     entries.retain(|entry| run.ids.iter().any(|id| matches(entry, id)));
     Ok(entries)
 }
+
+/// Two cases of one name could not be told apart in a report.
+fn distinct(entries: Vec<Arc<Entry>>) -> Result<Vec<Arc<Entry>>, Complaint> {
+    for (index, entry) in entries.iter().enumerate() {
+        if let Some(other) = entries[..index].iter().find(|other| other.id == entry.id) {
+            let (one, two) = (&other.file, &entry.file);
+            let message = format!(
+                "--case-file: {one} and {two} have the same name `{}`",
+                entry.id
+            );
+            let complaint = Complaint::new(EXIT_USAGE, message);
+            return Err(
+                complaint.hint("name each case file once; --repeat N runs it several times")
+            );
+        }
+    }
+    Ok(entries)
+}
+
+/// What may have been meant by a name that matches nothing.
+pub(super) fn names_like(id: &str, entries: &[Arc<Entry>]) -> String {
+    let name = id.split_once('@').map_or(id, |(name, _)| name);
+    let cases = entries.iter().map(|entry| entry.id.as_str());
+    let rules = entries
+        .iter()
+        .flat_map(|entry| entry.case.rules.value.iter().map(String::as_str));
+    nearest(name, cases.chain(rules)).unwrap_or_else(|| LIST_CASES.to_owned())
+}
+
+const LIST_CASES: &str = "`netroxy-conformance list cases` shows them all";
+const LIST_RULES: &str = "`netroxy-conformance list rules` shows them all";
 
 /// Every embedded case.
 pub(super) fn all() -> Result<Vec<Arc<Entry>>, Complaint> {
@@ -51,12 +90,7 @@ pub(super) fn wants(id: &str, job: &Job) -> bool {
 }
 
 fn from_file(file: &str, role: Role) -> Result<Arc<Entry>, Complaint> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        Complaint::new(
-            EXIT_USAGE,
-            format!("cannot read the case file {file}: {error}"),
-        )
-    })?;
+    let text = input::text(file).map_err(input_complaint)?;
     let id = file
         .rsplit('/')
         .next()
@@ -69,17 +103,25 @@ fn from_file(file: &str, role: Role) -> Result<Arc<Entry>, Complaint> {
     let rules = rules::embedded().map_err(|error| Complaint::new(EXIT_USAGE, error.to_string()))?;
     for id in &entry.case.rules.value {
         if !rules.iter().any(|rule| rule.id == *id) {
-            let complaint =
-                Complaint::new(EXIT_USAGE, format!("{file}:3:10: there is no rule `{id}`"));
-            return Err(complaint.hint("`netroxy-conformance list rules` shows them all"));
+            let column = entry.text.lines().nth(2).and_then(|line| line.find(id));
+            let column = column.map_or(1, |at| at + 1);
+            let complaint = Complaint::new(
+                EXIT_USAGE,
+                format!("{file}:3:{column}: there is no rule `{id}`"),
+            );
+            let meant = nearest(id, rules.iter().map(|rule| rule.id.as_str()));
+            return Err(complaint.hint(meant.unwrap_or_else(|| LIST_RULES.to_owned())));
         }
     }
     if entry.case.role.value != role {
         let found = entry.case.role.value;
-        return Err(Complaint::new(
+        let complaint = Complaint::new(
             EXIT_USAGE,
-            format!("{file}: this case judges a {found}, not a {role}"),
-        ));
+            format!("{file}:2:10: this case judges a {found}, not a {role}"),
+        );
+        return Err(complaint.hint(format!(
+            "netroxy-conformance run {found} --case-file {file}"
+        )));
     }
     let Some(name) = entry.twin_id() else {
         return Ok(Arc::new(entry));
@@ -95,16 +137,17 @@ fn from_file(file: &str, role: Role) -> Result<Arc<Entry>, Complaint> {
 /// A twin is a file beside the case, or an embedded case.
 fn find_twin(file: &str, name: &str) -> Result<Option<Entry>, Complaint> {
     let beside = std::path::Path::new(file).with_file_name(format!("{name}.case"));
-    match std::fs::read_to_string(&beside) {
+    match input::text(&beside.to_string_lossy()) {
         Ok(text) => {
             let twin = catalog::read(name, &beside.to_string_lossy(), &text);
             twin.map(Some)
                 .map_err(|error| Complaint::new(EXIT_USAGE, error.to_string()))
         }
-        Err(_) => Ok(all()?
+        Err(error) if error.missing => Ok(all()?
             .iter()
             .find(|entry| entry.id == name)
             .map(|entry| Entry::clone(entry))),
+        Err(error) => Err(input_complaint(error)),
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::input::{self, InputError, nearest};
 use crate::notation::ast::{Side, Transport};
 pub(crate) use placeholder::{Vars, render, render_text};
 
@@ -86,15 +87,7 @@ impl Manifest {
                 std::env::var(name).ok()
             });
         }
-        let text = std::fs::read_to_string(argument).map_err(|error| ManifestError {
-            file: argument.to_owned(),
-            place: Place::default(),
-            message: format!("cannot read the manifest: {error}"),
-            hint: Some(format!(
-                "give a file, or one of {}",
-                built_in_names().join(", ")
-            )),
-        })?;
+        let text = input::text(argument).map_err(unusable)?;
         let folder = Path::new(argument)
             .parent()
             .map_or_else(PathBuf::new, Path::to_path_buf);
@@ -111,13 +104,15 @@ impl Manifest {
         folder: &Path,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ManifestError> {
-        let mut json = serde_json::Deserializer::from_str(text);
-        let raw: Raw = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            let path = error.path().to_string();
-            wrong_json(file, path, error.inner())
+        let raw: Raw = input::json(text).map_err(|error| ManifestError {
+            file: file.to_owned(),
+            place: Place {
+                position: Some(error.position),
+                path: error.path,
+            },
+            message: error.message,
+            hint: Some("the format is described in conformance/README.md".to_owned()),
         })?;
-        json.end()
-            .map_err(|error| wrong_json(file, String::new(), &error))?;
         check::check(
             raw,
             check::Context {
@@ -179,24 +174,23 @@ fn built_in_names() -> Vec<&'static str> {
     BUILT_IN.iter().map(|(name, _)| *name).collect()
 }
 
-fn wrong_json(file: &str, path: String, error: &serde_json::Error) -> ManifestError {
-    // serde_json repeats the position at the end of its text.
-    let message = error.to_string();
-    let message = message
-        .split(" at line ")
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    let place = Place {
-        position: Some((error.line(), error.column())),
-        path,
+/// A file that is no text at all. What was no file may have been meant as the name of a built-in manifest.
+fn unusable(error: InputError) -> ManifestError {
+    let built_in = || {
+        let meant = nearest(&error.file, built_in_names());
+        meant.unwrap_or_else(|| format!("give a file, or one of {}", built_in_names().join(", ")))
     };
-    let hint = Some("the format is described in conformance/README.md".to_owned());
     ManifestError {
-        file: file.to_owned(),
-        place,
-        message,
-        hint,
+        hint: match error.missing {
+            true => Some(built_in()),
+            false => error.hint.clone(),
+        },
+        file: error.file,
+        place: Place {
+            position: error.position,
+            path: String::new(),
+        },
+        message: error.message,
     }
 }
 

@@ -124,6 +124,7 @@ impl Player<'_> {
     ) -> Result<(), String> {
         let limit = self.limit();
         let outcome = self.connection(name)?.send(bytes, limit).await;
+        self.in_vain |= matches!(outcome, Err(WriteError::Stuck));
         let failed = tolerated(outcome)?;
         self.done(name, action, failed.or_else(|| note.map(str::to_owned)));
         Ok(())
@@ -184,10 +185,10 @@ impl Player<'_> {
                 }
                 Ok(_) if Instant::now() < until => sleep(Duration::from_millis(5)).await,
                 Ok(_) | Err(_) => {
-                    return Err(format!(
-                        "{address} still accepts connections after {:.1} s",
-                        self.limit().as_secs_f64()
-                    ));
+                    let waited = self.limit().as_secs_f64();
+                    return Err(self.in_vain(format!(
+                        "{address} still accepts connections after {waited:.1} s"
+                    )));
                 }
             }
         }
@@ -252,6 +253,7 @@ impl Player<'_> {
             Instant::now() + patience
         };
         let (stream, came, transport) = self.next_connection(target, until).await?;
+        self.in_vain |= within.missed(came);
         within.check(came)?;
         let accepted = Connection::accept(stream, transport, self.tls, self.limit()).await;
         let connection =
@@ -289,9 +291,13 @@ impl Player<'_> {
         };
         let limit = until.saturating_duration_since(Instant::now());
         let stream = listener.next(limit).await;
-        stream
-            .map(|(stream, came)| (stream, came, transport))
-            .ok_or_else(|| format!("no connection in {:.1} s", limit.as_secs_f64()))
+        match stream {
+            Some((stream, came)) => Ok((stream, came, transport)),
+            None => {
+                let waited = limit.as_secs_f64();
+                Err(self.in_vain(format!("no connection in {waited:.1} s")))
+            }
+        }
     }
 }
 

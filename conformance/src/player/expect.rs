@@ -22,6 +22,11 @@ pub(super) struct Window {
 }
 
 impl Window {
+    /// Whether something that has come has come too late.
+    pub(super) fn missed(&self, came: Instant) -> bool {
+        self.bounded && came > self.until
+    }
+
     /// Whether something that has come was not too early.
     pub(super) fn check(&self, came: Instant) -> Result<(), String> {
         match self.not_before {
@@ -33,7 +38,7 @@ impl Window {
                 ))
             }
             // We may have been busy with another connection when it came.
-            _ if self.bounded && came > self.until => {
+            _ if self.missed(came) => {
                 let late = came.duration_since(self.until).as_secs_f64();
                 Err(format!("it came {late:.3} s too late"))
             }
@@ -87,7 +92,8 @@ impl Player<'_> {
                     .iter()
                     .position(|pattern| *pattern == Pattern::Silence)
                 else {
-                    return Err(inbox.look(|state| missing(&patterns, state, waited)));
+                    let got = inbox.look(|state| missing(&patterns, state, waited));
+                    return Err(self.in_vain(got));
                 };
                 self.silence(&step.actor, None).await?;
                 return Ok(silence);
@@ -108,6 +114,7 @@ impl Player<'_> {
         } else {
             came
         };
+        self.in_vain |= came.is_some_and(|came| window.missed(came));
         came.map_or(Ok(()), |came| window.check(came))?;
         if ends && end == Some(End::Eof) {
             self.both_directions(&step.actor).await?;
@@ -127,10 +134,10 @@ impl Player<'_> {
         while self.connection(name)?.probe(limit).await.is_ok() {
             probes += 1;
             if Instant::now() >= until {
-                return Err(format!(
+                return Err(self.in_vain(format!(
                     "it has ended its own direction only: {probes} bytes in {:.1} s were still taken",
                     limit.as_secs_f64()
-                ));
+                )));
             }
             tokio::time::sleep(PROBE).await;
         }
@@ -180,7 +187,7 @@ impl Player<'_> {
         let low = step.within.and_then(|within| within.low).map(ms);
         let until = match step.within {
             Some(within) => match within.high {
-                Some(high) => event + ms(high) + SLACK.mul_f64(self.scale),
+                Some(high) => event + ms(high) + self.tempo.slack(),
                 None => event + low.unwrap_or_default() + self.limit(),
             },
             None => {
@@ -292,9 +299,6 @@ const LINGER: Duration = Duration::from_secs(6);
 
 /// Between two probes of a connection that ought to be closed.
 const PROBE: Duration = Duration::from_millis(5);
-
-/// For the machine, on top of an upper bound.
-const SLACK: Duration = Duration::from_millis(500);
 
 enum Choice {
     Found(usize, usize),

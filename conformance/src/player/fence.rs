@@ -99,6 +99,7 @@ impl Player<'_> {
         let credentials = (instance.username.as_str(), instance.password.as_str());
         let until = Instant::now() + self.limit();
         let login = sut::login(address, *transport, self.tls, credentials, until).await;
+        self.in_vain |= login.as_ref().is_err_and(|error| error.silent);
         let connection = login.map_err(|why| format!("no login on a fresh connection: {why}"))?;
         let ars = Template::bytes("ARS\ntrue\n...");
         self.transcript.add(
@@ -174,6 +175,7 @@ impl Player<'_> {
             return Ok(());
         };
         let works = pair.works(limit).await;
+        self.in_vain |= works.is_err();
         works.map_err(|why| format!("fence: {why}"))
     }
 
@@ -188,9 +190,9 @@ impl Player<'_> {
             Decoded::Unknown => Some(Err(seen(state))),
             Decoded::Partial => state.end.is_some().then(|| Err(seen(state))),
         });
-        let lines = found
-            .await
-            .unwrap_or_else(|| Err(inbox.look(|state| seen(state))))?;
+        let found = found.await;
+        self.in_vain |= found.is_none();
+        let lines = found.unwrap_or_else(|| Err(inbox.look(|state| seen(state))))?;
         let action = Action::Expect(Expectation::Message(transcript::message(&lines)));
         self.transcript.add(name, action, Some("fence".to_owned()));
         Ok(lines)

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::notation::ast::{Action, Alternative, Case, Grade, Line, Step};
 use crate::notation::{print_action, print_step};
+use crate::run::Tempo;
 use crate::transcript::Transcript;
 use crate::wire::{Connection, Tls};
 pub(crate) use scene::{ClientScene, Listener, Scene};
@@ -26,6 +27,30 @@ pub(crate) struct Outcome {
     pub(crate) judged_rules: BTreeSet<String>,
     /// Everything that has happened.
     pub(crate) transcript: Transcript,
+    /// How long the broken step waited, when it failed only because its time was over.
+    pub(crate) waited: Option<Waited>,
+    /// What a client is still connected with; `None` for a server.
+    pub(crate) left: Option<Left>,
+}
+
+/// A step whose time was over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waited {
+    /// When its clock started.
+    pub(crate) from: Instant,
+    /// When it was given up.
+    pub(crate) until: Instant,
+    /// Whether the case has an upper bound for it.
+    pub(crate) bounded: bool,
+}
+
+/// The surroundings of a client when its case is over.
+#[derive(Debug)]
+pub(crate) struct Left {
+    /// Where it can connect again.
+    pub(crate) scene: ClientScene,
+    /// What the case has not closed.
+    pub(crate) connections: Vec<Connection>,
 }
 
 /// A step that did not come true.
@@ -57,6 +82,7 @@ pub(crate) struct Remark {
 pub(crate) struct Player<'a> {
     scene: Scene<'a>,
     tls: &'a Tls,
+    tempo: Tempo,
     scale: f64,
     vars: BTreeMap<String, Vec<u8>>,
     actors: BTreeMap<String, Actor>,
@@ -70,6 +96,10 @@ pub(crate) struct Player<'a> {
     /// The open mappings with a listening target that the client has asked for and that we have not refused; what we
     /// have granted comes first.
     fence_ports: Vec<Vec<u8>>,
+    /// That of the step that is being played.
+    clock: Waited,
+    /// Whether something did not come, or came too late.
+    in_vain: bool,
 }
 
 /// A connection that takes part.
@@ -88,11 +118,11 @@ struct Actor {
 }
 
 impl<'a> Player<'a> {
-    /// Deadlines are multiplied by `scale`.
+    /// Nothing has happened yet; `tempo` says how long things may take.
     pub(crate) fn new(
         scene: Scene<'a>,
         tls: &'a Tls,
-        scale: f64,
+        tempo: Tempo,
         vars: BTreeMap<String, Vec<u8>>,
     ) -> Self {
         let now = Instant::now();
@@ -103,7 +133,8 @@ impl<'a> Player<'a> {
         Self {
             scene,
             tls,
-            scale,
+            tempo,
+            scale: tempo.scale(),
             vars,
             actors,
             transcript,
@@ -112,13 +143,33 @@ impl<'a> Player<'a> {
             last_sent,
             last_event,
             fence_ports,
+            clock: Waited {
+                from: now,
+                until: now,
+                bounded: false,
+            },
+            in_vain: false,
         }
     }
 
     /// Plays the steps in order, up to the first that does not come true.
     pub(crate) async fn play(mut self, case: &Case) -> Outcome {
         let broken = self.lines(case).await.err();
+        let waited = (broken.is_some() && self.in_vain).then(|| Waited {
+            until: Instant::now(),
+            ..self.clock
+        });
+        let open = |actor: Actor| actor.connection;
+        let left = match self.scene {
+            Scene::Client(scene) => Some(Left {
+                scene,
+                connections: self.actors.into_values().filter_map(open).collect(),
+            }),
+            Scene::Server { .. } | Scene::Pair { .. } => None,
+        };
         Outcome {
+            waited,
+            left,
             broken,
             remarks: self.remarks,
             judged_rules: self.judged_rules,
@@ -148,6 +199,7 @@ impl<'a> Player<'a> {
     }
 
     async fn step(&mut self, line: usize, step: &Step) -> Result<(), Broken> {
+        self.clock = self.clock_of(step);
         let outcome = match &step.action {
             Action::Expect(expectation) => self
                 .expect(step, std::slice::from_ref(expectation))
@@ -197,9 +249,30 @@ impl<'a> Player<'a> {
         }
     }
 
+    /// An upper bound counts from what happened last, all else from now.
+    fn clock_of(&self, step: &Step) -> Waited {
+        let event = self
+            .actors
+            .get(&step.actor)
+            .map_or(self.last_event, |actor| actor.last_event);
+        let bounded = step.within.is_some_and(|within| within.high.is_some());
+        let from = if bounded { event } else { Instant::now() };
+        Waited {
+            from,
+            until: from,
+            bounded,
+        }
+    }
+
+    /// What a step says that has waited for nothing.
+    fn in_vain(&mut self, got: String) -> String {
+        self.in_vain = true;
+        got
+    }
+
     /// How long a thing may take that should come at once.
     fn limit(&self) -> Duration {
-        Duration::from_secs(2).mul_f64(self.scale)
+        self.tempo.at_once()
     }
 
     fn actor(&mut self, name: &str) -> Result<&mut Actor, String> {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Totals;
 use crate::rules::Rule;
+use crate::run::{Ended, Summary};
 use crate::verdict::Judged;
 
 /// Writes all results to a file.
@@ -16,6 +17,7 @@ pub(crate) fn write(
     results: &[(String, Judged)],
     rules: &[Rule],
     totals: &Totals,
+    summary: &Summary,
 ) -> io::Result<()> {
     let results: Vec<Value> = results
         .iter()
@@ -26,9 +28,29 @@ pub(crate) fn write(
         "version": env!("CARGO_PKG_VERSION"),
         "spec": "0.3",
         "totals": { "passed": totals.passed, "failed": totals.failed, "skipped": totals.skipped },
+        "run": run(summary),
         "results": results,
     });
     fs::write(path, format!("{report:#}\n"))
+}
+
+fn run(summary: &Summary) -> Value {
+    let slowest: Vec<Value> = summary
+        .slowest
+        .iter()
+        .map(|(id, took)| json!({ "id": id, "seconds": took.as_secs_f64() }))
+        .collect();
+    let ended = match summary.ended {
+        Ended::Complete => "complete",
+        Ended::Interrupted => "interrupted",
+        Ended::FailFast => "fail-fast",
+    };
+    json!({
+        "ended": ended, "seconds": summary.wall.as_secs_f64(), "played": summary.played,
+        "per_second": summary.pace(), "slowest": slowest, "retried": summary.retried,
+        "longest_stall_ms": u64::try_from(summary.longest_stall.as_millis()).unwrap_or(u64::MAX),
+        "seed": summary.order.seed.map(|seed| format!("{seed:#x}")), "repeat": summary.order.repeat,
+    })
 }
 
 fn result(subject: &str, judged: &Judged, rules: &[Rule]) -> Value {
@@ -62,6 +84,6 @@ fn result(subject: &str, judged: &Judged, rules: &[Rule]) -> Value {
         "reason": judged.reason.as_ref().filter(|reason| !reason.is_empty()),
         "rules": judged.judged_rules,
         "listed": judged.listed.as_ref().map(|listed| json!({ "got": listed.got, "why": listed.why })),
-        "broken": broken, "remarks": remarks, "transcript": transcript, "log": judged.log,
+        "notes": judged.notes, "broken": broken, "remarks": remarks, "transcript": transcript, "log": judged.log,
     })
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::text::out;
+use crate::baseline::Baseline;
 use crate::catalog::Entry;
 use crate::rules::Rule;
 use crate::sut::Subject;
@@ -53,6 +54,16 @@ pub(crate) fn ready(subject: &Subject, took: Duration) -> u8 {
         subject.name(),
         took.as_millis()
     ));
+    0
+}
+
+/// The result of `baseline write`.
+pub(crate) fn baseline_written(baseline: &Baseline) -> u8 {
+    let (file, entries) = (&baseline.file, baseline.list.entries.len());
+    out(&format!("wrote {file}: {entries} entries\n"));
+    for entry in baseline.without_reason() {
+        out(&format!("needs a `why`: {}\n", entry.run));
+    }
     0
 }
 

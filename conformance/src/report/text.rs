@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
-use std::time::Duration;
 
 use crate::rules::{self, Rule};
-use crate::run::{Job, Options};
+use crate::run::{Options, Start, Summary};
 use crate::sut::Subject;
 use crate::verdict::{Judged, Verdict};
 
@@ -54,8 +53,8 @@ impl<'a> Report<'a> {
         }
     }
 
-    pub(crate) fn begin(&mut self, jobs: &[Job], ready: Duration) {
-        self.total = jobs.len();
+    pub(crate) fn begin(&mut self, total: usize, start: &Start) {
+        self.total = total;
         let profile = if self.options.hardened {
             "hardened"
         } else {
@@ -63,10 +62,9 @@ impl<'a> Report<'a> {
         };
         let role = self.subject.role();
         out(&format!(
-            "{role} {}  spec 0.3  profile {profile}  jobs {}  ready in {} ms\n    starting {} cases\n",
+            "{role} {}  spec 0.3  profile {profile}  jobs {}  {start}\n    starting {} cases\n",
             self.subject.name(),
             self.options.jobs,
-            ready.as_millis(),
             self.total,
         ));
     }
@@ -82,7 +80,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    pub(crate) fn end(&self, took: Duration, finished: bool) {
+    pub(crate) fn end(&self) {
         let clear = if self.live { "\r\x1b[K" } else { "" };
         let count = |verdict| self.counts.iter().filter(|one| **one == verdict).count();
         let mut parts = Vec::new();
@@ -95,13 +93,11 @@ impl<'a> Report<'a> {
                 ));
             }
         }
-        let interrupted = if finished { "" } else { ", interrupted" };
         out(&format!(
-            "{clear}    {}: {} of {} cases in {:.1} s: {}{interrupted}\n\n",
+            "{clear}    {}: {} of {} cases: {}\n",
             self.subject.name(),
             self.done,
             self.total,
-            took.as_secs_f64(),
             parts.join(", "),
         ));
     }
@@ -137,6 +133,10 @@ impl<'a> Report<'a> {
                 "{MARGIN}nonstrict  {}  [{rules}]  {}:{}",
                 remark.seen, judged.file, remark.line
             );
+        }
+        for note in &judged.notes {
+            let note = note.replace('\n', &format!("\n{MARGIN}"));
+            let _ = writeln!(text, "{MARGIN}{note}");
         }
         if judged.verdict.is_red(false) {
             self.failure(&mut text, judged);
@@ -178,6 +178,10 @@ impl<'a> Report<'a> {
         }
         if let Some(reason) = judged.reason.as_deref().filter(|reason| !reason.is_empty()) {
             let _ = writeln!(text, "{MARGIN}{reason}");
+        }
+        if let Some(listed) = &judged.listed {
+            let (got, why) = (&listed.got, &listed.why);
+            let _ = writeln!(text, "{MARGIN}listed    {got}\n{MARGIN}because   {why}");
         }
         for (broken, line) in judged
             .transcript
@@ -244,6 +248,14 @@ impl Totals {
         }
     }
 
+    /// What there is to say about the whole run.
+    pub(crate) fn summary(summary: &Summary, slowest: usize) {
+        out(&format!("\n    {summary}\n"));
+        for (id, took) in summary.slowest.iter().take(slowest) {
+            out(&format!("    {:7.3}s  {id}\n", took.as_secs_f64()));
+        }
+    }
+
     /// The last line of every run; other programs read it.
     pub(crate) fn close(&self) {
         out(&format!(
@@ -280,6 +292,7 @@ pub(super) fn out(text: &str) {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+    use std::time::Duration;
 
     use crate::manifest::Manifest;
     use crate::notation::ast::{Action, Expectation, Side};
@@ -331,6 +344,7 @@ user  << "EARLY"                          [tunnel.early-data]
             remarks: Vec::new(),
             judged_rules: BTreeSet::default(),
             listed: None,
+            notes: Vec::new(),
             transcript: Some(transcript),
             log: "panic: concurrent map read and map write\ngoroutine 7 [running]".into(),
             took: Duration::from_millis(2031),

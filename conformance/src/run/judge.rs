@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::Job;
+use super::hang::{self, afterwards};
 use crate::catalog::{PORTS, TARGETS};
 use crate::manifest::Manifest;
 use crate::notation::ast::{Case, Noted, Piece, Setting, Side, Template, Transport};
-use crate::notation::parse;
-use crate::player::{Broken, ClientScene, Listener, Outcome, Player, Scene};
+use crate::player::{Broken, ClientScene, Listener, Outcome, Player, Scene, Waited};
 use crate::ports::Lease;
 use crate::sut::{
-    ClientPlan, Instance, Pair, PairPlan, StartError, Subject, login, start_client, start_server,
+    ClientPlan, Instance, Pair, PairPlan, StartError, Subject, start_client, start_server,
     unique_name,
 };
 use crate::verdict::{Judged, Verdict};
@@ -24,19 +24,19 @@ use crate::wire::Tls;
 ///
 /// A case that has a twin counts only if the twin succeeds too: who closes every connection breaks no rule about
 /// closing, and has proved nothing.
-pub(super) async fn judge(job: &Job, tls: &Tls, scale: f64) -> Judged {
+pub(super) async fn judge(job: &Job, tls: &Tls) -> (Judged, Option<Waited>) {
     if let Some(reason) = &job.skip {
-        return job.without_run(Verdict::Skip, reason.clone());
+        return (job.without_run(Verdict::Skip, reason.clone()), None);
     }
     let begun = Instant::now();
-    let mut judged = play(job, &job.entry.case, tls, scale).await;
+    let (mut judged, mut waited) = play(job, &job.entry.case, tls).await;
     if let Some((name, twin)) = job
         .entry
         .twin
         .as_ref()
         .filter(|_| !judged.verdict.is_red(false))
     {
-        let control = play(job, twin, tls, scale).await;
+        let (control, in_vain) = play(job, twin, tls).await;
         if control.verdict.is_red(false) {
             let reason = format!("it proves nothing, because its twin {name} does not succeed");
             let broken = control.broken.map(|broken| Broken {
@@ -49,132 +49,70 @@ pub(super) async fn judge(job: &Job, tls: &Tls, scale: f64) -> Judged {
                 broken,
                 ..control
             };
+            waited = in_vain;
         }
     }
     judged.took = begun.elapsed();
-    judged
+    (judged, waited)
 }
 
-async fn play(job: &Job, case: &Case, tls: &Tls, scale: f64) -> Judged {
+async fn play(job: &Job, case: &Case, tls: &Tls) -> (Judged, Option<Waited>) {
     let played = match &*job.subject {
         Subject::Started(manifest) if manifest.role == Side::Client => {
-            play_client(job, case, manifest, tls, scale).await
+            play_client(job, case, manifest, tls).await
         }
-        Subject::Started(_) | Subject::Running(_) => play_server(job, case, tls, scale).await,
-        Subject::Pair(pair) => play_pair(job, case, pair, tls, scale).await,
+        Subject::Started(_) | Subject::Running(_) => play_server(job, case, tls).await,
+        Subject::Pair(pair) => play_pair(job, case, pair, tls).await,
     };
     match played {
         Ok((mut outcome, mut instance)) => {
-            let dead = match outcome.broken {
-                None => afterwards(&mut instance, job.transport, tls, scale).await,
-                Some(_) => None,
+            let played_well = outcome.broken.is_none();
+            if played_well {
+                afterwards(&mut outcome, &mut instance, job, case, tls).await;
+            }
+            let waited = outcome.waited;
+            let judged = conclude(job, outcome, instance, tls).await;
+            let verdict = match judged.verdict {
+                Verdict::Blocked if played_well => Verdict::Fail,
+                verdict => verdict,
             };
-            let dead_afterwards = dead.is_some();
-            if let Some(got) = dead {
-                outcome.broken = Some(Broken {
-                    line: case.first_line(),
-                    marks: Vec::new(),
-                    expected: "what worked before the case".to_owned(),
-                    got,
-                });
-            }
-            let judged = conclude(job, outcome, instance).await;
-            match judged.verdict {
-                Verdict::Blocked if dead_afterwards => Judged {
-                    verdict: Verdict::Fail,
-                    ..judged
-                },
-                _ => judged,
-            }
+            (Judged { verdict, ..judged }, waited)
         }
-        Err(StartError::NotReady { why, log }) => Judged {
-            log,
-            ..job.without_run(Verdict::NotReady, why)
-        },
-        Err(error) => job.without_run(Verdict::Harness, error.to_string()),
+        Err(StartError::NotReady { why, log }) => {
+            let judged = job.without_run(Verdict::NotReady, why);
+            (Judged { log, ..judged }, None)
+        }
+        Err(error) => (job.without_run(Verdict::Harness, error.to_string()), None),
     }
 }
-
-/// Starts the subject once and lets it log in, so that a program that cannot run is not judged at all.
-pub(crate) async fn preflight(subject: &Subject, tls: &Tls, scale: f64) -> Result<(), StartError> {
-    let manifest = match subject {
-        Subject::Started(manifest) if manifest.role == Side::Client => manifest,
-        Subject::Started(_) | Subject::Running(_) => {
-            start_server(subject, DEFAULT_TIMEOUT, tls, scale)
-                .await?
-                .stop()
-                .await;
-            return Ok(());
-        }
-        Subject::Pair(pair) => {
-            for transport in [Transport::Plain, Transport::Tls] {
-                if subject.speaks(transport) {
-                    let plan = PairPlan {
-                        server: &pair.0,
-                        client: &pair.1,
-                        transport,
-                        timeout: DEFAULT_TIMEOUT,
-                        mappings: Vec::new(),
-                    };
-                    let pair = Pair::start(plan, tls, scale).await?;
-                    Instance::from(pair).stop().await;
-                }
-            }
-            return Ok(());
-        }
-    };
-    for transport in &manifest.transports {
-        let case = parse(LOGIN).map_err(|error| StartError::Harness(error.to_string()))?;
-        let (mut scene, vars, plan, leases) = client_scene(&[], *transport).await?;
-        let mut instance = start_client(manifest, &plan).await?;
-        instance.hold(leases);
-        let mut instance = connected(instance, &mut scene, manifest, scale).await?;
-        let outcome = Player::new(
-            Scene::Client(scene),
-            tls,
-            scale,
-            with_login(vars, &instance),
-        )
-        .play(&case)
-        .await;
-        let (ended, log) = (instance.ended(), instance.log_tail().await);
-        instance.stop().await;
-        if let Some(broken) = outcome.broken {
-            let ended = ended.map_or_else(String::new, |status| format!("; it ended: {status}"));
-            let why = format!(
-                "it did not log in over {transport}: expected {}, got {}{ended}",
-                broken.expected, broken.got
-            );
-            return Err(StartError::NotReady { why, log });
-        }
-    }
-    Ok(())
-}
-
-/// What a client does first, whatever is judged later.
-const LOGIN: &str = "title    a client logs in\nrole     client\nrules    auth.first\n\n\
-    ctl   accept\nctl   < ATH _ $username $password\n";
 
 /// Long enough to be no part of a case that does not ask for it.
-const DEFAULT_TIMEOUT: u32 = 30;
+pub(super) const DEFAULT_TIMEOUT: u32 = 30;
 
-async fn conclude(job: &Job, outcome: Outcome, mut instance: Instance) -> Judged {
-    let ended = ended(&outcome, &mut instance).await;
+async fn conclude(job: &Job, mut outcome: Outcome, mut instance: Instance, tls: &Tls) -> Judged {
+    let mut ended = ended(&outcome, &mut instance).await;
+    let mut hangs = None;
+    if ended.is_none() && outcome.waited.is_some() {
+        hangs = hang::find(job, &mut instance, outcome.left.take(), tls).await;
+        ended = instance.ended();
+    }
     let log = if outcome.broken.is_some() || ended.is_some() {
         instance.log_tail().await
     } else {
         String::new()
     };
     instance.stop().await;
-    let verdict = match (&ended, &outcome.broken) {
-        (Some(_), _) => Verdict::Crash,
-        (None, Some(broken)) if broken.marks.is_empty() => Verdict::Blocked,
-        (None, Some(_)) => Verdict::Fail,
-        (None, None) if !outcome.remarks.is_empty() => Verdict::Nonstrict,
-        (None, None) => Verdict::Pass,
+    let verdict = match (&ended, &hangs, &outcome.broken) {
+        (Some(_), _, _) => Verdict::Crash,
+        (None, Some(_), _) => Verdict::Hang,
+        (None, None, Some(broken)) if broken.marks.is_empty() => Verdict::Blocked,
+        (None, None, Some(_)) => Verdict::Fail,
+        (None, None, None) if !outcome.remarks.is_empty() => Verdict::Nonstrict,
+        (None, None, None) => Verdict::Pass,
     };
+    let ended = ended.map(|status| format!("the program ended by itself: {status}"));
     Judged {
-        reason: ended.map(|status| format!("the program ended by itself: {status}")),
+        reason: ended.or(hangs),
         broken: outcome.broken,
         remarks: outcome.remarks,
         judged_rules: outcome.judged_rules,
@@ -199,43 +137,6 @@ async fn ended(outcome: &Outcome, instance: &mut Instance) -> Option<String> {
     }
 }
 
-/// What is wrong with a program that has played its case to the end, if anything.
-///
-/// A program that goes down closes its connections too, and looks like one that refuses. So a server has to let
-/// somebody in once more, and a client has to be running a moment later.
-async fn afterwards(
-    instance: &mut Instance,
-    transport: Transport,
-    tls: &Tls,
-    scale: f64,
-) -> Option<String> {
-    let limit = LOGIN_LIMIT.mul_f64(scale);
-    if let Some(pair) = instance.pair() {
-        return pair.works(limit).await.err();
-    }
-    let until = Instant::now() + limit;
-    if let Some(address) = instance.address(transport) {
-        let credentials = (instance.username.as_str(), instance.password.as_str());
-        return match login(address, transport, tls, credentials, until).await {
-            Ok(connection) => {
-                connection.close(MOMENT).await;
-                None
-            }
-            Err(why) => Some(format!("nobody can log in any more: {why}")),
-        };
-    }
-    let until = Instant::now() + MOMENT;
-    while Instant::now() < until && instance.ended().is_none() {
-        sleep(Duration::from_millis(10)).await;
-    }
-    None
-}
-
-const LOGIN_LIMIT: Duration = Duration::from_secs(2);
-
-/// How long a program that goes down may take to be gone.
-const MOMENT: Duration = Duration::from_millis(100);
-
 type Played = Result<(Outcome, Instance), StartError>;
 
 /// What the configuration of the server must say, in seconds.
@@ -252,7 +153,6 @@ async fn play_pair(
     case: &Case,
     (server, client): &(Manifest, Manifest),
     tls: &Tls,
-    scale: f64,
 ) -> Played {
     let services = Services::start(&case.config).await?;
     let plan = PairPlan {
@@ -262,7 +162,7 @@ async fn play_pair(
         timeout: timeout_of(case),
         mappings: services.mappings,
     };
-    let mut instance = Instance::from(Pair::start(plan, tls, scale).await?);
+    let mut instance = Instance::from(Pair::start(plan, tls, job.tempo.scale()).await?);
     instance.hold(services.leases);
     let pair = instance
         .pair()
@@ -271,15 +171,15 @@ async fn play_pair(
         pair,
         targets: services.targets,
     };
-    let outcome = Player::new(scene, tls, scale, services.vars)
+    let outcome = Player::new(scene, tls, job.tempo, services.vars)
         .play(case)
         .await;
     Ok((outcome, instance))
 }
 
-async fn play_server(job: &Job, case: &Case, tls: &Tls, scale: f64) -> Played {
+async fn play_server(job: &Job, case: &Case, tls: &Tls) -> Played {
     let timeout = timeout_of(case);
-    let mut instance = start_server(&job.subject, timeout, tls, scale).await?;
+    let mut instance = start_server(&job.subject, timeout, tls, job.tempo.scale()).await?;
     let leases = [lease()?, lease()?, lease()?];
     let mut vars = with_login(ports(&leases), &instance);
     vars.insert("name".into(), unique_name("probe").into_bytes());
@@ -292,25 +192,25 @@ async fn play_server(job: &Job, case: &Case, tls: &Tls, scale: f64) -> Played {
         instance: &instance,
         transport: job.transport,
     };
-    let outcome = Player::new(scene, tls, scale, vars).play(case).await;
+    let outcome = Player::new(scene, tls, job.tempo, vars).play(case).await;
     instance.hold(leases);
     Ok((outcome, instance))
 }
 
-async fn play_client(job: &Job, case: &Case, manifest: &Manifest, tls: &Tls, scale: f64) -> Played {
+async fn play_client(job: &Job, case: &Case, manifest: &Manifest, tls: &Tls) -> Played {
     let (mut scene, vars, plan, leases) = client_scene(&case.config, job.transport).await?;
     let mut instance = start_client(manifest, &plan).await?;
     instance.hold(leases);
-    let instance = connected(instance, &mut scene, manifest, scale).await?;
+    let instance = connected(instance, &mut scene, manifest, job.tempo.scale()).await?;
     let vars = with_login(vars, &instance);
-    let outcome = Player::new(Scene::Client(scene), tls, scale, vars)
+    let outcome = Player::new(Scene::Client(scene), tls, job.tempo, vars)
         .play(case)
         .await;
     Ok((outcome, instance))
 }
 
 /// A client shows itself by connecting.
-async fn connected(
+pub(super) async fn connected(
     mut instance: Instance,
     scene: &mut ClientScene,
     manifest: &Manifest,
@@ -332,9 +232,9 @@ async fn connected(
     })
 }
 
-type Vars = BTreeMap<String, Vec<u8>>;
+pub(super) type Vars = BTreeMap<String, Vec<u8>>;
 
-async fn client_scene(
+pub(super) async fn client_scene(
     config: &[Noted<Setting>],
     transport: Transport,
 ) -> Result<(ClientScene, Vars, ClientPlan, Vec<Lease>), StartError> {
@@ -422,7 +322,7 @@ fn ports(leases: &[Lease]) -> Vars {
         .collect()
 }
 
-fn with_login(mut vars: Vars, instance: &Instance) -> Vars {
+pub(super) fn with_login(mut vars: Vars, instance: &Instance) -> Vars {
     vars.insert("username".into(), instance.username.clone().into_bytes());
     vars.insert("password".into(), instance.password.clone().into_bytes());
     vars

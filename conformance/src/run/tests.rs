@@ -104,10 +104,11 @@ async fn verdicts(address: SocketAddr) -> Vec<(String, Verdict)> {
     let mut found = Vec::new();
     let tls = Tls::new().unwrap();
     let stop = CancellationToken::new();
-    let finished = run(jobs, &tls, options, &stop, |_, judged| {
+    let finished = run(jobs, &tls, options, Order::default(), &stop, |_, judged| {
         found.push((judged.id, judged.verdict));
+        false
     });
-    assert!(finished.await);
+    assert_eq!(finished.await.ended, Ended::Complete);
     found
 }
 
@@ -293,8 +294,10 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
             transport: Transport::Plain,
             subject: Arc::clone(subject),
             skip: None,
+            tempo: Tempo::new(0.2),
+            round: None,
         };
-        let judged = judge::judge(&job, &tls, 0.2).await;
+        let (judged, _) = judge::judge(&job, &tls).await;
         assert_eq!(judged.verdict, verdict, "{body}: {:?}", judged.broken);
         let seen = judged.broken.map_or_else(String::new, |broken| broken.got);
         assert!(seen.contains(got), "{body}: {seen}");

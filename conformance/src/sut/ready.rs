@@ -1,5 +1,6 @@
 //! A server is ready when somebody can log in. An open port alone has proved nothing.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use tokio::time::sleep;
 use super::Instance;
 use crate::message::{Decoded, first_message};
 use crate::notation::ast::Transport;
-use crate::wire::{Connection, Tls};
+use crate::wire::{Connection, Tls, WriteError};
 
 /// Why an instance is not ready.
 #[derive(Debug)]
@@ -54,23 +55,41 @@ pub(super) async fn wait(
     Ok(())
 }
 
+/// A login that did not succeed.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub(crate) struct NoLogin {
+    why: String,
+    /// It was not refused: nothing came in time.
+    pub(crate) silent: bool,
+}
+
 /// One login on a connection of its own.
+///
+/// # Errors
+/// When it is refused, or has no answer until then.
 pub(crate) async fn login(
     address: SocketAddr,
     transport: Transport,
     tls: &Tls,
     (username, password): (&str, &str),
     until: Instant,
-) -> Result<Connection, String> {
+) -> Result<Connection, NoLogin> {
     let left = || until.saturating_duration_since(Instant::now());
     let opened = Connection::open(address, transport, tls, left()).await;
-    let mut connection = opened.map_err(|error| format!("cannot connect: {error}"))?;
+    let mut connection = opened.map_err(|error| NoLogin {
+        silent: error.kind() == io::ErrorKind::TimedOut,
+        why: format!("cannot connect: {error}"),
+    })?;
     let name = unique_name("canary");
     let bytes = format!("ATH\n{name}\n{username}\n{password}\n").into_bytes();
     connection
         .send(vec![bytes], left())
         .await
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| NoLogin {
+            silent: matches!(error, WriteError::Stuck),
+            why: error.to_string(),
+        })?;
     let answer = connection
         .inbox
         .wait(until, |inbox| match first_message(inbox.unread()) {
@@ -84,12 +103,21 @@ pub(crate) async fn login(
                 .as_ref()
                 .map(|_| Err("closed instead of answering ATH".to_owned())),
         });
-    let lines = answer
-        .await
-        .unwrap_or_else(|| Err("no answer to ATH".to_owned()))?;
+    let refused = |why| NoLogin { why, silent: false };
+    let lines = match answer.await {
+        Some(answer) => answer.map_err(refused)?,
+        None => {
+            return Err(NoLogin {
+                why: "no answer to ATH".to_owned(),
+                silent: true,
+            });
+        }
+    };
     match lines.as_slice() {
         [word, ok, ..] if word == b"ARS" && ok == b"true" => Ok(connection),
-        _ => Err("the answer to a good ATH is not ARS true".to_owned()),
+        _ => Err(refused(
+            "the answer to a good ATH is not ARS true".to_owned(),
+        )),
     }
 }
 

@@ -221,6 +221,8 @@ async fn every_judged_step_fails_when_it_says_something_else() {
                 transport,
                 subject: Arc::clone(subject),
                 skip: None,
+                tempo: Tempo::new(options.time_scale),
+                round: None,
             });
         }
     }
@@ -229,17 +231,25 @@ async fn every_judged_step_fails_when_it_says_something_else() {
     assert!(jobs.len() > 350, "{}", jobs.len());
     let mut unbound = Vec::new();
     let stop = CancellationToken::new();
-    let finished = run(jobs, &tls, options, &stop, |job, judged| {
-        let (line, action) = &wanted[&job.entry.id];
-        let at = judged.broken.as_ref().map(|broken| broken.line);
-        if at != Some(*line) || judged.verdict != Verdict::Fail {
-            unbound.push(format!(
-                "{} line {line}: {action:?}: {:?} {:?} {:?}",
-                judged.id, judged.verdict, judged.broken, judged.reason
-            ));
-        }
-    });
-    assert!(finished.await);
+    let finished = run(
+        jobs,
+        &tls,
+        options,
+        Order::default(),
+        &stop,
+        |job, judged| {
+            let (line, action) = &wanted[&job.entry.id];
+            let at = judged.broken.as_ref().map(|broken| broken.line);
+            if at != Some(*line) || judged.verdict != Verdict::Fail {
+                unbound.push(format!(
+                    "{} line {line}: {action:?}: {:?} {:?} {:?}",
+                    judged.id, judged.verdict, judged.broken, judged.reason
+                ));
+            }
+            false
+        },
+    );
+    assert_eq!(finished.await.ended, Ended::Complete);
     assert!(unbound.is_empty(), "{}", unbound.join("\n"));
 }
 

@@ -107,7 +107,7 @@ async fn red(habits: Habits) -> Vec<String> {
     assert!(jobs.len() > 60, "{}", jobs.len());
     let mut red = Vec::new();
     let stop = CancellationToken::new();
-    let finished = run(jobs, &tls, options, &stop, |_, judged| {
+    let finished = run(jobs, &tls, options, Order::default(), &stop, |_, judged| {
         if judged.verdict != Verdict::Pass {
             let lines = judged
                 .transcript
@@ -118,8 +118,9 @@ async fn red(habits: Habits) -> Vec<String> {
                 judged.id, judged.verdict, judged.broken
             ));
         }
+        false
     });
-    assert!(finished.await);
+    assert_eq!(finished.await.ended, Ended::Complete);
     red
 }
 

@@ -1,0 +1,116 @@
+//! Compares what a run shows with what is listed.
+
+use std::collections::BTreeSet;
+
+use super::{Baseline, Entry, Seen};
+use crate::verdict::{Judged, Listed, Verdict};
+
+/// Compares result by result, and knows what was not met.
+#[derive(Debug)]
+pub(crate) struct Comparison<'a> {
+    baseline: &'a Baseline,
+    met: BTreeSet<String>,
+}
+
+impl<'a> Comparison<'a> {
+    pub(super) fn new(baseline: &'a Baseline) -> Self {
+        Self {
+            baseline,
+            met: BTreeSet::new(),
+        }
+    }
+
+    /// Changes the verdict of what is listed, or says how it differs from the list.
+    pub(crate) fn judge(&mut self, judged: &mut Judged) {
+        let run = judged.id.split('#').next().unwrap_or_default();
+        let listed: Vec<&Entry> = self.listed(run).collect();
+        let Some(first) = listed.first() else {
+            if judged.verdict == Verdict::Nonstrict {
+                judged.notes.push("the baseline does not list it".into());
+            }
+            return;
+        };
+        self.met.insert(run.to_owned());
+        let seen = Seen::of(judged);
+        let alike = listed
+            .iter()
+            .find(|entry| Some(&entry.seen) == seen.as_ref());
+        let entry = alike.unwrap_or(first);
+        judged.listed = Some(Listed {
+            got: entry.seen.got.clone(),
+            why: entry.why.clone(),
+        });
+        match (alike, judged.verdict) {
+            (Some(_), _) => judged.verdict = Verdict::KnownFailing,
+            (None, Verdict::Pass) if entry.sometimes => {}
+            (None, Verdict::Pass | Verdict::Skip) => {
+                let skipped = judged.verdict == Verdict::Skip;
+                let how = if skipped { "is skipped" } else { "passes" };
+                judged.verdict = Verdict::UnexpectedPass;
+                judged.notes.push(format!(
+                    "listed as {}, and it {how}: remove its entry from {}",
+                    entry.seen.verdict.name(),
+                    self.baseline.file
+                ));
+            }
+            (None, verdict) => {
+                let now = seen.map_or_else(String::new, |seen| difference(&entry.seen, &seen));
+                judged
+                    .notes
+                    .push(format!("not as listed in {}{now}", self.baseline.file));
+                // A change is to be seen, even one that alone would not count.
+                if verdict == Verdict::Nonstrict {
+                    judged.verdict = Verdict::UnexpectedPass;
+                }
+            }
+        }
+    }
+
+    /// Results for entries that no run was about: of an unknown run, or, in a full run, of any.
+    pub(crate) fn stale(&self, known: &BTreeSet<String>, full: bool) -> Vec<Judged> {
+        let unmet = |run: &&str| !self.met.contains(*run) && (full || !known.contains(*run));
+        let runs = self.baseline.list.runs();
+        let stale = runs.into_iter().filter(unmet).map(|run| {
+            let what = match known.contains(run) {
+                true => "is not part of this run",
+                false => "does not exist",
+            };
+            let file = &self.baseline.file;
+            let reason = format!("listed in {file}, and it {what}: remove its entry");
+            let mut judged = Judged::without_run(
+                run.to_owned(),
+                file.clone(),
+                Verdict::UnexpectedPass,
+                reason,
+            );
+            judged.listed = self.listed(run).next().map(|entry| Listed {
+                got: entry.seen.got.clone(),
+                why: entry.why.clone(),
+            });
+            judged
+        });
+        stale.collect()
+    }
+
+    fn listed(&self, run: &str) -> impl Iterator<Item = &'a Entry> {
+        let entries = self.baseline.list.entries.iter();
+        entries.filter(move |entry| entry.run == run)
+    }
+}
+
+/// Both texts of everything that differs.
+fn difference(listed: &Seen, now: &Seen) -> String {
+    let mut text = String::new();
+    let pairs = [
+        ("verdict", listed.verdict.name(), now.verdict.name()),
+        ("rules", &listed.rules.join(" "), &now.rules.join(" ")),
+        ("expected", &listed.expected, &now.expected),
+        ("got", &listed.got, &now.got),
+    ];
+    for (what, listed, now) in pairs.into_iter().filter(|(_, listed, now)| listed != now) {
+        text.push_str(&format!(
+            "\n  listed {what}  {listed}\n  now    {what}  {now}"
+        ));
+    }
+    text
+}

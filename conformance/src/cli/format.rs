@@ -1,0 +1,38 @@
+//! `format`: case files in their canonical form.
+
+use super::{Complaint, EXIT_FAILURE, EXIT_USAGE, input_complaint};
+use crate::input;
+use crate::notation::{parse, print};
+use crate::report::listing;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Format {
+    /// Only tell which are not, and fail
+    #[arg(long)]
+    check: bool,
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+}
+
+pub(super) fn execute(Format { check, files }: &Format) -> Result<u8, Complaint> {
+    let usage = |file: &str, error: &dyn std::fmt::Display| {
+        Complaint::new(EXIT_USAGE, format!("{file}: {error}"))
+    };
+    let mut changed = Vec::new();
+    for file in files {
+        let text = input::text(file).map_err(input_complaint)?;
+        let case = parse(&text).map_err(|error| {
+            let (line, column) = (error.line, error.column);
+            let message = format!("expected {}, found {}", error.expected, error.found);
+            usage(&format!("{file}:{line}:{column}"), &message)
+        })?;
+        let canonical = print(&case);
+        if canonical != text {
+            changed.push(file.clone());
+            if !*check {
+                std::fs::write(file, canonical).map_err(|error| usage(file, &error))?;
+            }
+        }
+    }
+    Ok(listing::formatted(&changed, *check, EXIT_FAILURE))
+}

@@ -1,0 +1,37 @@
+//! Without a command: every case of both roles against the embedded peers.
+
+use std::sync::Arc;
+
+use super::select::all;
+use super::session::{Conduct, Round, judge_all};
+use super::{Complaint, Pace, manifest_complaint};
+use crate::manifest::Manifest;
+use crate::notation::ast::Side;
+use crate::rules::Rule;
+use crate::sut::Subject;
+
+pub(super) async fn execute(rules: &[Rule], pace: Pace) -> Result<u8, Complaint> {
+    let entries = all()?;
+    let mut rounds = Vec::new();
+    let reference = |side| Manifest::reference(side).map_err(manifest_complaint);
+    let (server, client) = (reference(Side::Server)?, reference(Side::Client)?);
+    for subject in [
+        Subject::Started(server.clone()),
+        Subject::Started(client.clone()),
+        Subject::Pair(Box::new((server, client))),
+    ] {
+        rounds.push(Round {
+            entries: entries.clone(),
+            subject: Arc::new(subject),
+            wanted: Vec::new(),
+            full: true,
+        });
+    }
+    let conduct = Conduct {
+        order: pace.order()?,
+        slowest: pace.slowest,
+        ..Conduct::default()
+    };
+    let done = judge_all(rules, rounds, pace.options(true), conduct).await?;
+    Ok(done.code)
+}

@@ -1,0 +1,207 @@
+//! A session: one or more subjects, their cases, the reports, and the exit code.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::select::{all, wants};
+use super::{
+    Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOT_READY, EXIT_NOTHING,
+    wants_colour,
+};
+use crate::baseline::Baseline;
+use crate::catalog::Entry;
+use crate::notation::ast::Role;
+use crate::report::{Report, Totals, json};
+use crate::rules::Rule;
+use crate::run::{self, Ended, Job, Options, Order, Start, Summary};
+use crate::sut::{StartError, Subject};
+use crate::verdict::{Judged, Verdict};
+use crate::wire::Tls;
+
+/// Cases and what they are run against.
+pub(super) struct Round {
+    pub(super) entries: Vec<Arc<Entry>>,
+    pub(super) subject: Arc<Subject>,
+    /// As on the command line.
+    pub(super) wanted: Vec<String>,
+    /// Whether it is every case that there is.
+    pub(super) full: bool,
+}
+
+/// How a session is conducted, and what it leaves behind.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Conduct {
+    pub(super) order: Order,
+    /// What is allowed but not recommended fails too.
+    pub(super) strict: bool,
+    /// How many of the slowest cases are named at the end.
+    pub(super) slowest: usize,
+    pub(super) report: Option<PathBuf>,
+    /// What is known to fail.
+    pub(super) baseline: Option<Baseline>,
+}
+
+/// What a session has come to.
+pub(super) struct Done {
+    /// The subject and the result, in the order in which they came.
+    pub(super) results: Vec<(String, Judged)>,
+    pub(super) summary: Summary,
+    /// The exit code.
+    pub(super) code: u8,
+}
+
+/// Judges and reports.
+///
+/// # Errors
+/// When nothing can be judged at all.
+pub(super) async fn judge_all(
+    rules: &[Rule],
+    rounds: Vec<Round>,
+    options: Options,
+    conduct: Conduct,
+) -> Result<Done, Complaint> {
+    let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
+    let stop = stop_on_interrupt();
+    let Conduct { order, strict, .. } = conduct;
+    let mut jobs = Vec::new();
+    let mut reports = Vec::new();
+    for round in &rounds {
+        let mut planned = run::plan(&round.entries, &round.subject, rules, options);
+        planned
+            .retain(|job| round.wanted.is_empty() || round.wanted.iter().any(|id| wants(id, job)));
+        if planned.is_empty() {
+            return Err(Complaint::new(
+                EXIT_NOTHING,
+                "the selection matches no case",
+            ));
+        }
+        let ready = run::preflight(&round.subject, &tls, options.time_scale);
+        let Some(ready) = stop.run_until_cancelled(ready).await else {
+            return Err(Complaint::new(
+                EXIT_INTERRUPTED,
+                "interrupted before the first case",
+            ));
+        };
+        let ready = ready.map_err(|error| not_ready(&round.subject, &error))?;
+        let start = Start::new(&ready, options.time_scale, order);
+        for job in &mut planned {
+            job.tempo = start.tempo;
+        }
+        let mut report = Report::new(rules, &round.subject, options, strict, wants_colour());
+        report.begin(planned.len() * order.rounds(), &start);
+        reports.push(report);
+        jobs.extend(planned);
+    }
+    let mut totals = Totals::new(strict);
+    let mut results = Vec::new();
+    let mut comparison = conduct.baseline.as_ref().map(Baseline::comparison);
+    let mut finish = |subject: &Arc<Subject>, judged: Judged| {
+        totals.count(&judged);
+        let mine = rounds
+            .iter()
+            .position(|round| Arc::ptr_eq(&round.subject, subject));
+        if let Some(report) = mine.and_then(|index| reports.get_mut(index)) {
+            report.judged(&judged);
+        }
+        let red = judged.verdict.is_red(strict);
+        results.push((subject.name(), judged));
+        red
+    };
+    let each = |job: &Job, mut judged: Judged| {
+        if let Some(comparison) = &mut comparison {
+            comparison.judge(&mut judged);
+        }
+        finish(&job.subject, judged)
+    };
+    let summary = run::run(jobs, &tls, options, order, &stop, each).await;
+    if let (Some(comparison), Ended::Complete) = (&comparison, summary.ended) {
+        for round in &rounds {
+            for judged in comparison.stale(&known_runs(round.subject.role())?, round.full) {
+                finish(&round.subject, judged);
+            }
+        }
+    }
+    for report in &reports {
+        report.end();
+    }
+    Totals::summary(&summary, conduct.slowest);
+    if let Some(path) = conduct.report {
+        json::write(&path, &results, rules, &totals, &summary).map_err(|error| {
+            Complaint::new(
+                EXIT_HARNESS,
+                format!("cannot write {}: {error}", path.display()),
+            )
+        })?;
+    }
+    totals.close();
+    let harness = |(_, judged): &(String, Judged)| judged.verdict == Verdict::Harness;
+    let code = match summary.ended {
+        Ended::Interrupted => EXIT_INTERRUPTED,
+        Ended::Complete | Ended::FailFast if results.iter().any(harness) => EXIT_HARNESS,
+        _ if totals.failed > 0 => EXIT_FAILURE,
+        // Nothing has been judged, so nothing can be said to be in order.
+        _ if totals.passed == 0 => EXIT_NOTHING,
+        _ => 0,
+    };
+    Ok(Done {
+        results,
+        summary,
+        code,
+    })
+}
+
+/// The names of all runs that there are for a role.
+fn known_runs(role: Role) -> Result<BTreeSet<String>, Complaint> {
+    let runs = |entry: &Arc<Entry>| -> Vec<String> {
+        let transports = entry.transports().into_iter();
+        transports
+            .map(|transport| entry.run_id(transport))
+            .collect()
+    };
+    let mut entries = all()?;
+    entries.retain(|entry| entry.case.role.value == role);
+    Ok(entries.iter().flat_map(runs).collect())
+}
+
+/// Why a subject could not be judged at all.
+pub(super) fn not_ready(subject: &Subject, error: &StartError) -> Complaint {
+    match error {
+        StartError::Harness(why) => Complaint::new(EXIT_HARNESS, why.clone()),
+        StartError::Spawn(why) => Complaint::new(
+            EXIT_NOT_READY,
+            format!("{}: cannot start it: {why}", subject.name()),
+        ),
+        StartError::NotReady { why, log } => {
+            let log = if log.is_empty() {
+                String::new()
+            } else {
+                format!("\nits output ends with\n{log}")
+            };
+            Complaint::new(
+                EXIT_NOT_READY,
+                format!("{} never became ready: {why}{log}", subject.name()),
+            )
+        }
+    }
+}
+
+/// Cancelled by Ctrl-C or a polite kill, so that everything that was started is ended first.
+pub(super) fn stop_on_interrupt() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let interrupted = stop.clone();
+    tokio::spawn(async move {
+        // Without handlers the system ends the program, as it would any other.
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            interrupted.cancel();
+        }
+    });
+    stop
+}

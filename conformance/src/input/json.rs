@@ -1,0 +1,129 @@
+//! JSON with exact complaints: a key that is there twice is one.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+/// JSON that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct JsonError {
+    /// Line and column, counted from 1.
+    pub(crate) position: (usize, usize),
+    /// Such as `launch.files`.
+    pub(crate) path: String,
+    /// What is wrong.
+    pub(crate) message: String,
+}
+
+/// Reads one JSON value.
+///
+/// # Errors
+/// The first thing that is wrong with it.
+pub(crate) fn json<T: DeserializeOwned>(text: &str) -> Result<T, JsonError> {
+    whole::<Once>(text)?;
+    whole(text)
+}
+
+fn whole<T: DeserializeOwned>(text: &str) -> Result<T, JsonError> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| complaint(error.path().to_string(), error.inner()))?;
+    json.end()
+        .map_err(|error| complaint(String::new(), &error))?;
+    Ok(value)
+}
+
+fn complaint(path: String, error: &serde_json::Error) -> JsonError {
+    // serde_json repeats the position at the end of its text.
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or_default();
+    JsonError {
+        // Of an end that comes too early there is no column before the first.
+        position: (error.line().max(1), error.column().max(1)),
+        path: if path == "." { String::new() } else { path },
+        message: message.to_owned(),
+    }
+}
+
+/// Any JSON in which no object has a key twice.
+struct Once;
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OnceVisitor)
+    }
+}
+
+struct OnceVisitor;
+
+impl<'de> Visitor<'de> for OnceVisitor {
+    type Value = Once;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Once, A::Error> {
+        let mut keys = BTreeSet::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if keys.contains(&key) {
+                return Err(A::Error::custom(format!("the key `{key}` is there twice")));
+            }
+            map.next_value::<Once>()?;
+            keys.insert(key);
+        }
+        Ok(Once)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Once, A::Error> {
+        while items.next_element::<Once>()?.is_some() {}
+        Ok(Once)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Once, E> {
+        Ok(Once)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Once, E> {
+        Ok(Once)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Once, E> {
+        Ok(Once)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Once, E> {
+        Ok(Once)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Once, E> {
+        Ok(Once)
+    }
+
+    fn visit_unit<E>(self) -> Result<Once, E> {
+        Ok(Once)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::de::IgnoredAny;
+
+    #[test]
+    fn a_key_that_is_there_twice_is_named_with_its_place() {
+        let twice = json::<IgnoredAny>("{\"a\": [1,\n {\"b\": 1, \"b\": 2}]}").unwrap_err();
+        assert_eq!(twice.position.0, 2);
+        assert_eq!(
+            (twice.path.as_str(), twice.message.as_str()),
+            ("a[1]", "the key `b` is there twice")
+        );
+        assert!(json::<IgnoredAny>("{\"a\": {\"b\": null}, \"b\": [1.5, true, -1]}").is_ok());
+        assert_eq!(
+            json::<IgnoredAny>("{} x").unwrap_err().message,
+            "trailing characters"
+        );
+    }
+}

@@ -1,0 +1,132 @@
+//! What a whole run has come to, beside its verdicts.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{Order, Ready, RoundTrips, Tempo};
+
+/// What is known of a subject before its first case.
+#[derive(Debug, Clone)]
+pub(crate) struct Start {
+    /// How long it took until somebody could log in on every transport.
+    pub(crate) ready: Duration,
+    /// Measured on it then.
+    pub(crate) trips: RoundTrips,
+    /// What follows from that.
+    pub(crate) tempo: Tempo,
+    /// In which order its cases are run.
+    pub(crate) order: Order,
+}
+
+/// How a run has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Every case has been run.
+    Complete,
+    /// Somebody has stopped it.
+    Interrupted,
+    /// It has stopped at the first failure, as it was asked to.
+    FailFast,
+}
+
+/// The run as a whole.
+#[derive(Debug, Clone)]
+pub(crate) struct Summary {
+    /// Whether it is complete.
+    pub(crate) ended: Ended,
+    /// From the first case to the last.
+    pub(crate) wall: Duration,
+    /// How many cases were run, skipped ones not counted.
+    pub(crate) played: usize,
+    /// The ids of the cases that took longest, and how long; ten at most.
+    pub(crate) slowest: Vec<(String, Duration)>,
+    /// How many were played once more because the machine had stalled.
+    pub(crate) retried: usize,
+    /// The longest time for which the machine did nothing.
+    pub(crate) longest_stall: Duration,
+    /// The order, with the seed.
+    pub(crate) order: Order,
+}
+
+impl Start {
+    /// What follows from what was measured.
+    pub(crate) fn new(ready: &Ready, scale: f64, order: Order) -> Self {
+        let trips = ready.all_trips();
+        Self {
+            ready: ready.after,
+            tempo: Tempo::measured(scale, &trips),
+            trips,
+            order,
+        }
+    }
+}
+
+impl Summary {
+    /// Nothing has been run yet.
+    pub(super) fn new(order: Order) -> Self {
+        Self {
+            ended: Ended::Complete,
+            wall: Duration::ZERO,
+            played: 0,
+            slowest: Vec::new(),
+            retried: 0,
+            longest_stall: Duration::ZERO,
+            order,
+        }
+    }
+
+    /// Cases in a second.
+    pub(crate) fn pace(&self) -> f64 {
+        let played = u32::try_from(self.played).unwrap_or(u32::MAX);
+        f64::from(played) / self.wall.as_secs_f64().max(f64::EPSILON)
+    }
+
+    /// Notes a case that has been run.
+    pub(super) fn note(&mut self, id: &str, took: Duration, retried: bool) {
+        self.played += 1;
+        self.retried += usize::from(retried);
+        let behind = self.slowest.partition_point(|(_, other)| *other >= took);
+        if behind < SLOWEST {
+            self.slowest.insert(behind, (id.to_owned(), took));
+            self.slowest.truncate(SLOWEST);
+        }
+    }
+}
+
+/// Such as `ready in 12 ms  round trip 0.21 ms, p99 0.80 ms  deadline 2.0 s  seed 0x5eed`.
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let deadline = self.tempo.at_once().as_secs_f64();
+        let (ready, trips) = (self.ready.as_millis(), &self.trips);
+        write!(f, "ready in {ready} ms  {trips}  deadline {deadline:.1} s")?;
+        if let Some(seed) = self.order.seed {
+            write!(f, "  seed {seed:#x}")?;
+        }
+        if self.order.repeat > 1 {
+            write!(f, "  each {} times", self.order.repeat)?;
+        }
+        Ok(())
+    }
+}
+
+/// Such as `170 cases in 13.1 s, 13 in a second; longest stall 3 ms; retried 1 for stalls`.
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (played, wall, pace) = (self.played, self.wall.as_secs_f64(), self.pace());
+        let stall = self.longest_stall.as_millis();
+        write!(
+            f,
+            "{played} cases in {wall:.1} s, {pace:.1} in a second; longest stall {stall} ms"
+        )?;
+        if self.retried > 0 {
+            write!(f, "; retried {} for stalls", self.retried)?;
+        }
+        match self.ended {
+            Ended::Complete => Ok(()),
+            Ended::Interrupted => f.write_str("; interrupted"),
+            Ended::FailFast => f.write_str("; stopped at the first failure"),
+        }
+    }
+}
+
+const SLOWEST: usize = 10;
