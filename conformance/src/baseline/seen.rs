@@ -128,7 +128,7 @@ static MASKS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         // Tokens of either server. A letter may stand before them, as the n of a line feed.
         (r"[0-9a-f]{32}|[0-9A-F]{32}", "TOKEN"),
         // Times.
-        (r"[0-9]+(\.[0-9]+)? (s|ms)\b", "N $2"),
+        (r"[0-9]+(\.[0-9]+)? (s|ms)(?-u:\b)", "N $2"),
         // Lengths.
         (r"[0-9]+ of [0-9]+ bytes", "N of N bytes"),
         (r"byte [0-9]+ of [0-9]+", "byte N of N"),

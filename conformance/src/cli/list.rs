@@ -6,6 +6,7 @@ use super::Complaint;
 use super::select::all;
 use crate::report::listing;
 use crate::rules::Rule;
+use crate::{baseline, manifest};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
@@ -20,11 +21,17 @@ pub(super) struct List {
 enum Listed {
     Cases,
     Rules,
+    /// Built-in manifests
+    Sut,
+    /// Built-in baselines
+    Baselines,
 }
 
 pub(super) fn execute(list: &List, rules: &[Rule]) -> Result<u8, Complaint> {
     Ok(match list.what {
         Listed::Cases => listing::cases(&all()?, list.json),
+        Listed::Sut => listing::built_in(&manifest::BUILT_IN, list.json),
+        Listed::Baselines => listing::built_in(&baseline::BUILT_IN, list.json),
         Listed::Rules => listing::rules(rules, &all()?, list.json),
     })
 }

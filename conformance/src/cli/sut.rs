@@ -1,10 +1,9 @@
 //! `sut`: looks at a program without judging it.
 
-use std::time::Instant;
-
 use super::session::{not_ready, stop_on_interrupt};
 use super::{Complaint, EXIT_HARNESS, EXIT_INTERRUPTED, Pace, manifest_complaint};
 use crate::manifest::Manifest;
+use crate::notation::ast::Transport;
 use crate::report::listing;
 use crate::run;
 use crate::sut::Subject;
@@ -29,15 +28,38 @@ pub(super) async fn execute(command: Command) -> Result<u8, Complaint> {
 }
 
 async fn check_sut(sut: &str, pace: Pace) -> Result<u8, Complaint> {
-    let subject = Subject::Started(Manifest::load(sut).map_err(manifest_complaint)?);
+    let manifest = Manifest::load(sut).map_err(manifest_complaint)?;
+    let subject = Subject::Started(manifest.clone());
     let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
-    let begun = Instant::now();
     let options = pace.options(false);
     let stop = stop_on_interrupt();
     let ready = run::preflight(&subject, &tls, options.time_scale);
     let Some(outcome) = stop.run_until_cancelled(ready).await else {
         return Ok(EXIT_INTERRUPTED);
     };
-    outcome.map_err(|error| not_ready(&subject, &error))?;
-    Ok(listing::ready(&subject, begun.elapsed()))
+    let ready = outcome.map_err(|error| not_ready(&subject, &error))?;
+    let mut unclaimed = Vec::new();
+    for transport in [Transport::Plain, Transport::Tls] {
+        if !manifest.transports.contains(&transport)
+            && speaks(&manifest, transport, &tls, options.time_scale).await
+        {
+            unclaimed.push(transport);
+        }
+    }
+    Ok(listing::ready(&subject, &ready, &unclaimed))
 }
+
+/// Whether somebody can log in on a transport that the manifest does not claim.
+async fn speaks(manifest: &Manifest, transport: Transport, tls: &Tls, scale: f64) -> bool {
+    let claiming = Manifest {
+        transports: vec![transport],
+        start_deadline_ms: manifest.start_deadline_ms.min(UNCLAIMED_MS),
+        ..manifest.clone()
+    };
+    run::preflight(&Subject::Started(claiming), tls, scale)
+        .await
+        .is_ok()
+}
+
+/// How long a transport is looked for that nobody has promised, in milliseconds.
+const UNCLAIMED_MS: u64 = 2_000;

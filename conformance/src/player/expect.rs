@@ -212,7 +212,11 @@ impl Player<'_> {
             let (bytes, end) = connection
                 .inbox
                 .look(|state| (state.unread().to_vec(), state.end.clone()));
-            let note = Some("no step has read this".to_owned());
+            let (more, bytes) = (bytes.len(), &bytes[..bytes.len().min(SHOWN)]);
+            let note = Some(match more - bytes.len() {
+                0 => "no step has read this".to_owned(),
+                more => format!("no step has read this and {more} bytes more"),
+            });
             if !bytes.is_empty() {
                 let action = match first_message(&bytes) {
                     Decoded::Whole { lines, length } if length == bytes.len() => {
@@ -296,6 +300,9 @@ impl Player<'_> {
 
 /// How long a peer may read on after its own end.
 const LINGER: Duration = Duration::from_secs(6);
+
+/// How much of what no step has read is recorded.
+const SHOWN: usize = 4096;
 
 /// Between two probes of a connection that ought to be closed.
 const PROBE: Duration = Duration::from_millis(5);
@@ -398,6 +405,7 @@ fn end_text(end: &End) -> String {
     match end {
         End::Eof => "eof".to_owned(),
         End::Broken(why) => why.to_ascii_lowercase(),
+        End::Flooded => "not closed, but it floods: nobody listens any longer".to_owned(),
         End::Garbled(why) => format!("not closed, but no TLS: {}", why.to_ascii_lowercase()),
     }
 }

@@ -88,7 +88,7 @@ impl Pattern {
             Self::Closed | Self::Eof | Self::Silence if !unread.is_empty() => Fit::No,
             Self::Closed | Self::ClosedByTls | Self::Eof if open => Fit::Maybe,
             Self::Closed | Self::ClosedByTls => match state.end {
-                Some(End::Garbled(_)) => Fit::No,
+                Some(End::Garbled(_) | End::Flooded) => Fit::No,
                 _ => Fit::Yes(0),
             },
             Self::Eof => {

@@ -57,7 +57,7 @@ impl ClientScene {
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
-    queue: mpsc::UnboundedReceiver<(TcpStream, Instant)>,
+    queue: mpsc::Receiver<(TcpStream, Instant)>,
     /// The first in the queue, when somebody has looked for it.
     front: Option<(TcpStream, Instant)>,
     task: JoinHandle<()>,
@@ -71,10 +71,10 @@ impl Listener {
     pub(crate) async fn bind(port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
-        let (sender, queue) = mpsc::unbounded_channel();
+        let (sender, queue) = mpsc::channel(QUEUED);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                if sender.send((stream, Instant::now())).is_err() {
+                if sender.send((stream, Instant::now())).await.is_err() {
                     return;
                 }
             }
@@ -101,6 +101,9 @@ impl Listener {
         self.front.is_some()
     }
 }
+
+/// Whoever connects more often without being answered waits.
+const QUEUED: usize = 256;
 
 impl Drop for Listener {
     fn drop(&mut self) {

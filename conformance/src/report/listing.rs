@@ -3,14 +3,15 @@
 mod explain;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::text::out;
 use crate::baseline::Baseline;
 use crate::catalog::Entry;
+use crate::notation::ast::Transport;
 use crate::rules::Rule;
+use crate::run::Ready;
 use crate::sut::Subject;
 
 pub(crate) use explain::explain;
@@ -47,14 +48,45 @@ pub(crate) fn rules(rules: &[Rule], entries: &[Arc<Entry>], as_json: bool) -> u8
 }
 
 /// The result of `sut check`.
-pub(crate) fn ready(subject: &Subject, took: Duration) -> u8 {
-    out(&format!(
-        "{} {} is ready: a login succeeded after {} ms\n",
-        subject.role(),
-        subject.name(),
-        took.as_millis()
-    ));
+pub(crate) fn ready(subject: &Subject, ready: &Ready, unclaimed: &[Transport]) -> u8 {
+    let (role, name, after) = (subject.role(), subject.name(), ready.after.as_millis());
+    out(&format!("{role} {name} is ready in {after} ms\n"));
+    for (transport, trips) in &ready.trips {
+        out(&format!("login over {transport}: yes, {trips}\n"));
+    }
+    for transport in unclaimed {
+        out(&format!(
+            "note: a login over {transport} works too, and the manifest does not claim {transport}\n"
+        ));
+    }
     0
+}
+
+/// The manifests or baselines that this program carries, one a line.
+pub(crate) fn built_in(files: &[(&str, &str)], as_json: bool) -> u8 {
+    let parsed = |text| serde_json::from_str::<Value>(text).unwrap_or_default();
+    if as_json {
+        return print_json(files.iter().map(|(_, text)| parsed(text)).collect());
+    }
+    for (name, text) in files {
+        let value = parsed(text);
+        let field = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
+        let entries = value["entries"].as_array();
+        let what = match entries {
+            Some(entries) => format!("profile {}, {} entries", field("profile"), entries.len()),
+            None => variables(&value),
+        };
+        out(&format!("{name:16}  {:6}  {what}\n", field("role")));
+    }
+    0
+}
+
+/// Where the program of a manifest comes from.
+fn variables(manifest: &Value) -> String {
+    match manifest["launch"]["command"][0].as_str() {
+        Some(program) => format!("starts {program}"),
+        None => "embedded".to_owned(),
+    }
 }
 
 /// The result of `baseline write`.

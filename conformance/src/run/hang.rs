@@ -8,7 +8,7 @@ use super::Job;
 use crate::notation::ast::Case;
 use crate::player::{Broken, Left, Outcome, Waited};
 use crate::sut::{Instance, Subject, login};
-use crate::wire::{Connection, Tls};
+use crate::wire::{Connection, End, Tls};
 
 /// What is wrong with a program that has played its case to the end, if anything.
 ///
@@ -122,7 +122,9 @@ async fn is_deaf(left: Left, limit: Duration) -> bool {
 }
 
 fn has_ended(connection: &Connection) -> bool {
-    connection.inbox.look(|state| state.end.is_some())
+    connection
+        .inbox
+        .look(|state| matches!(state.end, Some(End::Eof | End::Broken(_))))
 }
 
 /// How long a program that goes down may take to be gone.

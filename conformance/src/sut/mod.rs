@@ -1,5 +1,6 @@
 //! The system under test: started afresh for every case, or already running at an address.
 
+mod family;
 mod launch;
 mod pair;
 mod process;

@@ -7,8 +7,8 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::family::Family;
 use crate::ports::FORKING;
-use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
-    group: Option<Pid>,
+    family: Family,
     log: Arc<Mutex<VecDeque<u8>>>,
     collectors: JoinSet<()>,
     _directory: TempDir,
@@ -31,22 +31,21 @@ impl Process {
         let (program, arguments) = command
             .split_first()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "an empty command"))?;
+        let mut family = Family::new();
         let mut command = configure(program, arguments, directory.path());
+        command.env(Family::VARIABLE, family.mark());
         let mut child = {
             let _forking = FORKING.write().unwrap_or_else(PoisonError::into_inner);
             command.spawn()?
         };
-        let group = child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw);
+        family.leader(child.id());
         let log = Arc::default();
         let mut collectors = JoinSet::new();
         collect(&mut collectors, child.stdout.take(), &log);
         collect(&mut collectors, child.stderr.take(), &log);
         Ok(Self {
             child,
-            group,
+            family,
             log,
             collectors,
             _directory: directory,
@@ -75,22 +74,15 @@ impl Process {
     }
 
     pub(super) async fn stop(mut self) {
-        self.kill();
+        self.family.kill();
         // Waiting leaves no zombie; it cannot take long after a kill.
         let _ = self.child.wait().await;
-    }
-
-    fn kill(&self) {
-        if let Some(group) = self.group {
-            // It may have ended by itself.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.kill();
+        self.family.kill();
     }
 }
 

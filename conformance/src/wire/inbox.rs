@@ -21,6 +21,8 @@ pub(crate) enum End {
     Broken(String),
     /// The peer has not ended it: it sent bytes that are no TLS.
     Garbled(String),
+    /// The peer has not ended it: it sent more than anybody listens to.
+    Flooded,
 }
 
 /// A look at an [`Inbox`].
@@ -28,7 +30,9 @@ pub(crate) enum End {
 pub(crate) struct State {
     bytes: Vec<u8>,
     taken: usize,
-    /// How many bytes had arrived when.
+    /// How many bytes came before `bytes`; all of them have been taken.
+    let_go: usize,
+    /// How many bytes had arrived in all, and when.
     arrivals: Vec<(usize, Instant)>,
     /// Set once.
     pub(crate) end: Option<End>,
@@ -66,10 +70,11 @@ impl Inbox {
     /// Adds bytes; false when nobody wants that many.
     pub(super) fn push(&self, bytes: &[u8]) -> bool {
         let mut state = self.lock();
-        state.bytes.extend_from_slice(bytes);
-        let arrived = (state.bytes.len(), Instant::now());
-        state.arrivals.push(arrived);
+        state.add(bytes);
         let accepted = state.unread().len() <= LIMIT;
+        if !accepted {
+            state.flooded();
+        }
         drop(state);
         self.changed.notify_one();
         accepted
@@ -89,6 +94,27 @@ impl Inbox {
 }
 
 impl State {
+    fn add(&mut self, bytes: &[u8]) {
+        // What has been read is let go from time to time, so that a peer may say little for ever.
+        if self.taken > KEPT {
+            self.bytes.drain(..self.taken);
+            self.let_go += self.taken;
+            self.taken = 0;
+            let let_go = self.let_go;
+            self.arrivals.retain(|(total, _)| *total > let_go);
+        }
+        self.bytes.extend_from_slice(bytes);
+        let arrived = (self.let_go + self.bytes.len(), Instant::now());
+        self.arrivals.push(arrived);
+    }
+
+    /// Keeps the beginning of what nobody will read.
+    fn flooded(&mut self) {
+        self.bytes.truncate(self.taken + KEPT);
+        self.bytes.shrink_to_fit();
+        self.end = Some(End::Flooded);
+    }
+
     /// What no step has read yet.
     pub(crate) fn unread(&self) -> &[u8] {
         &self.bytes[self.taken..]
@@ -99,7 +125,7 @@ impl State {
         if count == 0 {
             return self.ended;
         }
-        let wanted = self.taken + count;
+        let wanted = self.let_go + self.taken + count;
         let found = self.arrivals.partition_point(|(total, _)| *total < wanted);
         self.arrivals.get(found).map(|(_, at)| *at)
     }
@@ -113,5 +139,41 @@ impl State {
     }
 }
 
-/// A peer that sends more than any case asks for is not listened to any longer.
-const LIMIT: usize = 64 << 20;
+/// A peer that sends more than any case can ask for (32 MiB) is not listened to any longer.
+const LIMIT: usize = 33 << 20;
+
+/// How much of what nobody needs is kept.
+const KEPT: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_been_read_is_let_go_and_the_times_stay_right() {
+        let inbox = Inbox::default();
+        let mut read = 0;
+        for round in 0..100_u8 {
+            assert!(inbox.push(&[round; 4096]));
+            read += inbox.look(|state| {
+                assert_eq!(state.unread(), [round; 4096]);
+                assert!(state.came(1) <= state.came(4096) && state.came(4096).is_some());
+                assert_eq!(state.came(4097), None);
+                state.take(4096).len()
+            });
+        }
+        assert_eq!(read, 409_600);
+        let held = inbox.look(|state| (state.bytes.len(), state.arrivals.len()));
+        assert!(held.0 <= KEPT + 2 * 4096 && held.1 <= 20, "{held:?}");
+    }
+
+    #[test]
+    fn a_flood_ends_and_is_not_kept() {
+        let inbox = Inbox::default();
+        let chunk = vec![b'x'; 1 << 20];
+        let taken = std::iter::repeat_with(|| inbox.push(&chunk)).take_while(|more| *more);
+        assert_eq!(taken.count(), 33);
+        let held = inbox.look(|state| (state.bytes.capacity(), state.end.clone()));
+        assert_eq!(held, (KEPT, Some(End::Flooded)));
+    }
+}
