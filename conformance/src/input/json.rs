@@ -17,32 +17,40 @@ pub(crate) struct JsonError {
     pub(crate) message: String,
 }
 
-/// Reads one JSON value.
+/// Reads one JSON object.
 ///
 /// # Errors
 /// The first thing that is wrong with it.
 pub(crate) fn json<T: DeserializeOwned>(text: &str) -> Result<T, JsonError> {
     whole::<Once>(text)?;
+    // serde would take an array for the fields of an object in their order.
+    if !text.trim_start().starts_with('{') {
+        let blank = text.len() - text.trim_start().len();
+        return Err(JsonError {
+            position: super::position(text, blank),
+            path: String::new(),
+            message: "expected an object: { ... }".to_owned(),
+        });
+    }
     whole(text)
 }
 
 fn whole<T: DeserializeOwned>(text: &str) -> Result<T, JsonError> {
     let mut json = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut json)
-        .map_err(|error| complaint(error.path().to_string(), error.inner()))?;
-    json.end()
-        .map_err(|error| complaint(String::new(), &error))?;
+        .map_err(|error| complaint(&error.path().to_string(), error.inner()))?;
+    json.end().map_err(|error| complaint("", &error))?;
     Ok(value)
 }
 
-fn complaint(path: String, error: &serde_json::Error) -> JsonError {
+fn complaint(path: &str, error: &serde_json::Error) -> JsonError {
     // serde_json repeats the position at the end of its text.
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
     JsonError {
         // Of an end that comes too early there is no column before the first.
         position: (error.line().max(1), error.column().max(1)),
-        path: if path == "." { String::new() } else { path },
+        path: path.trim_end_matches(['?', '.']).to_owned(),
         message: message.to_owned(),
     }
 }

@@ -1,0 +1,353 @@
+//! Everything that can be wrong with what people give: where it is, what was expected, what to do; and nothing starts.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy only excuses the bodies of tests, not their helpers"
+)]
+
+use std::fs;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+/// The exit code and the complaint, with the folder of the test taken out.
+fn complaint(folder: &TempDir, arguments: &[&str]) -> (i32, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_netroxy-conformance"))
+        .args(arguments)
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(out, "", "{arguments:?} has started something");
+    let err = String::from_utf8(output.stderr).unwrap();
+    (output.status.code().unwrap(), err)
+}
+
+fn assert_complaints(table: &[(&[&str], i32, &[&str])], folder: &TempDir) {
+    for (arguments, code, parts) in table {
+        let (found, err) = complaint(folder, arguments);
+        assert_eq!(found, *code, "{arguments:?}: {err}");
+        assert!(err.starts_with("error: "), "{arguments:?}: {err}");
+        for part in *parts {
+            assert!(
+                err.contains(part),
+                "{arguments:?}: `{part}` is not in\n{err}"
+            );
+        }
+    }
+}
+
+#[test]
+fn flags() {
+    let folder = TempDir::new().unwrap();
+    let user = ["--user", "u", "--pass", "p"];
+    let at = |address| [&["run", "server", "--addr", address][..], &user].concat();
+    for (address, why) in [
+        ("127.0.0.1", "the port is missing"),
+        (":10000", "the host is missing"),
+        ("127.0.0.1:", "`` is no port, a number from 1 to 65535"),
+        ("127.0.0.1:0", "`0` is no port"),
+        ("127.0.0.1:99999", "`99999` is no port"),
+        (
+            "no.such.host.invalid:1",
+            "`no.such.host.invalid` cannot be found",
+        ),
+    ] {
+        let (code, err) = complaint(&folder, &at(address));
+        let told = format!("error: `{address}` is no HOST:PORT: {why}");
+        assert!(code == 2 && err.starts_with(&told), "{err}");
+        assert!(err.contains("hint: for example 127.0.0.1:10000"), "{err}");
+    }
+    assert_complaints(
+        &[
+            (
+                &["run", "server", "-j", "0"],
+                2,
+                &["invalid value '0' for '--jobs <N>': 0 is not in 1.."],
+            ),
+            (&["run", "server", "--seed", "7"], 2, &["--shuffle"]),
+            (
+                &["run", "server", "--shuffle", "--seed", "0xg"],
+                2,
+                &["a number below 2^64, decimal or with 0x"],
+            ),
+            (
+                &["run", "server", "--repeat", "0"],
+                2,
+                &["0 is not in 1..=10000"],
+            ),
+            (&["--shuffle", "run", "server"], 2, &["cannot be used with"]),
+            (
+                &["run", "server", "--profile", "lose"],
+                2,
+                &["possible values: wire, hardened"],
+            ),
+            (
+                &["run", "server", "--sut", "go-sever"],
+                2,
+                &[
+                    "go-sever: cannot read it: ",
+                    "hint: did you mean `go-server`",
+                ],
+            ),
+            (
+                &["run", "server", "--baseline", "none.json"],
+                2,
+                &["none.json: cannot read it", "baseline write"],
+            ),
+            (
+                &["baseline", "check", "--sut", "reference-server"],
+                2,
+                &[
+                    "reference-server.baseline.json: cannot read it",
+                    "baseline write",
+                ],
+            ),
+        ],
+        &folder,
+    );
+}
+
+#[test]
+fn selections_that_match_nothing() {
+    let folder = TempDir::new().unwrap();
+    assert_complaints(
+        &[
+            (
+                &["run", "server", "server/auth/god-login"],
+                4,
+                &[
+                    "no server case or rule matches `server/auth/god-login`",
+                    "did you mean `server/auth/good-login`",
+                ],
+            ),
+            (
+                &["run", "server", "tunnel.early-date"],
+                4,
+                &["did you mean `tunnel.early-data`"],
+            ),
+            (
+                &["run", "server", "server/auth/good-login@tsl"],
+                4,
+                &["there is no transport `tsl`", "hint: @plain or @tls"],
+            ),
+            (
+                &["run", "server", "xyzzy"],
+                4,
+                &["`netroxy-conformance list cases` shows them all"],
+            ),
+            (
+                &["explain", "tunnel.half-closed"],
+                4,
+                &["did you mean `tunnel.half-close`"],
+            ),
+        ],
+        &folder,
+    );
+}
+
+#[test]
+fn files_that_are_no_text() {
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    write("latin1", b"{\n  \"name\": \"caf\xe9\"\n}");
+    write("empty", b"");
+    write("huge", &vec![b' '; (1 << 20) + 1]);
+    fs::create_dir(folder.path().join("folder")).unwrap();
+    for (file, parts) in [
+        (
+            "latin1",
+            &[
+                "latin1:2:15: byte 0xe9 is no UTF-8",
+                "hint: it has to be a text file in UTF-8",
+            ][..],
+        ),
+        ("empty", &["empty:1:1: it is empty", "hint: "]),
+        ("huge", &["huge: it is longer than 1 MiB", "hint: "]),
+        (
+            "folder",
+            &[
+                "folder: cannot read it: it is a directory",
+                "hint: name a file in it",
+            ],
+        ),
+        ("nothing", &["nothing: cannot read it: "]),
+        ("/dev/zero", &["/dev/zero: it is longer than 1 MiB"]),
+    ] {
+        assert_complaints(
+            &[
+                (&["run", "server", "--sut", file], 2, parts),
+                (&["run", "server", "--case-file", file], 2, parts),
+                (&["run", "server", "--baseline", file], 2, parts),
+                (&["format", "--check", file], 2, parts),
+            ],
+            &folder,
+        );
+    }
+}
+
+#[test]
+fn case_files() {
+    let folder = TempDir::new().unwrap();
+    let head = "title    x\nrole     server\nrules    auth.first\n";
+    let body = "\nctl   connect server\nctl   < closed  [auth.first]\n";
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("good.case", &format!("{head}{body}"));
+    write("crlf.case", &format!("{head}{body}").replace('\n', "\r\n"));
+    write(
+        "rule.case",
+        &format!("{head}{body}").replace("auth.first", "auth.frist"),
+    );
+    write(
+        "client.case",
+        &format!("{head}{body}")
+            .replace("role     server", "role     client")
+            .replace("connect server", "accept"),
+    );
+    write("sub.case", &format!("{head}twin     god-login\n{body}"));
+    let run = |file| ["run", "server", "--case-file", file];
+    assert_complaints(
+        &[
+            (
+                &run("crlf.case"),
+                2,
+                &["crlf.case:1:11: a CR: lines end with LF alone"],
+            ),
+            (
+                &run("rule.case"),
+                2,
+                &[
+                    "rule.case:3:10: there is no rule `auth.frist`",
+                    "hint: did you mean `auth.first`",
+                ],
+            ),
+            (
+                &run("client.case"),
+                2,
+                &[
+                    "client.case:2:10: this case judges a client, not a server",
+                    "hint: netroxy-conformance run client",
+                ],
+            ),
+            (
+                &run("sub.case"),
+                2,
+                &["sub.case:4:10: there is no case `god-login`"],
+            ),
+            (
+                &[
+                    "run",
+                    "server",
+                    "--case-file",
+                    "good.case",
+                    "--case-file",
+                    "good.case",
+                ],
+                2,
+                &[
+                    "good.case and good.case have the same name `good`",
+                    "hint: name each case file once",
+                ],
+            ),
+        ],
+        &folder,
+    );
+}
+
+#[test]
+fn manifests() {
+    let folder = TempDir::new().unwrap();
+    for (text, parts) in [
+        ("[1]", &["sut.json:1:1: expected an object"][..]),
+        (
+            "{\n\"name\": \"x\",\n\"name\": \"y\"}",
+            &["sut.json:3:6: the key `name` is there twice"],
+        ),
+        (
+            "{\"name\":\"x\",\"role\":\"server\",\"launch\":{\"embedded\":\"server\",\"files\":{\"a\":{\"json\":{\n\"b\":1,\"b\":2}}}}}",
+            &["sut.json:2:9: launch.files.a.json: the key `b` is there twice"],
+        ),
+        (
+            "{\"name\":\"x\",\"role\":\"server\",\"launch\":{\"embedded\":\"server\",\"files\":{\"a\":{\"text\":\"{{tls}}\"}}}}",
+            &[
+                "sut.json:1:",
+                "launch.files.a",
+                "no placeholder is called `tls`; here are host, pass, port",
+            ],
+        ),
+        (
+            "{\"name\":\"x\",\"role\":\"server\",\"launch\":{\"embedded\":\"server\"}} x",
+            &["sut.json:1:", "trailing characters"],
+        ),
+        (
+            "{\"name\":\"x\",\"role\":\"proxy\"}",
+            &[
+                "sut.json:1:",
+                "role",
+                "unknown variant `proxy`, expected `server` or `client`",
+            ],
+        ),
+    ] {
+        fs::write(folder.path().join("sut.json"), text).unwrap();
+        let run = ["run", "server", "--sut", "sut.json"];
+        assert_complaints(&[(&run, 2, parts)], &folder);
+    }
+}
+
+#[test]
+fn baselines() {
+    let folder = TempDir::new().unwrap();
+    let entry = |more: &str| {
+        format!(
+            r#"{{"run":"server/a","verdict":"fail","rules":[],"expected":"","got":"","why":""{more}}}"#
+        )
+    };
+    let list = |entries: &str| {
+        format!(
+            "{{\"format\":\"netroxy-baseline-1\",\"sut\":\"x\",\"role\":\"server\",\"spec\":\"0.3\",\"profile\":\"wire\",\"entries\":[\n{entries}]}}"
+        )
+    };
+    let other = list("").replace("baseline-1", "baseline-2");
+    let twice = list(&format!("{},\n{}", entry(""), entry("")));
+    for (text, parts) in [
+        (
+            list(&entry(",\"color\":1")),
+            &[
+                "known.json:2:",
+                "entries[0].color: unknown field `color`",
+                "baseline.schema.json",
+            ][..],
+        ),
+        (
+            list(&entry("").replace("fail", "failed")),
+            &[
+                "known.json:2:",
+                "entries[0].verdict: unknown variant `failed`",
+            ],
+        ),
+        (
+            list(&entry(",\"sometimes\":true")),
+            &["known.json:2:8: entries[0]: `server/a` fails sometimes, and needs a `why`"],
+        ),
+        (twice, &["entries[1]: `server/a` is listed twice"]),
+        (
+            other,
+            &[
+                "known.json:1:",
+                "format: unknown variant `netroxy-baseline-2`",
+            ],
+        ),
+        (
+            list("").replace("0.3", "0.4"),
+            &["spec: unknown variant `0.4`, expected `0.3`"],
+        ),
+        (
+            "{".to_owned(),
+            &["known.json:1:1: EOF while parsing an object"],
+        ),
+    ] {
+        fs::write(folder.path().join("known.json"), &text).unwrap();
+        let run = ["run", "server", "--baseline", "known.json"];
+        assert_complaints(&[(&run, 2, parts)], &folder);
+    }
+}

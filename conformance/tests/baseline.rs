@@ -1,0 +1,262 @@
+//! Baselines as people use them: written once, checked for ever, red for any change.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy only excuses the bodies of tests, not their helpers"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A case that passes against the reference, and fails against who does not answer.
+const FAILS: &str = "server/keepalive/answer";
+
+fn run(folder: &TempDir, arguments: &[&str]) -> (i32, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_netroxy-conformance"))
+        .args(arguments)
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(text).unwrap(),
+    )
+}
+
+fn baseline(folder: &TempDir, entries: &Value) -> PathBuf {
+    let path = folder.path().join("known.json");
+    let list = json!({
+        "format": "netroxy-baseline-1", "sut": "reference-server", "role": "server", "spec": "0.3",
+        "profile": "wire", "entries": entries,
+    });
+    fs::write(&path, format!("{list:#}\n")).unwrap();
+    path
+}
+
+fn entry(run: &str) -> Value {
+    json!({
+        "run": run, "verdict": "fail", "rules": ["keep.srs"], "expected": "ctl   < SRS",
+        "got": "nothing in N s; the connection is open", "why": "it does not know SRQ",
+    })
+}
+
+fn judge(folder: &TempDir, entries: &Value, ids: &[&str]) -> (i32, String) {
+    let path = baseline(folder, entries);
+    let fixed = ["run", "server", "--baseline", path.to_str().unwrap()];
+    run(folder, &[&fixed[..], ids].concat())
+}
+
+fn last(text: &str) -> &str {
+    text.lines().last().unwrap()
+}
+
+#[test]
+fn what_is_listed_and_passes_is_red() {
+    let folder = TempDir::new().unwrap();
+    let (code, text) = judge(&folder, &json!([entry(FAILS)]), &[FAILS]);
+    assert_eq!(code, 1, "{text}");
+    assert!(
+        text.contains("UNEXPECTED") && text.contains("listed as fail, and it passes: remove"),
+        "{text}"
+    );
+    assert_eq!(last(&text), "conformance: 1 passed, 1 failed, 0 skipped");
+}
+
+#[test]
+fn what_fails_sometimes_may_pass() {
+    let folder = TempDir::new().unwrap();
+    let mut race = entry(FAILS);
+    race["sometimes"] = json!(true);
+    let (code, text) = judge(&folder, &json!([race]), &[FAILS]);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
+fn what_is_listed_and_skipped_is_red() {
+    let folder = TempDir::new().unwrap();
+    let run = "server/map/port-zero";
+    let (code, text) = judge(&folder, &json!([entry(run)]), &[run, FAILS]);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("listed as fail, and it is skipped"), "{text}");
+}
+
+#[test]
+fn a_run_that_does_not_exist_is_red_even_where_only_some_are_run() {
+    let folder = TempDir::new().unwrap();
+    let (code, text) = judge(&folder, &json!([entry("server/no/such-case")]), &[FAILS]);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("and it does not exist: remove"), "{text}");
+    // One that exists and is not selected is left alone.
+    let (code, text) = judge(&folder, &json!([entry("server/auth/good-login")]), &[FAILS]);
+    assert_eq!(code, 0, "{text}");
+}
+
+/// A server that lets everybody in and answers nothing else, in a language that every machine has.
+fn mute_server(folder: &TempDir) -> PathBuf {
+    let path = folder.path().join("mute.json");
+    let own = std::env::current_exe().unwrap();
+    let manifest = json!({
+        "name": "mute", "role": "server", "transports": ["plain"], "start_deadline_ms": 60_000,
+        "launch": {
+            "command": [own, "--exact", "fake", "--nocapture"],
+            "files": { "port": { "text": "{{port}}" } },
+        },
+    });
+    fs::write(&path, manifest.to_string()).unwrap();
+    path
+}
+
+/// Not a test, but the fake: it does nothing unless a port has been written for it.
+#[test]
+fn fake() {
+    let Ok(port) = fs::read_to_string("port") else {
+        return;
+    };
+    let listener = std::net::TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
+    for stream in listener.incoming() {
+        std::thread::spawn(move || {
+            use std::io::{BufRead, BufReader, Write};
+            let stream = stream.unwrap();
+            let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            while let Some(line) = lines.next() {
+                if line == "ATH" {
+                    let mut writer = &stream;
+                    let _ = writer.write_all(b"ARS\ntrue\n30\n0123456789abcdef0123456789abcdef\n");
+                }
+            }
+        });
+    }
+}
+
+const ONLY: [&str; 2] = ["server/keepalive/answer@plain", "--time-scale=0.2"];
+
+/// The failures of the mute server, from a report.
+fn known(folder: &TempDir, sut: &Path) -> Value {
+    let report = folder.path().join("report.json");
+    let sut = sut.to_str().unwrap();
+    let report_argument = format!("json:{}", report.display());
+    let fixed = ["run", "server", "--sut", sut, "--report", &report_argument];
+    let (code, text) = run(folder, &[&fixed[..], &ONLY].concat());
+    assert_eq!(code, 1, "{text}");
+    let report: Value = serde_json::from_str(&fs::read_to_string(report).unwrap()).unwrap();
+    let red = report["results"].as_array().unwrap().iter();
+    let red: Vec<Value> = red
+        .filter(|result| result["verdict"] == "fail")
+        .map(|result| {
+            json!({
+                "run": result["id"], "verdict": "fail", "rules": result["broken"]["rules"],
+                "expected": result["broken"]["expected"],
+                "got": "nothing in N s; the connection is open", "why": "it is mute",
+            })
+        })
+        .collect();
+    assert_eq!(red.len(), 1, "{text}");
+    json!(red)
+}
+
+#[test]
+fn what_fails_as_listed_counts_as_passed_and_what_fails_otherwise_shows_both_texts() {
+    let folder = TempDir::new().unwrap();
+    let sut = mute_server(&folder);
+    let sut_argument = sut.to_str().unwrap();
+    let mut entries = known(&folder, &sut);
+    let check = |entries: &Value| {
+        let path = baseline(&folder, entries);
+        let path = path.to_str().unwrap();
+        let fixed = ["run", "server", "--sut", sut_argument, "--baseline", path];
+        run(&folder, &[&fixed[..], &ONLY].concat())
+    };
+    let (code, text) = check(&entries);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("KNOWN"), "{text}");
+    assert_eq!(last(&text), "conformance: 1 passed, 0 failed, 0 skipped");
+    entries[0]["got"] = json!("closed (eof)");
+    let (code, text) = check(&entries);
+    assert_eq!(code, 1, "{text}");
+    for part in [
+        "not as listed",
+        "closed (eof)",
+        "nothing in N s",
+        "it is mute",
+    ] {
+        assert!(text.contains(part), "`{part}` is not in {text}");
+    }
+    // What is not listed is red as ever.
+    assert_eq!(check(&json!([])).0, 1);
+}
+
+#[test]
+fn a_baseline_of_another_role_or_profile_is_refused_before_anything_starts() {
+    let folder = TempDir::new().unwrap();
+    let path = baseline(&folder, &json!([]));
+    let path = path.to_str().unwrap();
+    let (code, text) = run(&folder, &["run", "client", "--baseline", path]);
+    assert!(code == 2 && text.contains("is about a server"), "{text}");
+    let hardened = ["run", "server", "--profile", "hardened", "--baseline", path];
+    let (code, text) = run(&folder, &hardened);
+    assert!(code == 2 && text.contains("hint: --profile wire"), "{text}");
+}
+
+#[test]
+fn writing_keeps_reasons_and_asks_for_those_that_are_missing() {
+    let folder = TempDir::new().unwrap();
+    let sut = mute_server(&folder);
+    let sut = sut.to_str().unwrap();
+    let write = [
+        "baseline",
+        "write",
+        "--sut",
+        sut,
+        "--time-scale",
+        "0.2",
+        "-j",
+        "64",
+    ];
+    let (code, text) = run(&folder, &write);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("wrote mute.baseline.json: "), "{text}");
+    assert!(
+        text.contains("needs a `why`: server/keepalive/answer"),
+        "{text}"
+    );
+    let file = folder.path().join("mute.baseline.json");
+    let mut list: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    let mine = |list: &Value| {
+        let entries = list["entries"].as_array().unwrap().iter();
+        entries
+            .clone()
+            .position(|entry| entry["run"] == "server/keepalive/answer")
+            .unwrap()
+    };
+    let at = mine(&list);
+    assert_eq!(list["entries"][at]["why"], "");
+    list["entries"][at]["why"] = json!("it is mute");
+    fs::write(&file, list.to_string()).unwrap();
+    let (code, text) = run(&folder, &write);
+    assert_eq!(code, 0, "{text}");
+    assert!(
+        !text.contains("needs a `why`: server/keepalive/answer"),
+        "{text}"
+    );
+    let list: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(list["entries"][mine(&list)]["why"], "it is mute");
+}
+
+#[test]
+fn nothing_is_written_about_a_program_that_never_gets_ready() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("sut.json");
+    let manifest = r#"{"name":"x","role":"server","launch":{"command":["sh","-c","exit 7"]}}"#;
+    fs::write(&path, manifest).unwrap();
+    let (code, text) = run(
+        &folder,
+        &["baseline", "write", "--sut", path.to_str().unwrap()],
+    );
+    assert_eq!(code, 3, "{text}");
+    assert!(!folder.path().join("x.baseline.json").exists());
+}
