@@ -86,11 +86,23 @@ pub(crate) async fn run(
     options: Options,
     order: Order,
     stop: &CancellationToken,
+    each: impl FnMut(&Job, Judged) -> bool,
+) -> Summary {
+    conduct(jobs, tls, options, order, stop, Watch::start(), each).await
+}
+
+async fn conduct(
+    jobs: Vec<Job>,
+    tls: &Tls,
+    options: Options,
+    order: Order,
+    stop: &CancellationToken,
+    watch: Watch,
     mut each: impl FnMut(&Job, Judged) -> bool,
 ) -> Summary {
     let mut jobs = order.repeated(jobs);
     order.arrange(&mut jobs);
-    let (begun, watch) = (Instant::now(), Arc::new(Watch::start()));
+    let (begun, watch) = (Instant::now(), Arc::new(watch));
     let mut summary = Summary::new(order);
     let first_failure = stop.child_token();
     let mut queue = start(&jobs, tls, options, &first_failure, &watch);

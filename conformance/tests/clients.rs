@@ -64,6 +64,10 @@ fn converse(mut stream: TcpStream, polite: bool, manners: &str, config: &Value) 
     match manners {
         "slam" => drop(next),
         "mute" => while next().is_some() {},
+        // Neither reads nor closes nor connects again.
+        "deaf" => loop {
+            sleep(Duration::from_secs(1000));
+        },
         "noise" => {
             let _ = stream.write_all(&[0x9b, 0x0a, 0xff, 0x00, 0x41, 0x0a, 0x54]);
             while next().is_some() {}
@@ -98,6 +102,10 @@ fn converse(mut stream: TcpStream, polite: bool, manners: &str, config: &Value) 
 
 /// The exit code, the verdicts by case, and the output.
 fn judge(manners: &str) -> (i32, BTreeMap<String, String>, String) {
+    judge_by(manners, &[])
+}
+
+fn judge_by(manners: &str, ids: &[&str]) -> (i32, BTreeMap<String, String>, String) {
     let folder = TempDir::new().unwrap();
     let manifest = folder.path().join("fake.json");
     let report = folder.path().join("report.json");
@@ -119,6 +127,7 @@ fn judge(manners: &str) -> (i32, BTreeMap<String, String>, String) {
         .args(["run", "client", "--profile", "hardened", "-j", "64"])
         .args(["--time-scale", "0.2", "--sut", manifest.to_str().unwrap()])
         .args(["--report", &format!("json:{}", report.display())])
+        .args(ids)
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
@@ -172,6 +181,17 @@ fn one_that_logs_in_and_closes_passes_nothing() {
 fn one_that_logs_in_and_then_does_nothing_passes_nothing() {
     let (code, verdicts, text) = judge("polite mute");
     assert_eq!((code, good(&verdicts)), (1, vec![]), "{text}");
+}
+
+#[test]
+fn one_that_stops_for_good_hangs() {
+    let (code, verdicts, text) = judge_by("polite deaf", &["client/auth/refused@plain"]);
+    let hang = BTreeMap::from([("client/auth/refused".to_owned(), "hang".to_owned())]);
+    assert_eq!((code, verdicts), (1, hang), "{text}");
+    assert!(
+        text.contains("it hangs: it neither closed nor connected again in 1.2 s"),
+        "{text}"
+    );
 }
 
 #[test]

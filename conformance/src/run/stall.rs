@@ -60,6 +60,16 @@ impl Watch {
         self.each(|stall| stall.until.saturating_duration_since(stall.from))
     }
 
+    /// A watch that has seen one stall and sees no more.
+    #[cfg(test)]
+    pub(super) fn fixed(from: Instant, until: Instant) -> Self {
+        Self {
+            stalls: Arc::new(Mutex::new(vec![Stall { from, until }])),
+            stop: Arc::default(),
+            thread: None,
+        }
+    }
+
     fn each(&self, length: impl Fn(&Stall) -> Duration) -> Duration {
         let stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
         stalls.iter().map(length).max().unwrap_or_default()
@@ -87,17 +97,9 @@ mod tests {
 
     #[test]
     fn a_stall_counts_only_where_it_overlaps() {
-        let watch = Watch {
-            stalls: Arc::default(),
-            stop: Arc::default(),
-            thread: None,
-        };
         let now = Instant::now();
         let ago = |ms| now.checked_sub(Duration::from_millis(ms)).unwrap();
-        watch.stalls.lock().unwrap().push(Stall {
-            from: ago(300),
-            until: ago(100),
-        });
+        let watch = Watch::fixed(ago(300), ago(100));
         assert_eq!(watch.longest().as_millis(), 200);
         assert_eq!(watch.between(ago(1_000), now).as_millis(), 200);
         assert_eq!(watch.between(ago(150), now).as_millis(), 50);

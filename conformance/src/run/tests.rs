@@ -25,6 +25,8 @@ enum Manners {
     HalfClose,
     /// Goes down, and nobody can log in any more.
     GoesDown,
+    /// Takes everything from then on and answers nobody, not even at a login.
+    Hangs,
 }
 
 /// With `polite`, the login that proves that a server is ready is answered well.
@@ -33,7 +35,11 @@ async fn fake(manners: Manners, polite: bool) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         let down = CancellationToken::new();
-        while let Some(Ok((stream, _))) = down.run_until_cancelled(listener.accept()).await {
+        let closes = match manners {
+            Manners::GoesDown => down.clone(),
+            _ => CancellationToken::new(),
+        };
+        while let Some(Ok((stream, _))) = closes.run_until_cancelled(listener.accept()).await {
             tokio::spawn(serve(stream, manners, polite, down.clone()));
         }
     });
@@ -48,6 +54,7 @@ async fn serve(mut stream: TcpStream, manners: Manners, polite: bool, down: Canc
         let canary = first && polite && text.starts_with("ATH\ncanary-");
         first = false;
         let answer = match manners {
+            _ if down.is_cancelled() => continue,
             _ if canary => b"ARS\ntrue\n30\ntoken\n".to_vec(),
             Manners::SlamShut => return,
             Manners::HalfClose => {
@@ -57,6 +64,10 @@ async fn serve(mut stream: TcpStream, manners: Manners, polite: bool, down: Canc
             Manners::GoesDown => {
                 down.cancel();
                 return;
+            }
+            Manners::Hangs => {
+                down.cancel();
+                continue;
             }
             Manners::BlackHole => continue,
             Manners::Echo => buffer[..count].to_vec(),
@@ -200,6 +211,7 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
     let slam = subject(fake(Manners::SlamShut, true).await);
     let half = subject(fake(Manners::HalfClose, true).await);
     let down = subject(fake(Manners::GoesDown, true).await);
+    let hung = subject(fake(Manners::Hangs, true).await);
     for (body, subject, verdict, got) in [
         (
             "ctl   > SRQ\nctl   < SRS  [keep.srs]\n",
@@ -267,6 +279,12 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
             Verdict::Fail,
             "its own direction only",
         ),
+        (
+            "ctl   > SRQ\nctl   < SRS  [keep.srs]\n",
+            &hung,
+            Verdict::Hang,
+            "nothing in",
+        ),
         // What looks like a refusal was the end of the program.
         (
             "ctl   > SRQ\nctl   < closed  [keep.srs]\n",
@@ -304,5 +322,6 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
     }
 }
 
+mod conduct;
 mod inversion;
 mod relay;

@@ -1,0 +1,140 @@
+//! Order, repetition, the first failure, and stalls of the machine.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+const HEAD: &str = "title    x\nrole     server\nrules    keep.srs\n\nctl   connect server\n";
+const SAYS_YES: &str = "ctl   > SRQ\nctl   < SRS  [keep.srs]\n";
+
+async fn job(id: &str, body: &str, manners: Manners) -> Job {
+    let subject = Subject::Running(Running {
+        plain: fake(manners, true).await,
+        tls: None,
+        username: "u".into(),
+        password: "p".into(),
+    });
+    Job {
+        entry: Arc::new(read(id, "own.case", &format!("{HEAD}{body}")).unwrap()),
+        transport: Transport::Plain,
+        subject: Arc::new(subject),
+        skip: None,
+        tempo: Tempo::new(0.1),
+        round: None,
+    }
+}
+
+async fn played(jobs: Vec<Job>, order: Order, watch: Watch) -> (Summary, Vec<Judged>) {
+    let options = Options {
+        hardened: true,
+        jobs: 1,
+        time_scale: 0.1,
+    };
+    let (tls, stop) = (Tls::new().unwrap(), CancellationToken::new());
+    let mut results = Vec::new();
+    let summary = conduct(jobs, &tls, options, order, &stop, watch, |_, judged| {
+        let red = judged.verdict.is_red(false);
+        results.push(judged);
+        red
+    });
+    let summary = summary.await;
+    (summary, results)
+}
+
+fn ids(results: &[Judged]) -> Vec<&str> {
+    results.iter().map(|judged| judged.id.as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seed_decides_the_order_and_nothing_else_does() {
+    let one = job("x", SAYS_YES, Manners::YesSayer).await;
+    let named = |id: &str| Job {
+        entry: Arc::new(Entry {
+            id: id.to_owned(),
+            ..Entry::clone(&one.entry)
+        }),
+        ..one.clone()
+    };
+    let jobs: Vec<Job> = ["a", "b", "c", "d", "e", "f"].map(named).to_vec();
+    let arranged = |seed| {
+        let mut jobs = jobs.clone();
+        let order = Order {
+            seed,
+            ..Order::default()
+        };
+        order.arrange(&mut jobs);
+        jobs.iter().map(Job::id).collect::<String>()
+    };
+    assert_eq!(arranged(None), "abcdef");
+    // Whoever has written a seed down expects this order of any later version.
+    assert_eq!(arranged(Some(1)), "?");
+    let different: std::collections::BTreeSet<_> =
+        (0..20).map(|seed| arranged(Some(seed))).collect();
+    assert!(different.len() > 15, "{different:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_repetition_is_a_result_of_its_own() {
+    let order = Order {
+        repeat: 3,
+        ..Order::default()
+    };
+    let jobs = vec![job("x", SAYS_YES, Manners::YesSayer).await];
+    let (summary, mut results) = played(jobs, order, Watch::start()).await;
+    results.sort_by(|one, other| one.id.cmp(&other.id));
+    assert_eq!(ids(&results), ["x#1", "x#2", "x#3"]);
+    assert_eq!((summary.played, summary.slowest.len()), (3, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_more_is_played_behind_the_first_failure_if_so_wanted() {
+    let order = Order {
+        repeat: 200,
+        fail_fast: true,
+        ..Order::default()
+    };
+    let jobs = vec![job("x", SAYS_YES, Manners::SlamShut).await];
+    let (summary, results) = played(jobs, order, Watch::start()).await;
+    assert_eq!(summary.ended, Ended::FailFast);
+    // What was under way may still come in.
+    assert!((1..20).contains(&results.len()), "{}", results.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stall_excuses_a_bound_that_was_missed_once_and_no_other_failure() {
+    let bounded = "ctl   > SRQ\nctl   < SRS  in ..0.1s  [keep.srs]\n";
+    let at_once = SAYS_YES;
+    let now = Instant::now();
+    let (long, short) = (Duration::from_secs(100), Duration::from_millis(40));
+    let mut found = BTreeMap::new();
+    for (id, body, manners, stall) in [
+        ("late", bounded, Manners::BlackHole, long),
+        ("calm", bounded, Manners::BlackHole, short),
+        ("other", bounded, Manners::SlamShut, long),
+        ("wrong", bounded, Manners::Echo, long),
+        ("silent", at_once, Manners::BlackHole, long),
+        ("fine", bounded, Manners::YesSayer, long),
+    ] {
+        let jobs = vec![job(id, body, manners).await];
+        let watch = Watch::fixed(now, now + stall);
+        let (summary, results) = played(jobs, Order::default(), watch).await;
+        let [judged] = results.as_slice() else {
+            panic!("{} results", results.len());
+        };
+        let noted = judged
+            .notes
+            .iter()
+            .any(|note| note.contains("once more, alone"));
+        assert_eq!(noted, summary.retried == 1, "{id}: {judged:?}");
+        found.insert(id, (summary.retried, judged.verdict.is_red(false)));
+    }
+    let expected = BTreeMap::from([
+        ("late", (1, true)),
+        ("calm", (0, true)),
+        ("other", (0, true)),
+        ("wrong", (0, true)),
+        ("silent", (1, true)),
+        ("fine", (0, false)),
+    ]);
+    assert_eq!(found, expected);
+}
