@@ -145,7 +145,7 @@ struct Result {
     retried: bool,
 }
 
-/// Every job in a task of its own; as many at a time as wanted.
+/// Every job in a task of its own; they start in their order, as many at a time as wanted.
 fn start(
     jobs: &[Job],
     tls: &Tls,
@@ -153,42 +153,53 @@ fn start(
     stop: &CancellationToken,
     watch: &Arc<Watch>,
 ) -> mpsc::UnboundedReceiver<Result> {
-    let room = u32::try_from(options.jobs.max(1)).unwrap_or(u32::MAX);
-    let slots = Arc::new(Semaphore::new(options.jobs.max(1)));
+    let count = options.jobs.max(1);
+    let slots = Arc::new(Semaphore::new(count));
+    let all_slots = u32::try_from(count).unwrap_or(u32::MAX);
     let (results, queue) = mpsc::unbounded_channel();
-    for (index, job) in jobs.iter().enumerate() {
-        let (job, slots, results) = (job.clone(), Arc::clone(&slots), results.clone());
-        let (tls, stop, watch) = (tls.clone(), stop.clone(), Arc::clone(watch));
-        tokio::spawn(async move {
-            let work = async {
-                // The semaphore is never closed.
-                let slot = slots.acquire().await;
-                let (judged, waited) = judge::judge(&job, &tls).await;
-                let Some(stall) = waited.and_then(|waited| excuse(&watch, waited, job.tempo))
-                else {
-                    return (judged, false);
+    let (jobs, tls, stop) = (jobs.to_vec(), tls.clone(), stop.clone());
+    let watch = Arc::clone(watch);
+    tokio::spawn(async move {
+        for (index, job) in jobs.into_iter().enumerate() {
+            let free = stop.run_until_cancelled(Arc::clone(&slots).acquire_owned());
+            // The semaphore is never closed.
+            let Some(Ok(slot)) = free.await else { return };
+            let (slots, results) = (Arc::clone(&slots), results.clone());
+            let (tls, stop, watch) = (tls.clone(), stop.clone(), Arc::clone(&watch));
+            tokio::spawn(async move {
+                let work = async {
+                    let (judged, waited) = judge::judge(&job, &tls).await;
+                    let Some(stall) = waited.and_then(|waited| excuse(&watch, waited, job.tempo))
+                    else {
+                        return (judged, false);
+                    };
+                    // Once more, with all slots: alone.
+                    drop(slot);
+                    let _slots = slots.acquire_many(all_slots).await;
+                    (Box::pin(again(&job, &tls, stall)).await, true)
                 };
-                // Once more, with all slots: alone.
-                drop(slot);
-                let _slots = slots.acquire_many(room).await;
-                let (mut judged, _) = judge::judge(&job, &tls).await;
-                let stall = stall.as_millis();
-                judged.notes.push(format!(
-                    "played once more, alone: it was late when the machine stalled for {stall} ms"
-                ));
-                (judged, true)
-            };
-            // Stopping drops the instance, which kills its processes.
-            if let Some((judged, retried)) = stop.run_until_cancelled(work).await {
-                let _ = results.send(Result {
-                    index,
-                    judged,
-                    retried,
-                });
-            }
-        });
-    }
+                // Stopping drops the instance, which kills its processes.
+                if let Some((judged, retried)) = stop.run_until_cancelled(work).await {
+                    let _ = results.send(Result {
+                        index,
+                        judged,
+                        retried,
+                    });
+                }
+            });
+        }
+    });
     queue
+}
+
+/// Plays a case once more, and says why.
+async fn again(job: &Job, tls: &Tls, stall: Duration) -> Judged {
+    let (mut judged, _) = judge::judge(job, tls).await;
+    let stall = stall.as_millis();
+    judged.notes.push(format!(
+        "played once more, alone: it was late when the machine stalled for {stall} ms"
+    ));
+    judged
 }
 
 /// The stall of the machine that may be why a step was too late.

@@ -122,8 +122,8 @@ fn fake() {
         std::thread::spawn(move || {
             use std::io::{BufRead, BufReader, Write};
             let stream = stream.unwrap();
-            let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
-            while let Some(line) = lines.next() {
+            let lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            for line in lines {
                 if line == "ATH" {
                     let mut writer = &stream;
                     let _ = writer.write_all(b"ARS\ntrue\n30\n0123456789abcdef0123456789abcdef\n");

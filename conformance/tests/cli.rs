@@ -299,6 +299,65 @@ fn lists_and_explanations_are_complete() {
 }
 
 #[test]
+fn a_run_can_be_shuffled_repeated_and_told_again_by_its_seed() {
+    let order = |arguments: &[&str]| {
+        let fixed = [
+            "run",
+            "server",
+            "server/auth/bad-*",
+            "-j",
+            "1",
+            "--repeat",
+            "2",
+        ];
+        let (code, out, err) = run(&[&fixed[..], arguments].concat());
+        assert_eq!(code, 0, "{out}{err}");
+        let ids = out.lines().filter(|line| line.contains("PASS"));
+        let ids = ids.map(|line| line.rsplit(' ').next().unwrap().to_owned());
+        (ids.collect::<Vec<_>>(), out)
+    };
+    let (one, out) = order(&["--shuffle", "--seed", "0x5eed", "--slowest", "2"]);
+    let first = out.lines().next().unwrap();
+    assert!(
+        first.contains("seed 0x5eed")
+            && first.contains("round trip")
+            && first.contains("each 2 times"),
+        "{first}"
+    );
+    assert!(out.contains("in a second; longest stall"), "{out}");
+    let (again, _) = order(&["--shuffle", "--seed", "24301"]);
+    assert_eq!(one.len(), 6, "{out}");
+    assert_eq!(one, again);
+    let (other, _) = order(&[]);
+    assert_ne!(one, other);
+}
+
+#[test]
+fn what_is_built_in_is_listed_and_what_a_check_finds_is_told() {
+    let (code, out, _) = run(&["list", "sut"]);
+    assert!(
+        code == 0 && out.contains("go-client         client  starts {{env:NETROXY_GO_CLIENT}}"),
+        "{out}"
+    );
+    let (code, out, _) = run(&["list", "baselines"]);
+    assert!(
+        code == 0 && out.contains("go-server         server  profile hardened"),
+        "{out}"
+    );
+    let folder = TempDir::new().unwrap();
+    let text = include_str!("../suts/reference-server.json");
+    let text = text.replacen("\"spec\"", "\"transports\": [\"plain\"], \"spec\"", 1);
+    let path = file(&folder, "plain.json", &text);
+    let (code, out, err) = run(&["sut", "check", "--sut", path.to_str().unwrap()]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("login over plain: yes, round trip"), "{out}");
+    assert!(
+        out.contains("note: a login over tls works too, and the manifest does not claim tls"),
+        "{out}"
+    );
+}
+
+#[test]
 fn a_report_for_programs_is_written() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("report.json");

@@ -218,7 +218,7 @@ impl Player<'_> {
                 more => format!("no step has read this and {more} bytes more"),
             });
             if !bytes.is_empty() {
-                let action = match first_message(&bytes) {
+                let action = match first_message(bytes) {
                     Decoded::Whole { lines, length } if length == bytes.len() => {
                         Expectation::Message(transcript::message(&lines))
                     }
