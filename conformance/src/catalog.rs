@@ -48,12 +48,14 @@ pub struct CaseError {
 /// The first case that is not well formed.
 pub fn embedded() -> Result<BTreeMap<String, Entry>, CaseError> {
     let mut files = Vec::new();
-    collect(&CASES, &mut files);
+    if let Some(cases) = SPEC.get_dir("cases") {
+        collect(cases, &mut files);
+    }
     let mut entries = BTreeMap::new();
     for (path, text) in files {
-        let id = path.trim_end_matches(".case").to_owned();
-        let entry = read(&id, &format!("spec/v0.3/cases/{path}"), text)?;
-        entries.insert(id, entry);
+        let id = path.trim_start_matches("cases/").trim_end_matches(".case");
+        let entry = read(id, &format!("spec/v0.3/{path}"), text)?;
+        entries.insert(id.to_owned(), entry);
     }
     let cases: BTreeMap<String, Arc<Case>> = entries
         .iter()
@@ -143,7 +145,8 @@ impl Entry {
     }
 }
 
-static CASES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../spec/v0.3/cases");
+/// The folder of the specification.
+pub(crate) static SPEC: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../spec/v0.3");
 
 fn collect(dir: &'static Dir<'static>, files: &mut Vec<(&'static str, &'static str)>) {
     for entry in dir.entries() {

@@ -5,12 +5,13 @@ mod explain;
 mod format;
 mod list;
 mod main_job;
+mod output;
 mod run;
 mod select;
 mod session;
 mod sut;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -19,6 +20,7 @@ use crate::input::InputError;
 use crate::manifest::ManifestError;
 use crate::rules;
 use crate::run::{Options, Order};
+use output::{Output, ReportCommand, SpecCommand};
 
 /// Runs the program and tells how it has ended.
 ///
@@ -64,6 +66,8 @@ struct Arguments {
     command: Option<Command>,
     #[command(flatten)]
     pace: Pace,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Debug, Subcommand)]
@@ -85,6 +89,16 @@ enum Command {
     Sut {
         #[command(subcommand)]
         command: sut::Command,
+    },
+    /// The specification as a page to read
+    Spec {
+        #[command(subcommand)]
+        command: SpecCommand,
+    },
+    /// The formats of reports
+    Report {
+        #[command(subcommand)]
+        command: ReportCommand,
     },
 }
 
@@ -135,13 +149,15 @@ const EXIT_CODES: &str = "Exit codes: 0 nothing unexpected, 1 a case failed, 2 w
 async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
     let rules = rules::embedded().map_err(|error| Complaint::new(EXIT_USAGE, error.to_string()))?;
     match arguments.command {
-        None => main_job::execute(&rules, arguments.pace).await,
+        None => main_job::execute(&rules, arguments.pace, arguments.output).await,
         Some(Command::Run(run)) => run::execute(&run, &rules).await,
         Some(Command::List(list)) => list::execute(&list, &rules),
         Some(Command::Explain(explain)) => explain::execute(&explain, &rules),
         Some(Command::Format(format)) => format::execute(&format),
         Some(Command::Baseline { command }) => baseline::execute(command, &rules).await,
         Some(Command::Sut { command }) => sut::execute(command).await,
+        Some(Command::Spec { command }) => output::spec(&command, &rules),
+        Some(Command::Report { command }) => Ok(output::report(&command)),
     }
 }
 
@@ -227,10 +243,4 @@ fn complain(complaint: &Complaint) -> ExitCode {
         let _ = writeln!(err, "hint: {hint}");
     }
     ExitCode::from(complaint.code)
-}
-
-/// Colours are for people at a terminal who have not asked for none.
-fn wants_colour() -> bool {
-    std::io::stdout().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

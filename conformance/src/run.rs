@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::Entry;
 use crate::notation::ast::{Action, Endpoint, Line, Setting, Step, Transport};
 use crate::player::Waited;
+use crate::report::InPlay;
 use crate::rules::Rule;
 use crate::sut::Subject;
 use crate::verdict::{Judged, Verdict};
@@ -50,6 +51,8 @@ pub(crate) struct Job {
     pub(crate) tempo: Tempo,
     /// Which of several runs of the case, counted from 1; `None` when it is run once.
     pub(crate) round: Option<u32>,
+    /// Where it tells that it is being played.
+    pub(crate) in_play: InPlay,
 }
 
 /// The runs of some cases against a subject, and what is skipped for which reason.
@@ -73,6 +76,7 @@ pub(crate) fn plan(
                 skip,
                 tempo: Tempo::new(options.time_scale),
                 round: None,
+                in_play: InPlay::default(),
             });
         }
     }
@@ -103,7 +107,7 @@ async fn conduct(
     let mut jobs = order.repeated(jobs);
     order.arrange(&mut jobs);
     let (begun, watch) = (Instant::now(), Arc::new(watch));
-    let mut summary = Summary::new(order);
+    let mut summary = Summary::new();
     let first_failure = stop.child_token();
     let mut queue = start(&jobs, tls, options, &first_failure, &watch);
     let mut missing = vec![true; jobs.len()];
@@ -168,6 +172,7 @@ fn start(
             let (tls, stop, watch) = (tls.clone(), stop.clone(), Arc::clone(&watch));
             tokio::spawn(async move {
                 let work = async {
+                    let _played = job.in_play.begin(job.id());
                     let (judged, waited) = judge::judge(&job, &tls).await;
                     let Some(stall) = waited.and_then(|waited| excuse(&watch, waited, job.tempo))
                     else {

@@ -1,6 +1,5 @@
 //! What has happened, written in the notation of the cases, with times.
 
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::notation::ast::{Action, Expectation, Field, Message, Step, Template};
@@ -55,16 +54,79 @@ impl Transcript {
         });
     }
 
-    /// The lines, each with its time in seconds; the broken one is marked with `!`.
-    pub(crate) fn lines(&self) -> Vec<(bool, String)> {
-        let lines = self.entries.iter().map(|entry| {
-            let mark = if entry.broken { '!' } else { ' ' };
-            let mut line = format!("{mark} {:7.3}  ", entry.at.as_secs_f64());
-            let text = print_step(&shortened(&entry.step));
-            let _ = write!(line, "{}", text.replace('\n', &format!("\n{:11}", "")));
-            (entry.broken, line)
-        });
-        lines.collect()
+    /// What has happened, in order, as reports show it.
+    pub(crate) fn lines(&self) -> Vec<Line> {
+        self.entries.iter().map(Entry::line).collect()
+    }
+}
+
+/// A line of a recording, ready to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// Since the start of the case.
+    pub(crate) at: Duration,
+    /// The name of the connection.
+    pub(crate) actor: String,
+    /// Who has acted, where it is one of both.
+    pub(crate) direction: Option<Direction>,
+    /// The verb and what follows it, in the notation.
+    pub(crate) text: String,
+    /// The rules that the step judges.
+    pub(crate) rules: Vec<String>,
+    /// It did not come true.
+    pub(crate) broken: bool,
+    /// The comment.
+    pub(crate) note: Option<String>,
+    /// All of it but the time, in the notation.
+    pub(crate) step: String,
+}
+
+/// Who has acted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// The suite has done something to the judged program.
+    Sent,
+    /// The judged program has done something, or should have.
+    Received,
+}
+
+impl Entry {
+    fn line(&self) -> Line {
+        let step = shortened(&self.step);
+        let bare = Step {
+            actor: String::new(),
+            marks: Vec::new(),
+            comment: None,
+            ..step.clone()
+        };
+        Line {
+            at: self.at,
+            actor: step.actor.clone(),
+            direction: direction(&step.action),
+            text: print_step(&bare).trim_start().to_owned(),
+            rules: step.marks.clone(),
+            broken: self.broken,
+            step: print_step(&step),
+            note: step.comment,
+        }
+    }
+}
+
+fn direction(action: &Action) -> Option<Direction> {
+    match action {
+        Action::Connect(_)
+        | Action::Send(_)
+        | Action::SendRaw(_)
+        | Action::SendDrip(_)
+        | Action::SendRandom(_)
+        | Action::Shutdown
+        | Action::Close
+        | Action::Reset
+        | Action::Restart => Some(Direction::Sent),
+        Action::Refused(_) | Action::Accept(_) | Action::Expect(_) | Action::OneOf(_) => {
+            Some(Direction::Received)
+        }
+        Action::Ignore(_) => None,
     }
 }
 

@@ -7,7 +7,8 @@ use super::run::Profile;
 use super::select::all;
 use super::session::{Conduct, Done, Round, judge_all};
 use super::{
-    Complaint, EXIT_HARNESS, EXIT_NOT_READY, EXIT_USAGE, Pace, input_complaint, manifest_complaint,
+    Complaint, EXIT_HARNESS, EXIT_NOT_READY, EXIT_USAGE, Output, Pace, input_complaint,
+    manifest_complaint,
 };
 use crate::baseline::{Baseline, List, ProfileName, Refusal, update, usual_place};
 use crate::manifest::Manifest;
@@ -32,6 +33,8 @@ pub(super) enum Command {
         out: Option<String>,
         #[command(flatten)]
         pace: Pace,
+        #[command(flatten)]
+        output: Output,
     },
     /// Judge a program by every case of a baseline's profile: any change is a failure
     Check {
@@ -43,6 +46,8 @@ pub(super) enum Command {
         baseline: Option<String>,
         #[command(flatten)]
         pace: Pace,
+        #[command(flatten)]
+        output: Output,
     },
 }
 
@@ -53,12 +58,25 @@ pub(super) async fn execute(command: Command, rules: &[Rule]) -> Result<u8, Comp
             profile,
             out,
             pace,
-        } => write(rules, &sut, profile == Profile::Hardened, out, pace).await,
+            output,
+        } => {
+            let conduct = conduct(pace, output)?;
+            write(
+                rules,
+                &sut,
+                profile == Profile::Hardened,
+                out,
+                pace,
+                conduct,
+            )
+            .await
+        }
         Command::Check {
             sut,
             baseline,
             pace,
-        } => check(rules, &sut, baseline, pace).await,
+            output,
+        } => check(rules, &sut, baseline, pace, conduct(pace, output)?).await,
     }
 }
 
@@ -96,6 +114,7 @@ async fn write(
     hardened: bool,
     out: Option<String>,
     pace: Pace,
+    conduct: Conduct,
 ) -> Result<u8, Complaint> {
     let manifest = Manifest::load(sut).map_err(manifest_complaint)?;
     let (role, name) = (manifest.role, manifest.name.clone());
@@ -103,11 +122,6 @@ async fn write(
     let old = match std::path::Path::new(&out).exists() {
         true => Some(Baseline::load(&out).map_err(input_complaint)?),
         false => None,
-    };
-    let conduct = Conduct {
-        order: pace.order()?,
-        slowest: pace.slowest,
-        ..Conduct::default()
     };
     let done = judge(rules, manifest, hardened, pace, conduct).await?;
     let mut list = List::new(&name, role, ProfileName::new(hardened));
@@ -128,18 +142,26 @@ async fn check(
     sut: &str,
     baseline: Option<String>,
     pace: Pace,
+    conduct: Conduct,
 ) -> Result<u8, Complaint> {
     let manifest = Manifest::load(sut).map_err(manifest_complaint)?;
     let baseline = load(&baseline.unwrap_or_else(|| usual_place(&manifest.name)))?;
     let hardened = baseline.list.profile == ProfileName::Hardened;
     fits(&baseline, &Subject::Started(manifest.clone()), hardened)?;
     let conduct = Conduct {
-        order: pace.order()?,
-        slowest: pace.slowest,
         baseline: Some(baseline),
-        ..Conduct::default()
+        ..conduct
     };
     Ok(judge(rules, manifest, hardened, pace, conduct).await?.code)
+}
+
+fn conduct(pace: Pace, output: Output) -> Result<Conduct, Complaint> {
+    Ok(Conduct {
+        order: pace.order()?,
+        slowest: pace.slowest,
+        output,
+        ..Conduct::default()
+    })
 }
 
 async fn judge(

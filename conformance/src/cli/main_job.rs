@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::select::all;
 use super::session::{Conduct, Round, judge_all};
-use super::{Complaint, Pace, manifest_complaint};
+use super::{Complaint, Output, Pace, manifest_complaint};
 use crate::manifest::Manifest;
 use crate::notation::ast::Side;
 use crate::rules::Rule;
 use crate::sut::Subject;
 
-pub(super) async fn execute(rules: &[Rule], pace: Pace) -> Result<u8, Complaint> {
+pub(super) async fn execute(rules: &[Rule], pace: Pace, output: Output) -> Result<u8, Complaint> {
     let entries = all()?;
     let mut rounds = Vec::new();
     let reference = |side| Manifest::reference(side).map_err(manifest_complaint);
@@ -30,6 +30,7 @@ pub(super) async fn execute(rules: &[Rule], pace: Pace) -> Result<u8, Complaint>
     let conduct = Conduct {
         order: pace.order()?,
         slowest: pace.slowest,
+        output,
         ..Conduct::default()
     };
     let done = judge_all(rules, rounds, pace.options(true), conduct).await?;

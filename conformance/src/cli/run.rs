@@ -1,7 +1,6 @@
 //! `run`: judges a server or a client.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::ValueEnum;
@@ -9,7 +8,7 @@ use clap::ValueEnum;
 use super::baseline::{fits, load};
 use super::select::select;
 use super::session::{Conduct, Round, judge_all};
-use super::{Complaint, EXIT_USAGE, Pace, manifest_complaint};
+use super::{Complaint, EXIT_USAGE, Output, Pace, manifest_complaint};
 use crate::manifest::Manifest;
 use crate::notation::ast::{Role, Side};
 use crate::rules::Rule;
@@ -56,11 +55,10 @@ pub(super) struct Run {
     /// What is known to fail: a file, or the name of a built-in baseline
     #[arg(long, value_name = "FILE", conflicts_with = "case_file")]
     baseline: Option<String>,
-    /// Write a report, json:PATH
-    #[arg(long, value_name = "FORMAT:PATH")]
-    report: Option<String>,
     #[command(flatten)]
     pace: Pace,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -92,7 +90,7 @@ pub(super) async fn execute(run: &Run, rules: &[Rule]) -> Result<u8, Complaint> 
         order: run.pace.order()?,
         strict: run.strict,
         slowest: run.pace.slowest,
-        report: run.report.as_deref().map(report_path).transpose()?,
+        output: run.output.clone(),
         baseline: baseline.transpose()?,
     };
     let round = Round {
@@ -198,27 +196,4 @@ fn address(text: &str) -> Result<SocketAddr, Complaint> {
     found
         .next()
         .ok_or_else(|| wrong(&format!("`{host}` has no address")))
-}
-
-fn report_path(text: &str) -> Result<PathBuf, Complaint> {
-    match text.split_once(':') {
-        Some(("json", path)) if !path.is_empty() => {
-            let path = PathBuf::from(path);
-            // Found out now, not when everything has been judged.
-            match path.parent() {
-                Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-                    Err(Complaint::new(
-                        EXIT_USAGE,
-                        format!("`--report {text}`: there is no folder {}", folder.display()),
-                    ))
-                }
-                _ => Ok(path),
-            }
-        }
-        _ => Err(Complaint::new(
-            EXIT_USAGE,
-            format!("`--report {text}`: there is no such format"),
-        )
-        .hint("json:PATH")),
-    }
 }

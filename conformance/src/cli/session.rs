@@ -1,7 +1,6 @@
 //! A session: one or more subjects, their cases, the reports, and the exit code.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -9,13 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::select::{all, wants};
 use super::{
-    Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOT_READY, EXIT_NOTHING,
-    wants_colour,
+    Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOT_READY, EXIT_NOTHING, Output,
+    output,
 };
 use crate::baseline::Baseline;
 use crate::catalog::Entry;
 use crate::notation::ast::Role;
-use crate::report::{Report, Totals, json};
+use crate::report::{Session, Settings};
 use crate::rules::Rule;
 use crate::run::{self, Ended, Job, Options, Order, Start, Summary};
 use crate::sut::{StartError, Subject};
@@ -40,7 +39,8 @@ pub(super) struct Conduct {
     pub(super) strict: bool,
     /// How many of the slowest cases are named at the end.
     pub(super) slowest: usize,
-    pub(super) report: Option<PathBuf>,
+    /// What is shown and written.
+    pub(super) output: Output,
     /// What is known to fail.
     pub(super) baseline: Option<Baseline>,
 }
@@ -64,11 +64,12 @@ pub(super) async fn judge_all(
     options: Options,
     conduct: Conduct,
 ) -> Result<Done, Complaint> {
+    let Conduct { order, strict, .. } = conduct;
+    let outputs = conduct.output.outputs()?;
+    let look = conduct.output.look(&outputs, conduct.slowest);
     let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
     let stop = stop_on_interrupt();
-    let Conduct { order, strict, .. } = conduct;
-    let mut jobs = Vec::new();
-    let mut reports = Vec::new();
+    let mut plans = Vec::new();
     for round in &rounds {
         let mut planned = run::plan(&round.entries, &round.subject, rules, options);
         planned
@@ -79,34 +80,41 @@ pub(super) async fn judge_all(
                 "the selection matches no case",
             ));
         }
+        plans.push(planned);
+    }
+    let settings = Settings {
+        options,
+        strict,
+        order,
+    };
+    let mut session = Session::new(rules, settings, outputs, look);
+    for (round, planned) in rounds.iter().zip(&mut plans) {
         let ready = run::preflight(&round.subject, &tls, options.time_scale);
         let Some(ready) = stop.run_until_cancelled(ready).await else {
-            return Err(Complaint::new(
-                EXIT_INTERRUPTED,
-                "interrupted before the first case",
-            ));
+            let complaint = Complaint::new(EXIT_INTERRUPTED, "interrupted before the first case");
+            session.stopped(None).iter().for_each(output::complain);
+            return Err(complaint);
         };
-        let ready = ready.map_err(|error| not_ready(&round.subject, &error))?;
+        let ready = match ready {
+            Ok(ready) => ready,
+            Err(error) => {
+                let complaint = not_ready(&round.subject, &error);
+                let why = (&*round.subject, complaint.message.as_str());
+                session.stopped(Some(why)).iter().for_each(output::complain);
+                return Err(complaint);
+            }
+        };
         let start = Start::new(&ready, options.time_scale, order);
-        for job in &mut planned {
+        for job in planned.iter_mut() {
             job.tempo = start.tempo;
+            job.in_play = session.in_play();
         }
-        let mut report = Report::new(rules, &round.subject, options, strict, wants_colour());
-        report.begin(planned.len() * order.rounds(), &start);
-        reports.push(report);
-        jobs.extend(planned);
+        session.subject(&round.subject, planned.len() * order.rounds(), &start);
     }
-    let mut totals = Totals::new(strict);
     let mut results = Vec::new();
     let mut comparison = conduct.baseline.as_ref().map(Baseline::comparison);
-    let mut finish = |subject: &Arc<Subject>, judged: Judged| {
-        totals.count(&judged);
-        let mine = rounds
-            .iter()
-            .position(|round| Arc::ptr_eq(&round.subject, subject));
-        if let Some(report) = mine.and_then(|index| reports.get_mut(index)) {
-            report.judged(&judged);
-        }
+    let mut finish = |subject: &Arc<Subject>, job: Option<&Job>, judged: Judged| {
+        session.judged(subject, job, &judged);
         let red = judged.verdict.is_red(strict);
         results.push((subject.name(), judged));
         red
@@ -115,29 +123,17 @@ pub(super) async fn judge_all(
         if let Some(comparison) = &mut comparison {
             comparison.judge(&mut judged);
         }
-        finish(&job.subject, judged)
+        finish(&job.subject, Some(job), judged)
     };
-    let summary = run::run(jobs, &tls, options, order, &stop, each).await;
+    let summary = run::run(plans.concat(), &tls, options, order, &stop, each).await;
     if let (Some(comparison), Ended::Complete) = (&comparison, summary.ended) {
         for round in &rounds {
             for judged in comparison.stale(&known_runs(round.subject.role())?, round.full) {
-                finish(&round.subject, judged);
+                finish(&round.subject, None, judged);
             }
         }
     }
-    for report in &reports {
-        report.end();
-    }
-    Totals::summary(&summary, conduct.slowest);
-    if let Some(path) = conduct.report {
-        json::write(&path, &results, rules, &totals, &summary).map_err(|error| {
-            Complaint::new(
-                EXIT_HARNESS,
-                format!("cannot write {}: {error}", path.display()),
-            )
-        })?;
-    }
-    totals.close();
+    let (totals, unwritten) = session.end(&summary);
     let harness = |(_, judged): &(String, Judged)| judged.verdict == Verdict::Harness;
     let code = match summary.ended {
         Ended::Interrupted => EXIT_INTERRUPTED,
@@ -150,7 +146,7 @@ pub(super) async fn judge_all(
     Ok(Done {
         results,
         summary,
-        code,
+        code: output::written(code, unwritten)?,
     })
 }
 

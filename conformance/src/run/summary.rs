@@ -44,8 +44,6 @@ pub(crate) struct Summary {
     pub(crate) retried: usize,
     /// The longest time for which the machine did nothing.
     pub(crate) longest_stall: Duration,
-    /// The order, with the seed.
-    pub(crate) order: Order,
 }
 
 impl Start {
@@ -63,7 +61,7 @@ impl Start {
 
 impl Summary {
     /// Nothing has been run yet.
-    pub(super) fn new(order: Order) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             ended: Ended::Complete,
             wall: Duration::ZERO,
@@ -71,7 +69,6 @@ impl Summary {
             slowest: Vec::new(),
             retried: 0,
             longest_stall: Duration::ZERO,
-            order,
         }
     }
 

@@ -314,6 +314,7 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
             skip: None,
             tempo: Tempo::new(0.2),
             round: None,
+            in_play: InPlay::default(),
         };
         let (judged, _) = judge::judge(&job, &tls).await;
         assert_eq!(judged.verdict, verdict, "{body}: {:?}", judged.broken);

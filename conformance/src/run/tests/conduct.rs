@@ -21,6 +21,7 @@ async fn job(id: &str, body: &str, manners: Manners) -> Job {
         skip: None,
         tempo: Tempo::new(0.1),
         round: None,
+        in_play: InPlay::default(),
     }
 }
 

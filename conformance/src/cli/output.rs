@@ -1,0 +1,98 @@
+//! What is shown and written: the flags for it, and the commands that only write.
+
+use std::fs;
+use std::path::PathBuf;
+
+use clap::{Args, ColorChoice, Subcommand};
+
+use super::select::all;
+use super::{Complaint, EXIT_HARNESS, EXIT_USAGE};
+use crate::html;
+use crate::report::{self, Look, OutputError, Outputs};
+use crate::rules::Rule;
+
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Output {
+    /// Write a report: json, junit, tap, md or html, a colon, and a path or `-`; may be given several times
+    #[arg(long, value_name = "FORMAT:PATH")]
+    report: Vec<String>,
+    /// Show every case, not only those that are no plain pass
+    #[arg(short, long)]
+    verbose: bool,
+    /// Colours: on a terminal, always or never
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_enum)]
+    color: ColorChoice,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SpecCommand {
+    /// One page with the rules, the grammar, the notation and all cases; it loads nothing
+    Html {
+        /// Instead of standard output
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ReportCommand {
+    /// Print the JSON Schema of JSON reports
+    Schema,
+}
+
+impl Output {
+    pub(super) fn outputs(&self) -> Result<Outputs, Complaint> {
+        Outputs::parse(&self.report)
+            .map_err(|error| Complaint::new(EXIT_USAGE, error.to_string()).hint(error.hint))
+    }
+
+    pub(super) fn look(&self, outputs: &Outputs, slowest: usize) -> Look {
+        Look {
+            verbose: self.verbose,
+            colour: self.color,
+            slowest,
+            to_stderr: outputs.takes_stdout(),
+        }
+    }
+}
+
+pub(super) fn spec(command: &SpecCommand, rules: &[Rule]) -> Result<u8, Complaint> {
+    let SpecCommand::Html { out } = command;
+    let page = html::spec::render(rules, &all()?);
+    match out {
+        None => report::out(&page),
+        Some(path) => fs::write(path, page).map_err(|error| {
+            Complaint::new(
+                EXIT_USAGE,
+                format!("cannot write {}: {error}", path.display()),
+            )
+            .hint("name a file in a folder that you may write to")
+        })?,
+    }
+    Ok(0)
+}
+
+pub(super) fn report(command: &ReportCommand) -> u8 {
+    let ReportCommand::Schema = command;
+    report::out(report::SCHEMA);
+    0
+}
+
+/// The exit code of a run whose reports are written, or the complaint about those that are not.
+pub(super) fn written(code: u8, unwritten: Vec<OutputError>) -> Result<u8, Complaint> {
+    let mut unwritten = unwritten.into_iter();
+    let Some(first) = unwritten.next() else {
+        return Ok(code);
+    };
+    unwritten.for_each(|error| complain(&error));
+    Err(complaint(&first))
+}
+
+/// Tells about a report that could not be written, beside something worse.
+pub(super) fn complain(error: &OutputError) {
+    super::complain(&complaint(error));
+}
+
+fn complaint(error: &OutputError) -> Complaint {
+    Complaint::new(EXIT_HARNESS, error.to_string()).hint(error.hint.as_str())
+}

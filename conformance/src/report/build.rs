@@ -1,0 +1,259 @@
+//! From what happens in a run to its model.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::model::{
+    BrokenStep, CaseResult, Counts, Ended, FORMAT, ListedEntry, RemarkEntry, Report, RuleEntry,
+    Settings, Standing, SubjectEntry, Totals, TranscriptLine,
+};
+use super::printable::printable;
+use crate::notation::ast::Transport;
+use crate::rules::{self, Rule};
+use crate::run::{self, Job, Start, Summary};
+use crate::sut::Subject;
+use crate::transcript::{Direction, Line};
+use crate::verdict::{Judged, Verdict};
+
+impl Report {
+    /// A run that begins now.
+    pub(crate) fn new(settings: Settings) -> Self {
+        let started: DateTime<Utc> = SystemTime::now().into();
+        Self {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION"),
+            spec: "0.3",
+            profile: profile(settings.options.hardened),
+            strict: settings.strict,
+            seed: settings.order.seed.map(|seed| format!("{seed:#x}")),
+            repeat: settings.order.repeat,
+            jobs: settings.options.jobs,
+            time_scale: settings.options.time_scale,
+            started: started.to_rfc3339_opts(SecondsFormat::Secs, true),
+            seconds: 0.0,
+            ended: Ended::Complete,
+            not_ready: None,
+            planned: 0,
+            retried: 0,
+            longest_stall: 0.0,
+            totals: Totals::default(),
+            verdicts: BTreeMap::new(),
+            subjects: Vec::new(),
+            rules: Vec::new(),
+            results: Vec::new(),
+        }
+    }
+
+    /// Adds a subject of which that many runs are planned.
+    pub(crate) fn add_subject(&mut self, subject: &Subject, planned: usize, start: &Start) {
+        self.planned += planned;
+        self.subjects.push(SubjectEntry {
+            name: printable(&subject.name()),
+            role: subject.role().to_string(),
+            arguments: printable(&subject.arguments()),
+            planned,
+            ready_seconds: seconds(start.ready),
+            deadline_seconds: seconds(start.tempo.at_once()),
+        });
+    }
+
+    /// Adds and counts a result.
+    pub(crate) fn add(&mut self, result: CaseResult) {
+        match result.counts {
+            Counts::Passed => self.totals.passed += 1,
+            Counts::Failed => self.totals.failed += 1,
+            Counts::Skipped => self.totals.skipped += 1,
+        }
+        *self.verdicts.entry(result.verdict.key()).or_default() += 1;
+        self.results.push(result);
+    }
+
+    /// The run is over.
+    pub(crate) fn conclude(&mut self, summary: &Summary) {
+        self.seconds = seconds(summary.wall);
+        self.retried = summary.retried;
+        self.longest_stall = seconds(summary.longest_stall);
+        self.ended = match summary.ended {
+            run::Ended::Complete => Ended::Complete,
+            run::Ended::Interrupted => Ended::Interrupted,
+            run::Ended::FailFast => Ended::FailFast,
+        };
+    }
+
+    /// Puts everything in order: no result is added any more.
+    pub(crate) fn finish(&mut self, rules: &[Rule]) {
+        let key = |one: &CaseResult| (one.subject.clone(), one.id.clone(), one.round);
+        self.results.sort_by_cached_key(key);
+        self.rules = rules.iter().filter_map(|rule| self.rule(rule)).collect();
+    }
+
+    fn rule(&self, rule: &Rule) -> Option<RuleEntry> {
+        let mut standing: BTreeMap<String, Standing> = BTreeMap::new();
+        for result in self
+            .results
+            .iter()
+            .filter(|one| one.rules.contains(&rule.id))
+        {
+            let now = result.standing(&rule.id);
+            let worst = standing.entry(result.subject.clone()).or_insert(now);
+            *worst = now.min(*worst);
+        }
+        (!standing.is_empty()).then(|| RuleEntry {
+            id: rule.id.clone(),
+            level: rule.level.to_string(),
+            subject: rule.subject.clone(),
+            origin: rule.origin.to_string(),
+            profile: profile(!rule.is_wire()),
+            sentence: rule.text.clone(),
+            line: rule.line,
+            standing,
+        })
+    }
+}
+
+impl CaseResult {
+    /// What a report needs of a run.
+    ///
+    /// No job belongs to what a list of known failures says about a run that there is not.
+    pub(crate) fn new(
+        subject: &Subject,
+        job: Option<&Job>,
+        judged: &Judged,
+        rules: &[Rule],
+        settings: Settings,
+    ) -> Self {
+        let file = printable(&judged.file);
+        let broken = judged.broken.as_ref().map(|broken| BrokenStep {
+            file: match &judged.twin {
+                Some(twin) if is_embedded(judged) => format!("spec/v0.3/cases/{twin}.case"),
+                Some(twin) => printable(twin),
+                None => file.clone(),
+            },
+            line: broken.line,
+            rules: broken.marks.clone(),
+            sentences: cited(&broken.marks, rules)
+                .map(|rule| rule.text.clone())
+                .collect(),
+            places: cited(&broken.marks, rules).map(place).collect(),
+            expected: printable(&broken.expected),
+            got: printable(&broken.got),
+        });
+        let remarks = judged.remarks.iter().map(|remark| RemarkEntry {
+            line: remark.line,
+            rules: remark.marks.clone(),
+            seen: printable(&remark.seen),
+        });
+        let lines = judged.transcript.iter().flat_map(|all| all.lines());
+        let (name, transport) = match judged.id.split_once('@') {
+            Some((name, transport)) => (name, transport.to_owned()),
+            None => (judged.id.as_str(), Transport::Plain.to_string()),
+        };
+        let case = job.map(|job| &job.entry.case);
+        Self {
+            subject: printable(&subject.name()),
+            id: printable(&judged.id),
+            case: printable(job.map_or(name, |job| &job.entry.id)),
+            round: job.and_then(|job| job.round),
+            title: case.map_or_else(String::new, |case| printable(&case.title.value)),
+            role: subject.role().to_string(),
+            transport: job.map_or(transport, |job| job.transport.to_string()),
+            file,
+            rules: case.map_or_else(Vec::new, |case| case.rules.value.clone()),
+            judged_rules: judged.judged_rules.iter().cloned().collect(),
+            verdict: judged.verdict,
+            counts: counts(judged.verdict, settings.strict),
+            seconds: seconds(judged.took),
+            twin: judged.twin.clone(),
+            reason: judged
+                .reason
+                .as_deref()
+                .filter(|reason| !reason.is_empty())
+                .map(printable),
+            broken,
+            remarks: remarks.collect(),
+            listed: judged.listed.as_ref().map(|listed| ListedEntry {
+                got: printable(&listed.got),
+                why: printable(&listed.why),
+            }),
+            notes: judged.notes.iter().map(|note| printable(note)).collect(),
+            transcript: lines.map(TranscriptLine::new).collect(),
+            log: printable(&judged.log),
+            replay: printable(&replay(subject, judged, settings)),
+        }
+    }
+}
+
+impl TranscriptLine {
+    fn new(line: Line) -> Self {
+        Self {
+            at: seconds(line.at),
+            actor: printable(&line.actor),
+            direction: line.direction.map(|direction| match direction {
+                Direction::Sent => "sent",
+                Direction::Received => "received",
+            }),
+            text: printable(&line.text),
+            rules: line.rules,
+            broken: line.broken,
+            note: line.note.as_deref().map(printable),
+            step: printable(&line.step),
+        }
+    }
+}
+
+fn counts(verdict: Verdict, strict: bool) -> Counts {
+    match verdict {
+        Verdict::Skip => Counts::Skipped,
+        verdict if verdict.is_red(strict) => Counts::Failed,
+        _ => Counts::Passed,
+    }
+}
+
+fn profile(hardened: bool) -> &'static str {
+    if hardened { "hardened" } else { "wire" }
+}
+
+fn cited<'a>(ids: &'a [String], rules: &'a [Rule]) -> impl Iterator<Item = &'a Rule> {
+    ids.iter()
+        .filter_map(|id| rules.iter().find(|rule| rule.id == *id))
+}
+
+fn place(rule: &Rule) -> String {
+    format!("{} {}  {}:{}", rule.id, rule.level, rules::FILE, rule.line)
+}
+
+/// To the millisecond: nothing here is measured more exactly.
+fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+/// Whether the case is one of those that this program carries.
+fn is_embedded(judged: &Judged) -> bool {
+    judged.file.starts_with("spec/")
+}
+
+/// A command that runs only this case.
+fn replay(subject: &Subject, judged: &Judged, settings: Settings) -> String {
+    let Settings {
+        options, strict, ..
+    } = settings;
+    let case = match is_embedded(judged) {
+        // Without the number of the round.
+        true => judged.id.split('#').next().unwrap_or_default().to_owned(),
+        false => format!("--case-file {}", judged.file),
+    };
+    let profile = if options.hardened {
+        " --profile hardened"
+    } else {
+        ""
+    };
+    let strict = if strict { " --strict" } else { "" };
+    let scale = match options.time_scale {
+        1.0 => String::new(),
+        scale => format!(" --time-scale {scale}"),
+    };
+    let (role, subject) = (subject.role(), subject.arguments());
+    format!("netroxy-conformance run {role} {case} {subject}{profile}{strict}{scale}")
+}

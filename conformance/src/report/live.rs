@@ -1,0 +1,245 @@
+//! What a run shows while it goes on: lines, and on a terminal one more that tells how far it is.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use clap::ColorChoice;
+use tokio::task::JoinHandle;
+
+/// How results are shown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    /// Plain passes too.
+    pub(crate) verbose: bool,
+    pub(crate) colour: ColorChoice,
+    /// How many of the slowest cases are named at the end.
+    pub(crate) slowest: usize,
+    /// Standard output belongs to a report.
+    pub(crate) to_stderr: bool,
+}
+
+/// The cases that are being played now.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct InPlay(Arc<Mutex<BTreeMap<String, Instant>>>);
+
+/// A case that is being played, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Played {
+    in_play: InPlay,
+    name: String,
+}
+
+impl InPlay {
+    /// A case begins.
+    pub(crate) fn begin(&self, name: String) -> Played {
+        self.lock().insert(name.clone(), Instant::now());
+        let in_play = self.clone();
+        Played { in_play, name }
+    }
+
+    /// The case that has been played for longest, and for how long.
+    fn longest(&self) -> Option<(String, Duration)> {
+        let in_play = self.lock();
+        let (name, begun) = in_play.iter().min_by_key(|(_, begun)| **begun)?;
+        Some((name.clone(), begun.elapsed()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Played {
+    fn drop(&mut self) {
+        self.in_play.lock().remove(&self.name);
+    }
+}
+
+/// Where lines go.
+#[derive(Debug)]
+pub(super) struct Live {
+    screen: Arc<Mutex<Screen>>,
+    ticker: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Screen {
+    to_stderr: bool,
+    colour: bool,
+    /// It is a terminal that can rewrite a line.
+    redraws: bool,
+    begun: Instant,
+    in_play: InPlay,
+    progress: Progress,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    done: usize,
+    failed: usize,
+    /// None while nothing has been planned.
+    planned: usize,
+}
+
+impl Live {
+    /// Lines for people who look in this way.
+    pub(super) fn new(look: Look, in_play: InPlay) -> Self {
+        let terminal = match look.to_stderr {
+            true => io::stderr().is_terminal(),
+            false => io::stdout().is_terminal(),
+        };
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        let screen = Screen {
+            to_stderr: look.to_stderr,
+            colour: is_coloured(look.colour, terminal, dumb),
+            redraws: terminal && !dumb,
+            begun: Instant::now(),
+            in_play,
+            progress: Progress::default(),
+        };
+        let redraws = screen.redraws;
+        let screen = Arc::new(Mutex::new(screen));
+        let ticker = redraws.then(|| tokio::spawn(tick(Arc::clone(&screen))));
+        Self { screen, ticker }
+    }
+
+    pub(super) fn colour(&self) -> bool {
+        lock(&self.screen).colour
+    }
+
+    /// More cases are to come.
+    pub(super) fn plan(&self, cases: usize) {
+        lock(&self.screen).progress.planned += cases;
+    }
+
+    /// A case is done; its lines, if it has any.
+    pub(super) fn done(&self, failed: bool, lines: &str) {
+        let mut screen = lock(&self.screen);
+        screen.progress.done += 1;
+        screen.progress.failed += usize::from(failed);
+        screen.show(lines);
+    }
+
+    /// Lines at any time.
+    pub(super) fn print(&self, lines: &str) {
+        lock(&self.screen).show(lines);
+    }
+
+    /// The last lines: there is no progress any more.
+    pub(super) fn end(self, lines: &str) {
+        if let Some(ticker) = &self.ticker {
+            ticker.abort();
+        }
+        let mut screen = lock(&self.screen);
+        screen.progress.planned = 0;
+        screen.show(lines);
+    }
+}
+
+impl Screen {
+    fn show(&self, lines: &str) {
+        match self.redraws {
+            true => self.write(&format!("\r\x1b[K{lines}{}", self.status())),
+            false if lines.is_empty() => {}
+            false => self.write(lines),
+        }
+    }
+
+    /// The line that tells how far the run is; it fits on one line of the terminal.
+    fn status(&self) -> String {
+        if self.progress.planned == 0 {
+            return String::new();
+        }
+        let line = self
+            .progress
+            .line(self.begun.elapsed(), self.in_play.longest());
+        let columns = match self.to_stderr {
+            true => rustix::termios::tcgetwinsize(io::stderr()),
+            false => rustix::termios::tcgetwinsize(io::stdout()),
+        };
+        let columns = columns.map_or(80, |size| usize::from(size.ws_col));
+        // The last column stays free: some terminals wrap as soon as it is written.
+        line.chars().take(columns.saturating_sub(1)).collect()
+    }
+
+    /// A reader that has gone away, such as `head`, is no reason to stop.
+    fn write(&self, text: &str) {
+        let _ = match self.to_stderr {
+            true => io::stderr().lock().write_all(text.as_bytes()),
+            false => {
+                let mut out = io::stdout().lock();
+                out.write_all(text.as_bytes()).and_then(|()| out.flush())
+            }
+        };
+    }
+}
+
+impl Progress {
+    fn line(self, elapsed: Duration, longest: Option<(String, Duration)>) -> String {
+        let Self {
+            done,
+            failed,
+            planned,
+        } = self;
+        let mut line = format!(
+            "    {done}/{planned}  {failed} failed  {} s",
+            elapsed.as_secs()
+        );
+        if let Some((name, time)) = longest {
+            let _ = write!(line, "  slowest {} s: {name}", time.as_secs());
+        }
+        line
+    }
+}
+
+async fn tick(screen: Arc<Mutex<Screen>>) {
+    let mut clock = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        clock.tick().await;
+        lock(&screen).show("");
+    }
+}
+
+fn is_coloured(choice: ColorChoice, terminal: bool, dumb: bool) -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => terminal && !dumb && !unwanted,
+    }
+}
+
+fn lock(screen: &Mutex<Screen>) -> MutexGuard<'_, Screen> {
+    screen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_progress_names_the_case_that_has_been_played_for_longest() {
+        let in_play = InPlay::default();
+        let slow = in_play.begin("server/keepalive/expiry".into());
+        let _other = in_play.begin("server/auth/login".into());
+        let progress = Progress {
+            done: 37,
+            failed: 2,
+            planned: 170,
+        };
+        let line = |longest: Option<(String, Duration)>| {
+            progress.line(
+                Duration::from_millis(12_345),
+                longest.map(|(name, _)| (name, Duration::from_secs(4))),
+            )
+        };
+        insta::assert_snapshot!(line(in_play.longest()), @"    37/170  2 failed  12 s  slowest 4 s: server/keepalive/expiry");
+        drop(slow);
+        insta::assert_snapshot!(line(in_play.longest()), @"    37/170  2 failed  12 s  slowest 4 s: server/auth/login");
+        insta::assert_snapshot!(line(None), @"    37/170  2 failed  12 s");
+    }
+}

@@ -1,0 +1,365 @@
+//! One finished run, as every format shows it. Formats lay it out; what a run is worth is decided here.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::run::{Options, Order};
+use crate::verdict::Verdict;
+
+/// The name of the format, in JSON.
+pub(crate) const FORMAT: &str = "netroxy-conformance-2";
+
+/// How a run was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) options: Options,
+    /// Nonstrict counts as failed.
+    pub(crate) strict: bool,
+    pub(crate) order: Order,
+}
+
+/// A run.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Report {
+    pub(crate) format: &'static str,
+    /// Of this program.
+    pub(crate) version: &'static str,
+    /// The revision of the specification.
+    pub(crate) spec: &'static str,
+    /// `wire` or `hardened`.
+    pub(crate) profile: &'static str,
+    pub(crate) strict: bool,
+    /// Of the order of the cases, as `--seed` takes it.
+    pub(crate) seed: Option<String>,
+    /// How often each case was run.
+    pub(crate) repeat: u32,
+    pub(crate) jobs: usize,
+    pub(crate) time_scale: f64,
+    /// RFC 3339, UTC.
+    pub(crate) started: String,
+    /// How long it took.
+    pub(crate) seconds: f64,
+    pub(crate) ended: Ended,
+    /// A subject that never became ready; nothing was judged then.
+    pub(crate) not_ready: Option<NotReady>,
+    /// How many runs of cases were planned.
+    pub(crate) planned: usize,
+    /// How many were played once more because the machine had stalled.
+    pub(crate) retried: usize,
+    /// The longest time for which the machine did nothing.
+    pub(crate) longest_stall: f64,
+    pub(crate) totals: Totals,
+    /// How often each verdict was given.
+    pub(crate) verdicts: BTreeMap<&'static str, usize>,
+    pub(crate) subjects: Vec<SubjectEntry>,
+    /// The rules that the cases of this run claim to judge, in the order of the specification.
+    pub(crate) rules: Vec<RuleEntry>,
+    pub(crate) results: Vec<CaseResult>,
+}
+
+/// How a run has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Ended {
+    /// Every case has been run.
+    Complete,
+    /// Somebody has stopped it.
+    Interrupted,
+    /// It has stopped at the first failure, as it was asked to.
+    FailFast,
+    /// Nothing was judged, because a subject never became ready.
+    NotReady,
+}
+
+/// What the last line of a run counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Totals {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+    pub(crate) skipped: usize,
+}
+
+/// Why nothing was judged.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct NotReady {
+    pub(crate) subject: String,
+    pub(crate) reason: String,
+}
+
+/// Who was judged.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct SubjectEntry {
+    pub(crate) name: String,
+    pub(crate) role: String,
+    /// The arguments that select it again.
+    pub(crate) arguments: String,
+    /// How many runs of cases were planned.
+    pub(crate) planned: usize,
+    /// Until a login succeeded.
+    pub(crate) ready_seconds: f64,
+    /// How long anything may take that should come at once.
+    pub(crate) deadline_seconds: f64,
+}
+
+/// A rule, and how it stands with each subject.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct RuleEntry {
+    pub(crate) id: String,
+    /// `MUST`, `SHOULD` or `MAY`.
+    pub(crate) level: String,
+    pub(crate) subject: String,
+    pub(crate) origin: String,
+    pub(crate) profile: &'static str,
+    pub(crate) sentence: String,
+    /// In the text of the specification, counted from 1.
+    pub(crate) line: usize,
+    /// By the name of the subject.
+    pub(crate) standing: BTreeMap<String, Standing>,
+}
+
+/// What the cases of a rule say together; the first that is true of one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Standing {
+    /// A step that judges it did not come true.
+    Broken,
+    /// So it did, as a list of known failures says.
+    Known,
+    /// A case that claims it ended before it was judged.
+    Unjudged,
+    /// Something was seen that is allowed but not recommended.
+    Nonstrict,
+    /// Every step that judges it came true.
+    Kept,
+    /// None of its cases was run.
+    Skipped,
+}
+
+/// A case on one transport, judged.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct CaseResult {
+    pub(crate) subject: String,
+    /// The case and, unless it is plain, the transport behind `@`.
+    pub(crate) id: String,
+    pub(crate) case: String,
+    /// Which of several runs, counted from 1; none when it was run once.
+    pub(crate) round: Option<u32>,
+    pub(crate) title: String,
+    pub(crate) role: String,
+    pub(crate) transport: String,
+    pub(crate) file: String,
+    /// The rules that the case claims to judge.
+    pub(crate) rules: Vec<String>,
+    /// The rules of the steps that were reached.
+    pub(crate) judged_rules: Vec<String>,
+    pub(crate) verdict: Verdict,
+    pub(crate) counts: Counts,
+    pub(crate) seconds: f64,
+    /// The twin that decided, because it did not succeed; `broken` and `transcript` are of it then.
+    pub(crate) twin: Option<String>,
+    /// Why, where no step tells it.
+    pub(crate) reason: Option<String>,
+    pub(crate) broken: Option<BrokenStep>,
+    pub(crate) remarks: Vec<RemarkEntry>,
+    pub(crate) listed: Option<ListedEntry>,
+    /// What else is to be known.
+    pub(crate) notes: Vec<String>,
+    pub(crate) transcript: Vec<TranscriptLine>,
+    /// The end of the output of the program, where that may help.
+    pub(crate) log: String,
+    /// A command that runs this alone.
+    pub(crate) replay: String,
+}
+
+/// What a verdict is in the totals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Counts {
+    Passed,
+    Failed,
+    Skipped,
+}
+
+/// The step that did not come true.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct BrokenStep {
+    /// The file and the line, counted from 1.
+    pub(crate) file: String,
+    pub(crate) line: usize,
+    /// The rules that it judges; none for a step that only prepares.
+    pub(crate) rules: Vec<String>,
+    /// Their sentences.
+    pub(crate) sentences: Vec<String>,
+    /// Their ids, levels and places in the specification, for people.
+    #[serde(skip)]
+    pub(crate) places: Vec<String>,
+    pub(crate) expected: String,
+    pub(crate) got: String,
+}
+
+/// Something that is allowed but not recommended.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct RemarkEntry {
+    pub(crate) line: usize,
+    pub(crate) rules: Vec<String>,
+    pub(crate) seen: String,
+}
+
+/// What a list of known failures says.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ListedEntry {
+    pub(crate) got: String,
+    pub(crate) why: String,
+}
+
+/// A line of a recording.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct TranscriptLine {
+    /// Seconds since the start of the case.
+    pub(crate) at: f64,
+    /// The connection.
+    pub(crate) actor: String,
+    /// `sent` by the suite, `received` from the judged program, or neither.
+    pub(crate) direction: Option<&'static str>,
+    /// In the notation of the cases.
+    pub(crate) text: String,
+    pub(crate) rules: Vec<String>,
+    pub(crate) broken: bool,
+    pub(crate) note: Option<String>,
+    /// The whole step in the notation.
+    #[serde(skip)]
+    pub(crate) step: String,
+}
+
+impl Report {
+    /// The results of a subject.
+    pub(crate) fn of<'a>(&'a self, subject: &'a str) -> impl Iterator<Item = &'a CaseResult> {
+        self.results
+            .iter()
+            .filter(move |result| result.subject == subject)
+    }
+
+    /// The rules that somebody breaks, with the runs that show it.
+    pub(crate) fn broken(&self) -> Vec<(&RuleEntry, Vec<&CaseResult>)> {
+        let shown = |rule: &RuleEntry| -> Vec<&CaseResult> {
+            let results = self.results.iter();
+            results
+                .filter(|result| result.counts == Counts::Failed && result.breaks(&rule.id))
+                .collect()
+        };
+        self.rules
+            .iter()
+            .map(|rule| (rule, shown(rule)))
+            .filter(|(_, results)| !results.is_empty())
+            .collect()
+    }
+}
+
+impl CaseResult {
+    /// A pass, and nothing else to say about it.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.verdict == Verdict::Pass && self.notes.is_empty()
+    }
+
+    /// Whether a step that judges this rule did not come true.
+    pub(crate) fn breaks(&self, rule: &str) -> bool {
+        let broken = self.broken.iter().flat_map(|broken| &broken.rules);
+        let remarked = self.remarks.iter().flat_map(|remark| &remark.rules);
+        let nonstrict = self.verdict == Verdict::Nonstrict && self.counts == Counts::Failed;
+        broken
+            .chain(remarked.filter(|_| nonstrict))
+            .any(|id| id == rule)
+    }
+
+    /// What this result says about a rule that the case claims to judge.
+    pub(super) fn standing(&self, rule: &str) -> Standing {
+        let remarked = || {
+            self.remarks
+                .iter()
+                .any(|one| one.rules.iter().any(|id| id == rule))
+        };
+        match self.verdict {
+            Verdict::Skip => Standing::Skipped,
+            Verdict::KnownFailing if self.breaks(rule) || remarked() => Standing::Known,
+            _ if self.breaks(rule) => Standing::Broken,
+            Verdict::Pass | Verdict::Nonstrict | Verdict::UnexpectedPass if remarked() => {
+                Standing::Nonstrict
+            }
+            Verdict::Pass | Verdict::Nonstrict | Verdict::UnexpectedPass => Standing::Kept,
+            Verdict::KnownFailing
+            | Verdict::Fail
+            | Verdict::Blocked
+            | Verdict::Crash
+            | Verdict::Hang
+            | Verdict::NotReady
+            | Verdict::Harness => Standing::Unjudged,
+        }
+    }
+}
+
+impl Ended {
+    /// In few words; nothing when the run is complete.
+    pub(crate) fn words(self) -> Option<&'static str> {
+        match self {
+            Self::Complete => None,
+            Self::Interrupted => Some("interrupted"),
+            Self::FailFast => Some("stopped at the first failure"),
+            Self::NotReady => Some("not ready"),
+        }
+    }
+}
+
+impl Standing {
+    /// In one word.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Broken => "broken",
+            Self::Known => "known",
+            Self::Unjudged => "unjudged",
+            Self::Nonstrict => "nonstrict",
+            Self::Kept => "kept",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+impl Verdict {
+    /// All of them, the harmless ones first.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Pass,
+        Self::Nonstrict,
+        Self::Skip,
+        Self::KnownFailing,
+        Self::UnexpectedPass,
+        Self::Fail,
+        Self::Blocked,
+        Self::Crash,
+        Self::Hang,
+        Self::NotReady,
+        Self::Harness,
+    ];
+
+    /// As in reports for programs.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Nonstrict => "nonstrict",
+            Self::Skip => "skip",
+            Self::KnownFailing => "known",
+            Self::UnexpectedPass => "unexpected",
+            Self::Fail => "fail",
+            Self::Blocked => "blocked",
+            Self::Crash => "crash",
+            Self::Hang => "hang",
+            Self::NotReady => "not-ready",
+            Self::Harness => "harness",
+        }
+    }
+}
+
+impl Serialize for Verdict {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.key())
+    }
+}

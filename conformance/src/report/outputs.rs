@@ -1,0 +1,261 @@
+//! Where reports go: `--report FORMAT:PATH`.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use tempfile::{Builder, NamedTempFile};
+
+use super::model::Report;
+use super::{html, json, junit, markdown, tap};
+
+/// Reports that have been asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Outputs(Vec<Output>);
+
+#[derive(Debug)]
+struct Output {
+    /// As on the command line.
+    argument: String,
+    format: Format,
+    place: Place,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Json,
+    Junit,
+    Tap,
+    Markdown,
+    Html,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Stdout,
+    /// Replaced as a whole, so that nobody ever reads half a report.
+    File(PathBuf),
+    /// Something that cannot be replaced, such as a pipe.
+    Device(PathBuf),
+}
+
+/// A report that cannot be written as asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`--report {argument}`: {message}")]
+pub(crate) struct OutputError {
+    argument: String,
+    message: String,
+    /// The next step.
+    pub(crate) hint: String,
+}
+
+impl Outputs {
+    /// Checks everything that can be checked before a run, so that no run is lost for a typing error.
+    pub(crate) fn parse(arguments: &[String]) -> Result<Self, OutputError> {
+        let mut outputs: Vec<Output> = Vec::new();
+        for argument in arguments {
+            let output = Output::parse(argument)?;
+            if let Some(other) = outputs.iter().find(|other| other.place == output.place) {
+                let message = format!("`{}` goes there already", other.argument);
+                return Err(wrong(
+                    argument,
+                    message,
+                    "give each report a path of its own",
+                ));
+            }
+            outputs.push(output);
+        }
+        Ok(Self(outputs))
+    }
+
+    /// Whether one of them is standard output, which then belongs to it alone.
+    pub(crate) fn takes_stdout(&self) -> bool {
+        self.0.iter().any(|output| output.place == Place::Stdout)
+    }
+
+    /// Writes them all; the arguments of those that were written to a path, and what went wrong with the others.
+    pub(crate) fn write(&self, report: &Report) -> (Vec<&str>, Vec<OutputError>) {
+        let (mut written, mut failed) = (Vec::new(), Vec::new());
+        for output in &self.0 {
+            let text = output.format.render(report);
+            match output.place.write(text.as_bytes()) {
+                Ok(()) if output.place == Place::Stdout => {}
+                Ok(()) => written.push(output.argument.as_str()),
+                Err(error) => failed.push(wrong(
+                    &output.argument,
+                    format!("cannot write it: {error}"),
+                    "is the disk full, or the folder gone?",
+                )),
+            }
+        }
+        (written, failed)
+    }
+}
+
+impl Output {
+    fn parse(argument: &str) -> Result<Self, OutputError> {
+        let (name, path) = argument.split_once(':').unwrap_or((argument, ""));
+        let Some((_, format)) = FORMATS.into_iter().find(|(known, _)| *known == name) else {
+            return Err(wrong(argument, "there is no such format".to_owned(), USAGE));
+        };
+        if path.is_empty() {
+            return Err(wrong(argument, "it names no path".to_owned(), USAGE));
+        }
+        Ok(Self {
+            argument: argument.to_owned(),
+            format,
+            place: Place::find(argument, path)?,
+        })
+    }
+}
+
+impl Place {
+    fn find(argument: &str, path: &str) -> Result<Self, OutputError> {
+        if path == "-" {
+            return Ok(Self::Stdout);
+        }
+        // Through links, so that two names of a file are one place, and a link stays one.
+        let path = fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
+        let (Some(name), false) = (path.file_name(), path.is_dir()) else {
+            let message = format!("{} is a folder", path.display());
+            return Err(wrong(argument, message, "name a file in it"));
+        };
+        if path.exists() && !path.is_file() {
+            return Ok(Self::Device(path));
+        }
+        let folder = folder(&path);
+        let Ok(folder) = fs::canonicalize(folder) else {
+            let message = format!("there is no folder {}", folder.display());
+            let hint = format!("make it first: mkdir -p {}", folder.display());
+            return Err(wrong(argument, message, &hint));
+        };
+        let path = folder.join(name);
+        match temporary(&path) {
+            Ok(_) => Ok(Self::File(path)),
+            Err(error) => {
+                let message = format!("cannot write to {}: {error}", folder.display());
+                Err(wrong(
+                    argument,
+                    message,
+                    "name a folder that you may write to",
+                ))
+            }
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(bytes)?;
+                out.flush()
+            }
+            Self::Device(path) => fs::write(path, bytes),
+            Self::File(path) => {
+                let mut file = temporary(path)?;
+                file.write_all(bytes)?;
+                file.persist(path)?;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Format {
+    fn render(self, report: &Report) -> String {
+        match self {
+            Self::Json => json::render(report),
+            Self::Junit => junit::render(report),
+            Self::Tap => tap::render(report),
+            Self::Markdown => markdown::render(report),
+            Self::Html => html::render(report),
+        }
+    }
+}
+
+const FORMATS: [(&str, Format); 5] = [
+    ("json", Format::Json),
+    ("junit", Format::Junit),
+    ("tap", Format::Tap),
+    ("md", Format::Markdown),
+    ("html", Format::Html),
+];
+
+const USAGE: &str =
+    "json:PATH, junit:PATH, tap:PATH, md:PATH or html:PATH; the path `-` is standard output";
+
+/// A file beside `path`; it vanishes unless it takes its place.
+fn temporary(path: &Path) -> io::Result<NamedTempFile> {
+    // What the umask leaves of it, as for any other file.
+    let permissions = fs::Permissions::from_mode(0o666);
+    Builder::new()
+        .prefix(".netroxy-report-")
+        .permissions(permissions)
+        .tempfile_in(folder(path))
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn wrong(argument: &str, message: String, hint: &str) -> OutputError {
+    OutputError {
+        argument: argument.to_owned(),
+        message,
+        hint: hint.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_is_refused_with_a_hint() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().display();
+        let parse =
+            |arguments: &[String]| Outputs::parse(arguments).map_err(|e| (e.to_string(), e.hint));
+        for (argument, words, hint) in [
+            ("xml:out".to_owned(), "no such format", "json:PATH"),
+            ("json".to_owned(), "no path", "json:PATH"),
+            ("tap:".to_owned(), "no path", "json:PATH"),
+            (format!("html:{place}/no/out"), "no folder", "mkdir -p"),
+            (format!("html:{place}"), "is a folder", "file in it"),
+        ] {
+            let (message, found) = parse(&[argument]).unwrap_err();
+            assert!(
+                message.contains(words) && found.contains(hint),
+                "{message} {found}"
+            );
+        }
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("link")).unwrap();
+        let twice = [format!("json:{place}/out"), format!("tap:{place}/link/out")];
+        assert!(parse(&twice).unwrap_err().0.contains("goes there already"));
+        assert!(parse(&["tap:-".to_owned(), "json:-".to_owned()]).is_err());
+        assert!(parse(&["tap:-".to_owned()]).unwrap().takes_stdout());
+    }
+
+    #[test]
+    fn a_report_takes_the_place_of_an_older_one_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        fs::write(&path, "older").unwrap();
+        let place = Place::find("", path.to_str().unwrap()).unwrap();
+        place.write(b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o111, 0);
+    }
+
+    #[test]
+    fn a_device_is_written_to_and_not_replaced() {
+        let place = Place::find("", "/dev/null").unwrap();
+        assert_eq!(place, Place::Device(PathBuf::from("/dev/null")));
+        place.write(b"x").unwrap();
+    }
+}
