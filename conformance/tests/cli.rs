@@ -305,6 +305,7 @@ fn a_run_can_be_shuffled_repeated_and_told_again_by_its_seed() {
             "run",
             "server",
             "server/auth/bad-*",
+            "-v",
             "-j",
             "1",
             "--repeat",
