@@ -9,6 +9,7 @@ mod run;
 mod select;
 mod session;
 mod sut;
+mod vectors;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -86,6 +87,11 @@ enum Command {
         #[command(subcommand)]
         command: sut::Command,
     },
+    /// Test vectors of the codec: what every parser and serializer must do
+    Vectors {
+        #[command(subcommand)]
+        command: vectors::Command,
+    },
 }
 
 #[derive(Debug, Clone, Copy, Args)]
@@ -142,6 +148,7 @@ async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
         Some(Command::Format(format)) => format::execute(&format),
         Some(Command::Baseline { command }) => baseline::execute(command, &rules).await,
         Some(Command::Sut { command }) => sut::execute(command).await,
+        Some(Command::Vectors { command }) => vectors::execute(command, &rules).await,
     }
 }
 

@@ -18,5 +18,6 @@ pub mod rules;
 mod run;
 mod sut;
 mod transcript;
+mod vectors;
 mod verdict;
 mod wire;

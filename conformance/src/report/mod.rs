@@ -4,4 +4,4 @@ pub(crate) mod json;
 pub(crate) mod listing;
 mod text;
 
-pub(crate) use text::{Report, Totals};
+pub(crate) use text::{Report, Totals, out};

@@ -282,7 +282,7 @@ const ALL: [Verdict; 11] = [
 ];
 
 /// A reader that has gone away, such as `head`, is no reason to stop.
-pub(super) fn out(text: &str) {
+pub(crate) fn out(text: &str) {
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes());
     let _ = stdout.flush();
