@@ -216,19 +216,24 @@ fn found(found: &Found) -> String {
 
 fn written(written: &Written) -> String {
     match written {
-        Written::Bytes(bytes) => format!("\"{}\" {}", escaped(bytes), shortened(&hex(bytes))),
+        Written::Bytes(bytes) => format!("{} {}", escaped(bytes), shortened(&hex(bytes))),
         Written::Refused => "an error: this must not be sent".to_owned(),
     }
 }
 
-/// Bytes for people, shortened.
+/// The beginning of some bytes, quoted.
 pub(super) fn escaped(bytes: &[u8]) -> String {
-    shortened(&bytes[..bytes.len().min(SHOWN)].escape_ascii().to_string())
+    match bytes.get(..SHOWN) {
+        Some(start) => format!("\"{}\"... ({} bytes)", start.escape_ascii(), bytes.len()),
+        None => format!("\"{}\"", bytes.escape_ascii()),
+    }
 }
 
+/// How many bytes or characters are shown.
 const SHOWN: usize = 160;
 
-fn shortened(text: &str) -> String {
+/// The beginning of a text, on one line.
+pub(super) fn shortened(text: &str) -> String {
     let text = text.replace(char::is_control, " ");
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}... ({} bytes)", &text[..end], text.len()),

@@ -4,6 +4,7 @@ mod codec;
 mod contract;
 mod judge;
 mod list;
+mod probe;
 mod report;
 mod run;
 mod suite;

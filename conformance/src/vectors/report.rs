@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::contract::again;
-use super::judge::escaped;
+use super::judge::{escaped, shortened};
 use super::run::{Grade, Judged};
 use super::suite::{Task, Vector};
 use crate::report::{Totals, out};
@@ -102,10 +102,10 @@ impl<'a> Report<'a> {
             let _ = writeln!(text, "{MARGIN}{}", rule.text);
         }
         let asked = match &vector.task {
-            Task::Decode { bytes, .. } => format!("\"{}\" {}", escaped(bytes), seen.how),
+            Task::Decode { bytes, .. } => format!("{} {}", escaped(bytes), seen.how),
             Task::Encode { message, .. } => {
-                let line = serde_json::json!(message).to_string();
-                format!("{} {}", escaped(line.as_bytes()), seen.how)
+                let fields = serde_json::json!(message).to_string();
+                format!("{} {}", shortened(&fields), seen.how)
             }
         };
         let _ = writeln!(text, "{MARGIN}asked     {asked}    {}", vector.file);

@@ -7,8 +7,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::codec::{Codec, Trouble};
 use super::contract::answer;
-use super::judge::{Question, Worth, questions};
-use super::suite::{Found, Sender, State, Task, Vector, Written};
+use super::judge::{Question, Worth, questions, shortened};
+use super::probe::probe;
+use super::suite::Vector;
 
 /// How vectors are run.
 #[derive(Debug, Clone)]
@@ -210,7 +211,7 @@ async fn ask(
 }
 
 /// What one answer is worth and how it reads, or which trouble there is instead.
-async fn ask_one(
+pub(super) async fn ask_one(
     codec: &mut Codec,
     id: u32,
     question: &Question,
@@ -226,99 +227,7 @@ async fn ask_one(
         };
         (grade, trouble.to_string())
     })?;
-    let shown = super::judge::escaped(&line);
+    let shown = shortened(&String::from_utf8_lossy(&line));
     let answer = answer(id, &line).map_err(|why| (Grade::Rubbish, format!("{shown}: {why}")))?;
     Ok((question.worth(&answer), answer.shown()))
-}
-
-/// One thing that must be read or written and one that must be refused, for each direction until one is supported: a
-/// codec that always says the same would score points that it has not earned.
-async fn probe(codec: &mut Codec, deadline: Duration) -> Result<(), NotReady> {
-    for pair in probes() {
-        let mut supported = true;
-        for question in pair
-            .iter()
-            .filter_map(|vector| questions(vector).into_iter().next())
-        {
-            let wrong = |got: String| NotReady::Dishonest {
-                how: question.line.clone(),
-                expected: question.expected().join(", or "),
-                got,
-            };
-            match ask_one(codec, 0, &question, deadline).await {
-                Ok((Worth::Right, _)) => {}
-                Ok((Worth::Unsupported, _)) => supported = false,
-                Ok((Worth::Nonstrict | Worth::Wrong, got)) | Err((_, got)) => {
-                    return Err(wrong(got));
-                }
-            }
-        }
-        if supported {
-            return Ok(());
-        }
-    }
-    Err(NotReady::Nothing)
-}
-
-fn probes() -> [[Vector; 2]; 4] {
-    let decode = |from, bytes: &[u8], message: Option<&str>| {
-        let found = Found {
-            messages: message
-                .map(|word| vec![word.to_owned()])
-                .into_iter()
-                .collect(),
-            consumed: message.map_or(0, |_| bytes.len()),
-            state: message.map_or(State::Invalid, |_| State::Open),
-            at: None,
-        };
-        let (bytes, outcomes) = (bytes.to_vec(), vec![found]);
-        probe_vector(
-            from,
-            Task::Decode {
-                bytes,
-                outcomes,
-                nonstrict: None,
-            },
-        )
-    };
-    let encode = |from, message: &[&str], written| {
-        let message = message.iter().map(|&field| field.to_owned()).collect();
-        let outcomes = vec![written];
-        probe_vector(from, Task::Encode { message, outcomes })
-    };
-    [
-        [
-            decode(Sender::Client, b"SRQ\n", Some("SRQ")),
-            decode(Sender::Client, b"MAP\n80\nx\nmaybe\n", None),
-        ],
-        [
-            decode(Sender::Server, b"SRS\n", Some("SRS")),
-            decode(Sender::Server, b"MRS\n80\nmaybe\n", None),
-        ],
-        [
-            encode(Sender::Client, &["SRQ"], Written::Bytes(b"SRQ\n".to_vec())),
-            encode(Sender::Client, &["ATH", "a\nb", "c", "d"], Written::Refused),
-        ],
-        [
-            encode(Sender::Server, &["SRS"], Written::Bytes(b"SRS\n".to_vec())),
-            encode(
-                Sender::Server,
-                &["ARS", "true", "30", "a\nb"],
-                Written::Refused,
-            ),
-        ],
-    ]
-}
-
-fn probe_vector(from: Sender, task: Task) -> Vector {
-    Vector {
-        id: 0,
-        from,
-        comment: "probe".to_owned(),
-        flags: Vec::new(),
-        rules: Vec::new(),
-        task,
-        file: String::new(),
-        source: serde_json::Value::Null,
-    }
 }

@@ -240,7 +240,7 @@ fn expand(parts: &[Part]) -> Result<Vec<u8>, String> {
 
 /// The bytes of pairs of hex digits.
 pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.len() % 2 != 0 {
+    if !text.len().is_multiple_of(2) {
         return None;
     }
     let digit = |byte: &u8| char::from(*byte).to_digit(16);
