@@ -10,6 +10,7 @@ mod run;
 mod select;
 mod session;
 mod sut;
+mod vectors;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -100,6 +101,11 @@ enum Command {
         #[command(subcommand)]
         command: ReportCommand,
     },
+    /// Test vectors of the codec: what every parser and serializer must do
+    Vectors {
+        #[command(subcommand)]
+        command: vectors::Command,
+    },
 }
 
 #[derive(Debug, Clone, Copy, Args)]
@@ -158,6 +164,7 @@ async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
         Some(Command::Sut { command }) => sut::execute(command).await,
         Some(Command::Spec { command }) => output::spec(&command, &rules),
         Some(Command::Report { command }) => Ok(output::report(&command)),
+        Some(Command::Vectors { command }) => vectors::execute(command, &rules).await,
     }
 }
 

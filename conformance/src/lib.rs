@@ -19,5 +19,6 @@ pub mod rules;
 mod run;
 mod sut;
 mod transcript;
+mod vectors;
 mod verdict;
 mod wire;

@@ -25,6 +25,8 @@ enum Listed {
     Sut,
     /// Built-in baselines
     Baselines,
+    /// Test vectors of the codec
+    Vectors,
 }
 
 pub(super) fn execute(list: &List, rules: &[Rule]) -> Result<u8, Complaint> {
@@ -33,5 +35,6 @@ pub(super) fn execute(list: &List, rules: &[Rule]) -> Result<u8, Complaint> {
         Listed::Sut => listing::built_in(&manifest::BUILT_IN, list.json),
         Listed::Baselines => listing::built_in(&baseline::BUILT_IN, list.json),
         Listed::Rules => listing::rules(rules, &all()?, list.json),
+        Listed::Vectors => super::vectors::list(list.json)?,
     })
 }

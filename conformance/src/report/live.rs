@@ -92,7 +92,7 @@ impl Live {
             true => io::stderr().is_terminal(),
             false => io::stdout().is_terminal(),
         };
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        let dumb = is_dumb();
         let screen = Screen {
             to_stderr: look.to_stderr,
             colour: is_coloured(look.colour, terminal, dumb),
@@ -202,6 +202,16 @@ async fn tick(screen: Arc<Mutex<Screen>>) {
         clock.tick().await;
         lock(&screen).show("");
     }
+}
+
+/// Whether standard output is to be coloured.
+pub(crate) fn is_coloured_here(choice: ColorChoice) -> bool {
+    is_coloured(choice, io::stdout().is_terminal(), is_dumb())
+}
+
+/// Whether the terminal shows nothing but text.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term == "dumb")
 }
 
 fn is_coloured(choice: ColorChoice, terminal: bool, dumb: bool) -> bool {

@@ -15,11 +15,11 @@ mod tap;
 mod text;
 
 pub(crate) use json::SCHEMA;
-pub(crate) use live::{InPlay, Look};
-pub(crate) use model::Settings;
+pub(crate) use live::{InPlay, Look, is_coloured_here};
+pub(crate) use model::{Settings, Totals};
 pub(crate) use outputs::{OutputError, Outputs};
 pub(crate) use session::Session;
-pub(crate) use text::out;
+pub(crate) use text::{last_line, out};
 
 #[cfg(test)]
 mod tests;

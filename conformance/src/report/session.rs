@@ -95,7 +95,7 @@ impl<'a> Session<'a> {
             lines.push_str(&format!("\nreports  {}\n", written.join(", ")));
         }
         lines.push('\n');
-        lines.push_str(&text::last_line(&self.report));
+        lines.push_str(&text::last_line(self.report.totals));
         self.live.end(&lines);
         (self.report.totals, failed)
     }

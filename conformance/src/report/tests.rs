@@ -222,7 +222,7 @@ fn each_verdict_as_text() {
 #[test]
 fn a_run_as_text() {
     let report = report(&Verdict::ALL);
-    let text = text::summary(&report, &summary(), 0, false) + &text::last_line(&report);
+    let text = text::summary(&report, &summary(), 0, false) + &text::last_line(report.totals);
     insta::assert_snapshot!("text-summary", text);
     let named = text::summary(&report, &summary(), 2, false);
     assert!(

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-use super::model::{CaseResult, Counts, Report, TranscriptLine};
+use super::model::{CaseResult, Counts, Report, Totals, TranscriptLine};
 use crate::run::Summary;
 use crate::verdict::Verdict;
 
@@ -172,8 +172,7 @@ pub(super) fn summary(report: &Report, run: &Summary, slowest: usize, colour: bo
 }
 
 /// The last line of every run; other programs read it.
-pub(super) fn last_line(report: &Report) -> String {
-    let totals = report.totals;
+pub(crate) fn last_line(totals: Totals) -> String {
     format!(
         "conformance: {} passed, {} failed, {} skipped\n",
         totals.passed, totals.failed, totals.skipped

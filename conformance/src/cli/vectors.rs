@@ -1,0 +1,129 @@
+//! The commands about test vectors.
+
+use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ColorChoice, Subcommand};
+
+use super::session::stop_on_interrupt;
+use super::{
+    Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOT_READY, EXIT_NOTHING,
+    time_scale,
+};
+use crate::report::is_coloured_here;
+use crate::rules::Rule;
+use crate::vectors::{self, HELP, Look, NotReady, Options, Report, Vector};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the vectors
+    List {
+        /// As JSON, with everything that their files say
+        #[arg(long)]
+        json: bool,
+    },
+    /// Judge a codec that answers questions, one a line
+    #[command(after_long_help = HELP)]
+    Run(Run),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// Numbers of vectors, or rules or flags that they have; all when there are none
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    /// What is allowed but not recommended fails too
+    #[arg(long)]
+    strict: bool,
+    /// Show every vector, not only those that are no plain pass
+    #[arg(short, long)]
+    verbose: bool,
+    /// Colours: on a terminal, always or never
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_enum)]
+    color: ColorChoice,
+    /// Multiply the deadline of an answer, for slow machines [default: 1]
+    #[arg(long, value_name = "X", value_parser = time_scale)]
+    time_scale: Option<f64>,
+    /// The program that is judged and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// How long an answer may take.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+pub(super) async fn execute(command: Command, rules: &[Rule]) -> Result<u8, Complaint> {
+    match command {
+        Command::List { json } => list(json),
+        Command::Run(run) => judge(run, rules).await,
+    }
+}
+
+pub(super) fn list(json: bool) -> Result<u8, Complaint> {
+    vectors::list(&all()?, json);
+    Ok(0)
+}
+
+async fn judge(run: Run, rules: &[Rule]) -> Result<u8, Complaint> {
+    let vectors = select(&run.ids)?;
+    let shown: Vec<_> = run
+        .command
+        .iter()
+        .map(|part| part.to_string_lossy())
+        .collect();
+    let shown = shown.join(" ");
+    let look = Look {
+        verbose: run.verbose,
+        colour: is_coloured_here(run.color),
+    };
+    let mut report = Report::new(rules, shown.clone(), run.strict, look);
+    let options = Options {
+        command: run.command,
+        deadline: DEADLINE.mul_f64(run.time_scale.unwrap_or(1.0)),
+    };
+    let stop = stop_on_interrupt();
+    let begun = Instant::now();
+    report.begin(vectors.len());
+    let each = |vector: &Vector, judged: &vectors::Judged| report.judged(vector, judged);
+    vectors::run(&vectors, &options, &stop, each)
+        .await
+        .map_err(|error| not_ready(&shown, &error))?;
+    let totals = report.end(vectors.len(), begun.elapsed());
+    Ok(match () {
+        () if stop.is_cancelled() => EXIT_INTERRUPTED,
+        () if totals.failed > 0 => EXIT_FAILURE,
+        // Nothing has been judged, so nothing can be said to be in order.
+        () if totals.passed == 0 => EXIT_NOTHING,
+        () => 0,
+    })
+}
+
+fn all() -> Result<Vec<Vector>, Complaint> {
+    vectors::embedded().map_err(|error| Complaint::new(EXIT_HARNESS, error))
+}
+
+fn select(ids: &[String]) -> Result<Vec<Vector>, Complaint> {
+    let mut vectors = all()?;
+    let wants = |id: &String, vector: &Vector| {
+        id.parse() == Ok(vector.id) || vector.rules.contains(id) || vector.flags.contains(id)
+    };
+    if let Some(id) = ids
+        .iter()
+        .find(|id| !vectors.iter().any(|vector| wants(id, vector)))
+    {
+        let complaint = Complaint::new(EXIT_NOTHING, format!("`{id}` matches no vector"));
+        return Err(complaint.hint("`netroxy-conformance vectors list --json` shows them all"));
+    }
+    vectors.retain(|vector| ids.is_empty() || ids.iter().any(|id| wants(id, vector)));
+    Ok(vectors)
+}
+
+fn not_ready(codec: &str, error: &NotReady) -> Complaint {
+    let hint = match error {
+        NotReady::Start(_) => "behind `--` stand the program and its arguments",
+        NotReady::Dishonest { .. } | NotReady::Nothing => {
+            "`netroxy-conformance vectors run --help` tells what is asked and how to answer"
+        }
+    };
+    Complaint::new(EXIT_NOT_READY, format!("{codec}: not ready: {error}")).hint(hint)
+}

@@ -1,0 +1,160 @@
+//! A codec: a program that answers lines.
+
+use std::ffi::OsString;
+use std::io;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
+
+/// A started codec, in a process group of its own. Dropping it kills it.
+#[derive(Debug)]
+pub(super) struct Codec {
+    child: Child,
+    group: Group,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+/// Why there is no answer. The codec is of no use afterwards.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    /// It has ended, or closed its input or output.
+    #[error("it gave no answer: {0}")]
+    Ended(String),
+    /// Nothing came in time.
+    #[error("no answer within {:.1} s", .0.as_secs_f64())]
+    Silent(Duration),
+    /// A line without end.
+    #[error("an answer of more than {} bytes without LF", LONGEST)]
+    Flood,
+    /// More lines than questions.
+    #[error("it said something before it was asked")]
+    Unasked,
+}
+
+/// The longest answer in bytes.
+const LONGEST: usize = 8 << 20;
+
+/// How long a codec may take to end when its input has.
+const GRACE: Duration = Duration::from_millis(500);
+
+impl Codec {
+    /// Starts a program; its standard error is ours.
+    pub(super) fn start(command: &[OsString]) -> io::Result<Self> {
+        let wrong = |what| io::Error::new(io::ErrorKind::InvalidInput, what);
+        let (program, arguments) = command
+            .split_first()
+            .ok_or_else(|| wrong("an empty command"))?;
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let group = child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
+        let input = child.stdin.take().ok_or_else(|| wrong("no input"))?;
+        let output = child.stdout.take().ok_or_else(|| wrong("no output"))?;
+        Ok(Self {
+            child,
+            group: Group(group),
+            input,
+            output: BufReader::new(output),
+        })
+    }
+
+    /// Asks by one line and waits for one line.
+    pub(super) async fn ask(&mut self, line: &str, deadline: Duration) -> Result<Vec<u8>, Trouble> {
+        if !self.output.buffer().is_empty() {
+            return Err(Trouble::Unasked);
+        }
+        let (input, output) = (&mut self.input, &mut self.output);
+        let write = async {
+            input.write_all(line.as_bytes()).await?;
+            input.write_all(b"\n").await?;
+            input.flush().await
+        };
+        let write = async {
+            write
+                .await
+                .map_err(|error| Trouble::Ended(error.to_string()))
+        };
+        // Both at once: a codec that talks without listening must not stop us.
+        let exchange = async { tokio::try_join!(write, read_line(output)) };
+        match timeout(deadline, exchange).await {
+            Ok(Ok(((), answer))) => Ok(answer),
+            Ok(Err(Trouble::Ended(why))) => Err(Trouble::Ended(self.ended().await.unwrap_or(why))),
+            Ok(Err(trouble)) => Err(trouble),
+            Err(_) => Err(Trouble::Silent(deadline)),
+        }
+    }
+
+    /// Ends it, and everything it has started.
+    pub(super) async fn stop(self) {
+        let Self {
+            mut child, group, ..
+        } = self;
+        drop((self.input, self.output));
+        // Its own end is the better one: it may want to write down what it has covered.
+        let _ = timeout(GRACE, child.wait()).await;
+        drop(group);
+        // Waiting leaves no zombie; it cannot take long after a kill.
+        let _ = child.wait().await;
+    }
+
+    /// Kills it, when it is of no use any more.
+    pub(super) async fn kill(self) {
+        let Self {
+            mut child, group, ..
+        } = self;
+        drop(group);
+        let _ = child.wait().await;
+    }
+
+    async fn ended(&mut self) -> Option<String> {
+        let status = timeout(GRACE, self.child.wait()).await.ok()?.ok()?;
+        Some(format!("it has ended, {status}"))
+    }
+}
+
+/// Killed when dropped.
+#[derive(Debug)]
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // It may have ended by itself.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// A line without its LF.
+async fn read_line(output: &mut BufReader<ChildStdout>) -> Result<Vec<u8>, Trouble> {
+    let mut line = Vec::new();
+    loop {
+        let read = output.fill_buf().await;
+        let read = read.map_err(|error| Trouble::Ended(error.to_string()))?;
+        if read.is_empty() {
+            return Err(Trouble::Ended("it has closed its output".to_owned()));
+        }
+        let end = read.iter().position(|byte| *byte == b'\n');
+        line.extend_from_slice(&read[..end.unwrap_or(read.len())]);
+        let taken = end.map_or(read.len(), |end| end + 1);
+        output.consume(taken);
+        if end.is_some() {
+            return Ok(line);
+        }
+        if line.len() > LONGEST {
+            return Err(Trouble::Flood);
+        }
+    }
+}
