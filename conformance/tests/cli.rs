@@ -304,7 +304,7 @@ fn a_run_can_be_shuffled_repeated_and_told_again_by_its_seed() {
         let fixed = [
             "run",
             "server",
-            "server/auth/bad-*",
+            "server/map/conflict-*",
             "-v",
             "-j",
             "1",
@@ -327,7 +327,7 @@ fn a_run_can_be_shuffled_repeated_and_told_again_by_its_seed() {
     );
     assert!(out.contains("in a second; longest stall"), "{out}");
     let (again, _) = order(&["--shuffle", "--seed", "24301"]);
-    assert_eq!(one.len(), 6, "{out}");
+    assert!(one.len() >= 6, "{out}");
     assert_eq!(one, again);
     let (other, _) = order(&[]);
     assert_ne!(one, other);

@@ -6,11 +6,12 @@
     reason = "clippy only excuses the bodies of tests, not their helpers"
 )]
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Everything that a run starts inherits this variable.
@@ -129,5 +130,28 @@ fn an_interrupted_run_leaves_nothing() {
     let output = run.wait_with_output().unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{err}");
+    assert_nothing_is_left(&home);
+}
+
+#[test]
+fn an_interrupted_run_reports_what_it_has() {
+    let home = TempDir::new().unwrap();
+    let report = home.path().join("report.json");
+    let argument = format!("json:{}", report.display());
+    let mut run = program(&home)
+        .args(["run", "server", "-v", "--report", &argument])
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines();
+    let passed = lines.by_ref().map_while(Result::ok);
+    assert!(passed.into_iter().any(|line| line.contains("PASS")));
+    let pid = Pid::from_raw(i32::try_from(run.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let last = lines.map_while(Result::ok).last().unwrap();
+    assert!(last.starts_with("conformance: "), "{last}");
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    assert_eq!(report["ended"], "interrupted");
+    assert_ne!(report["totals"]["passed"], 0);
     assert_nothing_is_left(&home);
 }

@@ -192,7 +192,8 @@ impl Player<'_> {
             },
             None => {
                 let longest = patterns.iter().map(Pattern::length).max().unwrap_or(0);
-                Instant::now() + self.limit() + transfer(longest).mul_f64(self.scale)
+                // Bytes take their time, in a hasty run too.
+                Instant::now() + self.limit() + transfer(longest).mul_f64(self.scale.max(1.0))
             }
         };
         let bounded = step.within.is_some_and(|within| within.high.is_some());
