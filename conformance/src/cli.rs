@@ -5,6 +5,7 @@ mod explain;
 mod format;
 mod list;
 mod main_job;
+mod matrix;
 mod output;
 mod run;
 mod select;
@@ -75,6 +76,8 @@ struct Arguments {
 enum Command {
     /// Judge a server or a client
     Run(Box<run::Run>),
+    /// Let every client meet every server, and tell who is at fault
+    Matrix(matrix::Matrix),
     /// List cases or rules
     List(list::List),
     /// Show a rule with its cases, or a case with its rules
@@ -157,6 +160,7 @@ async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
     match arguments.command {
         None => main_job::execute(&rules, arguments.pace, arguments.output).await,
         Some(Command::Run(run)) => run::execute(&run, &rules).await,
+        Some(Command::Matrix(matrix)) => matrix::execute(matrix, &rules).await,
         Some(Command::List(list)) => list::execute(&list, &rules),
         Some(Command::Explain(explain)) => explain::execute(&explain, &rules),
         Some(Command::Format(format)) => format::execute(&format),

@@ -20,12 +20,17 @@ pub(super) fn select(run: &Run) -> Result<Vec<Arc<Entry>>, Complaint> {
             .collect::<Result<_, _>>()?;
         return distinct(entries);
     }
+    chosen(role, &run.ids)
+}
+
+/// The embedded cases of a role that are asked for; all when nothing is.
+pub(super) fn chosen(role: Role, ids: &[String]) -> Result<Vec<Arc<Entry>>, Complaint> {
     let mut entries = all()?;
     entries.retain(|entry| entry.case.role.value == role);
-    if run.ids.is_empty() {
+    if ids.is_empty() {
         return Ok(entries);
     }
-    for id in &run.ids {
+    for id in ids {
         if let Some((_, transport)) = id.split_once('@')
             && !["plain", "tls"].contains(&transport)
         {
@@ -40,7 +45,7 @@ pub(super) fn select(run: &Run) -> Result<Vec<Arc<Entry>>, Complaint> {
             return Err(complaint.hint(names_like(id, &entries)));
         }
     }
-    entries.retain(|entry| run.ids.iter().any(|id| matches(entry, id)));
+    entries.retain(|entry| ids.iter().any(|id| matches(entry, id)));
     Ok(entries)
 }
 

@@ -5,9 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use super::matrix::matrix;
 use super::model::{
-    BrokenStep, CaseResult, Counts, Ended, FORMAT, ListedEntry, RemarkEntry, Report, RuleEntry,
-    Settings, Standing, SubjectEntry, Totals, TranscriptLine,
+    BrokenStep, CaseResult, Counts, Ended, FORMAT, ListedEntry, PairEntry, RemarkEntry, Report,
+    RuleEntry, Settings, Standing, SubjectEntry, Totals, TranscriptLine,
 };
 use super::printable::printable;
 use crate::notation::ast::Transport;
@@ -42,6 +43,7 @@ impl Report {
             verdicts: BTreeMap::new(),
             subjects: Vec::new(),
             rules: Vec::new(),
+            matrix: None,
             results: Vec::new(),
         }
     }
@@ -51,6 +53,10 @@ impl Report {
         self.planned += planned;
         self.subjects.push(SubjectEntry {
             name: printable(&subject.name()),
+            pair: subject.programs().map(|(server, client)| PairEntry {
+                client: printable(client),
+                server: printable(server),
+            }),
             role: subject.role().to_string(),
             arguments: printable(&subject.arguments()),
             planned,
@@ -87,6 +93,7 @@ impl Report {
         let key = |one: &CaseResult| (one.subject.clone(), one.id.clone(), one.round);
         self.results.sort_by_cached_key(key);
         self.rules = rules.iter().filter_map(|rule| self.rule(rule)).collect();
+        self.matrix = matrix(self);
     }
 
     fn rule(&self, rule: &Rule) -> Option<RuleEntry> {

@@ -1,6 +1,7 @@
 //! One page with everything: the totals, the rules, and each case with what crossed the wire.
 
 mod case;
+mod pairs;
 mod rules;
 
 use maud::{Markup, html};
@@ -23,6 +24,7 @@ pub(crate) fn render(report: &Report) -> String {
             (head(report, &names))
             (stopped(report))
             (rules::broken(report, &links))
+            (pairs::section(report, &links))
             (rules::matrix(report))
             (rules::list(report, &links))
             (case::list(report, &links))
@@ -126,6 +128,7 @@ fn head(report: &Report, names: &[&str]) -> Markup {
             }
             nav aria-label="Contents" {
                 @if !report.broken().is_empty() { a href="#broken" { "Broken rules" } " " }
+                @if report.matrix.is_some() { a href="#pairs" { "Pairs" } " " }
                 a href="#matrix" { "Matrix" } " "
                 a href="#rules" { "Rules" } " "
                 a href="#cases" { "Cases" }

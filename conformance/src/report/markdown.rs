@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::model::{CaseResult, Counts, Report};
+use super::model::{CaseResult, Counts, Matrix, Report};
 use super::text;
 use crate::verdict::Verdict;
 
@@ -48,6 +48,9 @@ pub(crate) fn render(report: &Report) -> String {
     }
     table(&mut text, report);
     broken(&mut text, report);
+    if let Some(matrix) = &report.matrix {
+        meetings(&mut text, matrix);
+    }
     let red: Vec<&CaseResult> = report
         .results
         .iter()
@@ -62,6 +65,35 @@ pub(crate) fn render(report: &Report) -> String {
     text.truncate(text.trim_end().len());
     text.push('\n');
     text
+}
+
+fn meetings(text: &mut String, matrix: &Matrix) {
+    text.push_str("## Pairs\n\n| client \\ server |");
+    for server in &matrix.servers {
+        let _ = write!(text, " {} |", inline(server));
+    }
+    let _ = writeln!(text, "\n|---|{}", "--:|".repeat(matrix.servers.len()));
+    for client in &matrix.clients {
+        let _ = write!(text, "| {} |", inline(client));
+        for server in &matrix.servers {
+            let _ = write!(text, " {} |", matrix.cell(client, server));
+        }
+        text.push('\n');
+    }
+    text.push('\n');
+    for fault in &matrix.faults {
+        let _ = writeln!(text, "At fault: **{}**\n", inline(&fault.peer));
+        for run in &fault.runs {
+            let _ = writeln!(
+                text,
+                "* `{}` {}: {}",
+                run.id,
+                run.rules.join(" "),
+                inline(&run.seen)
+            );
+        }
+        text.push('\n');
+    }
 }
 
 fn table(text: &mut String, report: &Report) {

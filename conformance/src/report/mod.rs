@@ -7,6 +7,7 @@ mod junit;
 pub(crate) mod listing;
 mod live;
 mod markdown;
+mod matrix;
 mod model;
 mod outputs;
 mod printable;

@@ -55,7 +55,44 @@ pub(crate) struct Report {
     pub(crate) subjects: Vec<SubjectEntry>,
     /// The rules that the cases of this run claim to judge, in the order of the specification.
     pub(crate) rules: Vec<RuleEntry>,
+    /// When more than one pair was judged.
+    pub(crate) matrix: Option<Matrix>,
     pub(crate) results: Vec<CaseResult>,
+}
+
+/// Every client with every server.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Matrix {
+    pub(crate) clients: Vec<String>,
+    pub(crate) servers: Vec<String>,
+    pub(crate) meetings: Vec<Meeting>,
+    pub(crate) faults: Vec<Fault>,
+}
+
+/// What came of a client and a server.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Meeting {
+    pub(crate) client: String,
+    pub(crate) server: String,
+    pub(crate) passed: usize,
+    /// How many were run, skipped ones not counted.
+    pub(crate) run: usize,
+}
+
+/// Who is at fault, and for which runs.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Fault {
+    pub(crate) peer: String,
+    pub(crate) runs: Vec<FaultyRun>,
+}
+
+/// A run that has failed.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct FaultyRun {
+    pub(crate) id: String,
+    pub(crate) rules: Vec<String>,
+    /// What was expected, and what came.
+    pub(crate) seen: String,
 }
 
 /// How a run has ended.
@@ -87,10 +124,19 @@ pub(crate) struct NotReady {
     pub(crate) reason: String,
 }
 
+/// The two programs of a pair.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct PairEntry {
+    pub(crate) client: String,
+    pub(crate) server: String,
+}
+
 /// Who was judged.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct SubjectEntry {
     pub(crate) name: String,
+    /// The two programs, if it is two.
+    pub(crate) pair: Option<PairEntry>,
     pub(crate) role: String,
     /// The arguments that select it again.
     pub(crate) arguments: String,
@@ -361,5 +407,14 @@ impl Verdict {
 impl Serialize for Verdict {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.key())
+    }
+}
+
+impl Matrix {
+    /// How many runs of a meeting have passed, of how many.
+    pub(crate) fn cell(&self, client: &str, server: &str) -> String {
+        let mut meetings = self.meetings.iter();
+        let met = meetings.find(|one| one.client == client && one.server == server);
+        met.map_or_else(String::new, |met| format!("{}/{}", met.passed, met.run))
     }
 }

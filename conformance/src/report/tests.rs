@@ -346,3 +346,63 @@ fn json_fits_its_schema_whatever_the_verdicts_are() {
     let wrong = serde_json::json!({ "format": "netroxy-conformance-1" });
     assert!(!validator.is_valid(&wrong));
 }
+
+/// The reference with itself, a client X, a server Y, and X with Y.
+#[test]
+fn a_peer_is_at_fault_for_what_fails_with_the_reference() {
+    let named = |side, name: &str| Manifest {
+        name: name.to_owned(),
+        ..Manifest::reference(side).unwrap()
+    };
+    let mut report = report(&[]);
+    report.subjects.clear();
+    for (client, server, failing) in [
+        ("reference-client", "reference-server", &[][..]),
+        ("X", "reference-server", &["a"]),
+        ("reference-client", "Y", &["b"]),
+        ("X", "Y", &["a", "b", "c"]),
+    ] {
+        let pair = (named(Side::Server, server), named(Side::Client, client));
+        let subject = Subject::Pair(Box::new(pair));
+        let start = Start {
+            ready: Duration::ZERO,
+            trips: RoundTrips::new(Vec::new()),
+            tempo: Tempo::new(1.0),
+            order: SETTINGS.order,
+        };
+        report.add_subject(&subject, 3, &start);
+        for id in ["a", "b", "c"] {
+            let verdict = match failing.contains(&id) {
+                true => Verdict::Fail,
+                false => Verdict::Pass,
+            };
+            report.add(CaseResult {
+                id: id.to_owned(),
+                subject: subject.name(),
+                ..result(verdict)
+            });
+        }
+    }
+    report.finish(&rules());
+    let matrix = report.matrix.as_ref().unwrap();
+    assert_eq!(matrix.cell("X", "Y"), "0/3");
+    assert_eq!(matrix.cell("reference-client", "Y"), "2/3");
+    let faults: Vec<(&str, Vec<&str>)> = matrix
+        .faults
+        .iter()
+        .map(|fault| {
+            let runs = fault.runs.iter().map(|run| run.id.as_str());
+            (fault.peer.as_str(), runs.collect())
+        })
+        .collect();
+    // The rule of `c` binds servers.
+    let wanted = [
+        ("X", vec!["a"]),
+        ("Y", vec!["b"]),
+        ("Y, with X only", vec!["c"]),
+    ];
+    assert_eq!(faults, wanted);
+    insta::assert_snapshot!("matrix", text::summary(&report, &summary(), 0, false));
+    assert!(markdown::render(&report).contains("| X | 0/3 | 2/3 |"));
+    assert!(html::render(&report).contains("At fault: Y, with X only"));
+}

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-use super::model::{CaseResult, Counts, Report, Totals, TranscriptLine};
+use super::model::{CaseResult, Counts, Matrix, Report, Totals, TranscriptLine};
 use crate::run::Summary;
 use crate::verdict::Verdict;
 
@@ -160,6 +160,10 @@ pub(super) fn summary(report: &Report, run: &Summary, slowest: usize, colour: bo
             rule.level, rule.sentence
         );
     }
+    if let Some(matrix) = &report.matrix {
+        text.push('\n');
+        text.push_str(&meetings(matrix));
+    }
     let slow = run.slowest.iter().filter(|(_, took)| *took >= SLOW);
     let slow: Vec<String> = slow
         .take(3)
@@ -167,6 +171,33 @@ pub(super) fn summary(report: &Report, run: &Summary, slowest: usize, colour: bo
         .collect();
     if slowest == 0 && !slow.is_empty() {
         let _ = writeln!(text, "\nslowest  {}", slow.join(", "));
+    }
+    text
+}
+
+/// A table of all pairs, and who is at fault for which run.
+fn meetings(matrix: &Matrix) -> String {
+    const HEAD: &str = "client \\ server";
+    let longest = |names: &[String]| names.iter().map(String::len).max().unwrap_or(0);
+    let left = longest(&matrix.clients).max(HEAD.len());
+    let width = longest(&matrix.servers).max("100/100".len());
+    let mut text = format!("    {HEAD:left$}");
+    for server in &matrix.servers {
+        let _ = write!(text, "  {server:>width$}");
+    }
+    text.push('\n');
+    for client in &matrix.clients {
+        let _ = write!(text, "    {client:left$}");
+        for server in &matrix.servers {
+            let _ = write!(text, "  {:>width$}", matrix.cell(client, server));
+        }
+        text.push('\n');
+    }
+    for fault in &matrix.faults {
+        let _ = writeln!(text, "\n    at fault: {}", fault.peer);
+        for run in &fault.runs {
+            let _ = writeln!(text, "        {}  [{}]", run.id, run.rules.join(" "));
+        }
     }
     text
 }

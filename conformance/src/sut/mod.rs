@@ -69,6 +69,14 @@ impl Subject {
         }
     }
 
+    /// The names of server and client, if it is two programs.
+    pub(crate) fn programs(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Pair(pair) => Some((&pair.0.name, &pair.1.name)),
+            Self::Started(_) | Self::Running(_) => None,
+        }
+    }
+
     /// For reports.
     pub(crate) fn name(&self) -> String {
         match self {

@@ -1,0 +1,74 @@
+//! `matrix`: every client with every server.
+
+use std::sync::Arc;
+
+use super::output::Output;
+use super::run::Profile;
+use super::select::chosen;
+use super::session::{Conduct, Round, judge_all};
+use super::{Complaint, EXIT_USAGE, Pace, manifest_complaint};
+use crate::manifest::Manifest;
+use crate::notation::ast::{Role, Side};
+use crate::rules::Rule;
+use crate::sut::Subject;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Matrix {
+    /// Cases or rules to judge: names, or patterns with `*`; all when there are none
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    /// A server or a client: a manifest file, or the name of a built-in one; the embedded reference always takes part
+    #[arg(long, value_name = "FILE")]
+    sut: Vec<String>,
+    /// Which rules count
+    #[arg(long, value_enum, default_value = "hardened")]
+    profile: Profile,
+    /// What is allowed but not recommended fails too
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    pace: Pace,
+}
+
+pub(super) async fn execute(matrix: Matrix, rules: &[Rule]) -> Result<u8, Complaint> {
+    let entries = chosen(Role::Pair, &matrix.ids)?;
+    let mut servers = vec![Manifest::reference(Side::Server).map_err(manifest_complaint)?];
+    let mut clients = vec![Manifest::reference(Side::Client).map_err(manifest_complaint)?];
+    for sut in &matrix.sut {
+        let manifest = Manifest::load(sut).map_err(manifest_complaint)?;
+        let side = match manifest.role {
+            Side::Server => &mut servers,
+            Side::Client => &mut clients,
+        };
+        if side.iter().any(|known| known.name == manifest.name) {
+            let message = format!("two programs of this matrix are called `{}`", manifest.name);
+            let complaint = Complaint::new(EXIT_USAGE, message);
+            return Err(complaint.hint("the `name` in their manifests tells them apart"));
+        }
+        side.push(manifest);
+    }
+    let mut rounds = Vec::new();
+    for client in &clients {
+        for server in &servers {
+            let subject = Subject::Pair(Box::new((server.clone(), client.clone())));
+            rounds.push(Round {
+                entries: entries.clone(),
+                subject: Arc::new(subject),
+                wanted: matrix.ids.clone(),
+                full: matrix.ids.is_empty(),
+            });
+        }
+    }
+    let conduct = Conduct {
+        order: matrix.pace.order()?,
+        strict: matrix.strict,
+        slowest: matrix.pace.slowest,
+        output: matrix.output,
+        ..Conduct::default()
+    };
+    let options = matrix.pace.options(matrix.profile == Profile::Hardened);
+    let done = judge_all(rules, rounds, options, conduct).await?;
+    Ok(done.code)
+}
