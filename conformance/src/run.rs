@@ -184,7 +184,7 @@ fn start(
                     (Box::pin(again(&job, &tls, stall)).await, true)
                 };
                 // Stopping drops the instance, which kills its processes.
-                if let Some((judged, retried)) = stop.run_until_cancelled(work).await {
+                if let Some((judged, retried)) = stop.run_until_cancelled(Box::pin(work)).await {
                     let _ = results.send(Result {
                         index,
                         judged,

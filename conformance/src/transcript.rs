@@ -123,10 +123,13 @@ fn direction(action: &Action) -> Option<Direction> {
         | Action::Close
         | Action::Reset
         | Action::Restart => Some(Direction::Sent),
-        Action::Refused(_) | Action::Accept(_) | Action::Expect(_) | Action::OneOf(_) => {
-            Some(Direction::Received)
-        }
-        Action::Ignore(_) => None,
+        Action::Refused(_)
+        | Action::Accept(_)
+        | Action::AcceptDrip
+        | Action::Distrusts
+        | Action::Expect(_)
+        | Action::OneOf(_) => Some(Direction::Received),
+        Action::Ignore(_) | Action::Pause | Action::Down(_) => None,
     }
 }
 
@@ -183,6 +186,10 @@ fn shortened(step: &Step) -> Step {
         Action::Connect(_)
         | Action::Refused(_)
         | Action::Accept(_)
+        | Action::AcceptDrip
+        | Action::Distrusts
+        | Action::Down(_)
+        | Action::Pause
         | Action::SendRandom(_)
         | Action::Ignore(_)
         | Action::Shutdown
@@ -190,7 +197,11 @@ fn shortened(step: &Step) -> Step {
         | Action::Reset
         | Action::Restart
         | Action::Expect(
-            Expectation::Random(_) | Expectation::Closed | Expectation::Eof | Expectation::Silence,
+            Expectation::Random(_)
+            | Expectation::Closed
+            | Expectation::Eof
+            | Expectation::Silence
+            | Expectation::Stalled,
         )
         | Action::OneOf(_) => {}
     }

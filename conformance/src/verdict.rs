@@ -34,7 +34,7 @@ pub(crate) enum Verdict {
 }
 
 /// A run that has been judged.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Judged {
     /// The name of the case and the variant.
     pub(crate) id: String,

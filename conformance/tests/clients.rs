@@ -214,7 +214,14 @@ fn one_that_only_maps_and_keeps_alive_passes_only_what_asks_for_that() {
         (code, good(&verdicts)),
         (
             1,
-            vec!["client/keepalive/interval", "client/keepalive/stays"]
+            vec![
+                "client/auth/waits",
+                "client/keepalive/interval",
+                "client/keepalive/stays",
+                "client/life/reset-before-login",
+                "client/map/all-refused",
+                "client/map/none",
+            ]
         ),
         "{text}"
     );

@@ -123,6 +123,8 @@ fn transport() -> impl Strategy<Value = Transport> {
 fn setting() -> impl Strategy<Value = Setting> {
     prop_oneof![
         any::<u32>().prop_map(Setting::Timeout),
+        Just(Setting::Verify),
+        (1u32.., template()).prop_map(|(count, target)| Setting::Maps { count, target }),
         (template(), template(), any::<bool>()).prop_map(|(port, target, open)| Setting::Map {
             port,
             target,
@@ -183,6 +185,7 @@ fn expectation() -> impl Strategy<Value = Expectation> {
         Just(Expectation::Closed),
         Just(Expectation::Eof),
         Just(Expectation::Silence),
+        Just(Expectation::Stalled),
     ]
 }
 
@@ -203,12 +206,17 @@ fn action() -> impl Strategy<Value = Action> {
     let endpoint = prop_oneof![
         of(transport()).prop_map(Endpoint::Server),
         Just(Endpoint::Bare),
+        Just(Endpoint::Drip),
         port().prop_map(Endpoint::Port),
     ];
     prop_oneof![
         endpoint.prop_map(Action::Connect),
         port().prop_map(Action::Refused),
         of(port()).prop_map(Action::Accept),
+        Just(Action::AcceptDrip),
+        Just(Action::Distrusts),
+        any::<u32>().prop_map(Action::Down),
+        Just(Action::Pause),
         message().prop_map(Action::Send),
         vec(template(), 1..4).prop_map(Action::SendRaw),
         template().prop_map(Action::SendDrip),
@@ -225,19 +233,14 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 fn within() -> impl Strategy<Value = Within> {
-    (of(any::<u32>()), any::<u32>(), any::<bool>()).prop_map(|(one, two, low)| match (one, low) {
-        (Some(one), _) => Within {
-            low: Some(one),
-            high: Some(two),
-        },
-        (None, true) => Within {
-            low: Some(two),
-            high: None,
-        },
-        (None, false) => Within {
-            low: None,
-            high: Some(two),
-        },
+    let parts = (of(any::<u32>()), any::<u32>(), any::<bool>(), any::<bool>());
+    parts.prop_map(|(one, two, low, lenient)| {
+        let (low, high) = match (one, low) {
+            (Some(one), _) => (Some(one), Some(two)),
+            (None, true) => (Some(two), None),
+            (None, false) => (None, Some(two)),
+        };
+        Within { low, high, lenient }
     })
 }
 

@@ -13,24 +13,6 @@ use netroxy_conformance::catalog::{self, Entry};
 use netroxy_conformance::notation::ast::{Action, Grade, Line, Role, Step};
 use netroxy_conformance::rules::{self, Level, Rule};
 
-/// New rules whose cases are still missing.
-const PENDING: [&str; 14] = [
-    "auth.ars-first",
-    "auth.client-deadline",
-    "auth.exact",
-    "life.client-pause",
-    "life.survives-abort",
-    "map.false-harmless",
-    "tls.verify",
-    "tunnel.backpressure",
-    "tunnel.concurrent",
-    "tunnel.dial-apart",
-    "tunnel.idle",
-    "tunnel.not-on-control",
-    "tunnel.target",
-    "tunnel.trs-unanswered",
-];
-
 fn rules() -> BTreeMap<String, Rule> {
     rules::embedded()
         .unwrap()
@@ -88,7 +70,7 @@ fn every_rule_has_a_case_for_each_of_its_subjects() {
         })
     };
     for rule in rules().values() {
-        let excused = rule.unjudged.is_some() || PENDING.contains(&rule.id.as_str());
+        let excused = rule.unjudged.is_some();
         for (role, name) in [(Role::Server, "server"), (Role::Client, "client")] {
             if rule.subject == "both" || rule.subject == name {
                 assert_ne!(cited(&rule.id, role), excused, "{} for a {name}", rule.id);
@@ -158,7 +140,9 @@ fn should_is_never_a_failure_and_must_is_never_nonstrict() {
             .filter(|step| !step.marks.is_empty())
         {
             let must = step.marks.iter().any(|id| rules[id].level == Level::Must);
+            let lenient = step.within.is_some_and(|within| within.lenient);
             let nonstrict = match &step.action {
+                _ if lenient => true,
                 Action::OneOf(alternatives) => {
                     alternatives.iter().any(|one| one.grade == Grade::Nonstrict)
                 }
@@ -178,8 +162,8 @@ fn there_are_enough_cases_in_every_area() {
             .filter(|entry| entry.case.role.value == role)
             .count()
     };
-    assert!(count(Role::Server) >= 45, "{}", count(Role::Server));
-    assert!(count(Role::Client) >= 25, "{}", count(Role::Client));
+    assert!(count(Role::Server) >= 150, "{}", count(Role::Server));
+    assert!(count(Role::Client) >= 95, "{}", count(Role::Client));
     let areas: BTreeSet<&str> = entries
         .keys()
         .filter_map(|id| id.rsplit_once('/'))
@@ -258,11 +242,7 @@ fn the_page_about_the_originals_names_what_exists() {
 fn every_wire_rule_is_judged_in_the_wire_profile() {
     let rules = rules();
     let entries = catalog::embedded().unwrap();
-    let pending = |rule: &&Rule| PENDING.contains(&rule.id.as_str());
-    for rule in rules
-        .values()
-        .filter(|rule| rule.is_wire() && !pending(rule))
-    {
+    for rule in rules.values().filter(|rule| rule.is_wire()) {
         for (role, name) in [(Role::Server, "server"), (Role::Client, "client")] {
             let bound = rule.subject == "both" || rule.subject == name;
             let judged = entries.values().any(|entry| {

@@ -1,13 +1,13 @@
 //! Mapped ports and the tasks of the users who connect to them.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use netroxy_net::{
     relay::relay,
     stream::{Stream, tune},
 };
-use netroxy_proto::server::Input;
-use tokio::{io::Interest, net::TcpStream};
+use netroxy_proto::server::{Input, UserId};
+use tokio::{io::Interest, net::TcpStream, sync::oneshot};
 use tracing::{Instrument, debug, info, info_span};
 
 use crate::hub::{Fate, Hub, MappedPort};
@@ -16,7 +16,16 @@ use crate::hub::{Fate, Hub, MappedPort};
 pub(crate) async fn accept(hub: Arc<Hub>, port: Arc<MappedPort>) {
     let accept = async {
         while let Some((tcp, peer)) = port.listener.accept().await {
-            hub.tasks.spawn(serve(hub.clone(), port.clone(), tcp, peer));
+            if let Err(error) = tune(&tcp) {
+                debug!(%error, "user broke the connection at once");
+                continue;
+            }
+            // Here, and not in the task: users are served in the order in which they came (`tunnel.fifo`).
+            let (id, fate) = hub.admit_user(port.mapping);
+            let span =
+                info_span!("tunnel", id = id.0, remote_port = %port.remote_port, user = %peer);
+            let user = serve(hub.clone(), id, fate, tcp).instrument(span);
+            hub.tasks.spawn(user);
         }
     };
     tokio::select! {
@@ -26,33 +35,22 @@ pub(crate) async fn accept(hub: Arc<Hub>, port: Arc<MappedPort>) {
     }
 }
 
-async fn serve(hub: Arc<Hub>, port: Arc<MappedPort>, tcp: TcpStream, peer: SocketAddr) {
-    if let Err(error) = tune(&tcp) {
-        debug!(%error, "user broke the connection at once");
-        return;
-    }
-    let (id, mut fate) = hub.admit_user(port.mapping);
-    let span = info_span!("tunnel", id = id.0, remote_port = %port.remote_port, user = %peer);
-    drop(port);
-    async {
-        let fate = tokio::select! {
-            biased;
-            fate = &mut fate => fate.ok(),
-            () = broken(&tcp) => {
-                hub.feed(Input::UserGone { user: id });
-                debug!("user broke the connection before there was a tunnel");
-                fate.try_recv().ok()
-            }
-            () = hub.stop.cancelled() => None,
-        };
-        match fate {
-            Some(Fate::Joined { data, early }) => tunnel(&hub, tcp, data, early).await,
-            Some(Fate::Refused(reason)) => info!(%reason, "user refused"),
-            None => {}
+async fn serve(hub: Arc<Hub>, id: UserId, mut fate: oneshot::Receiver<Fate>, tcp: TcpStream) {
+    let fate = tokio::select! {
+        biased;
+        fate = &mut fate => fate.ok(),
+        () = broken(&tcp) => {
+            hub.feed(Input::UserGone { user: id });
+            debug!("user broke the connection before there was a tunnel");
+            fate.try_recv().ok()
         }
+        () = hub.stop.cancelled() => None,
+    };
+    match fate {
+        Some(Fate::Joined { data, early }) => tunnel(&hub, tcp, data, early).await,
+        Some(Fate::Refused(reason)) => info!(%reason, "user refused"),
+        None => {}
     }
-    .instrument(span)
-    .await;
 }
 
 async fn tunnel(hub: &Hub, user: TcpStream, data: Stream, early: Vec<u8>) {

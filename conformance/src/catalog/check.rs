@@ -29,6 +29,7 @@ pub fn check(case: &Case) -> Result<(), (usize, String)> {
                 .map_err(|message| (next, message))?,
             Line::Repeat(repeat) => {
                 let outside = scope.actors.clone();
+                scope.vars.insert(NTH_PORT.to_owned());
                 let mut inner = next + 1;
                 for line in &repeat.body {
                     if let Line::Step(step) = line {
@@ -38,6 +39,7 @@ pub fn check(case: &Case) -> Result<(), (usize, String)> {
                     }
                     inner += line.height();
                 }
+                scope.vars.remove(NTH_PORT);
                 scope.actors.retain(|name| outside.contains(name));
             }
         }
@@ -85,23 +87,31 @@ impl Scope {
                 Err("a timeout below 3 s ends the original server".to_owned())
             }
             (Setting::Map { port, target, .. }, Role::Client | Role::Pair) => {
-                let known = |template: &Template, names: &[&str]| match template.pieces() {
-                    [Piece::Var(name)] => names.contains(&name.as_str()),
-                    _ => false,
-                };
-                match known(port, &PORTS) && known(target, &TARGETS) {
-                    true => Ok(()),
-                    false => Err(format!(
-                        "a mapping leads from one of ${} to one of ${}",
-                        PORTS.join(" $"),
-                        TARGETS.join(" $")
-                    )),
+                if names_one(port, &PORTS) {
+                    leads_somewhere(target)
+                } else {
+                    let ports = PORTS.join(" $");
+                    Err(format!("the port of a mapping is one of ${ports}"))
                 }
             }
+            (Setting::Maps { count, target }, Role::Client | Role::Pair) => {
+                if *count > 1000 {
+                    return Err("more than 1000 mappings need more ports than there are".to_owned());
+                }
+                leads_somewhere(target)
+            }
+            (Setting::Verify, Role::Client) => Ok(()),
             (Setting::Timeout(_), Role::Client) => {
                 Err("a client has no timeout: the server tells it".to_owned())
             }
-            (Setting::Map { .. }, Role::Server) => {
+            (Setting::Verify, Role::Pair) => Err(
+                "a client that verifies its server would not log in: nobody vouches for it"
+                    .to_owned(),
+            ),
+            (Setting::Verify, Role::Server) => {
+                Err("a server has no one to verify: clients show no certificate".to_owned())
+            }
+            (Setting::Map { .. } | Setting::Maps { .. }, Role::Server) => {
                 Err("a server has no mappings: clients ask for them".to_owned())
             }
         }
@@ -109,8 +119,14 @@ impl Scope {
 
     fn step(&mut self, step: &Step, marked: &mut BTreeSet<String>) -> Result<(), String> {
         marked.extend(step.marks.iter().cloned());
-        let opens = matches!(step.action, Action::Connect(_) | Action::Accept(_));
-        let alone = matches!(step.action, Action::Refused(_) | Action::Restart);
+        let opens = matches!(
+            step.action,
+            Action::Connect(_) | Action::Accept(_) | Action::AcceptDrip
+        );
+        let alone = matches!(
+            step.action,
+            Action::Refused(_) | Action::Restart | Action::Distrusts | Action::Down(_)
+        );
         if step.action == Action::Restart && !["server", "client"].contains(&step.actor.as_str()) {
             return Err("`server` or `client` is restarted, nobody else".to_owned());
         }
@@ -122,9 +138,22 @@ impl Scope {
         }
         let bounded = matches!(
             step.action,
-            Action::Accept(_) | Action::Expect(_) | Action::OneOf(_)
+            Action::Accept(_)
+                | Action::AcceptDrip
+                | Action::Distrusts
+                | Action::Expect(_)
+                | Action::OneOf(_)
         );
         let silent = matches!(step.action, Action::Expect(Expectation::Silence));
+        if step.within.is_some() && matches!(step.action, Action::Expect(Expectation::Stalled)) {
+            return Err("`stalled` has no bounds: it takes as long as it takes".to_owned());
+        }
+        if step
+            .within
+            .is_some_and(|within| within.lenient && within.low.is_none())
+        {
+            return Err("`nonstrict` is about the lower bound, and there is none".to_owned());
+        }
         if step.within.is_some() && !bounded {
             return Err("only a step that waits for something can have bounds".to_owned());
         }
@@ -139,7 +168,8 @@ impl Scope {
         }) {
             return Err("the bounds are empty".to_owned());
         }
-        let judges = bounded || alone || matches!(step.action, Action::Connect(_));
+        let waits = alone && !matches!(step.action, Action::Down(_));
+        let judges = bounded || waits || matches!(step.action, Action::Connect(_));
         if !step.marks.is_empty() && !judges {
             return Err("only a step that can fail can carry a mark".to_owned());
         }
@@ -155,7 +185,7 @@ impl Scope {
 
     fn action(&mut self, action: &Action) -> Result<(), String> {
         match action {
-            Action::Connect(Endpoint::Server(_) | Endpoint::Bare) => {
+            Action::Connect(Endpoint::Server(_) | Endpoint::Bare | Endpoint::Drip) => {
                 self.only(&[Role::Server], "connect server")
             }
             Action::Connect(Endpoint::Port(port)) => {
@@ -166,24 +196,36 @@ impl Scope {
                 self.only(&[Role::Server, Role::Pair], "refused")?;
                 self.template(port)
             }
-            Action::Accept(None) => self.only(&[Role::Client], "accept"),
+            Action::Accept(None) | Action::AcceptDrip => self.only(&[Role::Client], "accept"),
             Action::Accept(Some(target)) => {
                 self.only(&[Role::Client, Role::Pair], "accept $target")?;
                 self.template(target)
             }
             Action::Restart => self.only(&[Role::Pair], "restart"),
+            Action::Distrusts => self.only(&[Role::Client], "distrusts"),
+            Action::Down(10_001..) => Err("more than 10 s are too long".to_owned()),
+            Action::Down(_) => self.only(&[Role::Client], "down"),
             Action::Send(message) => self.sent(message),
             Action::SendRaw(segments) => segments.iter().try_for_each(|one| self.template(one)),
             Action::SendDrip(bytes) => self.template(bytes),
             Action::Expect(expectation) => self.expectation(expectation),
-            Action::OneOf(alternatives) => alternatives
-                .iter()
-                .try_for_each(|one| self.expectation(&one.expectation)),
+            Action::OneOf(alternatives) => {
+                alternatives
+                    .iter()
+                    .try_for_each(|one| match one.expectation {
+                        Expectation::Stalled => Err("`stalled` is no alternative".to_owned()),
+                        _ => self.expectation(&one.expectation),
+                    })
+            }
             Action::Ignore(word) if lines_after(word.as_bytes(), None).is_none() => {
                 Err(format!("`{word}` is no word of v0.3"))
             }
             Action::SendRandom(bulk) => size(bulk.bytes.into()),
-            Action::Ignore(_) | Action::Shutdown | Action::Close | Action::Reset => Ok(()),
+            Action::Ignore(_)
+            | Action::Pause
+            | Action::Shutdown
+            | Action::Close
+            | Action::Reset => Ok(()),
         }
     }
 
@@ -218,7 +260,8 @@ impl Scope {
             Expectation::Random(_)
             | Expectation::Closed
             | Expectation::Eof
-            | Expectation::Silence => Ok(()),
+            | Expectation::Silence
+            | Expectation::Stalled => Ok(()),
         }
     }
 
@@ -273,6 +316,17 @@ impl Scope {
     }
 }
 
+fn leads_somewhere(target: &Template) -> Result<(), String> {
+    match names_one(target, &TARGETS) {
+        true => Ok(()),
+        false => Err(format!("a mapping leads to one of ${}", TARGETS.join(" $"))),
+    }
+}
+
+fn names_one(template: &Template, names: &[&str]) -> bool {
+    matches!(template.pieces(), [Piece::Var(name)] if names.contains(&name.as_str()))
+}
+
 /// A case is held in memory.
 fn size(bytes: u64) -> Result<(), String> {
     const LIMIT: u64 = 32 << 20;
@@ -284,18 +338,22 @@ fn size(bytes: u64) -> Result<(), String> {
 }
 
 const SERVER_VARS: [&str; 5] = ["username", "password", "name", "timeout", "control"];
-const CLIENT_VARS: [&str; 6] = [
+const CLIENT_VARS: [&str; 7] = [
     "username",
     "password",
     "token",
     "target",
     "target2",
     "dead_target",
+    "silent_target",
 ];
-const PAIR_VARS: [&str; 3] = ["target", "target2", "dead_target"];
+const PAIR_VARS: [&str; 4] = ["target", "target2", "dead_target", "silent_target"];
+
+/// Only inside of a block.
+const NTH_PORT: &str = "nth_port";
 
 /// Remote ports of a case.
 pub(crate) const PORTS: [&str; 3] = ["port", "port2", "port3"];
 
-/// Targets of a case; nothing listens at the last.
-pub(crate) const TARGETS: [&str; 3] = ["target", "target2", "dead_target"];
+/// Targets of a case; nothing listens at the third, and the last answers nothing.
+pub(crate) const TARGETS: [&str; 4] = ["target", "target2", "dead_target", "silent_target"];

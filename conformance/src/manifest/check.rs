@@ -239,7 +239,11 @@ fn example(role: Side) -> Vars {
         Side::Server => common
             .extend(["port", "tls_port", "web_port", "timeout"].map(|name| (name, Value::from(1)))),
         Side::Client => {
-            common.extend([("port", Value::from(1)), ("tls", Value::from(true))]);
+            common.extend([
+                ("port", Value::from(1)),
+                ("tls", Value::from(true)),
+                ("verify", Value::from(true)),
+            ]);
             mappings.push(BTreeMap::from([
                 ("remote_port", Value::from(1)),
                 ("target_host", text()),

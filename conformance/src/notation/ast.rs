@@ -64,6 +64,15 @@ pub enum Transport {
 pub enum Setting {
     /// The server's timeout in seconds.
     Timeout(u32),
+    /// The client is told to verify the server's certificate.
+    Verify,
+    /// So many mappings of the client, with the remote ports that `$nth_port` names.
+    Maps {
+        /// How many, at least one.
+        count: u32,
+        /// The address of the service behind all of them.
+        target: Template,
+    },
     /// A mapping of the client.
     Map {
         /// The remote port.
@@ -123,6 +132,14 @@ pub enum Action {
     Refused(Template),
     /// `accept`, `accept $target`: take the next connection that the client has opened.
     Accept(Option<Template>),
+    /// `accept drip`: as `accept`, and all that we send on it, TLS included, leaves byte by byte.
+    AcceptDrip,
+    /// `distrusts`: the client ends its next connection without ATH, because of our certificate.
+    Distrusts,
+    /// `down TIME`: for so long, in milliseconds, the client cannot connect to the server.
+    Down(u32),
+    /// `pause`: we read no more until a step waits for something on this connection.
+    Pause,
     /// `> WORD fields`: send a message.
     Send(Message),
     /// `>> "..."`: send bytes, one segment per string.
@@ -154,6 +171,8 @@ pub enum Endpoint {
     Server(Option<Transport>),
     /// `server bare`: the control port of the case's own transport, over TCP without TLS.
     Bare,
+    /// `server drip`: as `server`, and all that we send on it, TLS included, leaves byte by byte.
+    Drip,
     /// A mapped port.
     Port(Template),
 }
@@ -218,6 +237,8 @@ pub enum Expectation {
     Eof,
     /// Nothing comes, and the connection stays open.
     Silence,
+    /// What we are sending is not taken any more.
+    Stalled,
 }
 
 /// A line below `one of`.
@@ -247,6 +268,8 @@ pub struct Within {
     pub low: Option<u32>,
     /// Not after.
     pub high: Option<u32>,
+    /// To come before `low` is nonstrict, not wrong.
+    pub lenient: bool,
 }
 
 impl Case {

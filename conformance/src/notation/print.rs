@@ -58,9 +58,14 @@ pub fn print_action(action: &Action) -> String {
         Action::Connect(Endpoint::Server(Some(transport))) => format!("connect server {transport}"),
         Action::Connect(Endpoint::Port(port)) => format!("connect {}", template(port)),
         Action::Connect(Endpoint::Bare) => "connect server bare".into(),
+        Action::Connect(Endpoint::Drip) => "connect server drip".into(),
         Action::Refused(port) => format!("refused {}", template(port)),
         Action::Accept(None) => "accept".into(),
         Action::Accept(Some(target)) => format!("accept {}", template(target)),
+        Action::AcceptDrip => "accept drip".into(),
+        Action::Distrusts => "distrusts".into(),
+        Action::Down(ms) => format!("down {}", seconds(*ms)),
+        Action::Pause => "pause".into(),
         Action::Send(message) => format!("> {}", print_message(message)),
         Action::SendRaw(segments) => {
             let strings: Vec<String> = segments.iter().map(quoted).collect();
@@ -141,6 +146,8 @@ fn aside(line: &mut String, mark: Option<&str>, comment: Option<&str>) {
 fn print_setting(setting: &Setting) -> String {
     match setting {
         Setting::Timeout(seconds) => format!("timeout {seconds}"),
+        Setting::Verify => "verify".into(),
+        Setting::Maps { count, target } => format!("maps {count} -> {}", template(target)),
         Setting::Map { port, target, open } => {
             let closed = if *open { "" } else { " closed" };
             format!("map {} -> {}{closed}", template(port), template(target))
@@ -163,6 +170,7 @@ fn print_expectation(expectation: &Expectation) -> String {
         Expectation::Closed => "closed".into(),
         Expectation::Eof => "eof".into(),
         Expectation::Silence => "silence".into(),
+        Expectation::Stalled => "stalled".into(),
     }
 }
 
@@ -194,13 +202,14 @@ fn random(bulk: Bulk) -> String {
 }
 
 fn bounds(within: Within) -> String {
-    let side = |ms: Option<u32>| {
-        ms.map_or_else(String::new, |ms| {
-            let text = format!("{}.{:03}", ms / 1000, ms % 1000);
-            format!("{}s", text.trim_end_matches('0').trim_end_matches('.'))
-        })
-    };
-    format!("{}..{}", side(within.low), side(within.high))
+    let side = |ms: Option<u32>| ms.map_or_else(String::new, seconds);
+    let lenient = if within.lenient { " nonstrict" } else { "" };
+    format!("{}..{}{lenient}", side(within.low), side(within.high))
+}
+
+fn seconds(ms: u32) -> String {
+    let text = format!("{}.{:03}", ms / 1000, ms % 1000);
+    format!("{}s", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// Without quotes where that is unambiguous.

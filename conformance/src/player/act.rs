@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
+use super::expect::seen;
 use super::pattern::{encode, fill};
 use super::{Player, Scene};
 use crate::noise::noise;
@@ -20,7 +21,15 @@ impl Player<'_> {
         match &step.action {
             Action::Connect(endpoint) => self.connect(name, endpoint).await,
             Action::Refused(port) => self.refused(name, port).await,
-            Action::Accept(target) => self.accept(step, target.as_ref()).await,
+            Action::Accept(target) => self.accept(step, target.as_ref(), false).await,
+            Action::AcceptDrip => self.accept(step, None, true).await,
+            Action::Distrusts => self.distrusts(step).await,
+            Action::Down(ms) => self.down(name, *ms).await,
+            Action::Pause => {
+                self.connection(name)?.pause();
+                self.transcript.add(name, Action::Pause, None);
+                Ok(())
+            }
             Action::Send(message) => {
                 let lines = encode(message, &self.vars)?;
                 self.send_message(name, &lines, None).await
@@ -148,6 +157,7 @@ impl Player<'_> {
         match action {
             Action::Reset => connection
                 .reset()
+                .await
                 .map_err(|error| format!("cannot reset: {error}"))?,
             _ => connection.close(limit).await,
         }
@@ -158,13 +168,14 @@ impl Player<'_> {
     async fn connect(&mut self, name: &str, endpoint: &Endpoint) -> Result<(), String> {
         let (address, transport) = self.address(endpoint)?;
         self.last_sent = Instant::now();
-        let opened = Connection::open(address, transport, self.tls, self.limit()).await;
+        let drip = *endpoint == Endpoint::Drip;
+        let opened = Connection::open(address, transport, self.tls, self.limit(), drip).await;
         let connection = opened.map_err(|error| format!("cannot connect to {address}: {error}"))?;
         self.enter(name, connection);
         self.actor(name)?.bare = *endpoint == Endpoint::Bare && self.over_tls();
         let port = Template::bytes(address.port().to_string());
         let seen = match endpoint {
-            Endpoint::Server(_) | Endpoint::Bare => endpoint.clone(),
+            Endpoint::Server(_) | Endpoint::Bare | Endpoint::Drip => endpoint.clone(),
             Endpoint::Port(_) => Endpoint::Port(port),
         };
         self.transcript.add(name, Action::Connect(seen), None);
@@ -227,6 +238,7 @@ impl Player<'_> {
         match endpoint {
             Endpoint::Server(named) => find(*named),
             Endpoint::Bare => Ok((find(None)?.0, Transport::Plain)),
+            Endpoint::Drip => find(None),
             Endpoint::Port(port) => {
                 let text = fill(port, &self.vars)?;
                 let port = std::str::from_utf8(&text)
@@ -243,7 +255,27 @@ impl Player<'_> {
         }
     }
 
-    async fn accept(&mut self, step: &Step, target: Option<&Template>) -> Result<(), String> {
+    async fn accept(
+        &mut self,
+        step: &Step,
+        target: Option<&Template>,
+        drip: bool,
+    ) -> Result<(), String> {
+        let (stream, transport) = self.awaited(step, target).await?;
+        let accepted = Connection::accept(stream, transport, self.tls, self.limit(), drip).await;
+        let connection =
+            accepted.map_err(|error| format!("the handshake of a connection failed: {error}"))?;
+        self.enter(&step.actor, connection);
+        self.transcript.add(&step.actor, step.action.clone(), None);
+        Ok(())
+    }
+
+    /// The next connection, if it keeps to the bounds of the step.
+    async fn awaited(
+        &mut self,
+        step: &Step,
+        target: Option<&Template>,
+    ) -> Result<(TcpStream, Transport), String> {
         let within = self.window(step, &[]);
         // Without bounds: a client may pause before it logs in again, the original for 3 s.
         let patience = Duration::from_secs(6).mul_f64(self.scale);
@@ -254,13 +286,45 @@ impl Player<'_> {
         };
         let (stream, came, transport) = self.next_connection(target, until).await?;
         self.in_vain |= within.missed(came);
-        within.check(came)?;
-        let accepted = Connection::accept(stream, transport, self.tls, self.limit()).await;
-        let connection =
-            accepted.map_err(|error| format!("the handshake of a connection failed: {error}"))?;
-        self.enter(&step.actor, connection);
-        self.transcript.add(&step.actor, step.action.clone(), None);
+        self.early = within.check(came)?;
+        Ok((stream, transport))
+    }
+
+    /// A client that does not trust us ends its connection in the handshake, or at least before it says anything.
+    async fn distrusts(&mut self, step: &Step) -> Result<(), String> {
+        let (stream, transport) = self.awaited(step, None).await?;
+        let limit = self.limit();
+        let accepted = Connection::accept(stream, transport, self.tls, limit, false).await;
+        let note = match accepted {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                return Err("it neither ends the TLS handshake nor the connection".to_owned());
+            }
+            Err(error) => error.to_string().to_ascii_lowercase(),
+            Ok(connection) => {
+                let ended = connection.inbox.wait(Instant::now() + limit, |state| {
+                    (state.end.is_some() || !state.unread().is_empty()).then(|| seen(state))
+                });
+                match ended.await {
+                    Some(seen) if seen.starts_with("closed") => seen,
+                    Some(seen) => return Err(seen),
+                    None => return Err("nothing; the connection is open".to_owned()),
+                }
+            }
+        };
+        self.transcript
+            .add(&step.actor, Action::Distrusts, Some(note));
         Ok(())
+    }
+
+    /// Makes the client's connections to the server fail for a while.
+    async fn down(&mut self, name: &str, ms: u32) -> Result<(), String> {
+        let Scene::Client(scene) = &mut self.scene else {
+            return Err("in a case for servers we do not listen".to_owned());
+        };
+        self.transcript.add(name, Action::Down(ms), None);
+        let pause = Duration::from_millis(ms.into());
+        let outcome = scene.server.down(pause).await;
+        outcome.map_err(|error| format!("cannot listen again: {error}"))
     }
 
     /// The next connection that the client has opened, to us or to one of its targets.

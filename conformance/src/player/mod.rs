@@ -5,6 +5,8 @@ mod expect;
 mod fence;
 mod pattern;
 mod scene;
+mod silent;
+mod stall;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -15,6 +17,7 @@ use crate::run::Tempo;
 use crate::transcript::Transcript;
 use crate::wire::{Connection, Tls};
 pub(crate) use scene::{ClientScene, Listener, Scene};
+pub(crate) use silent::SilentTarget;
 
 /// What a case has come to.
 #[derive(Debug)]
@@ -100,6 +103,10 @@ pub(crate) struct Player<'a> {
     clock: Waited,
     /// Whether something did not come, or came too late.
     in_vain: bool,
+    /// What `$nth_port` is in each turn of a block.
+    nth_ports: Vec<u16>,
+    /// Set when a step has come true before its lenient lower bound.
+    early: Option<String>,
 }
 
 /// A connection that takes part.
@@ -149,7 +156,15 @@ impl<'a> Player<'a> {
                 bounded: false,
             },
             in_vain: false,
+            nth_ports: Vec::new(),
+            early: None,
         }
+    }
+
+    /// The remote ports that `$nth_port` names, one for each turn of a block.
+    pub(crate) fn with_nth_ports(mut self, ports: Vec<u16>) -> Self {
+        self.nth_ports = ports;
+        self
     }
 
     /// Plays the steps in order, up to the first that does not come true.
@@ -183,7 +198,8 @@ impl<'a> Player<'a> {
                 Line::Blank | Line::Comment(_) => {}
                 Line::Step(step) => self.step(number, step).await?,
                 Line::Repeat(repeat) => {
-                    for _ in 0..repeat.count {
+                    for turn in 0..repeat.count {
+                        self.begin_turn(turn);
                         let outside: Vec<String> = self.actors.keys().cloned().collect();
                         for (number, line) in numbered(number + 1, &repeat.body) {
                             if let Line::Step(step) = line {
@@ -220,6 +236,20 @@ impl<'a> Player<'a> {
             actor.last_event = self.last_event;
         }
         self.judged_rules.extend(step.marks.iter().cloned());
+        if let Some(seen) = self.early.take() {
+            self.remarks.push(Remark {
+                line,
+                marks: step.marks.clone(),
+                seen,
+            });
+        }
+        // What does not come at all cannot come too early: then there was nothing to judge.
+        let lenient = step.within.is_some_and(|within| within.lenient);
+        let marks = if lenient {
+            Vec::new()
+        } else {
+            step.marks.clone()
+        };
         outcome.map_err(|got| {
             self.transcript.add_broken(step);
             self.record_unread();
@@ -230,7 +260,7 @@ impl<'a> Player<'a> {
             });
             Broken {
                 line,
-                marks: step.marks.clone(),
+                marks,
                 expected,
                 got,
             }
@@ -268,6 +298,16 @@ impl<'a> Player<'a> {
     fn in_vain(&mut self, got: String) -> String {
         self.in_vain = true;
         got
+    }
+
+    fn begin_turn(&mut self, turn: u32) {
+        let port = usize::try_from(turn)
+            .ok()
+            .and_then(|turn| self.nth_ports.get(turn));
+        if let Some(port) = port {
+            let port = port.to_string().into_bytes();
+            self.vars.insert("nth_port".to_owned(), port);
+        }
     }
 
     /// How long a thing may take that should come at once.

@@ -20,6 +20,8 @@ pub(super) enum Pattern {
     ClosedByTls,
     Eof,
     Silence,
+    /// About what we send; it has a way of its own to come true.
+    Stalled,
 }
 
 /// What a field may be.
@@ -63,6 +65,7 @@ impl Pattern {
             Expectation::Closed => Self::Closed,
             Expectation::Eof => Self::Eof,
             Expectation::Silence => Self::Silence,
+            Expectation::Stalled => Self::Stalled,
         })
     }
 
@@ -98,6 +101,7 @@ impl Pattern {
                     Fit::No
                 }
             }
+            Self::Stalled => Fit::No,
             // Only a fence can tell.
             Self::Silence => {
                 if open {
@@ -113,9 +117,12 @@ impl Pattern {
     pub(super) fn length(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.len(),
-            Self::Message { .. } | Self::Closed | Self::ClosedByTls | Self::Eof | Self::Silence => {
-                0
-            }
+            Self::Message { .. }
+            | Self::Closed
+            | Self::ClosedByTls
+            | Self::Eof
+            | Self::Silence
+            | Self::Stalled => 0,
         }
     }
 }

@@ -10,8 +10,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::silent::SilentTarget;
 use crate::notation::ast::Transport;
 use crate::sut::{Instance, Pair};
+use crate::wire::with_short_segments;
 
 /// The surroundings of the judged program.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(crate) enum Scene<'a> {
 pub(crate) struct ClientScene {
     pub(crate) server: Listener,
     pub(crate) targets: BTreeMap<SocketAddr, Listener>,
+    /// Held while the client may try to reach it.
+    pub(crate) _silent: Option<Box<SilentTarget>>,
     pub(crate) transport: Transport,
     /// Which target belongs to which remote port.
     pub(crate) mappings: Vec<(u16, SocketAddr, bool)>,
@@ -70,6 +74,7 @@ impl Listener {
     /// When the port is taken.
     pub(crate) async fn bind(port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        with_short_segments(&listener);
         let address = listener.local_addr()?;
         let (sender, queue) = mpsc::channel(QUEUED);
         let task = tokio::spawn(async move {
@@ -93,6 +98,19 @@ impl Listener {
             Some(front) => Some(front),
             None => timeout(limit, self.queue.recv()).await.ok().flatten(),
         }
+    }
+
+    /// Does not listen for a while; connections that wait to be taken are dropped.
+    ///
+    /// # Errors
+    /// When somebody else has taken the port meanwhile.
+    pub(crate) async fn down(&mut self, pause: Duration) -> io::Result<()> {
+        self.task.abort();
+        // That it was cancelled is what was wanted.
+        let _ = (&mut self.task).await;
+        tokio::time::sleep(pause).await;
+        *self = Self::bind(self.address.port()).await?;
+        Ok(())
     }
 
     /// Whether a connection has come or comes in time; it stays in the queue.

@@ -151,7 +151,7 @@ async fn client(manifest: &Manifest, tls: &Tls, scale: f64) -> Result<Ready, Sta
     let mut trips = Vec::new();
     for transport in &manifest.transports {
         let case = parse(LOGIN).map_err(|error| StartError::Harness(error.to_string()))?;
-        let (mut scene, vars, plan, leases) = client_scene(&[], *transport).await?;
+        let (mut scene, vars, plan, (leases, _)) = client_scene(&case, *transport).await?;
         let begun = Instant::now();
         let mut instance = start_client(manifest, &plan).await?;
         instance.hold(leases);

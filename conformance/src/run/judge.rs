@@ -10,8 +10,9 @@ use super::Job;
 use super::hang::{self, afterwards};
 use crate::catalog::{PORTS, TARGETS};
 use crate::manifest::Manifest;
-use crate::notation::ast::{Case, Noted, Piece, Setting, Side, Template, Transport};
-use crate::player::{Broken, ClientScene, Listener, Outcome, Player, Scene, Waited};
+use crate::notation::ast::{Case, Line, Piece, Setting, Side, Template, Transport};
+use crate::notation::print_step;
+use crate::player::{Broken, ClientScene, Listener, Outcome, Player, Scene, SilentTarget, Waited};
 use crate::ports::Lease;
 use crate::sut::{
     ClientPlan, Instance, Pair, PairPlan, StartError, Subject, start_client, start_server,
@@ -143,7 +144,7 @@ type Played = Result<(Outcome, Instance), StartError>;
 fn timeout_of(case: &Case) -> u32 {
     let timeout = case.config.iter().find_map(|setting| match setting.value {
         Setting::Timeout(seconds) => Some(seconds),
-        Setting::Map { .. } => None,
+        Setting::Verify | Setting::Maps { .. } | Setting::Map { .. } => None,
     });
     timeout.unwrap_or(DEFAULT_TIMEOUT)
 }
@@ -154,7 +155,7 @@ async fn play_pair(
     (server, client): &(Manifest, Manifest),
     tls: &Tls,
 ) -> Played {
-    let services = Services::start(&case.config).await?;
+    let services = Services::start(case).await?;
     let plan = PairPlan {
         server,
         client,
@@ -171,9 +172,10 @@ async fn play_pair(
         pair,
         targets: services.targets,
     };
-    let outcome = Player::new(scene, tls, job.tempo, services.vars)
-        .play(case)
-        .await;
+    let player = Player::new(scene, tls, job.tempo, services.vars).with_nth_ports(services.nth);
+    let outcome = player.play(case).await;
+    // The client may have been trying to reach it.
+    drop(services.silent);
     Ok((outcome, instance))
 }
 
@@ -181,6 +183,7 @@ async fn play_server(job: &Job, case: &Case, tls: &Tls) -> Played {
     let timeout = timeout_of(case);
     let mut instance = start_server(&job.subject, timeout, tls, job.tempo.scale()).await?;
     let leases = [lease()?, lease()?, lease()?];
+    let nth = nth_ports(case)?;
     let mut vars = with_login(ports(&leases), &instance);
     vars.insert("name".into(), unique_name("probe").into_bytes());
     vars.insert("timeout".into(), timeout.to_string().into_bytes());
@@ -192,20 +195,20 @@ async fn play_server(job: &Job, case: &Case, tls: &Tls) -> Played {
         instance: &instance,
         transport: job.transport,
     };
-    let outcome = Player::new(scene, tls, job.tempo, vars).play(case).await;
-    instance.hold(leases);
+    let player = Player::new(scene, tls, job.tempo, vars).with_nth_ports(numbers(&nth));
+    let outcome = player.play(case).await;
+    instance.hold(leases.into_iter().chain(nth));
     Ok((outcome, instance))
 }
 
 async fn play_client(job: &Job, case: &Case, manifest: &Manifest, tls: &Tls) -> Played {
-    let (mut scene, vars, plan, leases) = client_scene(&case.config, job.transport).await?;
+    let (mut scene, vars, plan, (leases, nth)) = client_scene(case, job.transport).await?;
     let mut instance = start_client(manifest, &plan).await?;
     instance.hold(leases);
     let instance = connected(instance, &mut scene, manifest, job.tempo.scale()).await?;
     let vars = with_login(vars, &instance);
-    let outcome = Player::new(Scene::Client(scene), tls, job.tempo, vars)
-        .play(case)
-        .await;
+    let player = Player::new(Scene::Client(scene), tls, job.tempo, vars).with_nth_ports(nth);
+    let outcome = player.play(case).await;
     Ok((outcome, instance))
 }
 
@@ -235,10 +238,10 @@ pub(super) async fn connected(
 pub(super) type Vars = BTreeMap<String, Vec<u8>>;
 
 pub(super) async fn client_scene(
-    config: &[Noted<Setting>],
+    case: &Case,
     transport: Transport,
-) -> Result<(ClientScene, Vars, ClientPlan, Vec<Lease>), StartError> {
-    let mut services = Services::start(config).await?;
+) -> Result<(ClientScene, Vars, ClientPlan, (Vec<Lease>, Vec<u16>)), StartError> {
+    let mut services = Services::start(case).await?;
     services.vars.insert("token".into(), TOKEN.into());
     let control = lease()?;
     let server = Listener::bind(control.port()).await.map_err(deaf)?;
@@ -246,53 +249,82 @@ pub(super) async fn client_scene(
     let plan = ClientPlan {
         server: server.address,
         transport,
+        verify: case.config.iter().any(|one| one.value == Setting::Verify),
         mappings: services.mappings.clone(),
     };
     let scene = ClientScene {
         server,
         targets: services.targets,
+        _silent: services.silent,
         transport,
         mappings: services.mappings,
     };
-    Ok((scene, services.vars, plan, services.leases))
+    Ok((scene, services.vars, plan, (services.leases, services.nth)))
 }
 
 /// What a client leads users to.
 struct Services {
     targets: BTreeMap<SocketAddr, Listener>,
+    /// Held while somebody may try to reach it.
+    silent: Option<Box<SilentTarget>>,
     /// Remote port, target, isOpen.
     mappings: Vec<(u16, SocketAddr, bool)>,
     vars: Vars,
     leases: Vec<Lease>,
+    /// What `$nth_port` is in each turn of a block.
+    nth: Vec<u16>,
 }
 
 impl Services {
-    async fn start(config: &[Noted<Setting>]) -> Result<Self, StartError> {
+    async fn start(case: &Case) -> Result<Self, StartError> {
         let mut leases = vec![lease()?, lease()?, lease()?];
         let mut vars = ports(&leases);
+        let settings = || case.config.iter().map(|setting| &setting.value);
         let mut targets = BTreeMap::new();
         let mut addresses = BTreeMap::new();
+        let mut silent = None;
         for name in TARGETS {
             let lease = lease()?;
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, lease.port()));
             vars.insert(name.into(), address.to_string().into_bytes());
             addresses.insert(name, address);
-            if name != "dead_target" {
-                targets.insert(address, Listener::bind(lease.port()).await.map_err(deaf)?);
+            match name {
+                "dead_target" => {}
+                // Filling its queue takes time.
+                "silent_target" if settings().any(|one| leads_to(one, name)) => {
+                    let bound = SilentTarget::bind(lease.port()).await.map_err(deaf)?;
+                    silent = Some(Box::new(bound));
+                }
+                "silent_target" => {}
+                _ => {
+                    let listener = Listener::bind(lease.port()).await.map_err(deaf)?;
+                    targets.insert(address, listener);
+                }
             }
             leases.push(lease);
         }
-        let mappings = config.iter().filter_map(|setting| match &setting.value {
-            Setting::Map { port, target, open } => {
-                let port = PORTS.iter().position(|name| names(port, name))?;
-                let (_, target) = addresses.iter().find(|(name, _)| names(target, name))?;
-                Some((leases[port].port(), *target, *open))
+        let nth = nth_ports(case)?;
+        let numbers = numbers(&nth);
+        let mut mappings = Vec::new();
+        for setting in settings() {
+            let target = addresses.iter().find(|(name, _)| leads_to(setting, name));
+            match (setting, target) {
+                (Setting::Map { port, open, .. }, Some((_, target))) => {
+                    let named = PORTS.iter().position(|name| names(port, name));
+                    mappings.extend(named.map(|port| (leases[port].port(), *target, *open)));
+                }
+                (Setting::Maps { count, .. }, Some((_, target))) => {
+                    let ports = numbers.iter().zip(0..*count);
+                    mappings.extend(ports.map(|(port, _)| (*port, *target, true)));
+                }
+                _ => {}
             }
-            Setting::Timeout(_) => None,
-        });
-        let mappings = mappings.collect();
+        }
+        leases.extend(nth);
         Ok(Self {
             targets,
+            silent,
+            nth: numbers,
             mappings,
             vars,
             leases,
@@ -306,6 +338,33 @@ fn deaf(error: std::io::Error) -> StartError {
 
 /// An odd token, because a client has to treat it as opaque.
 const TOKEN: &str = "5f0c2a=Tok/en 7~b1";
+
+/// Ports for `$nth_port`, where the case has use for it.
+fn nth_ports(case: &Case) -> Result<Vec<Lease>, StartError> {
+    let mentions =
+        |line: &Line| matches!(line, Line::Step(step) if print_step(step).contains("nth_port"));
+    let blocks = case.body.iter().map(|line| match line {
+        Line::Repeat(block) if block.body.iter().any(mentions) => block.count,
+        Line::Repeat(_) | Line::Step(_) | Line::Blank | Line::Comment(_) => 0,
+    });
+    let configured = case.config.iter().map(|setting| match setting.value {
+        Setting::Maps { count, .. } => count,
+        Setting::Map { .. } | Setting::Timeout(_) | Setting::Verify => 0,
+    });
+    let count = blocks.chain(configured).max().unwrap_or(0);
+    (0..count).map(|_| lease()).collect()
+}
+
+fn numbers(leases: &[Lease]) -> Vec<u16> {
+    leases.iter().map(Lease::port).collect()
+}
+
+fn leads_to(setting: &Setting, name: &str) -> bool {
+    match setting {
+        Setting::Map { target, .. } | Setting::Maps { target, .. } => names(target, name),
+        Setting::Timeout(_) | Setting::Verify => false,
+    }
+}
 
 fn names(template: &Template, name: &str) -> bool {
     matches!(template.pieces(), [Piece::Var(var)] if var == name)

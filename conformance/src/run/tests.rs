@@ -181,16 +181,21 @@ async fn a_yes_sayer_passes_only_what_asks_for_a_yes() {
             "server/auth/good-login",
             "server/auth/same-name",
             "server/frame/cr-in-name",
+            "server/frame/empty-line",
             "server/frame/login-in-drips",
             "server/frame/long-name",
             "server/frame/long-target",
             "server/frame/many-requests",
             "server/frame/pipelining",
+            "server/frame/requests-in-drips",
+            "server/frame/segments-across-messages",
             "server/frame/unknown-word",
             "server/frame/unknown-word-before-login",
+            "server/frame/word-in-small-letters",
             "server/frame/wrong-direction",
             "server/keepalive/answer",
             "server/map/target-opaque",
+            "server/tls/hello-on-plain",
         ]
     );
 }

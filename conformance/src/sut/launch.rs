@@ -43,6 +43,8 @@ pub(crate) enum StartError {
 pub(crate) struct ClientPlan {
     pub(crate) server: SocketAddr,
     pub(crate) transport: Transport,
+    /// Whether the client is told to verify the server's certificate.
+    pub(crate) verify: bool,
     /// Remote port, target, isOpen.
     pub(crate) mappings: Vec<(u16, SocketAddr, bool)>,
 }
@@ -115,6 +117,7 @@ pub(crate) async fn start_client(
     let mut common = common();
     common.insert("port", Value::from(plan.server.port()));
     common.insert("tls", Value::from(plan.transport == Transport::Tls));
+    common.insert("verify", Value::from(plan.verify));
     let vars = Vars {
         common,
         mappings: mappings.collect(),

@@ -71,6 +71,7 @@ impl Pair {
         mappings.push((port.port(), target.address, true));
         let client_plan = ClientPlan {
             server: control,
+            verify: false,
             transport: plan.transport,
             mappings,
         };

@@ -76,7 +76,7 @@ pub(crate) async fn login(
     until: Instant,
 ) -> Result<Connection, NoLogin> {
     let left = || until.saturating_duration_since(Instant::now());
-    let opened = Connection::open(address, transport, tls, left()).await;
+    let opened = Connection::open(address, transport, tls, left(), false).await;
     let mut connection = opened.map_err(|error| NoLogin {
         silent: error.kind() == io::ErrorKind::TimedOut,
         why: format!("cannot connect: {error}"),

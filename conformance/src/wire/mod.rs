@@ -1,20 +1,24 @@
 //! Connections: bytes in and out, plain or TLS, with times. Nothing here knows what the bytes mean.
 
+mod drip;
 mod inbox;
 mod tls;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::notation::ast::Transport;
+use drip::Tcp;
+pub(crate) use drip::with_short_segments;
 pub(crate) use inbox::{End, Inbox, State};
 pub(crate) use tls::Tls;
 
@@ -24,7 +28,9 @@ pub(crate) struct Connection {
     /// What has arrived.
     pub(crate) inbox: Arc<Inbox>,
     orders: mpsc::UnboundedSender<Order>,
-    tasks: [JoinHandle<()>; 2],
+    tasks: Tasks,
+    paused: watch::Sender<bool>,
+    progress: Arc<Progress>,
     socket: socket2::Socket,
     /// When the last order was carried out; `None` before the first.
     pub(crate) last_sent: Option<Instant>,
@@ -44,7 +50,7 @@ pub(crate) enum WriteError {
 }
 
 impl Connection {
-    /// Connects, and makes the TLS handshake if asked to.
+    /// Connects, and makes the TLS handshake if asked to; with `drip`, every byte leaves in a segment of its own.
     ///
     /// # Errors
     /// When either fails or takes longer than `limit`.
@@ -53,16 +59,14 @@ impl Connection {
         transport: Transport,
         tls: &Tls,
         limit: Duration,
+        drip: bool,
     ) -> io::Result<Self> {
         let work = async {
-            let stream = TcpStream::connect(to).await?;
+            let stream = Tcp::new(drip::connect(to).await?, drip);
+            let socket = stream.socket()?;
             match transport {
-                Transport::Plain => Self::start(stream),
-                Transport::Tls => {
-                    let socket = duplicate(&stream)?;
-                    let stream = tls.connect(stream).await?;
-                    Ok(Self::drive(stream, socket))
-                }
+                Transport::Plain => Ok(Self::drive(stream, socket)),
+                Transport::Tls => Ok(Self::drive(tls.connect(stream).await?, socket)),
             }
         };
         timeout(limit, work)
@@ -79,11 +83,13 @@ impl Connection {
         transport: Transport,
         tls: &Tls,
         limit: Duration,
+        drip: bool,
     ) -> io::Result<Self> {
+        let stream = Tcp::new(stream, drip);
+        let socket = stream.socket()?;
         match transport {
-            Transport::Plain => Self::start(stream),
+            Transport::Plain => Ok(Self::drive(stream, socket)),
             Transport::Tls => {
-                let socket = duplicate(&stream)?;
                 let handshake = timeout(limit, tls.accept(stream)).await;
                 let stream = handshake.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
                 Ok(Self::drive(stream, socket))
@@ -97,6 +103,7 @@ impl Connection {
         segments: Vec<Vec<u8>>,
         limit: Duration,
     ) -> Result<(), WriteError> {
+        self.will_send(segments.iter().map(Vec::len).sum());
         self.order(|done| Order::Send(segments, done), limit).await
     }
 
@@ -113,6 +120,7 @@ impl Connection {
     pub(crate) fn send_behind(&mut self, bytes: Vec<u8>) {
         let (done, _) = oneshot::channel();
         self.behind += transfer(bytes.len());
+        self.will_send(bytes.len());
         self.last_sent = Some(Instant::now());
         let _ = self.orders.send(Order::Send(vec![bytes], done));
     }
@@ -122,15 +130,47 @@ impl Connection {
         self.order(Order::Shutdown, limit).await
     }
 
-    /// Closes both directions in an orderly way.
+    /// Reads no more until [`resume`](Self::resume).
+    pub(crate) fn pause(&self) {
+        self.paused.send_replace(true);
+    }
+
+    /// Reads on.
+    pub(crate) fn resume(&self) {
+        self.paused.send_replace(false);
+    }
+
+    /// Whether it is read.
+    pub(crate) fn is_paused(&self) -> bool {
+        *self.paused.borrow()
+    }
+
+    /// How many bytes the system has taken of how many that were to be sent.
+    pub(crate) fn progress(&self) -> (usize, usize) {
+        let load = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        (load(&self.progress.taken), load(&self.progress.wanted))
+    }
+
+    /// Closes both directions in an orderly way, once all that was sent has arrived.
     pub(crate) async fn close(mut self, limit: Duration) {
         // A connection that the peer has broken already is closed as well as it can be.
         let _ = self.shutdown(limit).await;
+        self.tasks.end().await;
+        // With this option the system closes when the peer has acknowledged everything, or when the time is over.
+        let _ = self.socket.set_linger(Some(ARRIVAL));
+        let socket = self.socket;
+        let _ = tokio::task::spawn_blocking(move || drop(socket)).await;
     }
 
     /// Aborts the connection: the peer sees a reset.
-    pub(crate) fn reset(self) -> io::Result<()> {
-        self.socket.set_linger(Some(Duration::ZERO))
+    pub(crate) async fn reset(self) -> io::Result<()> {
+        self.socket.set_linger(Some(Duration::ZERO))?;
+        self.tasks.end().await;
+        Ok(())
+    }
+
+    fn will_send(&self, bytes: usize) {
+        self.progress.wanted.fetch_add(bytes, Ordering::Relaxed);
     }
 
     async fn order(
@@ -149,28 +189,25 @@ impl Connection {
         outcome.map_err(|_| broken())?.map_err(WriteError::Broken)
     }
 
-    fn start(stream: TcpStream) -> io::Result<Self> {
-        let socket = duplicate(&stream)?;
-        Ok(Self::drive(stream, socket))
-    }
-
     fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(
         stream: S,
         socket: socket2::Socket,
     ) -> Self {
-        // A segment of a case has to leave as a segment.
-        let _ = socket.set_tcp_nodelay(true);
         let (reader, writer) = split(stream);
         let inbox = Arc::new(Inbox::default());
         let (orders, queue) = mpsc::unbounded_channel();
-        let tasks = [
-            tokio::spawn(read_all(reader, Arc::clone(&inbox))),
-            tokio::spawn(write_all(writer, queue)),
-        ];
+        let (paused, pauses) = watch::channel(false);
+        let progress = Arc::new(Progress::default());
+        let tasks = Tasks([
+            tokio::spawn(read_all(reader, Arc::clone(&inbox), pauses)),
+            tokio::spawn(write_all(writer, queue, Arc::clone(&progress))),
+        ]);
         Self {
             inbox,
             orders,
             tasks,
+            paused,
+            progress,
             socket,
             last_sent: None,
             behind: Duration::ZERO,
@@ -178,9 +215,34 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+/// How long a close waits for what was sent to arrive.
+const ARRIVAL: Duration = Duration::from_secs(2);
+
+/// Of all the bytes of a connection.
+#[derive(Debug, Default)]
+struct Progress {
+    taken: AtomicUsize,
+    wanted: AtomicUsize,
+}
+
+/// The reader and the writer, which end with the connection.
+#[derive(Debug)]
+struct Tasks([JoinHandle<()>; 2]);
+
+impl Tasks {
+    /// Ends them and waits until their halves of the stream are gone.
+    async fn end(mut self) {
+        for task in &mut self.0 {
+            task.abort();
+            // That it was cancelled is what was wanted.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Tasks {
     fn drop(&mut self) {
-        for task in &self.tasks {
+        for task in &self.0 {
             task.abort();
         }
     }
@@ -199,15 +261,23 @@ enum Order {
     Shutdown(Done),
 }
 
-/// For the options of the socket, which is owned by two tasks.
-fn duplicate(stream: &TcpStream) -> io::Result<socket2::Socket> {
-    socket2::SockRef::from(stream).try_clone()
-}
-
-async fn read_all(mut reader: impl AsyncRead + Unpin, inbox: Arc<Inbox>) {
+async fn read_all(
+    mut reader: impl AsyncRead + Unpin,
+    inbox: Arc<Inbox>,
+    mut pauses: watch::Receiver<bool>,
+) {
     let mut buffer = vec![0; 1 << 16];
     loop {
-        match reader.read(&mut buffer).await {
+        // When nobody can pause it any more, the connection is about to go.
+        if pauses.wait_for(|paused| !paused).await.is_err() {
+            return;
+        }
+        let read = tokio::select! {
+            biased;
+            _ = pauses.changed() => continue,
+            read = reader.read(&mut buffer) => read,
+        };
+        match read {
             Ok(0) => return inbox.end(End::Eof),
             Ok(n) => {
                 if !inbox.push(&buffer[..n]) {
@@ -232,10 +302,17 @@ fn broken(error: &io::Error) -> End {
     }
 }
 
-async fn write_all(mut writer: impl AsyncWrite + Unpin, mut queue: mpsc::UnboundedReceiver<Order>) {
+async fn write_all(
+    mut writer: impl AsyncWrite + Unpin,
+    mut queue: mpsc::UnboundedReceiver<Order>,
+    progress: Arc<Progress>,
+) {
     while let Some(order) = queue.recv().await {
         let (outcome, done) = match order {
-            Order::Send(segments, done) => (send_segments(&mut writer, segments).await, done),
+            Order::Send(segments, done) => {
+                let sent = send_segments(&mut writer, segments, &progress).await;
+                (sent, done)
+            }
             Order::Shutdown(done) => (writer.shutdown().await, done),
         };
         let _ = done.send(outcome);
@@ -245,9 +322,18 @@ async fn write_all(mut writer: impl AsyncWrite + Unpin, mut queue: mpsc::Unbound
 async fn send_segments(
     writer: &mut (impl AsyncWrite + Unpin),
     segments: Vec<Vec<u8>>,
+    progress: &Progress,
 ) -> io::Result<()> {
     for segment in segments {
-        writer.write_all(&segment).await?;
+        let mut rest = segment.as_slice();
+        while !rest.is_empty() {
+            let count = writer.write(rest).await?;
+            if count == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            progress.taken.fetch_add(count, Ordering::Relaxed);
+            rest = rest.get(count..).unwrap_or_default();
+        }
         writer.flush().await?;
     }
     Ok(())

@@ -8,8 +8,9 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::{ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::drip::Tcp;
 
 /// Makes TLS connections.
 #[derive(Clone)]
@@ -50,15 +51,15 @@ impl Tls {
 
     pub(super) async fn connect(
         &self,
-        stream: TcpStream,
-    ) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+        stream: Tcp,
+    ) -> io::Result<tokio_rustls::client::TlsStream<Tcp>> {
         self.connector.connect(self.name.clone(), stream).await
     }
 
     pub(super) async fn accept(
         &self,
-        stream: TcpStream,
-    ) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
+        stream: Tcp,
+    ) -> io::Result<tokio_rustls::server::TlsStream<Tcp>> {
         self.acceptor.accept(stream).await
     }
 }

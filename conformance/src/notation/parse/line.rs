@@ -179,8 +179,16 @@ pub(super) fn setting(i: &str) -> Parsed<'_, Setting> {
         preceded((tag("timeout"), space1), cut(number)),
         Setting::Timeout,
     );
-    let arrow = (space1, tag("->"), space1);
-    let ports = separated_pair(template, arrow, template);
+    let arrow = || (space1, tag("->"), space1);
+    let many = context(
+        "`NUMBER -> $target`",
+        separated_pair(count, arrow(), template),
+    );
+    let many = map(
+        preceded((tag("maps"), space1), cut(many)),
+        |(count, target)| Setting::Maps { count, target },
+    );
+    let ports = separated_pair(template, arrow(), template);
     let closed = map(opt((space1, tag("closed"))), |closed| closed.is_none());
     let mapping = map(
         preceded(
@@ -190,8 +198,13 @@ pub(super) fn setting(i: &str) -> Parsed<'_, Setting> {
         |((port, target), open)| Setting::Map { port, target, open },
     );
     context(
-        "`timeout SECONDS` or `map $port -> $target`",
-        alt((timeout, mapping)),
+        "`timeout SECONDS`, `map $port -> $target`, `maps NUMBER -> $target` or `verify`",
+        alt((
+            timeout,
+            value(Setting::Verify, tag("verify")),
+            many,
+            mapping,
+        )),
     )
     .parse(i)
 }
@@ -219,10 +232,11 @@ fn step(i: &str) -> Parsed<'_, Step> {
 
 fn action(i: &str) -> Parsed<'_, Action> {
     let verbs = alt((
-        connect, refused, accept, ignore, restart, send_raw, send, expect_raw, expect,
+        connect, refused, accept, distrusts, down, pause, ignore, restart, send_raw, send,
+        expect_raw, expect,
     ));
     context(
-        "`connect`, `refused`, `accept`, `ignore`, `restart`, `>`, `>>`, `<` or `<<`",
+        "`connect`, `refused`, `accept`, `distrusts`, `down`, `pause`, `ignore`, `restart`, `>`, `>>`, `<` or `<<`",
         verbs,
     )
     .parse(i)
@@ -234,13 +248,14 @@ fn restart(i: &str) -> Parsed<'_, Action> {
 
 fn connect(i: &str) -> Parsed<'_, Action> {
     let bare = value(Endpoint::Bare, (tag("server"), space1, tag("bare")));
+    let drip = value(Endpoint::Drip, (tag("server"), space1, tag("drip")));
     let server = map(
         preceded(tag("server"), opt(preceded(space1, transport))),
         Endpoint::Server,
     );
     let endpoint = context(
         "`server` or a port",
-        alt((bare, server, map(template, Endpoint::Port))),
+        alt((bare, drip, server, map(template, Endpoint::Port))),
     );
     map(
         preceded((tag("connect"), space1), cut(endpoint)),
@@ -262,11 +277,25 @@ fn ignore(i: &str) -> Parsed<'_, Action> {
 }
 
 fn accept(i: &str) -> Parsed<'_, Action> {
-    map(
+    let drip = value(Action::AcceptDrip, (tag("accept"), space1, tag("drip")));
+    let any = map(
         preceded(tag("accept"), opt(preceded(space1, template))),
         Action::Accept,
-    )
-    .parse(i)
+    );
+    alt((drip, any)).parse(i)
+}
+
+fn distrusts(i: &str) -> Parsed<'_, Action> {
+    value(Action::Distrusts, tag("distrusts")).parse(i)
+}
+
+fn down(i: &str) -> Parsed<'_, Action> {
+    let time = context("a time such as 2s", seconds);
+    map(preceded((tag("down"), space1), cut(time)), Action::Down).parse(i)
+}
+
+fn pause(i: &str) -> Parsed<'_, Action> {
+    value(Action::Pause, tag("pause")).parse(i)
 }
 
 fn send_raw(i: &str) -> Parsed<'_, Action> {
@@ -312,7 +341,10 @@ fn expect_raw(i: &str) -> Parsed<'_, Action> {
 fn expect(i: &str) -> Parsed<'_, Action> {
     let one_of = value(Action::OneOf(Vec::new()), (tag("one"), space1, tag("of")));
     let what = alt((one_of, map(expectation, Action::Expect)));
-    let what = context("a message, `closed`, `eof`, `silence` or `one of`", what);
+    let what = context(
+        "a message, `closed`, `eof`, `silence`, `stalled` or `one of`",
+        what,
+    );
     preceded((char('<'), space1), cut(what)).parse(i)
 }
 
@@ -321,6 +353,7 @@ fn expectation(i: &str) -> Parsed<'_, Expectation> {
         value(Expectation::Closed, tag("closed")),
         value(Expectation::Eof, tag("eof")),
         value(Expectation::Silence, tag("silence")),
+        value(Expectation::Stalled, tag("stalled")),
         map(message, Expectation::Message),
     ))
     .parse(i)
@@ -415,7 +448,13 @@ fn random(i: &str) -> Parsed<'_, Bulk> {
 
 fn within(i: &str) -> Parsed<'_, Within> {
     let range = separated_pair(opt(seconds), tag(".."), opt(seconds));
-    let range = verify(map(range, |(low, high)| Within { low, high }), |within| {
+    let lenient = map(opt((space1, tag("nonstrict"))), |found| found.is_some());
+    let range = map(pair(range, lenient), |((low, high), lenient)| Within {
+        low,
+        high,
+        lenient,
+    });
+    let range = verify(range, |within| {
         within.low.is_some() || within.high.is_some()
     });
     context("a range such as `3s..4.5s` or `..12s`", range).parse(i)

@@ -104,6 +104,7 @@ async fn red(habits: Habits) -> Vec<String> {
     let mut jobs = plan(&entries, &subject, &rules::embedded().unwrap(), options);
     // Those that wait for seconds measure the relay's time, not the suite's judgement.
     jobs.retain(|job| job.skip.is_none() && waits(&job.entry) < 1000);
+    jobs.retain(|job| !BEYOND.contains(&job.entry.id.as_str()));
     assert!(jobs.len() > 60, "{}", jobs.len());
     let mut red = Vec::new();
     let stop = CancellationToken::new();
@@ -123,6 +124,14 @@ async fn red(habits: Habits) -> Vec<String> {
     assert_eq!(finished.await.ended, Ended::Complete);
     red
 }
+
+/// The relay has MiB of buffers of its own, and gives up a direction when the other one breaks.
+const BEYOND: [&str; 4] = [
+    "server/tunnel/answer-survives",
+    "server/tunnel/backpressure-service",
+    "server/tunnel/backpressure-user",
+    "server/tunnel/concurrent",
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_whose_bytes_drip_passes_everything() {
