@@ -113,7 +113,7 @@ enum Command {
 
 #[derive(Debug, Clone, Copy, Args)]
 struct Pace {
-    /// How many cases run at a time [default: 16]
+    /// How many cases run at a time; most of them wait most of the time [default: 96]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// Multiply every deadline, for slow machines [default: 1]
@@ -176,7 +176,7 @@ impl Pace {
     fn options(self, hardened: bool) -> Options {
         Options {
             hardened,
-            jobs: usize::from(self.jobs.unwrap_or(16)),
+            jobs: usize::from(self.jobs.unwrap_or(96)),
             time_scale: self.time_scale.unwrap_or(1.0),
         }
     }

@@ -7,6 +7,7 @@ mod order;
 mod stall;
 mod summary;
 mod tempo;
+mod twins;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Entry;
-use crate::notation::ast::{Action, Endpoint, Line, Setting, Step, Transport};
+use crate::notation::ast::{Line, Setting, Transport};
 use crate::player::Waited;
 use crate::report::InPlay;
 use crate::rules::Rule;
@@ -27,6 +28,7 @@ pub(crate) use order::Order;
 use stall::Watch;
 pub(crate) use summary::{Ended, Start, Summary};
 pub(crate) use tempo::{RoundTrips, Tempo};
+use twins::Twins;
 
 /// How cases are run.
 #[derive(Debug, Clone, Copy)]
@@ -162,7 +164,7 @@ fn start(
     let all_slots = u32::try_from(count).unwrap_or(u32::MAX);
     let (results, queue) = mpsc::unbounded_channel();
     let (jobs, tls, stop) = (jobs.to_vec(), tls.clone(), stop.clone());
-    let watch = Arc::clone(watch);
+    let (watch, twins) = (Arc::clone(watch), Arc::new(Twins::default()));
     tokio::spawn(async move {
         for (index, job) in jobs.into_iter().enumerate() {
             let free = stop.run_until_cancelled(Arc::clone(&slots).acquire_owned());
@@ -170,10 +172,11 @@ fn start(
             let Some(Ok(slot)) = free.await else { return };
             let (slots, results) = (Arc::clone(&slots), results.clone());
             let (tls, stop, watch) = (tls.clone(), stop.clone(), Arc::clone(&watch));
+            let twins = Arc::clone(&twins);
             tokio::spawn(async move {
                 let work = async {
                     let _played = job.in_play.begin(job.id());
-                    let (judged, waited) = judge::judge(&job, &tls).await;
+                    let (judged, waited) = judge::judge(&job, &tls, &twins).await;
                     let Some(stall) = waited.and_then(|waited| excuse(&watch, waited, job.tempo))
                     else {
                         return (judged, false);
@@ -199,7 +202,8 @@ fn start(
 
 /// Plays a case once more, and says why.
 async fn again(job: &Job, tls: &Tls, stall: Duration) -> Judged {
-    let (mut judged, _) = judge::judge(job, tls).await;
+    // Its twin may have been late too.
+    let (mut judged, _) = judge::judge(job, tls, &Twins::default()).await;
     let stall = stall.as_millis();
     judged.notes.push(format!(
         "played once more, alone: it was late when the machine stalled for {stall} ms"
@@ -247,14 +251,10 @@ fn reason_to_skip(
     if !subject.speaks(transport) {
         return Some(format!("it does not speak {transport}"));
     }
-    let named = case.body.iter().find_map(|line| match line {
-        Line::Step(Step {
-            action: Action::Connect(Endpoint::Server(Some(named))),
-            ..
-        }) if !subject.speaks(*named) => Some(*named),
-        Line::Step(_) | Line::Blank | Line::Comment(_) | Line::Repeat(_) => None,
-    });
-    if let Some(named) = named {
+    if let Some(named) = case
+        .named_transports()
+        .find(|named| !subject.speaks(*named))
+    {
         return Some(format!("it does not speak {named}"));
     }
     let own_config = case

@@ -255,3 +255,29 @@ fn every_wire_rule_is_judged_in_the_wire_profile() {
         }
     }
 }
+
+/// What judges what, so that a reviewer sees each change. That the claims are true is shown by a run against the
+/// reference, in the tests of the run.
+#[test]
+fn the_coverage_is_as_it_was_reviewed() {
+    let entries = catalog::embedded().unwrap();
+    let mut table = String::new();
+    for rule in rules::embedded().unwrap() {
+        let profile = if rule.is_wire() { "wire" } else { "hardened" };
+        table += &format!(
+            "{} {} {} {} {profile}\n",
+            rule.id, rule.level, rule.subject, rule.origin
+        );
+        if let Some(why) = &rule.unjudged {
+            table += &format!("    unjudged: {why}\n");
+        }
+        let citing = entries
+            .values()
+            .filter(|entry| entry.case.rules.value.contains(&rule.id));
+        for entry in citing {
+            let over: Vec<String> = entry.transports().iter().map(ToString::to_string).collect();
+            table += &format!("    {} {}\n", entry.id, over.join(" "));
+        }
+    }
+    insta::assert_snapshot!("coverage", table);
+}

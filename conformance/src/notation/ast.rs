@@ -59,6 +59,11 @@ pub enum Transport {
     Tls,
 }
 
+impl Transport {
+    /// All there are.
+    pub(crate) const ALL: [Self; 2] = [Self::Plain, Self::Tls];
+}
+
 /// One `config` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Setting {
@@ -273,6 +278,21 @@ pub struct Within {
 }
 
 impl Case {
+    /// The transports that its steps name, whatever its own is.
+    pub(crate) fn named_transports(&self) -> impl Iterator<Item = Transport> {
+        let steps = self.body.iter().flat_map(|line| match line {
+            Line::Repeat(repeat) => repeat.body.as_slice(),
+            Line::Step(_) | Line::Blank | Line::Comment(_) => std::slice::from_ref(line),
+        });
+        steps.filter_map(|line| match line {
+            Line::Step(Step {
+                action: Action::Connect(Endpoint::Server(named)),
+                ..
+            }) => *named,
+            Line::Step(_) | Line::Blank | Line::Comment(_) | Line::Repeat(_) => None,
+        })
+    }
+
     /// The number of the first line below the header.
     pub fn first_line(&self) -> usize {
         3 + usize::from(self.twin.is_some())

@@ -53,7 +53,7 @@ pub(crate) async fn preflight(
 
 async fn server(subject: &Subject, tls: &Tls, scale: f64) -> Result<Ready, StartError> {
     let begun = Instant::now();
-    let instance = start_server(subject, DEFAULT_TIMEOUT, tls, scale).await?;
+    let instance = start_server(subject, DEFAULT_TIMEOUT, tls, scale, &Transport::ALL).await?;
     let after = begun.elapsed();
     let mut trips = Vec::new();
     for (transport, _) in &instance.control {

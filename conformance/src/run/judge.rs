@@ -8,6 +8,7 @@ use tokio::time::sleep;
 
 use super::Job;
 use super::hang::{self, afterwards};
+use super::twins::Twins;
 use crate::catalog::{PORTS, TARGETS};
 use crate::manifest::Manifest;
 use crate::notation::ast::{Case, Line, Piece, Setting, Side, Template, Transport};
@@ -24,8 +25,8 @@ use crate::wire::Tls;
 /// Plays a case against an instance of its own and judges what happened.
 ///
 /// A case that has a twin counts only if the twin succeeds too: who closes every connection breaks no rule about
-/// closing, and has proved nothing.
-pub(super) async fn judge(job: &Job, tls: &Tls) -> (Judged, Option<Waited>) {
+/// closing, and has proved nothing. A twin is played once in a run.
+pub(super) async fn judge(job: &Job, tls: &Tls, twins: &Twins) -> (Judged, Option<Waited>) {
     if let Some(reason) = &job.skip {
         return (job.without_run(Verdict::Skip, reason.clone()), None);
     }
@@ -37,7 +38,7 @@ pub(super) async fn judge(job: &Job, tls: &Tls) -> (Judged, Option<Waited>) {
         .as_ref()
         .filter(|_| !judged.verdict.is_red(false))
     {
-        let (control, in_vain) = play(job, twin, tls).await;
+        let (control, in_vain) = twins.get(job, name, || play(job, twin, tls)).await;
         if control.verdict.is_red(false) {
             let reason = format!("it proves nothing, because its twin {name} does not succeed");
             let broken = control.broken.map(|broken| Broken {
@@ -48,6 +49,8 @@ pub(super) async fn judge(job: &Job, tls: &Tls) -> (Judged, Option<Waited>) {
                 reason: Some(reason),
                 twin: Some(name.clone()),
                 broken,
+                id: judged.id,
+                file: judged.file,
                 ..control
             };
             waited = in_vain;
@@ -181,7 +184,9 @@ async fn play_pair(
 
 async fn play_server(job: &Job, case: &Case, tls: &Tls) -> Played {
     let timeout = timeout_of(case);
-    let mut instance = start_server(&job.subject, timeout, tls, job.tempo.scale()).await?;
+    let transports: Vec<Transport> = case.named_transports().chain([job.transport]).collect();
+    let scale = job.tempo.scale();
+    let mut instance = start_server(&job.subject, timeout, tls, scale, &transports).await?;
     let leases = [lease()?, lease()?, lease()?];
     let nth = nth_ports(case)?;
     let mut vars = with_login(ports(&leases), &instance);

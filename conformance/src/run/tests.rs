@@ -321,7 +321,7 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
             round: None,
             in_play: InPlay::default(),
         };
-        let (judged, _) = judge::judge(&job, &tls).await;
+        let (judged, _) = judge::judge(&job, &tls, &Twins::default()).await;
         assert_eq!(judged.verdict, verdict, "{body}: {:?}", judged.broken);
         let seen = judged.broken.map_or_else(String::new, |broken| broken.got);
         assert!(seen.contains(got), "{body}: {seen}");
@@ -329,5 +329,6 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
 }
 
 mod conduct;
+mod coverage;
 mod inversion;
 mod relay;

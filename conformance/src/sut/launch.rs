@@ -60,12 +60,13 @@ pub(super) struct Setup {
 const USER: &str = "conf-user";
 const PASSWORD: &str = "conf-pass";
 
-/// Starts a server and waits until somebody can log in on each of its transports.
+/// Starts a server and waits until somebody can log in on each of these transports, where it speaks them.
 pub(crate) async fn start_server(
     subject: &Subject,
     timeout: u32,
     tls: &Tls,
     time_scale: f64,
+    transports: &[Transport],
 ) -> Result<Instance, StartError> {
     let (instance, limit) = match subject {
         Subject::Started(manifest) => (
@@ -91,7 +92,7 @@ pub(crate) async fn start_server(
         Subject::Pair(_) => return Err(StartError::Harness("a pair is no server".to_owned())),
     };
     let mut instance = instance;
-    match ready::wait(&mut instance, tls, limit.mul_f64(time_scale)).await {
+    match ready::wait(&mut instance, tls, limit.mul_f64(time_scale), transports).await {
         Ok(()) => Ok(instance),
         Err(Unready(why)) => {
             let log = instance.log_tail().await;

@@ -63,7 +63,8 @@ impl Pair {
         let target_port = Lease::take().map_err(harness)?;
         let target = Listener::bind(target_port.port()).await.map_err(harness)?;
         let subject = Subject::Started(plan.server.clone());
-        let server = start_server(&subject, plan.timeout, tls, time_scale).await?;
+        let server =
+            start_server(&subject, plan.timeout, tls, time_scale, &[plan.transport]).await?;
         let control = server.address(plan.transport).ok_or_else(|| {
             StartError::Harness(format!("the server does not speak {}", plan.transport))
         })?;

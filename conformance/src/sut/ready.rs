@@ -16,14 +16,16 @@ use crate::wire::{Connection, Tls, WriteError};
 #[derive(Debug)]
 pub(super) struct Unready(pub(super) String);
 
-/// Logs in on each transport until that works, the instance ends, or `limit` has passed.
+/// Logs in on each of these transports that it speaks, until that works, the instance ends, or `limit` has passed.
 pub(super) async fn wait(
     instance: &mut Instance,
     tls: &Tls,
     limit: Duration,
+    transports: &[Transport],
 ) -> Result<(), Unready> {
     let until = Instant::now() + limit;
-    for (transport, address) in instance.control.clone() {
+    let control = instance.control.clone().into_iter();
+    for (transport, address) in control.filter(|(one, _)| transports.contains(one)) {
         loop {
             let attempt = login(
                 address,

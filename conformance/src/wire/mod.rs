@@ -131,7 +131,12 @@ impl Connection {
     }
 
     /// Reads no more until [`resume`](Self::resume).
+    ///
+    /// The system goes on taking bytes for us, so it is told to take few. What may still be under way are the buffers of
+    /// the peer: 10 MB where Linux is left as it is.
     pub(crate) fn pause(&self) {
+        // Where it cannot be told, more bytes have to be sent before the peer stops.
+        let _ = self.socket.set_recv_buffer_size(FEW);
         self.paused.send_replace(true);
     }
 
@@ -214,6 +219,9 @@ impl Connection {
         }
     }
 }
+
+/// What the system may take for a connection that is not read.
+const FEW: usize = 64 << 10;
 
 /// How long a close waits for what was sent to arrive.
 const ARRIVAL: Duration = Duration::from_secs(2);

@@ -4,8 +4,8 @@
 use super::*;
 use crate::manifest::Manifest;
 use crate::notation::ast::{
-    Alternative, Bulk, Case, Endpoint, Expectation, Field, Grade, Message, Piece, Side, Template,
-    Within,
+    Action, Alternative, Bulk, Case, Endpoint, Expectation, Field, Grade, Message, Piece, Side,
+    Step, Template, Within,
 };
 
 /// Steps that need seconds to come true or not to.

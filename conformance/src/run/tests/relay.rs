@@ -87,7 +87,9 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, habits: Habits) 
 async fn red(habits: Habits) -> Vec<String> {
     let tls = Tls::new().unwrap();
     let reference = Subject::Started(Manifest::reference(Side::Server).unwrap());
-    let instance = start_server(&reference, 30, &tls, 1.0).await.unwrap();
+    let instance = start_server(&reference, 30, &tls, 1.0, &Transport::ALL)
+        .await
+        .unwrap();
     let running = Running {
         plain: relay(instance.address(Transport::Plain).unwrap(), habits).await,
         tls: None,
