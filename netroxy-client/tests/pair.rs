@@ -21,6 +21,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+#[path = "../../netroxy-net/tests/support/free_port.rs"]
+mod free_port;
+use free_port::free_port;
+
 /// A running server and client. Everything stops when it is dropped.
 struct Pair {
     remote_port: u16,
@@ -103,14 +107,6 @@ fn key_file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../netroxy-net/tests/tls")
         .join(name)
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("[::]:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 impl Pair {

@@ -5,13 +5,17 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::{Shutdown, TcpListener, TcpStream},
+    net::{Shutdown, TcpStream},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use netroxy_net::program::raise_descriptor_limit;
 use tempfile::TempDir;
+
+#[path = "../../netroxy-net/tests/support/free_port.rs"]
+mod free_port;
+use free_port::free_port;
 
 struct Server {
     child: Child,
@@ -30,11 +34,7 @@ impl Drop for Server {
 impl Server {
     fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let config = format!(
             r#"{{"ip": "127.0.0.1", "port": {port}, "username": "u", "password": "p", "timeout": 30}}"#
         );

@@ -11,6 +11,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+#[path = "../../netroxy-net/tests/support/free_port.rs"]
+mod free_port;
+use free_port::free_port;
+
 const USERS: u8 = 40;
 
 /// The first bytes of each user tell who it is; nobody waits for TRQ before the next user comes.
@@ -69,9 +73,4 @@ async fn lines(stream: &mut TcpStream, count: usize) -> String {
         text.push(char::from(stream.read_u8().await.unwrap()));
     }
     text
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
