@@ -78,7 +78,7 @@ enum Command {
     Run(Box<run::Run>),
     /// Let every client meet every server, and tell who is at fault
     Matrix(matrix::Matrix),
-    /// List cases or rules
+    /// List cases, rules, programs, baselines or vectors
     List(list::List),
     /// Show a rule with its cases, or a case with its rules
     Explain(explain::Explain),

@@ -92,7 +92,7 @@ fn one_run_in_every_format() {
             ("nonstrict", IS_NONSTRICT),
         ],
     );
-    let formats = ["json", "junit", "tap", "md", "html"];
+    let formats = ["json", "junit", "tap", "tap13", "md", "html"];
     let reports: Vec<String> = formats
         .iter()
         .map(|format| format!("{format}:{}", at.join(format).display()))
@@ -124,7 +124,12 @@ fn one_run_in_every_format() {
     assert_eq!((junit.tests, junit.failures, junit.errors), (4, 2, 0));
 
     let tap = read("tap");
-    assert!(tap.starts_with("TAP version 13\n"), "{tap}");
+    let rest = tap.strip_prefix("TAP version 14\n");
+    assert_eq!(
+        rest,
+        read("tap13").strip_prefix("TAP version 13\n"),
+        "{tap}"
+    );
     assert_eq!(tap.matches("\nnot ok ").count(), 2, "{tap}");
 
     assert!(read("md").contains("**2 passed, 2 failed, 0 skipped**"));
@@ -157,7 +162,7 @@ fn standard_output_belongs_to_the_report_that_asks_for_it() {
     let (code, out, err) = ran(&arguments, &["--report", "tap:-"]);
     assert_eq!(code, 0);
     assert!(
-        out.starts_with("TAP version 13\n") && out.ends_with("ok 1 - reference-server passes\n"),
+        out.starts_with("TAP version 14\n") && out.ends_with("ok 1 - reference-server passes\n"),
         "{out}"
     );
     assert_eq!(

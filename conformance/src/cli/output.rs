@@ -13,7 +13,7 @@ use crate::rules::Rule;
 
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Output {
-    /// Write a report: json, junit, tap, md or html, a colon, and a path or `-`; may be given several times
+    /// Write a report: json, junit, tap, tap13, md or html, a colon, and a path or `-`; may be given several times
     #[arg(long, value_name = "FORMAT:PATH")]
     report: Vec<String>,
     /// Show every case, not only those that are no plain pass

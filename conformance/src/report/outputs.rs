@@ -26,7 +26,7 @@ struct Output {
 enum Format {
     Json,
     Junit,
-    Tap,
+    Tap(tap::Version),
     Markdown,
     Html,
 }
@@ -167,23 +167,23 @@ impl Format {
         match self {
             Self::Json => json::render(report),
             Self::Junit => junit::render(report),
-            Self::Tap => tap::render(report),
+            Self::Tap(version) => tap::render(report, version),
             Self::Markdown => markdown::render(report),
             Self::Html => html::render(report),
         }
     }
 }
 
-const FORMATS: [(&str, Format); 5] = [
+const FORMATS: [(&str, Format); 6] = [
     ("json", Format::Json),
     ("junit", Format::Junit),
-    ("tap", Format::Tap),
+    ("tap", Format::Tap(tap::Version::Tap14)),
+    ("tap13", Format::Tap(tap::Version::Tap13)),
     ("md", Format::Markdown),
     ("html", Format::Html),
 ];
 
-const USAGE: &str =
-    "json:PATH, junit:PATH, tap:PATH, md:PATH or html:PATH; the path `-` is standard output";
+const USAGE: &str = "json:PATH, junit:PATH, tap:PATH, tap13:PATH, md:PATH or html:PATH; the path `-` is standard output";
 
 /// A file beside `path`; it vanishes unless it takes its place.
 fn temporary(path: &Path) -> io::Result<NamedTempFile> {

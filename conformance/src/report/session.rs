@@ -54,7 +54,8 @@ impl<'a> Session<'a> {
         } = &self.report;
         let (role, name) = (subject.role(), printable(&subject.name()));
         self.live.print(&format!(
-            "{role} {name}  spec {spec}  profile {profile}  jobs {jobs}  {start}\n    starting {planned} cases\n"
+            "{role} {name}  spec {spec}  profile {profile}  jobs {jobs}  {start}\n    starting {}\n",
+            text::counted(planned, "case")
         ));
     }
 

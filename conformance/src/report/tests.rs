@@ -250,14 +250,20 @@ fn colours_change_nothing_but_colours() {
 
 #[test]
 fn a_run_as_tap() {
-    insta::assert_snapshot!("tap", tap::render(&report(&Verdict::ALL)));
+    insta::assert_snapshot!(
+        "tap",
+        tap::render(&report(&Verdict::ALL), tap::Version::Tap14)
+    );
 }
 
 #[test]
 fn a_run_that_was_stopped_bails_out() {
     let mut stopped = report(&[Verdict::Pass]);
     (stopped.ended, stopped.planned) = (Ended::Interrupted, 5);
-    insta::assert_snapshot!("tap-interrupted", tap::render(&stopped));
+    insta::assert_snapshot!(
+        "tap-interrupted",
+        tap::render(&stopped, tap::Version::Tap14)
+    );
     let mut never = report(&[]);
     never.ended = Ended::NotReady;
     never.not_ready = Some(NotReady {
@@ -265,7 +271,7 @@ fn a_run_that_was_stopped_bails_out() {
         reason: "it ended:\nexit status 7".to_owned(),
     });
     assert!(
-        tap::render(&never)
+        tap::render(&never, tap::Version::Tap14)
             .ends_with("\nBail out! x never became ready: it ended: exit status 7\n")
     );
     assert!(markdown::render(&never).contains("**x never became ready**: it ended: exit status 7"));

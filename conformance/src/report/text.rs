@@ -1,5 +1,6 @@
 //! Results as text.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::time::Duration;
@@ -130,10 +131,10 @@ pub(super) fn summary(report: &Report, run: &Summary, slowest: usize, colour: bo
             .collect();
         let _ = writeln!(
             text,
-            "    {}: {} of {} cases: {}",
+            "    {}: {} of {}: {}",
             subject.name,
             report.of(&subject.name).count(),
-            subject.planned,
+            counted(subject.planned, "case"),
             counts.join(", "),
         );
     }
@@ -152,11 +153,10 @@ pub(super) fn summary(report: &Report, run: &Summary, slowest: usize, colour: bo
     }
     for (rule, results) in broken {
         let id = painted(&format!("{:width$}", rule.id), RED, colour);
-        let cases = results.len();
-        let noun = if cases == 1 { "case " } else { "cases" };
+        let cases = counted(results.len(), "case");
         let _ = writeln!(
             text,
-            "    {id}  {:6}  {cases:3} {noun}  {}",
+            "    {id}  {:6}  {cases:>9}  {}",
             rule.level, rule.sentence
         );
     }
@@ -164,8 +164,12 @@ pub(super) fn summary(report: &Report, run: &Summary, slowest: usize, colour: bo
         text.push('\n');
         text.push_str(&meetings(matrix));
     }
-    let slow = run.slowest.iter().filter(|(_, took)| *took >= SLOW);
-    let slow: Vec<String> = slow
+    // In a matrix, one case can be slow with every pair.
+    let mut seen = BTreeSet::new();
+    let slow: Vec<String> = run
+        .slowest
+        .iter()
+        .filter(|(id, took)| *took >= SLOW && seen.insert(id))
         .take(3)
         .map(|(id, took)| format!("{id} {:.1} s", took.as_secs_f64()))
         .collect();
@@ -173,6 +177,12 @@ pub(super) fn summary(report: &Report, run: &Summary, slowest: usize, colour: bo
         let _ = writeln!(text, "\nslowest  {}", slow.join(", "));
     }
     text
+}
+
+/// Such as `1 case` and `2 cases`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{s}")
 }
 
 /// A table of all pairs, and who is at fault for which run.

@@ -106,14 +106,14 @@ impl fmt::Display for Start {
     }
 }
 
-/// Such as `170 cases in 13.1 s, 13 in a second; longest stall 3 ms; retried 1 for stalls`.
+/// Such as `13.1 s, 13.0 cases in a second; longest stall 3 ms; retried 1 for stalls`.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (played, wall, pace) = (self.played, self.wall.as_secs_f64(), self.pace());
+        let (wall, pace) = (self.wall.as_secs_f64(), self.pace());
         let stall = self.longest_stall.as_millis();
         write!(
             f,
-            "{played} cases in {wall:.1} s, {pace:.1} in a second; longest stall {stall} ms"
+            "{wall:.1} s, {pace:.1} cases in a second; longest stall {stall} ms"
         )?;
         if self.retried > 0 {
             write!(f, "; retried {} for stalls", self.retried)?;
