@@ -54,10 +54,14 @@ impl Family {
             // It may have ended by itself.
             let _ = kill_process_group(group, Signal::KILL);
         }
+        let mut unclear = 0;
         for _ in 0..ROUNDS {
-            let strays = self.strays();
+            let (strays, clear) = self.strays();
             if strays.is_empty() {
-                return;
+                unclear += 1;
+                if clear || unclear > UNCLEAR {
+                    return;
+                }
             }
             for stray in strays {
                 let _ = kill_process(stray, Signal::KILL);
@@ -68,30 +72,45 @@ impl Family {
         }
     }
 
-    /// Those outside the group that are still there.
-    fn strays(&self) -> Vec<Pid> {
+    /// Those outside the group that are still there, and whether that is all of them.
+    fn strays(&self) -> (Vec<Pid>, bool) {
         let wanted = format!("{}={}", Self::VARIABLE, self.mark);
-        let Ok(processes) = fs::read_dir("/proc") else {
-            return Vec::new();
-        };
-        let marked = |folder: &fs::DirEntry| {
-            let environment = fs::read(folder.path().join("environ")).unwrap_or_default();
-            environment
-                .split(|byte| *byte == 0)
-                .any(|one| one == wanted.as_bytes())
-        };
-        let ids = processes.filter_map(Result::ok).filter_map(|folder| {
-            let id: i32 = folder.file_name().to_str()?.parse().ok()?;
-            let pid = Pid::from_raw(id)?;
+        let (mut found, mut clear) = (Vec::new(), true);
+        let processes = fs::read_dir("/proc").into_iter().flatten();
+        for folder in processes.filter_map(Result::ok) {
+            let name = folder.file_name();
+            let id = name.to_str().and_then(|name| name.parse().ok());
+            let Some(pid) = id.and_then(Pid::from_raw) else {
+                continue;
+            };
             // The program itself is waited for by its owner.
-            (Some(pid) != self.group && marked(&folder)).then_some(pid)
-        });
-        ids.collect()
+            if Some(pid) == self.group {
+                continue;
+            }
+            let environment = fs::read(folder.path().join("environ"));
+            match environment.as_deref() {
+                // In the middle of an exec the new environment is not there yet. Threads of the system and who has
+                // ended have none either, and no program.
+                Ok([]) => clear &= fs::read_link(folder.path().join("exe")).is_err(),
+                Ok(all)
+                    if all
+                        .split(|byte| *byte == 0)
+                        .any(|one| one == wanted.as_bytes()) =>
+                {
+                    found.push(pid);
+                }
+                _ => {}
+            }
+        }
+        (found, clear)
     }
 }
 
 /// More rounds than a fork bomb deserves.
 const ROUNDS: usize = 100;
+
+/// How often to look again at who has no environment: an exec is over by then, and some never have one.
+const UNCLEAR: usize = 5;
 
 /// For the system to carry out a kill.
 const PAUSE: Duration = Duration::from_millis(1);
