@@ -5,6 +5,7 @@ pub use cli::main;
 mod baseline;
 pub mod catalog;
 mod cli;
+mod embedded;
 mod html;
 mod input;
 pub mod manifest;

@@ -10,6 +10,7 @@ use super::{
     Content, Launch, Manifest, ManifestError, Place, Raw, RawFile, RawLaunch, Vars, render,
     render_text,
 };
+use crate::embedded::Breed;
 use crate::notation::ast::{Side, Transport};
 
 /// Where a manifest comes from.
@@ -76,7 +77,9 @@ impl Context<'_> {
                 self.find_program(&mut words, &command[0])?;
                 Ok(Launch::Command(words))
             }
-            (None, Some(embedded)) if Side::from(embedded) == role => Ok(Launch::Embedded),
+            (None, Some(embedded)) if Side::from(embedded) == role => {
+                Ok(Launch::Embedded(Breed::Reference))
+            }
             (None, Some(_)) => Err(self.wrong(
                 "launch.embedded",
                 "embedded",

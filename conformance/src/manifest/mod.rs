@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use netroxy_broken::Bug;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::embedded::Breed;
 use crate::input::{self, InputError, nearest};
 use crate::notation::ast::{Side, Transport};
 pub(crate) use placeholder::{Vars, render, render_text};
@@ -38,8 +40,8 @@ pub struct Manifest {
 pub(crate) enum Launch {
     /// A program and its arguments.
     Command(Vec<String>),
-    /// The reference peer inside this program.
-    Embedded,
+    /// A peer inside this program.
+    Embedded(Breed),
 }
 
 /// The content of a file.
@@ -87,11 +89,37 @@ impl Manifest {
                 std::env::var(name).ok()
             });
         }
+        for side in [Side::Server, Side::Client] {
+            let rest = argument
+                .strip_prefix("broken-")
+                .and_then(|rest| rest.strip_prefix(&side.to_string()));
+            match rest.map(|rest| rest.strip_prefix(':').ok_or(rest)) {
+                Some(Err("")) => return Self::broken(side, None),
+                Some(Ok(bug)) => return Self::broken(side, Some(named(argument, side, bug)?)),
+                Some(Err(_)) | None => {}
+            }
+        }
         let text = input::text(argument).map_err(unusable)?;
         let folder = Path::new(argument)
             .parent()
             .map_or_else(PathBuf::new, Path::to_path_buf);
         Self::parse(argument, &text, &folder, &|name| std::env::var(name).ok())
+    }
+
+    /// The peer that breaks a rule when it is told to. It reads the same files as the reference.
+    ///
+    /// # Errors
+    /// Never, because the manifest of the reference is embedded.
+    pub(crate) fn broken(side: Side, bug: Option<Bug>) -> Result<Self, ManifestError> {
+        let reference = Self::load(&format!("reference-{side}"))?;
+        let bug_name = bug.map_or_else(String::new, |bug| format!(":{bug}"));
+        let name = format!("broken-{side}{bug_name}");
+        Ok(Self {
+            launch: Launch::Embedded(Breed::Broken(bug)),
+            argument: name.clone(),
+            name,
+            ..reference
+        })
     }
 
     /// Reads a manifest. `folder` is where relative programs are looked up; `env` gives variables.
@@ -172,6 +200,47 @@ impl fmt::Display for Place {
 
 fn built_in_names() -> Vec<&'static str> {
     BUILT_IN.iter().map(|(name, _)| *name).collect()
+}
+
+/// The bug of this name, if that side can have it.
+fn named(argument: &str, side: Side, name: &str) -> Result<Bug, ManifestError> {
+    let wrong = |message: String, hint: Option<String>| ManifestError {
+        file: argument.to_owned(),
+        place: Place::default(),
+        message,
+        hint,
+    };
+    let of_side = |bug: &Bug| fits(*bug, side);
+    let names: Vec<String> = Bug::ALL
+        .iter()
+        .copied()
+        .filter(of_side)
+        .map(Bug::name)
+        .collect();
+    match Bug::named(name) {
+        Some(bug) if fits(bug, side) => Ok(bug),
+        Some(_) => Err(wrong(
+            format!("a {side} cannot have the bug `{name}`"),
+            None,
+        )),
+        None => {
+            let meant = nearest(name, names.iter().map(String::as_str));
+            let hint = meant.unwrap_or_else(|| {
+                "`netroxy-conformance selftest --list` shows them all".to_owned()
+            });
+            Err(wrong(format!("there is no bug `{name}`"), Some(hint)))
+        }
+    }
+}
+
+/// Whether that side can have this bug.
+pub(crate) fn fits(bug: Bug, side: Side) -> bool {
+    matches!(
+        (bug.side(), side),
+        (netroxy_broken::Side::Both, _)
+            | (netroxy_broken::Side::Server, Side::Server)
+            | (netroxy_broken::Side::Client, Side::Client)
+    )
 }
 
 /// A file that is no text at all. What was no file may have been meant as the name of a built-in manifest.

@@ -13,10 +13,10 @@ use tempfile::TempDir;
 use super::process::Process;
 use super::ready::{self, Unready};
 use super::{Body, Instance, Subject};
+use crate::embedded::Embedded;
 use crate::manifest::{Content, Launch, Manifest, Vars, render, render_text};
 use crate::notation::ast::Transport;
 use crate::ports::Lease;
-use crate::reference::Embedded;
 use crate::wire::Tls;
 
 /// An instance that did not come up.
@@ -195,7 +195,7 @@ impl Setup {
             Launch::Command(command) => Process::start(command, directory)
                 .map(|process| Body::Process(Box::new(process)))
                 .map_err(|error| StartError::Spawn(error.to_string())),
-            Launch::Embedded => Embedded::start(self.manifest.role, directory)
+            Launch::Embedded(breed) => Embedded::start(*breed, self.manifest.role, directory)
                 .await
                 .map(Body::Embedded)
                 .map_err(StartError::Spawn),

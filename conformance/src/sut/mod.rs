@@ -8,10 +8,10 @@ mod ready;
 
 use std::net::SocketAddr;
 
+use crate::embedded::Embedded;
 use crate::manifest::Manifest;
 use crate::notation::ast::{Role, Transport};
 use crate::ports::Lease;
-use crate::reference::Embedded;
 use launch::Setup;
 pub(crate) use launch::{ClientPlan, StartError, start_client, start_server};
 pub(crate) use pair::{Pair, PairPlan};

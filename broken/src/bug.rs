@@ -1,0 +1,309 @@
+//! The bugs: one knob each.
+
+use std::fmt;
+
+/// Who has a bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The server.
+    Server,
+    /// The client.
+    Client,
+    /// Either.
+    Both,
+}
+
+macro_rules! bugs {
+    ($($bug:ident: $side:ident, $rule:literal, $what:literal;)*) => {
+        /// One way to break the protocol.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Bug {
+            $(#[doc = concat!("A peer that ", $what, "; it breaks `", $rule, "`.")] $bug,)*
+        }
+
+        impl Bug {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$bug),*];
+
+            /// Who has it.
+            #[must_use]
+            pub const fn side(self) -> Side {
+                match self { $(Self::$bug => Side::$side),* }
+            }
+
+            /// The id of the rule that it breaks.
+            #[must_use]
+            pub const fn rule(self) -> &'static str {
+                match self { $(Self::$bug => $rule),* }
+            }
+
+            /// What it does; goes on from "a peer that".
+            #[must_use]
+            pub const fn what(self) -> &'static str {
+                match self { $(Self::$bug => $what),* }
+            }
+        }
+    };
+}
+
+bugs! {
+    CrIgnored: Both, "frame.lf-only", "takes CR LF for the end of a line";
+    CrEndsLine: Both, "frame.lf-only", "takes CR alone for the end of a line";
+    CutMessageLost: Both, "frame.segmentation", "forgets a message that has not come whole";
+    ByteLostAtBorder: Both, "frame.segmentation", "loses a byte where a segment ends inside of a line";
+    RestOfSegmentLost: Both, "frame.pipelining", "handles one message of a segment and forgets the rest";
+    CrowdLost: Both, "frame.pipelining", "forgets the rest of a segment behind its twentieth message";
+    EndCompletes: Both, "frame.partial-no-effect", "takes the end of the stream for the end of a line";
+    LastLineEager: Both, "frame.partial-no-effect", "acts on a message before its last line has ended";
+    UnknownIgnored: Both, "frame.unknown-word", "passes over a line that is no word";
+    UnknownIgnoredBeforeLogin: Both, "frame.unknown-word", "passes over a line that is no word, before the login";
+    EmptyLinesIgnored: Both, "frame.unknown-word", "passes over an empty line";
+    OwnWordsIgnored: Both, "frame.unknown-word", "passes over words of the other direction";
+    WordsInAnyCase: Both, "frame.unknown-word", "knows words in small letters too";
+    LineLimitLow: Both, "frame.line-limit", "refuses a line of more than 1024 bytes";
+    LineLimitOffByOne: Both, "frame.line-limit", "refuses a line of 4096 bytes";
+    LineUnbounded: Both, "frame.line-bound", "buffers a line however long it is";
+    LineUnboundedBeforeLogin: Both, "frame.line-bound", "does so before the login alone";
+    LineUnboundedAfterLogin: Both, "frame.line-bound", "does so after the login alone";
+    TextUtf8: Both, "frame.text", "refuses a text that is not UTF-8";
+    TextAscii: Both, "frame.text", "strips what is not ASCII from texts";
+    TextTrimmed: Client, "auth.token-opaque", "strips blanks from texts";
+    IntegerEchoed: Both, "frame.int-canonical", "writes a port as the other side wrote it";
+    IntegerWithPlus: Both, "frame.int-canonical", "writes ports with a plus sign";
+    IntegerGuessed: Both, "frame.int", "takes what is no integer for 0";
+    IntegerTrimmed: Both, "frame.int", "strips blanks and CR from integers";
+    BooleanGuessed: Both, "frame.bool", "takes what is no boolean for false";
+    BooleanTruthy: Both, "frame.bool", "takes what is no boolean for true";
+    SrqBeforeLogin: Server, "auth.first", "answers SRQ before the login";
+    MapBeforeLogin: Server, "auth.first", "answers MAP before the login";
+    BeforeLoginIgnored: Server, "auth.first", "passes over what comes before the login";
+    EmptyNameRefused: Server, "auth.ok-reply", "refuses an empty client name";
+    BinaryNameRefused: Server, "auth.ok-reply", "refuses a client name that is not ASCII";
+    TimeoutLeftOut: Server, "auth.ok-reply", "sends ARS without a timeout";
+    PasswordNotCompared: Server, "auth.fail-reply", "does not look at the password";
+    PasswordEmptyAccepted: Server, "auth.fail-reply", "accepts an empty password";
+    RefusalWithFields: Server, "auth.fail-reply", "sends timeout and token with ARS false";
+    RefusalSilent: Server, "auth.fail-reply", "closes without ARS false";
+    RefusalKept: Server, "auth.fail-close", "leaves a refused connection open";
+    RefusalForgotten: Server, "auth.fail-close", "lets a refused connection try again";
+    UsernameNotCompared: Server, "auth.fail-reply", "does not look at the user name";
+    PasswordPrefix: Server, "auth.exact", "accepts a password that begins with the right one";
+    PasswordCutTo64: Server, "frame.line-limit", "compares only what fits into 64 bytes";
+    UsernameInAnyCase: Server, "auth.exact", "does not tell small from capital letters in user names";
+    CredentialsSwapped: Server, "auth.exact", "accepts user name and password in any order";
+    CredentialsTrimmed: Server, "auth.exact", "strips blanks and CR from user name and password";
+    SecondLoginAccepted: Server, "auth.once", "accepts a second ATH";
+    SecondLoginRefused: Server, "auth.once", "refuses a second ATH and goes on";
+    SecondLoginIgnored: Server, "auth.once", "passes over a second ATH";
+    TokenForAll: Server, "auth.token-unique", "gives everybody the same token";
+    TokenOfName: Server, "auth.token-unique", "makes the token from the client name";
+    TimeoutZeroSent: Server, "auth.timeout-positive", "sends a timeout of 0";
+    LoginNeverDue: Server, "auth.deadline", "waits for a login for ever";
+    LoginDueOnlyWhenSilent: Server, "auth.deadline", "waits for ever once a byte has come";
+    HandshakeNeverDue: Server, "auth.deadline", "waits for a handshake for ever";
+    SameNameRefused: Server, "auth.same-name", "refuses a login with a name that is in use";
+    SameNameKept: Server, "auth.same-name-replaces", "keeps the older login of the same name";
+    SameNameReleasedLate: Server, "auth.same-name-replaces", "ends the older login half a second later";
+    ReplacedTokenServed: Server, "auth.same-name-replaces", "serves the successor's users to the token of a replaced login";
+    MrsTwice: Server, "map.one-reply", "answers MAP twice";
+    MrsPortModulo: Server, "map.same-port", "writes the port modulo 65536";
+    MrsPortOfFirst: Server, "map.same-port", "writes the lowest port of the login";
+    MrsSwapped: Server, "map.order", "answers two MAPs of a segment in the wrong order";
+    MappingsAtMost50: Server, "map.bound-when-true", "gives a login no more than 50 ports";
+    MrsBeforeBind: Server, "map.bound-when-true", "answers true, and listens a little later";
+    ConflictTrue: Server, "map.conflict-false", "answers true for a port that is taken";
+    ConflictTakesOver: Server, "map.conflict-false", "gives a port to whoever asks last";
+    ConflictReopens: Server, "map.conflict-keeps-first", "gives a mapping to another login while it answers false";
+    ConflictDropsFirst: Server, "map.conflict-keeps-first", "ends a mapping when somebody asks for its port";
+    PortRangeTrue: Server, "map.port-range", "answers true for ports that do not exist";
+    PortModulo: Server, "map.port-range", "takes ports modulo 65536";
+    PortZeroTrue: Server, "map.port-range", "answers true for port 0";
+    PortNegativeTrue: Server, "map.port-range", "answers true for negative ports";
+    MrsFalseCloses: Server, "map.false-harmless", "closes when it answers false";
+    MrsFalseDropsOthers: Server, "map.false-harmless", "ends the other mappings when it answers false";
+    ClosedHangs: Server, "map.closed-closes", "leaves users of a closed mapping waiting";
+    ClosedIsOpen: Server, "map.closed-no-tunnel", "opens closed mappings";
+    PortsNeverReleased: Server, "map.released-on-close", "keeps the ports of logins that have ended";
+    PortsReleasedLate: Server, "map.released-on-close", "keeps the ports for a minute";
+    PortsKeptOnClose: Server, "map.released-on-close", "keeps the ports of clients that close";
+    PortsKeptOnReset: Server, "map.released-on-close", "keeps the ports of clients that reset";
+    PortsKeptOnViolation: Server, "map.released-on-close", "keeps the ports of clients that it throws out";
+    PortsKeptOnExpiry: Server, "map.released-on-close", "keeps the ports of clients that expire";
+    PortsKeptWithTunnel: Server, "map.released-on-close", "keeps the ports while a tunnel is open";
+    OneEndsAllPorts: Server, "map.others-untouched", "ends all mappings when a client goes";
+    OneEndsAllTunnels: Server, "map.others-untouched", "ends all tunnels when a client goes";
+    OneEndsAllWaiting: Server, "map.others-untouched", "closes all waiting users when a client goes";
+    TrqTwice: Server, "tunnel.one-trq-per-user", "sends TRQ twice";
+    TrqTwiceInCrowd: Server, "tunnel.one-trq-per-user", "sends TRQ twice for the third user that waits";
+    TrqOnlyForFirst: Server, "tunnel.one-trq-per-user", "sends no TRQ while another user waits";
+    TrqMissingNowAndThen: Server, "tunnel.one-trq-per-user", "forgets one TRQ of 25";
+    TrqFirstPort: Server, "tunnel.trq-port", "names the lowest port of the login";
+    TokenNotCompared: Server, "tunnel.bad-token-close", "takes any token";
+    TokenEmptyAccepted: Server, "tunnel.bad-token-close", "takes an empty token for anybody's";
+    TokenWithMore: Server, "tunnel.token-exact", "accepts a token with something behind it";
+    TokenWithLess: Server, "tunnel.token-exact", "accepts the beginning of a token";
+    TokenBehindSomething: Server, "tunnel.token-exact", "accepts a token with something before it";
+    TokenInAnyCase: Server, "tunnel.token-exact", "does not tell small from capital letters in tokens";
+    TokenTrimmed: Server, "tunnel.token-exact", "strips blanks from tokens";
+    TokenCutTo4095: Server, "frame.line-limit", "does not look at long tokens";
+    BadTokenKept: Server, "tunnel.bad-token-close", "leaves a connection with a wrong token open";
+    TokenOfTlsAnywhere: Server, "tunnel.token-scope", "accepts a token of the TLS port on the plain one";
+    TokenOfPlainAnywhere: Server, "tunnel.token-scope", "accepts a token of the plain port on the TLS one";
+    BadPortKept: Server, "tunnel.bad-port-close", "leaves a connection with a wrong port open";
+    PortOfAnotherServed: Server, "tunnel.bad-port-close", "serves users of another login";
+    AnyPortServed: Server, "tunnel.trq-port", "serves whoever has waited longest on any port";
+    TrsOnControlIgnored: Server, "tunnel.not-on-control", "passes over TRS on a control connection";
+    TrsOnControlJudged: Server, "tunnel.not-on-control", "closes a control connection for TRS only if the token is right";
+    TrsAnswered: Server, "tunnel.trs-unanswered", "answers TRS";
+    RefusedTunnelEndsControls: Server, "tunnel.failure-keeps-control", "ends the logins when it refuses a data connection";
+    BrokenTunnelEndsControl: Both, "tunnel.failure-keeps-control", "ends the login when a tunnel breaks";
+    Lifo: Server, "tunnel.fifo", "serves the user that came last";
+    SecondComesFirst: Server, "tunnel.fifo", "lets the third user pass the second";
+    UnsolicitedKept: Server, "tunnel.no-unsolicited", "leaves a data connection open for which nobody waits";
+    GoneUserServed: Server, "tunnel.user-gone", "joins users that have gone";
+    GoneUserKeepsAll: Server, "tunnel.no-unsolicited", "leaves a data connection hanging when its user has gone";
+    UserWaitsForever: Server, "tunnel.user-timeout", "lets users wait for ever";
+    WaitingUsersKept: Server, "tunnel.waiting-closed", "lets users wait whose client has gone";
+    EarlyDataLost: Server, "tunnel.early-data", "throws away what has been read behind TRS";
+    EarlyDataLostBeyondPage: Server, "tunnel.early-data", "keeps 4096 bytes of what has been read behind TRS";
+    EarlyDataTwice: Server, "tunnel.early-data", "sends what came with TRS twice";
+    EarlySegmentLost: Server, "tunnel.early-data", "throws away the first segment behind TRS";
+    EarlyUserDataLost: Server, "tunnel.early-user-data", "throws away what a user has said before it was joined";
+    EarlyUserDataLostAtEnd: Server, "tunnel.early-user-data", "gives up a user that has ended its direction before it was joined";
+    FirstSegmentLost: Client, "tunnel.transparent", "throws away the first segment behind TRS";
+    EarlyUserEndCloses: Client, "tunnel.half-close", "gives up a user that has ended its direction before the target was reached";
+    TunnelNulDropped: Both, "tunnel.transparent", "drops bytes that are 0";
+    TunnelSevenBits: Both, "tunnel.transparent", "carries 7 bits of each byte";
+    TunnelCrDropped: Both, "tunnel.transparent", "drops CR";
+    TunnelByteLostAtBorder: Both, "tunnel.transparent", "loses the last byte of a full buffer";
+    TunnelSwapsBytes: Both, "tunnel.transparent", "swaps the first two bytes of each piece";
+    TunnelSingleByteTwice: Both, "tunnel.transparent", "sends a single byte twice";
+    TunnelLosesBehindMegabyte: Both, "tunnel.transparent", "loses bytes behind the first MiB";
+    TunnelHearsWords: Server, "tunnel.transparent", "takes SRQ in a tunnel for itself";
+    TunnelsMix: Both, "tunnel.isolation", "exchanges pieces of tunnels";
+    TunnelsMixNowAndThen: Both, "tunnel.isolation", "exchanges 1 piece of 50 between tunnels";
+    TunnelsTakeTurns: Both, "tunnel.concurrent", "carries one tunnel at a time";
+    TunnelUnbounded: Both, "tunnel.backpressure", "reads as fast as it can, whoever takes it";
+    HalfCloseCloses: Both, "tunnel.half-close", "closes a tunnel when one direction ends";
+    HalfCloseInwardsCloses: Both, "tunnel.half-close", "does so when the data connection ends its direction";
+    HalfCloseOutwardsCloses: Both, "tunnel.half-close", "does so when the user or target ends its direction";
+    HalfCloseHurries: Both, "tunnel.half-close", "closes a tunnel a tenth of a second after one direction has ended";
+    EndSwallowed: Both, "tunnel.close-propagates", "does not pass on the end of a direction";
+    EndSwallowedInwards: Both, "tunnel.close-propagates", "does not pass on the end of the data connection's direction";
+    EndSwallowedOutwards: Both, "tunnel.close-propagates", "does not pass on the end of the user's or target's direction";
+    ResetNotPassed: Both, "tunnel.close-propagates", "does not pass on a reset";
+    BreakCutsBoth: Both, "tunnel.close-propagates", "closes both sides at once when one has gone";
+    TunnelIdleClosed: Both, "tunnel.idle", "closes a tunnel in which nothing passes for 2 seconds";
+    TunnelsEndWithControl: Both, "tunnel.outlives-control", "closes the tunnels when the control connection ends";
+    SrsTwice: Server, "keep.srs", "answers SRQ twice";
+    SrsEverySecond: Server, "keep.srs", "answers every other SRQ";
+    SrsMissingInCrowd: Server, "keep.srs", "forgets one SRS of 50";
+    SrqDoesNotRenew: Server, "keep.refresh", "counts the silence from the login alone";
+    MapRenews: Server, "keep.refresh", "takes MAP for a sign of life";
+    TunnelRenews: Server, "keep.refresh", "takes bytes of a tunnel for a sign of life";
+    ExpiryEarly: Server, "keep.not-early", "expires a client after 0.7 timeouts";
+    ExpiryLate: Server, "keep.expiry-bound", "expires a client after 2.5 timeouts";
+    ExpiryNever: Server, "keep.expiry-bound", "never expires a client";
+    ExpiryNeverAfterSrq: Server, "keep.expiry-bound", "never expires a client that has sent SRQ";
+    OneClientOnly: Server, "life.client-independence", "refuses a client while another is logged in";
+    AbortBeforeLoginFatal: Server, "life.survives-abort", "serves nobody any more when a connection is reset before its login";
+    AbortAfterLoginFatal: Server, "life.survives-abort", "serves nobody any more when a client resets";
+    AbortedUserFatal: Server, "life.survives-abort", "serves nobody any more when a user has gone before it was accepted";
+    BrokenTunnelFatal: Server, "life.survives-abort", "serves nobody any more when a tunnel breaks";
+    StaleTokenServed: Server, "life.stale-token", "serves a token whose login has ended";
+    StaleTokenKept: Server, "life.stale-token", "leaves a connection open whose token's login has ended";
+    PlainOnTlsServed: Server, "tls.no-plain-on-tls", "speaks plain on the TLS port too";
+    PlainOnTlsKept: Server, "tls.no-plain-on-tls", "leaves a plain connection to the TLS port open";
+    MapsBeforeArs: Client, "auth.client-first", "sends MAP before ARS";
+    SecondArsIgnored: Client, "auth.one-reply", "passes over an ARS that it has not asked for";
+    SecondArsFalseIgnored: Client, "auth.one-reply", "passes over an ARS false that it has not asked for";
+    ArsAwaited: Client, "auth.ars-first", "passes over everything before ARS";
+    TrqBeforeArsIgnored: Client, "auth.ars-first", "passes over TRQ before ARS";
+    MrsBeforeArsIgnored: Client, "auth.ars-first", "passes over MRS before ARS";
+    SrsBeforeArsIgnored: Client, "auth.ars-first", "passes over SRS before ARS";
+    GarbageBeforeArsKept: Client, "auth.ars-first", "leaves a connection open on which another protocol is spoken";
+    RefusedKept: Client, "auth.refused-close", "leaves a refused connection open";
+    RefusedGoesOn: Client, "auth.refused-close", "sends MAP after ARS false";
+    NoPauseAfterRefusal: Client, "auth.client-backoff", "connects at once after a refusal";
+    TokenCutTo32: Client, "auth.token-opaque", "keeps 32 bytes of the token";
+    TokenInSmallLetters: Client, "auth.token-opaque", "sends the token in small letters";
+    TokenEmptyReplaced: Client, "auth.token-opaque", "sends another token in place of an empty one";
+    TokenOfFirstLogin: Client, "auth.token-opaque", "sends the token of its first login for ever";
+    TimeoutNotChecked: Client, "auth.timeout-range", "takes any timeout";
+    TimeoutZeroAccepted: Client, "auth.timeout-range", "takes a timeout of 0";
+    TimeoutNegativeAccepted: Client, "auth.timeout-range", "takes a negative timeout";
+    TimeoutHugeAccepted: Client, "auth.timeout-range", "takes a timeout that no clock can hold";
+    TimeoutLongestRefused: Client, "auth.timeout-range", "refuses a timeout of more than a day";
+    ArsNeverDue: Client, "auth.client-deadline", "waits for ARS for ever";
+    ArsDueOnlyWhenSilent: Client, "auth.client-deadline", "waits for ever once a byte has come";
+    MapsReversed: Client, "map.client-all", "sends MAPs in the wrong order";
+    LastMapMissing: Client, "map.client-all", "leaves out its last mapping";
+    MapsAtMost50: Client, "map.client-all", "sends no more than 50 MAPs";
+    MapWithoutMappings: Client, "map.client-all", "sends a MAP although it has no mappings";
+    UnaskedMrsCloses: Client, "map.unasked", "closes for an MRS that it has not asked for";
+    RefusedMapCloses: Client, "map.client-survives-false", "closes when a mapping is refused";
+    RefusedMapDropsOthers: Client, "map.client-survives-false", "serves no mapping any more when one is refused";
+    AllFalseCloses: Client, "map.client-survives-false", "closes when all mappings are refused";
+    RefusedMapForgotten: Client, "map.client-retries", "does not ask again for a refused mapping";
+    TrqLostNowAndThen: Client, "tunnel.trs-new-connection", "forgets one TRQ of 25";
+    TrqBeforeMrsLost: Client, "tunnel.trs-new-connection", "passes over TRQ before MRS true";
+    TrqAfterFirstLost: Client, "tunnel.trs-new-connection", "serves the first TRQ alone";
+    UnknownTrqCloses: Client, "tunnel.unknown-port-ignored", "closes for a TRQ of a port that it has not mapped";
+    UnknownTrqServed: Client, "tunnel.unknown-port-ignored", "serves a TRQ of a port that it has not mapped";
+    TrsPortOfFirst: Client, "tunnel.trs-first-line", "writes the port of its first mapping into TRS";
+    TrsBehindEmptyLine: Client, "tunnel.trs-first-line", "begins a data connection by an empty line";
+    TrsAfterTarget: Client, "tunnel.dial-apart", "reaches the target before it connects to the server";
+    TargetAlwaysFirst: Client, "tunnel.target", "connects to the target of its first mapping";
+    TargetOfNext: Client, "tunnel.target", "connects to the target of the next mapping";
+    DialsInline: Client, "tunnel.dial-apart", "does nothing else while it connects to a target";
+    OneTunnelAtATime: Client, "tunnel.concurrent", "serves one tunnel at a time";
+    BrokenDataEndsControl: Client, "tunnel.failure-keeps-control", "ends the login when a data connection fails";
+    RefusedTargetEndsControl: Client, "tunnel.failure-keeps-control", "ends the login when a target refuses";
+    RefusedTargetHangs: Client, "tunnel.refused-close", "leaves the data connection open when the target refuses";
+    RefusedTargetNoData: Client, "tunnel.refused-close", "opens no data connection when the target refuses";
+    SrqTooRarely: Client, "keep.client-interval", "sends SRQ each 1.6 timeouts";
+    SrqNever: Client, "keep.client-interval", "sends no SRQ";
+    SrqNotWhenBusy: Client, "keep.client-interval", "sends no SRQ while a tunnel is open";
+    TimeoutOfFirstLogin: Client, "keep.client-interval", "keeps to the timeout of its first login";
+    PatienceShort: Client, "keep.client-patience", "gives up 0.4 timeouts behind an SRQ";
+    PatienceEndless: Client, "keep.client-gives-up", "never gives up";
+    NeverReconnects: Client, "life.reconnect", "ends with its control connection";
+    NoReconnectAfterReset: Client, "life.reconnect", "ends when its control connection is reset";
+    NoReconnectAfterEarlyEnd: Client, "life.reconnect", "ends when it is closed before the login";
+    NoReconnectWhenAbsent: Client, "life.reconnect", "ends when the server cannot be reached";
+    NoReconnectAfterRefusal: Client, "life.reconnect", "ends when it is refused";
+    NoReconnectAfterGivingUp: Client, "life.reconnect", "ends when it gets no SRS";
+    SecondSessionLast: Client, "life.reconnect", "ends with its second control connection";
+    NoPauseAfterLogin: Client, "life.client-pause", "connects at once when a short login has ended";
+    NoPauseBeforeLogin: Client, "life.client-pause", "connects at once when it was closed before its login";
+    ViolationFatal: Client, "life.client-survives", "ends when a server sends nonsense";
+    DataWithoutTls: Client, "tls.both-connections", "opens data connections without TLS";
+    CertificateNotVerified: Client, "tls.verify", "does not look at the certificate";
+}
+
+impl Bug {
+    /// Such as `early-data-lost`.
+    #[must_use]
+    pub fn name(self) -> String {
+        let mut name = String::new();
+        for letter in format!("{self:?}").chars() {
+            if letter.is_ascii_uppercase() && !name.is_empty() {
+                name.push('-');
+            }
+            name.push(letter.to_ascii_lowercase());
+        }
+        name
+    }
+
+    /// The bug of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|bug| bug.name() == name)
+    }
+}
+
+impl fmt::Display for Bug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name())
+    }
+}

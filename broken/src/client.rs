@@ -1,0 +1,585 @@
+//! The client.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
+
+use crate::lines::{Lines, Message, OF_SERVERS, Stream, bytes, integer};
+use crate::relay::{End, Mixer, relay};
+use crate::{Bug, tls};
+
+/// A client that has read its configuration.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    bug: Option<Bug>,
+    server: String,
+    secure: bool,
+    connector: TlsConnector,
+    username: Vec<u8>,
+    password: Vec<u8>,
+    mappings: Vec<Mapping>,
+    mixer: Mixer,
+    requests: AtomicU64,
+    /// The token of the first login, for a bug.
+    first_token: std::sync::OnceLock<Vec<u8>>,
+    first_timeout: std::sync::OnceLock<u64>,
+}
+
+struct Mapping {
+    remote_port: u16,
+    target: String,
+    open: bool,
+}
+
+/// How a control connection ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// It could not be opened.
+    Absent,
+    Refused,
+    /// Somebody broke it off before the login.
+    Early,
+    Closed,
+    Reset,
+    /// What came was against the rules.
+    Violation,
+    /// No SRS came.
+    Deaf,
+}
+
+const LOGIN_TIME: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_millis(1100);
+const RETRY: Duration = Duration::from_secs(2);
+const LONG: Duration = Duration::from_secs(60);
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("bug", &self.shared.bug)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Reads `client_config.json` in this folder.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn load(folder: &Path, bug: Option<Bug>) -> io::Result<Self> {
+        let config: Value =
+            serde_json::from_slice(&std::fs::read(folder.join("client_config.json"))?)?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let place = |value: &Value| format!("{}:{}", text(&value["ip"]), value["port"]);
+        let mapping = |value: &Value| Mapping {
+            remote_port: u16::try_from(value["remotePort"].as_u64().unwrap_or(0)).unwrap_or(0),
+            target: place(value),
+            open: value["isOpen"].as_bool().unwrap_or(false),
+        };
+        let secure = &config["tls"];
+        let verify =
+            secure["verify"].as_bool().unwrap_or(true) && bug != Some(Bug::CertificateNotVerified);
+        Ok(Self {
+            shared: Arc::new(Shared {
+                bug,
+                server: place(&config),
+                secure: secure["enabled"].as_bool().unwrap_or(false),
+                connector: tls::connector(verify)?,
+                username: text(&config["username"]).into_bytes(),
+                password: text(&config["password"]).into_bytes(),
+                mappings: config["connections"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(mapping)
+                    .collect(),
+                mixer: Mixer::default(),
+                requests: AtomicU64::new(0),
+                first_token: std::sync::OnceLock::new(),
+                first_timeout: std::sync::OnceLock::new(),
+            }),
+        })
+    }
+
+    /// Connects again and again, for ever.
+    pub async fn run(self) {
+        let shared = self.shared;
+        let mut sessions = 0;
+        loop {
+            let tunnels = CancellationToken::new();
+            let ended = shared.clone().session(&tunnels).await;
+            sessions += 1;
+            if shared.has(Bug::TunnelsEndWithControl) {
+                tunnels.cancel();
+            }
+            let gives_up = match shared.bug {
+                Some(Bug::NeverReconnects) => ended != Ended::Absent || sessions > 1,
+                Some(Bug::NoReconnectAfterReset) => ended == Ended::Reset,
+                Some(Bug::NoReconnectAfterEarlyEnd) => ended == Ended::Early,
+                Some(Bug::NoReconnectWhenAbsent) => ended == Ended::Absent,
+                Some(Bug::NoReconnectAfterRefusal) => ended == Ended::Refused,
+                Some(Bug::NoReconnectAfterGivingUp) => ended == Ended::Deaf,
+                Some(Bug::ViolationFatal) => ended == Ended::Violation,
+                Some(Bug::SecondSessionLast) => sessions == 2,
+                _ => false,
+            };
+            if gives_up {
+                return;
+            }
+            sleep(pause(shared.bug, ended)).await;
+        }
+    }
+}
+
+/// How long to wait before the next login.
+fn pause(bug: Option<Bug>, ended: Ended) -> Duration {
+    let hasty = match bug {
+        Some(Bug::NoPauseAfterRefusal) => ended == Ended::Refused,
+        Some(Bug::NoPauseAfterLogin) => matches!(ended, Ended::Closed | Ended::Reset),
+        Some(Bug::NoPauseBeforeLogin) => ended == Ended::Early,
+        _ => false,
+    };
+    if hasty {
+        Duration::from_millis(50)
+    } else {
+        PAUSE
+    }
+}
+
+impl Shared {
+    fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+
+    async fn connect(&self, secure: bool) -> io::Result<Stream> {
+        let tcp = TcpStream::connect(&self.server).await?;
+        if !secure {
+            return Ok(Box::new(tcp));
+        }
+        let shaken = timeout(LOGIN_TIME, self.connector.connect(tls::name()?, tcp)).await;
+        Ok(Box::new(shaken.map_err(|_| io::ErrorKind::TimedOut)??))
+    }
+
+    async fn session(self: Arc<Self>, tunnels: &CancellationToken) -> Ended {
+        let Ok(stream) = self.connect(self.secure).await else {
+            return Ended::Absent;
+        };
+        let (reader, mut writer) = split(stream);
+        let mut lines = Lines::new(reader, OF_SERVERS, self.bug);
+        let ended = self
+            .clone()
+            .dialogue(&mut lines, &mut writer, tunnels)
+            .await;
+        if ended == Ended::Refused && self.has(Bug::RefusedKept) {
+            tokio::spawn(async move {
+                sleep(LONG).await;
+                drop((lines, writer));
+            });
+            return ended;
+        }
+        let _ = timeout(Duration::from_secs(1), writer.shutdown()).await;
+        ended
+    }
+
+    async fn dialogue(
+        self: Arc<Self>,
+        lines: &mut Lines<ReadHalf<Stream>>,
+        writer: &mut WriteHalf<Stream>,
+        tunnels: &CancellationToken,
+    ) -> Ended {
+        let ath = bytes(&[b"ATH", b"broken-client", &self.username, &self.password]);
+        if writer.write_all(&ath).await.is_err() || writer.flush().await.is_err() {
+            return Ended::Early;
+        }
+        if self.has(Bug::MapsBeforeArs) {
+            let _ = self.ask_all(writer).await;
+        }
+        let ars = match self.ars(lines).await {
+            Ok(ars) => ars,
+            Err(ended) => return ended,
+        };
+        if ars[1] == b"false" {
+            if self.has(Bug::RefusedGoesOn) {
+                let _ = self.ask_all(writer).await;
+            }
+            return Ended::Refused;
+        }
+        let seconds = integer(&ars[2]);
+        let in_range = match self.bug {
+            Some(Bug::TimeoutNotChecked) => true,
+            Some(Bug::TimeoutZeroAccepted) => seconds >= 0,
+            Some(Bug::TimeoutNegativeAccepted) => seconds != 0,
+            Some(Bug::TimeoutHugeAccepted) => seconds >= 1,
+            Some(Bug::TimeoutLongestRefused) => (1..=86_400).contains(&seconds),
+            _ => (1..=9_223_372_036).contains(&seconds),
+        };
+        if !in_range {
+            return Ended::Violation;
+        }
+        lines.log_in();
+        let _ = self.first_token.set(ars[3].clone());
+        let seconds = u64::try_from(seconds).unwrap_or(30).clamp(1, 1 << 30);
+        let first = *self.first_timeout.get_or_init(|| seconds);
+        let seconds = if self.has(Bug::TimeoutOfFirstLogin) {
+            first
+        } else {
+            seconds
+        };
+        let session = Session {
+            shared: self.clone(),
+            token: self.token(&ars[3]),
+            tunnels: tunnels.clone(),
+        };
+        session
+            .run(lines, writer, Duration::from_secs(seconds))
+            .await
+    }
+
+    fn token(&self, token: &[u8]) -> Vec<u8> {
+        match self.bug {
+            Some(Bug::TokenCutTo32) => token.iter().copied().take(32).collect(),
+            Some(Bug::TokenInSmallLetters) => token.to_ascii_lowercase(),
+            Some(Bug::TokenEmptyReplaced) if token.is_empty() => b"none".to_vec(),
+            Some(Bug::TokenOfFirstLogin) => self.first_token.get().cloned().unwrap_or_default(),
+            _ => token.to_vec(),
+        }
+    }
+
+    /// The answer to the login.
+    async fn ars(&self, lines: &mut Lines<ReadHalf<Stream>>) -> Result<Message, Ended> {
+        let due = match self.bug {
+            Some(Bug::ArsNeverDue) => LONG,
+            _ => LOGIN_TIME,
+        };
+        let due = Instant::now() + due;
+        if self.has(Bug::ArsDueOnlyWhenSilent) {
+            lines.first_byte_by(due).await;
+        }
+        loop {
+            let message = if self.has(Bug::ArsDueOnlyWhenSilent) && lines.has_more() {
+                lines.message().await
+            } else {
+                timeout_at(due, lines.message())
+                    .await
+                    .map_err(|_| Ended::Early)?
+            };
+            return match message {
+                Ok(Some(message)) if message[0] == b"ARS" => Ok(message),
+                Ok(Some(message)) => match self.bug {
+                    Some(Bug::ArsAwaited) => continue,
+                    Some(Bug::TrqBeforeArsIgnored) if message[0] == b"TRQ" => continue,
+                    Some(Bug::MrsBeforeArsIgnored) if message[0] == b"MRS" => continue,
+                    Some(Bug::SrsBeforeArsIgnored) if message[0] == b"SRS" => continue,
+                    _ => Err(Ended::Violation),
+                },
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    if self.has(Bug::GarbageBeforeArsKept) {
+                        sleep(LONG).await;
+                    }
+                    Err(Ended::Violation)
+                }
+                _ => Err(Ended::Early),
+            };
+        }
+    }
+
+    async fn ask_all(&self, writer: &mut WriteHalf<Stream>) -> io::Result<()> {
+        let mut order: Vec<&Mapping> = self.mappings.iter().collect();
+        match self.bug {
+            Some(Bug::MapsReversed) => order.reverse(),
+            Some(Bug::LastMapMissing) => drop(order.pop()),
+            Some(Bug::MapsAtMost50) => order.truncate(50),
+            Some(Bug::MapWithoutMappings) if order.is_empty() => {
+                writer.write_all(b"MAP\n1\nnowhere:1\ntrue\n").await?;
+            }
+            _ => {}
+        }
+        for mapping in order {
+            self.ask(mapping, writer).await?;
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, mapping: &Mapping, writer: &mut WriteHalf<Stream>) -> io::Result<()> {
+        let open: &[u8] = if mapping.open { b"true" } else { b"false" };
+        let plus = if self.has(Bug::IntegerWithPlus) {
+            "+"
+        } else {
+            ""
+        };
+        let port = format!("{plus}{}", mapping.remote_port);
+        writer
+            .write_all(&bytes(&[
+                b"MAP",
+                port.as_bytes(),
+                mapping.target.as_bytes(),
+                open,
+            ]))
+            .await?;
+        writer.flush().await
+    }
+}
+
+/// A login.
+struct Session {
+    shared: Arc<Shared>,
+    token: Vec<u8>,
+    tunnels: CancellationToken,
+}
+
+impl Session {
+    async fn run(
+        self,
+        lines: &mut Lines<ReadHalf<Stream>>,
+        writer: &mut WriteHalf<Stream>,
+        period: Duration,
+    ) -> Ended {
+        let shared = self.shared.clone();
+        if !shared.has(Bug::MapsBeforeArs) && shared.ask_all(writer).await.is_err() {
+            return Ended::Reset;
+        }
+        let mut accepted: HashSet<u16> = HashSet::new();
+        let mut dropped: HashSet<u16> = HashSet::new();
+        let mut again: Vec<(Instant, u16)> = Vec::new();
+        let interval = match shared.bug {
+            Some(Bug::SrqTooRarely) => period.mul_f64(1.6),
+            Some(Bug::SrqNever) => LONG * 60,
+            _ => period / 3,
+        };
+        let mut next = Instant::now() + interval;
+        let mut unanswered: Option<Instant> = None;
+        let broken = CancellationToken::new();
+        loop {
+            let patience = match shared.bug {
+                Some(Bug::PatienceShort) => period.mul_f64(0.4),
+                Some(Bug::PatienceEndless) => LONG * 60,
+                _ => period * 2,
+            };
+            let gives_up =
+                unanswered.map_or_else(|| Instant::now() + LONG * 60, |since| since + patience);
+            let retry = again
+                .first()
+                .map_or_else(|| Instant::now() + LONG * 60, |(at, _)| *at);
+            let message = tokio::select! {
+                message = lines.message() => message,
+                () = broken.cancelled() => return Ended::Violation,
+                () = sleep_until(gives_up) => return Ended::Deaf,
+                () = sleep_until(retry) => {
+                    let (_, port) = again.remove(0);
+                    if let Some(mapping) = shared.mappings.iter().find(|mapping| mapping.remote_port == port) {
+                        let _ = shared.ask(mapping, writer).await;
+                    }
+                    continue;
+                }
+                () = sleep_until(next) => {
+                    next += interval;
+                    let silent = shared.has(Bug::SrqNotWhenBusy) && shared.mixer.tunnels() > 0;
+                    if !silent {
+                        unanswered.get_or_insert_with(Instant::now);
+                        if writer.write_all(b"SRQ\n").await.is_err() || writer.flush().await.is_err() {
+                            return Ended::Reset;
+                        }
+                    }
+                    continue;
+                }
+            };
+            let message = match message {
+                Ok(Some(message)) => message,
+                Ok(None) => return Ended::Closed,
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    return Ended::Violation;
+                }
+                Err(_) => return Ended::Reset,
+            };
+            let port = message.get(1).map_or(0, |port| integer(port));
+            let known = shared
+                .mappings
+                .iter()
+                .position(|mapping| i64::from(mapping.remote_port) == port);
+            match message[0].as_slice() {
+                b"SRS" => unanswered = None,
+                b"MRS" => match known {
+                    None if shared.has(Bug::UnaskedMrsCloses) => return Ended::Violation,
+                    None => {}
+                    Some(index) => {
+                        let port = shared.mappings[index].remote_port;
+                        if message[2] == b"true" {
+                            accepted.insert(port);
+                        } else if shared.has(Bug::RefusedMapCloses) {
+                            return Ended::Violation;
+                        } else if shared.has(Bug::RefusedMapDropsOthers) {
+                            dropped
+                                .extend(shared.mappings.iter().map(|mapping| mapping.remote_port));
+                        } else if shared.has(Bug::AllFalseCloses) {
+                            dropped.insert(port);
+                            if dropped.len() == shared.mappings.len() {
+                                return Ended::Violation;
+                            }
+                        } else if !shared.has(Bug::RefusedMapForgotten) {
+                            again.push((Instant::now() + RETRY, port));
+                        }
+                    }
+                },
+                b"TRQ" => {
+                    let index = match known {
+                        None if shared.has(Bug::UnknownTrqCloses) => return Ended::Violation,
+                        None if shared.has(Bug::UnknownTrqServed) => 0,
+                        None => continue,
+                        Some(index) => index,
+                    };
+                    let Some(mapping) = shared.mappings.get(index) else {
+                        continue;
+                    };
+                    let request = shared.requests.fetch_add(1, Ordering::Relaxed);
+                    let lost = match shared.bug {
+                        Some(Bug::TrqLostNowAndThen) => request % 25 == 24,
+                        Some(Bug::TrqBeforeMrsLost) => !accepted.contains(&mapping.remote_port),
+                        Some(Bug::TrqAfterFirstLost) => request > 0,
+                        _ => {
+                            dropped.contains(&mapping.remote_port)
+                                && !shared.has(Bug::AllFalseCloses)
+                        }
+                    };
+                    if lost {
+                        continue;
+                    }
+                    let tunnel = Tunnel {
+                        shared: shared.clone(),
+                        index,
+                        port: message[1].clone(),
+                        token: self.token.clone(),
+                    };
+                    let (tunnels, broken) = (self.tunnels.clone(), broken.clone());
+                    let body = async move {
+                        tokio::select! {
+                            ended = tunnel.run() => if !ended { broken.cancel() },
+                            () = tunnels.cancelled() => {}
+                        }
+                    };
+                    if shared.has(Bug::OneTunnelAtATime) {
+                        body.await;
+                    } else if shared.has(Bug::DialsInline) {
+                        let target = mapping.target.clone();
+                        let _ = timeout(LONG, TcpStream::connect(target)).await;
+                        tokio::spawn(body);
+                    } else {
+                        tokio::spawn(body);
+                    }
+                }
+                b"ARS" => match shared.bug {
+                    Some(Bug::SecondArsIgnored) => {}
+                    Some(Bug::SecondArsFalseIgnored) if message[1] == b"false" => {}
+                    _ => return Ended::Violation,
+                },
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A data connection and its target.
+struct Tunnel {
+    shared: Arc<Shared>,
+    index: usize,
+    /// As the server wrote it.
+    port: Vec<u8>,
+    token: Vec<u8>,
+}
+
+impl Tunnel {
+    /// Whether the control connection may go on.
+    async fn run(self) -> bool {
+        let shared = &self.shared;
+        let index = match shared.bug {
+            Some(Bug::TargetAlwaysFirst) => 0,
+            Some(Bug::TargetOfNext) => (self.index + 1) % shared.mappings.len(),
+            _ => self.index,
+        };
+        let target = shared.mappings[index].target.clone();
+        let mut early = None;
+        if shared.has(Bug::RefusedTargetNoData) || shared.has(Bug::TrsAfterTarget) {
+            match TcpStream::connect(&target).await {
+                Ok(stream) => early = Some(stream),
+                Err(_) => return true,
+            }
+        }
+        let Ok(stream) = shared
+            .connect(shared.secure && !shared.has(Bug::DataWithoutTls))
+            .await
+        else {
+            return !shared.has(Bug::BrokenDataEndsControl);
+        };
+        let (reader, mut writer) = split(stream);
+        let number = integer(&self.port);
+        let port = match shared.bug {
+            Some(Bug::IntegerEchoed) => self.port.clone(),
+            Some(Bug::IntegerWithPlus) => format!("+{number}").into_bytes(),
+            Some(Bug::TrsPortOfFirst) => shared.mappings[0].remote_port.to_string().into_bytes(),
+            _ => number.to_string().into_bytes(),
+        };
+        let trs = bytes(&[b"TRS", &self.token, &port]);
+        if shared.has(Bug::TrsBehindEmptyLine) {
+            let _ = writer.write_all(b"\n").await;
+        }
+        if writer.write_all(&trs).await.is_err() || writer.flush().await.is_err() {
+            return !shared.has(Bug::BrokenDataEndsControl);
+        }
+        let mut reader = reader;
+        if shared.has(Bug::FirstSegmentLost) {
+            let mut waste = vec![0; 64 * 1024];
+            let _ = timeout(Duration::from_millis(50), reader.read(&mut waste)).await;
+        }
+        let target = match early {
+            Some(stream) => Ok(stream),
+            None => TcpStream::connect(&target).await,
+        };
+        let Ok(target) = target else {
+            if shared.has(Bug::RefusedTargetHangs) {
+                sleep(LONG).await;
+            }
+            let _ = timeout(Duration::from_secs(1), writer.shutdown()).await;
+            return !shared.has(Bug::RefusedTargetEndsControl);
+        };
+        let mut said = Vec::new();
+        if shared.has(Bug::EarlyUserEndCloses) {
+            let mut there = vec![0; 64 * 1024];
+            if let Ok(Ok(count)) = timeout(Duration::from_millis(50), reader.read(&mut there)).await
+            {
+                said = there[..count].to_vec();
+                if matches!(
+                    timeout(Duration::from_millis(50), reader.read(&mut there)).await,
+                    Ok(Ok(0))
+                ) {
+                    return true;
+                }
+            }
+        }
+        let (far_reader, far_writer) = target.into_split();
+        let data = End {
+            reader,
+            writer,
+            said,
+        };
+        let far = End {
+            reader: far_reader,
+            writer: far_writer,
+            said: Vec::new(),
+        };
+        let broke = relay(data, far, shared.bug, &shared.mixer).await;
+        !(broke && shared.has(Bug::BrokenTunnelEndsControl))
+    }
+}

@@ -1,0 +1,241 @@
+//! Messages on a stream.
+
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::time::{Instant, timeout_at};
+
+use crate::Bug;
+
+/// What messages travel on.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+pub(crate) type Stream = Box<dyn Io>;
+
+/// A word and its fields, as they came.
+pub(crate) type Message = Vec<Vec<u8>>;
+
+/// The kinds of the fields behind a word: text, integer or boolean.
+type Words = &'static [(&'static str, &'static str)];
+pub(crate) const OF_CLIENTS: Words = &[("ATH", "ttt"), ("MAP", "itb"), ("SRQ", ""), ("TRS", "ti")];
+pub(crate) const OF_SERVERS: Words = &[("ARS", "bit"), ("MRS", "ib"), ("TRQ", "i"), ("SRS", "")];
+
+/// No line of a good peer is longer.
+const LIMIT: usize = 4096;
+
+/// Reads messages, and knows what it has read beyond them.
+pub(crate) struct Lines<R> {
+    reader: R,
+    words: Words,
+    bug: Option<Bug>,
+    buffer: Vec<u8>,
+    message: Message,
+    logged_in: bool,
+    /// Messages of the segment that came last.
+    together: usize,
+}
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    pub(crate) fn new(reader: R, words: Words, bug: Option<Bug>) -> Self {
+        Self {
+            reader,
+            words,
+            bug,
+            buffer: Vec::new(),
+            message: Vec::new(),
+            logged_in: false,
+            together: 0,
+        }
+    }
+
+    pub(crate) fn log_in(&mut self) {
+        self.logged_in = true;
+    }
+
+    /// Whether more than the message that came last has come.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// Waits for something to come, until then at the latest.
+    pub(crate) async fn first_byte_by(&mut self, due: Instant) {
+        let _ = timeout_at(due, self.reader.read_buf(&mut self.buffer)).await;
+    }
+
+    /// The rest belongs to somebody else: the bytes behind the messages, and those to come.
+    pub(crate) fn into_parts(self) -> (R, Vec<u8>) {
+        (self.reader, self.buffer)
+    }
+
+    /// The next message; nothing at the end of the stream. Nothing is lost if it is not awaited to its end.
+    ///
+    /// # Errors
+    /// When the stream breaks, or what comes is no message.
+    pub(crate) async fn message(&mut self) -> io::Result<Option<Message>> {
+        loop {
+            while let Some(line) = self.take_line()? {
+                if let Some(message) = self.add(line)? {
+                    return Ok(Some(message));
+                }
+            }
+            let before = self.buffer.len();
+            let count = self.reader.read_buf(&mut self.buffer).await?;
+            self.together = 0;
+            if count == 0 {
+                if self.has(Bug::EndCompletes) && !self.buffer.is_empty() {
+                    self.buffer.push(b'\n');
+                    continue;
+                }
+                return Ok(None);
+            }
+            if self.has(Bug::ByteLostAtBorder) && before > 0 {
+                self.buffer.remove(before);
+            }
+            if self.has(Bug::CutMessageLost) && !self.buffer.ends_with(b"\n") {
+                self.buffer.clear();
+                self.message.clear();
+            }
+        }
+    }
+
+    fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+
+    /// The next whole line of the buffer.
+    fn take_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let limit = match self.bug {
+            Some(Bug::LineLimitLow) => 1024,
+            Some(Bug::LineLimitOffByOne) => LIMIT - 1,
+            Some(Bug::LineUnbounded) => usize::MAX,
+            Some(Bug::LineUnboundedBeforeLogin) if !self.logged_in => usize::MAX,
+            Some(Bug::LineUnboundedAfterLogin) if self.logged_in => usize::MAX,
+            _ => LIMIT,
+        };
+        let end = self
+            .buffer
+            .iter()
+            .position(|byte| *byte == b'\n' || self.has(Bug::CrEndsLine) && *byte == b'\r');
+        if end.unwrap_or(self.buffer.len()) > limit {
+            return Err(wrong("a line that is too long"));
+        }
+        let Some(end) = end else {
+            return Ok(self.eager_line());
+        };
+        let mut line: Vec<u8> = self.buffer.drain(..=end).collect();
+        line.pop();
+        if self.has(Bug::CrIgnored) && line.ends_with(b"\r") {
+            line.pop();
+        }
+        Ok(Some(line))
+    }
+
+    /// A line that has not ended, if that does not matter.
+    fn eager_line(&mut self) -> Option<Vec<u8>> {
+        let (_, kinds) = self.kinds()?;
+        let last = self.message.len() == kinds.len();
+        (self.has(Bug::LastLineEager) && last && !self.buffer.is_empty())
+            .then(|| std::mem::take(&mut self.buffer))
+    }
+
+    /// Word and kinds of the message that has begun.
+    fn kinds(&self) -> Option<(&'static str, &'static str)> {
+        let word = self.message.first()?;
+        let known = |(known, _): &&(&str, &str)| known.as_bytes() == word.as_slice();
+        let (word, kinds) = self.words.iter().find(known)?;
+        // Nothing follows `ARS false`.
+        let refused = *word == "ARS" && self.message.get(1).is_some_and(|ok| ok == b"false");
+        Some((word, if refused { "b" } else { kinds }))
+    }
+
+    /// Adds a line to the message; the message, if it is complete.
+    fn add(&mut self, mut line: Vec<u8>) -> io::Result<Option<Message>> {
+        if self.message.is_empty() {
+            if self.has(Bug::WordsInAnyCase) {
+                line.make_ascii_uppercase();
+            }
+            if self.skipped(&line) {
+                return Ok(None);
+            }
+            self.message.push(line);
+            if self.kinds().is_none() {
+                return Err(wrong("an unknown word"));
+            }
+        } else {
+            let (_, kinds) = self.kinds().ok_or_else(|| wrong("an unknown word"))?;
+            let kind = kinds.as_bytes().get(self.message.len() - 1).copied();
+            self.message.push(self.field(kind, line)?);
+        }
+        let (_, kinds) = self.kinds().ok_or_else(|| wrong("an unknown word"))?;
+        if self.message.len() <= kinds.len() {
+            return Ok(None);
+        }
+        self.together += 1;
+        if self.has(Bug::RestOfSegmentLost) || self.has(Bug::CrowdLost) && self.together >= 20 {
+            self.buffer.clear();
+        }
+        Ok(Some(std::mem::take(&mut self.message)))
+    }
+
+    /// Whether a bug lets this line pass that is no word.
+    fn skipped(&self, line: &[u8]) -> bool {
+        let known = |words: Words| words.iter().any(|(word, _)| word.as_bytes() == line);
+        match self.bug {
+            Some(Bug::UnknownIgnored) => !known(self.words),
+            Some(Bug::EmptyLinesIgnored) => line.is_empty(),
+            Some(Bug::UnknownIgnoredBeforeLogin) => !self.logged_in && !known(self.words),
+            Some(Bug::OwnWordsIgnored) => {
+                !known(self.words) && (known(OF_CLIENTS) || known(OF_SERVERS))
+            }
+            _ => false,
+        }
+    }
+
+    fn field(&self, kind: Option<u8>, line: Vec<u8>) -> io::Result<Vec<u8>> {
+        let text = String::from_utf8_lossy(&line);
+        match kind {
+            Some(b'i') if text.parse::<i64>().is_err() => match self.bug {
+                Some(Bug::IntegerGuessed) => Ok(b"0".to_vec()),
+                Some(Bug::IntegerTrimmed) if text.trim().parse::<i64>().is_ok() => {
+                    Ok(text.trim().as_bytes().to_vec())
+                }
+                _ => Err(wrong("no integer")),
+            },
+            Some(b'b') if line != b"true" && line != b"false" => match self.bug {
+                Some(Bug::BooleanGuessed) => Ok(b"false".to_vec()),
+                Some(Bug::BooleanTruthy) => Ok(b"true".to_vec()),
+                _ => Err(wrong("no boolean")),
+            },
+            Some(b't') => match self.bug {
+                Some(Bug::TextUtf8) if std::str::from_utf8(&line).is_err() => {
+                    Err(wrong("not UTF-8"))
+                }
+                Some(Bug::TextAscii) if !line.is_ascii() => {
+                    Ok(line.into_iter().filter(u8::is_ascii).collect())
+                }
+                Some(Bug::TextTrimmed) => Ok(line.trim_ascii().to_vec()),
+                _ => Ok(line),
+            },
+            _ => Ok(line),
+        }
+    }
+}
+
+/// The bytes of a message.
+pub(crate) fn bytes(lines: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for line in lines {
+        bytes.extend_from_slice(line);
+        bytes.push(b'\n');
+    }
+    bytes
+}
+
+/// What an integer field says; 0 if it says nothing.
+pub(crate) fn integer(field: &[u8]) -> i64 {
+    String::from_utf8_lossy(field).parse().unwrap_or(0)
+}
+
+pub(crate) fn wrong(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}

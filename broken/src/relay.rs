@@ -1,0 +1,258 @@
+//! The bytes of tunnels.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::Bug;
+
+/// How long a side is left to take what it has been sent when the other one has gone.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How long a bug waits for bytes.
+const IDLE: Duration = Duration::from_secs(2);
+
+const FOR_EVER: Duration = Duration::from_secs(1 << 30);
+
+/// One end of a tunnel.
+pub(crate) struct End<R, W> {
+    pub(crate) reader: R,
+    pub(crate) writer: W,
+    /// What it has said already.
+    pub(crate) said: Vec<u8>,
+}
+
+/// What the tunnels of a peer have in common: nothing, but for bugs.
+#[derive(Default)]
+pub(crate) struct Mixer {
+    tunnels: AtomicUsize,
+    carried: AtomicBool,
+    chunks: AtomicUsize,
+    stray: Mutex<Option<Vec<u8>>>,
+    one_at_a_time: tokio::sync::Mutex<()>,
+}
+
+impl Mixer {
+    /// How many tunnels there are.
+    pub(crate) fn tunnels(&self) -> usize {
+        self.tunnels.load(Ordering::Relaxed)
+    }
+
+    /// Whether any bytes were carried since the last question.
+    pub(crate) fn take_bytes(&self) -> bool {
+        self.carried.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// Carries bytes between the data connection and the other end until both directions have ended; whether it broke.
+pub(crate) async fn relay<R1, W1, R2, W2>(
+    data: End<R1, W1>,
+    far: End<R2, W2>,
+    bug: Option<Bug>,
+    mixer: &Mixer,
+) -> bool
+where
+    R1: AsyncRead + Unpin,
+    W1: AsyncWrite + Unpin,
+    R2: AsyncRead + Unpin,
+    W2: AsyncWrite + Unpin,
+{
+    let (data_gone, far_gone) = (CancellationToken::new(), CancellationToken::new());
+    let way = |inwards, source_gone: &CancellationToken, sink_gone: &CancellationToken| Way {
+        bug,
+        mixer,
+        inwards,
+        source_gone: source_gone.clone(),
+        sink_gone: sink_gone.clone(),
+    };
+    mixer.tunnels.fetch_add(1, Ordering::Relaxed);
+    // Both ends are dropped together, when both directions have ended.
+    let (mut data_reader, mut data_writer) = (data.reader, data.writer);
+    let (mut far_reader, mut far_writer) = (far.reader, far.writer);
+    tokio::join!(
+        way(true, &data_gone, &far_gone).carry(&mut data_reader, &mut far_writer, data.said),
+        way(false, &far_gone, &data_gone).carry(&mut far_reader, &mut data_writer, far.said),
+    );
+    mixer.tunnels.fetch_sub(1, Ordering::Relaxed);
+    data_gone.is_cancelled() || far_gone.is_cancelled()
+}
+
+/// One direction.
+struct Way<'a> {
+    bug: Option<Bug>,
+    mixer: &'a Mixer,
+    /// From the data connection to the user or target.
+    inwards: bool,
+    source_gone: CancellationToken,
+    sink_gone: CancellationToken,
+}
+
+impl Way<'_> {
+    fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+
+    async fn carry<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+        self,
+        source: &mut R,
+        sink: &mut W,
+        said: Vec<u8>,
+    ) {
+        if self.has(Bug::TunnelUnbounded) {
+            return self.carry_unbounded(source, sink, said).await;
+        }
+        let idle = if self.has(Bug::TunnelIdleClosed) {
+            IDLE
+        } else {
+            FOR_EVER
+        };
+        let (mut carried, mut chunk) = (0, said);
+        loop {
+            if !chunk.is_empty() {
+                self.spoil(&mut chunk, carried);
+                carried += chunk.len();
+                self.mixer.carried.store(true, Ordering::Relaxed);
+                let _turn = match self.has(Bug::TunnelsTakeTurns) {
+                    true => Some(self.mixer.one_at_a_time.lock().await),
+                    false => None,
+                };
+                let written = tokio::select! {
+                    written = async { sink.write_all(&chunk).await.is_ok() && sink.flush().await.is_ok() } => written,
+                    () = self.sink_gone.cancelled() => false,
+                };
+                if !written {
+                    self.sink_gone.cancel();
+                    break;
+                }
+            }
+            chunk.clear();
+            chunk.reserve(16 * 1024);
+            let count = tokio::select! {
+                count = timeout(idle, source.read_buf(&mut chunk)) => count,
+                () = self.sink_gone.cancelled() => break,
+            };
+            match count {
+                Ok(Ok(0)) => return self.end(sink).await,
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) => {
+                    if !self.has(Bug::ResetNotPassed) {
+                        self.source_gone.cancel();
+                        let _ = sink.shutdown().await;
+                    }
+                    return;
+                }
+                Err(_) => return self.both_gone(),
+            }
+        }
+        if self.has(Bug::BreakCutsBoth) {
+            return self.both_gone();
+        }
+        let _ = sink.shutdown().await;
+        let until = Instant::now() + LINGER;
+        let mut waste = Vec::with_capacity(16 * 1024);
+        while let Ok(Ok(1..)) = timeout_at(until, source.read_buf(&mut waste)).await {
+            waste.clear();
+        }
+    }
+
+    /// Reads as fast as it can, whoever takes it.
+    async fn carry_unbounded<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+        &self,
+        source: &mut R,
+        sink: &mut W,
+        said: Vec<u8>,
+    ) {
+        let (queue, mut queued) = unbounded_channel();
+        let _ = queue.send(said);
+        let reading = async {
+            loop {
+                let mut chunk = Vec::with_capacity(16 * 1024);
+                match source.read_buf(&mut chunk).await {
+                    Ok(1..) => drop(queue.send(chunk)),
+                    _ => break,
+                }
+            }
+            drop(queue);
+        };
+        let writing = async {
+            while let Some(chunk) = queued.recv().await {
+                if sink.write_all(&chunk).await.is_err() || sink.flush().await.is_err() {
+                    break;
+                }
+            }
+            let _ = sink.shutdown().await;
+        };
+        tokio::join!(reading, writing);
+    }
+
+    /// The source has said everything.
+    async fn end<W: AsyncWrite + Unpin>(&self, sink: &mut W) {
+        match self.bug {
+            Some(Bug::HalfCloseCloses) => self.both_gone(),
+            Some(Bug::HalfCloseInwardsCloses) if self.inwards => self.both_gone(),
+            Some(Bug::HalfCloseOutwardsCloses) if !self.inwards => self.both_gone(),
+            // The other direction has some time, which is not enough for much.
+            Some(Bug::HalfCloseHurries) => {
+                let _ = sink.shutdown().await;
+                let _ = timeout(Duration::from_millis(100), self.sink_gone.cancelled()).await;
+                self.both_gone();
+            }
+            // Nobody learns of it before the other direction has broken.
+            Some(Bug::EndSwallowed) => self.sink_gone.cancelled().await,
+            Some(Bug::EndSwallowedInwards) if self.inwards => self.sink_gone.cancelled().await,
+            Some(Bug::EndSwallowedOutwards) if !self.inwards => self.sink_gone.cancelled().await,
+            _ => {
+                let _ = sink.shutdown().await;
+            }
+        }
+    }
+
+    fn both_gone(&self) {
+        self.source_gone.cancel();
+        self.sink_gone.cancel();
+    }
+
+    /// What a bug does to a piece of the stream that begins at this offset.
+    fn spoil(&self, chunk: &mut Vec<u8>, offset: usize) {
+        let count = self.mixer.chunks.fetch_add(1, Ordering::Relaxed);
+        match self.bug {
+            Some(Bug::TunnelNulDropped) => chunk.retain(|byte| *byte != 0),
+            Some(Bug::TunnelSevenBits) => chunk.iter_mut().for_each(|byte| *byte &= 0x7f),
+            Some(Bug::TunnelCrDropped) => chunk.retain(|byte| *byte != b'\r'),
+            Some(Bug::TunnelByteLostAtBorder) if offset > 0 && chunk.len() >= 8 * 1024 => {
+                chunk.truncate(chunk.len() - 1)
+            }
+            Some(Bug::TunnelSwapsBytes) if chunk.len() > 1 => chunk.swap(0, 1),
+            Some(Bug::TunnelSingleByteTwice) if chunk.len() == 1 => chunk.push(chunk[0]),
+            Some(Bug::TunnelLosesBehindMegabyte) if offset >= 1024 * 1024 => {
+                chunk.truncate(chunk.len() - 1)
+            }
+            Some(Bug::TunnelHearsWords) if chunk.starts_with(b"SRQ\n") => drop(chunk.drain(..4)),
+            Some(Bug::TunnelsMix) if self.mixer.tunnels() > 1 => self.swap(chunk),
+            Some(Bug::TunnelsMixNowAndThen)
+                if self.mixer.tunnels() > 1 && count.is_multiple_of(50) =>
+            {
+                self.swap(chunk)
+            }
+            _ => {}
+        }
+    }
+
+    /// Exchanges a piece with one of whatever tunnel came before.
+    fn swap(&self, chunk: &mut Vec<u8>) {
+        let mut stray = self
+            .mixer
+            .stray
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mine = chunk.clone();
+        if let Some(other) = stray.replace(mine) {
+            *chunk = other;
+        }
+    }
+}
