@@ -62,7 +62,7 @@ enum Ended {
     Deaf,
 }
 
-const LOGIN_TIME: Duration = Duration::from_secs(3);
+const LOGIN_TIME: Duration = Duration::from_secs(6);
 const PAUSE: Duration = Duration::from_millis(1100);
 const RETRY: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(60);

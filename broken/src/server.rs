@@ -80,8 +80,8 @@ enum Ended {
     Replaced,
 }
 
-const LOGIN_TIME: Duration = Duration::from_secs(3);
-const USER_TIME: Duration = Duration::from_secs(4);
+const LOGIN_TIME: Duration = Duration::from_secs(6);
+const USER_TIME: Duration = Duration::from_secs(7);
 const LONG: Duration = Duration::from_secs(60);
 
 impl fmt::Debug for Server {

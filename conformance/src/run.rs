@@ -170,6 +170,7 @@ fn start(
             let free = stop.run_until_cancelled(Arc::clone(&slots).acquire_owned());
             // The semaphore is never closed.
             let Some(Ok(slot)) = free.await else { return };
+            watch.room().await;
             let (slots, results) = (Arc::clone(&slots), results.clone());
             let (tls, stop, watch) = (tls.clone(), stop.clone(), Arc::clone(&watch));
             let twins = Arc::clone(&twins);

@@ -1,19 +1,24 @@
-//! Notices when the machine stands still, so that nobody is blamed for it.
+//! Notices when the machine, or this program, stands still, so that nobody is blamed for it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// A thread that ought to wake every 5 ms. Dropping it ends it.
+/// A thread and a task that ought to wake every 5 ms. Dropping it ends them.
+///
+/// The thread is late when the machine has no time for us, the task when we have none for the cases.
 #[derive(Debug)]
 pub(crate) struct Watch {
     stalls: Arc<Mutex<Vec<Stall>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    task: Option<tokio::task::JoinHandle<()>>,
+    /// How late the task was lately, in milliseconds.
+    lag: Arc<AtomicU64>,
 }
 
-/// A time in which the thread did not wake, although it ought to.
+/// A time in which one of them did not wake, although it ought to.
 #[derive(Debug, Clone, Copy)]
 struct Stall {
     from: Instant,
@@ -21,29 +26,46 @@ struct Stall {
 }
 
 impl Watch {
-    /// Starts to watch. Where there is no further thread to be had, no stall is ever seen.
+    /// Starts to watch, inside of the runtime. Where there is no further thread to be had, the task has to do.
     pub(crate) fn start() -> Self {
-        let (stalls, stop) = (Arc::<Mutex<Vec<Stall>>>::default(), Arc::default());
+        let (stalls, stop, lag) = (
+            Arc::<Mutex<Vec<Stall>>>::default(),
+            Arc::default(),
+            Arc::default(),
+        );
         let (noted, ended) = (Arc::clone(&stalls), Arc::<AtomicBool>::clone(&stop));
         let work = move || {
             while !ended.load(Ordering::Relaxed) {
                 let due = Instant::now() + TICK;
                 std::thread::sleep(TICK);
-                let woken = Instant::now();
-                if woken.saturating_duration_since(due) > NOTICED {
-                    let mut stalls = noted.lock().unwrap_or_else(PoisonError::into_inner);
-                    stalls.push(Stall {
-                        from: due,
-                        until: woken,
-                    });
-                }
+                note(&noted, due);
             }
         };
+        let (noted, seen) = (Arc::clone(&stalls), Arc::<AtomicU64>::clone(&lag));
+        let task = tokio::spawn(async move {
+            loop {
+                let due = Instant::now() + TICK;
+                tokio::time::sleep(TICK).await;
+                let late = u64::try_from(note(&noted, due).as_millis()).unwrap_or(u64::MAX);
+                // It comes at once and goes slowly.
+                let before = seen.load(Ordering::Relaxed);
+                seen.store(late.max(before - before.div_ceil(8)), Ordering::Relaxed);
+            }
+        });
         let thread = std::thread::Builder::new().name("stall watch".into());
         Self {
             stalls,
             stop,
             thread: thread.spawn(work).ok(),
+            task: Some(task),
+            lag,
+        }
+    }
+
+    /// Waits until there is time for another case.
+    pub(crate) async fn room(&self) {
+        while self.lag.load(Ordering::Relaxed) > BUSY {
+            tokio::time::sleep(TICK).await;
         }
     }
 
@@ -67,6 +89,8 @@ impl Watch {
             stalls: Arc::new(Mutex::new(vec![Stall { from, until }])),
             stop: Arc::default(),
             thread: None,
+            task: None,
+            lag: Arc::default(),
         }
     }
 
@@ -79,6 +103,9 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        if let Some(task) = &self.task {
+            task.abort();
+        }
         if let Some(thread) = self.thread.take() {
             // It cannot panic, and ends within a tick.
             let _ = thread.join();
@@ -86,7 +113,24 @@ impl Drop for Watch {
     }
 }
 
+/// Notes that somebody who was due then wakes only now, and tells how late that is.
+fn note(stalls: &Mutex<Vec<Stall>>, due: Instant) -> Duration {
+    let woken = Instant::now();
+    let late = woken.saturating_duration_since(due);
+    if late > NOTICED {
+        let mut stalls = stalls.lock().unwrap_or_else(PoisonError::into_inner);
+        stalls.push(Stall {
+            from: due,
+            until: woken,
+        });
+    }
+    late
+}
+
 const TICK: Duration = Duration::from_millis(5);
+
+/// With so much lag, in milliseconds, no further case is begun.
+const BUSY: u64 = 50;
 
 /// What is noted; whether it excuses anything is decided where it is asked for.
 const NOTICED: Duration = Duration::from_millis(20);
