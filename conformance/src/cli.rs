@@ -9,6 +9,7 @@ mod matrix;
 mod output;
 mod run;
 mod select;
+mod selftest;
 mod session;
 mod sut;
 mod vectors;
@@ -104,6 +105,8 @@ enum Command {
         #[command(subcommand)]
         command: ReportCommand,
     },
+    /// Judge peers with known bugs, to see that each is noticed
+    Selftest(selftest::Selftest),
     /// Test vectors of the codec: what every parser and serializer must do
     Vectors {
         #[command(subcommand)]
@@ -168,6 +171,7 @@ async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
         Some(Command::Sut { command }) => sut::execute(command).await,
         Some(Command::Spec { command }) => output::spec(&command, &rules),
         Some(Command::Report { command }) => Ok(output::report(&command)),
+        Some(Command::Selftest(selftest)) => selftest::execute(&selftest, &rules).await,
         Some(Command::Vectors { command }) => vectors::execute(command, &rules).await,
     }
 }

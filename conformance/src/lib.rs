@@ -18,6 +18,7 @@ mod reference;
 mod report;
 pub mod rules;
 mod run;
+mod selftest;
 mod sut;
 mod transcript;
 mod vectors;

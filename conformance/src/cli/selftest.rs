@@ -1,0 +1,244 @@
+//! `selftest`: whether the suite notices what it is there to notice.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::select::all;
+use super::session::stop_on_interrupt;
+use super::{
+    Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOTHING, EXIT_USAGE, Pace,
+    manifest_complaint,
+};
+use crate::catalog::Entry;
+use crate::input::nearest;
+use crate::manifest::Manifest;
+use crate::notation::ast::Side;
+use crate::rules::Rule;
+use crate::run::{self, Ended, Job, Options, Order, Tempo};
+use crate::selftest::{self, Mutant, Table, kills};
+use crate::sut::Subject;
+use crate::verdict::{Judged, Verdict};
+use crate::wire::Tls;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Selftest {
+    /// Bugs, or rules that they break; all, and the peers without a bug, when there are none
+    #[arg(value_name = "BUG")]
+    bugs: Vec<String>,
+    /// Show the bugs instead of running anything
+    #[arg(long)]
+    list: bool,
+    /// Write the table of who kills whom to a file
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// Name the cases that kill each bug
+    #[arg(short, long)]
+    verbose: bool,
+    #[command(flatten)]
+    pace: Pace,
+}
+
+pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, Complaint> {
+    let mutants = chosen(&selftest.bugs)?;
+    if selftest.list {
+        let lines = mutants.iter().map(|mutant| {
+            let bug = mutant.bug;
+            format!(
+                "{:40} {:28} {}\n",
+                mutant.to_string(),
+                bug.rule(),
+                bug.what()
+            )
+        });
+        say(&lines.collect::<String>());
+        return Ok(0);
+    }
+    let (entries, begun) = (all()?, Instant::now());
+    let options = selftest.pace.options(true);
+    let order = selftest.pace.order()?;
+    let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
+    let mut findings = Vec::new();
+    if selftest.bugs.is_empty() {
+        let jobs = unbroken(&entries, rules, options)?;
+        say(&format!(
+            "{} runs against the peers without a bug\n",
+            jobs.len()
+        ));
+        let all_pass = |results: &[(Job, Judged)]| -> Vec<String> {
+            let red = results
+                .iter()
+                .filter(|(_, judged)| judged.verdict.is_red(true));
+            red.map(|(job, judged)| {
+                format!(
+                    "the peers without a bug fail {} ({})",
+                    judged.id,
+                    job.subject.name()
+                )
+            })
+            .collect()
+        };
+        findings.extend(all_pass(
+            &conduct(jobs, &tls, options, Order::default()).await?,
+        ));
+    }
+    let (mut jobs, names) =
+        selftest::plan(&mutants, &entries, rules, options).map_err(manifest_complaint)?;
+    for job in &mut jobs {
+        job.tempo = Tempo::new(options.time_scale);
+    }
+    say(&format!(
+        "{} bugs, {} runs of cases that may notice\n",
+        mutants.len(),
+        jobs.len()
+    ));
+    let mut table: Option<Table> = None;
+    for _ in 0..order.repeat {
+        let once = Order { repeat: 1, ..order };
+        let mut round = Table::of(&mutants);
+        for (job, judged) in conduct(jobs.clone(), &tls, options, once).await? {
+            let mutant = names.get(&job.subject.name());
+            if let Some(mutant) = mutant.filter(|mutant| kills(&judged, **mutant)) {
+                round.add(*mutant, &job.entry.id);
+            }
+        }
+        match &mut table {
+            Some(table) => table.keep(&round),
+            None => table = Some(round),
+        }
+    }
+    let table = table.unwrap_or_default();
+    findings.extend(judge(
+        &table,
+        &mutants,
+        &entries,
+        rules,
+        selftest.bugs.is_empty(),
+    ));
+    if let Some(path) = &selftest.write {
+        let unwritten = |error| Complaint::new(EXIT_USAGE, format!("{}: {error}", path.display()));
+        fs::write(path, table.text(&mutants)).map_err(unwritten)?;
+    }
+    if selftest.verbose {
+        say(&table.text(&mutants));
+    }
+    for finding in &findings {
+        say(&format!("    {finding}\n"));
+    }
+    say(&format!(
+        "\n    {table} by a case that names their rule, {:.1} s\n\nselftest: {}\n",
+        begun.elapsed().as_secs_f64(),
+        match findings.len() {
+            0 => "everything was noticed".to_owned(),
+            count => format!("{count} findings"),
+        },
+    ));
+    Ok(if findings.is_empty() { 0 } else { EXIT_FAILURE })
+}
+
+/// What is not as it ought to be.
+fn judge(
+    table: &Table,
+    mutants: &[Mutant],
+    entries: &[Arc<Entry>],
+    rules: &[Rule],
+    full: bool,
+) -> Vec<String> {
+    let mut findings = Vec::new();
+    for mutant in mutants {
+        if table.killers(*mutant).next().is_none() {
+            let (rule, what) = (mutant.bug.rule(), mutant.bug.what());
+            findings.push(format!("nobody notices {mutant}: it {what} ({rule})"));
+        }
+    }
+    for (mutant, case) in selftest::listed().beyond(table) {
+        findings.push(format!("{case} does not notice {mutant} any more"));
+    }
+    if full {
+        for (rule, side) in selftest::rules_without_bugs(rules) {
+            findings.push(format!("no {side} breaks {rule}"));
+        }
+        for case in selftest::idle(entries, table) {
+            findings.push(format!("{case} notices nobody"));
+        }
+    }
+    findings
+}
+
+fn chosen(names: &[String]) -> Result<Vec<Mutant>, Complaint> {
+    let mutants = Mutant::all();
+    if names.is_empty() {
+        return Ok(mutants);
+    }
+    let is = |mutant: &Mutant, name: &str| mutant.bug.name() == name || mutant.bug.rule() == name;
+    for name in names {
+        if !mutants.iter().any(|mutant| is(mutant, name)) {
+            let known: Vec<String> = mutants.iter().map(|mutant| mutant.bug.name()).collect();
+            let hint = nearest(name, known.iter().map(String::as_str));
+            let hint = hint.unwrap_or_else(|| {
+                "`netroxy-conformance selftest --list` shows them all".to_owned()
+            });
+            return Err(
+                Complaint::new(EXIT_NOTHING, format!("no bug or rule matches `{name}`")).hint(hint),
+            );
+        }
+    }
+    let wanted = |mutant: &Mutant| names.iter().any(|name| is(mutant, name));
+    Ok(mutants.into_iter().filter(wanted).collect())
+}
+
+/// Every case against the peers that break nothing.
+fn unbroken(
+    entries: &[Arc<Entry>],
+    rules: &[Rule],
+    options: Options,
+) -> Result<Vec<Job>, Complaint> {
+    let peer = |side| Manifest::broken(side, None).map_err(manifest_complaint);
+    let (server, client) = (peer(Side::Server)?, peer(Side::Client)?);
+    let subjects = [
+        Subject::Started(server.clone()),
+        Subject::Started(client.clone()),
+        Subject::Pair(Box::new((server, client))),
+    ];
+    Ok(subjects
+        .into_iter()
+        .flat_map(|subject| run::plan(entries, &Arc::new(subject), rules, options))
+        .collect())
+}
+
+/// Runs the jobs; who is interrupted has no result.
+async fn conduct(
+    jobs: Vec<Job>,
+    tls: &Tls,
+    options: Options,
+    order: Order,
+) -> Result<Vec<(Job, Judged)>, Complaint> {
+    let stop = stop_on_interrupt();
+    let mut results = Vec::new();
+    let each = |job: &Job, judged: Judged| {
+        results.push((job.clone(), judged));
+        false
+    };
+    let summary = run::run(jobs, tls, options, order, &stop, each).await;
+    if summary.ended == Ended::Interrupted {
+        return Err(Complaint::new(EXIT_INTERRUPTED, "interrupted"));
+    }
+    if let Some((_, judged)) = results
+        .iter()
+        .find(|(_, judged)| judged.verdict == Verdict::Harness)
+    {
+        let why = judged.reason.clone().unwrap_or_default();
+        return Err(Complaint::new(
+            EXIT_HARNESS,
+            format!("{}: {why}", judged.id),
+        ));
+    }
+    Ok(results)
+}
+
+fn say(text: &str) {
+    // Where nobody reads, the exit code still tells.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}

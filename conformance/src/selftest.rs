@@ -1,0 +1,115 @@
+//! Who tests the tests: the peers that break a rule when they are told to, and who notices.
+//!
+//! A bug is killed by a case whose failing step judges the very rule that the bug breaks; that something fails somewhere
+//! is not enough.
+
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use netroxy_broken::Bug;
+
+use crate::catalog::Entry;
+use crate::manifest::{Manifest, ManifestError, fits};
+use crate::notation::ast::Side;
+use crate::rules::Rule;
+use crate::run::{self, Job, Options};
+use crate::sut::Subject;
+use crate::verdict::Judged;
+pub(crate) use table::{Table, listed};
+
+/// A peer with a bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Mutant {
+    pub(crate) side: Side,
+    pub(crate) bug: Bug,
+}
+
+impl Mutant {
+    /// All of them.
+    pub(crate) fn all() -> Vec<Self> {
+        let sides = [Side::Server, Side::Client].into_iter();
+        sides
+            .flat_map(|side| {
+                let bugs = Bug::ALL.iter().copied().filter(move |bug| fits(*bug, side));
+                bugs.map(move |bug| Self { side, bug })
+            })
+            .collect()
+    }
+
+    /// The subjects that have it: alone, and with a partner that does not.
+    fn subjects(self) -> Result<Vec<Arc<Subject>>, ManifestError> {
+        let mutant = Manifest::broken(self.side, Some(self.bug))?;
+        let pair = match self.side {
+            Side::Server => (mutant.clone(), Manifest::broken(Side::Client, None)?),
+            Side::Client => (Manifest::broken(Side::Server, None)?, mutant.clone()),
+        };
+        let subjects = [Subject::Started(mutant), Subject::Pair(Box::new(pair))];
+        Ok(subjects.map(Arc::new).to_vec())
+    }
+}
+
+/// Such as `server crowd-lost`.
+impl fmt::Display for Mutant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.side, self.bug)
+    }
+}
+
+/// The runs that may kill these mutants: those of the cases that judge the rule. With them, who is whose.
+///
+/// # Errors
+/// Never, because the manifests are embedded.
+pub(crate) fn plan(
+    mutants: &[Mutant],
+    entries: &[Arc<Entry>],
+    rules: &[Rule],
+    options: Options,
+) -> Result<(Vec<Job>, BTreeMap<String, Mutant>), ManifestError> {
+    let (mut jobs, mut names) = (Vec::new(), BTreeMap::new());
+    for mutant in mutants {
+        let judges = |entry: &&Arc<Entry>| {
+            let rules = &entry.case.rules.value;
+            rules.iter().any(|rule| rule == mutant.bug.rule())
+        };
+        let judging: Vec<Arc<Entry>> = entries.iter().filter(judges).cloned().collect();
+        for subject in mutant.subjects()? {
+            names.insert(subject.name(), *mutant);
+            jobs.extend(run::plan(&judging, &subject, rules, options));
+        }
+    }
+    Ok((jobs, names))
+}
+
+/// Whether this result kills a mutant: a step that judges its rule did not come true, or only as far as is allowed.
+pub(crate) fn kills(judged: &Judged, mutant: Mutant) -> bool {
+    let rule = mutant.bug.rule();
+    let broken = judged.broken.iter().flat_map(|broken| &broken.marks);
+    let remarked = judged.remarks.iter().flat_map(|remark| &remark.marks);
+    judged.verdict.is_red(true) && broken.chain(remarked).any(|id| id == rule)
+}
+
+/// Rules that could be broken without anybody noticing that nobody has tried: rule and side.
+pub(crate) fn rules_without_bugs(rules: &[Rule]) -> Vec<(&str, Side)> {
+    let mutants = Mutant::all();
+    let sides = [Side::Server, Side::Client];
+    let judged = rules.iter().filter(|rule| rule.unjudged.is_none());
+    judged
+        .flat_map(|rule| sides.map(|side| (rule, side)))
+        .filter(|(rule, side)| rule.subject == "both" || rule.subject == side.to_string())
+        .filter(|(rule, side)| {
+            let breaks = |mutant: &Mutant| mutant.side == *side && mutant.bug.rule() == rule.id;
+            !mutants.iter().any(breaks)
+        })
+        .map(|(rule, side)| (rule.id.as_str(), side))
+        .collect()
+}
+
+/// Cases that kill nobody.
+pub(crate) fn idle<'a>(entries: &'a [Arc<Entry>], table: &Table) -> Vec<&'a str> {
+    let busy: BTreeSet<&str> = table.cases().collect();
+    let ids = entries.iter().map(|entry| entry.id.as_str());
+    ids.filter(|id| !busy.contains(id)).collect()
+}

@@ -1,0 +1,105 @@
+//! Which case kills which mutant.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::Mutant;
+
+/// The cases that kill each mutant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Table(BTreeMap<String, BTreeSet<String>>);
+
+/// The table as it was reviewed.
+pub(crate) fn listed() -> Table {
+    let mut table = Table::default();
+    for line in include_str!("kills.txt").lines() {
+        if let Some((mutant, cases)) = line.split_once(": ") {
+            let mutant = mutant
+                .rsplit_once(' ')
+                .map_or(mutant, |(mutant, _rule)| mutant);
+            let cases = cases.split(' ').map(str::to_owned).collect();
+            table.0.insert(mutant.to_owned(), cases);
+        }
+    }
+    table
+}
+
+impl Table {
+    /// The mutants that everybody is asked about, none of them killed yet.
+    pub(crate) fn of(mutants: &[Mutant]) -> Self {
+        let names = mutants
+            .iter()
+            .map(|mutant| (mutant.to_string(), BTreeSet::new()));
+        Self(names.collect())
+    }
+
+    /// A case has killed a mutant.
+    pub(crate) fn add(&mut self, mutant: Mutant, case: &str) {
+        self.0
+            .entry(mutant.to_string())
+            .or_default()
+            .insert(case.to_owned());
+    }
+
+    /// Only what is in both.
+    pub(crate) fn keep(&mut self, other: &Self) {
+        for (mutant, cases) in &mut self.0 {
+            cases.retain(|case| other.has(mutant, case));
+        }
+    }
+
+    /// The cases that kill a mutant.
+    pub(crate) fn killers(&self, mutant: Mutant) -> impl Iterator<Item = &str> {
+        self.0
+            .get(&mutant.to_string())
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+    }
+
+    /// Every case that kills anybody.
+    pub(crate) fn cases(&self) -> impl Iterator<Item = &str> {
+        self.0.values().flatten().map(String::as_str)
+    }
+
+    /// What is in this table and not in the other, of the mutants that both know: mutant and case.
+    pub(crate) fn beyond<'a>(
+        &'a self,
+        other: &'a Self,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let both = self
+            .0
+            .iter()
+            .filter(|(mutant, _)| other.0.contains_key(*mutant));
+        both.flat_map(|(mutant, cases)| {
+            cases
+                .iter()
+                .map(move |case| (mutant.as_str(), case.as_str()))
+        })
+        .filter(|(mutant, case)| !other.has(mutant, case))
+    }
+
+    fn has(&self, mutant: &str, case: &str) -> bool {
+        self.0.get(mutant).is_some_and(|cases| cases.contains(case))
+    }
+
+    /// As it is kept: a line for each mutant, with its rule.
+    pub(crate) fn text(&self, mutants: &[Mutant]) -> String {
+        let mut lines: Vec<String> = mutants
+            .iter()
+            .map(|mutant| {
+                let cases: Vec<&str> = self.killers(*mutant).collect();
+                format!("{mutant} {}: {}\n", mutant.bug.rule(), cases.join(" "))
+            })
+            .collect();
+        lines.sort();
+        lines.concat()
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let killed = self.0.values().filter(|cases| !cases.is_empty()).count();
+        write!(f, "{killed} of {} bugs killed", self.0.len())
+    }
+}
