@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
 
 /// At most one deadline for each key.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Timers<K> {
     by_time: BTreeSet<(Duration, K)>,
     by_key: BTreeMap<K, Duration>,
@@ -42,6 +42,13 @@ impl<K: Ord + Copy> Timers<K> {
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Duration> {
         self.by_time.first().map(|(at, _)| *at)
+    }
+
+    /// All deadlines in order, counted from `now`.
+    #[cfg(feature = "model")]
+    pub(crate) fn left(&self, now: Duration) -> impl Iterator<Item = (Duration, K)> {
+        let all = self.by_time.iter();
+        all.map(move |(at, key)| (at.saturating_sub(now), *key))
     }
 
     /// Takes one deadline that has been reached, the earliest first.

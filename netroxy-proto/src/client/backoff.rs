@@ -41,6 +41,12 @@ impl Backoff {
         mixed ^ (mixed >> 31)
     }
 
+    /// How far the delay has grown. Only the random part of the next delay depends on more.
+    #[cfg(feature = "model")]
+    pub(super) fn growth(&self) -> u32 {
+        self.failures.min(Self::LONGEST.as_secs().ilog2())
+    }
+
     /// Begins anew with the first delay.
     pub(super) fn reset(&mut self) {
         self.failures = 0;

@@ -16,12 +16,15 @@ use crate::{
     ServerMessage, Timeout, Token, table::Taken, timer::Timers,
 };
 
+#[cfg(feature = "model")]
+mod fingerprint;
+
 /// A session that lasted so long was a good one: the next attempt after it waits the shortest
 /// delay only.
 const STABLE: Duration = Duration::from_secs(10);
 
 /// A whole client. See the [module documentation](super).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Client {
     config: Config,
     state: State,
@@ -33,7 +36,7 @@ pub struct Client {
 }
 
 /// What is known since ARS true.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Session {
     timeout: Timeout,
     token: Token,

@@ -12,8 +12,11 @@ use crate::{
     RemotePort, ServerMessage, Token, Trq, Trs, table::Taken, timer::Timers,
 };
 
+#[cfg(feature = "model")]
+mod fingerprint;
+
 /// A whole server. See the [module documentation](super).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Server {
     config: Config,
     conns: BTreeMap<ConnId, Conn>,
@@ -27,7 +30,7 @@ pub struct Server {
     next_mapping: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Conn {
     state: State,
     listener: Listener,
@@ -38,13 +41,13 @@ struct Conn {
     replies: VecDeque<Reply>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Reply {
     Ready(ServerMessage),
     Opening(MappingId),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Mapping {
     conn: ConnId,
     remote_port: RemotePort,

@@ -1,0 +1,52 @@
+//! What a client's future depends on, for a search that is to visit each state once.
+
+use core::{
+    hash::{Hash, Hasher},
+    time::Duration,
+};
+
+use super::{Client, STABLE, Session, Timer};
+
+impl Client {
+    /// Feeds `hasher` everything that the future depends on, between two inputs when all outputs
+    /// are drained, but for the random part of delays to come. Times are counted from `now`, so
+    /// clients that behave alike from here on look alike.
+    pub fn fingerprint(&self, now: Duration, hasher: &mut impl Hasher) {
+        // Every field is named, so that a new one cannot be forgotten here.
+        let Self {
+            config: _,
+            state,
+            session,
+            reconnect,
+            timers,
+            outputs: _,
+            taken: _,
+        } = self;
+        hasher.write_u8(*state as u8);
+        hasher.write_u32(reconnect.growth());
+        if let Some(session) = session {
+            let Session {
+                timeout,
+                token,
+                since,
+                refused,
+            } = session;
+            timeout.duration().hash(hasher);
+            hasher.write(token.expose());
+            now.saturating_sub(*since).min(STABLE).hash(hasher);
+            for (port, backoff) in refused {
+                (port, backoff.growth()).hash(hasher);
+            }
+        }
+        for (left, timer) in timers.left(now) {
+            left.hash(hasher);
+            match timer {
+                Timer::Connect => 'c'.hash(hasher),
+                Timer::Login => 'l'.hash(hasher),
+                Timer::Keepalive => 'k'.hash(hasher),
+                Timer::Answer => 'a'.hash(hasher),
+                Timer::Map(port) => port.hash(hasher),
+            }
+        }
+    }
+}
