@@ -182,6 +182,7 @@ impl Pace {
             hardened,
             jobs: usize::from(self.jobs.unwrap_or(96)),
             time_scale: self.time_scale.unwrap_or(1.0),
+            excuses: true,
         }
     }
 

@@ -38,6 +38,8 @@ pub(crate) struct Options {
     pub(crate) jobs: usize,
     /// Deadlines are multiplied by it.
     pub(crate) time_scale: f64,
+    /// Whether what was late when the machine had no time is played once more.
+    pub(crate) excuses: bool,
 }
 
 /// A case on one transport.
@@ -178,6 +180,7 @@ fn start(
                 let work = async {
                     let _played = job.in_play.begin(job.id());
                     let (judged, waited) = judge::judge(&job, &tls, &twins).await;
+                    let waited = waited.filter(|_| options.excuses);
                     let Some(stall) = waited.and_then(|waited| excuse(&watch, waited, job.tempo))
                     else {
                         return (judged, false);
@@ -207,15 +210,25 @@ async fn again(job: &Job, tls: &Tls, stall: Duration) -> Judged {
     let (mut judged, _) = judge::judge(job, tls, &Twins::default()).await;
     let stall = stall.as_millis();
     judged.notes.push(format!(
-        "played once more, alone: it was late when the machine stalled for {stall} ms"
+        "played once more, alone: it was late when the machine had no time for {stall} ms"
     ));
     judged
 }
 
-/// The stall of the machine that may be why a step was too late.
+/// For how long the machine had no time, where that may be why a step was too late.
 fn excuse(watch: &Watch, waited: Waited, tempo: Tempo) -> Option<Duration> {
-    let stall = watch.between(waited.from, waited.until);
-    (stall > tempo.excuse(waited.bounded)).then_some(stall)
+    let Waited {
+        from,
+        until,
+        bounded,
+    } = waited;
+    let stall = watch.between(from, until);
+    if stall > tempo.excuse(bounded) {
+        return Some(stall);
+    }
+    // A program that has to wait for a processor in many small pieces is late too.
+    let pressure = watch.pressure(from, until);
+    (bounded && pressure > until.saturating_duration_since(from) / 4).then_some(pressure)
 }
 
 impl Job {

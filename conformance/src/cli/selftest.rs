@@ -1,5 +1,6 @@
 //! `selftest`: whether the suite notices what it is there to notice.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -57,7 +58,13 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
         return Ok(0);
     }
     let (entries, begun) = (all()?, Instant::now());
-    let options = selftest.pace.options(true);
+    // Who is caught by a stall is caught; nobody is excused, so that nothing is played twice.
+    let options = Options {
+        excuses: false,
+        // Who is caught keeps waiting for what does not come, so many more can be judged at a time.
+        jobs: selftest.pace.jobs.map_or(400, usize::from),
+        ..selftest.pace.options(true)
+    };
     let order = selftest.pace.order()?;
     let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
     let mut findings = Vec::new();
@@ -95,13 +102,18 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
         jobs.len()
     ));
     let mut table: Option<Table> = None;
+    let mut missed: BTreeMap<Mutant, BTreeSet<String>> = BTreeMap::new();
     for _ in 0..order.repeat {
         let once = Order { repeat: 1, ..order };
         let mut round = Table::of(&mutants);
         for (job, judged) in conduct(jobs.clone(), &tls, options, once).await? {
-            let mutant = names.get(&job.subject.name());
-            if let Some(mutant) = mutant.filter(|mutant| kills(&judged, **mutant)) {
+            let Some(mutant) = names.get(&job.subject.name()) else {
+                continue;
+            };
+            if kills(&judged, *mutant) {
                 round.add(*mutant, &job.entry.id);
+            } else if judged.verdict.is_red(true) {
+                missed.entry(*mutant).or_default().insert(in_short(&judged));
             }
         }
         match &mut table {
@@ -110,13 +122,10 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
         }
     }
     let table = table.unwrap_or_default();
-    findings.extend(judge(
-        &table,
-        &mutants,
-        &entries,
-        rules,
-        selftest.bugs.is_empty(),
-    ));
+    findings.extend(judge(&table, &mutants, &missed));
+    if selftest.bugs.is_empty() {
+        findings.extend(holes(&table, &entries, rules));
+    }
     if let Some(path) = &selftest.write {
         let unwritten = |error| Complaint::new(EXIT_USAGE, format!("{}: {error}", path.display()));
         fs::write(path, table.text(&mutants)).map_err(unwritten)?;
@@ -138,33 +147,48 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     Ok(if findings.is_empty() { 0 } else { EXIT_FAILURE })
 }
 
-/// What is not as it ought to be.
+/// Bugs that are not noticed, or not as they were.
 fn judge(
     table: &Table,
     mutants: &[Mutant],
-    entries: &[Arc<Entry>],
-    rules: &[Rule],
-    full: bool,
+    missed: &BTreeMap<Mutant, BTreeSet<String>>,
 ) -> Vec<String> {
     let mut findings = Vec::new();
     for mutant in mutants {
-        if table.killers(*mutant).next().is_none() {
-            let (rule, what) = (mutant.bug.rule(), mutant.bug.what());
-            findings.push(format!("nobody notices {mutant}: it {what} ({rule})"));
+        if table.killers(*mutant).next().is_some() {
+            continue;
         }
+        let (rule, what) = (mutant.bug.rule(), mutant.bug.what());
+        findings.push(format!("nobody notices {mutant}: it {what} ({rule})"));
+        let others = missed.get(mutant).into_iter().flatten();
+        findings.extend(others.map(|other| format!("    but {other}")));
     }
     for (mutant, case) in selftest::listed().beyond(table) {
         findings.push(format!("{case} does not notice {mutant} any more"));
     }
-    if full {
-        for (rule, side) in selftest::rules_without_bugs(rules) {
-            findings.push(format!("no {side} breaks {rule}"));
-        }
-        for case in selftest::idle(entries, table) {
-            findings.push(format!("{case} notices nobody"));
-        }
-    }
     findings
+}
+
+/// A failure that is about something else.
+fn in_short(judged: &Judged) -> String {
+    let (marks, seen) = match (&judged.broken, &judged.reason) {
+        (Some(broken), _) => (
+            broken.marks.join(" "),
+            format!("{}: {}", broken.expected, broken.got),
+        ),
+        (None, reason) => (String::new(), reason.clone().unwrap_or_default()),
+    };
+    format!("{} [{marks}] {seen}", judged.id)
+}
+
+/// Rules that nobody breaks, and cases that notice nobody.
+fn holes(table: &Table, entries: &[Arc<Entry>], rules: &[Rule]) -> Vec<String> {
+    let rules = selftest::rules_without_bugs(rules).into_iter();
+    let rules = rules.map(|(rule, side)| format!("no {side} breaks {rule}"));
+    let cases = selftest::idle(entries, table).into_iter();
+    rules
+        .chain(cases.map(|case| format!("{case} notices nobody")))
+        .collect()
 }
 
 fn chosen(names: &[String]) -> Result<Vec<Mutant>, Complaint> {

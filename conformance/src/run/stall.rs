@@ -16,6 +16,8 @@ pub(crate) struct Watch {
     task: Option<tokio::task::JoinHandle<()>>,
     /// How late the task was lately, in milliseconds.
     lag: Arc<AtomicU64>,
+    /// For how long somebody on this machine has had to wait for a processor, as it was told at each moment.
+    pressure: Arc<Mutex<Vec<(Instant, Duration)>>>,
 }
 
 /// A time in which one of them did not wake, although it ought to.
@@ -34,8 +36,19 @@ impl Watch {
             Arc::default(),
         );
         let (noted, ended) = (Arc::clone(&stalls), Arc::<AtomicBool>::clone(&stop));
+        let pressure = Arc::<Mutex<Vec<(Instant, Duration)>>>::default();
+        let told = Arc::clone(&pressure);
         let work = move || {
-            while !ended.load(Ordering::Relaxed) {
+            for tick in 0_u32.. {
+                if ended.load(Ordering::Relaxed) {
+                    return;
+                }
+                if tick.is_multiple_of(PRESSURE_TICKS)
+                    && let Some(total) = waited_for_processor()
+                {
+                    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                    told.push((Instant::now(), total));
+                }
                 let due = Instant::now() + TICK;
                 std::thread::sleep(TICK);
                 note(&noted, due);
@@ -59,6 +72,7 @@ impl Watch {
             thread: thread.spawn(work).ok(),
             task: Some(task),
             lag,
+            pressure,
         }
     }
 
@@ -77,6 +91,17 @@ impl Watch {
         })
     }
 
+    /// For how long somebody had to wait for a processor between two moments; nothing where the system does not tell.
+    pub(crate) fn pressure(&self, from: Instant, until: Instant) -> Duration {
+        let told = self.pressure.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = |moment| {
+            let before = told.partition_point(|(when, _)| *when <= moment);
+            told.get(before.saturating_sub(1))
+                .map_or(Duration::ZERO, |(_, total)| *total)
+        };
+        at(until).saturating_sub(at(from))
+    }
+
     /// How long it ever stood still.
     pub(crate) fn longest(&self) -> Duration {
         self.each(|stall| stall.until.saturating_duration_since(stall.from))
@@ -91,6 +116,7 @@ impl Watch {
             thread: None,
             task: None,
             lag: Arc::default(),
+            pressure: Arc::default(),
         }
     }
 
@@ -126,6 +152,16 @@ fn note(stalls: &Mutex<Vec<Stall>>, due: Instant) -> Duration {
     }
     late
 }
+
+/// What Linux counts as pressure on the processors.
+fn waited_for_processor() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/pressure/cpu").ok()?;
+    let total = text.lines().next()?.rsplit_once("total=")?.1;
+    Some(Duration::from_micros(total.parse().ok()?))
+}
+
+/// Between two looks at the pressure.
+const PRESSURE_TICKS: u32 = 5;
 
 const TICK: Duration = Duration::from_millis(5);
 

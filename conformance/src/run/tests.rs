@@ -106,6 +106,7 @@ async fn verdicts(address: SocketAddr) -> Vec<(String, Verdict)> {
         hardened: true,
         jobs: 64,
         time_scale: 0.1,
+        excuses: true,
     };
     let entries: Vec<Arc<Entry>> = embedded().unwrap().into_values().map(Arc::new).collect();
     let mut jobs = plan(&entries, &subject, &rules::embedded().unwrap(), options);

@@ -30,6 +30,7 @@ async fn played(jobs: Vec<Job>, order: Order, watch: Watch) -> (Summary, Vec<Jud
         hardened: true,
         jobs: 1,
         time_scale: 0.1,
+        excuses: true,
     };
     let (tls, stop) = (Tls::new().unwrap(), CancellationToken::new());
     let mut results = Vec::new();

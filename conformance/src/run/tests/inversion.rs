@@ -191,6 +191,7 @@ async fn every_judged_step_fails_when_it_says_something_else() {
         hardened: true,
         jobs: 24,
         time_scale: 0.5,
+        excuses: true,
     };
     let [server, client] =
         [Side::Server, Side::Client].map(|side| Manifest::reference(side).unwrap());

@@ -101,6 +101,7 @@ async fn red(habits: Habits) -> Vec<String> {
         hardened: true,
         jobs: 48,
         time_scale: 1.0,
+        excuses: true,
     };
     let entries: Vec<Arc<Entry>> = embedded().unwrap().into_values().map(Arc::new).collect();
     let mut jobs = plan(&entries, &subject, &rules::embedded().unwrap(), options);
