@@ -58,6 +58,8 @@ enum Ended {
     Reset,
     /// What came was against the rules.
     Violation,
+    /// More than ARS came, which only a bug minds.
+    Behind,
     /// No SRS came.
     Deaf,
 }
@@ -134,6 +136,7 @@ impl Client {
                 Some(Bug::NoReconnectAfterRefusal) => ended == Ended::Refused,
                 Some(Bug::NoReconnectAfterGivingUp) => ended == Ended::Deaf,
                 Some(Bug::ViolationFatal) => ended == Ended::Violation,
+                Some(Bug::BehindArsFatal) => ended == Ended::Behind,
                 Some(Bug::SecondSessionLast) => sessions == 2,
                 _ => false,
             };
@@ -229,6 +232,12 @@ impl Shared {
         };
         if !in_range {
             return Ended::Violation;
+        }
+        if lines.has_more() && self.has(Bug::BehindArsCloses) {
+            return Ended::Violation;
+        }
+        if lines.has_more() && self.has(Bug::BehindArsFatal) {
+            return Ended::Behind;
         }
         lines.log_in();
         let _ = self.first_token.set(ars[3].clone());
@@ -366,6 +375,7 @@ impl Session {
         loop {
             let patience = match shared.bug {
                 Some(Bug::PatienceShort) => period.mul_f64(0.4),
+                Some(Bug::SrsNotCounted) => period,
                 Some(Bug::PatienceEndless) => LONG * 60,
                 _ => period * 2,
             };
@@ -411,6 +421,7 @@ impl Session {
                 .iter()
                 .position(|mapping| i64::from(mapping.remote_port) == port);
             match message[0].as_slice() {
+                b"SRS" if shared.has(Bug::SrsNotCounted) => {}
                 b"SRS" => unanswered = None,
                 b"MRS" => match known {
                     None if shared.has(Bug::UnaskedMrsCloses) => return Ended::Violation,
@@ -506,12 +517,19 @@ impl Tunnel {
         let shared = &self.shared;
         let index = match shared.bug {
             Some(Bug::TargetAlwaysFirst) => 0,
+            Some(Bug::TargetOfSecondIsFirst) if self.index == 1 => 0,
             Some(Bug::TargetOfNext) => (self.index + 1) % shared.mappings.len(),
             _ => self.index,
         };
         let target = shared.mappings[index].target.clone();
+        let shares = |mapping: &Mapping| mapping.target == target;
+        if shared.has(Bug::SharedTargetRefused)
+            && shared.mappings.iter().position(shares) < Some(index)
+        {
+            return true;
+        }
         let mut early = None;
-        if shared.has(Bug::RefusedTargetNoData) || shared.has(Bug::TrsAfterTarget) {
+        if shared.has(Bug::RefusedTargetNoData) {
             match TcpStream::connect(&target).await {
                 Ok(stream) => early = Some(stream),
                 Err(_) => return true,
@@ -521,7 +539,7 @@ impl Tunnel {
             .connect(shared.secure && !shared.has(Bug::DataWithoutTls))
             .await
         else {
-            return !shared.has(Bug::BrokenDataEndsControl);
+            return true;
         };
         let (reader, mut writer) = split(stream);
         let number = integer(&self.port);
@@ -536,12 +554,12 @@ impl Tunnel {
             let _ = writer.write_all(b"\n").await;
         }
         if writer.write_all(&trs).await.is_err() || writer.flush().await.is_err() {
-            return !shared.has(Bug::BrokenDataEndsControl);
+            return true;
         }
         let mut reader = reader;
         if shared.has(Bug::FirstSegmentLost) {
             let mut waste = vec![0; 64 * 1024];
-            let _ = timeout(Duration::from_millis(50), reader.read(&mut waste)).await;
+            let _ = timeout(Duration::from_millis(200), reader.read(&mut waste)).await;
         }
         let target = match early {
             Some(stream) => Ok(stream),
@@ -557,18 +575,23 @@ impl Tunnel {
         let mut said = Vec::new();
         if shared.has(Bug::EarlyUserEndCloses) {
             let mut there = vec![0; 64 * 1024];
-            if let Ok(Ok(count)) = timeout(Duration::from_millis(50), reader.read(&mut there)).await
+            if let Ok(Ok(count)) =
+                timeout(Duration::from_millis(200), reader.read(&mut there)).await
             {
                 said = there[..count].to_vec();
                 if matches!(
-                    timeout(Duration::from_millis(50), reader.read(&mut there)).await,
+                    timeout(Duration::from_millis(200), reader.read(&mut there)).await,
                     Ok(Ok(0))
                 ) {
                     return true;
                 }
             }
         }
-        let (far_reader, far_writer) = target.into_split();
+        let (mut far_reader, far_writer) = target.into_split();
+        if shared.has(Bug::BannerLost) {
+            let mut waste = [0; 4096];
+            let _ = timeout(Duration::from_millis(100), far_reader.read(&mut waste)).await;
+        }
         let data = End {
             reader,
             writer,

@@ -79,6 +79,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                 }
             }
             let before = self.buffer.len();
+            self.buffer.reserve(16 * 1024);
             let count = self.reader.read_buf(&mut self.buffer).await?;
             self.together = 0;
             if count == 0 {
@@ -195,7 +196,8 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         let text = String::from_utf8_lossy(&line);
         match kind {
             Some(b'i') if text.parse::<i64>().is_err() => match self.bug {
-                Some(Bug::IntegerGuessed) => Ok(b"0".to_vec()),
+                Some(Bug::IntegerGuessed) => Ok(b"30".to_vec()),
+                Some(Bug::TrsPortGuessed) if self.message[0] == b"TRS" => Ok(b"0".to_vec()),
                 Some(Bug::IntegerTrimmed) if text.trim().parse::<i64>().is_ok() => {
                     Ok(text.trim().as_bytes().to_vec())
                 }

@@ -31,6 +31,7 @@ pub(crate) struct End<R, W> {
 #[derive(Default)]
 pub(crate) struct Mixer {
     tunnels: AtomicUsize,
+    ever: AtomicUsize,
     carried: AtomicBool,
     chunks: AtomicUsize,
     stray: Mutex<Option<Vec<u8>>>,
@@ -63,10 +64,12 @@ where
     W2: AsyncWrite + Unpin,
 {
     let (data_gone, far_gone) = (CancellationToken::new(), CancellationToken::new());
+    let odd = mixer.ever.fetch_add(1, Ordering::Relaxed) % 2 == 1;
     let way = |inwards, source_gone: &CancellationToken, sink_gone: &CancellationToken| Way {
         bug,
         mixer,
         inwards,
+        odd,
         source_gone: source_gone.clone(),
         sink_gone: sink_gone.clone(),
     };
@@ -88,6 +91,8 @@ struct Way<'a> {
     mixer: &'a Mixer,
     /// From the data connection to the user or target.
     inwards: bool,
+    /// Of the second tunnel, the fourth, and so on.
+    odd: bool,
     source_gone: CancellationToken,
     sink_gone: CancellationToken,
 }
@@ -125,6 +130,13 @@ impl Way<'_> {
                     written = async { sink.write_all(&chunk).await.is_ok() && sink.flush().await.is_ok() } => written,
                     () = self.sink_gone.cancelled() => false,
                 };
+                if !written && self.has(Bug::BrokenSinkIgnored) {
+                    let mut waste = Vec::with_capacity(16 * 1024);
+                    while let Ok(1..) = source.read_buf(&mut waste).await {
+                        waste.clear();
+                    }
+                    return;
+                }
                 if !written {
                     self.sink_gone.cancel();
                     break;
@@ -232,10 +244,16 @@ impl Way<'_> {
             Some(Bug::TunnelLosesBehindMegabyte) if offset >= 1024 * 1024 => {
                 chunk.truncate(chunk.len() - 1)
             }
-            Some(Bug::TunnelHearsWords) if chunk.starts_with(b"SRQ\n") => drop(chunk.drain(..4)),
+            Some(Bug::TunnelHearsWords) => {
+                if let Some(at) = chunk.windows(4).position(|four| four == b"SRQ\n") {
+                    drop(chunk.drain(at..at + 4));
+                }
+            }
+            Some(Bug::TunnelsOddMute) if self.odd && offset == 0 => chunk.clear(),
+            Some(Bug::TunnelLosesNowAndThen) if count % 60 == 59 => chunk.clear(),
             Some(Bug::TunnelsMix) if self.mixer.tunnels() > 1 => self.swap(chunk),
             Some(Bug::TunnelsMixNowAndThen)
-                if self.mixer.tunnels() > 1 && count.is_multiple_of(50) =>
+                if self.mixer.tunnels() > 1 && count.is_multiple_of(20) =>
             {
                 self.swap(chunk)
             }

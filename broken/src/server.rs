@@ -241,6 +241,11 @@ impl Shared {
                 if self.has(Bug::RefusalKept) {
                     sleep(LONG).await;
                 }
+                if self.has(Bug::MapAfterRefusal)
+                    && let Ok(Some(map)) = lines.message().await
+                {
+                    let _ = writer.write_all(&bytes(&[b"MRS", &map[1], b"false"])).await;
+                }
                 if self.has(Bug::RefusalForgotten) {
                     while let Ok(Some(message)) = lines.message().await {
                         if self.knows(&message) {
@@ -274,7 +279,6 @@ impl Shared {
         let [_, name, username, password] = ath.as_slice() else {
             return false;
         };
-        let lower = |text: &[u8]| text.to_ascii_lowercase();
         match self.bug {
             Some(Bug::EmptyNameRefused) if name.is_empty() => false,
             Some(Bug::BinaryNameRefused) if !name.is_ascii() => false,
@@ -282,9 +286,6 @@ impl Shared {
             Some(Bug::UsernameNotCompared) => *password == self.password,
             Some(Bug::PasswordPrefix) => {
                 *username == self.username && password.starts_with(&self.password)
-            }
-            Some(Bug::UsernameInAnyCase) => {
-                lower(username) == lower(&self.username) && *password == self.password
             }
             Some(Bug::PasswordEmptyAccepted) if password.is_empty() => true,
             Some(Bug::PasswordCutTo64) => {
@@ -403,11 +404,10 @@ impl Shared {
         } else {
             self.timeout
         };
-        let answer = if self.has(Bug::TimeoutLeftOut) {
-            bytes(&[b"ARS", b"true", &token])
-        } else {
-            bytes(&[b"ARS", b"true", seconds.to_string().as_bytes(), &token])
-        };
+        let answer = bytes(&[b"ARS", b"true", seconds.to_string().as_bytes(), &token]);
+        if self.has(Bug::ArsTwice) {
+            let _ = out.send(answer.clone());
+        }
         let _ = out.send(answer);
         let mut state = self.state();
         state.tokens.push((token.clone(), secure, id));
@@ -498,7 +498,13 @@ impl Shared {
             let message = tokio::select! {
                 message = lines.message() => message,
                 () = kicked.cancelled() => return Ended::Replaced,
-                () = tokio::time::sleep_until(alive + patience) => return Ended::Expired,
+                () = tokio::time::sleep_until(alive + patience) => {
+                    if self.has(Bug::TunnelRenews) && self.mixer.take_bytes() {
+                        alive = Instant::now();
+                        continue;
+                    }
+                    return Ended::Expired;
+                }
             };
             let message = match message {
                 Ok(Some(message)) => message,
@@ -569,9 +575,6 @@ impl Shared {
                 }
                 _ => return Ended::Violation,
             }
-            if self.mixer.take_bytes() && self.has(Bug::TunnelRenews) {
-                alive = Instant::now();
-            }
         }
     }
 
@@ -601,6 +604,7 @@ impl Shared {
         let ok: &[u8] = if ok { b"true" } else { b"false" };
         let port = match self.bug {
             Some(Bug::IntegerEchoed) => return bytes(&[b"MRS", asked, ok]),
+            Some(Bug::MrsPortOffByOne) => (number + 1).to_string(),
             Some(Bug::IntegerWithPlus) => format!("+{number}"),
             Some(Bug::MrsPortModulo) => (number & 0xffff).to_string(),
             Some(Bug::MrsPortOfFirst) => {
@@ -711,15 +715,18 @@ impl Shared {
         let Some(port) = state.ports.get_mut(&number) else {
             return;
         };
+        if !port.open && self.has(Bug::ClosedSendsTrq) {
+            let login = port.login;
+            if let Some(login) = state.logins.get(&login) {
+                let _ = login.out.send(format!("TRQ\n{number}\n").into_bytes());
+            }
+            return;
+        }
         if !port.open {
             if self.has(Bug::ClosedHangs) {
                 keep(user);
             }
             return;
-        }
-        if self.has(Bug::AbortedUserFatal) && user.take_error().is_ok_and(|error| error.is_some()) {
-            self.over.store(true, Ordering::Relaxed);
-            port.open = false;
         }
         if self.has(Bug::Lifo) {
             port.waiting.push_front((id, user));
@@ -729,7 +736,13 @@ impl Shared {
             port.waiting.push_back((id, user));
         }
         let crowd = port.waiting.len();
-        let login = port.login;
+        let (login, others) = (
+            port.login,
+            state
+                .ports
+                .iter()
+                .any(|(other, port)| *other != number && !port.waiting.is_empty()),
+        );
         let first = |login: &Login| login.mapped.iter().min().copied();
         let Some(login) = state.logins.get(&login) else {
             return;
@@ -743,6 +756,7 @@ impl Shared {
             Some(Bug::TrqTwice) => 2,
             Some(Bug::TrqTwiceInCrowd) if crowd == 3 => 2,
             Some(Bug::TrqOnlyForFirst) if crowd > 1 => 0,
+            Some(Bug::TrqHeldWhileOthersWait) if others => 0,
             Some(Bug::TrqMissingNowAndThen) if id.is_multiple_of(25) => 0,
             _ => 1,
         };
@@ -750,6 +764,24 @@ impl Shared {
             let _ = login.out.send(trq.clone());
         }
         drop(state);
+        if self.has(Bug::AbortedUserFatal) {
+            let shared = self.clone();
+            tokio::spawn(async move {
+                sleep(Duration::from_millis(20)).await;
+                let state = shared.state();
+                let waiting = state
+                    .ports
+                    .get(&number)
+                    .into_iter()
+                    .flat_map(|port| &port.waiting);
+                let gone = |(_, user): &(u64, TcpStream)| {
+                    user.take_error().is_ok_and(|error| error.is_some())
+                };
+                if waiting.into_iter().any(gone) {
+                    shared.over.store(true, Ordering::Relaxed);
+                }
+            });
+        }
         if !self.has(Bug::UserWaitsForever) {
             tokio::spawn(async move {
                 sleep(USER_TIME).await;
@@ -777,7 +809,6 @@ impl Shared {
         };
         match self.bug {
             Some(Bug::EarlyDataLost) => said.clear(),
-            Some(Bug::EarlyDataLostBeyondPage) => said.truncate(4096),
             Some(Bug::EarlyDataTwice) => said.extend_from_within(..),
             Some(Bug::TrsAnswered) => {
                 let _ = writer.write_all(b"TRS\n").await;
@@ -846,9 +877,7 @@ impl Shared {
             place
                 && match self.bug {
                     Some(Bug::TokenWithMore) => token.starts_with(own),
-                    Some(Bug::TokenWithLess) => own.starts_with(token) && !token.is_empty(),
                     Some(Bug::TokenBehindSomething) => token.ends_with(own),
-                    Some(Bug::TokenInAnyCase) => token.eq_ignore_ascii_case(own),
                     Some(Bug::TokenTrimmed) => token.trim_ascii() == own,
                     Some(Bug::TokenNotCompared) => true,
                     Some(Bug::TokenEmptyAccepted) => token.is_empty() || token == own,
@@ -861,7 +890,7 @@ impl Shared {
             .iter()
             .find(|(_, login)| fits(login))
             .map(|(id, _)| *id);
-        let port = u16::try_from(number).unwrap_or(0);
+        let mut port = u16::try_from(number).unwrap_or(0);
         let old = || state.tokens.iter().any(|(old, _, _)| old == token);
         let id = match found {
             Some(id) => id,
@@ -881,6 +910,13 @@ impl Shared {
             .get(&id)
             .map(|login| login.tunnels.clone())
             .unwrap_or_default();
+        if self.has(Bug::TrsPortGuessed) && port == 0 {
+            port = state
+                .logins
+                .get(&id)
+                .and_then(|login| login.mapped.iter().min().copied())
+                .unwrap_or(0);
+        }
         let owner = state.ports.get(&port).map(|port| port.login);
         if owner != Some(id) && !(owner.is_some() && self.has(Bug::PortOfAnotherServed)) {
             return Err(Refused::Port);

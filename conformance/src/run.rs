@@ -172,6 +172,8 @@ fn start(
             let free = stop.run_until_cancelled(Arc::clone(&slots).acquire_owned());
             // The semaphore is never closed.
             let Some(Ok(slot)) = free.await else { return };
+            // So that the watch sees what the one before has cost.
+            tokio::time::sleep(Duration::from_millis(1)).await;
             watch.room().await;
             let (slots, results) = (Arc::clone(&slots), results.clone());
             let (tls, stop, watch) = (tls.clone(), stop.clone(), Arc::clone(&watch));

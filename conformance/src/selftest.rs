@@ -113,3 +113,54 @@ pub(crate) fn idle<'a>(entries: &'a [Arc<Entry>], table: &Table) -> Vec<&'a str>
     let ids = entries.iter().map(|entry| entry.id.as_str());
     ids.filter(|id| !busy.contains(id)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{catalog, rules};
+
+    #[test]
+    fn every_bug_breaks_a_rule_that_binds_who_has_it() {
+        let rules = rules::embedded().unwrap();
+        for mutant in Mutant::all() {
+            let rule = rules.iter().find(|rule| rule.id == mutant.bug.rule());
+            let rule = rule.unwrap_or_else(|| panic!("{mutant} breaks no rule"));
+            let bound = rule.subject == "both" || rule.subject == mutant.side.to_string();
+            assert!(
+                bound && rule.unjudged.is_none(),
+                "{mutant} breaks {}",
+                rule.id
+            );
+            assert_eq!(Bug::named(&mutant.bug.name()), Some(mutant.bug));
+        }
+    }
+
+    #[test]
+    fn every_rule_that_can_be_judged_has_a_bug() {
+        assert_eq!(rules_without_bugs(&rules::embedded().unwrap()), []);
+    }
+
+    #[test]
+    fn the_table_names_every_bug_and_every_case() {
+        let entries: Vec<Arc<Entry>> = catalog::embedded()
+            .unwrap()
+            .into_values()
+            .map(Arc::new)
+            .collect();
+        let (table, mutants) = (listed(), Mutant::all());
+        for mutant in &mutants {
+            assert!(
+                table.killers(*mutant).next().is_some(),
+                "nobody notices {mutant}"
+            );
+        }
+        for case in table.cases() {
+            assert!(
+                entries.iter().any(|entry| entry.id == case),
+                "there is no case {case}"
+            );
+        }
+        assert_eq!(idle(&entries, &table), [""; 0]);
+        assert_eq!(table.text(&mutants), include_str!("selftest/kills.txt"));
+    }
+}

@@ -100,6 +100,15 @@ fn every_twin_is_a_case_of_the_same_role() {
     }
 }
 
+/// Peers that repeat the mistakes of others prove less.
+#[test]
+fn the_broken_peers_share_no_code_with_ours() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../broken/Cargo.toml");
+    let manifest = fs::read_to_string(manifest).unwrap();
+    let (_, dependencies) = manifest.split_once("[dependencies]").unwrap();
+    assert!(!dependencies.contains("netroxy"), "{dependencies}");
+}
+
 /// A case that is satisfied by a connection that ends, or by nothing at all, proves little without its twin.
 #[test]
 fn every_negative_case_has_a_twin() {

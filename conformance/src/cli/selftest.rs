@@ -58,13 +58,7 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
         return Ok(0);
     }
     let (entries, begun) = (all()?, Instant::now());
-    // Who is caught by a stall is caught; nobody is excused, so that nothing is played twice.
-    let options = Options {
-        excuses: false,
-        // Who is caught keeps waiting for what does not come, so many more can be judged at a time.
-        jobs: selftest.pace.jobs.map_or(400, usize::from),
-        ..selftest.pace.options(true)
-    };
+    let options = selftest.pace.options(true);
     let order = selftest.pace.order()?;
     let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
     let mut findings = Vec::new();
@@ -103,6 +97,13 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     ));
     let mut table: Option<Table> = None;
     let mut missed: BTreeMap<Mutant, BTreeSet<String>> = BTreeMap::new();
+    let options = Options {
+        // Who is late is caught; nothing is played twice.
+        excuses: false,
+        // Who is caught has been waited for in vain, so many more can be judged at a time.
+        jobs: selftest.pace.jobs.map_or(JOBS, usize::from),
+        ..options
+    };
     for _ in 0..order.repeat {
         let once = Order { repeat: 1, ..order };
         let mut round = Table::of(&mutants);
@@ -146,6 +147,9 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     ));
     Ok(if findings.is_empty() { 0 } else { EXIT_FAILURE })
 }
+
+/// How many broken peers are judged at a time.
+const JOBS: usize = 600;
 
 /// Bugs that are not noticed, or not as they were.
 fn judge(
