@@ -292,7 +292,7 @@ end
 function netroxy.dissector(tvb, pinfo, root)
     if pinfo.in_error_pkt then return 0 end -- what an ICMP message quotes is no part of the stream
     local bytes = tvb:raw()
-    local can_await = pinfo.can_desegment > 0 and tvb:len() == tvb:reported_len()
+    local can_await = pinfo.can_desegment > 0 -- not when the capture has cut the packet
     local connection = connection_of(pinfo)
     local sender = sender_of(connection, pinfo, bytes, can_await)
     if not sender then
