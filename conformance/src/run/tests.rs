@@ -15,6 +15,10 @@ use crate::sut::Running;
 enum Manners {
     /// Closes at once.
     SlamShut,
+    /// Breaks off at once.
+    Resets,
+    /// Says something that is no protocol.
+    Noise,
     /// Takes everything and says nothing.
     BlackHole,
     /// Sends everything back.
@@ -57,6 +61,11 @@ async fn serve(mut stream: TcpStream, manners: Manners, polite: bool, down: Canc
             _ if down.is_cancelled() => continue,
             _ if canary => b"ARS\ntrue\n30\ntoken\n".to_vec(),
             Manners::SlamShut => return,
+            Manners::Resets => {
+                let _ = stream.set_zero_linger();
+                return;
+            }
+            Manners::Noise => crate::noise::noise(64, 7),
             Manners::HalfClose => {
                 let _ = stream.shutdown().await;
                 continue;
@@ -150,6 +159,25 @@ async fn one_that_lets_only_the_first_login_in_passes_nothing() {
     // Most cases do not even come to what they judge.
     let red = [Verdict::Fail, Verdict::Blocked];
     assert!(found.iter().all(|(_, verdict)| red.contains(verdict)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_resets_every_connection_passes_nothing() {
+    let found = verdicts(fake(Manners::Resets, true).await).await;
+    assert_eq!(passed(&found), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_says_nonsense_passes_nothing() {
+    let found = verdicts(fake(Manners::Noise, true).await).await;
+    assert_eq!(passed(&found), [""; 0]);
+}
+
+/// All the others find nobody any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_dies_in_the_first_case_passes_nothing() {
+    let found = verdicts(fake(Manners::GoesDown, true).await).await;
+    assert_eq!(passed(&found), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
