@@ -188,9 +188,9 @@ fn timeout(input: &[u8]) -> Parsed<'_, Timeout> {
     }
 }
 
-/// `integer = [ "-" ] ( "0" / ( %x31-39 *DIGIT ) )`
+/// `integer = "0" / ( [ "-" ] %x31-39 *DIGIT )`
 ///
-/// Read more liberally than it is written (`frame.int`): a `+` sign and leading zeros pass, as
+/// Read more liberally than it is written (`frame.int`): a `+` sign, leading zeros and `-0` pass, as
 /// long as the value fits 64 bits.
 fn integer<'a>(field: &'static str, input: &'a [u8]) -> Parsed<'a, i64> {
     let (rest, digits) = line(input)?;

@@ -106,7 +106,8 @@ pub enum Input {
     Message(ServerMessage),
     /// The control connection delivered bytes that are no message.
     Malformed(ParseError),
-    /// The control connection has ended or broken. Not to be fed after [`Output::Disconnect`].
+    /// The control connection has ended, in the direction of the server at least, or broken. The
+    /// driver closes what is left of it. Not to be fed after [`Output::Disconnect`].
     Ended,
     /// [`Client::poll_timeout`] has come.
     Tick,

@@ -39,7 +39,7 @@ pub enum Event {
     Srs,
     /// Bytes that are no message.
     Malformed,
-    /// The control connection has ended or broken.
+    /// The server ended its direction of the control connection, or it broke.
     Ended,
     /// No ARS in time.
     LoginOverdue,
@@ -72,7 +72,7 @@ pub enum Action {
     MapAgain,
     /// Close the control connection and try again later.
     Disconnect,
-    /// Try again later; there is nothing to close.
+    /// Close what is left of the connection, if there was one; try again later.
     BackOff,
 }
 
@@ -111,13 +111,7 @@ pub const TABLE: &[Row] = {
         row(LoggingIn, Mrs, Disconnect, Offline, "auth.ars-first"),
         row(LoggingIn, Trq, Disconnect, Offline, "auth.ars-first"),
         row(LoggingIn, Srs, Disconnect, Offline, "auth.ars-first"),
-        row(
-            LoggingIn,
-            Malformed,
-            Disconnect,
-            Offline,
-            "frame.unknown-word",
-        ),
+        row(LoggingIn, Malformed, Disconnect, Offline, "auth.ars-first"),
         row(LoggingIn, Ended, BackOff, Offline, "life.reconnect"),
         row(
             LoggingIn,

@@ -135,7 +135,8 @@ pub enum Input {
         /// What is wrong.
         error: ParseError,
     },
-    /// A connection has ended or broken, or the driver gave it up.
+    /// A connection has ended, in the direction of the client at least, or broken, or the driver
+    /// gave it up. The driver closes what is left of it.
     Ended {
         /// This one.
         conn: ConnId,

@@ -35,7 +35,7 @@ pub enum Event {
     TrsBad,
     /// Bytes that are no message.
     Malformed,
-    /// The peer ended the connection, or it broke.
+    /// The peer ended its direction, or the connection broke.
     Ended,
     /// The time to log in, or to send SRQ, has run out.
     Overdue,
@@ -58,7 +58,7 @@ pub enum Action {
     Join,
     /// Close the connection, and its session if there is one.
     Close,
-    /// Forget a connection that is gone, and close its session if there is one.
+    /// Close what is left of a connection whose client has ended it, and its session if there is one.
     Forget,
 }
 
