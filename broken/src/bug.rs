@@ -216,6 +216,9 @@ bugs! {
     AbortAfterLoginFatal: Server, "life.survives-abort", "serves nobody any more when a client resets";
     AbortedUserFatal: Server, "life.survives-abort", "serves nobody any more when a user has gone that was waiting";
     BrokenTunnelFatal: Server, "life.survives-abort", "serves nobody any more when a tunnel breaks";
+    EarlyUserEndsLogin: Server, "life.server-survives", "throws out the client of a user that speaks before it is joined";
+    StrangerEndsAll: Server, "life.server-survives", "throws everybody out when somebody sends nonsense who has not logged in";
+    ViolationEndsAll: Server, "life.server-survives", "throws everybody out when a client sends nonsense";
     StaleTokenServed: Server, "life.stale-token", "serves a token whose login has ended";
     StaleTokenKept: Server, "life.stale-token", "leaves a connection open whose token's login has ended";
     PlainOnTlsServed: Server, "tls.no-plain-on-tls", "speaks plain on the TLS port too";

@@ -152,6 +152,14 @@ impl Shared {
         self.counter.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Ends all logins, which only bugs do.
+    fn kick_all(&self) {
+        self.state()
+            .logins
+            .values()
+            .for_each(|login| login.kicked.cancel());
+    }
+
     async fn listen(self: Arc<Self>, listener: TcpListener, secure: bool) {
         loop {
             let Ok((tcp, _)) = listener.accept().await else {
@@ -193,6 +201,9 @@ impl Shared {
             Ok(Some(message)) => self.first(message, lines, writer, secure).await,
             Ok(None) => {}
             Err(error) => {
+                if error.kind() == io::ErrorKind::InvalidData && self.has(Bug::StrangerEndsAll) {
+                    self.kick_all();
+                }
                 if error.kind() == io::ErrorKind::ConnectionReset
                     && self.has(Bug::AbortBeforeLoginFatal)
                 {
@@ -336,6 +347,9 @@ impl Shared {
         };
         lines.log_in();
         let ended = self.clone().serve(id, &mut lines, &out).await;
+        if ended == Ended::Violation && self.has(Bug::ViolationEndsAll) {
+            self.kick_all();
+        }
         let kept = match self.bug {
             Some(Bug::PortsNeverReleased) => true,
             Some(Bug::PortsKeptOnReset) => ended == Ended::Reset,
@@ -764,6 +778,23 @@ impl Shared {
             let _ = login.out.send(trq.clone());
         }
         drop(state);
+        if self.has(Bug::EarlyUserEndsLogin) {
+            let shared = self.clone();
+            tokio::spawn(async move {
+                sleep(Duration::from_millis(20)).await;
+                let state = shared.state();
+                let port = state.ports.get(&number);
+                let spoken = |(_, user): &(u64, TcpStream)| {
+                    user.try_read(&mut [0]).is_ok_and(|count| count > 0)
+                };
+                if port.is_some_and(|port| port.waiting.iter().any(spoken)) {
+                    state
+                        .logins
+                        .values()
+                        .for_each(|login| login.kicked.cancel());
+                }
+            });
+        }
         if self.has(Bug::AbortedUserFatal) {
             let shared = self.clone();
             tokio::spawn(async move {
@@ -850,8 +881,7 @@ impl Shared {
         tokio::select! {
             broken = relay(data, far, self.bug, &self.mixer) => {
                 if broken && self.has(Bug::BrokenTunnelEndsControl) {
-                    let state = self.state();
-                    state.logins.values().for_each(|login| login.kicked.cancel());
+                    self.kick_all();
                 }
                 if broken && self.has(Bug::BrokenTunnelFatal) {
                     self.over.store(true, Ordering::Relaxed);
@@ -959,10 +989,7 @@ impl Shared {
             sleep(LONG).await;
         }
         if self.has(Bug::RefusedTunnelEndsControls) {
-            self.state()
-                .logins
-                .values()
-                .for_each(|login| login.kicked.cancel());
+            self.kick_all();
         }
         close(reader, writer).await;
     }
