@@ -65,6 +65,30 @@ fn flags() {
                 2,
                 &["invalid value '0' for '--jobs <N>': 0 is not in 1.."],
             ),
+            (
+                &["run", "server", "--server", "go-server"],
+                2,
+                &[
+                    "--server is for the role pair, and a server is to be judged",
+                    "hint: use --sut go-server",
+                ],
+            ),
+            (
+                &["run", "client", "--client", "my.json"],
+                2,
+                &[
+                    "--client is for the role pair, and a client is to be judged",
+                    "hint: use --sut my.json",
+                ],
+            ),
+            (
+                &["run", "pair", "--sut", "go-server"],
+                2,
+                &[
+                    "a pair is two programs",
+                    "hint: name them by --server FILE and --client FILE",
+                ],
+            ),
             (&["run", "server", "--seed", "7"], 2, &["--shuffle"]),
             (
                 &["run", "server", "--shuffle", "--seed", "0xg"],

@@ -123,6 +123,12 @@ pub(super) fn subject(run: &Run) -> Result<Subject, Complaint> {
         RoleName::Client => Side::Client,
         RoleName::Pair => return pair(run),
     };
+    for (flag, file) in [("--server", &run.server), ("--client", &run.client)] {
+        if let Some(file) = file {
+            let message = format!("{flag} is for the role pair, and a {side} is to be judged");
+            return Err(Complaint::new(EXIT_USAGE, message).hint(format!("use --sut {file}")));
+        }
+    }
     if let Some(addr) = &run.addr {
         if side == Side::Client {
             let complaint = Complaint::new(
