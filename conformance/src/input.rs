@@ -1,6 +1,7 @@
 //! Files that people have written: read within bounds, and named exactly when they cannot be used.
 
 mod json;
+mod locate;
 mod nearest;
 
 use std::fs::File;
@@ -8,6 +9,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 pub(crate) use json::json;
+pub(crate) use locate::{Part, locate};
 pub(crate) use nearest::nearest;
 
 /// A file that cannot be used.

@@ -65,6 +65,30 @@ fn flags() {
                 2,
                 &["invalid value '0' for '--jobs <N>': 0 is not in 1.."],
             ),
+            (
+                &["run", "server", "--server", "go-server"],
+                2,
+                &[
+                    "--server is for the role pair, and a server is to be judged",
+                    "hint: use --sut go-server",
+                ],
+            ),
+            (
+                &["run", "client", "--client", "my.json"],
+                2,
+                &[
+                    "--client is for the role pair, and a client is to be judged",
+                    "hint: use --sut my.json",
+                ],
+            ),
+            (
+                &["run", "pair", "--sut", "go-server"],
+                2,
+                &[
+                    "a pair is two programs",
+                    "hint: name them by --server FILE and --client FILE",
+                ],
+            ),
             (&["run", "server", "--seed", "7"], 2, &["--shuffle"]),
             (
                 &["run", "server", "--shuffle", "--seed", "0xg"],
@@ -280,6 +304,12 @@ fn manifests() {
             &["sut.json:1:", "trailing characters"],
         ),
         (
+            "{\"name\":\"x\",\"role\":\"server\",\"launch\":{\"command\":[\"env\",\n\"{{prot}}\"]}}",
+            &[
+                "sut.json:2:1: launch.command[1]: no placeholder is called `prot`; here are host, pass, port",
+            ],
+        ),
+        (
             "{\"name\":\"x\",\"role\":\"proxy\"}",
             &[
                 "sut.json:1:",
@@ -299,12 +329,12 @@ fn baselines() {
     let folder = TempDir::new().unwrap();
     let entry = |more: &str| {
         format!(
-            r#"{{"run":"server/a","verdict":"fail","rules":[],"expected":"","got":"","why":""{more}}}"#
+            r#"{{"run":"server/auth/good-login","verdict":"fail","rules":["auth.first"],"expected":"","got":"","why":"so"{more}}}"#
         )
     };
     let list = |entries: &str| {
         format!(
-            "{{\"format\":\"netroxy-baseline-1\",\"sut\":\"x\",\"role\":\"server\",\"spec\":\"0.3\",\"profile\":\"wire\",\"entries\":[\n{entries}]}}"
+            "{{\"format\":\"netroxy-baseline-1\",\"sut\":\"reference-server\",\"role\":\"server\",\"spec\":\"0.3\",\"profile\":\"wire\",\"entries\":[\n{entries}]}}"
         )
     };
     let other = list("").replace("baseline-1", "baseline-2");
@@ -315,7 +345,7 @@ fn baselines() {
             &[
                 "known.json:2:",
                 "entries[0].color: unknown field `color`",
-                "baseline.schema.json",
+                "hint: `netroxy-conformance baseline schema` prints the format",
             ][..],
         ),
         (
@@ -326,10 +356,51 @@ fn baselines() {
             ],
         ),
         (
-            list(&entry(",\"sometimes\":true")),
-            &["known.json:2:8: entries[0]: `server/a` fails sometimes, and needs a `why`"],
+            list(&entry("").replace("\"so\"", "\" \"")),
+            &[
+                "known.json:2:102: entries[0].why: nobody has written why `server/auth/good-login` fails",
+                "hint: `baseline write` leaves it empty",
+            ],
         ),
-        (twice, &["entries[1]: `server/a` is listed twice"]),
+        (
+            twice,
+            &[
+                "known.json:3:8: entries[1].run: `server/auth/good-login` is listed twice",
+                "hint: only what is `sometimes` may be",
+            ],
+        ),
+        (
+            list(&entry("").replace("auth/good-login", "auth/god-login")),
+            &[
+                "known.json:2:8: entries[0].run: no case of this role is called `server/auth/god-login`",
+                "hint: did you mean `server/auth/good-login`",
+            ],
+        ),
+        (
+            list(&entry("").replace("server/auth/good-login", "client/auth/login")),
+            &["entries[0].run: no case of this role is called `client/auth/login`"],
+        ),
+        (
+            list(&entry("").replace("auth.first", "auth.frist")),
+            &[
+                "known.json:2:59: entries[0].rules[0]: there is no rule `auth.frist`",
+                "hint: did you mean `auth.first`",
+            ],
+        ),
+        (
+            list("").replace("reference-server", "go-server"),
+            &[
+                "known.json:1:40: sut: it is about `go-server`, and `reference-server` is judged",
+                "hint: judge go-server, or name a list about reference-server",
+            ],
+        ),
+        (
+            list("").replace("wire", "hardened"),
+            &[
+                "profile: it is about profile hardened, and wire is judged",
+                "hint: --profile hardened",
+            ],
+        ),
         (
             other,
             &[

@@ -286,6 +286,22 @@ fn a_program_that_never_gets_ready_exits_3_with_its_output() {
 }
 
 #[test]
+fn a_program_is_told_its_port_by_a_flag() {
+    let folder = TempDir::new().unwrap();
+    let command = r#"["sh", "-c", "echo \"flags: $*\"; exit 7", "sh", "--listen={{host}}:{{port}}", "{{user}}"]"#;
+    let text =
+        format!(r#"{{"name": "x", "role": "server", "launch": {{ "command": {command} }} }}"#);
+    let path = file(&folder, "sut.json", &text);
+    let (code, _, err) = run(&["run", "server", "--sut", path.to_str().unwrap()]);
+    assert_eq!(code, 3, "{err}");
+    let port = err
+        .split_once("flags: --listen=127.0.0.1:")
+        .and_then(|(_, rest)| rest.split_once(" conf-user"))
+        .and_then(|(port, _)| port.parse::<u16>().ok());
+    assert!(port.is_some_and(|port| port > 0), "{err}");
+}
+
+#[test]
 fn lists_and_explanations_are_complete() {
     let (code, out, _) = run(&["list", "rules", "--json"]);
     let rules: serde_json::Value = serde_json::from_str(&out).unwrap();

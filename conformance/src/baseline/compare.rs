@@ -1,27 +1,21 @@
 //! Compares what a run shows with what is listed.
 
-use std::collections::BTreeSet;
-
 use super::{Baseline, Entry, Seen};
 use crate::verdict::{Judged, Listed, Verdict};
 
-/// Compares result by result, and knows what was not met.
-#[derive(Debug)]
+/// Compares result by result.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Comparison<'a> {
     baseline: &'a Baseline,
-    met: BTreeSet<String>,
 }
 
 impl<'a> Comparison<'a> {
     pub(super) fn new(baseline: &'a Baseline) -> Self {
-        Self {
-            baseline,
-            met: BTreeSet::new(),
-        }
+        Self { baseline }
     }
 
     /// Changes the verdict of what is listed, or says how it differs from the list.
-    pub(crate) fn judge(&mut self, judged: &mut Judged) {
+    pub(crate) fn judge(self, judged: &mut Judged) {
         let run = judged.id.split('#').next().unwrap_or_default();
         let listed: Vec<&Entry> = self.listed(run).collect();
         let Some(first) = listed.first() else {
@@ -30,7 +24,6 @@ impl<'a> Comparison<'a> {
             }
             return;
         };
-        self.met.insert(run.to_owned());
         let seen = Seen::of(judged);
         let alike = listed
             .iter()
@@ -66,33 +59,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Results for entries that no run was about: of an unknown run, or, in a full run, of any.
-    pub(crate) fn stale(&self, known: &BTreeSet<String>, full: bool) -> Vec<Judged> {
-        let unmet = |run: &&str| !self.met.contains(*run) && (full || !known.contains(*run));
-        let runs = self.baseline.list.runs();
-        let stale = runs.into_iter().filter(unmet).map(|run| {
-            let what = match known.contains(run) {
-                true => "is not part of this run",
-                false => "does not exist",
-            };
-            let file = &self.baseline.file;
-            let reason = format!("listed in {file}, and it {what}: remove its entry");
-            let mut judged = Judged::without_run(
-                run.to_owned(),
-                file.clone(),
-                Verdict::UnexpectedPass,
-                reason,
-            );
-            judged.listed = self.listed(run).next().map(|entry| Listed {
-                got: entry.seen.got.clone(),
-                why: entry.why.clone(),
-            });
-            judged
-        });
-        stale.collect()
-    }
-
-    fn listed(&self, run: &str) -> impl Iterator<Item = &'a Entry> {
+    fn listed(self, run: &str) -> impl Iterator<Item = &'a Entry> {
         let entries = self.baseline.list.entries.iter();
         entries.filter(move |entry| entry.run == run)
     }

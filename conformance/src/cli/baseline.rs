@@ -1,5 +1,6 @@
 //! `baseline`: writes down what is known to fail, and compares with it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 
@@ -7,13 +8,13 @@ use super::run::Profile;
 use super::select::all;
 use super::session::{Conduct, Done, Round, judge_all};
 use super::{
-    Complaint, EXIT_HARNESS, EXIT_NOT_READY, EXIT_USAGE, Output, Pace, input_complaint,
-    manifest_complaint,
+    Complaint, EXIT_HARNESS, EXIT_NOT_READY, Output, Pace, input_complaint, manifest_complaint,
 };
-use crate::baseline::{Baseline, List, ProfileName, Refusal, update, usual_place};
+use crate::baseline::{self, Baseline, List, ProfileName, Refusal, update, usual_place};
+use crate::input::Part;
 use crate::manifest::Manifest;
 use crate::notation::ast::Role;
-use crate::report::listing;
+use crate::report::{self, listing};
 use crate::rules::Rule;
 use crate::sut::Subject;
 use crate::verdict::Verdict;
@@ -49,6 +50,8 @@ pub(super) enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Print the JSON Schema of baselines
+    Schema,
 }
 
 pub(super) async fn execute(command: Command, rules: &[Rule]) -> Result<u8, Complaint> {
@@ -77,35 +80,62 @@ pub(super) async fn execute(command: Command, rules: &[Rule]) -> Result<u8, Comp
             pace,
             output,
         } => check(rules, &sut, baseline, pace, conduct(pace, output)?).await,
+        Command::Schema => {
+            report::out(baseline::SCHEMA);
+            Ok(0)
+        }
     }
 }
 
-/// Reads a baseline.
-pub(super) fn load(file: &str) -> Result<Baseline, Complaint> {
-    Baseline::load(file).map_err(input_complaint)
-}
-
-/// A baseline of another role or profile says nothing about a run.
-pub(super) fn fits(
-    baseline: &Baseline,
+/// Reads a baseline and sees to it that it says something about this subject and, if one is given, this profile.
+pub(super) fn load(
+    file: &str,
     subject: &Subject,
-    hardened: bool,
-) -> Result<(), Complaint> {
-    let (file, list) = (&baseline.file, &baseline.list);
-    let (role, profile) = (Role::from(list.role), ProfileName::new(hardened));
-    if role != subject.role() {
-        let message = format!(
-            "{file} is about a {role}, and a {} is judged",
-            subject.role()
-        );
-        return Err(Complaint::new(EXIT_USAGE, message));
+    profile: Option<ProfileName>,
+    rules: &[Rule],
+) -> Result<Baseline, Complaint> {
+    let baseline = Baseline::load(file).map_err(input_complaint)?;
+    about(&baseline, subject)?;
+    let theirs = baseline.list.profile;
+    if let Some(ours) = profile.filter(|ours| *ours != theirs) {
+        let (theirs, ours) = (theirs.name(), ours.name());
+        let message = format!("it is about profile {theirs}, and {ours} is judged");
+        let hint = format!("--profile {theirs}");
+        return Err(misfit(&baseline, "profile", &message, &hint));
     }
-    if list.profile != profile {
-        let (theirs, ours) = (list.profile.name(), profile.name());
-        let message = format!("{file} is about profile {theirs}, and {ours} is judged");
-        return Err(Complaint::new(EXIT_USAGE, message).hint(format!("--profile {theirs}")));
+    let role = subject.role();
+    let runs: BTreeSet<String> = all()?
+        .iter()
+        .filter(|entry| entry.case.role.value == role)
+        .flat_map(|entry| {
+            let transports = entry.transports().into_iter();
+            transports.map(|transport| entry.run_id(transport))
+        })
+        .collect();
+    baseline.check(&runs, rules).map_err(input_complaint)?;
+    Ok(baseline)
+}
+
+/// A baseline of another program says nothing about this one.
+fn about(baseline: &Baseline, subject: &Subject) -> Result<(), Complaint> {
+    let role = Role::from(baseline.list.role);
+    if role != subject.role() {
+        let message = format!("it is about a {role}, and a {} is judged", subject.role());
+        let hint = "name the list of the program that is judged";
+        return Err(misfit(baseline, "role", &message, hint));
+    }
+    let (theirs, ours) = (&baseline.list.sut, subject.name());
+    // Nobody knows the name of a server that somebody else has started.
+    if matches!(subject, Subject::Started(_)) && *theirs != ours {
+        let message = format!("it is about `{theirs}`, and `{ours}` is judged");
+        let hint = format!("judge {theirs}, or name a list about {ours}");
+        return Err(misfit(baseline, "sut", &message, &hint));
     }
     Ok(())
+}
+
+fn misfit(baseline: &Baseline, key: &str, message: &str, hint: &str) -> Complaint {
+    input_complaint(baseline.wrong(&[Part::Key(key)], message, hint))
 }
 
 async fn write(
@@ -123,6 +153,9 @@ async fn write(
         true => Some(Baseline::load(&out).map_err(input_complaint)?),
         false => None,
     };
+    if let Some(old) = &old {
+        about(old, &Subject::Started(manifest.clone()))?;
+    }
     let done = judge(rules, manifest, hardened, pace, conduct).await?;
     let mut list = List::new(&name, role, ProfileName::new(hardened));
     let judged = done.results.iter().map(|(_, judged)| judged);
@@ -133,8 +166,7 @@ async fn write(
     };
     let text = list.text().map_err(|error| cannot(&error))?;
     fs::write(&out, text).map_err(|error| cannot(&error))?;
-    let baseline = Baseline { file: out, list };
-    Ok(listing::baseline_written(&baseline))
+    Ok(listing::baseline_written(&out, &list))
 }
 
 async fn check(
@@ -145,9 +177,10 @@ async fn check(
     conduct: Conduct,
 ) -> Result<u8, Complaint> {
     let manifest = Manifest::load(sut).map_err(manifest_complaint)?;
-    let baseline = load(&baseline.unwrap_or_else(|| usual_place(&manifest.name)))?;
+    let file = baseline.unwrap_or_else(|| usual_place(&manifest.name));
+    let subject = Subject::Started(manifest.clone());
+    let baseline = load(&file, &subject, None, rules)?;
     let hardened = baseline.list.profile == ProfileName::Hardened;
-    fits(&baseline, &Subject::Started(manifest.clone()), hardened)?;
     let conduct = Conduct {
         baseline: Some(baseline),
         ..conduct
@@ -175,7 +208,6 @@ async fn judge(
         entries: all()?,
         subject: Arc::new(Subject::Started(manifest)),
         wanted: Vec::new(),
-        full: true,
     };
     judge_all(rules, vec![round], pace.options(hardened), conduct).await
 }

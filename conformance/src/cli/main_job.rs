@@ -24,7 +24,6 @@ pub(super) async fn execute(rules: &[Rule], pace: Pace, output: Output) -> Resul
             entries: entries.clone(),
             subject: Arc::new(subject),
             wanted: Vec::new(),
-            full: true,
         });
     }
     let conduct = Conduct {

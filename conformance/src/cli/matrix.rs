@@ -57,7 +57,6 @@ pub(super) async fn execute(matrix: Matrix, rules: &[Rule]) -> Result<u8, Compla
                 entries: entries.clone(),
                 subject: Arc::new(subject),
                 wanted: matrix.ids.clone(),
-                full: matrix.ids.is_empty(),
             });
         }
     }

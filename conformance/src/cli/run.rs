@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 
-use super::baseline::{fits, load};
+use super::baseline::load;
 use super::select::select;
 use super::session::{Conduct, Round, judge_all};
 use super::{Complaint, EXIT_USAGE, Output, Pace, manifest_complaint};
+use crate::baseline::ProfileName;
 use crate::manifest::Manifest;
 use crate::notation::ast::{Role, Side};
 use crate::rules::Rule;
@@ -81,11 +82,9 @@ pub(super) async fn execute(run: &Run, rules: &[Rule]) -> Result<u8, Complaint> 
     let entries = select(run)?;
     let subject = Arc::new(subject(run)?);
     let options = run.pace.options(run.profile == Profile::Hardened);
-    let baseline = run.baseline.as_deref().map(|file| {
-        let baseline = load(file)?;
-        fits(&baseline, &subject, options.hardened)?;
-        Ok(baseline)
-    });
+    let profile = ProfileName::new(options.hardened);
+    let baseline = run.baseline.as_deref();
+    let baseline = baseline.map(|file| load(file, &subject, Some(profile), rules));
     let conduct = Conduct {
         order: run.pace.order()?,
         strict: run.strict,
@@ -94,7 +93,6 @@ pub(super) async fn execute(run: &Run, rules: &[Rule]) -> Result<u8, Complaint> 
         baseline: baseline.transpose()?,
     };
     let round = Round {
-        full: run.ids.is_empty() && run.case_file.is_empty(),
         entries,
         subject,
         wanted: if run.case_file.is_empty() {
@@ -123,6 +121,12 @@ pub(super) fn subject(run: &Run) -> Result<Subject, Complaint> {
         RoleName::Client => Side::Client,
         RoleName::Pair => return pair(run),
     };
+    for (flag, file) in [("--server", &run.server), ("--client", &run.client)] {
+        if let Some(file) = file {
+            let message = format!("{flag} is for the role pair, and a {side} is to be judged");
+            return Err(Complaint::new(EXIT_USAGE, message).hint(format!("use --sut {file}")));
+        }
+    }
     if let Some(addr) = &run.addr {
         if side == Side::Client {
             let complaint = Complaint::new(

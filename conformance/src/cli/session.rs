@@ -1,19 +1,17 @@
 //! A session: one or more subjects, their cases, the reports, and the exit code.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::select::{all, wants};
+use super::select::wants;
 use super::{
     Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOT_READY, EXIT_NOTHING, Output,
     output,
 };
 use crate::baseline::Baseline;
 use crate::catalog::Entry;
-use crate::notation::ast::Role;
 use crate::report::{Session, Settings};
 use crate::rules::Rule;
 use crate::run::{self, Ended, Job, Options, Order, Start, Summary};
@@ -27,8 +25,6 @@ pub(super) struct Round {
     pub(super) subject: Arc<Subject>,
     /// As on the command line.
     pub(super) wanted: Vec<String>,
-    /// Whether it is every case that there is.
-    pub(super) full: bool,
 }
 
 /// How a session is conducted, and what it leaves behind.
@@ -112,27 +108,17 @@ pub(super) async fn judge_all(
         session.subject(&round.subject, planned.len() * order.rounds(), &start);
     }
     let mut results = Vec::new();
-    let mut comparison = conduct.baseline.as_ref().map(Baseline::comparison);
-    let mut finish = |subject: &Arc<Subject>, job: Option<&Job>, judged: Judged| {
-        session.judged(subject, job, &judged);
-        let red = judged.verdict.is_red(strict);
-        results.push((subject.name(), judged));
-        red
-    };
+    let comparison = conduct.baseline.as_ref().map(Baseline::comparison);
     let each = |job: &Job, mut judged: Judged| {
-        if let Some(comparison) = &mut comparison {
+        if let Some(comparison) = comparison {
             comparison.judge(&mut judged);
         }
-        finish(&job.subject, Some(job), judged)
+        session.judged(job, &judged);
+        let red = judged.verdict.is_red(strict);
+        results.push((job.subject.name(), judged));
+        red
     };
     let summary = run::run(plans.concat(), &tls, options, order, &stop, each).await;
-    if let (Some(comparison), Ended::Complete) = (&comparison, summary.ended) {
-        for round in &rounds {
-            for judged in comparison.stale(&known_runs(round.subject.role())?, round.full) {
-                finish(&round.subject, None, judged);
-            }
-        }
-    }
     let (totals, unwritten) = session.end(&summary);
     let harness = |(_, judged): &(String, Judged)| judged.verdict == Verdict::Harness;
     let code = match summary.ended {
@@ -148,19 +134,6 @@ pub(super) async fn judge_all(
         summary,
         code: output::written(code, unwritten)?,
     })
-}
-
-/// The names of all runs that there are for a role.
-fn known_runs(role: Role) -> Result<BTreeSet<String>, Complaint> {
-    let runs = |entry: &Arc<Entry>| -> Vec<String> {
-        let transports = entry.transports().into_iter();
-        transports
-            .map(|transport| entry.run_id(transport))
-            .collect()
-    };
-    let mut entries = all()?;
-    entries.retain(|entry| entry.case.role.value == role);
-    Ok(entries.iter().flat_map(runs).collect())
 }
 
 /// Why a subject could not be judged at all.

@@ -5,9 +5,8 @@ use std::path::{Component, Path};
 
 use serde_json::Value;
 
-use super::placeholder::Misfit;
 use super::{
-    Content, Launch, Manifest, ManifestError, Place, Raw, RawFile, RawLaunch, Vars, render,
+    Content, Launch, Manifest, ManifestError, Misfit, Place, Raw, RawFile, RawLaunch, Vars, render,
     render_text,
 };
 use crate::embedded::Breed;
@@ -70,12 +69,7 @@ impl Context<'_> {
     fn launch(self, raw: &RawLaunch, role: Side) -> Result<Launch, ManifestError> {
         match (&raw.command, raw.embedded) {
             (Some(command), None) if !command.is_empty() => {
-                let mut words = command
-                    .iter()
-                    .map(|word| self.word(word))
-                    .collect::<Result<Vec<_>, _>>()?;
-                self.find_program(&mut words, &command[0])?;
-                Ok(Launch::Command(words))
+                Ok(Launch::Command(self.command(command, role)?))
             }
             (None, Some(embedded)) if Side::from(embedded) == role => {
                 Ok(Launch::Embedded(Breed::Reference))
@@ -97,65 +91,6 @@ impl Context<'_> {
                 let message = "needs either `command` or `embedded`".to_owned();
                 Err(self.wrong("launch", "launch", message, Some(hint)))
             }
-        }
-    }
-
-    /// A word of the command with `{{env:NAME}}` filled in.
-    fn word(self, word: &str) -> Result<String, ManifestError> {
-        let Some((before, rest)) = word.split_once("{{env:") else {
-            return Ok(word.to_owned());
-        };
-        let Some((name, after)) = rest.split_once("}}") else {
-            return Err(self.wrong(
-                "launch.command",
-                word,
-                "`{{env:` without `}}`".to_owned(),
-                None,
-            ));
-        };
-        match (self.env)(name).filter(|value| !value.is_empty()) {
-            Some(value) => Ok(format!("{before}{value}{after}")),
-            None => {
-                let hint =
-                    format!("set it to the program that is to be judged: {name}=/path/to/program");
-                let message = format!("the environment variable {name} is not set");
-                Err(self.wrong("launch.command", word, message, Some(&hint)))
-            }
-        }
-    }
-
-    /// The program runs in a directory of its own, so its path has to be absolute.
-    fn find_program(self, words: &mut [String], written: &str) -> Result<(), ManifestError> {
-        let Some(program) = words.first_mut() else {
-            return Ok(());
-        };
-        if !program.contains('/') {
-            return Ok(());
-        }
-        // A path from the environment is relative to where the user stands, one in the file to the file.
-        let base = if written.contains("{{env:") {
-            Path::new("")
-        } else {
-            self.folder
-        };
-        let path = base.join(&*program);
-        match std::fs::canonicalize(&path) {
-            Ok(found) if found.is_file() => {
-                *program = found.to_string_lossy().into_owned();
-                Ok(())
-            }
-            Ok(_) => Err(self.wrong(
-                "launch.command",
-                written,
-                format!("{} is no file", path.display()),
-                None,
-            )),
-            Err(error) => Err(self.wrong(
-                "launch.command",
-                written,
-                format!("cannot find {}: {error}", path.display()),
-                None,
-            )),
         }
     }
 
@@ -234,7 +169,7 @@ const FIXTURES: [(&str, &[u8]); 2] = [
 ];
 
 /// Values of every name that exists, for trying out the placeholders before anything is started.
-fn example(role: Side) -> Vars {
+pub(super) fn example(role: Side) -> Vars {
     let text = || Value::from("text");
     let mut common = BTreeMap::from([("host", text()), ("user", text()), ("pass", text())]);
     let mut mappings = Vec::new();

@@ -1,6 +1,7 @@
 //! SUT manifests: how to start an unmodified program. SUT = system under test.
 
 mod check;
+mod command;
 mod placeholder;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,8 @@ use serde_json::Value;
 use crate::embedded::Breed;
 use crate::input::{self, InputError, nearest};
 use crate::notation::ast::{Side, Transport};
-pub(crate) use placeholder::{Vars, render, render_text};
+pub(crate) use command::Word;
+pub(crate) use placeholder::{Misfit, Vars, render, render_text};
 
 /// A manifest that has been read and checked.
 #[derive(Debug, Clone)]
@@ -39,7 +41,7 @@ pub struct Manifest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Launch {
     /// A program and its arguments.
-    Command(Vec<String>),
+    Command(Vec<Word>),
     /// A peer inside this program.
     Embedded(Breed),
 }

@@ -104,29 +104,49 @@ fn interpolate(
     scope: &BTreeMap<&'static str, Value>,
     path: &str,
 ) -> Result<String, Misfit> {
+    let Some(pieces) = cut(text) else {
+        return Err(Misfit {
+            path: path.to_owned(),
+            text: text.to_owned(),
+            message: "`{{` without `}}`".to_owned(),
+        });
+    };
     let mut out = String::new();
-    let mut rest = text;
-    while let Some((before, behind)) = rest.split_once("{{") {
-        let Some((name, after)) = behind.split_once("}}") else {
-            let message = "`{{` without `}}`".to_owned();
-            return Err(Misfit {
-                path: path.to_owned(),
-                text: text.to_owned(),
-                message,
-            });
-        };
-        out.push_str(before);
-        match lookup(name, scope, text, path)? {
-            Value::String(value) => out.push_str(&value),
-            value => out.push_str(&value.to_string()),
+    for piece in pieces {
+        match piece {
+            Cut::Text(text) => out.push_str(text),
+            Cut::Placeholder(name) => match lookup(name, scope, text, path)? {
+                Value::String(value) => out.push_str(&value),
+                value => out.push_str(&value.to_string()),
+            },
         }
-        rest = after;
     }
-    out.push_str(rest);
     Ok(out)
 }
 
-fn lookup(
+/// A piece of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut<'a> {
+    Text(&'a str),
+    /// The inside of `{{...}}`.
+    Placeholder(&'a str),
+}
+
+/// A text cut at its placeholders; `None` when one has no end.
+pub(super) fn cut(text: &str) -> Option<Vec<Cut<'_>>> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once("{{") {
+        let (name, after) = behind.split_once("}}")?;
+        pieces.extend([Cut::Text(before), Cut::Placeholder(name)]);
+        rest = after;
+    }
+    pieces.push(Cut::Text(rest));
+    Some(pieces)
+}
+
+/// The value of the inside of a placeholder.
+pub(super) fn lookup(
     inside: &str,
     scope: &BTreeMap<&'static str, Value>,
     text: &str,

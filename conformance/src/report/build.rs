@@ -11,7 +11,6 @@ use super::model::{
     RuleEntry, Settings, Standing, SubjectEntry, Totals, TranscriptLine,
 };
 use super::printable::printable;
-use crate::notation::ast::Transport;
 use crate::rules::{self, Rule};
 use crate::run::{self, Job, Start, Summary};
 use crate::sut::Subject;
@@ -122,15 +121,8 @@ impl Report {
 
 impl CaseResult {
     /// What a report needs of a run.
-    ///
-    /// No job belongs to what a list of known failures says about a run that there is not.
-    pub(crate) fn new(
-        subject: &Subject,
-        job: Option<&Job>,
-        judged: &Judged,
-        rules: &[Rule],
-        settings: Settings,
-    ) -> Self {
+    pub(crate) fn new(job: &Job, judged: &Judged, rules: &[Rule], settings: Settings) -> Self {
+        let (subject, case) = (&job.subject, &job.entry.case);
         let file = printable(&judged.file);
         let broken = judged.broken.as_ref().map(|broken| BrokenStep {
             file: match &judged.twin {
@@ -153,21 +145,16 @@ impl CaseResult {
             seen: printable(&remark.seen),
         });
         let lines = judged.transcript.iter().flat_map(|all| all.lines());
-        let (name, transport) = match judged.id.split_once('@') {
-            Some((name, transport)) => (name, transport.to_owned()),
-            None => (judged.id.as_str(), Transport::Plain.to_string()),
-        };
-        let case = job.map(|job| &job.entry.case);
         Self {
             subject: printable(&subject.name()),
             id: printable(&judged.id),
-            case: printable(job.map_or(name, |job| &job.entry.id)),
-            round: job.and_then(|job| job.round),
-            title: case.map_or_else(String::new, |case| printable(&case.title.value)),
+            case: printable(&job.entry.id),
+            round: job.round,
+            title: printable(&case.title.value),
             role: subject.role().to_string(),
-            transport: job.map_or(transport, |job| job.transport.to_string()),
+            transport: job.transport.to_string(),
             file,
-            rules: case.map_or_else(Vec::new, |case| case.rules.value.clone()),
+            rules: case.rules.value.clone(),
             judged_rules: judged.judged_rules.iter().cloned().collect(),
             verdict: judged.verdict,
             counts: counts(judged.verdict, settings.strict),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::text::out;
-use crate::baseline::Baseline;
+use crate::baseline::List;
 use crate::catalog::Entry;
 use crate::notation::ast::Transport;
 use crate::rules::Rule;
@@ -90,10 +90,10 @@ fn variables(manifest: &Value) -> String {
 }
 
 /// The result of `baseline write`.
-pub(crate) fn baseline_written(baseline: &Baseline) -> u8 {
-    let (file, entries) = (&baseline.file, baseline.list.entries.len());
+pub(crate) fn baseline_written(file: &str, list: &List) -> u8 {
+    let entries = list.entries.len();
     out(&format!("wrote {file}: {entries} entries\n"));
-    for entry in baseline.without_reason() {
+    for entry in list.without_reason() {
         out(&format!("needs a `why`: {}\n", entry.run));
     }
     0

@@ -59,9 +59,9 @@ impl<'a> Session<'a> {
         ));
     }
 
-    /// A case has been judged; without a job, one that is only listed.
-    pub(crate) fn judged(&mut self, subject: &Subject, job: Option<&Job>, judged: &Judged) {
-        let result = CaseResult::new(subject, job, judged, self.rules, self.settings);
+    /// A case has been judged.
+    pub(crate) fn judged(&mut self, job: &Job, judged: &Judged) {
+        let result = CaseResult::new(job, judged, self.rules, self.settings);
         let lines = match self.look.verbose || !result.is_plain() {
             true => text::result(&result, self.live.colour()),
             false => String::new(),

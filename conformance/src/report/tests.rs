@@ -170,7 +170,7 @@ fn result(verdict: Verdict) -> CaseResult {
             ..plain
         },
     };
-    let mut result = CaseResult::new(&subject(), Some(&job), &judged, &rules(), SETTINGS);
+    let mut result = CaseResult::new(&job, &judged, &rules(), SETTINGS);
     for (line, at) in result.transcript.iter_mut().zip(1_u32..) {
         line.at = f64::from(at) / 8.0;
     }

@@ -192,9 +192,16 @@ impl Setup {
             write(&directory.path().join(name), content, &self.vars).map_err(harness)?;
         }
         match &self.manifest.launch {
-            Launch::Command(command) => Process::start(command, directory)
-                .map(|process| Body::Process(Box::new(process)))
-                .map_err(|error| StartError::Spawn(error.to_string())),
+            Launch::Command(words) => {
+                let filled = words.iter().map(|word| word.fill(&self.vars));
+                // The manifest has been tried out when it was loaded.
+                let command: Vec<String> = filled
+                    .collect::<Result<_, _>>()
+                    .map_err(|misfit| StartError::Harness(misfit.message))?;
+                Process::start(&command, directory)
+                    .map(|process| Body::Process(Box::new(process)))
+                    .map_err(|error| StartError::Spawn(error.to_string()))
+            }
             Launch::Embedded(breed) => Embedded::start(*breed, self.manifest.role, directory)
                 .await
                 .map(Body::Embedded)
