@@ -1,6 +1,7 @@
 //! The cases that this program carries, and case files from outside.
 
 mod check;
+mod place;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,8 +11,9 @@ use include_dir::{Dir, DirEntry, include_dir};
 use crate::input::position;
 use crate::notation::ast::{Case, Transport};
 use crate::notation::parse;
-pub use check::check;
-pub(crate) use check::{PORTS, TARGETS};
+use check::check;
+pub(crate) use check::{PORTS, RULES, TARGETS, no_rule};
+pub(crate) use place::Spot;
 
 /// A case and its name.
 #[derive(Debug, Clone)]
@@ -40,6 +42,8 @@ pub struct CaseError {
     pub column: usize,
     /// What is wrong.
     pub message: String,
+    /// What can be done, where there is more to say than that.
+    pub hint: Option<String>,
 }
 
 /// All embedded cases by their names.
@@ -85,6 +89,7 @@ pub fn read(id: &str, file: &str, text: &str) -> Result<Entry, CaseError> {
             line,
             column,
             message,
+            hint: None,
         });
     }
     let case = parse(text).map_err(|error| CaseError {
@@ -92,20 +97,23 @@ pub fn read(id: &str, file: &str, text: &str) -> Result<Entry, CaseError> {
         line: error.line,
         column: error.column,
         message: format!("expected {}, found {}", error.expected, error.found),
+        hint: None,
     })?;
-    check(&case).map_err(|(line, message)| CaseError {
-        file: file.to_owned(),
-        line,
-        column: 1,
-        message,
-    })?;
-    Ok(Entry {
+    let checked = check(&case);
+    let entry = Entry {
         id: id.to_owned(),
         file: file.to_owned(),
         text: text.to_owned(),
         case,
         twin: None,
-    })
+    };
+    match checked {
+        Ok(()) => Ok(entry),
+        Err(wrong) => Err(CaseError {
+            hint: wrong.hint,
+            ..entry.wrong(wrong.line, &wrong.spot, wrong.message)
+        }),
+    }
 }
 
 impl Entry {
@@ -120,11 +128,18 @@ impl Entry {
 
     /// The complaint about a twin that does not exist.
     pub(crate) fn without_twin(&self, name: &str) -> CaseError {
+        self.wrong(4, &Spot::Word(1), format!("there is no case `{name}`"))
+    }
+
+    /// A complaint about a part of a line, counted from 1.
+    pub(crate) fn wrong(&self, line: usize, spot: &Spot, message: String) -> CaseError {
+        let text = self.text.lines().nth(line - 1).unwrap_or("");
         CaseError {
             file: self.file.clone(),
-            line: 4,
-            column: 10,
-            message: format!("there is no case `{name}`"),
+            line,
+            column: place::column(text, spot),
+            message,
+            hint: None,
         }
     }
 

@@ -241,7 +241,7 @@ fn case_files() {
                 &run("rule.case"),
                 2,
                 &[
-                    "rule.case:3:10: there is no rule `auth.frist`",
+                    "rule.case:3:10: `auth.frist` is no rule",
                     "hint: did you mean `auth.first`",
                 ],
             ),
@@ -276,6 +276,100 @@ fn case_files() {
         ],
         &folder,
     );
+}
+
+/// What the grammar takes, and no peer could ever satisfy or the marks do not fit.
+#[test]
+fn cases_that_mean_nothing() {
+    let folder = TempDir::new().unwrap();
+    let head =
+        "title    x\nrole     server\nrules    auth.first auth.ok-reply\n\nctl   connect server\n";
+    let tail = "ctl   < ARS true _ _  [auth.ok-reply]\nctl   < closed  [auth.first]\n";
+    for (steps, parts) in [
+        (
+            "ctl   < ARX true _ _\n",
+            &[
+                "own.case:6:9: `ARX` is no word of v0.3",
+                "hint: `netroxy-conformance spec html`",
+            ][..],
+        ),
+        (
+            "ctl   > ATH \"e$name\" $foo x\n",
+            &["own.case:6:22: nothing is called $foo here"],
+        ),
+        (
+            "ctl   < one of\n        silence           nonstrict\n        MRS $port            pass\n",
+            &["own.case:8:9: `MRS` has 2 fields here, not 1"],
+        ),
+        (
+            "repeat 2\n  user  connect $port4\n\n",
+            &["own.case:7:17: nothing is called $port4"],
+        ),
+        (
+            "ctl   < SRS  in 5s..3s\n",
+            &["own.case:6:17: the bounds are empty"],
+        ),
+        (
+            "ctl   > MAP 1 _ true\n",
+            &["own.case:6:15: a message that is sent needs values"],
+        ),
+        (
+            "ctl   ignore FOO\n",
+            &["own.case:6:14: `FOO` is no word of v0.3"],
+        ),
+        (
+            "ctl   >> \"a\" \"b\"*99999999\n",
+            &["own.case:6:14: more than 32 MiB at once"],
+        ),
+    ] {
+        fs::write(
+            folder.path().join("own.case"),
+            format!("{head}{steps}{tail}"),
+        )
+        .unwrap();
+        let run = ["run", "server", "--case-file", "own.case"];
+        assert_complaints(&[(&run, 2, parts)], &folder);
+    }
+    for (from, to, parts) in [
+        (
+            "[auth.ok-reply]",
+            "[auth.ok-replyy]",
+            [
+                "own.case:6:24: `auth.ok-replyy` is no rule",
+                "hint: did you mean `auth.ok-reply`",
+            ],
+        ),
+        (
+            "[auth.first]",
+            "[auth.first auth.once]",
+            [
+                "own.case:7:29: `auth.once` marks a step, and `rules` does not list it",
+                "hint: add it to line 3",
+            ],
+        ),
+        (
+            " auth.ok-reply\n",
+            " auth.ok-replyy\n",
+            [
+                "own.case:3:21: `auth.ok-replyy` is no rule",
+                "hint: did you mean `auth.ok-reply`",
+            ],
+        ),
+        (
+            "[auth.ok-reply]",
+            "",
+            [
+                "own.case:3:21: no step is marked [auth.ok-reply]",
+                "hint: mark the step that judges it",
+            ],
+        ),
+    ] {
+        let text = format!("{head}{tail}");
+        assert!(text.contains(from), "{from}");
+        fs::write(folder.path().join("own.case"), text.replace(from, to)).unwrap();
+        let run = ["run", "server", "--case-file", "own.case"];
+        assert_complaints(&[(&run, 2, &parts)], &folder);
+    }
 }
 
 #[test]
@@ -390,7 +484,7 @@ fn baselines() {
         (
             list("").replace("reference-server", "go-server"),
             &[
-                "known.json:1:40: sut: it is about `go-server`, and `reference-server` is judged",
+                "known.json:1:38: sut: it is about `go-server`, and `reference-server` is judged",
                 "hint: judge go-server, or name a list about reference-server",
             ],
         ),

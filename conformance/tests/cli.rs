@@ -74,6 +74,12 @@ fn what_the_profile_leaves_out_is_counted_as_skipped_with_its_reason() {
         "{out}"
     );
     assert!(
+        out.contains("\n    2 skipped: judged by --profile hardened only\n"),
+        "{out}"
+    );
+    assert!(!out.contains("SKIP"), "{out}");
+    let (_, out, _) = run(&["run", "server", "server/map/port-zero", "-v"]);
+    assert!(
         out.contains("server/map/port-zero  map.port-range is judged by --profile hardened only"),
         "{out}"
     );
@@ -133,12 +139,12 @@ fn a_bad_case_file_is_named_with_line_and_column() {
         ),
         (
             "ctl   connect server\nctl   < MRS $prt true  [auth.first]\n",
-            ":6:1: ",
+            ":6:13: ",
             "nothing is called $prt",
         ),
         (
             "ctl   connect server\nctl   < MRS $port  [auth.first]\n",
-            ":6:1: ",
+            ":6:9: ",
             "`MRS` has 2 fields here, not 1",
         ),
         (
@@ -153,22 +159,22 @@ fn a_bad_case_file_is_named_with_line_and_column() {
         ),
         (
             "ctl   connect server\nctl   < closed  in 5s..3s  [auth.first]\n",
-            ":6:1: ",
+            ":6:20: ",
             "the bounds are empty",
         ),
         (
             "ctl   connect server\n",
-            ":3:1: ",
+            ":3:10: ",
             "no step is marked [auth.first]",
         ),
         (
             "ctl   connect server\nctl   > SRQ  [auth.first]\n",
-            ":6:1: ",
+            ":6:14: ",
             "only a step that can fail",
         ),
         (
             "ctl   connect server\nctl   >> \"x\"*4000000000\nctl   < closed  [auth.first]\n",
-            ":6:1: ",
+            ":6:10: ",
             "more than 32 MiB",
         ),
     ] {
@@ -190,10 +196,7 @@ fn a_case_of_a_rule_that_does_not_exist_is_not_run() {
     let path = file(&folder, "own.case", text);
     let (code, out, err) = run(&["run", "server", "--case-file", path.to_str().unwrap()]);
     assert_eq!(code, 2, "{out}{err}");
-    assert!(
-        err.contains("own.case:3:10: there is no rule `no.rule`"),
-        "{err}"
-    );
+    assert!(err.contains("own.case:3:10: `no.rule` is no rule"), "{err}");
 }
 
 #[test]

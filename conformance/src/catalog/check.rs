@@ -2,31 +2,43 @@
 
 use std::collections::BTreeSet;
 
+use super::place::Spot;
+use crate::input::nearest;
 use crate::message::lines_after;
 use crate::notation::ast::{
     Action, Case, Endpoint, Expectation, Field, Line, Message, Piece, Role, Setting, Step, Template,
 };
 
-/// The line and what is wrong with it, for the first thing that is.
+/// What is wrong with a case, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wrong {
+    /// Counted from 1.
+    pub(super) line: usize,
+    pub(super) spot: Spot,
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+}
+
+/// The first thing that is wrong with a case.
 ///
 /// # Errors
 /// See above.
-pub fn check(case: &Case) -> Result<(), (usize, String)> {
+pub(super) fn check(case: &Case) -> Result<(), Wrong> {
     let mut scope = Scope::new(case.role.value);
     for (index, setting) in case.config.iter().enumerate() {
         let line = 4 + usize::from(case.twin.is_some()) + index;
         scope
             .setting(&setting.value)
-            .map_err(|message| (line, message))?;
+            .map_err(|found| found.on(line))?;
     }
-    let mut marked = BTreeSet::new();
+    let mut marked = Vec::new();
     let mut next = case.first_line();
     for line in &case.body {
         match line {
             Line::Blank | Line::Comment(_) => {}
             Line::Step(step) => scope
-                .step(step, &mut marked)
-                .map_err(|message| (next, message))?,
+                .step(step, next, &mut marked)
+                .map_err(|found| found.on(next))?,
             Line::Repeat(repeat) => {
                 let outside = scope.actors.clone();
                 scope.vars.insert(NTH_PORT.to_owned());
@@ -34,8 +46,8 @@ pub fn check(case: &Case) -> Result<(), (usize, String)> {
                 for line in &repeat.body {
                     if let Line::Step(step) = line {
                         scope
-                            .step(step, &mut marked)
-                            .map_err(|message| (inner, message))?;
+                            .step(step, inner, &mut marked)
+                            .map_err(|found| found.on(inner))?;
                     }
                     inner += line.height();
                 }
@@ -45,14 +57,78 @@ pub fn check(case: &Case) -> Result<(), (usize, String)> {
         }
         next += line.height();
     }
-    let named: BTreeSet<String> = case.rules.value.iter().cloned().collect();
-    if let Some(rule) = named.difference(&marked).next() {
-        return Err((3, format!("no step is marked [{rule}]")));
+    marks(&case.rules.value, &marked)
+}
+
+/// That the specification has no such rule, and which may have been meant.
+pub(crate) fn no_rule(id: &str) -> Option<(String, String)> {
+    let rules = crate::rules::embedded().ok()?;
+    if rules.iter().any(|rule| rule.id == id) {
+        return None;
     }
-    if let Some(rule) = marked.difference(&named).next() {
-        return Err((3, format!("`{rule}` marks a step and is missing here")));
+    let meant = nearest(id, rules.iter().map(|rule| rule.id.as_str()));
+    let hint = meant.unwrap_or_else(|| "`netroxy-conformance list rules` shows them all".into());
+    Some((format!("`{id}` is no rule"), hint))
+}
+
+/// The line of `rules`.
+pub(crate) const RULES: usize = 3;
+
+/// The marks are those that the header names; a misspelt one is told first, because it is why the other is missing.
+fn marks(named: &[String], marked: &[(usize, String)]) -> Result<(), Wrong> {
+    let stray = marked.iter().filter(|(_, id)| !named.contains(id));
+    let stray = stray.map(|(line, id)| (*line, Spot::Mark(id.clone()), id));
+    let is_marked = |id: &String| marked.iter().any(|(_, mark)| mark == id);
+    let idle = named.iter().zip(1..).filter(|(id, _)| !is_marked(id));
+    let idle = idle.map(|(id, word)| (RULES, Spot::Word(word), id));
+    let all: Vec<_> = stray.chain(idle).collect();
+    for (line, spot, id) in &all {
+        if let Some((message, hint)) = no_rule(id) {
+            return Err(Wrong {
+                line: *line,
+                spot: spot.clone(),
+                message,
+                hint: Some(hint),
+            });
+        }
     }
-    Ok(())
+    let Some((line, spot, id)) = all.into_iter().next() else {
+        return Ok(());
+    };
+    let (message, hint) = match line {
+        RULES => (
+            format!("no step is marked [{id}]"),
+            "mark the step that judges it".to_owned(),
+        ),
+        _ => (
+            format!("`{id}` marks a step, and `rules` does not list it"),
+            format!("add it to line {RULES}"),
+        ),
+    };
+    Err(Wrong {
+        line,
+        spot,
+        message,
+        hint: Some(hint),
+    })
+}
+
+/// So many lines below a line, a part of it, and what is wrong with that.
+struct Found(usize, Spot, String);
+
+impl Found {
+    fn on(self, line: usize) -> Wrong {
+        Wrong {
+            line: line + self.0,
+            spot: self.1,
+            message: self.2,
+            hint: None,
+        }
+    }
+}
+
+fn found<T>(spot: Spot, message: impl Into<String>) -> Result<T, Found> {
+    Err(Found(0, spot, message.into()))
 }
 
 struct Scope {
@@ -80,45 +156,56 @@ impl Scope {
         }
     }
 
-    fn setting(&self, setting: &Setting) -> Result<(), String> {
+    fn setting(&self, setting: &Setting) -> Result<(), Found> {
         match (setting, self.role) {
             (Setting::Timeout(3..), Role::Server | Role::Pair) => Ok(()),
-            (Setting::Timeout(_), Role::Server | Role::Pair) => {
-                Err("a timeout below 3 s ends the original server".to_owned())
-            }
+            (Setting::Timeout(_), Role::Server | Role::Pair) => found(
+                Spot::Word(2),
+                "a timeout below 3 s ends the original server",
+            ),
             (Setting::Map { port, target, .. }, Role::Client | Role::Pair) => {
                 if names_one(port, &PORTS) {
                     leads_somewhere(target)
                 } else {
                     let ports = PORTS.join(" $");
-                    Err(format!("the port of a mapping is one of ${ports}"))
+                    let message = format!("the port of a mapping is one of ${ports}");
+                    found(Spot::Word(2), message)
                 }
             }
             (Setting::Maps { count, target }, Role::Client | Role::Pair) => {
                 if *count > 1000 {
-                    return Err("more than 1000 mappings need more ports than there are".to_owned());
+                    let message = "more than 1000 mappings need more ports than there are";
+                    return found(Spot::Word(2), message);
                 }
                 leads_somewhere(target)
             }
             (Setting::Verify, Role::Client) => Ok(()),
-            (Setting::Timeout(_), Role::Client) => {
-                Err("a client has no timeout: the server tells it".to_owned())
-            }
-            (Setting::Verify, Role::Pair) => Err(
-                "a client that verifies its server would not log in: nobody vouches for it"
-                    .to_owned(),
+            (Setting::Timeout(_), Role::Client) => found(
+                Spot::Word(1),
+                "a client has no timeout: the server tells it",
             ),
-            (Setting::Verify, Role::Server) => {
-                Err("a server has no one to verify: clients show no certificate".to_owned())
-            }
-            (Setting::Map { .. } | Setting::Maps { .. }, Role::Server) => {
-                Err("a server has no mappings: clients ask for them".to_owned())
-            }
+            (Setting::Verify, Role::Pair) => found(
+                Spot::Word(1),
+                "a client that verifies its server would not log in: nobody vouches for it",
+            ),
+            (Setting::Verify, Role::Server) => found(
+                Spot::Word(1),
+                "a server has no one to verify: clients show no certificate",
+            ),
+            (Setting::Map { .. } | Setting::Maps { .. }, Role::Server) => found(
+                Spot::Word(1),
+                "a server has no mappings: clients ask for them",
+            ),
         }
     }
 
-    fn step(&mut self, step: &Step, marked: &mut BTreeSet<String>) -> Result<(), String> {
-        marked.extend(step.marks.iter().cloned());
+    fn step(
+        &mut self,
+        step: &Step,
+        line: usize,
+        marked: &mut Vec<(usize, String)>,
+    ) -> Result<(), Found> {
+        marked.extend(step.marks.iter().map(|mark| (line, mark.clone())));
         let opens = matches!(
             step.action,
             Action::Connect(_) | Action::Accept(_) | Action::AcceptDrip
@@ -128,13 +215,15 @@ impl Scope {
             Action::Refused(_) | Action::Restart | Action::Distrusts | Action::Down(_)
         );
         if step.action == Action::Restart && !["server", "client"].contains(&step.actor.as_str()) {
-            return Err("`server` or `client` is restarted, nobody else".to_owned());
+            let message = "`server` or `client` is restarted, nobody else";
+            return found(Spot::Word(0), message);
         }
         if !opens && !alone && !self.actors.contains(&step.actor) {
-            return Err(format!(
+            let message = format!(
                 "`{}` is no connection yet, or closed: it needs `connect` or `accept` first",
                 step.actor
-            ));
+            );
+            return found(Spot::Word(0), message);
         }
         let bounded = matches!(
             step.action,
@@ -146,19 +235,23 @@ impl Scope {
         );
         let silent = matches!(step.action, Action::Expect(Expectation::Silence));
         if step.within.is_some() && matches!(step.action, Action::Expect(Expectation::Stalled)) {
-            return Err("`stalled` has no bounds: it takes as long as it takes".to_owned());
+            let message = "`stalled` has no bounds: it takes as long as it takes";
+            return found(Spot::Bounds, message);
         }
         if step
             .within
             .is_some_and(|within| within.lenient && within.low.is_none())
         {
-            return Err("`nonstrict` is about the lower bound, and there is none".to_owned());
+            let message = "`nonstrict` is about the lower bound, and there is none";
+            return found(Spot::Bounds, message);
         }
         if step.within.is_some() && !bounded {
-            return Err("only a step that waits for something can have bounds".to_owned());
+            let message = "only a step that waits for something can have bounds";
+            return found(Spot::Bounds, message);
         }
         if silent && step.within.is_some_and(|within| within.high.is_some()) {
-            return Err("silence lasts at least so long: give the lower bound only".to_owned());
+            let message = "silence lasts at least so long: give the lower bound only";
+            return found(Spot::Bounds, message);
         }
         if step.within.is_some_and(|within| {
             within
@@ -166,12 +259,14 @@ impl Scope {
                 .zip(within.high)
                 .is_some_and(|(low, high)| low >= high)
         }) {
-            return Err("the bounds are empty".to_owned());
+            let message = "the bounds are empty";
+            return found(Spot::Bounds, message);
         }
         let waits = alone && !matches!(step.action, Action::Down(_));
         let judges = bounded || waits || matches!(step.action, Action::Connect(_));
         if !step.marks.is_empty() && !judges {
-            return Err("only a step that can fail can carry a mark".to_owned());
+            let message = "only a step that can fail can carry a mark";
+            return found(Spot::Marks, message);
         }
         self.action(&step.action)?;
         if matches!(step.action, Action::Close | Action::Reset) {
@@ -183,44 +278,49 @@ impl Scope {
         Ok(())
     }
 
-    fn action(&mut self, action: &Action) -> Result<(), String> {
+    fn action(&mut self, action: &Action) -> Result<(), Found> {
         match action {
             Action::Connect(Endpoint::Server(_) | Endpoint::Bare | Endpoint::Drip) => {
                 self.only(&[Role::Server], "connect server")
             }
             Action::Connect(Endpoint::Port(port)) => {
                 self.only(&[Role::Server, Role::Pair], "connect $port")?;
-                self.template(port)
+                self.template(port, 2)
             }
             Action::Refused(port) => {
                 self.only(&[Role::Server, Role::Pair], "refused")?;
-                self.template(port)
+                self.template(port, 2)
             }
             Action::Accept(None) | Action::AcceptDrip => self.only(&[Role::Client], "accept"),
             Action::Accept(Some(target)) => {
                 self.only(&[Role::Client, Role::Pair], "accept $target")?;
-                self.template(target)
+                self.template(target, 2)
             }
             Action::Restart => self.only(&[Role::Pair], "restart"),
             Action::Distrusts => self.only(&[Role::Client], "distrusts"),
-            Action::Down(10_001..) => Err("more than 10 s are too long".to_owned()),
+            Action::Down(10_001..) => found(Spot::Word(2), "more than 10 s are too long"),
             Action::Down(_) => self.only(&[Role::Client], "down"),
             Action::Send(message) => self.sent(message),
-            Action::SendRaw(segments) => segments.iter().try_for_each(|one| self.template(one)),
-            Action::SendDrip(bytes) => self.template(bytes),
-            Action::Expect(expectation) => self.expectation(expectation),
+            Action::SendRaw(segments) => {
+                let mut segments = segments.iter().zip(2..);
+                segments.try_for_each(|(one, word)| self.template(one, word))
+            }
+            Action::SendDrip(bytes) => self.template(bytes, 3),
+            Action::Expect(expectation) => self.expectation(expectation, 2),
             Action::OneOf(alternatives) => {
-                alternatives
-                    .iter()
-                    .try_for_each(|one| match one.expectation {
-                        Expectation::Stalled => Err("`stalled` is no alternative".to_owned()),
-                        _ => self.expectation(&one.expectation),
-                    })
+                let mut alternatives = alternatives.iter().zip(1..);
+                alternatives.try_for_each(|(one, down)| {
+                    let checked = match one.expectation {
+                        Expectation::Stalled => found(Spot::Word(0), "`stalled` is no alternative"),
+                        _ => self.expectation(&one.expectation, 0),
+                    };
+                    checked.map_err(|Found(_, spot, message)| Found(down, spot, message))
+                })
             }
             Action::Ignore(word) if lines_after(word.as_bytes(), None).is_none() => {
-                Err(format!("`{word}` is no word of v0.3"))
+                found(Spot::Word(2), format!("`{word}` is no word of v0.3"))
             }
-            Action::SendRandom(bulk) => size(bulk.bytes.into()),
+            Action::SendRandom(bulk) => size(bulk.bytes.into(), 3),
             Action::Ignore(_)
             | Action::Pause
             | Action::Shutdown
@@ -229,33 +329,35 @@ impl Scope {
         }
     }
 
-    fn only(&self, roles: &[Role], verb: &str) -> Result<(), String> {
+    fn only(&self, roles: &[Role], verb: &str) -> Result<(), Found> {
         if roles.contains(&self.role) {
             return Ok(());
         }
         let names: Vec<String> = roles.iter().map(ToString::to_string).collect();
-        Err(format!(
-            "`{verb}` is for cases of role {}",
-            names.join(" or ")
-        ))
+        let message = format!("`{verb}` is for cases of role {}", names.join(" or "));
+        found(Spot::Word(1), message)
     }
 
-    fn sent(&self, message: &Message) -> Result<(), String> {
-        message.fields.iter().try_for_each(|field| match field {
-            Field::Text(text) => self.template(text),
-            Field::Bind(_) | Field::Any => Err("a message that is sent needs values".to_owned()),
+    fn sent(&self, message: &Message) -> Result<(), Found> {
+        let mut fields = message.fields.iter().zip(3..);
+        fields.try_for_each(|(field, word)| match field {
+            Field::Text(text) => self.template(text, word),
+            Field::Bind(_) | Field::Any => {
+                found(Spot::Word(word), "a message that is sent needs values")
+            }
         })
     }
 
-    fn expectation(&mut self, expectation: &Expectation) -> Result<(), String> {
+    /// `word` is the place of what is expected.
+    fn expectation(&mut self, expectation: &Expectation, word: usize) -> Result<(), Found> {
         match expectation {
-            Expectation::Message(message) => self.expected(message),
+            Expectation::Message(message) => self.expected(message, word),
             Expectation::Raw(bytes) if bytes.pieces().is_empty() => {
-                Err("nothing always comes: give bytes".to_owned())
+                found(Spot::Word(word), "nothing always comes: give bytes")
             }
-            Expectation::Raw(bytes) => self.template(bytes),
+            Expectation::Raw(bytes) => self.template(bytes, word),
             Expectation::Random(bulk) if bulk.bytes == 0 => {
-                Err("nothing always comes: give a size".to_owned())
+                found(Spot::Word(word + 1), "nothing always comes: give a size")
             }
             Expectation::Random(_)
             | Expectation::Closed
@@ -266,7 +368,7 @@ impl Scope {
     }
 
     /// A message with the wrong number of fields could never come true.
-    fn expected(&mut self, message: &Message) -> Result<(), String> {
+    fn expected(&mut self, message: &Message, place: usize) -> Result<(), Found> {
         let first = match message.fields.first() {
             Some(Field::Text(text)) => match text.pieces() {
                 [Piece::Bytes(bytes)] => Some(bytes.as_slice()),
@@ -275,17 +377,17 @@ impl Scope {
             _ => None,
         };
         let word = &message.word;
-        let wanted = lines_after(word.as_bytes(), first)
-            .ok_or_else(|| format!("`{word}` is no word of v0.3"))?;
-        if wanted != message.fields.len() {
-            return Err(format!(
-                "`{word}` has {wanted} fields here, not {}",
-                message.fields.len()
-            ));
+        let Some(wanted) = lines_after(word.as_bytes(), first) else {
+            return found(Spot::Word(place), format!("`{word}` is no word of v0.3"));
+        };
+        let given = message.fields.len();
+        if wanted != given {
+            let message = format!("`{word}` has {wanted} fields here, not {given}");
+            return found(Spot::Word(place), message);
         }
-        for field in &message.fields {
+        for (field, place) in message.fields.iter().zip(place + 1..) {
             match field {
-                Field::Text(text) => self.template(text)?,
+                Field::Text(text) => self.template(text, place)?,
                 Field::Bind(name) => drop(self.vars.insert(name.clone())),
                 Field::Any => {}
             }
@@ -293,7 +395,8 @@ impl Scope {
         Ok(())
     }
 
-    fn template(&self, template: &Template) -> Result<(), String> {
+    /// `word` is its place.
+    fn template(&self, template: &Template, word: usize) -> Result<(), Found> {
         let once: usize = template
             .pieces()
             .iter()
@@ -302,24 +405,31 @@ impl Scope {
                 Piece::Var(_) => 1,
             })
             .sum();
-        size(u64::from(template.times()).saturating_mul(once as u64))?;
+        size(
+            u64::from(template.times()).saturating_mul(once as u64),
+            word,
+        )?;
         template.pieces().iter().try_for_each(|piece| match piece {
             Piece::Var(name) if !self.vars.contains(name) => {
                 let known: Vec<&str> = self.vars.iter().map(String::as_str).collect();
-                Err(format!(
+                let message = format!(
                     "nothing is called ${name} here; there are {}",
                     known.join(", ")
-                ))
+                );
+                found(Spot::Variable(name.clone()), message)
             }
             Piece::Var(_) | Piece::Bytes(_) => Ok(()),
         })
     }
 }
 
-fn leads_somewhere(target: &Template) -> Result<(), String> {
+fn leads_somewhere(target: &Template) -> Result<(), Found> {
     match names_one(target, &TARGETS) {
         true => Ok(()),
-        false => Err(format!("a mapping leads to one of ${}", TARGETS.join(" $"))),
+        false => found(
+            Spot::Word(4),
+            format!("a mapping leads to one of ${}", TARGETS.join(" $")),
+        ),
     }
 }
 
@@ -327,11 +437,11 @@ fn names_one(template: &Template, names: &[&str]) -> bool {
     matches!(template.pieces(), [Piece::Var(name)] if names.contains(&name.as_str()))
 }
 
-/// A case is held in memory.
-fn size(bytes: u64) -> Result<(), String> {
+/// A case is held in memory. `word` is the place of what is to be so large.
+fn size(bytes: u64, word: usize) -> Result<(), Found> {
     const LIMIT: u64 = 32 << 20;
     if bytes > LIMIT {
-        Err("more than 32 MiB at once".to_owned())
+        found(Spot::Word(word), "more than 32 MiB at once")
     } else {
         Ok(())
     }

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use super::run::Run;
 use super::{Complaint, EXIT_NOTHING, EXIT_USAGE, input_complaint};
-use crate::catalog::{self, Entry};
+use crate::catalog::{self, CaseError, Entry, RULES, Spot, no_rule};
 use crate::input::{self, nearest};
 use crate::notation::ast::Role;
-use crate::rules;
 use crate::run::Job;
 
 /// The cases of a run.
@@ -78,7 +77,6 @@ pub(super) fn names_like(id: &str, entries: &[Arc<Entry>]) -> String {
 }
 
 const LIST_CASES: &str = "`netroxy-conformance list cases` shows them all";
-const LIST_RULES: &str = "`netroxy-conformance list rules` shows them all";
 
 /// Every embedded case.
 pub(super) fn all() -> Result<Vec<Arc<Entry>>, Complaint> {
@@ -101,42 +99,35 @@ fn from_file(file: &str, role: Role) -> Result<Arc<Entry>, Complaint> {
         .next()
         .unwrap_or(file)
         .trim_end_matches(".case");
-    let entry = catalog::read(id, file, &text).map_err(|error| {
-        Complaint::new(EXIT_USAGE, error.to_string())
-            .hint("the notation is described in spec/v0.3/notation.md")
-    })?;
-    let rules = rules::embedded().map_err(|error| Complaint::new(EXIT_USAGE, error.to_string()))?;
-    for id in &entry.case.rules.value {
-        if !rules.iter().any(|rule| rule.id == *id) {
-            let column = entry.text.lines().nth(2).and_then(|line| line.find(id));
-            let column = column.map_or(1, |at| at + 1);
-            let complaint = Complaint::new(
-                EXIT_USAGE,
-                format!("{file}:3:{column}: there is no rule `{id}`"),
-            );
-            let meant = nearest(id, rules.iter().map(|rule| rule.id.as_str()));
-            return Err(complaint.hint(meant.unwrap_or_else(|| LIST_RULES.to_owned())));
+    let entry = catalog::read(id, file, &text).map_err(case_complaint)?;
+    for (index, id) in entry.case.rules.value.iter().enumerate() {
+        if let Some((message, hint)) = no_rule(id) {
+            let error = entry.wrong(RULES, &Spot::Word(index + 1), message);
+            return Err(case_complaint(error).hint(hint));
         }
     }
-    if entry.case.role.value != role {
-        let found = entry.case.role.value;
-        let complaint = Complaint::new(
-            EXIT_USAGE,
-            format!("{file}:2:10: this case judges a {found}, not a {role}"),
-        );
-        return Err(complaint.hint(format!(
-            "netroxy-conformance run {found} --case-file {file}"
-        )));
+    let found = entry.case.role.value;
+    if found != role {
+        let message = format!("this case judges a {found}, not a {role}");
+        let complaint = case_complaint(entry.wrong(2, &Spot::Word(1), message));
+        let hint = format!("netroxy-conformance run {found} --case-file {file}");
+        return Err(complaint.hint(hint));
     }
     let Some(name) = entry.twin_id() else {
         return Ok(Arc::new(entry));
     };
     let twin = find_twin(file, &name)?
-        .ok_or_else(|| Complaint::new(EXIT_USAGE, entry.without_twin(&name).to_string()))?;
+        .ok_or_else(|| case_complaint(entry.without_twin(&name)).hint(LIST_CASES))?;
     Ok(Arc::new(Entry {
         twin: Some((name, Arc::new(twin.case))),
         ..entry
     }))
+}
+
+fn case_complaint(error: CaseError) -> Complaint {
+    let hint = error.hint.clone();
+    let notation = || "`netroxy-conformance spec html` describes the notation".to_owned();
+    Complaint::new(EXIT_USAGE, error.to_string()).hint(hint.unwrap_or_else(notation))
 }
 
 /// A twin is a file beside the case, or an embedded case.
@@ -145,8 +136,7 @@ fn find_twin(file: &str, name: &str) -> Result<Option<Entry>, Complaint> {
     match input::text(&beside.to_string_lossy()) {
         Ok(text) => {
             let twin = catalog::read(name, &beside.to_string_lossy(), &text);
-            twin.map(Some)
-                .map_err(|error| Complaint::new(EXIT_USAGE, error.to_string()))
+            twin.map(Some).map_err(case_complaint)
         }
         Err(error) if error.missing => Ok(all()?
             .iter()

@@ -1,10 +1,10 @@
 //! `sut`: looks at a program without judging it.
 
 use super::session::{not_ready, stop_on_interrupt};
-use super::{Complaint, EXIT_HARNESS, EXIT_INTERRUPTED, Pace, manifest_complaint};
-use crate::manifest::Manifest;
+use super::{Complaint, EXIT_HARNESS, EXIT_INTERRUPTED, manifest_complaint, time_scale};
+use crate::manifest::{self, Manifest};
 use crate::notation::ast::Transport;
-use crate::report::listing;
+use crate::report::{self, listing};
 use crate::run;
 use crate::sut::Subject;
 use crate::wire::Tls;
@@ -16,24 +16,30 @@ pub(super) enum Command {
         /// Manifest file, or the name of a built-in one
         #[arg(long, value_name = "FILE")]
         sut: String,
-        #[command(flatten)]
-        pace: Pace,
+        /// Multiply every deadline, for slow machines [default: 1]
+        #[arg(long, value_name = "X", default_value_t = 1.0, hide_default_value = true, value_parser = time_scale)]
+        time_scale: f64,
     },
+    /// Print the JSON Schema of manifests
+    Schema,
 }
 
 pub(super) async fn execute(command: Command) -> Result<u8, Complaint> {
     match command {
-        Command::Check { sut, pace } => check_sut(&sut, pace).await,
+        Command::Check { sut, time_scale } => check_sut(&sut, time_scale).await,
+        Command::Schema => {
+            report::out(manifest::SCHEMA);
+            Ok(0)
+        }
     }
 }
 
-async fn check_sut(sut: &str, pace: Pace) -> Result<u8, Complaint> {
+async fn check_sut(sut: &str, time_scale: f64) -> Result<u8, Complaint> {
     let manifest = Manifest::load(sut).map_err(manifest_complaint)?;
     let subject = Subject::Started(manifest.clone());
     let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
-    let options = pace.options(false);
     let stop = stop_on_interrupt();
-    let ready = run::preflight(&subject, &tls, options.time_scale);
+    let ready = run::preflight(&subject, &tls, time_scale);
     let Some(outcome) = stop.run_until_cancelled(ready).await else {
         return Ok(EXIT_INTERRUPTED);
     };
@@ -41,7 +47,7 @@ async fn check_sut(sut: &str, pace: Pace) -> Result<u8, Complaint> {
     let mut unclaimed = Vec::new();
     for transport in [Transport::Plain, Transport::Tls] {
         if !manifest.transports.contains(&transport)
-            && speaks(&manifest, transport, &tls, options.time_scale).await
+            && speaks(&manifest, transport, &tls, time_scale).await
         {
             unclaimed.push(transport);
         }

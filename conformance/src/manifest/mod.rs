@@ -141,7 +141,7 @@ impl Manifest {
                 path: error.path,
             },
             message: error.message,
-            hint: Some("the format is described in conformance/README.md".to_owned()),
+            hint: Some("`netroxy-conformance sut schema` prints the format".to_owned()),
         })?;
         check::check(
             raw,
@@ -165,6 +165,9 @@ impl Manifest {
         })
     }
 }
+
+/// The JSON Schema of a manifest.
+pub(crate) const SCHEMA: &str = include_str!("../../manifest.schema.json");
 
 /// The manifests that this program carries.
 pub const BUILT_IN: [(&str, &str); 6] = [
@@ -326,6 +329,62 @@ impl From<RawTransport> for Transport {
         match transport {
             RawTransport::Plain => Self::Plain,
             RawTransport::Tls => Self::Tls,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the schema and the reader take it.
+    fn taken(text: &str) -> (bool, bool) {
+        let schema = serde_json::from_str(SCHEMA).unwrap();
+        jsonschema::meta::validate(&schema).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let value = serde_json::from_str(text).unwrap();
+        let program = || Some("sh".to_owned());
+        let read = Manifest::parse("x.json", text, Path::new("."), &|_| program());
+        (validator.is_valid(&value), read.is_ok())
+    }
+
+    #[test]
+    fn the_schema_takes_what_is_taken() {
+        for (name, text) in BUILT_IN {
+            assert_eq!(taken(text), (true, true), "{name}");
+        }
+        let all = r#"{"name": "x", "role": "client", "transports": ["tls"], "start_deadline_ms": 600000,
+            "launch": {"command": ["sh", "{{port}}"], "files": {"a": {"text": "{{user}}"}, "b": {"json": null}}}}"#;
+        assert_eq!(taken(all), (true, true));
+    }
+
+    #[test]
+    fn the_schema_refuses_what_is_refused() {
+        let good = r#"{"name":"x","role":"server","launch":{"embedded":"server","files":{"a":{"fixture":"tls/key.pem"}}},"transports":["tls"],"start_deadline_ms":1}"#;
+        assert_eq!(taken(good), (true, true));
+        for (from, to) in [
+            (r#""name":"x","#, ""),
+            (r#""name":"x""#, r#""name":"x","title":"y""#),
+            (r#""role":"server""#, r#""role":"proxy""#),
+            (r#""role":"server""#, r#""role":"server","spec":"0.4""#),
+            (r#""embedded":"server","#, ""),
+            (
+                r#""embedded":"server""#,
+                r#""embedded":"server","command":["sh"]"#,
+            ),
+            (r#""embedded":"server""#, r#""command":[]"#),
+            (r#""embedded":"server""#, r#""command":"sh""#),
+            ("tls/key.pem", "tls/ca.pem"),
+            (r#""fixture":"#, r#""text":"","fixture":"#),
+            (r#"{"fixture":"tls/key.pem"}"#, "{}"),
+            (r#"{"a":"#, r#"{"":"#),
+            (r#"["tls"]"#, "[]"),
+            (r#"["tls"]"#, r#"["udp"]"#),
+            (r#""start_deadline_ms":1"#, r#""start_deadline_ms":0"#),
+            (r#""start_deadline_ms":1"#, r#""start_deadline_ms":600001"#),
+        ] {
+            assert!(good.contains(from), "{from}");
+            assert_eq!(taken(&good.replacen(from, to, 1)), (false, false), "{to}");
         }
     }
 }

@@ -8,7 +8,7 @@ use super::text;
 use crate::rules::Rule;
 use crate::run::{Job, Start, Summary};
 use crate::sut::Subject;
-use crate::verdict::Judged;
+use crate::verdict::{Judged, Verdict};
 
 /// Collects and shows what happens in a run.
 #[derive(Debug)]
@@ -62,7 +62,9 @@ impl<'a> Session<'a> {
     /// A case has been judged.
     pub(crate) fn judged(&mut self, job: &Job, judged: &Judged) {
         let result = CaseResult::new(job, judged, self.rules, self.settings);
-        let lines = match self.look.verbose || !result.is_plain() {
+        // The skipped would bury the failures: they are told together, at the end.
+        let aside = result.is_plain() || result.verdict == Verdict::Skip;
+        let lines = match self.look.verbose || !aside {
             true => text::result(&result, self.live.colour()),
             false => String::new(),
         };

@@ -1,6 +1,6 @@
 //! Results as text.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::time::Duration;
@@ -116,7 +116,7 @@ pub(super) fn transcript(lines: &[TranscriptLine]) -> Vec<String> {
 
 /// What stands behind the results: the counts of each subject, the rules that it breaks, and what took long.
 pub(super) fn summary(report: &Report, run: &Summary, slowest: usize, colour: bool) -> String {
-    let mut text = String::new();
+    let mut text = skipped(report);
     for subject in &report.subjects {
         let count = |verdict| {
             report
@@ -175,6 +175,28 @@ pub(super) fn summary(report: &Report, run: &Summary, slowest: usize, colour: bo
         .collect();
     if slowest == 0 && !slow.is_empty() {
         let _ = writeln!(text, "\nslowest  {}", slow.join(", "));
+    }
+    text
+}
+
+/// How many were skipped for which reason; reasons that differ only in the rule are one.
+fn skipped(report: &Report) -> String {
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for result in &report.results {
+        if result.verdict != Verdict::Skip {
+            continue;
+        }
+        let reason = result.reason.as_deref().unwrap_or("no reason is known");
+        let named = reason.split_once(" is ");
+        let reason = match named {
+            Some((id, rest)) if result.rules.iter().any(|rule| rule == id) => rest,
+            _ => reason,
+        };
+        *reasons.entry(reason).or_default() += 1;
+    }
+    let mut text = String::new();
+    for (reason, count) in reasons {
+        let _ = writeln!(text, "    {count} skipped: {reason}");
     }
     text
 }
