@@ -89,6 +89,11 @@ fn flags() {
                     "hint: name them by --server FILE and --client FILE",
                 ],
             ),
+            (
+                &["sut", "check", "--sut", "go-server", "--repeat", "2"],
+                2,
+                &["unexpected argument '--repeat'"],
+            ),
             (&["run", "server", "--seed", "7"], 2, &["--shuffle"]),
             (
                 &["run", "server", "--shuffle", "--seed", "0xg"],
@@ -159,6 +164,30 @@ fn selections_that_match_nothing() {
                 &["run", "server", "xyzzy"],
                 4,
                 &["`netroxy-conformance list cases` shows them all"],
+            ),
+            (
+                &["run", "server", "auth.client-first"],
+                4,
+                &[
+                    "auth.client-first binds clients",
+                    "hint: netroxy-conformance run client auth.client-first",
+                ],
+            ),
+            (
+                &["run", "client", "server/auth/good-login@tls"],
+                4,
+                &[
+                    "`server/auth/good-login@tls` is judged with the role server, not client",
+                    "hint: netroxy-conformance run server server/auth/good-login@tls",
+                ],
+            ),
+            (
+                &["run", "server", "auth.token-random"],
+                4,
+                &[
+                    "auth.token-random is not judged: a peer sees",
+                    "hint: `netroxy-conformance explain auth.token-random` shows it",
+                ],
             ),
             (
                 &["explain", "tunnel.half-closed"],
@@ -395,7 +424,11 @@ fn manifests() {
         ),
         (
             "{\"name\":\"x\",\"role\":\"server\",\"launch\":{\"embedded\":\"server\"}} x",
-            &["sut.json:1:", "trailing characters"],
+            &[
+                "sut.json:1:",
+                "trailing characters",
+                "hint: `netroxy-conformance sut schema` prints the format",
+            ],
         ),
         (
             "{\"name\":\"x\",\"role\":\"server\",\"launch\":{\"command\":[\"env\",\n\"{{prot}}\"]}}",

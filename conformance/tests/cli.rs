@@ -305,11 +305,32 @@ fn a_program_is_told_its_port_by_a_flag() {
 }
 
 #[test]
+fn help_tells_defaults_and_schemas_are_printed() {
+    let (code, out, _) = run(&["run", "--help"]);
+    assert!(code == 0 && out.contains("[default: 96]"), "{out}");
+    for (command, text) in [
+        ("sut", include_str!("../manifest.schema.json")),
+        ("baseline", include_str!("../baseline.schema.json")),
+        ("report", include_str!("../report.schema.json")),
+    ] {
+        assert_eq!(
+            run(&[command, "schema"]),
+            (0, text.to_owned(), String::new())
+        );
+    }
+}
+
+#[test]
 fn lists_and_explanations_are_complete() {
     let (code, out, _) = run(&["list", "rules", "--json"]);
     let rules: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, rules[0]["id"].as_str()), (0, Some("frame.lf-only")));
     assert_eq!(run(&["list", "cases"]).0, 0);
+    let (_, out, _) = run(&["list", "rules"]);
+    assert!(
+        out.contains("  1 case\n") && !out.contains(" 1 cases"),
+        "{out}"
+    );
     let (code, out, _) = run(&["explain", "tunnel.early-data"]);
     assert!(
         code == 0 && out.contains("MUST deliver") && out.contains("case server/tunnel/early-data"),

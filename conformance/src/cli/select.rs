@@ -7,6 +7,7 @@ use super::{Complaint, EXIT_NOTHING, EXIT_USAGE, input_complaint};
 use crate::catalog::{self, CaseError, Entry, RULES, Spot, no_rule};
 use crate::input::{self, nearest};
 use crate::notation::ast::Role;
+use crate::rules::{self, Rule};
 use crate::run::Job;
 
 /// The cases of a run.
@@ -37,15 +38,38 @@ pub(super) fn chosen(role: Role, ids: &[String]) -> Result<Vec<Arc<Entry>>, Comp
             return Err(Complaint::new(EXIT_NOTHING, message).hint("@plain or @tls"));
         }
         if !entries.iter().any(|entry| matches(entry, id)) {
-            let complaint = Complaint::new(
-                EXIT_NOTHING,
-                format!("no {role} case or rule matches `{id}`"),
-            );
-            return Err(complaint.hint(names_like(id, &entries)));
+            return Err(no_match(role, id, &entries)?);
         }
     }
     entries.retain(|entry| ids.iter().any(|id| matches(entry, id)));
     Ok(entries)
+}
+
+/// Why a name matches no case of a role.
+fn no_match(role: Role, id: &str, entries: &[Arc<Entry>]) -> Result<Complaint, Complaint> {
+    let name = id.split_once('@').map_or(id, |(name, _)| name);
+    let rules = rules::embedded().map_err(|error| Complaint::new(EXIT_USAGE, error.to_string()))?;
+    let rule = rules.iter().find(|rule| rule.id == name);
+    if let Some(Rule {
+        unjudged: Some(why),
+        ..
+    }) = rule
+    {
+        let complaint = Complaint::new(EXIT_NOTHING, format!("{name} is not judged: {why}"));
+        return Ok(complaint.hint(format!("`netroxy-conformance explain {name}` shows it")));
+    }
+    let others = all()?;
+    let other = others.iter().find(|entry| matches(entry, id));
+    let Some(other) = other.map(|entry| entry.case.role.value) else {
+        let message = format!("no {role} case or rule matches `{id}`");
+        return Ok(Complaint::new(EXIT_NOTHING, message).hint(names_like(id, entries)));
+    };
+    let message = match rule {
+        Some(rule) if rule.subject == other.to_string() => format!("{name} binds {other}s"),
+        _ => format!("`{id}` is judged with the role {other}, not {role}"),
+    };
+    let hint = format!("netroxy-conformance run {other} {id}");
+    Ok(Complaint::new(EXIT_NOTHING, message).hint(hint))
 }
 
 /// Two cases of one name could not be told apart in a report.

@@ -10,8 +10,8 @@ pub(crate) fn nearest<'a>(
         .map(|name| (strsim::jaro_winkler(written, name), name))
         .filter(|(likeness, _)| *likeness > LIKE)
         .collect();
-    near.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-    near.dedup_by_key(|(_, name)| *name);
+    near.sort_by(|(like, name), (other, with)| other.total_cmp(like).then(name.cmp(with)));
+    near.dedup();
     let names: Vec<String> = near
         .iter()
         .take(3)
@@ -36,5 +36,8 @@ mod tests {
             "{hint}"
         );
         assert_eq!(nearest("xyzzy", names), None);
+        let twice = ["ab.cd", "ab.ce", "ab.cd", "ab.ce"];
+        let hint = nearest("ab.cx", twice).unwrap();
+        assert_eq!(hint, "did you mean `ab.cd` or `ab.ce`?");
     }
 }

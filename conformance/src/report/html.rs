@@ -7,21 +7,18 @@ mod rules;
 use maud::{Markup, html};
 
 use super::model::{CaseResult, Counts, Report};
+use super::text::counted;
 use crate::html::Page;
 use crate::verdict::Verdict;
 
 /// The page.
 pub(crate) fn render(report: &Report) -> String {
     let links = Links::new(report);
-    let names: Vec<&str> = report
-        .subjects
-        .iter()
-        .map(|subject| subject.name.as_str())
-        .collect();
-    let title = format!("Netroxy conformance: {}", names.join(", "));
+    let judged = judged(report);
+    let title = format!("Netroxy conformance: {judged}");
     let body = html! {
         main {
-            (head(report, &names))
+            (head(report, &judged))
             (stopped(report))
             (rules::broken(report, &links))
             (pairs::section(report, &links))
@@ -79,7 +76,29 @@ fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-_./@:".contains(c)
 }
 
-fn head(report: &Report, names: &[&str]) -> Markup {
+/// Who was judged, in few words.
+fn judged(report: &Report) -> String {
+    if let Some(matrix) = &report.matrix {
+        let (clients, servers) = (matrix.clients.len(), matrix.servers.len());
+        let clients = counted(clients, "client");
+        return format!("{clients} with {}", counted(servers, "server"));
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for subject in &report.subjects {
+        let programs = match &subject.pair {
+            // Both have been named already, as in a run of all three roles.
+            Some(pair) if names.contains(&&*pair.client) && names.contains(&&*pair.server) => None,
+            _ => Some(subject.name.as_str()),
+        };
+        names.extend(programs);
+    }
+    match names.is_empty() {
+        true => "Nothing was judged".to_owned(),
+        false => names.join(", "),
+    }
+}
+
+fn head(report: &Report, judged: &str) -> Markup {
     let totals = report.totals;
     let parts = [
         ("good", totals.passed, "passed"),
@@ -109,7 +128,7 @@ fn head(report: &Report, names: &[&str]) -> Markup {
     html! {
         header {
             p.kicker { "Netroxy conformance" }
-            h1 { @if names.is_empty() { "Nothing was judged" } @else { (names.join(", ")) } }
+            h1 { (judged) }
             ul.totals {
                 @for (kind, count, word) in parts {
                     li class=(kind) { b { (count) } " " (word) }

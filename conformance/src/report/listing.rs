@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::text::out;
+use super::text::{counted, out};
 use crate::baseline::List;
 use crate::catalog::Entry;
 use crate::notation::ast::Transport;
@@ -92,7 +92,11 @@ fn variables(manifest: &Value) -> String {
 /// The result of `baseline write`.
 pub(crate) fn baseline_written(file: &str, list: &List) -> u8 {
     let entries = list.entries.len();
-    out(&format!("wrote {file}: {entries} entries\n"));
+    let entries = match entries {
+        1 => "1 entry".to_owned(),
+        _ => format!("{entries} entries"),
+    };
+    out(&format!("wrote {file}: {entries}\n"));
     for entry in list.without_reason() {
         out(&format!("needs a `why`: {}\n", entry.run));
     }
@@ -134,7 +138,7 @@ fn case_json(entry: &Entry) -> Value {
 fn rule_line(rule: &Rule, entries: &[Arc<Entry>], width: usize) -> String {
     let judged = match &rule.unjudged {
         Some(why) => format!("unjudged: {why}"),
-        None => format!("{} cases", citing(&rule.id, entries).count()),
+        None => counted(citing(&rule.id, entries).count(), "case"),
     };
     format!(
         "{:width$}  {:6} {:6}  {:9}  {judged}",

@@ -71,6 +71,7 @@ fn faults(failed: &BTreeMap<Key<'_>, &CaseResult>, rules: &[RuleEntry]) -> Vec<F
         let broken = result.broken.as_ref();
         found.entry(peer).or_default().push(FaultyRun {
             id: result.id.clone(),
+            subject: result.subject.clone(),
             rules: broken.map_or_else(Vec::new, |broken| broken.rules.clone()),
             seen: broken.map_or_else(
                 || result.reason.clone().unwrap_or_default(),

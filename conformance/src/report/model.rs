@@ -90,6 +90,9 @@ pub(crate) struct Fault {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct FaultyRun {
     pub(crate) id: String,
+    /// Who has run it; a reader finds that in the fault.
+    #[serde(skip)]
+    pub(crate) subject: String,
     pub(crate) rules: Vec<String>,
     /// What was expected, and what came.
     pub(crate) seen: String,

@@ -411,5 +411,16 @@ fn a_peer_is_at_fault_for_what_fails_with_the_reference() {
     assert_eq!(faults, wanted);
     insta::assert_snapshot!("matrix", text::summary(&report, &summary(), 0, false));
     assert!(markdown::render(&report).contains("| X | 0/3 | 2/3 |"));
-    assert!(html::render(&report).contains("At fault: Y, with X only"));
+    let page = html::render(&report);
+    crate::html::tests::sound(&page);
+    for part in [
+        "<title>Netroxy conformance: 2 clients with 2 servers</title>",
+        "At fault: Y, with X only",
+        // The rule is broken in the same case by two pairs, each with a link of its own.
+        r##"a: <a href="#case:X-with-Y:a">X with Y</a> <a href="#case:X-with-reference-server:a">X with reference-server</a>"##,
+        r##"<a href="#case:X-with-Y:c" title="X with Y">c</a>"##,
+        r##"<h3>At fault: X</h3><ul class="results"><li><a href="#case:X-with-reference-server:a">"##,
+    ] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
 }

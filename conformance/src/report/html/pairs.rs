@@ -33,7 +33,7 @@ pub(super) fn section(report: &Report, links: &Links) -> Markup {
                 ul.results {
                     @for run in &fault.runs {
                         li {
-                            @match links.each(report).find(|(_, result)| result.id == run.id && result.broken.is_some()) {
+                            @match links.each(report).find(|(_, result)| result.id == run.id && result.subject == run.subject) {
                                 Some((anchor, _)) => { a href={ "#" (anchor) } { (run.id) } },
                                 None => { (run.id) },
                             }

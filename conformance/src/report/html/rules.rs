@@ -1,12 +1,12 @@
 //! The rules of a run: what is broken, how each stands with each subject, and the cases that tell.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
 
 use super::{Links, verdict};
 use crate::html::inline;
-use crate::report::model::{Report, RuleEntry, Standing};
+use crate::report::model::{CaseResult, Report, RuleEntry, Standing};
 
 /// The rules that somebody breaks.
 pub(super) fn broken(report: &Report, links: &Links) -> Markup {
@@ -20,16 +20,38 @@ pub(super) fn broken(report: &Report, links: &Links) -> Markup {
                         li {
                             p { a.id href={ "#" (rule.id) } { (rule.id) } " " span.chip { (rule.level) } }
                             p { (inline(&rule.sentence)) }
-                            p.cases {
-                                @for (anchor, result) in links.each(report) {
-                                    @if results.iter().any(|one| std::ptr::eq(*one, result)) {
-                                        a href={ "#" (anchor) } { (result.id) } " "
-                                    }
-                                }
-                            }
+                            (cases(report, links, &results))
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Links to results; where several subjects show the same case, each is a link of its own behind the case.
+fn cases(report: &Report, links: &Links, results: &[&CaseResult]) -> Markup {
+    let mut shown: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
+    for (anchor, result) in links.each(report) {
+        if results.iter().any(|one| std::ptr::eq(*one, result)) {
+            let same = shown.entry(&result.id).or_default();
+            same.push((anchor, &result.subject));
+        }
+    }
+    let (single, several): (Vec<_>, Vec<_>) =
+        shown.into_iter().partition(|(_, same)| same.len() == 1);
+    html! {
+        @if !single.is_empty() {
+            p.cases {
+                @for (id, same) in &single {
+                    @for (anchor, subject) in same { a href={ "#" (anchor) } title=(subject) { (id) } " " }
+                }
+            }
+        }
+        @for (id, same) in &several {
+            p.cases {
+                (id) ": "
+                @for (anchor, subject) in same { a href={ "#" (anchor) } { (subject) } " " }
             }
         }
     }
