@@ -19,6 +19,7 @@ mod report;
 pub mod rules;
 mod run;
 mod selftest;
+mod states;
 mod sut;
 mod transcript;
 mod vectors;

@@ -85,12 +85,15 @@ pub struct RuleError {
 /// Where the text is, seen from the root of the repository.
 pub const FILE: &str = "spec/v0.3/netroxy.md";
 
+/// The normative text, whole.
+pub(crate) const TEXT: &str = include_str!("../../spec/v0.3/netroxy.md");
+
 /// The rules of the embedded text.
 ///
 /// # Errors
 /// The first rule that is not well formed.
 pub fn embedded() -> Result<Vec<Rule>, RuleError> {
-    extract(include_str!("../../spec/v0.3/netroxy.md"))
+    extract(TEXT)
 }
 
 impl Rule {
