@@ -90,6 +90,8 @@ bugs! {
     RefusalKept: Server, "auth.fail-close", "leaves a refused connection open";
     RefusalForgotten: Server, "auth.fail-close", "lets a refused connection try again";
     UsernameNotCompared: Server, "auth.fail-reply", "does not look at the user name";
+    PasswordWithLess: Server, "auth.exact", "accepts the first half of the password";
+    CredentialsInAnyCase: Server, "auth.exact", "takes no heed of capitals in user name and password";
     PasswordPrefix: Server, "auth.exact", "accepts a password that begins with the right one";
     PasswordCutTo64: Server, "frame.line-limit", "compares only what fits into 64 bytes";
     CredentialsSwapped: Server, "auth.exact", "accepts user name and password in any order";
@@ -146,6 +148,8 @@ bugs! {
     TokenNotCompared: Server, "tunnel.bad-token-close", "takes any token";
     TokenEmptyAccepted: Server, "tunnel.bad-token-close", "takes an empty token for anybody's";
     TokenWithMore: Server, "tunnel.token-exact", "accepts a token with something behind it";
+    TokenWithLess: Server, "tunnel.token-exact", "compares only as much of a token as it is given";
+    TokenInAnyCase: Server, "tunnel.token-exact", "takes no heed of capitals in tokens";
     TokenBehindSomething: Server, "tunnel.token-exact", "accepts a token with something before it";
     TokenTrimmed: Server, "tunnel.token-exact", "strips blanks from tokens";
     TokenCutTo4095: Server, "frame.line-limit", "does not look at long tokens";
@@ -171,6 +175,7 @@ bugs! {
     EarlyDataTwice: Server, "tunnel.early-data", "sends what came with TRS twice";
     EarlySegmentLost: Server, "tunnel.early-data", "throws away the first segment behind TRS";
     EarlyUserDataLost: Server, "tunnel.early-user-data", "throws away what a user has said before it was joined";
+    EarlyUserDataLostNowAndThen: Server, "tunnel.early-user-data", "does so with each fifth user";
     EarlyUserDataLostAtEnd: Server, "tunnel.early-user-data", "gives up a user that has ended its direction before it was joined";
     FirstSegmentLost: Client, "tunnel.transparent", "throws away the first segment behind TRS";
     BannerLost: Client, "tunnel.transparent", "throws away what a target says first";

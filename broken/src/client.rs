@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::lines::{Lines, Message, OF_SERVERS, Stream, bytes, integer};
 use crate::relay::{End, Mixer, relay};
-use crate::{Bug, tls};
+use crate::tcp::Tcp;
+use crate::{Bug, Manner, tls};
 
 /// A client that has read its configuration.
 #[derive(Clone)]
@@ -26,6 +27,7 @@ pub struct Client {
 }
 
 struct Shared {
+    manner: Manner,
     bug: Option<Bug>,
     server: String,
     secure: bool,
@@ -82,7 +84,8 @@ impl Client {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn load(folder: &Path, bug: Option<Bug>) -> io::Result<Self> {
+    pub fn load(folder: &Path, manner: Manner) -> io::Result<Self> {
+        let bug = manner.bug();
         let config: Value =
             serde_json::from_slice(&std::fs::read(folder.join("client_config.json"))?)?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -97,6 +100,7 @@ impl Client {
             secure["verify"].as_bool().unwrap_or(true) && bug != Some(Bug::CertificateNotVerified);
         Ok(Self {
             shared: Arc::new(Shared {
+                manner,
                 bug,
                 server: place(&config),
                 secure: secure["enabled"].as_bool().unwrap_or(false),
@@ -169,7 +173,7 @@ impl Shared {
     }
 
     async fn connect(&self, secure: bool) -> io::Result<Stream> {
-        let tcp = TcpStream::connect(&self.server).await?;
+        let tcp = Tcp::new(TcpStream::connect(&self.server).await?, self.manner);
         if !secure {
             return Ok(Box::new(tcp));
         }
@@ -569,7 +573,12 @@ impl Tunnel {
             if shared.has(Bug::RefusedTargetHangs) {
                 sleep(LONG).await;
             }
-            let _ = timeout(Duration::from_secs(1), writer.shutdown()).await;
+            // Unread bytes, which can be TLS's own, would turn the close into a reset that TRS does not survive.
+            let leave = async {
+                let _ = writer.shutdown().await;
+                while let Ok(1..) = reader.read(&mut [0; 4096]).await {}
+            };
+            let _ = timeout(Duration::from_secs(1), leave).await;
             return !shared.has(Bug::RefusedTargetEndsControl);
         };
         let mut said = Vec::new();

@@ -7,10 +7,13 @@
 mod bug;
 mod client;
 mod lines;
+mod manner;
 mod relay;
 mod server;
+mod tcp;
 mod tls;
 
 pub use bug::{Bug, Side};
 pub use client::Client;
+pub use manner::Manner;
 pub use server::Server;

@@ -44,6 +44,11 @@ impl Mixer {
         self.tunnels.load(Ordering::Relaxed)
     }
 
+    /// How many tunnels there have ever been.
+    pub(crate) fn ever(&self) -> usize {
+        self.ever.load(Ordering::Relaxed)
+    }
+
     /// Whether any bytes were carried since the last question.
     pub(crate) fn take_bytes(&self) -> bool {
         self.carried.swap(false, Ordering::Relaxed)
@@ -161,7 +166,7 @@ impl Way<'_> {
                 Err(_) => return self.both_gone(),
             }
         }
-        if self.has(Bug::BreakCutsBoth) {
+        if self.has(Bug::BreakCutsBoth) || self.closes_at_an_end() {
             return self.both_gone();
         }
         let _ = sink.shutdown().await;
@@ -205,9 +210,9 @@ impl Way<'_> {
     /// The source has said everything.
     async fn end<W: AsyncWrite + Unpin>(&self, sink: &mut W) {
         match self.bug {
-            Some(Bug::HalfCloseCloses) => self.both_gone(),
-            Some(Bug::HalfCloseInwardsCloses) if self.inwards => self.both_gone(),
-            Some(Bug::HalfCloseOutwardsCloses) if !self.inwards => self.both_gone(),
+            Some(Bug::HalfCloseInwardsCloses) if !self.inwards => drop(sink.shutdown().await),
+            Some(Bug::HalfCloseOutwardsCloses) if self.inwards => drop(sink.shutdown().await),
+            _ if self.closes_at_an_end() => self.both_gone(),
             // The other direction has some time, which is not enough for much.
             Some(Bug::HalfCloseHurries) => {
                 let _ = sink.shutdown().await;
@@ -222,6 +227,14 @@ impl Way<'_> {
                 let _ = sink.shutdown().await;
             }
         }
+    }
+
+    /// Whether the end of a direction is taken for the end of the tunnel, at once.
+    fn closes_at_an_end(&self) -> bool {
+        matches!(
+            self.bug,
+            Some(Bug::HalfCloseCloses | Bug::HalfCloseInwardsCloses | Bug::HalfCloseOutwardsCloses)
+        )
     }
 
     fn both_gone(&self) {

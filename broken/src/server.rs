@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::lines::{Lines, Message, OF_CLIENTS, Stream, bytes, integer};
 use crate::relay::{End, Mixer, relay};
-use crate::{Bug, tls};
+use crate::tcp::Tcp;
+use crate::{Bug, Manner, tls};
 
 /// A server that has bound its ports.
 pub struct Server {
@@ -30,6 +31,7 @@ pub struct Server {
 }
 
 struct Shared {
+    manner: Manner,
     bug: Option<Bug>,
     username: Vec<u8>,
     password: Vec<u8>,
@@ -40,6 +42,8 @@ struct Shared {
     mixer: Mixer,
     /// Set by bugs that end the whole server.
     over: AtomicBool,
+    /// Held by a connection, which only a lonely server minds.
+    only_one: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -97,7 +101,7 @@ impl Server {
     ///
     /// # Errors
     /// When the file cannot be read or a port cannot be bound.
-    pub async fn bind(folder: &Path, bug: Option<Bug>) -> io::Result<Self> {
+    pub async fn bind(folder: &Path, manner: Manner) -> io::Result<Self> {
         let config: Value =
             serde_json::from_slice(&std::fs::read(folder.join("server_config.json"))?)?;
         let text = |value: &Value| value.as_str().unwrap_or_default().as_bytes().to_vec();
@@ -112,7 +116,8 @@ impl Server {
             plain: TcpListener::bind(SocketAddr::new(ip, port(&config["port"]))).await?,
             secure: TcpListener::bind(SocketAddr::new(ip, port(&secure["port"]))).await?,
             shared: Arc::new(Shared {
-                bug,
+                manner,
+                bug: manner.bug(),
                 username: text(&config["username"]),
                 password: text(&config["password"]),
                 timeout: config["timeout"].as_u64().unwrap_or(30),
@@ -121,6 +126,7 @@ impl Server {
                 counter: AtomicU64::new(1),
                 mixer: Mixer::default(),
                 over: AtomicBool::new(false),
+                only_one: tokio::sync::Mutex::default(),
             }),
         })
     }
@@ -173,6 +179,11 @@ impl Shared {
     }
 
     async fn begin(self: Arc<Self>, tcp: TcpStream, secure: bool) {
+        let door = Arc::clone(&self);
+        let only = door.only_one.try_lock();
+        if self.manner == Manner::Lonely && only.is_err() {
+            return;
+        }
         let limit = match self.bug {
             Some(Bug::LoginNeverDue) => LONG,
             Some(Bug::HandshakeNeverDue) if secure => LONG,
@@ -180,7 +191,7 @@ impl Shared {
         };
         let due = Instant::now() + limit;
         let stream: Stream = match secure {
-            false => Box::new(tcp),
+            false => Box::new(Tcp::new(tcp, self.manner)),
             true => match self.handshake(tcp, due).await {
                 Some(stream) => stream,
                 None => return,
@@ -218,13 +229,14 @@ impl Shared {
             let mut first = [0];
             tcp.peek(&mut first).await.ok()?;
             if first != [0x16] && self.has(Bug::PlainOnTlsServed) {
-                return Some(Box::new(tcp));
+                return Some(Box::new(Tcp::new(tcp, self.manner)));
             }
             if first != [0x16] {
                 sleep(LONG).await;
             }
         }
-        let shaken = tokio::time::timeout_at(due, self.acceptor.accept(tcp)).await;
+        let shaken =
+            tokio::time::timeout_at(due, self.acceptor.accept(Tcp::new(tcp, self.manner))).await;
         match shaken {
             Ok(Ok(stream)) => Some(Box::new(stream)),
             _ => None,
@@ -297,6 +309,14 @@ impl Shared {
             Some(Bug::UsernameNotCompared) => *password == self.password,
             Some(Bug::PasswordPrefix) => {
                 *username == self.username && password.starts_with(&self.password)
+            }
+            Some(Bug::PasswordWithLess) => {
+                let half = &self.password[..self.password.len() / 2];
+                *username == self.username && (*password == self.password || password == half)
+            }
+            Some(Bug::CredentialsInAnyCase) => {
+                username.eq_ignore_ascii_case(&self.username)
+                    && password.eq_ignore_ascii_case(&self.password)
             }
             Some(Bug::PasswordEmptyAccepted) if password.is_empty() => true,
             Some(Bug::PasswordCutTo64) => {
@@ -852,7 +872,14 @@ impl Shared {
             let _ = timeout(Duration::from_millis(30), reader.read(&mut waste)).await;
         }
         let (mut far_reader, far_writer) = user.into_split();
-        if self.has(Bug::EarlyUserDataLost) {
+        let loses = match self.bug {
+            Some(Bug::EarlyUserDataLost) => true,
+            Some(Bug::EarlyUserDataLostNowAndThen) => self.mixer.ever() % 5 == 4,
+            _ => false,
+        };
+        if loses {
+            // What is under way comes in time to be lost too.
+            sleep(Duration::from_millis(5)).await;
             let mut waste = [0; 64 * 1024];
             let _ = far_reader.try_read(&mut waste);
         }
@@ -907,6 +934,8 @@ impl Shared {
             place
                 && match self.bug {
                     Some(Bug::TokenWithMore) => token.starts_with(own),
+                    Some(Bug::TokenWithLess) => !token.is_empty() && own.starts_with(token),
+                    Some(Bug::TokenInAnyCase) => token.eq_ignore_ascii_case(own),
                     Some(Bug::TokenBehindSomething) => token.ends_with(own),
                     Some(Bug::TokenTrimmed) => token.trim_ascii() == own,
                     Some(Bug::TokenNotCompared) => true,

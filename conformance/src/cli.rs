@@ -116,7 +116,7 @@ enum Command {
 
 #[derive(Debug, Clone, Copy, Args)]
 struct Pace {
-    /// How many cases run at a time; most of them wait most of the time [default: 96]
+    /// How many cases run at a time; most of them wait most of the time [default: 96, selftest 600]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// Multiply every deadline, for slow machines [default: 1]

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::dispatcher;
 
-use netroxy_broken::Bug;
+use netroxy_broken::Manner;
 
 use crate::notation::ast::Side;
 use crate::reference;
@@ -24,7 +24,7 @@ pub(crate) enum Breed {
     /// The one that everything is measured against.
     Reference,
     /// The one that breaks a rule when it is told to.
-    Broken(Option<Bug>),
+    Broken(Manner),
 }
 
 /// Where a peer tells once whether it could start.
@@ -108,21 +108,21 @@ fn run(breed: Breed, side: Side, folder: &Path, stop: CancellationToken, started
     runtime.block_on(stop.run_until_cancelled(async {
         match breed {
             Breed::Reference => reference::run(side, folder, started).await,
-            Breed::Broken(bug) => broken(side, folder, bug, started).await,
+            Breed::Broken(manner) => broken(side, folder, manner, started).await,
         }
     }));
 }
 
-async fn broken(side: Side, folder: &Path, bug: Option<Bug>, started: Started) {
+async fn broken(side: Side, folder: &Path, manner: Manner, started: Started) {
     match side {
-        Side::Server => match netroxy_broken::Server::bind(folder, bug).await {
+        Side::Server => match netroxy_broken::Server::bind(folder, manner).await {
             Ok(server) => {
                 let _ = started.send(Ok(()));
                 server.run().await;
             }
             Err(error) => drop(started.send(Err(error.to_string()))),
         },
-        Side::Client => match netroxy_broken::Client::load(folder, bug) {
+        Side::Client => match netroxy_broken::Client::load(folder, manner) {
             Ok(client) => {
                 let _ = started.send(Ok(()));
                 client.run().await;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use netroxy_broken::Bug;
+use netroxy_broken::{Bug, Manner};
 
 use crate::catalog::Entry;
 use crate::manifest::{Manifest, ManifestError, fits};
@@ -33,7 +33,8 @@ impl Mutant {
         let sides = [Side::Server, Side::Client].into_iter();
         sides
             .flat_map(|side| {
-                let bugs = Bug::ALL.iter().copied().filter(move |bug| fits(*bug, side));
+                let bugs = Bug::ALL.iter().copied();
+                let bugs = bugs.filter(move |bug| fits(Manner::Bad(*bug), side));
                 bugs.map(move |bug| Self { side, bug })
             })
             .collect()
@@ -41,10 +42,16 @@ impl Mutant {
 
     /// The subjects that have it: alone, and with a partner that does not.
     fn subjects(self) -> Result<Vec<Arc<Subject>>, ManifestError> {
-        let mutant = Manifest::broken(self.side, Some(self.bug))?;
+        let mutant = Manifest::broken(self.side, Manner::Bad(self.bug))?;
         let pair = match self.side {
-            Side::Server => (mutant.clone(), Manifest::broken(Side::Client, None)?),
-            Side::Client => (Manifest::broken(Side::Server, None)?, mutant.clone()),
+            Side::Server => (
+                mutant.clone(),
+                Manifest::broken(Side::Client, Manner::Good)?,
+            ),
+            Side::Client => (
+                Manifest::broken(Side::Server, Manner::Good)?,
+                mutant.clone(),
+            ),
         };
         let subjects = [Subject::Started(mutant), Subject::Pair(Box::new(pair))];
         Ok(subjects.map(Arc::new).to_vec())

@@ -166,7 +166,9 @@ fn shortened(step: &Step) -> Step {
                         all.extend_from_slice(bytes);
                         Some(all)
                     }
-                    crate::notation::ast::Piece::Var(_) => None,
+                    crate::notation::ast::Piece::Var(_) | crate::notation::ast::Piece::Near(..) => {
+                        None
+                    }
                 });
         if let Some(bytes) = bytes.filter(|bytes| bytes.len() > ROOM && template.times() == 1) {
             longest = longest.max(bytes.len());

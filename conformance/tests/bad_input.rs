@@ -348,7 +348,7 @@ fn cases_that_mean_nothing() {
         ),
         (
             "ctl   >> \"a\" \"b\"*99999999\n",
-            &["own.case:6:14: more than 32 MiB at once"],
+            &["own.case:6:14: more than 64 MiB at once"],
         ),
     ] {
         fs::write(

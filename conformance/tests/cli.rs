@@ -175,7 +175,7 @@ fn a_bad_case_file_is_named_with_line_and_column() {
         (
             "ctl   connect server\nctl   >> \"x\"*4000000000\nctl   < closed  [auth.first]\n",
             ":6:10: ",
-            "more than 32 MiB",
+            "more than 64 MiB",
         ),
     ] {
         let path = file(&folder, "own.case", &format!("{head}{body}"));

@@ -2,8 +2,8 @@
 
 use netroxy_conformance::catalog;
 use netroxy_conformance::notation::ast::{
-    Action, Alternative, Bulk, Case, Endpoint, Expectation, Field, Grade, Line, Message, Noted,
-    Piece, Repeat, Role, Setting, Step, Template, Transport, Within,
+    Action, Alternative, Bulk, Case, Endpoint, Expectation, Field, Grade, Line, Message, Near,
+    Noted, Piece, Repeat, Role, Setting, Step, Template, Transport, Within,
 };
 use netroxy_conformance::notation::{parse, print};
 use proptest::collection::vec;
@@ -147,6 +147,8 @@ fn template() -> impl Strategy<Value = Template> {
         "[a-zA-Z0-9:._-]{1,12}".prop_map(|text| Piece::Bytes(text.into_bytes())),
         words.prop_map(|text| Piece::Bytes(text.as_bytes().to_vec())),
         name().prop_map(Piece::Var),
+        (prop_oneof![Just(Near::Half), Just(Near::Case)], name())
+            .prop_map(|(near, name)| Piece::Near(near, name)),
     ];
     (
         vec(piece, 0..4),

@@ -402,7 +402,7 @@ impl Scope {
             .iter()
             .map(|piece| match piece {
                 Piece::Bytes(bytes) => bytes.len(),
-                Piece::Var(_) => 1,
+                Piece::Var(_) | Piece::Near(..) => 1,
             })
             .sum();
         size(
@@ -410,7 +410,7 @@ impl Scope {
             word,
         )?;
         template.pieces().iter().try_for_each(|piece| match piece {
-            Piece::Var(name) if !self.vars.contains(name) => {
+            Piece::Var(name) | Piece::Near(_, name) if !self.vars.contains(name) => {
                 let known: Vec<&str> = self.vars.iter().map(String::as_str).collect();
                 let message = format!(
                     "nothing is called ${name} here; there are {}",
@@ -418,7 +418,7 @@ impl Scope {
                 );
                 found(Spot::Variable(name.clone()), message)
             }
-            Piece::Var(_) | Piece::Bytes(_) => Ok(()),
+            Piece::Var(_) | Piece::Near(..) | Piece::Bytes(_) => Ok(()),
         })
     }
 }
@@ -439,9 +439,9 @@ fn names_one(template: &Template, names: &[&str]) -> bool {
 
 /// A case is held in memory. `word` is the place of what is to be so large.
 fn size(bytes: u64, word: usize) -> Result<(), Found> {
-    const LIMIT: u64 = 32 << 20;
+    const LIMIT: u64 = 64 << 20;
     if bytes > LIMIT {
-        found(Spot::Word(word), "more than 32 MiB at once")
+        found(Spot::Word(word), "more than 64 MiB at once")
     } else {
         Ok(())
     }

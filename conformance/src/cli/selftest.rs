@@ -13,6 +13,8 @@ use super::{
     Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOTHING, EXIT_USAGE, Pace,
     manifest_complaint,
 };
+use netroxy_broken::Manner;
+
 use crate::catalog::Entry;
 use crate::input::nearest;
 use crate::manifest::Manifest;
@@ -74,9 +76,9 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
                 .filter(|(_, judged)| judged.verdict.is_red(true));
             red.map(|(job, judged)| {
                 format!(
-                    "the peers without a bug fail {} ({})",
-                    judged.id,
-                    job.subject.name()
+                    "{}, which has no bug, fails {}",
+                    job.subject.name(),
+                    in_short(judged)
                 )
             })
             .collect()
@@ -220,23 +222,25 @@ fn chosen(names: &[String]) -> Result<Vec<Mutant>, Complaint> {
     Ok(mutants.into_iter().filter(wanted).collect())
 }
 
-/// Every case against the peers that break nothing.
+/// Every case against the peers that break nothing, whether their bytes come together or one by one.
 fn unbroken(
     entries: &[Arc<Entry>],
     rules: &[Rule],
     options: Options,
 ) -> Result<Vec<Job>, Complaint> {
-    let peer = |side| Manifest::broken(side, None).map_err(manifest_complaint);
-    let (server, client) = (peer(Side::Server)?, peer(Side::Client)?);
-    let subjects = [
-        Subject::Started(server.clone()),
-        Subject::Started(client.clone()),
-        Subject::Pair(Box::new((server, client))),
-    ];
-    Ok(subjects
-        .into_iter()
-        .flat_map(|subject| run::plan(entries, &Arc::new(subject), rules, options))
-        .collect())
+    let mut jobs = Vec::new();
+    for manner in [Manner::Good, Manner::Drips] {
+        let peer = |side| Manifest::broken(side, manner).map_err(manifest_complaint);
+        let (server, client) = (peer(Side::Server)?, peer(Side::Client)?);
+        for subject in [
+            Subject::Started(server.clone()),
+            Subject::Started(client.clone()),
+            Subject::Pair(Box::new((server, client))),
+        ] {
+            jobs.extend(run::plan(entries, &Arc::new(subject), rules, options));
+        }
+    }
+    Ok(jobs)
 }
 
 /// Runs the jobs; who is interrupted has no result.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use netroxy_broken::Bug;
+use netroxy_broken::{Bug, Manner};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -96,8 +96,10 @@ impl Manifest {
                 .strip_prefix("broken-")
                 .and_then(|rest| rest.strip_prefix(&side.to_string()));
             match rest.map(|rest| rest.strip_prefix(':').ok_or(rest)) {
-                Some(Err("")) => return Self::broken(side, None),
-                Some(Ok(bug)) => return Self::broken(side, Some(named(argument, side, bug)?)),
+                Some(Err("")) => return Self::broken(side, Manner::Good),
+                Some(Ok(manner)) => {
+                    return Self::broken(side, named(argument, side, manner)?);
+                }
                 Some(Err(_)) | None => {}
             }
         }
@@ -112,12 +114,14 @@ impl Manifest {
     ///
     /// # Errors
     /// Never, because the manifest of the reference is embedded.
-    pub(crate) fn broken(side: Side, bug: Option<Bug>) -> Result<Self, ManifestError> {
+    pub(crate) fn broken(side: Side, manner: Manner) -> Result<Self, ManifestError> {
         let reference = Self::load(&format!("reference-{side}"))?;
-        let bug_name = bug.map_or_else(String::new, |bug| format!(":{bug}"));
-        let name = format!("broken-{side}{bug_name}");
+        let name = match manner {
+            Manner::Good => format!("broken-{side}"),
+            _ => format!("broken-{side}:{manner}"),
+        };
         Ok(Self {
-            launch: Launch::Embedded(Breed::Broken(bug)),
+            launch: Launch::Embedded(Breed::Broken(manner)),
             argument: name.clone(),
             name,
             ..reference
@@ -207,23 +211,23 @@ fn built_in_names() -> Vec<&'static str> {
     BUILT_IN.iter().map(|(name, _)| *name).collect()
 }
 
-/// The bug of this name, if that side can have it.
-fn named(argument: &str, side: Side, name: &str) -> Result<Bug, ManifestError> {
+/// The manner of this name, if that side can have it.
+fn named(argument: &str, side: Side, name: &str) -> Result<Manner, ManifestError> {
     let wrong = |message: String, hint: Option<String>| ManifestError {
         file: argument.to_owned(),
         place: Place::default(),
         message,
         hint,
     };
-    let of_side = |bug: &Bug| fits(*bug, side);
+    let of_side = |bug: &Bug| fits(Manner::Bad(*bug), side);
     let names: Vec<String> = Bug::ALL
         .iter()
         .copied()
         .filter(of_side)
         .map(Bug::name)
         .collect();
-    match Bug::named(name) {
-        Some(bug) if fits(bug, side) => Ok(bug),
+    match Manner::named(name) {
+        Some(manner) if fits(manner, side) => Ok(manner),
         Some(_) => Err(wrong(
             format!("a {side} cannot have the bug `{name}`"),
             None,
@@ -238,14 +242,19 @@ fn named(argument: &str, side: Side, name: &str) -> Result<Bug, ManifestError> {
     }
 }
 
-/// Whether that side can have this bug.
-pub(crate) fn fits(bug: Bug, side: Side) -> bool {
-    matches!(
-        (bug.side(), side),
-        (netroxy_broken::Side::Both, _)
-            | (netroxy_broken::Side::Server, Side::Server)
-            | (netroxy_broken::Side::Client, Side::Client)
-    )
+/// Whether that side can behave like this.
+pub(crate) fn fits(manner: Manner, side: Side) -> bool {
+    use netroxy_broken::Side as Of;
+    let of = match manner {
+        Manner::Good | Manner::Drips => Of::Both,
+        Manner::Lonely => Of::Server,
+        Manner::Bad(bug) => bug.side(),
+    };
+    match of {
+        Of::Both => true,
+        Of::Server => side == Side::Server,
+        Of::Client => side == Side::Client,
+    }
 }
 
 /// A file that is no text at all. What was no file may have been meant as the name of a built-in manifest.

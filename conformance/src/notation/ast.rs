@@ -216,6 +216,17 @@ pub enum Piece {
     Bytes(Vec<u8>),
     /// The value of a variable.
     Var(String),
+    /// What comes close to the value of a variable.
+    Near(Near, String),
+}
+
+/// How a value is changed that must not be taken for the right one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Near {
+    /// `${name:half}`: its first half.
+    Half,
+    /// `${name:case}`: its first letter is in the other case; without a letter, its first byte is another.
+    Case,
 }
 
 /// Reproducible noise.
@@ -377,6 +388,15 @@ impl fmt::Display for Transport {
         f.write_str(match self {
             Self::Plain => "plain",
             Self::Tls => "tls",
+        })
+    }
+}
+
+impl fmt::Display for Near {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Half => "half",
+            Self::Case => "case",
         })
     }
 }

@@ -240,6 +240,9 @@ fn quoted(template: &Template) -> String {
     for (index, piece) in template.pieces().iter().enumerate() {
         match piece {
             Piece::Bytes(bytes) => bytes.iter().for_each(|byte| escaped(&mut out, *byte)),
+            Piece::Near(near, name) => {
+                let _ = write!(out, "${{{name}:{near}}}");
+            }
             Piece::Var(name) => {
                 let glued = matches!(template.pieces().get(index + 1), Some(Piece::Bytes(next))
                     if next.first().is_some_and(|byte| is_name_byte(*byte)));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::message::{Decoded, first_message};
 use crate::noise::noise;
-use crate::notation::ast::{Expectation, Field, Message, Piece, Template};
+use crate::notation::ast::{Expectation, Field, Message, Near, Piece, Template};
 use crate::wire::{End, State};
 
 /// An expectation that knows the values of its variables.
@@ -85,8 +85,9 @@ impl Pattern {
             Self::Bytes(_) => Fit::No,
             Self::ClosedByTls if !unread.is_empty() => match (alert(unread), open) {
                 (true, true) => Fit::Maybe,
-                (true, false) if unread.len() == ALERT => Fit::Yes(ALERT),
-                _ => Fit::No,
+                // A peer that closes without waiting may cut it off.
+                (true, false) => Fit::Yes(unread.len()),
+                (false, _) => Fit::No,
             },
             Self::Closed | Self::Eof | Self::Silence if !unread.is_empty() => Fit::No,
             Self::Closed | Self::ClosedByTls | Self::Eof if open => Fit::Maybe,
@@ -167,14 +168,35 @@ pub(super) fn fill(
         match piece {
             Piece::Bytes(bytes) => once.extend_from_slice(bytes),
             Piece::Var(name) => {
-                once.extend_from_slice(
-                    vars.get(name)
-                        .ok_or_else(|| format!("nothing is called ${name} here"))?,
-                );
+                once.extend_from_slice(value(name, vars)?);
             }
+            Piece::Near(near, name) => once.extend(changed(*near, value(name, vars)?)),
         }
     }
     Ok(once.repeat(usize::try_from(template.times()).unwrap_or(usize::MAX)))
+}
+
+fn value<'a>(name: &str, vars: &'a BTreeMap<String, Vec<u8>>) -> Result<&'a [u8], String> {
+    let value = vars.get(name).map(Vec::as_slice);
+    value.ok_or_else(|| format!("nothing is called ${name} here"))
+}
+
+/// What comes close to a value and is another, unless the value is empty.
+fn changed(near: Near, value: &[u8]) -> Vec<u8> {
+    let mut changed = value.to_vec();
+    match near {
+        Near::Half => changed.truncate(value.len() / 2),
+        Near::Case => {
+            let letter = value.iter().position(u8::is_ascii_alphabetic);
+            if let Some(byte) = changed.get_mut(letter.unwrap_or(0)) {
+                *byte ^= match letter {
+                    Some(_) => 0x20,
+                    None => 1,
+                };
+            }
+        }
+    }
+    changed
 }
 
 fn matches(word: &[u8], fields: &[FieldPattern], lines: &[Vec<u8>]) -> bool {
@@ -187,4 +209,37 @@ fn matches(word: &[u8], fields: &[FieldPattern], lines: &[Vec<u8>]) -> bool {
             FieldPattern::Exactly(bytes) => bytes == value,
             FieldPattern::Bind(_) | FieldPattern::Any => true,
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_in_the_clear_may_be_cut_off_and_nothing_may_follow() {
+        let whole = [0x15, 3, 3, 0, 2, 2, 50];
+        for length in 1..=ALERT {
+            assert!(alert(&whole[..length]));
+        }
+        assert!(!alert(&[&whole[..], b"x"].concat()));
+        for (at, byte) in [(0, 0x16), (1, 2), (3, 1), (4, 3)] {
+            let mut other = whole;
+            other[at] = byte;
+            assert!(!alert(&other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn what_comes_close_is_another_value() {
+        let cases: [(&[u8], &[u8], &[u8]); 4] = [
+            (b"12aB", b"12", b"12AB"),
+            (b"Zz1", b"Z", b"zz1"),
+            (b"123", b"1", b"023"),
+            (b"", b"", b""),
+        ];
+        for (value, half, case) in cases {
+            assert_eq!(changed(Near::Half, value), half);
+            assert_eq!(changed(Near::Case, value), case);
+        }
+    }
 }

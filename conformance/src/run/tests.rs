@@ -127,15 +127,18 @@ async fn verdicts(address: SocketAddr) -> Vec<(String, Verdict)> {
         username: "u".into(),
         password: "p".into(),
     };
-    let subject = Arc::new(Subject::Running(running));
+    verdicts_of(&Arc::new(Subject::Running(running)), 0.1).await
+}
+
+async fn verdicts_of(subject: &Arc<Subject>, time_scale: f64) -> Vec<(String, Verdict)> {
     let options = Options {
         hardened: true,
         jobs: 64,
-        time_scale: 0.1,
+        time_scale,
         excuses: true,
     };
     let entries: Vec<Arc<Entry>> = embedded().unwrap().into_values().map(Arc::new).collect();
-    let mut jobs = plan(&entries, &subject, &rules::embedded().unwrap(), options);
+    let mut jobs = plan(&entries, subject, &rules::embedded().unwrap(), options);
     // Those that wait for seconds tell nothing new about a fake.
     jobs.retain(|job| job.skip.is_none() && waits(&job.entry) < 1000);
     assert!(jobs.len() > 60, "{}", jobs.len());
@@ -380,4 +383,5 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
 mod conduct;
 mod coverage;
 mod inversion;
+mod lonely;
 mod relay;

@@ -139,8 +139,8 @@ impl State {
     }
 }
 
-/// A peer that sends more than any case can ask for (32 MiB) is not listened to any longer.
-const LIMIT: usize = 33 << 20;
+/// A peer that sends more than any case can ask for (64 MiB) is not listened to any longer.
+const LIMIT: usize = 65 << 20;
 
 /// How much of what nobody needs is kept.
 const KEPT: usize = 64 << 10;
@@ -172,7 +172,7 @@ mod tests {
         let inbox = Inbox::default();
         let chunk = vec![b'x'; 1 << 20];
         let taken = std::iter::repeat_with(|| inbox.push(&chunk)).take_while(|more| *more);
-        assert_eq!(taken.count(), 33);
+        assert_eq!(taken.count(), 65);
         let held = inbox.look(|state| (state.bytes.capacity(), state.end.clone()));
         assert_eq!(held, (KEPT, Some(End::Flooded)));
     }

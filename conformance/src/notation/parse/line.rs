@@ -14,8 +14,8 @@ use nom::sequence::{delimited, pair, preceded, separated_pair, terminated};
 use nom::{Finish, IResult, Parser};
 
 use crate::notation::ast::{
-    Action, Alternative, Bulk, Endpoint, Expectation, Field, Grade, Message, Noted, Piece, Role,
-    Setting, Step, Template, Transport, Within,
+    Action, Alternative, Bulk, Endpoint, Expectation, Field, Grade, Message, Near, Noted, Piece,
+    Role, Setting, Step, Template, Transport, Within,
 };
 use crate::notation::print::{RESERVED, is_bare_byte, is_name_byte};
 
@@ -394,11 +394,20 @@ fn template(i: &str) -> Parsed<'_, Template> {
 fn string(i: &str) -> Parsed<'_, Template> {
     let plain = take_while1(|c: char| (c == ' ' || c.is_ascii_graphic()) && !"\"\\$".contains(c));
     let plain = map(plain, |text: &str| Piece::Bytes(text.as_bytes().to_vec()));
-    let braced = delimited(char('{'), variable, char('}'));
-    let var = map(
-        preceded(char('$'), cut(alt((braced, variable)))),
-        Piece::Var,
+    let change = alt((
+        value(Near::Half, tag("half")),
+        value(Near::Case, tag("case")),
+    ));
+    let change = context("`half` or `case`", cut(change));
+    let braced = pair(variable, opt(preceded(char(':'), change)));
+    let braced = map(
+        delimited(char('{'), braced, char('}')),
+        |(name, change)| match change {
+            Some(change) => Piece::Near(change, name),
+            None => Piece::Var(name),
+        },
     );
+    let var = preceded(char('$'), cut(alt((braced, map(variable, Piece::Var)))));
     let escape = map(preceded(char('\\'), cut(escape)), |byte| {
         Piece::Bytes(vec![byte])
     });
