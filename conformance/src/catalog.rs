@@ -11,6 +11,7 @@ use include_dir::{Dir, DirEntry, include_dir};
 use crate::input::position;
 use crate::notation::ast::{Case, Transport};
 use crate::notation::parse;
+use crate::rules::FOLDER;
 use check::check;
 pub(crate) use check::{PORTS, RULES, TARGETS, no_rule};
 pub(crate) use place::Spot;
@@ -58,7 +59,7 @@ pub fn embedded() -> Result<BTreeMap<String, Entry>, CaseError> {
     let mut entries = BTreeMap::new();
     for (path, text) in files {
         let id = path.trim_start_matches("cases/").trim_end_matches(".case");
-        let entry = read(id, &format!("spec/v0.3/{path}"), text)?;
+        let entry = read(id, &format!("{FOLDER}/{path}"), text)?;
         entries.insert(id.to_owned(), entry);
     }
     let cases: BTreeMap<String, Arc<Case>> = entries
@@ -161,7 +162,14 @@ impl Entry {
 }
 
 /// The folder of the specification.
-pub(crate) static SPEC: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../spec/v0.3");
+pub(crate) static SPEC: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../$NETROXY_SPEC");
+
+/// A file of that folder; nothing where the revision has none of this name.
+pub(crate) fn page(name: &str) -> &'static str {
+    SPEC.get_file(name)
+        .and_then(|file| file.contents_utf8())
+        .unwrap_or_default()
+}
 
 fn collect(dir: &'static Dir<'static>, files: &mut Vec<(&'static str, &'static str)>) {
     for entry in dir.entries() {

@@ -1,6 +1,6 @@
 //! What the judge knows of messages: how many lines follow which word. Independent of our protocol crate.
 
-/// How many lines follow a word; `None` for a word that v0.3 does not have.
+/// How many lines follow a word; `None` for a word that the protocol does not have.
 ///
 /// `first` is the first of them, if it is known yet: what follows `ARS` depends on it.
 pub(crate) fn lines_after(word: &[u8], first: Option<&[u8]>) -> Option<usize> {
@@ -57,7 +57,7 @@ pub(crate) enum Decoded {
     Whole { lines: Vec<Vec<u8>>, length: usize },
     /// More bytes are needed.
     Partial,
-    /// The first line is no word of v0.3.
+    /// The first line is no word of the protocol.
     Unknown,
 }
 

@@ -82,11 +82,22 @@ pub struct RuleError {
     pub message: String,
 }
 
+/// The revision of the protocol, such as `0.3`.
+pub const REVISION: &str = env!("NETROXY_REVISION");
+
+/// The folder of its specification, seen from the root of the repository.
+pub const FOLDER: &str = env!("NETROXY_SPEC");
+
 /// Where the text is, seen from the root of the repository.
-pub const FILE: &str = "spec/v0.3/netroxy.md";
+pub const FILE: &str = concat!(env!("NETROXY_SPEC"), "/netroxy.md");
 
 /// The normative text, whole.
-pub(crate) const TEXT: &str = include_str!("../../spec/v0.3/netroxy.md");
+pub(crate) const TEXT: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../",
+    env!("NETROXY_SPEC"),
+    "/netroxy.md"
+));
 
 /// The rules of the embedded text.
 ///

@@ -17,7 +17,7 @@ const WRITE: &str = "NETROXY_WRITE_RULES";
 
 #[test]
 fn the_list_of_rules_is_that_of_the_text() {
-    let path = folder().join("v0.3/rules.json");
+    let path = revision().join("rules.json");
     let rules = rules::embedded().unwrap();
     let wanted = serde_json::to_string_pretty(&rules).unwrap() + "\n";
     if std::env::var_os(WRITE).is_some() {
@@ -176,9 +176,16 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec")
 }
 
+/// The folder of the revision that is judged.
+fn revision() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(rules::FOLDER)
+}
+
 fn pages() -> Vec<Page> {
     let mut found = Vec::new();
-    for folder in [folder(), folder().join("v0.3")] {
+    for folder in [folder(), revision()] {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "md") {
@@ -213,7 +220,7 @@ impl Page {
     }
 
     fn normative() -> Self {
-        Self::read(&folder().join("v0.3/netroxy.md"))
+        Self::read(&revision().join("netroxy.md"))
     }
 
     fn is_normative(&self) -> bool {

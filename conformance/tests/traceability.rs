@@ -11,7 +11,7 @@ use std::path::Path;
 
 use netroxy_conformance::catalog::{self, Entry};
 use netroxy_conformance::notation::ast::{Action, Grade, Line, Role, Step};
-use netroxy_conformance::rules::{self, Level, Rule};
+use netroxy_conformance::rules::{self, FOLDER, Level, Rule};
 
 fn rules() -> BTreeMap<String, Rule> {
     rules::embedded()
@@ -235,7 +235,10 @@ fn the_page_about_the_originals_explains_their_baselines() {
 type Finding = (String, bool, String);
 
 fn explained_findings(entries: &BTreeMap<String, Entry>) -> BTreeSet<Finding> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/v0.3/originals.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(FOLDER)
+        .join("originals.md");
     let text = fs::read_to_string(path).unwrap();
     let mut found = BTreeSet::new();
     for row in text.lines().filter(|line| line.contains("| `")) {

@@ -1,7 +1,11 @@
 //! The rules quoted in the source stand word for word in the specification, and each rule of the
 //! specification is quoted above its parser.
 
-const GRAMMAR: &str = include_str!("../../spec/v0.3/grammar.abnf");
+mod revision;
+
+use revision::specified;
+
+const GRAMMAR: &str = specified!("grammar.abnf");
 const PARSER: &str = include_str!("../src/parse.rs");
 const MESSAGE: &str = include_str!("../src/message.rs");
 

@@ -2,14 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod revision;
+
 use std::{collections::BTreeSet, fs};
 
 use netroxy_proto::{
     ClientMessage, Incoming, ParseError, ParseErrorKind, PeerMisbehaved, ServerMessage, client,
     server,
 };
+use revision::specified;
 
-const SPEC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec/v0.3/netroxy.md");
+const SPEC: &str = specified!("netroxy.md");
 
 const MISBEHAVED: [PeerMisbehaved; 12] = {
     use PeerMisbehaved::*;
@@ -31,22 +34,20 @@ const MISBEHAVED: [PeerMisbehaved; 12] = {
 
 #[test]
 fn every_rule_stands_in_the_specification() {
-    let spec = fs::read_to_string(SPEC).unwrap_or_else(|error| panic!("{SPEC}: {error}"));
     let missing: Vec<&str> = rules()
         .into_iter()
-        .filter(|rule| !spec.contains(&format!("r[{rule}]")))
+        .filter(|rule| !SPEC.contains(&format!("r[{rule}]")))
         .collect();
     assert!(missing.is_empty(), "not in the specification: {missing:#?}");
 }
 
 #[test]
 fn every_rule_in_a_comment_stands_in_the_specification() {
-    let spec = fs::read_to_string(SPEC).unwrap_or_else(|error| panic!("{SPEC}: {error}"));
     let mut missing = BTreeSet::new();
     for source in sources() {
         for word in source.split('`').filter(|w| is_rule_id(w)) {
             if AREAS.iter().any(|area| word.starts_with(area))
-                && !spec.contains(&format!("r[{word}]"))
+                && !SPEC.contains(&format!("r[{word}]"))
             {
                 missing.insert(word.to_owned());
             }

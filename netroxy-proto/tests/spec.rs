@@ -3,11 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod revision;
+
 use std::{collections::BTreeSet, fmt::Debug};
 
 use netroxy_proto::{ClientMessage, Decoder, Incoming, Limits, Row, ServerMessage, client, server};
+use revision::specified;
 
-const SPEC: &str = include_str!("../../spec/v0.3/netroxy.md");
+const SPEC: &str = specified!("netroxy.md");
 
 #[test]
 fn every_example_of_a_message_is_one_message_with_these_bytes() {

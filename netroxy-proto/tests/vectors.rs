@@ -3,9 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use std::{fs, path::Path};
+mod revision;
 
 use netroxy_proto::{ClientMessage, ServerMessage};
+use revision::specified;
 use serde_json::{Value, json};
 
 #[allow(
@@ -175,12 +176,17 @@ fn stream(value: &Value) -> Vec<u8> {
 }
 
 fn tests(op: &str) -> Vec<(&'static str, Value)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/v0.3/vectors");
-    ["client", "server"]
+    let files = [
+        ("decode", "client", specified!("vectors/decode-client.json")),
+        ("decode", "server", specified!("vectors/decode-server.json")),
+        ("encode", "client", specified!("vectors/encode-client.json")),
+        ("encode", "server", specified!("vectors/encode-server.json")),
+    ];
+    files
         .into_iter()
-        .flat_map(|from| {
-            let text = fs::read_to_string(folder.join(format!("{op}-{from}.json"))).unwrap();
-            let mut file: Value = serde_json::from_str(&text).unwrap();
+        .filter(|file| file.0 == op)
+        .flat_map(|(_, from, text)| {
+            let mut file: Value = serde_json::from_str(text).unwrap();
             let tests = file["tests"].as_array_mut().unwrap();
             let tests = std::mem::take(tests);
             tests.into_iter().map(move |test| (from, test))

@@ -8,6 +8,7 @@ use crate::message::lines_after;
 use crate::notation::ast::{
     Action, Case, Endpoint, Expectation, Field, Line, Message, Piece, Role, Setting, Step, Template,
 };
+use crate::rules::REVISION;
 
 /// What is wrong with a case, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -318,7 +319,7 @@ impl Scope {
                 })
             }
             Action::Ignore(word) if lines_after(word.as_bytes(), None).is_none() => {
-                found(Spot::Word(2), format!("`{word}` is no word of v0.3"))
+                found(Spot::Word(2), format!("`{word}` is no word of v{REVISION}"))
             }
             Action::SendRandom(bulk) => size(bulk.bytes.into(), 3),
             Action::Ignore(_)
@@ -378,7 +379,10 @@ impl Scope {
         };
         let word = &message.word;
         let Some(wanted) = lines_after(word.as_bytes(), first) else {
-            return found(Spot::Word(place), format!("`{word}` is no word of v0.3"));
+            return found(
+                Spot::Word(place),
+                format!("`{word}` is no word of v{REVISION}"),
+            );
         };
         let given = message.fields.len();
         if wanted != given {

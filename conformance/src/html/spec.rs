@@ -38,10 +38,10 @@ pub(crate) fn render(rules: &[Rule], entries: &[Arc<Entry>]) -> String {
             (cases::section(&renderer, entries))
         }
     };
-    let (title, style) = ("Netroxy v0.3", include_str!("spec/spec.css"));
+    let title = concat!("Netroxy v", env!("NETROXY_REVISION"));
     Page {
         title,
-        style,
+        style: include_str!("spec/spec.css"),
         script: "",
         body,
     }

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::embedded::Breed;
 use crate::notation::ast::{Side, Transport};
+use crate::rules::REVISION;
 
 /// Where a manifest comes from.
 #[derive(Clone, Copy)]
@@ -23,13 +24,13 @@ pub(super) struct Context<'a> {
 
 pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, ManifestError> {
     let role = Side::from(raw.role);
-    if let Some(spec) = raw.spec.filter(|spec| spec != "0.3") {
-        let hint = "this program judges revision 0.3";
+    if let Some(spec) = raw.spec.filter(|spec| spec != REVISION) {
+        let hint = format!("this program judges revision {REVISION}");
         return Err(context.wrong(
             "spec",
             &spec,
             format!("unknown revision `{spec}`"),
-            Some(hint),
+            Some(&hint),
         ));
     }
     let mut files = BTreeMap::new();

@@ -24,7 +24,7 @@ impl Report {
         Self {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION"),
-            spec: "0.3",
+            spec: rules::REVISION,
             profile: profile(settings.options.hardened),
             strict: settings.strict,
             seed: settings.order.seed.map(|seed| format!("{seed:#x}")),
@@ -126,7 +126,7 @@ impl CaseResult {
         let file = printable(&judged.file);
         let broken = judged.broken.as_ref().map(|broken| BrokenStep {
             file: match &judged.twin {
-                Some(twin) if is_embedded(judged) => format!("spec/v0.3/cases/{twin}.case"),
+                Some(twin) if is_embedded(judged) => format!("{}/cases/{twin}.case", rules::FOLDER),
                 Some(twin) => printable(twin),
                 None => file.clone(),
             },

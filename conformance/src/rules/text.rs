@@ -3,7 +3,7 @@
 //! A rule is a paragraph: its id, its sentence, its attributes. The paragraph behind it may say
 //! why. What stands in fences is an example.
 
-use super::{Level, Origin, Profile, Rule, RuleError};
+use super::{Level, Origin, Profile, REVISION, Rule, RuleError};
 
 /// The rules of a text, in its order.
 ///
@@ -100,7 +100,7 @@ fn rule(paragraph: &Paragraph<'_>, section: &str) -> Result<Rule, String> {
             ("origin", "readme") => origin = Some(Origin::Readme),
             ("origin", "observed") => origin = Some(Origin::Observed),
             ("origin", "clarified") => origin = Some(Origin::Clarified),
-            ("since", value @ "0.3") => since = Some(value),
+            ("since", value) if is_revision(value) => since = Some(value),
             ("corrupts", "data") => corrupts = true,
             ("unjudged", why) if !why.is_empty() => unjudged = Some(why.to_owned()),
             (key, value) => return Err(format!("`{id}`: `{key}: {value}` is no attribute")),
@@ -116,7 +116,7 @@ fn rule(paragraph: &Paragraph<'_>, section: &str) -> Result<Rule, String> {
             .to_owned(),
         origin,
         since: since
-            .ok_or_else(|| format!("`{id}` needs `since: 0.3`"))?
+            .ok_or_else(|| format!("`{id}` needs `since`, a revision up to {REVISION}"))?
             .to_owned(),
         profile: if corrupts || origin != Origin::Clarified {
             Profile::Wire
@@ -130,6 +130,12 @@ fn rule(paragraph: &Paragraph<'_>, section: &str) -> Result<Rule, String> {
         unjudged,
         line: paragraph.line,
     })
+}
+
+/// Whether a rule can be that old: revisions are numbered 0.3, 0.4 and so on.
+fn is_revision(text: &str) -> bool {
+    let minor = |text: &str| text.strip_prefix("0.")?.parse::<u8>().ok();
+    matches!((minor(text), minor(REVISION)), (Some(since), Some(now)) if (3..=now).contains(&since))
 }
 
 /// The only keyword of a sentence, or how many it has.
@@ -205,7 +211,7 @@ would hurt.
             (GOOD.replace("clarified", "guess"), "`origin: guess` is no"),
             (GOOD.replace("origin: clarified; ", ""), "needs an origin"),
             (GOOD.replace("subject: both; ", ""), "needs a subject"),
-            (GOOD.replace("since: 0.3; ", ""), "needs `since: 0.3`"),
+            (GOOD.replace("since: 0.3; ", ""), "`a.b` needs `since`"),
             (GOOD.replace("unjudged", "unjuged"), "`unjuged: nobody"),
             (
                 GOOD.replace("work.\n", "work.\n\n"),

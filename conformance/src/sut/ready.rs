@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use super::Instance;
 use crate::message::{Decoded, first_message};
 use crate::notation::ast::Transport;
+use crate::rules::REVISION;
 use crate::wire::{Connection, Tls, WriteError};
 
 /// Why an instance is not ready.
@@ -99,7 +100,9 @@ pub(crate) async fn login(
                 inbox.take(length);
                 Some(Ok(lines))
             }
-            Decoded::Unknown => Some(Err("the answer to ATH is no message of v0.3".to_owned())),
+            Decoded::Unknown => Some(Err(format!(
+                "the answer to ATH is no message of v{REVISION}"
+            ))),
             Decoded::Partial => inbox
                 .end
                 .as_ref()

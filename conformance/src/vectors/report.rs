@@ -8,7 +8,7 @@ use super::judge::{escaped, shortened};
 use super::run::{Grade, Judged};
 use super::suite::{Task, Vector};
 use crate::report::{Totals, last_line, out};
-use crate::rules::{self, Rule};
+use crate::rules::{self, REVISION, Rule};
 
 /// How the results are shown.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +44,7 @@ impl<'a> Report<'a> {
     pub(crate) fn begin(&self, count: usize) {
         let command = &self.command;
         out(&format!(
-            "codec {command}  spec 0.3\n    starting {count} vectors\n"
+            "codec {command}  spec {REVISION}\n    starting {count} vectors\n"
         ));
     }
 

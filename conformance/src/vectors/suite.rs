@@ -1,8 +1,10 @@
 //! The vectors that this program carries.
 
-use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::catalog::SPEC;
+use crate::rules::FOLDER;
 
 /// One vector.
 #[derive(Debug)]
@@ -86,8 +88,9 @@ pub(crate) enum Sender {
 /// The first one that is not well formed, with its file.
 pub(crate) fn embedded() -> Result<Vec<Vector>, String> {
     let mut vectors = Vec::new();
-    for file in VECTORS.files() {
-        let path = format!("spec/v0.3/vectors/{}", file.path().display());
+    let folder = SPEC.get_dir("vectors");
+    for file in folder.iter().flat_map(|folder| folder.files()) {
+        let path = format!("{FOLDER}/{}", file.path().display());
         if !path.ends_with(".json") || path.ends_with("schema.json") {
             continue;
         }
@@ -102,8 +105,6 @@ pub(crate) fn embedded() -> Result<Vec<Vector>, String> {
     vectors.sort_by_key(|vector| vector.id);
     Ok(vectors)
 }
-
-static VECTORS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../spec/v0.3/vectors");
 
 #[derive(Deserialize)]
 struct File {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use netroxy_conformance::rules;
+use netroxy_conformance::rules::{self, FOLDER};
 use serde_json::Value;
 
 pub(crate) const TESTS: [(&str, fn()); 9] = [
@@ -26,7 +26,10 @@ pub(crate) const TESTS: [(&str, fn()); 9] = [
 const ENOUGH: usize = 450;
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/v0.3/vectors")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(FOLDER)
+        .join("vectors")
 }
 
 fn files() -> BTreeMap<String, Value> {

@@ -13,6 +13,8 @@ mod keepalive;
 mod lonely;
 mod mutant;
 mod plan;
+#[path = "../revision/mod.rs"]
+mod revision;
 mod rogue;
 mod search;
 mod server_monitor;
@@ -26,6 +28,7 @@ use lonely::Lonely;
 use mutant::Mutant;
 use netroxy_proto::{client, server, server::Listener};
 use plan::{Faults, Plan};
+use revision::specified;
 use search::{Outcome, search};
 use world::{Rows, World};
 
@@ -281,7 +284,7 @@ fn broken_machines_are_found() {
 
 #[test]
 fn the_monitors_speak_of_rules_of_the_specification() {
-    let spec = include_str!("../../../spec/v0.3/netroxy.md");
+    let spec = specified!("netroxy.md");
     let sources = [
         include_str!("client_monitor.rs"),
         include_str!("server_monitor.rs"),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::{citing, out};
-use crate::catalog::Entry;
+use crate::catalog::{self, Entry};
 use crate::rules::{self, Rule};
 
 /// A rule with its cases, or a case with its rules; `None` when the name is unknown.
@@ -60,7 +60,7 @@ fn place(rule: &Rule) -> String {
 fn originals(id: &str) -> Vec<(&'static str, &'static str)> {
     let mut found = Vec::new();
     let mut program = "server";
-    for line in include_str!("../../../../spec/v0.3/originals.md").lines() {
+    for line in catalog::page("originals.md").lines() {
         match line {
             "## Server" => program = "server",
             "## Client" => program = "client",
@@ -84,7 +84,7 @@ mod tests {
 
     fn explained(id: &str) -> String {
         let rules = rules::embedded().unwrap();
-        let entries: Vec<Arc<Entry>> = crate::catalog::embedded()
+        let entries: Vec<Arc<Entry>> = catalog::embedded()
             .unwrap()
             .into_values()
             .map(Arc::new)

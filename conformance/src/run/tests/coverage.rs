@@ -59,7 +59,7 @@ impl tracing::Subscriber for Steps {
 
 /// The steps of the state table below a heading of the specification.
 fn table(heading: &str) -> BTreeSet<Made> {
-    let text = include_str!("../../../../spec/v0.3/netroxy.md");
+    let text = rules::TEXT;
     let (_, text) = text.split_once(heading).unwrap();
     let (_, text) = text
         .split_once("| state | event | action | next state | rule |\n")
