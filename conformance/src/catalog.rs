@@ -164,13 +164,6 @@ impl Entry {
 /// The folder of the specification.
 pub(crate) static SPEC: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../$NETROXY_SPEC");
 
-/// A file of that folder; nothing where the revision has none of this name.
-pub(crate) fn page(name: &str) -> &'static str {
-    SPEC.get_file(name)
-        .and_then(|file| file.contents_utf8())
-        .unwrap_or_default()
-}
-
 fn collect(dir: &'static Dir<'static>, files: &mut Vec<(&'static str, &'static str)>) {
     for entry in dir.entries() {
         match entry {

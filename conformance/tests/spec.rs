@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use netroxy_conformance::catalog;
 use netroxy_conformance::rules;
 
-/// Set, and the list of rules is written anew.
+/// Set, and what follows from other files is written anew: the list of rules, the cases in the text.
 const WRITE: &str = "NETROXY_WRITE_RULES";
 
 #[test]
@@ -36,7 +36,22 @@ fn the_list_of_rules_is_that_of_the_text() {
 fn every_case_in_the_text_is_the_case_that_is_played() {
     let entries = catalog::embedded().unwrap();
     let mut shown = BTreeSet::new();
-    let blocks = Page::normative().blocks();
+    let page = Page::normative();
+    let blocks = page.blocks();
+    if std::env::var_os(WRITE).is_some() {
+        let mut text = page.text.clone();
+        for block in &blocks {
+            let entry = block
+                .kind
+                .strip_prefix("case ")
+                .and_then(|id| entries.get(id));
+            if let Some(entry) = entry {
+                text = text.replace(&block.text, &entry.text);
+            }
+        }
+        fs::write(&page.path, text).unwrap();
+        return;
+    }
     for block in &blocks {
         let Some(id) = block.kind.strip_prefix("case ") else {
             continue;
@@ -46,7 +61,7 @@ fn every_case_in_the_text_is_the_case_that_is_played() {
             .unwrap_or_else(|| panic!("netroxy.md:{}: there is no case {id}", block.line));
         assert!(
             block.text == entry.text,
-            "netroxy.md:{}: copy {} into the fence again",
+            "netroxy.md:{}: not as in {}; {WRITE}=1 copies it",
             block.line,
             entry.file
         );
@@ -193,7 +208,7 @@ fn pages() -> Vec<Page> {
             }
         }
     }
-    assert!(found.len() >= 5, "{}", found.len());
+    assert!(found.len() >= 3, "{}", found.len());
     found
 }
 

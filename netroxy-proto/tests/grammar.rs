@@ -28,7 +28,7 @@ fn every_quoted_rule_stands_in_the_grammar() {
 fn every_rule_but_the_names_of_text_and_integer_stands_above_its_parser() {
     let quoted = quoted(PARSER);
     for rule in rules() {
-        let is_name = rule.ends_with("= text") || rule == "port = integer";
+        let is_name = rule.ends_with("= text") || rule.ends_with("= integer");
         assert!(is_name || quoted.contains(&rule), "no parser for `{rule}`");
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::{citing, out};
-use crate::catalog::{self, Entry};
+use crate::catalog::Entry;
 use crate::rules::{self, Rule};
 
 /// A rule with its cases, or a case with its rules; `None` when the name is unknown.
@@ -55,12 +55,15 @@ fn place(rule: &Rule) -> String {
     format!("{} {}  {}:{}", rule.id, rule.level, rules::FILE, rule.line)
 }
 
+/// The original programs speak v0.3, whichever revision is judged.
+const ORIGINALS: &str = include_str!("../../../../spec/v0.3/originals.md");
+
 /// What an original program does instead of following a rule: `server` or `client`, and the last
 /// cell of the rule's row in the page about them.
 fn originals(id: &str) -> Vec<(&'static str, &'static str)> {
     let mut found = Vec::new();
     let mut program = "server";
-    for line in catalog::page("originals.md").lines() {
+    for line in ORIGINALS.lines() {
         match line {
             "## Server" => program = "server",
             "## Client" => program = "client",
@@ -81,14 +84,11 @@ fn originals(id: &str) -> Vec<(&'static str, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::embedded;
 
     fn explained(id: &str) -> String {
         let rules = rules::embedded().unwrap();
-        let entries: Vec<Arc<Entry>> = catalog::embedded()
-            .unwrap()
-            .into_values()
-            .map(Arc::new)
-            .collect();
+        let entries: Vec<Arc<Entry>> = embedded().unwrap().into_values().map(Arc::new).collect();
         of_rule(rules.iter().find(|rule| rule.id == id).unwrap(), &entries)
     }
 
@@ -96,7 +96,7 @@ mod tests {
     fn a_rule_is_explained_with_its_section_reason_cases_and_the_originals() {
         let text = explained("tunnel.early-data");
         for part in [
-            "tunnel.early-data MUST  spec/v0.3/netroxy.md:",
+            &format!("tunnel.early-data MUST  {}:", rules::FILE),
             "\nsubject server  origin clarified  since 0.3  profile wire\nsection ",
             "\nwhy ",
             "\ncase server/tunnel/early-data  ",
