@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
+use netroxy_conformance::rules;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tempfile::TempDir;
 
@@ -184,7 +185,8 @@ fn misreadings() {
             out.contains("expected  ") && out.contains("got       "),
             "{kind}: {out}"
         );
-        assert!(out.contains("MUST  spec/v0.3/netroxy.md:"), "{kind}: {out}");
+        let place = format!("MUST  {}:", rules::FILE);
+        assert!(out.contains(&place), "{kind}: {out}");
     }
 }
 
