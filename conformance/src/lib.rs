@@ -6,6 +6,8 @@ mod baseline;
 pub mod catalog;
 mod cli;
 mod embedded;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod html;
 mod input;
 pub mod manifest;

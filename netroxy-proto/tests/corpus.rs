@@ -4,21 +4,17 @@
 
 use std::{fs, panic, path::PathBuf};
 
-use netroxy_proto::fuzzing::TARGETS;
+use netroxy_proto::{
+    client,
+    fuzzing::{self, TARGETS},
+    server,
+};
 
 #[test]
 fn every_corpus_file_keeps_its_property() {
-    let corpus = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus"));
     let mut broken = Vec::new();
     for (target, body) in TARGETS {
-        let folder = corpus.join(target);
-        let entries = fs::read_dir(&folder)
-            .unwrap_or_else(|error| panic!("corpus of {target}: {}: {error}", folder.display()));
-        let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-        files.sort();
-        assert!(!files.is_empty(), "corpus of {target} is empty");
-        for file in files {
-            let input = fs::read(&file).unwrap();
+        for (file, input) in corpus(target) {
             if panic::catch_unwind(|| body(&input)).is_err() {
                 broken.push(file);
             }
@@ -28,9 +24,28 @@ fn every_corpus_file_keeps_its_property() {
 }
 
 #[test]
+fn the_corpora_of_the_machines_take_every_row_of_their_tables() {
+    let inputs = corpus("server_machine");
+    let taken: Vec<_> = inputs
+        .iter()
+        .flat_map(|(_, input)| fuzzing::server_rows(input))
+        .collect();
+    for row in server::table::TABLE {
+        assert!(taken.contains(&row), "no file of server_machine: {row:?}");
+    }
+    let inputs = corpus("client_machine");
+    let taken: Vec<_> = inputs
+        .iter()
+        .flat_map(|(_, input)| fuzzing::client_rows(input))
+        .collect();
+    for row in client::table::TABLE {
+        assert!(taken.contains(&row), "no file of client_machine: {row:?}");
+    }
+}
+
+#[test]
 fn every_corpus_folder_has_a_target() {
-    let corpus = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus"));
-    for entry in fs::read_dir(corpus).unwrap() {
+    for entry in fs::read_dir(fuzz().join("corpus")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(
             TARGETS.iter().any(|(target, _)| *target == name),
@@ -41,13 +56,31 @@ fn every_corpus_folder_has_a_target() {
 
 #[test]
 fn every_target_runs_the_body_of_its_name() {
-    let fuzz = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz"));
-    let manifest = fs::read_to_string(fuzz.join("Cargo.toml")).unwrap();
+    let manifest = fs::read_to_string(fuzz().join("Cargo.toml")).unwrap();
     assert_eq!(manifest.matches("[[bin]]").count(), TARGETS.len());
     for (target, _) in TARGETS {
         let path = format!("fuzz_targets/{target}.rs");
         assert!(manifest.contains(&format!("name = \"{target}\"\npath = \"{path}\"")));
-        let source = fs::read_to_string(fuzz.join(path)).unwrap();
+        let source = fs::read_to_string(fuzz().join(path)).unwrap();
         assert!(source.contains(&format!("fuzzing::{target}(input)")));
     }
+}
+
+/// The files of a target's corpus and what they hold; there is one at least.
+fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let folder = fuzz().join("corpus").join(target);
+    let entries = fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("corpus of {target}: {}: {error}", folder.display()));
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "corpus of {target} is empty");
+    let read = |file: PathBuf| {
+        let input = fs::read(&file).unwrap();
+        (file, input)
+    };
+    files.into_iter().map(read).collect()
+}
+
+fn fuzz() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz"))
 }

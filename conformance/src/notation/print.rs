@@ -56,12 +56,12 @@ pub fn print_action(action: &Action) -> String {
     match action {
         Action::Connect(Endpoint::Server(None)) => "connect server".into(),
         Action::Connect(Endpoint::Server(Some(transport))) => format!("connect server {transport}"),
-        Action::Connect(Endpoint::Port(port)) => format!("connect {}", template(port)),
+        Action::Connect(Endpoint::Port(port)) => format!("connect {}", unlike("server", port)),
         Action::Connect(Endpoint::Bare) => "connect server bare".into(),
         Action::Connect(Endpoint::Drip) => "connect server drip".into(),
         Action::Refused(port) => format!("refused {}", template(port)),
         Action::Accept(None) => "accept".into(),
-        Action::Accept(Some(target)) => format!("accept {}", template(target)),
+        Action::Accept(Some(target)) => format!("accept {}", unlike("drip", target)),
         Action::AcceptDrip => "accept drip".into(),
         Action::Distrusts => "distrusts".into(),
         Action::Down(ms) => format!("down {}", seconds(*ms)),
@@ -220,6 +220,14 @@ fn template(template: &Template) -> String {
             String::from_utf8_lossy(bytes).into_owned()
         }
         _ => quoted(template),
+    }
+}
+
+/// With quotes if it begins like a keyword that could stand in its place.
+fn unlike(keyword: &str, value: &Template) -> String {
+    match value.pieces().first() {
+        Some(Piece::Bytes(bytes)) if bytes.starts_with(keyword.as_bytes()) => quoted(value),
+        _ => template(value),
     }
 }
 

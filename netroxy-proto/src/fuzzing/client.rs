@@ -7,7 +7,7 @@ use super::source::Source;
 use crate::{
     Ars, Ath, ClientMessage, LocalMisuse, Map, ParseError, ParseErrorKind, PeerMisbehaved,
     RemotePort, ServerMessage, Timeout, Token, Trq,
-    client::{Client, Config, DisconnectReason, Input, Mapping, Notice, Output},
+    client::{Client, Config, DisconnectReason, Input, Mapping, Notice, Output, table::Row},
 };
 
 /// Any sequence of inputs leaves the client machine as a plain model of it: ATH first and once on
@@ -21,6 +21,16 @@ use crate::{
 ///
 /// The first byte is the jitter; then each operation is one byte and its arguments.
 pub fn client_machine(input: &[u8]) {
+    play(input);
+}
+
+/// The rows of the state table that an input makes the machine take, for the corpus to show that
+/// it takes them all.
+pub fn client_rows(input: &[u8]) -> Vec<&'static Row> {
+    play(input).client.take_steps().collect()
+}
+
+fn play(input: &[u8]) -> Harness {
     let mut source = Source::new(input);
     let config = config(source.byte());
     let mut harness = Harness {
@@ -32,6 +42,7 @@ pub fn client_machine(input: &[u8]) {
     while !source.is_empty() {
         harness.operation(&mut source);
     }
+    harness
 }
 
 struct Harness {

@@ -1,6 +1,6 @@
 //! Properties of single messages.
 
-use alloc::vec::Vec;
+use alloc::{string::ToString, vec::Vec};
 use core::fmt::Debug;
 
 use super::source::Source;
@@ -9,7 +9,8 @@ use crate::{ClientMessage, Decoder, Incoming, Limits, ParseError, ServerMessage}
 /// What a server reads. Parsing never panics. What parses takes exactly its own bytes (whatever
 /// follows), ends with a line, is incomplete at each earlier line, and encodes to something no
 /// longer that parses to the same value and encodes to itself. What is wrong stays equally wrong
-/// whatever follows, and was not wrong one line before.
+/// whatever follows, was not wrong one line before, and is told in one short line that is safe to
+/// log.
 pub fn client_message(input: &[u8]) {
     one_message::<ClientMessage>(input, ClientMessage::encode);
 }
@@ -84,6 +85,10 @@ fn stays_wrong<M: Incoming + Debug + PartialEq>(input: &[u8], error: &ParseError
     let end = ends()
         .nth(error.line - 1)
         .expect("the line of an error has ended");
+    let told = error.to_string();
+    assert!(told.len() < 200, "too long for a log: {told}");
+    let is_printable = told.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    assert!(is_printable, "not fit for a log: {told:?}");
     let upto = &input[..end];
     assert_eq!(
         M::parse(upto).as_ref(),

@@ -10,10 +10,10 @@ mod server;
 mod source;
 
 pub use chunking::chunking;
-pub use client::client_machine;
+pub use client::{client_machine, client_rows};
 pub use messages::{client_message, round_trip, server_message};
 pub use oracle::{Direction, Ending, Framed, frame};
-pub use server::server_machine;
+pub use server::{server_machine, server_rows};
 
 /// A fuzz body.
 pub type Body = fn(&[u8]);

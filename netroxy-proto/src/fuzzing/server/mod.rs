@@ -12,7 +12,7 @@ use crate::{
     PeerMisbehaved, PortNumber, RemotePort, ServerMessage, Token, Trs, Username,
     server::{
         CloseReason, Config, ConnId, Input, Listener, MappingId, Output, RefuseReason, Server,
-        UserId,
+        UserId, table::Row,
     },
 };
 
@@ -30,6 +30,16 @@ use model::Model;
 ///
 /// The first byte chooses the timeout; then each operation is one byte and its arguments.
 pub fn server_machine(input: &[u8]) {
+    play(input);
+}
+
+/// The rows of the state table that an input makes the machine take, for the corpus to show that
+/// it takes them all.
+pub fn server_rows(input: &[u8]) -> Vec<&'static Row> {
+    play(input).server.take_steps().collect()
+}
+
+fn play(input: &[u8]) -> Harness {
     let mut source = Source::new(input);
     let timeout = [3, 1, 60, i64::MAX >> 30][source.index(4)];
     let mut config = Config::new(
@@ -50,6 +60,7 @@ pub fn server_machine(input: &[u8]) {
         harness.operation(&mut source);
     }
     harness.end_all();
+    harness
 }
 
 struct Harness {
