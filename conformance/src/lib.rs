@@ -3,6 +3,7 @@
 pub use cli::main;
 
 mod baseline;
+mod canonical;
 pub mod catalog;
 mod cli;
 mod embedded;

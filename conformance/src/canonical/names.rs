@@ -1,0 +1,147 @@
+//! Which variable stands for which value.
+
+use std::collections::BTreeMap;
+
+use crate::notation::ast::{Piece, Template};
+
+/// Values that differ from run to run.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// The longest values first, so that one that holds another wins.
+    known: Vec<(Vec<u8>, String)>,
+    /// How many have been learnt of each kind.
+    learnt: BTreeMap<&'static str, usize>,
+}
+
+impl Names {
+    /// The variables of a case. The timeout is a part of the case, not of the run.
+    pub(super) fn new(variables: &BTreeMap<String, Vec<u8>>) -> Self {
+        let variables = variables.iter();
+        let known = variables
+            .filter(|(name, value)| *name != "timeout" && *name != "nth_port" && !value.is_empty())
+            .map(|(name, value)| (value.clone(), name.clone()));
+        let mut names = Self {
+            known: known.collect(),
+            learnt: BTreeMap::new(),
+        };
+        names.sort();
+        names
+    }
+
+    /// Numbers a value that has no name yet.
+    pub(super) fn learn(&mut self, kind: &'static str, value: Option<&[u8]>) {
+        let Some(value) = value.filter(|value| !value.is_empty()) else {
+            return;
+        };
+        if self.known.iter().any(|(known, _)| known == value) {
+            return;
+        }
+        let count = self.learnt.entry(kind).or_default();
+        *count += 1;
+        self.known.push((value.to_vec(), format!("{kind}{count}")));
+        self.sort();
+    }
+
+    /// In bytes: values that are long enough not to be there by chance.
+    pub(super) fn in_template(&self, template: &Template) -> Template {
+        let pieces = template.pieces().iter().flat_map(|piece| match piece {
+            Piece::Bytes(bytes) => self.in_bytes(bytes),
+            Piece::Var(_) => vec![piece.clone()],
+        });
+        repeated(Template::new(pieces, template.times()))
+    }
+
+    /// In a field: any value that is the whole of it, else as in bytes.
+    pub(super) fn in_field(&self, template: &Template) -> Template {
+        let whole = |bytes: &[u8]| self.known.iter().find(|(value, _)| value == bytes);
+        match template.pieces() {
+            [Piece::Bytes(bytes)] if template.times() == 1 => match whole(bytes) {
+                Some((_, name)) => Template::new([Piece::Var(name.clone())], 1),
+                None => self.in_template(template),
+            },
+            _ => self.in_template(template),
+        }
+    }
+
+    /// In what a person reads.
+    pub(super) fn in_text(&self, text: &str) -> String {
+        let pieces = self.in_bytes(text.as_bytes()).into_iter();
+        let pieces = pieces.map(|piece| match piece {
+            Piece::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Piece::Var(name) => format!("${name}"),
+        });
+        pieces.collect()
+    }
+
+    fn in_bytes(&self, bytes: &[u8]) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        let (mut plain, mut at) = (Vec::new(), 0);
+        while at < bytes.len() {
+            let found = self
+                .known
+                .iter()
+                .find(|(value, _)| stands_at(value, bytes, at));
+            match found {
+                Some((value, name)) => {
+                    pieces.push(Piece::Bytes(std::mem::take(&mut plain)));
+                    pieces.push(Piece::Var(name.clone()));
+                    at += value.len();
+                }
+                None => {
+                    plain.push(bytes[at]);
+                    at += 1;
+                }
+            }
+        }
+        pieces.push(Piece::Bytes(plain));
+        pieces
+    }
+
+    fn sort(&mut self) {
+        self.known.sort_by(|(one, name), (other, namesake)| {
+            (other.len(), name).cmp(&(one.len(), namesake))
+        });
+    }
+}
+
+/// Whether it is that value that stands there. A port within a longer number is another one.
+fn stands_at(value: &[u8], bytes: &[u8], at: usize) -> bool {
+    let is_port = value.iter().all(u8::is_ascii_digit);
+    if value.len() < SHORT && !(is_port && value.len() == PORT) || !bytes[at..].starts_with(value) {
+        return false;
+    }
+    let digit = |at: Option<usize>| {
+        let byte = at.and_then(|at| bytes.get(at));
+        byte.is_some_and(u8::is_ascii_digit)
+    };
+    let ends_in_port = value
+        .last_chunk::<PORT>()
+        .is_some_and(|end| end.iter().all(u8::is_ascii_digit));
+    let before = is_port && digit(at.checked_sub(1));
+    // An address ends in a port.
+    let behind =
+        (is_port || ends_in_port && value.contains(&b':')) && digit(Some(at + value.len()));
+    !before && !behind
+}
+
+/// What is shorter could stand in a text by chance.
+const SHORT: usize = 8;
+
+/// The digits of a port that is leased.
+const PORT: usize = 5;
+
+/// A byte that is repeated is written so.
+fn repeated(template: Template) -> Template {
+    match template.pieces() {
+        [Piece::Bytes(bytes)] if template.times() == 1 && bytes.len() >= REPEATED => {
+            let all = bytes.iter().all(|byte| *byte == bytes[0]);
+            match (all, u32::try_from(bytes.len())) {
+                (true, Ok(times)) => Template::new([Piece::Bytes(vec![bytes[0]])], times),
+                _ => template,
+            }
+        }
+        _ => template,
+    }
+}
+
+const REPEATED: usize = 16;
