@@ -1,8 +1,10 @@
 //! The command line.
 
 mod baseline;
+mod diff;
 mod explain;
 mod format;
+mod jobs;
 mod list;
 mod main_job;
 mod matrix;
@@ -90,6 +92,8 @@ enum Command {
         #[command(subcommand)]
         command: baseline::Command,
     },
+    /// Play the same cases against two peers, and show where they differ
+    Diff(diff::Diff),
     /// Look at a system under test (SUT) without judging it
     Sut {
         #[command(subcommand)]
@@ -168,6 +172,7 @@ async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
         Some(Command::Explain(explain)) => explain::execute(&explain, &rules),
         Some(Command::Format(format)) => format::execute(&format),
         Some(Command::Baseline { command }) => baseline::execute(command, &rules).await,
+        Some(Command::Diff(diff)) => diff::execute(&diff, &rules).await,
         Some(Command::Sut { command }) => sut::execute(command).await,
         Some(Command::Spec { command }) => output::spec(&command, &rules),
         Some(Command::Report { command }) => Ok(output::report(&command)),

@@ -110,18 +110,19 @@ fn stands_at(value: &[u8], bytes: &[u8], at: usize) -> bool {
     if value.len() < SHORT && !(is_port && value.len() == PORT) || !bytes[at..].starts_with(value) {
         return false;
     }
-    let digit = |at: Option<usize>| {
-        let byte = at.and_then(|at| bytes.get(at));
-        byte.is_some_and(u8::is_ascii_digit)
+    let digits = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count()
     };
-    let ends_in_port = value
-        .last_chunk::<PORT>()
-        .is_some_and(|end| end.iter().all(u8::is_ascii_digit));
-    let before = is_port && digit(at.checked_sub(1));
+    let before: Vec<u8> = bytes[..at].iter().rev().copied().collect();
+    // Zeros before a number do not make it another one.
+    let within = is_port && before[..digits(&before)].iter().any(|byte| *byte != b'0');
     // An address ends in a port.
-    let behind =
-        (is_port || ends_in_port && value.contains(&b':')) && digit(Some(at + value.len()));
-    !before && !behind
+    let ends_in_port = is_port || value.contains(&b':');
+    let goes_on = ends_in_port && digits(&bytes[at + value.len()..]) > 0;
+    !within && !goes_on
 }
 
 /// What is shorter could stand in a text by chance.

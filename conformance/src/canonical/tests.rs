@@ -122,11 +122,11 @@ fn a_value_within_another_is_not_it() {
     assert_eq!(canonical, "ctl   > MAP 121007 127.0.0.1:210091 30\n");
     let canonical = text(
         &VARIABLES,
-        "ctl   > MAP 21007 \"http://127.0.0.1:21009/\" conf-passx\n",
+        "ctl   > MAP 021007 \"http://127.0.0.1:21009/\" conf-passx\n",
     );
     assert_eq!(
         canonical,
-        "ctl   > MAP $port \"http://$target/\" \"${password}x\"\n"
+        "ctl   > MAP \"0$port\" \"http://$target/\" \"${password}x\"\n"
     );
 }
 
