@@ -93,7 +93,8 @@ impl Canonical {
                 .map_or_else(|| text.to_owned(), |known| known.in_text(text));
             ending.push((alike(&text), judges.to_vec()));
         };
-        judged.reason.iter().for_each(|reason| add(reason, &[]));
+        let reason = judged.reason.iter().filter(|reason| !reason.is_empty());
+        reason.for_each(|reason| add(reason, &[]));
         for remark in &judged.remarks {
             add(&format!("nonstrict: {}", remark.seen), &remark.marks);
         }

@@ -3,6 +3,7 @@
 mod baseline;
 mod diff;
 mod explain;
+mod flakes;
 mod format;
 mod jobs;
 mod list;
@@ -94,6 +95,8 @@ enum Command {
     },
     /// Play the same cases against two peers, and show where they differ
     Diff(diff::Diff),
+    /// Play every case many times over, in any order, and see whether all comes to the same
+    Flakes(flakes::Flakes),
     /// Look at a system under test (SUT) without judging it
     Sut {
         #[command(subcommand)]
@@ -173,6 +176,7 @@ async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
         Some(Command::Format(format)) => format::execute(&format),
         Some(Command::Baseline { command }) => baseline::execute(command, &rules).await,
         Some(Command::Diff(diff)) => diff::execute(&diff, &rules).await,
+        Some(Command::Flakes(flakes)) => flakes::execute(&flakes, &rules).await,
         Some(Command::Sut { command }) => sut::execute(command).await,
         Some(Command::Spec { command }) => output::spec(&command, &rules),
         Some(Command::Report { command }) => Ok(output::report(&command)),

@@ -8,6 +8,7 @@ pub mod catalog;
 mod cli;
 mod diff;
 mod embedded;
+mod flakes;
 mod html;
 mod input;
 pub mod manifest;
