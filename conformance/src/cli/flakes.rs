@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::jobs::{Haste, interrupted, ready};
 use super::run::{Profile, RoleName, manifest};
-use super::select::all;
+use super::select::{all, chosen};
 use super::session::{Round, stop_on_interrupt};
 use super::{Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_USAGE, seed};
 use crate::diff::Columns;
@@ -24,6 +24,9 @@ pub(super) struct Flakes {
     /// The side that is judged; every embedded peer, and both together, when not given
     #[arg(value_enum)]
     role: Option<RoleName>,
+    /// Cases or rules to play: names, or patterns with `*`; all when there are none
+    #[arg(value_name = "ID", requires = "role")]
+    ids: Vec<String>,
     /// Manifest file, or the name of a built-in one; the embedded reference when not given
     #[arg(long, value_name = "FILE", requires = "role")]
     sut: Option<String>,
@@ -53,13 +56,16 @@ pub(super) async fn execute(flakes: &Flakes, rules: &[Rule]) -> Result<u8, Compl
     let harness = |what: &str, error: &dyn std::fmt::Display| {
         Complaint::new(EXIT_HARNESS, format!("{what}: {error}"))
     };
-    let entries = all()?;
+    let entries = match flakes.role {
+        Some(role) => chosen(role.into(), &flakes.ids)?,
+        None => all()?,
+    };
     let rounds: Vec<Round> = subjects(flakes)?
         .into_iter()
         .map(|subject| Round {
             entries: entries.clone(),
             subject: Arc::new(subject),
-            wanted: Vec::new(),
+            wanted: flakes.ids.clone(),
         })
         .collect();
     let options = flakes.haste.options(flakes.profile == Profile::Hardened);

@@ -66,41 +66,52 @@ impl Columns {
     fn block(self, text: &mut String, block: &Block) {
         let differs = |index: usize| matches!(block.get(index), Some(Row::Differs(_)));
         let near = |index: usize| (index.saturating_sub(CONTEXT)..=index + CONTEXT).any(differs);
-        let mut alike = 0;
-        for (index, row) in block.iter().enumerate() {
-            let Row::Same(line) = row else {
-                self.left_out(text, &mut alike);
-                let Row::Differs([left, right]) = row else {
-                    continue;
-                };
-                let mark = match (left, right) {
-                    (Some(_), None) => '<',
-                    (None, Some(_)) => '>',
-                    _ => '|',
-                };
-                let side = |side: &Option<String>| narrow(side.as_deref().unwrap_or_default());
-                text.push_str(&self.row(&side(left), mark, &side(right)));
-                continue;
-            };
-            if near(index) {
-                self.left_out(text, &mut alike);
-                text.push_str(&self.row(&narrow(line), ' ', &narrow(line)));
-            } else {
-                alike += 1;
+        let (mut at, mut alike) = (0, 0);
+        while let Some(row) = block.get(at) {
+            match row {
+                Row::Same(_) if !near(at) => alike += 1,
+                Row::Same(line) => {
+                    self.note(text, &mut alike, [true, true]);
+                    text.push_str(&self.row(&narrow(line), ' ', &narrow(line)));
+                }
+                Row::Differs([left, right]) => {
+                    self.note(text, &mut alike, [true, true]);
+                    let sides = [left.is_some(), right.is_some()];
+                    let mark = match sides {
+                        [true, false] => '<',
+                        [false, true] => '>',
+                        _ => '|',
+                    };
+                    let side = |side: &Option<String>| narrow(side.as_deref().unwrap_or_default());
+                    text.push_str(&self.row(&side(left), mark, &side(right)));
+                    // What one side has done behind the point at which the other one failed is of little interest.
+                    let alone = |row: &&Row| {
+                        matches!(row, Row::Differs([left, right])
+                        if mark != '|' && [left.is_some(), right.is_some()] == sides)
+                    };
+                    let before = block[..at].iter().rev().take_while(alone).count();
+                    let mut more = block[at + 1..].iter().take_while(alone).count();
+                    if before + 1 >= ALONE && more > 1 {
+                        at += more;
+                        self.note(text, &mut more, sides);
+                    }
+                }
             }
+            at += 1;
         }
-        self.left_out(text, &mut alike);
+        self.note(text, &mut alike, [true, true]);
     }
 
-    fn left_out(self, text: &mut String, alike: &mut usize) {
-        if *alike > 0 {
-            let note = match alike {
-                1 => "... 1 line".to_owned(),
-                _ => format!("... {alike} lines"),
-            };
-            text.push_str(&self.row(&note, ' ', &note));
-        }
-        *alike = 0;
+    /// How many lines are left out, on these sides.
+    fn note(self, text: &mut String, count: &mut usize, sides: [bool; 2]) {
+        let note = match count {
+            0 => return,
+            1 => "... 1 line".to_owned(),
+            _ => format!("... {count} lines"),
+        };
+        let [left, right] = sides.map(|side| if side { note.as_str() } else { "" });
+        text.push_str(&self.row(left, ' ', right));
+        *count = 0;
     }
 
     /// Cut to the width, at blanks where that is possible; what is longer than some lines ends in `...`.
@@ -147,6 +158,9 @@ const NARROWEST: usize = 30;
 
 /// So many equal lines are shown around what differs.
 const CONTEXT: usize = 2;
+
+/// So many lines are shown that only one side has.
+const ALONE: usize = 4;
 
 /// What is cut into more lines than that is not read.
 const HIGHEST: usize = 5;
