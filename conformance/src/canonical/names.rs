@@ -1,14 +1,16 @@
 //! Which variable stands for which value.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::notation::ast::{Piece, Template};
+use crate::notation::ast::{Near, Piece, Template};
+use crate::player::changed;
 
 /// Values that differ from run to run.
 #[derive(Debug)]
 pub(super) struct Names {
-    /// The longest values first, so that one that holds another wins.
-    known: Vec<(Vec<u8>, String)>,
+    /// The longest values first, so that one that holds another wins; with each value what comes close to it.
+    known: Vec<(Vec<u8>, Piece)>,
     /// How many have been learnt of each kind.
     learnt: BTreeMap<&'static str, usize>,
 }
@@ -16,15 +18,15 @@ pub(super) struct Names {
 impl Names {
     /// The variables of a case. The timeout is a part of the case, not of the run.
     pub(super) fn new(variables: &BTreeMap<String, Vec<u8>>) -> Self {
-        let variables = variables.iter();
-        let known = variables
-            .filter(|(name, value)| *name != "timeout" && *name != "nth_port" && !value.is_empty())
-            .map(|(name, value)| (value.clone(), name.clone()));
         let mut names = Self {
-            known: known.collect(),
+            known: Vec::new(),
             learnt: BTreeMap::new(),
         };
-        names.sort();
+        for (name, value) in variables {
+            if name != "timeout" && name != "nth_port" {
+                names.add(name, value);
+            }
+        }
         names
     }
 
@@ -33,20 +35,44 @@ impl Names {
         let Some(value) = value.filter(|value| !value.is_empty()) else {
             return;
         };
-        if self.known.iter().any(|(known, _)| known == value) {
+        let is_known =
+            |(known, piece): &(Vec<u8>, Piece)| known == value && matches!(piece, Piece::Var(_));
+        if self.known.iter().any(is_known) {
             return;
         }
         let count = self.learnt.entry(kind).or_default();
         *count += 1;
-        self.known.push((value.to_vec(), format!("{kind}{count}")));
-        self.sort();
+        let name = format!("{kind}{count}");
+        self.add(&name, value);
+    }
+
+    fn add(&mut self, name: &str, value: &[u8]) {
+        let mut add = |value: Vec<u8>, piece: Piece| {
+            if !value.is_empty() {
+                self.known.push((value, piece));
+            }
+        };
+        add(value.to_vec(), Piece::Var(name.to_owned()));
+        // Half a port is any number.
+        if value.len() > PORT {
+            for near in [Near::Half, Near::Case] {
+                add(changed(near, value), Piece::Near(near, name.to_owned()));
+            }
+        }
+        let rank = |piece: &Piece| match piece {
+            Piece::Var(name) => (0, name.clone()),
+            Piece::Near(_, name) => (1, name.clone()),
+            Piece::Bytes(_) => (2, String::new()),
+        };
+        self.known
+            .sort_by_key(|(value, piece)| (Reverse(value.len()), rank(piece)));
     }
 
     /// In bytes: values that are long enough not to be there by chance.
     pub(super) fn in_template(&self, template: &Template) -> Template {
         let pieces = template.pieces().iter().flat_map(|piece| match piece {
             Piece::Bytes(bytes) => self.in_bytes(bytes),
-            Piece::Var(_) => vec![piece.clone()],
+            Piece::Var(_) | Piece::Near(..) => vec![piece.clone()],
         });
         repeated(Template::new(pieces, template.times()))
     }
@@ -56,7 +82,7 @@ impl Names {
         let whole = |bytes: &[u8]| self.known.iter().find(|(value, _)| value == bytes);
         match template.pieces() {
             [Piece::Bytes(bytes)] if template.times() == 1 => match whole(bytes) {
-                Some((_, name)) => Template::new([Piece::Var(name.clone())], 1),
+                Some((_, piece)) => Template::new([piece.clone()], 1),
                 None => self.in_template(template),
             },
             _ => self.in_template(template),
@@ -69,6 +95,7 @@ impl Names {
         let pieces = pieces.map(|piece| match piece {
             Piece::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Piece::Var(name) => format!("${name}"),
+            Piece::Near(near, name) => format!("${{{name}:{near}}}"),
         });
         pieces.collect()
     }
@@ -82,9 +109,9 @@ impl Names {
                 .iter()
                 .find(|(value, _)| stands_at(value, bytes, at));
             match found {
-                Some((value, name)) => {
+                Some((value, piece)) => {
                     pieces.push(Piece::Bytes(std::mem::take(&mut plain)));
-                    pieces.push(Piece::Var(name.clone()));
+                    pieces.push(piece.clone());
                     at += value.len();
                 }
                 None => {
@@ -95,12 +122,6 @@ impl Names {
         }
         pieces.push(Piece::Bytes(plain));
         pieces
-    }
-
-    fn sort(&mut self) {
-        self.known.sort_by(|(one, name), (other, namesake)| {
-            (other.len(), name).cmp(&(one.len(), namesake))
-        });
     }
 }
 

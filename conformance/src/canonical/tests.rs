@@ -131,6 +131,21 @@ fn a_value_within_another_is_not_it() {
 }
 
 #[test]
+fn what_comes_close_to_a_value_is_written_so() {
+    let session = |token: &str| {
+        let (half, case) = (&token[..8], token.replacen('a', "A", 1));
+        let steps = format!(
+            "ctl   < ARS true 30 {token}\nx     > TRS {half} 21007\nx     >> \"TRS\\n{case}\\n\"\n"
+        );
+        text(&VARIABLES, &steps)
+    };
+    let wanted = "ctl   < ARS true 30 $token1\n\n\
+        x     > TRS \"${token1:half}\" $port\nx     >> \"TRS\\n${token1:case}\\n\"\n";
+    assert_eq!(session("0123456789abcdef"), wanted);
+    assert_eq!(session("0a23456789bbcdef"), wanted);
+}
+
+#[test]
 fn tokens_and_names_are_numbered_and_a_new_one_shows() {
     let session = |second: &str| {
         format!(

@@ -16,6 +16,7 @@ use crate::notation::{print_action, print_step};
 use crate::run::Tempo;
 use crate::transcript::Transcript;
 use crate::wire::{Connection, Tls};
+pub(crate) use pattern::changed;
 pub(crate) use scene::{ClientScene, Listener, Scene};
 pub(crate) use silent::SilentTarget;
 
