@@ -48,6 +48,7 @@ pub(crate) struct Line {
 
 impl Canonical {
     /// Of a recording; `got` is what came instead of its broken step.
+    #[cfg(test)]
     pub(crate) fn of(transcript: &Transcript, got: Option<&str>) -> Self {
         Self::of_steps(transcript, kept(transcript), got)
     }
