@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::notation::ast::{Role, Side};
 pub(crate) use compare::Comparison;
 pub(crate) use read::BaselineError;
-pub(crate) use seen::{Seen, VerdictName};
+pub(crate) use seen::{Seen, VerdictName, steady};
 pub(crate) use write::{Refusal, update};
 
 /// A list of known failures of one program.

@@ -1,8 +1,11 @@
 //! The command line.
 
 mod baseline;
+mod diff;
 mod explain;
+mod flakes;
 mod format;
+mod jobs;
 mod list;
 mod main_job;
 mod matrix;
@@ -90,6 +93,10 @@ enum Command {
         #[command(subcommand)]
         command: baseline::Command,
     },
+    /// Play the same cases against two peers, and show where they differ
+    Diff(diff::Diff),
+    /// Play every case many times over, in any order, and see whether all comes to the same
+    Flakes(flakes::Flakes),
     /// Look at a system under test (SUT) without judging it
     Sut {
         #[command(subcommand)]
@@ -168,6 +175,8 @@ async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
         Some(Command::Explain(explain)) => explain::execute(&explain, &rules),
         Some(Command::Format(format)) => format::execute(&format),
         Some(Command::Baseline { command }) => baseline::execute(command, &rules).await,
+        Some(Command::Diff(diff)) => diff::execute(&diff, &rules).await,
+        Some(Command::Flakes(flakes)) => flakes::execute(&flakes, &rules).await,
         Some(Command::Sut { command }) => sut::execute(command).await,
         Some(Command::Spec { command }) => output::spec(&command, &rules),
         Some(Command::Report { command }) => Ok(output::report(&command)),

@@ -3,9 +3,12 @@
 pub use cli::main;
 
 mod baseline;
+mod canonical;
 pub mod catalog;
 mod cli;
+mod diff;
 mod embedded;
+mod flakes;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod html;

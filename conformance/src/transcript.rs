@@ -1,5 +1,6 @@
 //! What has happened, written in the notation of the cases, with times.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::notation::ast::{Action, Expectation, Field, Message, Step, Template};
@@ -10,6 +11,8 @@ use crate::notation::print_step;
 pub(crate) struct Transcript {
     started: Instant,
     entries: Vec<Entry>,
+    names: BTreeMap<String, Vec<u8>>,
+    judging: Vec<String>,
 }
 
 /// One line of a recording.
@@ -17,7 +20,19 @@ pub(crate) struct Transcript {
 struct Entry {
     at: Duration,
     step: Step,
+    judges: Vec<String>,
     broken: bool,
+}
+
+/// Something that has happened.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Happened<'a> {
+    /// With the values of all variables; as written in the case where it did not come true.
+    pub(crate) step: &'a Step,
+    /// The rules that the step of the case judges in the course of which it happened.
+    pub(crate) judges: &'a [String],
+    /// It did not come true.
+    pub(crate) broken: bool,
 }
 
 impl Transcript {
@@ -26,7 +41,19 @@ impl Transcript {
         Self {
             started: Instant::now(),
             entries: Vec::new(),
+            names: BTreeMap::new(),
+            judging: Vec::new(),
         }
+    }
+
+    /// Values that differ from run to run, and the variables that stand for them.
+    pub(crate) fn add_names(&mut self, names: impl IntoIterator<Item = (String, Vec<u8>)>) {
+        self.names.extend(names);
+    }
+
+    /// What is added from now on happens in the course of a step that judges these rules.
+    pub(crate) fn judge(&mut self, rules: &[String]) {
+        self.judging = rules.to_vec();
     }
 
     /// Adds what has happened just now.
@@ -41,6 +68,7 @@ impl Transcript {
         self.entries.push(Entry {
             at: self.started.elapsed(),
             step,
+            judges: self.judging.clone(),
             broken: false,
         });
     }
@@ -50,6 +78,7 @@ impl Transcript {
         self.entries.push(Entry {
             at: self.started.elapsed(),
             step: step.clone(),
+            judges: step.marks.clone(),
             broken: true,
         });
     }
@@ -57,6 +86,20 @@ impl Transcript {
     /// What has happened, in order, as reports show it.
     pub(crate) fn lines(&self) -> Vec<Line> {
         self.entries.iter().map(Entry::line).collect()
+    }
+
+    /// What has happened, in order.
+    pub(crate) fn happened(&self) -> impl Iterator<Item = Happened<'_>> {
+        self.entries.iter().map(|entry| Happened {
+            step: &entry.step,
+            judges: &entry.judges,
+            broken: entry.broken,
+        })
+    }
+
+    /// The variables of the case and their values when it began.
+    pub(crate) fn names(&self) -> &BTreeMap<String, Vec<u8>> {
+        &self.names
     }
 }
 

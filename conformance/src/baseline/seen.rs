@@ -105,7 +105,7 @@ impl VerdictName {
 }
 
 /// Masks what differs from run to run.
-fn steady(text: &str) -> String {
+pub(crate) fn steady(text: &str) -> String {
     let mut text = text.to_owned();
     for (pattern, mask) in MASKS.iter() {
         let fill = |found: &Captures<'_>| {

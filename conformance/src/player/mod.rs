@@ -16,6 +16,7 @@ use crate::notation::{print_action, print_step};
 use crate::run::Tempo;
 use crate::transcript::Transcript;
 use crate::wire::{Connection, Tls};
+pub(crate) use pattern::changed;
 pub(crate) use scene::{ClientScene, Listener, Scene};
 pub(crate) use silent::SilentTarget;
 
@@ -133,7 +134,8 @@ impl<'a> Player<'a> {
         vars: BTreeMap<String, Vec<u8>>,
     ) -> Self {
         let now = Instant::now();
-        let (actors, transcript) = (BTreeMap::new(), Transcript::new());
+        let (actors, mut transcript) = (BTreeMap::new(), Transcript::new());
+        transcript.add_names(vars.clone());
         let (last_sent, last_event) = (now, now);
         let (remarks, fence_ports) = (Vec::new(), Vec::new());
         let judged_rules = BTreeSet::new();
@@ -163,6 +165,9 @@ impl<'a> Player<'a> {
 
     /// The remote ports that `$nth_port` names, one for each turn of a block.
     pub(crate) fn with_nth_ports(mut self, ports: Vec<u16>) -> Self {
+        let numbered = ports.iter().zip(1..);
+        let names = numbered.map(|(port, n)| (format!("nth_port{n}"), port.to_string().into()));
+        self.transcript.add_names(names);
         self.nth_ports = ports;
         self
     }
@@ -216,6 +221,7 @@ impl<'a> Player<'a> {
 
     async fn step(&mut self, line: usize, step: &Step) -> Result<(), Broken> {
         self.clock = self.clock_of(step);
+        self.transcript.judge(&step.marks);
         let outcome = match &step.action {
             Action::Expect(expectation) => self
                 .expect(step, std::slice::from_ref(expectation))

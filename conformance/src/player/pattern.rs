@@ -182,7 +182,7 @@ fn value<'a>(name: &str, vars: &'a BTreeMap<String, Vec<u8>>) -> Result<&'a [u8]
 }
 
 /// What comes close to a value and is another, unless the value is empty.
-fn changed(near: Near, value: &[u8]) -> Vec<u8> {
+pub(crate) fn changed(near: Near, value: &[u8]) -> Vec<u8> {
     let mut changed = value.to_vec();
     match near {
         Near::Half => changed.truncate(value.len() / 2),

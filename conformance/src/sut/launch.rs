@@ -187,7 +187,7 @@ impl Setup {
         let harness = |error: io::Error| {
             StartError::Harness(format!("cannot prepare a working directory: {error}"))
         };
-        let directory = TempDir::with_prefix("netroxy-conformance-").map_err(harness)?;
+        let directory = TempDir::with_prefix(folder_prefix()).map_err(harness)?;
         for (name, content) in &self.manifest.files {
             write(&directory.path().join(name), content, &self.vars).map_err(harness)?;
         }
@@ -208,6 +208,11 @@ impl Setup {
                 .map_err(StartError::Spawn),
         }
     }
+}
+
+/// How the names of the folders begin that this program makes, and no other that is running.
+pub(crate) fn folder_prefix() -> String {
+    format!("netroxy-conformance-{}-", std::process::id())
 }
 
 fn write(path: &Path, content: &Content, vars: &Vars) -> io::Result<()> {

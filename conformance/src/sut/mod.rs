@@ -13,7 +13,7 @@ use crate::manifest::Manifest;
 use crate::notation::ast::{Role, Transport};
 use crate::ports::Lease;
 use launch::Setup;
-pub(crate) use launch::{ClientPlan, StartError, start_client, start_server};
+pub(crate) use launch::{ClientPlan, StartError, folder_prefix, start_client, start_server};
 pub(crate) use pair::{Pair, PairPlan};
 use process::Process;
 pub(crate) use ready::{login, unique_name};

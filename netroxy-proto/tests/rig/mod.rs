@@ -24,6 +24,8 @@ const LIVELOCK: usize = 5_000;
 
 pub(crate) struct Rig {
     pub(crate) latency: Duration,
+    /// What a driver is free to choose; to be set before anything happens.
+    pub(crate) start: Start,
     /// Ports that something else listens on.
     pub(crate) busy: BTreeSet<u16>,
     now: Duration,
@@ -36,6 +38,17 @@ pub(crate) struct Rig {
     events: BTreeMap<(Duration, u64), Event>,
     sequence: u64,
     transcript: Transcript,
+}
+
+/// What may not matter to the machines.
+#[derive(Clone, Copy)]
+pub(crate) struct Start {
+    /// What the clock shows.
+    pub(crate) clock: Duration,
+    /// The first id of a connection and of a user.
+    pub(crate) id: u64,
+    /// How every token begins; the id of its connection follows.
+    pub(crate) token: &'static str,
 }
 
 /// A client machine and what its driver knows.
@@ -79,6 +92,11 @@ impl Rig {
         );
         Self {
             latency: Duration::ZERO,
+            start: Start {
+                clock: Duration::ZERO,
+                id: 1,
+                token: "token-",
+            },
             busy: BTreeSet::new(),
             now: Duration::ZERO,
             server: Server::new(config),
@@ -136,10 +154,10 @@ impl Rig {
         for _ in 0..LIVELOCK {
             let event = self.events.keys().next().map(|(at, _)| *at);
             let timers = self.clients.iter().map(|p| p.machine.poll_timeout());
-            let next = timers
-                .chain([event, self.server.poll_timeout()])
-                .flatten()
-                .min();
+            let timers = timers.chain([self.server.poll_timeout()]).flatten();
+            // A timer that was due before the start is due.
+            let timers = timers.map(|at| at.saturating_sub(self.start.clock));
+            let next = timers.chain(event).min();
             let Some(next) = next.filter(|at| *at <= end) else {
                 self.now = end;
                 return;
@@ -155,20 +173,23 @@ impl Rig {
 
     /// A user connects. Returns the id although nobody may listen.
     pub(crate) fn user(&mut self, port: u16) -> UserId {
-        let user = UserId(self.users);
+        let user = UserId(self.start.id + self.users);
         self.users += 1;
         match self.mappings.get(&port).copied() {
             Some(mapping) => {
-                self.note(&user_name(user), &format!("connect {port}"));
+                self.note(&self.user_name(user), &format!("connect {port}"));
                 self.server_input(server::Input::UserAccepted { mapping, user });
             }
-            None => self.note(&user_name(user), &format!("connect {port}: nobody listens")),
+            None => self.note(
+                &self.user_name(user),
+                &format!("connect {port}: nobody listens"),
+            ),
         }
         user
     }
 
     pub(crate) fn user_leaves(&mut self, user: UserId) {
-        self.note(&user_name(user), "gone");
+        self.note(&self.user_name(user), "gone");
         self.server_input(server::Input::UserGone { user });
     }
 
@@ -225,7 +246,7 @@ impl Rig {
         }
         for at in 0..self.clients.len() {
             let due = self.clients[at].machine.poll_timeout();
-            if due.is_some_and(|due| due <= self.now) {
+            if due.is_some_and(|due| due <= self.clock()) {
                 self.client_input(at, client::Input::Tick);
                 return;
             }
@@ -241,7 +262,8 @@ impl Rig {
                 entry.at_server = Some(Decoder::new(Limits::default()));
                 let name = entry.name.clone();
                 self.note(&name, "connect");
-                let token = Token::try_from(format!("token-{}", conn.0).as_bytes()).unwrap();
+                let token = format!("{}{}", self.start.token, conn.0);
+                let token = Token::try_from(token.as_bytes()).unwrap();
                 self.server_input(server::Input::Accepted {
                     conn,
                     listener: Listener::Plain,
@@ -333,7 +355,7 @@ impl Rig {
     fn server_input(&mut self, input: server::Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
-            self.server.handle(self.now, input).unwrap();
+            self.server.handle(self.clock(), input).unwrap();
             while let Some(output) = self.server.poll_output() {
                 self.server_output(output, &mut inputs);
             }
@@ -384,16 +406,19 @@ impl Rig {
             server::Output::Join { conn, user } => {
                 self.note(
                     "server",
-                    &format!("join {} to {}", user_name(user), self.name(conn)),
+                    &format!("join {} to {}", self.user_name(user), self.name(conn)),
                 );
                 let decoder = self.conns.get_mut(&conn).unwrap().at_server.take().unwrap();
                 let tail = decoder.into_tail();
                 if !tail.is_empty() {
-                    self.note(&user_name(user), &format!("<< {}", escaped(&tail)));
+                    self.note(&self.user_name(user), &format!("<< {}", escaped(&tail)));
                 }
             }
             server::Output::RefuseUser { user, reason } => {
-                self.note("server", &format!("close {}: {reason}", user_name(user)));
+                self.note(
+                    "server",
+                    &format!("close {}: {reason}", self.user_name(user)),
+                );
             }
         }
     }
@@ -401,8 +426,8 @@ impl Rig {
     fn client_input(&mut self, at: usize, input: client::Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
-            let peer = &mut self.clients[at];
-            peer.machine.handle(self.now, input).unwrap();
+            let clock = self.clock();
+            self.clients[at].machine.handle(clock, input).unwrap();
             while let Some(output) = self.clients[at].machine.poll_output() {
                 self.client_output(at, output, &mut inputs);
             }
@@ -459,7 +484,7 @@ impl Rig {
     }
 
     fn connect(&mut self, name: String, peer: Option<usize>, opening: Vec<u8>) -> ConnId {
-        let conn = ConnId(self.conns.len() as u64 + 1);
+        let conn = ConnId(self.start.id + self.conns.len() as u64);
         let entry = Conn {
             name,
             peer,
@@ -482,12 +507,17 @@ impl Rig {
         self.conns[&conn].name.clone()
     }
 
+    /// What the machines are told.
+    fn clock(&self) -> Duration {
+        self.start.clock + self.now
+    }
+
+    /// Counted from one, as the transcript's reader does.
+    fn user_name(&self, user: UserId) -> String {
+        format!("user{}", user.0 - self.start.id + 1)
+    }
+
     fn note(&mut self, who: &str, what: &str) {
         self.transcript.note(self.now, who, what);
     }
-}
-
-/// Counted from one, as the transcript's reader does.
-fn user_name(user: UserId) -> String {
-    format!("user{}", user.0 + 1)
 }

@@ -1,0 +1,189 @@
+//! `diff`: the same cases against two peers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+
+use super::jobs::{Haste, interrupted, ready};
+use super::run::Profile;
+use super::select::chosen;
+use super::session::{Round, stop_on_interrupt};
+use super::{Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_NOTHING, EXIT_USAGE, manifest_complaint};
+use crate::diff::{Columns, Difference, Report, Side, Uncompared};
+use crate::manifest::Manifest;
+use crate::notation::ast::Role;
+use crate::report;
+use crate::rules::Rule;
+use crate::run::{self, Ended, Job, Order};
+use crate::sut::Subject;
+use crate::verdict::{Judged, Verdict};
+use crate::wire::Tls;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(super) struct Diff {
+    /// `server` or `client`, which the peers tell too; then cases or rules: names, or patterns with `*`
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    /// Manifest file, or the name of a built-in one; given twice, both of one role
+    #[arg(long, value_name = "FILE", required = true)]
+    sut: Vec<String>,
+    /// Which rules count
+    #[arg(long, value_enum, default_value = "wire")]
+    profile: Profile,
+    /// How the differences are written
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    #[command(flatten)]
+    haste: Haste,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Side by side, in the notation
+    Text,
+    /// One object
+    Json,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 no difference, 1 differences, 2 wrong usage or manifest, 3 a peer never \
+became ready, 4 no case was selected, 5 the suite itself failed, 130 interrupted.";
+
+pub(super) async fn execute(diff: &Diff, rules: &[Rule]) -> Result<u8, Complaint> {
+    let manifests = manifests(&diff.sut)?;
+    let role = Role::from(manifests[0].role);
+    let ids = ids(&diff.ids, role)?;
+    let entries = chosen(role, ids)?;
+    let names = [0, 1].map(|side| manifests[side].name.clone());
+    let rounds = manifests.map(|manifest| Round {
+        entries: entries.clone(),
+        subject: Arc::new(Subject::Started(manifest)),
+        wanted: ids.to_vec(),
+    });
+    let options = diff.haste.options(diff.profile == Profile::Hardened);
+    let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
+    let stop = stop_on_interrupt();
+    let plans = ready(&rounds, rules, &tls, options, &stop).await?;
+    let mut results: BTreeMap<String, [Option<Judged>; 2]> = BTreeMap::new();
+    let each = |job: &Job, judged: Judged| {
+        let side = usize::from(!Arc::ptr_eq(&job.subject, &rounds[0].subject));
+        let sides = results.entry(judged.id.clone()).or_default();
+        sides[side] = Some(judged);
+        false
+    };
+    let jobs = plans.concat();
+    let summary = run::run(jobs, &tls, options, Order::default(), &stop, each).await;
+    if summary.ended != Ended::Complete {
+        return Err(interrupted());
+    }
+    let mut report = Report {
+        names,
+        compared: 0,
+        differences: Vec::new(),
+        uncompared: Vec::new(),
+        rules,
+        replay: replay(role, diff, &rounds[1].subject),
+    };
+    for (id, sides) in results {
+        compare(&mut report, id, sides)?;
+    }
+    if report.compared == 0 {
+        return Err(Complaint::new(
+            EXIT_NOTHING,
+            "no case can be played with both",
+        ));
+    }
+    report::out(&match diff.format {
+        Format::Text => report.text(Columns::here()),
+        Format::Json => report.json(),
+    });
+    Ok(if report.differences.is_empty() {
+        0
+    } else {
+        EXIT_FAILURE
+    })
+}
+
+fn compare(
+    report: &mut Report<'_>,
+    id: String,
+    sides: [Option<Judged>; 2],
+) -> Result<(), Complaint> {
+    let [Some(a), Some(b)] = sides else {
+        return Err(Complaint::new(
+            EXIT_HARNESS,
+            format!("{id}: one of its results is missing"),
+        ));
+    };
+    let both = [&a, &b];
+    if let Some(broken) = both.iter().find(|one| one.verdict == Verdict::Harness) {
+        let why = broken.reason.clone().unwrap_or_default();
+        return Err(Complaint::new(EXIT_HARNESS, format!("{id}: {why}")));
+    }
+    let skipped = [0, 1].map(|side| both[side].verdict == Verdict::Skip);
+    match skipped {
+        [true, true] => {}
+        [false, false] => {
+            report.compared += 1;
+            let sides = both.map(Side::from);
+            report.differences.extend(Difference::between(&id, sides));
+        }
+        [first, _] => {
+            let side = usize::from(!first);
+            let reason = both[side].reason.clone().unwrap_or_default();
+            let why = format!("{}: {reason}", report.names[side]);
+            report.uncompared.push(Uncompared { id, why });
+        }
+    }
+    Ok(())
+}
+
+/// Two manifests of one role, whose names differ.
+fn manifests(files: &[String]) -> Result<[Manifest; 2], Complaint> {
+    let [one, other] = files else {
+        let message = format!(
+            "--sut names one of two peers, and it was given {} times",
+            files.len()
+        );
+        return Err(Complaint::new(EXIT_USAGE, message).hint("diff --sut A --sut B"));
+    };
+    let load = |file: &str| Manifest::load(file).map_err(manifest_complaint);
+    let (mut one, mut other) = (load(one)?, load(other)?);
+    if one.role != other.role {
+        let message = format!(
+            "{} is a {}, and {} is a {}",
+            one.name, one.role, other.name, other.role
+        );
+        let hint = "only peers of one role can be compared; `matrix` lets clients meet servers";
+        return Err(Complaint::new(EXIT_USAGE, message).hint(hint));
+    }
+    if one.name == other.name {
+        one.name.push_str(" (A)");
+        other.name.push_str(" (B)");
+    }
+    Ok([one, other])
+}
+
+/// What is to be played, without the role that may stand before it.
+fn ids(words: &[String], role: Role) -> Result<&[String], Complaint> {
+    match words.split_first() {
+        Some((first, rest)) if *first == role.to_string() => Ok(rest),
+        Some((first, _)) if ["server", "client", "pair"].contains(&first.as_str()) => {
+            let message = format!("both peers are {role}s, and the role {first} is to be compared");
+            Err(Complaint::new(EXIT_USAGE, message))
+        }
+        _ => Ok(words),
+    }
+}
+
+fn replay(role: Role, diff: &Diff, subject: &Subject) -> String {
+    let profile = match diff.profile {
+        Profile::Wire => "",
+        Profile::Hardened => " --profile hardened",
+    };
+    format!(
+        "netroxy-conformance run {role} {}{profile} -v",
+        subject.arguments()
+    )
+}

@@ -1,0 +1,70 @@
+//! What `diff` and `flakes` have in common: runs against programs that have shown that they are ready.
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use super::select::wants;
+use super::session::{Round, not_ready};
+use super::{Complaint, EXIT_INTERRUPTED, EXIT_NOTHING, time_scale};
+use crate::rules::Rule;
+use crate::run::{self, Job, Options, Order, Start};
+use crate::wire::Tls;
+
+/// How fast cases are played.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Haste {
+    /// How many cases run at a time; most of them wait most of the time
+    #[arg(short, long, value_name = "N", default_value_t = 96, value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: u16,
+    /// Multiply every deadline, for slow machines [default: 1]
+    #[arg(long, value_name = "X", default_value_t = 1.0, hide_default_value = true, value_parser = time_scale)]
+    time_scale: f64,
+}
+
+impl Haste {
+    pub(super) fn options(self, hardened: bool) -> Options {
+        Options {
+            hardened,
+            jobs: usize::from(self.jobs),
+            time_scale: self.time_scale,
+            excuses: true,
+        }
+    }
+}
+
+/// The runs of each round, with the deadlines that its program needs.
+///
+/// # Errors
+/// When a round has no cases, a program does not become ready, or somebody has stopped it.
+pub(super) async fn ready(
+    rounds: &[Round],
+    rules: &[Rule],
+    tls: &Tls,
+    options: Options,
+    stop: &CancellationToken,
+) -> Result<Vec<Vec<Job>>, Complaint> {
+    let mut plans = Vec::new();
+    for round in rounds {
+        let mut jobs = run::plan(&round.entries, &round.subject, rules, options);
+        jobs.retain(|job| round.wanted.is_empty() || round.wanted.iter().any(|id| wants(id, job)));
+        if jobs.iter().all(|job| job.skip.is_some()) {
+            let message = format!("the selection has no case for {}", round.subject.name());
+            return Err(Complaint::new(EXIT_NOTHING, message));
+        }
+        plans.push(jobs);
+    }
+    for (round, jobs) in rounds.iter().zip(&mut plans) {
+        let ready = run::preflight(&round.subject, tls, options.time_scale);
+        let Some(ready) = stop.run_until_cancelled(ready).await else {
+            return Err(interrupted());
+        };
+        let ready = ready.map_err(|error| not_ready(&round.subject, &error))?;
+        let tempo = Start::new(&ready, options.time_scale, Order::default()).tempo;
+        jobs.iter_mut().for_each(|job| job.tempo = tempo);
+    }
+    Ok(plans)
+}
+
+pub(super) fn interrupted() -> Complaint {
+    Complaint::new(EXIT_INTERRUPTED, "interrupted")
+}

@@ -1,0 +1,171 @@
+//! Two columns, as `diff -y` shows them.
+
+use std::io::{self, IsTerminal as _};
+
+use super::{Block, Row};
+
+/// How wide the columns are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Columns {
+    /// Characters in each.
+    each: usize,
+}
+
+impl Columns {
+    /// Within so many characters.
+    pub(crate) fn within(width: usize) -> Self {
+        Self {
+            each: (width.saturating_sub(MARGIN.len() + MARK) / 2).max(NARROWEST),
+        }
+    }
+
+    /// Within the terminal, or what `COLUMNS` says, or 120 characters.
+    pub(crate) fn here() -> Self {
+        let said = std::env::var("COLUMNS").ok();
+        let said = said.and_then(|text| text.parse().ok());
+        let terminal = || {
+            let size = io::stdout()
+                .is_terminal()
+                .then(|| rustix::termios::tcgetwinsize(io::stdout()));
+            size?
+                .ok()
+                .map(|size| usize::from(size.ws_col))
+                .filter(|width| *width > 0)
+        };
+        Self::within(said.or_else(terminal).unwrap_or(WIDTH))
+    }
+
+    /// The blocks in which something differs, with what stands around it. Between two columns stands `|` where they
+    /// differ, `<` or `>` where one has a line that the other lacks.
+    pub(crate) fn show(self, blocks: &[Block]) -> String {
+        let mut text = String::new();
+        let differing = |block: &&Block| block.iter().any(|row| matches!(row, Row::Differs(_)));
+        for (index, block) in blocks.iter().filter(differing).enumerate() {
+            if index > 0 {
+                text.push('\n');
+            }
+            self.block(&mut text, block);
+        }
+        text
+    }
+
+    /// One row of two texts.
+    pub(crate) fn row(self, left: &str, mark: char, right: &str) -> String {
+        let (lefts, rights) = (self.wrapped(left), self.wrapped(right));
+        let mut text = String::new();
+        for index in 0..lefts.len().max(rights.len()) {
+            let part = |parts: &[String]| parts.get(index).cloned().unwrap_or_default();
+            let (left, right) = (part(&lefts), part(&rights));
+            let line = format!("{MARGIN}{left:width$} {mark} {right}", width = self.each);
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
+    fn block(self, text: &mut String, block: &Block) {
+        let differs = |index: usize| matches!(block.get(index), Some(Row::Differs(_)));
+        let near = |index: usize| (index.saturating_sub(CONTEXT)..=index + CONTEXT).any(differs);
+        let (mut at, mut alike) = (0, 0);
+        while let Some(row) = block.get(at) {
+            match row {
+                Row::Same(_) if !near(at) => alike += 1,
+                Row::Same(line) => {
+                    self.note(text, &mut alike, [true, true]);
+                    text.push_str(&self.row(&narrow(line), ' ', &narrow(line)));
+                }
+                Row::Differs([left, right]) => {
+                    self.note(text, &mut alike, [true, true]);
+                    let sides = [left.is_some(), right.is_some()];
+                    let mark = match sides {
+                        [true, false] => '<',
+                        [false, true] => '>',
+                        _ => '|',
+                    };
+                    let side = |side: &Option<String>| narrow(side.as_deref().unwrap_or_default());
+                    text.push_str(&self.row(&side(left), mark, &side(right)));
+                    // What one side has done behind the point at which the other one failed is of little interest.
+                    let alone = |row: &&Row| {
+                        matches!(row, Row::Differs([left, right])
+                        if mark != '|' && [left.is_some(), right.is_some()] == sides)
+                    };
+                    let before = block[..at].iter().rev().take_while(alone).count();
+                    let mut more = block[at + 1..].iter().take_while(alone).count();
+                    if before + 1 >= ALONE && more > 1 {
+                        at += more;
+                        self.note(text, &mut more, sides);
+                    }
+                }
+            }
+            at += 1;
+        }
+        self.note(text, &mut alike, [true, true]);
+    }
+
+    /// How many lines are left out, on these sides.
+    fn note(self, text: &mut String, count: &mut usize, sides: [bool; 2]) {
+        let note = match count {
+            0 => return,
+            1 => "... 1 line".to_owned(),
+            _ => format!("... {count} lines"),
+        };
+        let [left, right] = sides.map(|side| if side { note.as_str() } else { "" });
+        text.push_str(&self.row(left, ' ', right));
+        *count = 0;
+    }
+
+    /// Cut to the width, at blanks where that is possible; what is longer than some lines ends in `...`.
+    fn wrapped(self, text: &str) -> Vec<String> {
+        let mut parts = Vec::new();
+        let mut rest: Vec<char> = text.chars().collect();
+        while rest.len() > self.each && parts.len() < HIGHEST {
+            let blank = rest[..=self.each].iter().rposition(|c| *c == ' ');
+            let at = blank.filter(|at| *at > self.each / 2).unwrap_or(self.each);
+            let tail: String = rest[at..].iter().collect();
+            parts.push(rest[..at].iter().collect::<String>().trim_end().to_owned());
+            rest = format!("{INDENT}{}", tail.trim_start()).chars().collect();
+        }
+        if rest.len() > self.each {
+            rest.truncate(self.each - CUT.len());
+            rest.extend(CUT.chars());
+        }
+        parts.push(rest.into_iter().collect());
+        parts
+    }
+}
+
+/// The notation keeps what stands behind a step in a far column; here there is no room for that.
+fn narrow(line: &str) -> String {
+    match line.split_once("  [").or_else(|| line.split_once("  # ")) {
+        Some((step, _)) => {
+            let aside = line.get(step.len()..).unwrap_or_default();
+            format!("{}  {}", step.trim_end(), aside.trim_start())
+        }
+        None => line.to_owned(),
+    }
+}
+
+const MARGIN: &str = "    ";
+
+/// A mark with a blank on each side.
+const MARK: usize = 3;
+
+/// Where nothing says how much room there is.
+const WIDTH: usize = 120;
+
+/// Narrower columns could not be read.
+const NARROWEST: usize = 30;
+
+/// So many equal lines are shown around what differs.
+const CONTEXT: usize = 2;
+
+/// So many lines are shown that only one side has.
+const ALONE: usize = 4;
+
+/// What is cut into more lines than that is not read.
+const HIGHEST: usize = 5;
+
+/// Before the rest of a line that was cut.
+const INDENT: &str = "        ";
+
+const CUT: &str = "...";

@@ -1,0 +1,55 @@
+//! Keeps every core busy.
+
+use std::hint::black_box;
+use std::io;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+/// A thread for each core that does nothing but compute. Dropping it ends them.
+#[derive(Debug, Default)]
+pub(crate) struct Load {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    /// Starts to compute.
+    ///
+    /// # Errors
+    /// When there is no further thread to be had.
+    pub(crate) fn start() -> io::Result<Self> {
+        let mut load = Self::default();
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        for _ in 0..cores {
+            let stop = Arc::clone(&load.stop);
+            let body = move || {
+                let mut sum = 0_u64;
+                while !stop.load(Ordering::Relaxed) {
+                    for step in 0..1_000_u64 {
+                        sum = black_box(sum.wrapping_mul(31).wrapping_add(step));
+                    }
+                }
+            };
+            let builder = thread::Builder::new().name("load".to_owned());
+            load.threads.push(builder.spawn(body)?);
+        }
+        Ok(load)
+    }
+
+    /// How many cores it keeps busy.
+    pub(crate) fn cores(&self) -> usize {
+        self.threads.len()
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            // It cannot panic.
+            let _ = thread.join();
+        }
+    }
+}

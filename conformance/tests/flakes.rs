@@ -1,0 +1,99 @@
+//! `flakes` as people use it. What is unsteady, and what is left behind, is shown to be noticed beside the code.
+
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy only excuses the bodies of tests, not their helpers"
+)]
+
+use std::process::Command;
+
+fn flakes(arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netroxy-conformance"));
+    let output = command.arg("flakes").args(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let code = output.status.code().unwrap();
+    (code, text(output.stdout), text(output.stderr))
+}
+
+/// The seeds of the runs, as printed.
+fn seeds(out: &str) -> Vec<&str> {
+    let lines = out.lines().skip(1);
+    let seeds = lines.filter_map(|line| line.split_once("seed ")?.1.split_once(' '));
+    seeds.map(|(seed, _)| seed).collect()
+}
+
+#[test]
+fn a_steady_peer_is_found_steady_and_the_seed_decides_the_orders() {
+    let arguments = [
+        "client",
+        "tunnel.half-close",
+        "client/auth/login",
+        "--runs",
+        "3",
+        "--seed",
+        "7",
+    ];
+    let (code, out, err) = flakes(&arguments);
+    assert_eq!(code, 0, "{out}{err}");
+    let last = out.lines().last().unwrap();
+    assert!(last.starts_with("flakes: 3 runs of "), "{out}");
+    assert!(last.ends_with(" cases, 0 unsteady, 0 leaks"), "{out}");
+    assert!(
+        out.starts_with("reference-client: 3 runs, seed 0x7\n"),
+        "{out}"
+    );
+    let (code, again, err) = flakes(&arguments);
+    assert_eq!(code, 0, "{again}{err}");
+    assert_eq!((seeds(&out).len(), seeds(&out)), (3, seeds(&again)));
+    assert!(seeds(&out)[0] != seeds(&out)[1], "{out}");
+}
+
+#[test]
+fn every_core_is_kept_busy_and_failures_are_steady_too() {
+    let sut = "broken-server:early-data-lost";
+    let (code, out, err) = flakes(&[
+        "server",
+        "--sut",
+        sut,
+        "tunnel.early-data",
+        "--runs",
+        "2",
+        "--load",
+    ]);
+    assert_eq!(code, 0, "{out}{err}");
+    let first = out.lines().next().unwrap();
+    assert!(first.ends_with(" kept busy"), "{out}");
+    assert!(out.lines().nth(1).unwrap().contains(" passed, "), "{out}");
+    assert!(!out.contains(" 0 failed"), "{out}");
+}
+
+#[test]
+fn wrong_use_ends_with_2_and_nothing_selected_with_4() {
+    for (arguments, code, message) in [
+        (&["--runs", "1"][..], 2, "--runs"),
+        (&["--sut", "reference-server"], 2, "ROLE"),
+        (
+            &["pair", "--sut", "reference-server"],
+            2,
+            "a pair is two programs",
+        ),
+        (
+            &["server", "--sut", "reference-client"],
+            2,
+            "reference-client is a client",
+        ),
+        (
+            &["server", "no-such-case"],
+            4,
+            "no server case or rule matches",
+        ),
+    ] {
+        let (found, out, err) = flakes(arguments);
+        assert_eq!(found, code, "{arguments:?} {out}{err}");
+        assert!(
+            err.contains(message) && out.is_empty(),
+            "{arguments:?} {out}{err}"
+        );
+    }
+}
