@@ -6,6 +6,7 @@ mod baseline;
 pub mod catalog;
 mod cli;
 mod embedded;
+mod fuzz;
 mod html;
 mod input;
 pub mod manifest;

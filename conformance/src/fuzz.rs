@@ -1,0 +1,101 @@
+//! Stateful black-box fuzzing: sessions that nobody has written down, played and judged as the cases are.
+//!
+//! A seed gives a list of acts, a model of the specification turns them into a case of the notation, and from there on
+//! a session is a case like any other. Acts that make no sense where they stand are passed over, so every part of a
+//! list is a session too: that is how findings shrink.
+
+mod act;
+mod client;
+mod draft;
+mod hunt;
+mod malformed;
+mod server;
+mod shrink;
+mod tunnel;
+
+use std::collections::BTreeSet;
+
+use crate::notation::ast::{Case, Side};
+use crate::notation::{SyntaxError, parse};
+pub(crate) use act::Act;
+pub(crate) use hunt::{Hunt, Hunted, Wanted};
+
+/// A session before it is a case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Who is judged.
+    pub(crate) side: Side,
+    /// What the session is called.
+    pub(crate) seed: u64,
+    /// Whether time is a matter of this session: a short timeout is configured.
+    pub(crate) short: bool,
+    /// What is done, in this order.
+    pub(crate) acts: Vec<Act>,
+}
+
+/// What the model makes of a plan.
+#[derive(Debug, Clone)]
+pub(crate) struct Modelled {
+    /// A case file.
+    pub(crate) text: String,
+    /// The steps of the tables that it takes: table, state, event.
+    pub(crate) covers: BTreeSet<(&'static str, &'static str, &'static str)>,
+    /// How many lines the header and the steps up to the end of each act take.
+    pub(crate) ends: Vec<usize>,
+}
+
+/// The generated case of a seed: always the same.
+pub(crate) fn sequence(side: Side, seed: u64) -> Case {
+    let plan = Plan::of(side, seed);
+    plan.case()
+        .expect("the model writes the notation, which a test shows for many seeds")
+}
+
+impl Plan {
+    /// The session of a seed.
+    pub(crate) fn of(side: Side, seed: u64) -> Self {
+        act::plan(side, seed)
+    }
+
+    /// The same session with other acts.
+    pub(crate) fn with(&self, acts: Vec<Act>) -> Self {
+        Self {
+            acts,
+            ..self.clone()
+        }
+    }
+
+    /// What the specification makes of it.
+    pub(crate) fn modelled(&self) -> Modelled {
+        match self.side {
+            Side::Server => server::model(self),
+            Side::Client => client::model(self),
+        }
+    }
+
+    /// As a case.
+    ///
+    /// # Errors
+    /// Where the model has not written the notation, which is a bug of the model.
+    pub(crate) fn case(&self) -> Result<Case, SyntaxError> {
+        parse(&self.modelled().text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t() {
+        for seed in 0..400 {
+            for side in [Side::Server, Side::Client] {
+                let plan = Plan::of(side, seed);
+                let text = plan.modelled().text;
+                if let Err(error) = crate::catalog::read("x", "x", &text) {
+                    panic!("{error}\n{text}");
+                }
+            }
+        }
+    }
+}
