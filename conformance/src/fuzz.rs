@@ -8,6 +8,7 @@ mod act;
 mod client;
 mod draft;
 mod hunt;
+mod leak;
 mod malformed;
 mod server;
 mod shrink;
@@ -83,19 +84,4 @@ impl Plan {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn t() {
-        for seed in 0..400 {
-            for side in [Side::Server, Side::Client] {
-                let plan = Plan::of(side, seed);
-                let text = plan.modelled().text;
-                if let Err(error) = crate::catalog::read("x", "x", &text) {
-                    panic!("{error}\n{text}");
-                }
-            }
-        }
-    }
-}
+mod tests;

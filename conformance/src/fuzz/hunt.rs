@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Plan;
 use super::act::Kind;
+use super::leak::{Burst, TURNS, leak};
 use super::shrink::shrink;
 use crate::catalog::Entry;
 use crate::notation::ast::{Line, Noted, Side, Transport};
@@ -79,6 +80,16 @@ pub(crate) struct Hunted {
     pub(crate) harness: Option<String>,
     /// Somebody has stopped it.
     pub(crate) interrupted: bool,
+}
+
+/// A session that was played.
+#[derive(Debug)]
+struct Played {
+    judged: Judged,
+    /// How many steps its case has.
+    steps: u64,
+    /// When it was over, since the hunt began.
+    after: Duration,
 }
 
 /// What makes two findings the same: verdict, rule, and kind of the broken step.
@@ -156,17 +167,22 @@ impl<'a> Hunt<'a> {
         mut progress: impl FnMut(&Hunted),
     ) -> Hunted {
         let mut next = self.wanted.seed;
+        let mut caught: Vec<Catch> = Vec::new();
         loop {
             let plans = self.choose(&mut next);
             if plans.is_empty() || self.stop.is_cancelled() {
                 break;
             }
-            let begun = self.begun;
             let played = self.play(&plans).await;
-            let mut fresh: Vec<(Plan, Key, Judged, Duration, u64)> = Vec::new();
+            let mut fresh: Vec<Catch> = Vec::new();
             for (plan, judged) in plans.into_iter().zip(played) {
                 // It has been interrupted.
-                let Some((judged, steps)) = judged else {
+                let Some(Played {
+                    judged,
+                    steps,
+                    after,
+                }) = judged
+                else {
                     continue;
                 };
                 self.hunted.sessions += 1;
@@ -182,25 +198,43 @@ impl<'a> Hunt<'a> {
                     *times += 1;
                 } else {
                     self.known.push((key.clone(), 1));
-                    fresh.push((plan, key, judged, begun.elapsed(), self.hunted.sessions));
+                    fresh.push(Catch {
+                        plan: truncated(plan, &judged),
+                        key,
+                        judged,
+                        after,
+                        sessions: self.hunted.sessions,
+                    });
                 }
             }
             self.hunted.took = self.begun.elapsed();
             progress(&self.hunted);
-            for (plan, key, judged, after, sessions) in fresh {
-                let text = self.find(plan, &key, judged, after, sessions).await;
+            for catch in &fresh {
+                say(&format!("      {catch}\n"));
+                // What comes to this act again would most likely end there too.
+                self.culprits.extend(catch.culprit());
+            }
+            caught.extend(fresh);
+        }
+        say("\n");
+        let mut rest = caught.iter();
+        // Most of the time is spent waiting for what does not come.
+        while let Some(first) = rest.next() {
+            let (second, third) = (rest.next(), rest.next());
+            let each = tokio::join!(self.find(Some(first)), self.find(second), self.find(third));
+            for (text, reproduced) in [each.0, each.1, each.2].into_iter().flatten() {
+                self.hunted.findings += u64::from(reproduced);
+                self.hunted.elusive += u64::from(!reproduced);
                 say(&text);
             }
+        }
+        if self.wanted.runs.is_none() {
+            self.leaks(&mut say).await;
         }
         self.hunted.took = self.begun.elapsed();
         self.hunted.interrupted = self.stop.is_cancelled();
         for (key, times) in self.known.iter().filter(|(_, times)| *times > 1) {
-            say(&format!(
-                "seen {times} times: {} {} {}\n",
-                key.verdict.name(),
-                key.rule,
-                key.step
-            ));
+            say(&format!("seen {times} times: {key}\n"));
         }
         self.hunted
     }
@@ -238,8 +272,8 @@ impl<'a> Hunt<'a> {
     }
 
     /// Plays some sessions at a time; with each result, how many steps its session has.
-    async fn play(&self, plans: &[Plan]) -> Vec<Option<(Judged, u64)>> {
-        let mut results: Vec<Option<(Judged, u64)>> = plans.iter().map(|_| None).collect();
+    async fn play(&self, plans: &[Plan]) -> Vec<Option<Played>> {
+        let mut results: Vec<Option<Played>> = plans.iter().map(|_| None).collect();
         let mut jobs = Vec::new();
         let mut steps = Vec::new();
         for (index, plan) in plans.iter().enumerate() {
@@ -257,7 +291,11 @@ impl<'a> Hunt<'a> {
         let each = |job: &Job, judged: Judged| {
             if let Ok(index) = job.entry.id.parse::<usize>() {
                 let steps = u64::try_from(steps[index]).unwrap_or_default();
-                results[index] = Some((judged, steps));
+                results[index] = Some(Played {
+                    judged,
+                    steps,
+                    after: self.begun.elapsed(),
+                });
             }
             false
         };
@@ -289,7 +327,11 @@ impl<'a> Hunt<'a> {
 
     /// The session as a case of this transport; nothing where the model has not written the notation.
     fn entry(&self, plan: &Plan, id: String, file: &str) -> Option<Entry> {
-        let mut case = parse(&plan.modelled().text).ok()?;
+        self.case(&plan.modelled().text, id, file)
+    }
+
+    fn case(&self, text: &str, id: String, file: &str) -> Option<Entry> {
+        let mut case = parse(text).ok()?;
         case.over = (self.wanted.transport == Transport::Tls).then(|| Noted {
             value: vec![Transport::Tls],
             comment: None,
@@ -303,29 +345,36 @@ impl<'a> Hunt<'a> {
         })
     }
 
-    /// Reproduces, shrinks, saves; what is to be said about it.
-    async fn find(
-        &mut self,
-        plan: Plan,
-        key: &Key,
-        judged: Judged,
-        after: Duration,
-        sessions: u64,
-    ) -> String {
+    /// Reproduces, shrinks, saves; what is to be said about it, and whether it came 3 times of 3.
+    async fn find(&self, catch: Option<&Catch>) -> Option<(String, bool)> {
+        let Catch {
+            plan,
+            key,
+            judged,
+            after,
+            sessions,
+        } = catch?;
         let found = format!(
             "found after {:.1} s and {sessions} sessions, seed {}",
             after.as_secs_f64(),
             plan.seed
         );
+        if self.stop.is_cancelled() {
+            let text = self.save(plan, key, judged);
+            return Some((
+                format!("{text}           {found}, not reproduced: interrupted\n\n"),
+                false,
+            ));
+        }
         let again = self.shown(&vec![plan.clone(); 3], key).await;
         let seen = again.iter().filter(|shown| shown.is_some()).count();
-        if seen < 3 && !self.stop.is_cancelled() {
-            self.hunted.elusive += 1;
-            let text = self.save(&plan, key, &judged);
-            return format!("{text}           {found}, reproduced {seen}/3: not reproducible\n\n");
+        if seen < 3 {
+            let text = self.save(plan, key, judged);
+            return Some((
+                format!("{text}           {found}, reproduced {seen}/3: not reproducible\n\n"),
+                false,
+            ));
         }
-        let plan = self.truncated(plan, &judged);
-        let before = plan.acts.len();
         let small = shrink(plan.clone(), async |plans: &[Plan]| {
             let shown = self.shown(plans, key).await;
             shown.iter().map(Option::is_some).collect()
@@ -333,30 +382,57 @@ impl<'a> Hunt<'a> {
         .await;
         let last = self.shown(&vec![small.clone(); 3], key).await;
         let (small, judged) = match last.into_iter().collect::<Option<Vec<_>>>() {
-            Some(three) => (small, three.into_iter().next().unwrap_or(judged)),
+            Some(three) => {
+                let first = three.into_iter().next();
+                (&small, first.unwrap_or_else(|| judged.clone()))
+            }
             // It was small by chance.
-            None => (plan, judged),
+            None => (plan, judged.clone()),
         };
-        self.hunted.findings += 1;
-        let innocent = [Kind::Login, Kind::Map, Kind::Accept];
-        let culprit = small.acts.iter().rev().map(|act| act.kind);
-        self.culprits
-            .extend(culprit.take(1).filter(|kind| !innocent.contains(kind)));
-        let text = self.save(&small, key, &judged);
-        let length = small.acts.len();
-        format!("{text}           {found}, reproduced 3/3, {length} of {before} acts\n\n")
+        let text = self.save(small, key, &judged);
+        let (acts, before) = (small.acts.len(), Plan::of(plan.side, plan.seed).acts.len());
+        Some((
+            format!("{text}           {found}, reproduced 3/3, {acts} of {before} acts\n\n"),
+            true,
+        ))
     }
 
-    /// Without the acts behind the broken step.
-    fn truncated(&self, plan: Plan, judged: &Judged) -> Plan {
-        let Some(broken) = &judged.broken else {
-            return plan;
-        };
-        let ends = plan.modelled().ends;
-        // On the way from the text of the model to the case the header may have lost `over`.
-        let reached = ends.iter().position(|end| *end > broken.line);
-        let count = reached.map_or(plan.acts.len(), |at| at + 1);
-        plan.with(plan.acts[..count].to_vec())
+    /// Looks for descriptors that a program keeps.
+    async fn leaks(&mut self, say: &mut impl FnMut(&str)) {
+        for burst in Burst::all(self.wanted.side) {
+            let jobs = TURNS.map(|turns| {
+                let case = self.case(&burst.text(turns), burst.name.to_owned(), "");
+                case.map(|entry| self.job(entry))
+            });
+            let [Some(few), Some(many)] = jobs else {
+                continue;
+            };
+            let file = format!("{}-leak-{}.case", self.wanted.side, burst.name);
+            let path = self.wanted.out.join(file);
+            let text = many.entry.text.clone();
+            let looked = self.stop.run_until_cancelled(leak([few, many], self.tls));
+            let Some(Some(leak)) = looked.await else {
+                continue;
+            };
+            self.hunted.findings += 1;
+            let saved = fs::create_dir_all(&self.wanted.out).and_then(|()| fs::write(&path, &text));
+            let [few, many] = leak.turns;
+            let [less, more] = leak.open;
+            say(&format!(
+                "      LEAK {}: {less} descriptors stay open after {few} turns, {more} after {many}\n",
+                burst.name
+            ));
+            for line in text.lines().skip_while(|line| !line.is_empty()).skip(1) {
+                say(&format!("             {line}\n"));
+            }
+            say(&match saved {
+                Ok(()) => format!("           saved     {}\n\n", path.display()),
+                Err(error) => format!(
+                    "           cannot be saved: {}: {error}\n\n",
+                    path.display()
+                ),
+            });
+        }
     }
 
     /// The results of those plans that show the same.
@@ -367,7 +443,7 @@ impl<'a> Hunt<'a> {
         };
         played
             .into_iter()
-            .map(|one| one.map(|(judged, _)| judged).filter(shows))
+            .map(|one| one.map(|played| played.judged).filter(shows))
             .collect()
     }
 
@@ -410,4 +486,53 @@ impl<'a> Hunt<'a> {
             ),
         }
     }
+}
+
+/// Something that went wrong in a way that had not been seen before.
+#[derive(Debug)]
+struct Catch {
+    /// Up to the act that ended in it.
+    plan: Plan,
+    key: Key,
+    judged: Judged,
+    after: Duration,
+    sessions: u64,
+}
+
+impl Catch {
+    /// The kind of the act that ended in it, unless nearly everything needs such an act.
+    fn culprit(&self) -> Option<Kind> {
+        let innocent = [Kind::Login, Kind::Map, Kind::Accept];
+        let last = self.plan.acts.last().map(|act| act.kind);
+        last.filter(|kind| !innocent.contains(kind))
+    }
+}
+
+/// Such as `12.3 s  FAIL auth.once < closed`.
+impl std::fmt::Display for Catch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let after = self.after.as_secs_f64();
+        write!(f, "{after:6.1} s  {}", self.key)
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {}", self.verdict.name(), self.rule, self.step)
+    }
+}
+
+/// Without the acts behind the broken step.
+fn truncated(plan: Plan, judged: &Judged) -> Plan {
+    let Some(broken) = &judged.broken else {
+        return plan;
+    };
+    // The case has no line `over` on plain connections.
+    let reached = plan
+        .modelled()
+        .ends
+        .iter()
+        .position(|end| *end > broken.line);
+    let count = reached.map_or(plan.acts.len(), |at| at + 1);
+    plan.with(plan.acts[..count].to_vec())
 }

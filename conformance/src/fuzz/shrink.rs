@@ -8,7 +8,8 @@ use super::{Act, Plan};
 pub(super) async fn shrink(plan: Plan, mut fails: impl AsyncFnMut(&[Plan]) -> Vec<bool>) -> Plan {
     let mut best = idle(plan);
     let mut rounds = ROUNDS;
-    let mut chunk = best.acts.len().div_ceil(2);
+    // A session is short: each act alone is tried at once.
+    let mut chunk = best.acts.len().div_ceil(16);
     while chunk > 0 && rounds > 0 {
         let spans: Vec<usize> = (0..best.acts.len()).step_by(chunk).collect();
         let without = |spans: &[usize]| {
@@ -29,12 +30,19 @@ pub(super) async fn shrink(plan: Plan, mut fails: impl AsyncFnMut(&[Plan]) -> Ve
             chunk = if chunk == 1 { 0 } else { chunk.div_ceil(2) };
             continue;
         };
-        let all = without(&good);
+        // What can go alone can mostly go together.
+        let together = [
+            without(&good),
+            without(&good[..good.len().div_ceil(2)]),
+            without(&good[good.len() / 2..]),
+        ];
         let one = without(&[*first]);
-        best = match good.len() > 1 && fails(std::slice::from_ref(&all)).await == [true] {
-            true => idle(all),
-            false => idle(one),
+        let failing = match good.len() {
+            1 => Vec::new(),
+            _ => fails(&together).await,
         };
+        let found = together.into_iter().zip(failing).find(|(_, fails)| *fails);
+        best = idle(found.map_or(one, |(all, _)| all));
         chunk = chunk.min(best.acts.len().div_ceil(2).max(1));
         if best.acts.is_empty() {
             break;
@@ -52,7 +60,7 @@ async fn numbers(
     rounds: usize,
     mut fails: impl AsyncFnMut(&[Plan]) -> Vec<bool>,
 ) -> Plan {
-    for _ in 0..rounds.min(6) {
+    for _ in 0..rounds.min(3) {
         let now = best.modelled().text;
         let mut candidates: Vec<Plan> = Vec::new();
         for (at, act) in best.acts.iter().enumerate() {
