@@ -17,7 +17,7 @@ mod tunnel;
 use std::collections::BTreeSet;
 
 use crate::notation::ast::{Case, Side};
-use crate::notation::{SyntaxError, parse};
+use crate::notation::parse;
 pub(crate) use act::Act;
 pub(crate) use hunt::{Hunt, Hunted, Wanted};
 
@@ -40,15 +40,23 @@ pub(crate) struct Modelled {
     /// A case file.
     pub(crate) text: String,
     /// The steps of the tables that it takes: table, state, event.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "a test shows that no step is left out")
+    )]
     pub(crate) covers: BTreeSet<(&'static str, &'static str, &'static str)>,
     /// How many lines the header and the steps up to the end of each act take.
     pub(crate) ends: Vec<usize>,
 }
 
 /// The generated case of a seed: always the same.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the differential mode asks for it")
+)]
 pub(crate) fn sequence(side: Side, seed: u64) -> Case {
     let plan = Plan::of(side, seed);
-    plan.case()
+    parse(&plan.modelled().text)
         .expect("the model writes the notation, which a test shows for many seeds")
 }
 
@@ -72,14 +80,6 @@ impl Plan {
             Side::Server => server::model(self),
             Side::Client => client::model(self),
         }
-    }
-
-    /// As a case.
-    ///
-    /// # Errors
-    /// Where the model has not written the notation, which is a bug of the model.
-    pub(crate) fn case(&self) -> Result<Case, SyntaxError> {
-        parse(&self.modelled().text)
     }
 }
 

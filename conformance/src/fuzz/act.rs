@@ -168,7 +168,7 @@ pub(super) fn plan(side: Side, seed: u64) -> Plan {
         .iter()
         .copied()
         .filter(|(kind, _)| short || side == Side::Client || !timed.contains(kind))
-        .filter(|(kind, _)| rng.bool() || matches!(kind, Kind::Users))
+        .filter(|(kind, _)| rng.bool() || matches!(kind, Kind::Users | Kind::Join))
         .collect();
     let total: u32 = known.iter().map(|(_, weight)| weight).sum();
     let mut acts = Vec::new();

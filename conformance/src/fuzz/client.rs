@@ -6,14 +6,13 @@ use super::malformed::{INTEGERS, malformed};
 use super::tunnel::Tunnel;
 use super::{Modelled, Plan};
 use crate::notation::ast::Side;
-use crate::states::Table;
 
 /// The session as a case.
 pub(super) fn model(plan: &Plan) -> Modelled {
     let mut world = World {
         draft: Draft::new(),
-        table: Known::new("client", Table::client()),
-        joined: Known::new("tunnel", Table::tunnel()),
+        table: Known::client(),
+        joined: Known::tunnel(),
         maps: maps(plan.seed),
         control: String::new(),
         token: String::new(),
@@ -552,7 +551,7 @@ impl World {
         match act.kind {
             Kind::Say => tunnel.say(draft, table, act.pick, act.size),
             Kind::SayBoth => tunnel.say_both(draft, table, act.size),
-            Kind::End => tunnel.end(draft, table, act.pick),
+            Kind::End => tunnel.end(draft, table, act.pick, act.size),
             Kind::Close => tunnel.close(draft, table, act.pick, act.size),
             _ => tunnel.reset(draft, table, act.pick),
         }

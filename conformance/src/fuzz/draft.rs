@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use fastrand::Rng;
 
@@ -24,11 +25,28 @@ pub(super) struct Draft {
 #[derive(Debug)]
 pub(super) struct Known {
     name: &'static str,
-    table: Table,
+    table: &'static Table,
 }
 
 impl Known {
-    pub(super) fn new(name: &'static str, table: Table) -> Self {
+    /// Of a connection to a server.
+    pub(super) fn server() -> Self {
+        static TABLE: LazyLock<Table> = LazyLock::new(Table::server);
+        let (name, table) = ("server", &*TABLE);
+        Self { name, table }
+    }
+
+    /// Of a client.
+    pub(super) fn client() -> Self {
+        static TABLE: LazyLock<Table> = LazyLock::new(Table::client);
+        let (name, table) = ("client", &*TABLE);
+        Self { name, table }
+    }
+
+    /// Of a tunnel.
+    pub(super) fn tunnel() -> Self {
+        static TABLE: LazyLock<Table> = LazyLock::new(Table::tunnel);
+        let (name, table) = ("tunnel", &*TABLE);
         Self { name, table }
     }
 }

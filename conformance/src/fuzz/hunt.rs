@@ -167,14 +167,13 @@ impl<'a> Hunt<'a> {
         mut progress: impl FnMut(&Hunted),
     ) -> Hunted {
         let mut next = self.wanted.seed;
-        let mut caught: Vec<Catch> = Vec::new();
+        let mut caught: Vec<Vec<Catch>> = Vec::new();
         loop {
             let plans = self.choose(&mut next);
             if plans.is_empty() || self.stop.is_cancelled() {
                 break;
             }
             let played = self.play(&plans).await;
-            let mut fresh: Vec<Catch> = Vec::new();
             for (plan, judged) in plans.into_iter().zip(played) {
                 // It has been interrupted.
                 let Some(Played {
@@ -194,34 +193,40 @@ impl<'a> Hunt<'a> {
                 let Some(key) = Key::of(&judged, &self.wanted, self.rules) else {
                     continue;
                 };
-                if let Some((_, times)) = self.known.iter_mut().find(|(known, _)| *known == key) {
-                    *times += 1;
+                let catch = Catch {
+                    plan: truncated(plan, &judged),
+                    key,
+                    judged,
+                    after,
+                    sessions: self.hunted.sessions,
+                };
+                if let Some(at) = self.known.iter().position(|(known, _)| *known == catch.key) {
+                    self.known[at].1 += 1;
+                    // One of them may come again more surely than another.
+                    if caught[at].len() < 3 {
+                        caught[at].push(catch);
+                    }
                 } else {
-                    self.known.push((key.clone(), 1));
-                    fresh.push(Catch {
-                        plan: truncated(plan, &judged),
-                        key,
-                        judged,
-                        after,
-                        sessions: self.hunted.sessions,
-                    });
+                    say(&format!("      {catch}\n"));
+                    // What comes to this act again would most likely end there too.
+                    self.culprits.extend(catch.culprit());
+                    self.known.push((catch.key.clone(), 1));
+                    caught.push(vec![catch]);
                 }
             }
             self.hunted.took = self.begun.elapsed();
             progress(&self.hunted);
-            for catch in &fresh {
-                say(&format!("      {catch}\n"));
-                // What comes to this act again would most likely end there too.
-                self.culprits.extend(catch.culprit());
-            }
-            caught.extend(fresh);
         }
         say("\n");
         let mut rest = caught.iter();
         // Most of the time is spent waiting for what does not come.
         while let Some(first) = rest.next() {
             let (second, third) = (rest.next(), rest.next());
-            let each = tokio::join!(self.find(Some(first)), self.find(second), self.find(third));
+            let each = tokio::join!(
+                self.find_any(Some(first)),
+                self.find_any(second),
+                self.find_any(third)
+            );
             for (text, reproduced) in [each.0, each.1, each.2].into_iter().flatten() {
                 self.hunted.findings += u64::from(reproduced);
                 self.hunted.elusive += u64::from(!reproduced);
@@ -345,15 +350,28 @@ impl<'a> Hunt<'a> {
         })
     }
 
+    /// The first of some catches of one kind that can be reproduced, else the last of them.
+    async fn find_any(&self, catches: Option<&Vec<Catch>>) -> Option<(String, bool)> {
+        let mut found = None;
+        for catch in catches? {
+            let (text, reproduced) = self.find(catch).await;
+            found = Some((text, reproduced));
+            if reproduced {
+                break;
+            }
+        }
+        found
+    }
+
     /// Reproduces, shrinks, saves; what is to be said about it, and whether it came 3 times of 3.
-    async fn find(&self, catch: Option<&Catch>) -> Option<(String, bool)> {
+    async fn find(&self, catch: &Catch) -> (String, bool) {
         let Catch {
             plan,
             key,
             judged,
             after,
             sessions,
-        } = catch?;
+        } = catch;
         let found = format!(
             "found after {:.1} s and {sessions} sessions, seed {}",
             after.as_secs_f64(),
@@ -361,19 +379,19 @@ impl<'a> Hunt<'a> {
         );
         if self.stop.is_cancelled() {
             let text = self.save(plan, key, judged);
-            return Some((
+            return (
                 format!("{text}           {found}, not reproduced: interrupted\n\n"),
                 false,
-            ));
+            );
         }
         let again = self.shown(&vec![plan.clone(); 3], key).await;
         let seen = again.iter().filter(|shown| shown.is_some()).count();
         if seen < 3 {
             let text = self.save(plan, key, judged);
-            return Some((
+            return (
                 format!("{text}           {found}, reproduced {seen}/3: not reproducible\n\n"),
                 false,
-            ));
+            );
         }
         let small = shrink(plan.clone(), async |plans: &[Plan]| {
             let shown = self.shown(plans, key).await;
@@ -391,10 +409,10 @@ impl<'a> Hunt<'a> {
         };
         let text = self.save(small, key, &judged);
         let (acts, before) = (small.acts.len(), Plan::of(plan.side, plan.seed).acts.len());
-        Some((
+        (
             format!("{text}           {found}, reproduced 3/3, {acts} of {before} acts\n\n"),
             true,
-        ))
+        )
     }
 
     /// Looks for descriptors that a program keeps.

@@ -8,14 +8,13 @@ use super::malformed::{INTEGERS, malformed};
 use super::tunnel::Tunnel;
 use super::{Modelled, Plan};
 use crate::notation::ast::Side;
-use crate::states::Table;
 
 /// The session as a case.
 pub(super) fn model(plan: &Plan) -> Modelled {
     let mut world = World {
         draft: Draft::new(),
-        table: Known::new("server", Table::server()),
-        tunnels: Known::new("tunnel", Table::tunnel()),
+        table: Known::server(),
+        tunnels: Known::tunnel(),
         logins: BTreeMap::new(),
         users: Vec::new(),
         queues: Default::default(),
@@ -708,7 +707,12 @@ impl World {
             self.draft.act(&d, "> close");
         } else {
             let sides = [user.actor.clone(), d];
-            user.tunnel = Some(Tunnel::new(sides, [user.ended, false]));
+            let mut tunnel = Tunnel::new(sides, [user.ended, false]);
+            if user.ended {
+                // It waits for an answer.
+                tunnel.say(&mut self.draft, &self.tunnels, 1, 0);
+            }
+            user.tunnel = Some(tunnel);
         }
     }
 
@@ -814,7 +818,7 @@ impl World {
         match act.kind {
             Kind::Say => tunnel.say(draft, table, act.pick, act.size),
             Kind::SayBoth => tunnel.say_both(draft, table, act.size),
-            Kind::End => tunnel.end(draft, table, act.pick),
+            Kind::End => tunnel.end(draft, table, act.pick, act.size),
             Kind::Close => tunnel.close(draft, table, act.pick, act.size),
             _ => tunnel.reset(draft, table, act.pick),
         }

@@ -68,8 +68,8 @@ impl Tunnel {
         draft.judge(&self.sides[0], &format!("<< {}", bytes[1]), &back);
     }
 
-    /// One side ends its direction.
-    pub(super) fn end(&mut self, draft: &mut Draft, table: &Known, from: u32) {
+    /// One side ends its direction, and is answered if the other one still can.
+    pub(super) fn end(&mut self, draft: &mut Draft, table: &Known, from: u32, size: u32) {
         let from = side(from);
         if self.is_closed() || self.ended[from] {
             return;
@@ -81,7 +81,10 @@ impl Tunnel {
         self.ended[from] = true;
         self.state = step.next;
         match step.action {
-            "PassEnd" => draft.judge(&self.sides[1 - from], "< eof", &[step.rule]),
+            "PassEnd" => {
+                draft.judge(&self.sides[1 - from], "< eof", &[step.rule]);
+                self.say(draft, table, u32::from(from == 0), size);
+            }
             _ => {
                 draft.judge(&self.sides[1 - from], "< closed", &[step.rule]);
                 draft.judge(&self.sides[from], "< closed", &[step.rule]);
