@@ -140,11 +140,11 @@ impl Tunnel {
         let step = draft.event(table, self.state, "Bytes")?;
         let mut rules = vec![step.rule];
         // Where there is more to it than that, the more exact rule comes first.
-        if self.ended[1 - from] {
-            rules.insert(0, "tunnel.half-close");
-        }
         if self.orphan {
             rules.insert(0, "tunnel.outlives-control");
+        }
+        if self.ended[1 - from] {
+            rules.insert(0, "tunnel.half-close");
         }
         Some(rules)
     }
