@@ -5,6 +5,7 @@ mod diff;
 mod explain;
 mod flakes;
 mod format;
+mod fuzz;
 mod jobs;
 mod list;
 mod main_job;
@@ -114,6 +115,8 @@ enum Command {
     },
     /// Judge peers with known bugs, to see that each is noticed
     Selftest(selftest::Selftest),
+    /// Hunt a server or a client with sessions that nobody has written down
+    Fuzz(fuzz::Fuzz),
     /// Test vectors of the codec: what every parser and serializer must do
     Vectors {
         #[command(subcommand)]
@@ -181,6 +184,7 @@ async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
         Some(Command::Spec { command }) => output::spec(&command, &rules),
         Some(Command::Report { command }) => Ok(output::report(&command)),
         Some(Command::Selftest(selftest)) => selftest::execute(&selftest, &rules).await,
+        Some(Command::Fuzz(fuzz)) => fuzz::execute(fuzz, &rules).await,
         Some(Command::Vectors { command }) => vectors::execute(command, &rules).await,
     }
 }

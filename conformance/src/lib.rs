@@ -9,6 +9,7 @@ mod cli;
 mod diff;
 mod embedded;
 mod flakes;
+mod fuzz;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod html;

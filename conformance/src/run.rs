@@ -24,6 +24,7 @@ use crate::sut::Subject;
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
 pub(crate) use canary::{Ready, preflight};
+pub(crate) use judge::stage;
 pub(crate) use order::Order;
 use stall::Watch;
 pub(crate) use summary::{Ended, Start, Summary};

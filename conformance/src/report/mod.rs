@@ -15,12 +15,23 @@ mod session;
 mod tap;
 mod text;
 
+use clap::ColorChoice;
+
+use crate::rules::Rule;
+use crate::run::Job;
+use crate::verdict::Judged;
 pub(crate) use json::SCHEMA;
 pub(crate) use live::{InPlay, Look, is_coloured_here};
 pub(crate) use model::{Settings, Totals};
 pub(crate) use outputs::{OutputError, Outputs};
 pub(crate) use session::Session;
 pub(crate) use text::{last_line, out};
+
+/// A result of a run that has no report, as a terminal shows it.
+pub(crate) fn finding(job: &Job, judged: &Judged, rules: &[Rule], settings: Settings) -> String {
+    let result = model::CaseResult::new(job, judged, rules, settings);
+    text::result(&result, is_coloured_here(ColorChoice::Auto))
+}
 
 #[cfg(test)]
 mod tests;

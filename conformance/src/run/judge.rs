@@ -60,15 +60,26 @@ pub(super) async fn judge(job: &Job, tls: &Tls, twins: &Twins) -> (Judged, Optio
     (judged, waited)
 }
 
-async fn play(job: &Job, case: &Case, tls: &Tls) -> (Judged, Option<Waited>) {
-    let played = match &*job.subject {
+/// Plays a case and leaves the instance as it is then.
+///
+/// # Errors
+/// When it cannot be started.
+pub(crate) async fn stage(job: &Job, tls: &Tls) -> Result<(Outcome, Instance), StartError> {
+    staged(job, &job.entry.case, tls).await
+}
+
+async fn staged(job: &Job, case: &Case, tls: &Tls) -> Played {
+    match &*job.subject {
         Subject::Started(manifest) if manifest.role == Side::Client => {
             play_client(job, case, manifest, tls).await
         }
         Subject::Started(_) | Subject::Running(_) => play_server(job, case, tls).await,
         Subject::Pair(pair) => play_pair(job, case, pair, tls).await,
-    };
-    match played {
+    }
+}
+
+async fn play(job: &Job, case: &Case, tls: &Tls) -> (Judged, Option<Waited>) {
+    match staged(job, case, tls).await {
         Ok((mut outcome, mut instance)) => {
             let played_well = outcome.broken.is_none();
             if played_well {

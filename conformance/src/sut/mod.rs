@@ -127,6 +127,14 @@ impl Instance {
         }
     }
 
+    /// The number of its process, if it has one of its own that runs.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        match &self.body {
+            Body::Process(process) => process.pid(),
+            Body::Embedded(_) | Body::Foreign | Body::Pair(_) => None,
+        }
+    }
+
     /// The end of what it has written to its standard output and error.
     pub(crate) async fn log_tail(&mut self) -> String {
         match &mut self.body {

@@ -60,6 +60,10 @@ impl Process {
         }
     }
 
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     pub(super) async fn log_tail(&mut self) -> String {
         // What it wrote last is often why it has ended; a child of its own may hold the pipe open for longer.
         if self.ended().is_some() {

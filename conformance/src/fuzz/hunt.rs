@@ -1,0 +1,556 @@
+//! Plays sessions against a program, and makes of what goes wrong findings that can be read and replayed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Plan;
+use super::act::Kind;
+use super::leak::{Burst, TURNS, leak};
+use super::shrink::shrink;
+use crate::catalog::Entry;
+use crate::notation::ast::{Line, Noted, Side, Transport};
+use crate::notation::{parse, print};
+use crate::report;
+use crate::rules::Rule;
+use crate::run::{self, Job, Options, Order, Tempo};
+use crate::sut::Subject;
+use crate::verdict::{Judged, Verdict};
+use crate::wire::Tls;
+
+/// What is hunted for.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    /// Who is judged.
+    pub(crate) side: Side,
+    /// What its connections are.
+    pub(crate) transport: Transport,
+    /// The first seed; the next sessions have the next ones.
+    pub(crate) seed: u64,
+    /// So many sessions, and no others than those of the next seeds.
+    pub(crate) runs: Option<u64>,
+    /// When no further session starts.
+    pub(crate) time: Option<Duration>,
+    /// How many sessions are played at a time.
+    pub(crate) jobs: usize,
+    /// Rules beyond those of the wire profile count too.
+    pub(crate) hardened: bool,
+    /// What is allowed but not recommended counts too.
+    pub(crate) strict: bool,
+    /// Where findings are saved.
+    pub(crate) out: PathBuf,
+    /// Every deadline is multiplied by it.
+    pub(crate) time_scale: f64,
+}
+
+/// A hunt that goes on.
+#[derive(Debug)]
+pub(crate) struct Hunt<'a> {
+    wanted: Wanted,
+    subject: Arc<Subject>,
+    rules: &'a [Rule],
+    tls: &'a Tls,
+    tempo: Tempo,
+    stop: CancellationToken,
+    begun: Instant,
+    known: Vec<(Key, u64)>,
+    /// What ends in findings that are known.
+    culprits: BTreeSet<Kind>,
+    hunted: Hunted,
+}
+
+/// What a hunt has come to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hunted {
+    /// Sessions that were played, those that made findings small not counted.
+    pub(crate) sessions: u64,
+    /// The steps of these sessions.
+    pub(crate) steps: u64,
+    /// What was found and reproduced 3 of 3.
+    pub(crate) findings: u64,
+    /// What was seen once and did not come 3 times of 3 again.
+    pub(crate) elusive: u64,
+    /// How long it took.
+    pub(crate) took: Duration,
+    /// Why the suite could not do its part, if that has happened.
+    pub(crate) harness: Option<String>,
+    /// Somebody has stopped it.
+    pub(crate) interrupted: bool,
+}
+
+/// A session that was played.
+#[derive(Debug)]
+struct Played {
+    judged: Judged,
+    /// How many steps its case has.
+    steps: u64,
+    /// When it was over, since the hunt began.
+    after: Duration,
+}
+
+/// What makes two findings the same: verdict, rule, and kind of the broken step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Key {
+    verdict: Verdict,
+    rule: String,
+    step: String,
+}
+
+impl Key {
+    fn of(judged: &Judged, wanted: &Wanted, rules: &[Rule]) -> Option<Self> {
+        if !judged.verdict.is_red(wanted.strict) {
+            return None;
+        }
+        let (marks, step) = match (&judged.broken, judged.remarks.first()) {
+            (Some(broken), _) => (&broken.marks, broken.expected.as_str()),
+            (None, Some(remark)) => (&remark.marks, remark.seen.as_str()),
+            (None, None) => return None,
+        };
+        let rule = marks.first().cloned().unwrap_or_default();
+        let scored = |id: &str| rules.iter().any(|rule| rule.id == id && rule.is_wire());
+        let fatal = matches!(judged.verdict, Verdict::Crash | Verdict::Hang);
+        if !wanted.hardened && !fatal && !rule.is_empty() && !scored(&rule) {
+            return None;
+        }
+        let mut words = step.split_whitespace().skip(1);
+        let verb = words.next().unwrap_or_default();
+        let step = match verb {
+            "<" => format!("< {}", words.next().unwrap_or_default()),
+            verb => verb.to_owned(),
+        };
+        Some(Self {
+            verdict: judged.verdict,
+            rule,
+            step,
+        })
+    }
+
+    /// Whether a smaller session shows the same: its rule, or that the program is gone or hangs.
+    fn shows(&self, smaller: &Self) -> bool {
+        let fatal = matches!(self.verdict, Verdict::Crash | Verdict::Hang);
+        self.verdict == smaller.verdict && (fatal || self.rule == smaller.rule)
+    }
+}
+
+impl<'a> Hunt<'a> {
+    /// Nothing has been played yet.
+    pub(crate) fn new(
+        wanted: Wanted,
+        subject: Arc<Subject>,
+        rules: &'a [Rule],
+        tls: &'a Tls,
+        tempo: Tempo,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            wanted,
+            subject,
+            rules,
+            tls,
+            tempo,
+            stop,
+            begun: Instant::now(),
+            known: Vec::new(),
+            culprits: BTreeSet::new(),
+            hunted: Hunted::default(),
+        }
+    }
+
+    /// Hunts until time or sessions are used up; `say` gets each finding as text, `progress` how far it is.
+    pub(crate) async fn run(
+        mut self,
+        mut say: impl FnMut(&str),
+        mut progress: impl FnMut(&Hunted),
+    ) -> Hunted {
+        let mut next = self.wanted.seed;
+        let mut caught: Vec<Vec<Catch>> = Vec::new();
+        loop {
+            let plans = self.choose(&mut next);
+            if plans.is_empty() || self.stop.is_cancelled() {
+                break;
+            }
+            let played = self.play(&plans).await;
+            for (plan, judged) in plans.into_iter().zip(played) {
+                // It has been interrupted.
+                let Some(Played {
+                    judged,
+                    steps,
+                    after,
+                }) = judged
+                else {
+                    continue;
+                };
+                self.hunted.sessions += 1;
+                self.hunted.steps += steps;
+                if matches!(judged.verdict, Verdict::Harness | Verdict::NotReady) {
+                    self.hunted.harness = judged.reason.clone();
+                    continue;
+                }
+                let Some(key) = Key::of(&judged, &self.wanted, self.rules) else {
+                    continue;
+                };
+                let catch = Catch {
+                    plan: truncated(plan, &judged),
+                    key,
+                    judged,
+                    after,
+                    sessions: self.hunted.sessions,
+                };
+                if let Some(at) = self.known.iter().position(|(known, _)| *known == catch.key) {
+                    self.known[at].1 += 1;
+                    // One of them may come again more surely than another.
+                    if caught[at].len() < 3 {
+                        caught[at].push(catch);
+                    }
+                } else {
+                    say(&format!("      {catch}\n"));
+                    // What comes to this act again would most likely end there too.
+                    self.culprits.extend(catch.culprit());
+                    self.known.push((catch.key.clone(), 1));
+                    caught.push(vec![catch]);
+                }
+            }
+            self.hunted.took = self.begun.elapsed();
+            progress(&self.hunted);
+        }
+        say("\n");
+        let mut rest = caught.iter();
+        // Most of the time is spent waiting for what does not come.
+        while let Some(first) = rest.next() {
+            let (second, third) = (rest.next(), rest.next());
+            let each = tokio::join!(
+                self.find_any(Some(first)),
+                self.find_any(second),
+                self.find_any(third)
+            );
+            for (text, reproduced) in [each.0, each.1, each.2].into_iter().flatten() {
+                self.hunted.findings += u64::from(reproduced);
+                self.hunted.elusive += u64::from(!reproduced);
+                say(&text);
+            }
+        }
+        if self.wanted.runs.is_none() {
+            self.leaks(&mut say).await;
+        }
+        self.hunted.took = self.begun.elapsed();
+        self.hunted.interrupted = self.stop.is_cancelled();
+        for (key, times) in self.known.iter().filter(|(_, times)| *times > 1) {
+            say(&format!("seen {times} times: {key}\n"));
+        }
+        self.hunted
+    }
+
+    /// The next sessions. When findings are known, most sessions that lead to them again are passed over.
+    fn choose(&self, next: &mut u64) -> Vec<Plan> {
+        let mut plans = Vec::new();
+        let over = self
+            .wanted
+            .time
+            .is_some_and(|time| self.begun.elapsed() >= time);
+        let mut tries = 0;
+        while plans.len() < self.wanted.jobs && !over {
+            if self
+                .wanted
+                .runs
+                .is_some_and(|runs| next.wrapping_sub(self.wanted.seed) >= runs)
+            {
+                break;
+            }
+            let plan = Plan::of(self.wanted.side, *next);
+            *next = next.wrapping_add(1);
+            tries += 1;
+            let known = plan
+                .acts
+                .iter()
+                .any(|act| self.culprits.contains(&act.kind));
+            // What a number of sessions is asked for is exactly these.
+            let passed_over = known && !next.is_multiple_of(8);
+            if self.wanted.runs.is_some() || !passed_over || tries > 4000 {
+                plans.push(plan);
+            }
+        }
+        plans
+    }
+
+    /// Plays some sessions at a time; with each result, how many steps its session has.
+    async fn play(&self, plans: &[Plan]) -> Vec<Option<Played>> {
+        let mut results: Vec<Option<Played>> = plans.iter().map(|_| None).collect();
+        let mut jobs = Vec::new();
+        let mut steps = Vec::new();
+        for (index, plan) in plans.iter().enumerate() {
+            let entry = self.entry(plan, format!("{index}"), "");
+            let is_step = |line: &&Line| matches!(line, Line::Step(_));
+            steps.push(
+                entry
+                    .iter()
+                    .flat_map(|one| &one.case.body)
+                    .filter(is_step)
+                    .count(),
+            );
+            jobs.extend(entry.map(|entry| self.job(entry)));
+        }
+        let each = |job: &Job, judged: Judged| {
+            if let Ok(index) = job.entry.id.parse::<usize>() {
+                let steps = u64::try_from(steps[index]).unwrap_or_default();
+                results[index] = Some(Played {
+                    judged,
+                    steps,
+                    after: self.begun.elapsed(),
+                });
+            }
+            false
+        };
+        let options = self.options();
+        run::run(jobs, self.tls, options, Order::default(), &self.stop, each).await;
+        results
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            hardened: true,
+            jobs: self.wanted.jobs,
+            time_scale: self.wanted.time_scale,
+            excuses: true,
+        }
+    }
+
+    fn job(&self, entry: Entry) -> Job {
+        Job {
+            entry: Arc::new(entry),
+            transport: self.wanted.transport,
+            subject: Arc::clone(&self.subject),
+            skip: None,
+            tempo: self.tempo,
+            round: None,
+            in_play: report::InPlay::default(),
+        }
+    }
+
+    /// The session as a case of this transport; nothing where the model has not written the notation.
+    fn entry(&self, plan: &Plan, id: String, file: &str) -> Option<Entry> {
+        self.case(&plan.modelled().text, id, file)
+    }
+
+    fn case(&self, text: &str, id: String, file: &str) -> Option<Entry> {
+        let mut case = parse(text).ok()?;
+        case.over = (self.wanted.transport == Transport::Tls).then(|| Noted {
+            value: vec![Transport::Tls],
+            comment: None,
+        });
+        Some(Entry {
+            id,
+            file: file.to_owned(),
+            text: print(&case),
+            case,
+            twin: None,
+        })
+    }
+
+    /// The first of some catches of one kind that can be reproduced, else the last of them.
+    async fn find_any(&self, catches: Option<&Vec<Catch>>) -> Option<(String, bool)> {
+        let mut found = None;
+        for catch in catches? {
+            let (text, reproduced) = self.find(catch).await;
+            found = Some((text, reproduced));
+            if reproduced {
+                break;
+            }
+        }
+        found
+    }
+
+    /// Reproduces, shrinks, saves; what is to be said about it, and whether it came 3 times of 3.
+    async fn find(&self, catch: &Catch) -> (String, bool) {
+        let Catch {
+            plan,
+            key,
+            judged,
+            after,
+            sessions,
+        } = catch;
+        let found = format!(
+            "found after {:.1} s and {sessions} sessions, seed {}",
+            after.as_secs_f64(),
+            plan.seed
+        );
+        if self.stop.is_cancelled() {
+            let text = self.save(plan, key, judged);
+            return (
+                format!("{text}           {found}, not reproduced: interrupted\n\n"),
+                false,
+            );
+        }
+        let again = self.shown(&vec![plan.clone(); 3], key).await;
+        let seen = again.iter().filter(|shown| shown.is_some()).count();
+        if seen < 3 {
+            let text = self.save(plan, key, judged);
+            return (
+                format!("{text}           {found}, reproduced {seen}/3: not reproducible\n\n"),
+                false,
+            );
+        }
+        let small = shrink(plan.clone(), async |plans: &[Plan]| {
+            let shown = self.shown(plans, key).await;
+            shown.iter().map(Option::is_some).collect()
+        })
+        .await;
+        let last = self.shown(&vec![small.clone(); 3], key).await;
+        let (small, judged) = match last.into_iter().collect::<Option<Vec<_>>>() {
+            Some(three) => {
+                let first = three.into_iter().next();
+                (&small, first.unwrap_or_else(|| judged.clone()))
+            }
+            // It was small by chance.
+            None => (plan, judged.clone()),
+        };
+        let text = self.save(small, key, &judged);
+        let (acts, before) = (small.acts.len(), Plan::of(plan.side, plan.seed).acts.len());
+        (
+            format!("{text}           {found}, reproduced 3/3, {acts} of {before} acts\n\n"),
+            true,
+        )
+    }
+
+    /// Looks for descriptors that a program keeps.
+    async fn leaks(&mut self, say: &mut impl FnMut(&str)) {
+        for burst in Burst::all(self.wanted.side) {
+            let jobs = TURNS.map(|turns| {
+                let case = self.case(&burst.text(turns), burst.name.to_owned(), "");
+                case.map(|entry| self.job(entry))
+            });
+            let [Some(few), Some(many)] = jobs else {
+                continue;
+            };
+            let file = format!("{}-leak-{}.case", self.wanted.side, burst.name);
+            let path = self.wanted.out.join(file);
+            let text = many.entry.text.clone();
+            let looked = self.stop.run_until_cancelled(leak([few, many], self.tls));
+            let Some(Some(leak)) = looked.await else {
+                continue;
+            };
+            self.hunted.findings += 1;
+            let saved = fs::create_dir_all(&self.wanted.out).and_then(|()| fs::write(&path, &text));
+            let [few, many] = leak.turns;
+            let [less, more] = leak.open;
+            say(&format!(
+                "      LEAK {}: {less} descriptors stay open after {few} turns, {more} after {many}\n",
+                burst.name
+            ));
+            for line in text.lines().skip_while(|line| !line.is_empty()).skip(1) {
+                say(&format!("             {line}\n"));
+            }
+            say(&match saved {
+                Ok(()) => format!("           saved     {}\n\n", path.display()),
+                Err(error) => format!(
+                    "           cannot be saved: {}: {error}\n\n",
+                    path.display()
+                ),
+            });
+        }
+    }
+
+    /// The results of those plans that show the same.
+    async fn shown(&self, plans: &[Plan], key: &Key) -> Vec<Option<Judged>> {
+        let played = self.play(plans).await;
+        let shows = |judged: &Judged| {
+            Key::of(judged, &self.wanted, self.rules).is_some_and(|found| key.shows(&found))
+        };
+        played
+            .into_iter()
+            .map(|one| one.map(|played| played.judged).filter(shows))
+            .collect()
+    }
+
+    /// Writes the case file, and tells what it shows.
+    fn save(&self, plan: &Plan, key: &Key, judged: &Judged) -> String {
+        let rule = match key.rule.as_str() {
+            "" => "no-rule".to_owned(),
+            rule => rule.replace('.', "-"),
+        };
+        let kind = match key.verdict {
+            Verdict::Crash => "crash-",
+            Verdict::Hang => "hang-",
+            _ => "",
+        };
+        let name = format!("{}-{kind}{rule}-{}.case", self.wanted.side, plan.seed);
+        let path = self.wanted.out.join(name);
+        let file = path.to_string_lossy().into_owned();
+        let Some(entry) = self.entry(plan, rule, &file) else {
+            return String::new();
+        };
+        let saved =
+            fs::create_dir_all(&self.wanted.out).and_then(|()| fs::write(&path, &entry.text));
+        let job = self.job(entry);
+        let judged = Judged {
+            id: job.entry.id.clone(),
+            file,
+            ..judged.clone()
+        };
+        let settings = report::Settings {
+            options: self.options(),
+            strict: self.wanted.strict,
+            order: Order::default(),
+        };
+        let text = report::finding(&job, &judged, self.rules, settings);
+        match saved {
+            Ok(()) => text,
+            Err(error) => format!(
+                "{text}           cannot be saved: {}: {error}\n",
+                path.display()
+            ),
+        }
+    }
+}
+
+/// Something that went wrong in a way that had not been seen before.
+#[derive(Debug)]
+struct Catch {
+    /// Up to the act that ended in it.
+    plan: Plan,
+    key: Key,
+    judged: Judged,
+    after: Duration,
+    sessions: u64,
+}
+
+impl Catch {
+    /// The kind of the act that ended in it, unless nearly everything needs such an act.
+    fn culprit(&self) -> Option<Kind> {
+        let innocent = [Kind::Login, Kind::Map, Kind::Accept];
+        let last = self.plan.acts.last().map(|act| act.kind);
+        last.filter(|kind| !innocent.contains(kind))
+    }
+}
+
+/// Such as `12.3 s  FAIL auth.once < closed`.
+impl std::fmt::Display for Catch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let after = self.after.as_secs_f64();
+        write!(f, "{after:6.1} s  {}", self.key)
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {}", self.verdict.name(), self.rule, self.step)
+    }
+}
+
+/// Without the acts behind the broken step.
+fn truncated(plan: Plan, judged: &Judged) -> Plan {
+    let Some(broken) = &judged.broken else {
+        return plan;
+    };
+    // The case has no line `over` on plain connections.
+    let reached = plan
+        .modelled()
+        .ends
+        .iter()
+        .position(|end| *end > broken.line);
+    let count = reached.map_or(plan.acts.len(), |at| at + 1);
+    plan.with(plan.acts[..count].to_vec())
+}
