@@ -12,6 +12,7 @@ mod select;
 mod selftest;
 mod session;
 mod sut;
+mod tap;
 mod vectors;
 
 use std::io::Write;
@@ -107,6 +108,8 @@ enum Command {
     },
     /// Judge peers with known bugs, to see that each is noticed
     Selftest(selftest::Selftest),
+    /// Stand between any client and any server, and judge both
+    Tap(tap::Tap),
     /// Test vectors of the codec: what every parser and serializer must do
     Vectors {
         #[command(subcommand)]
@@ -172,6 +175,7 @@ async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
         Some(Command::Spec { command }) => output::spec(&command, &rules),
         Some(Command::Report { command }) => Ok(output::report(&command)),
         Some(Command::Selftest(selftest)) => selftest::execute(&selftest, &rules).await,
+        Some(Command::Tap(tap)) => tap::execute(&tap, &rules).await,
         Some(Command::Vectors { command }) => vectors::execute(command, &rules).await,
     }
 }

@@ -153,7 +153,7 @@ pub(crate) fn message(lines: &[Vec<u8>]) -> Message {
 const ROOM: usize = 64;
 
 /// A step whose long strings are cut; a comment tells how long they are.
-fn shortened(step: &Step) -> Step {
+pub(crate) fn shortened(step: &Step) -> Step {
     let mut step = step.clone();
     let mut longest = 0;
     let mut cut = |template: &mut Template| {

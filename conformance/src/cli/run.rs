@@ -178,7 +178,7 @@ pub(super) fn manifest(sut: Option<&str>, side: Side) -> Result<Manifest, Compla
     Ok(manifest)
 }
 
-fn address(text: &str) -> Result<SocketAddr, Complaint> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, Complaint> {
     let wrong = |why: &str| {
         let complaint = Complaint::new(EXIT_USAGE, format!("`{text}` is no HOST:PORT: {why}"));
         complaint.hint("for example 127.0.0.1:10000, [::1]:10000 or localhost:10000")
