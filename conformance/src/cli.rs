@@ -2,11 +2,13 @@
 
 mod baseline;
 mod explain;
+mod export;
 mod format;
 mod list;
 mod main_job;
 mod matrix;
 mod output;
+mod replay;
 mod run;
 mod select;
 mod selftest;
@@ -110,6 +112,10 @@ enum Command {
     Selftest(selftest::Selftest),
     /// Stand between any client and any server, and judge both
     Tap(tap::Tap),
+    /// Judge a recording once more, or play it against a peer
+    Replay(Box<replay::Replay>),
+    /// Write a recording as a capture that Wireshark opens
+    Export(export::Export),
     /// Test vectors of the codec: what every parser and serializer must do
     Vectors {
         #[command(subcommand)]
@@ -176,6 +182,8 @@ async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
         Some(Command::Report { command }) => Ok(output::report(&command)),
         Some(Command::Selftest(selftest)) => selftest::execute(&selftest, &rules).await,
         Some(Command::Tap(tap)) => tap::execute(&tap, &rules).await,
+        Some(Command::Replay(replay)) => replay::execute(&replay, &rules).await,
+        Some(Command::Export(export)) => export::execute(&export),
         Some(Command::Vectors { command }) => vectors::execute(command, &rules).await,
     }
 }

@@ -13,6 +13,7 @@ mod message;
 mod monitor;
 mod noise;
 pub mod notation;
+mod pcap;
 mod player;
 mod ports;
 mod recording;

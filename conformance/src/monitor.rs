@@ -62,6 +62,7 @@ pub(crate) struct Monitor {
     whom: Option<Side>,
     server: Table,
     client: Table,
+    tunnel: Table,
     now: Duration,
     connections: BTreeMap<String, Conduct>,
     logins: Vec<Login>,
@@ -90,6 +91,7 @@ impl Monitor {
             whom,
             server: Table::server(),
             client: Table::client(),
+            tunnel: Table::tunnel(),
             now: Duration::ZERO,
             connections: BTreeMap::new(),
             logins: Vec::new(),
@@ -110,7 +112,7 @@ impl Monitor {
         match what {
             What::Open(Kind::Control) => {
                 self.opened += 1;
-                let conduct = Conduct::new(id, self.now);
+                let conduct = Conduct::new(self.now);
                 self.connections.insert(id.to_owned(), conduct);
             }
             // Users and services are not judged.
@@ -220,3 +222,6 @@ impl Monitor {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

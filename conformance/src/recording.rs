@@ -15,6 +15,7 @@
 //! The direction of arrows is that of the role, as in a case; a tap writes what the client does as `>` and what the
 //! server does as `<`. Lines of one connection and direction that share their time were one segment.
 
+mod convert;
 mod parse;
 mod traffic;
 mod writer;
@@ -30,8 +31,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::notation::ast::{Role, Step, Transport};
 use crate::notation::print_step;
+pub(crate) use convert::to_case;
 pub(crate) use parse::parse;
-pub(crate) use traffic::{End, Event, Kind, Sender, What, events};
+pub(crate) use traffic::{End, Kind, Sender, What, events};
 pub(crate) use writer::Writer;
 
 /// The longest recording that is read or written, in bytes.
@@ -160,3 +162,6 @@ impl fmt::Display for Entry {
         lines.try_for_each(|line| write!(f, "\n{:1$}{line}", "", prefix.len()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use super::session::stop_on_interrupt;
 use super::{Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_USAGE, time_scale};
 use crate::monitor::{Limits, Monitor, Violation};
 use crate::notation::ast::{Side, Transport};
+use crate::pcap::Capture;
 use crate::recording::{Head, LONGEST, Source, Writer};
 use crate::report;
 use crate::rules::Rule;
@@ -31,6 +32,9 @@ pub(super) struct Tap {
     /// Write everything down, passwords and tokens too
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Write a capture for Wireshark: the same in packets, which are made up
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
     /// End by itself after so long, such as 90s, 15m or 2h
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     lasting: Option<Duration>,
@@ -92,8 +96,9 @@ struct Desk<'a> {
     monitor: Monitor,
     writer: Writer,
     record: Option<Record>,
+    capture: Option<(PathBuf, Capture<BufWriter<File>>)>,
     /// Violations of the server and of the client.
-    counts: [usize; 2],
+    found: [u64; 2],
 }
 
 struct Record {
@@ -117,13 +122,19 @@ impl<'a> Desk<'a> {
             began,
         };
         let record = options.record.as_deref();
+        let capture = options.pcap.as_deref().map(|path| {
+            let capture = Capture::new(create(path)?, Some(to), began);
+            let capture = capture.map_err(|error| unwritable(path, &error))?;
+            Ok((path.to_owned(), capture))
+        });
         Ok(Self {
             rules,
             verbose: options.verbose,
             monitor: Monitor::new(Limits::scaled(options.time_scale.unwrap_or(1.0)), None),
             writer: Writer::default(),
             record: record.map(|path| Record::create(path, &head)).transpose()?,
-            counts: [0; 2],
+            capture: capture.transpose()?,
+            found: [0; 2],
         })
     }
 
@@ -153,6 +164,10 @@ impl<'a> Desk<'a> {
                 }
             }
         }
+        if let Some((path, capture)) = &mut self.capture {
+            let written = capture.event(at, &connection, &what, &[]);
+            written.map_err(|error| unwritable(path, &error))?;
+        }
         self.tell();
         Ok(())
     }
@@ -173,7 +188,7 @@ impl<'a> Desk<'a> {
     /// Shows what was found.
     fn tell(&mut self) {
         for violation in self.monitor.take() {
-            self.counts[usize::from(violation.side == Side::Client)] += 1;
+            self.found[usize::from(violation.side == Side::Client)] += 1;
             self.say(&shown(&violation, self.rules));
         }
     }
@@ -183,23 +198,31 @@ impl<'a> Desk<'a> {
         if let Some(record) = &mut self.record {
             record.flush()?;
         }
-        let [server, client] = self.counts;
-        let unread = match self.monitor.unread() {
-            0 => String::new(),
-            count => format!("tap: {count} of the connections were TLS and are not judged\n"),
-        };
-        self.say(&format!(
-            "{unread}tap: {}, {}, {} (server {server}, client {client})\n",
-            counted(self.monitor.opened(), "connection"),
-            counted(self.monitor.messages(), "message"),
-            counted((server + client) as u64, "violation"),
-        ));
-        Ok(if server + client == 0 {
+        if let Some((path, capture)) = &mut self.capture {
+            let flushed = capture.flush();
+            flushed.map_err(|error| unwritable(path, &error))?;
+        }
+        self.say(&totals("tap", &self.monitor, &self.found));
+        Ok(if self.found == [0; 2] {
             0
         } else {
             EXIT_FAILURE
         })
     }
+}
+
+/// The last lines, of what the judge has seen and found of server and client.
+pub(super) fn totals(name: &str, monitor: &Monitor, [server, client]: &[u64; 2]) -> String {
+    let unread = match monitor.unread() {
+        0 => String::new(),
+        count => format!("{name}: {count} of the connections were TLS and are not judged\n"),
+    };
+    format!(
+        "{unread}{name}: {}, {}, {} (server {server}, client {client})\n",
+        counted(monitor.opened(), "connection"),
+        counted(monitor.messages(), "message"),
+        counted(server + client, "violation"),
+    )
 }
 
 /// Two lines: what was seen, and the rule.
@@ -256,17 +279,10 @@ fn counted(count: u64, what: &str) -> String {
 
 impl Record {
     fn create(path: &Path, head: &Head) -> Result<Self, Complaint> {
-        // It holds passwords.
-        let mut open = OpenOptions::new();
-        let open = open.write(true).create(true).truncate(true).mode(0o600);
-        let file = open.open(path).map_err(|error| {
-            let message = format!("cannot write {}: {error}", path.display());
-            Complaint::new(EXIT_USAGE, message)
-                .hint("name a file in a folder that you may write to")
-        })?;
+        let file = create(path)?;
         let mut record = Self {
             path: path.to_owned(),
-            file: BufWriter::new(file),
+            file,
             left: LONGEST,
         };
         record.add(&head.to_string())?;
@@ -288,18 +304,29 @@ impl Record {
         };
         self.left = left;
         let written = self.file.write_all(text.as_bytes());
-        written.map_err(|error| self.unwritable(&error))
+        written.map_err(|error| unwritable(&self.path, &error))
     }
 
     fn flush(&mut self) -> Result<(), Complaint> {
         let flushed = self.file.flush();
-        flushed.map_err(|error| self.unwritable(&error))
+        flushed.map_err(|error| unwritable(&self.path, &error))
     }
+}
 
-    fn unwritable(&self, error: &std::io::Error) -> Complaint {
-        let message = format!("cannot write {}: {error}", self.path.display());
-        Complaint::new(EXIT_HARNESS, message)
-    }
+/// A file that only its owner reads, because it holds passwords.
+fn create(path: &Path) -> Result<BufWriter<File>, Complaint> {
+    let mut open = OpenOptions::new();
+    let open = open.write(true).create(true).truncate(true).mode(0o600);
+    let file = open.open(path).map_err(|error| {
+        let message = format!("cannot write {}: {error}", path.display());
+        Complaint::new(EXIT_USAGE, message).hint("name a file in a folder that you may write to")
+    })?;
+    Ok(BufWriter::new(file))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Complaint {
+    let message = format!("cannot write {}: {error}", path.display());
+    Complaint::new(EXIT_HARNESS, message)
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -178,6 +178,7 @@ impl Monitor {
             told: false,
         };
         if let Some(login) = self.login(id) {
+            login.refused.remove(&asked.port);
             login.asked.push_back(asked);
         }
         self.server_step(id, "Map", "MAP");

@@ -10,7 +10,6 @@ use crate::recording::Sender;
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Conduct {
-    pub(super) id: String,
     pub(super) opened: Duration,
     /// Where it stands in the table of a connection to a server.
     pub(super) server: &'static str,
@@ -62,9 +61,8 @@ pub(super) struct Doom {
 pub(super) const HELD: usize = 1000;
 
 impl Conduct {
-    pub(super) fn new(id: &str, now: Duration) -> Self {
+    pub(super) fn new(now: Duration) -> Self {
         Self {
-            id: id.to_owned(),
             opened: now,
             server: "Fresh",
             client: "Connecting",

@@ -9,6 +9,9 @@ use crate::recording::Sender;
 /// How long a server waits for a login, and a client for its answer.
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// Between two tries for a mapping; the specification names no bound, and a wait may grow.
+const RETRY: Duration = Duration::from_secs(60);
+
 impl Monitor {
     /// Looks at everything on a connection that could be late.
     pub(super) fn overdue(&mut self, id: &str) {
@@ -24,6 +27,7 @@ impl Monitor {
         }
         self.late_login(id);
         self.late_replies(id);
+        self.late_retries(id);
         self.late_keepalive(id);
         self.late_tunnels(id);
     }
@@ -111,6 +115,27 @@ impl Monitor {
         }
     }
 
+    /// A client that does not ask again for what was refused.
+    fn late_retries(&mut self, id: &str) {
+        let now = self.now;
+        let Some(login) = self.login(id) else { return };
+        let due = |at: &Duration| now > *at + RETRY;
+        let late: Vec<i64> = login
+            .refused
+            .iter()
+            .filter(|(_, at)| due(at))
+            .map(|(port, _)| *port)
+            .collect();
+        login.refused.retain(|_, at| !due(at));
+        for port in late {
+            let seen = format!(
+                "MRS {port} false, and no MAP for it in {} s",
+                RETRY.as_secs()
+            );
+            self.report(id, Side::Client, "map.client-retries", seen);
+        }
+    }
+
     fn late_keepalive(&mut self, id: &str) {
         let (now, slack) = (self.now, self.limits.slack);
         let Some(login) = self.login(id) else { return };
@@ -173,12 +198,15 @@ impl Monitor {
                 ports.push(port);
             }
         }
+        let Some(dial) = self.tunnel.step("Absent", "TrqMapped") else {
+            return;
+        };
         for port in ports {
             let seen = format!(
                 "TRQ {port}, and no new connection in {} s",
                 limit.as_secs_f64()
             );
-            self.report(id, Side::Client, "tunnel.trs-new-connection", seen);
+            self.report(id, Side::Client, dial.rule, seen);
         }
     }
 

@@ -71,11 +71,6 @@ impl Lines {
         };
     }
 
-    /// Whether a message has begun and is not complete.
-    pub(super) fn is_within(&self) -> bool {
-        !self.bytes.is_empty()
-    }
-
     /// The next message, if it is complete.
     pub(super) fn next(&mut self) -> Option<Item> {
         loop {

@@ -21,6 +21,8 @@ pub(super) struct Login {
     pub(super) asked: VecDeque<Asked>,
     /// What was answered by true, and whether it is open.
     pub(super) mapped: BTreeMap<i64, bool>,
+    /// What was answered by false and not asked for again, since when.
+    pub(super) refused: BTreeMap<i64, Duration>,
     /// When each SRQ came that is not answered; whether that was told.
     pub(super) srqs: VecDeque<(Duration, bool)>,
     /// When each TRQ came that no TRS has answered, by port; whether that was told.
@@ -58,6 +60,7 @@ impl Login {
             replaced: false,
             asked: VecDeque::new(),
             mapped: BTreeMap::new(),
+            refused: BTreeMap::new(),
             srqs: VecDeque::new(),
             trqs: BTreeMap::new(),
             last_srq: now,

@@ -198,6 +198,7 @@ impl Monitor {
     }
 
     fn mrs(&mut self, id: &str, port: i64, ok: bool) {
+        let now = self.now;
         let replaced = self.replaced_holder(id, port);
         let holder = self.holder(id, port);
         let Some(login) = self.login(id) else { return };
@@ -213,6 +214,9 @@ impl Monitor {
         };
         let asked = login.asked.remove(index);
         let own = login.mapped.contains_key(&port);
+        if !ok && !own {
+            login.refused.insert(port, now);
+        }
         if let Some(asked) = asked
             && ok
         {

@@ -132,6 +132,9 @@ impl Player<'_> {
         } else {
             came
         };
+        if let Some(came) = came {
+            self.transcript.came(came);
+        }
         self.in_vain |= came.is_some_and(|came| window.missed(came));
         self.early = came.map_or(Ok(None), |came| window.check(came))?;
         if ends && end == Some(End::Eof) {
@@ -249,6 +252,13 @@ impl Player<'_> {
                 };
                 self.transcript
                     .add(name, Action::Expect(action), note.clone());
+                let rest = connection
+                    .inbox
+                    .look(|state| state.unread().get(SHOWN..).map(<[u8]>::to_vec));
+                if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
+                    let rest = Expectation::Raw(Template::bytes(rest));
+                    self.transcript.add_unshown(name, Action::Expect(rest));
+                }
             }
             if let Some(end) = end {
                 self.transcript.add(
@@ -256,6 +266,37 @@ impl Player<'_> {
                     Action::Expect(Expectation::Closed),
                     Some(end_text(&end)),
                 );
+            }
+        }
+    }
+
+    /// Adds what has arrived by the end of a case and was not asked for; reports do not show it.
+    pub(super) fn record_left(&mut self) {
+        for (name, actor) in &self.actors {
+            let Some(connection) = &actor.connection else {
+                continue;
+            };
+            let (bytes, came, end, ended) = connection.inbox.look(|state| {
+                let bytes = state.unread().to_vec();
+                let came = state.came(bytes.len().max(1));
+                (bytes, came, state.end.clone(), state.came(0))
+            });
+            let known = self.transcript.knows_end(name);
+            if !bytes.is_empty() {
+                let bytes = Expectation::Raw(Template::bytes(bytes));
+                self.transcript.add_unshown(name, Action::Expect(bytes));
+                came.into_iter().for_each(|came| self.transcript.came(came));
+            }
+            let end = match end {
+                Some(End::Eof) => Expectation::Eof,
+                Some(End::Broken(_)) => Expectation::Closed,
+                Some(End::Garbled(_) | End::Flooded) | None => continue,
+            };
+            if !known {
+                self.transcript.add_unshown(name, Action::Expect(end));
+                ended
+                    .into_iter()
+                    .for_each(|ended| self.transcript.came(ended));
             }
         }
     }

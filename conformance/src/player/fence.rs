@@ -159,6 +159,7 @@ impl Player<'_> {
             "fence",
             accepted.map_err(|error| format!("fence: the handshake failed: {error}"))?,
         );
+        self.transcript.add_unshown("fence", Action::Accept(None));
         let lines = self
             .next_message("fence")
             .await

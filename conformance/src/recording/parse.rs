@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::{Entry, Head, Recording, Source, VERSION};
-use crate::notation::ast::{Role, Transport};
+use super::{Entry, Head, LONGEST, Recording, Source, VERSION};
+use crate::notation::ast::{
+    Action, Endpoint, Expectation, Field, Piece, Role, Step, Template, Transport,
+};
 use crate::notation::{SyntaxError, parse_step};
 
 /// Reads a recording.
@@ -19,6 +21,7 @@ pub(crate) fn parse(text: &str) -> Result<Recording, SyntaxError> {
     };
     let head = head(&mut lines)?;
     let mut entries: Vec<Entry> = Vec::new();
+    let mut room = LONGEST;
     while let Some((number, line)) = lines.next() {
         let (broken, at, width) = prefix(number, line)?;
         let earlier = entries.last().map_or(Duration::ZERO, |entry| entry.at);
@@ -41,9 +44,57 @@ pub(crate) fn parse(text: &str) -> Result<Recording, SyntaxError> {
             column: width + error.column,
             ..error
         })?;
+        let wanted = |expected: &str| wrong(number, width, expected, line);
+        match weight(&step) {
+            None if !broken => return Err(wanted("values, no variables")),
+            size => {
+                room = room
+                    .checked_sub(size.unwrap_or(0))
+                    .ok_or_else(|| wanted(TOO_MUCH))?
+            }
+        }
         entries.push(Entry { at, step, broken });
     }
     Ok(Recording { head, entries })
+}
+
+const TOO_MUCH: &str = "at most 256 MiB of bytes in all";
+
+/// How many bytes a step stands for; `None` where it does not say which.
+fn weight(step: &Step) -> Option<usize> {
+    let template = |template: &Template| {
+        let length = template
+            .pieces()
+            .iter()
+            .try_fold(0_usize, |sum, piece| match piece {
+                Piece::Bytes(bytes) => Some(sum + bytes.len()),
+                Piece::Var(_) => None,
+            })?;
+        Some(length.saturating_mul(usize::try_from(template.times()).unwrap_or(usize::MAX)))
+    };
+    let sum = |templates: &[Template]| {
+        templates
+            .iter()
+            .try_fold(0_usize, |sum, one| Some(sum.saturating_add(template(one)?)))
+    };
+    match &step.action {
+        Action::Send(message) | Action::Expect(Expectation::Message(message)) => {
+            let mut fields = message.fields.iter().map(|field| match field {
+                Field::Text(text) => template(text),
+                Field::Bind(_) | Field::Any => None,
+            });
+            fields.try_fold(0_usize, |sum, one| Some(sum.saturating_add(one?)))
+        }
+        Action::SendRaw(parts) => sum(parts),
+        Action::SendDrip(bytes) | Action::Expect(Expectation::Raw(bytes)) => template(bytes),
+        Action::SendRandom(bulk) | Action::Expect(Expectation::Random(bulk)) => {
+            usize::try_from(bulk.bytes).ok()
+        }
+        Action::Connect(Endpoint::Port(one)) | Action::Refused(one) | Action::Accept(Some(one)) => {
+            template(one)
+        }
+        _ => Some(0),
+    }
 }
 
 struct Lines<'a, I: Iterator<Item = (usize, &'a str)>> {

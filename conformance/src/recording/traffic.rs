@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Entry, Recording, Source};
 use crate::noise::noise;
 use crate::notation::ast::{
-    Action, Endpoint, Expectation, Field, Message, Piece, Template, Transport,
+    Action, Endpoint, Expectation, Field, Message, Piece, Step, Template, Transport,
 };
 
 /// Something that has happened on a connection.
@@ -77,7 +77,31 @@ pub(crate) fn events(recording: &Recording) -> Vec<Event> {
     let mut book = Book::default();
     let happened = recording.entries.iter().filter(|entry| !entry.broken);
     happened.for_each(|entry| book.enter(recording, entry));
-    book.events
+    match recording.head.source {
+        Source::Tap => whole_segments(book.events),
+        Source::Case(_) => book.events,
+    }
+}
+
+/// Joins what a tap has read at once.
+fn whole_segments(events: Vec<Event>) -> Vec<Event> {
+    let mut joined: Vec<Event> = Vec::new();
+    for event in events {
+        if let Some(Event {
+            at,
+            connection,
+            what: What::Bytes(sender, bytes),
+            ..
+        }) = joined.last_mut()
+            && let What::Bytes(from, more) = &event.what
+            && (&*at, &*connection, &*sender) == (&event.at, &event.connection, from)
+        {
+            bytes.extend_from_slice(more);
+        } else {
+            joined.push(event);
+        }
+    }
+    joined
 }
 
 #[derive(Default)]
@@ -161,6 +185,7 @@ impl Book {
                 self.add(entry, What::Bytes(they, noise(bulk.bytes, bulk.seed)));
             }
             Action::Expect(Expectation::Eof) => self.add(entry, What::Ended(they, End::Fin)),
+            Action::Expect(Expectation::Closed) if is_no_end(step) => {}
             Action::Expect(Expectation::Closed) => {
                 let orderly = step.comment.as_deref() == Some("eof");
                 let end = if orderly { End::Fin } else { End::Reset };
@@ -181,6 +206,12 @@ impl Book {
             marks: entry.step.marks.clone(),
         });
     }
+}
+
+/// Whether the peer has not ended what nobody has listened to any longer.
+fn is_no_end(step: &Step) -> bool {
+    let comment = step.comment.as_deref();
+    comment.is_some_and(|comment| comment.starts_with("not closed"))
 }
 
 /// The bytes that are meant; a recording names no variables.
