@@ -110,9 +110,9 @@ impl Monitor {
     pub(crate) fn see(&mut self, at: Duration, id: &str, what: &What) {
         self.pass(at);
         match what {
-            What::Open(Kind::Control) => {
+            What::Open(Kind::Control(over)) => {
                 self.opened += 1;
-                let conduct = Conduct::new(self.now);
+                let conduct = Conduct::new(self.now, *over);
                 self.connections.insert(id.to_owned(), conduct);
             }
             // Users and services are not judged.

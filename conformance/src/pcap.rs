@@ -109,7 +109,7 @@ impl<W: Write> Capture<W> {
         let [.., high, low] = round.to_be_bytes();
         let port = u16::try_from(port).unwrap_or(0) + FIRST;
         let (user, to) = match kind {
-            Kind::Control | Kind::Foreign => (18, self.server),
+            Kind::Control(_) | Kind::Foreign => (18, self.server),
             Kind::User(port) => (19, (self.server.0, *port)),
             Kind::Target(address) => {
                 let port = address

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::notation::ast::Transport;
 use crate::recording::{Kind, What};
 use relay::relay;
 
@@ -100,7 +101,9 @@ async fn serve(client: TcpStream, from: SocketAddr, to: SocketAddr, witness: Wit
     };
     // Bytes go on as they come.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    witness.tell(What::Open(Kind::Control)).await;
+    witness
+        .tell(What::Open(Kind::Control(Transport::Plain)))
+        .await;
     relay(client, server, &witness).await;
     witness.tell(What::Gone).await;
 }

@@ -1,5 +1,6 @@
 //! `replay`: judges a recording once more, or plays it against a peer.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -124,9 +125,15 @@ fn case(recording: &Recording, side: Side, configured: bool) -> Result<String, C
 }
 
 async fn play(replay: &Replay, text: &str, side: Side, rules: &[Rule]) -> Result<u8, Complaint> {
-    let file = replay.recording.display().to_string();
     let stem = replay.recording.file_stem().unwrap_or_default();
-    let id = format!("replay/{}", stem.to_string_lossy());
+    let stem = stem.to_string_lossy();
+    let (id, file) = (format!("replay/{stem}"), format!("{stem}.case"));
+    // Where errors cannot be written, the case is played all the same.
+    let _ = writeln!(
+        std::io::stderr(),
+        "played as the case that `netroxy-conformance replay {} --case > {file}` writes",
+        replay.recording.display()
+    );
     let entry = catalog::read(&id, &file, text).map_err(|error| {
         Complaint::new(
             EXIT_HARNESS,

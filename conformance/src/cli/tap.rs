@@ -11,6 +11,7 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+use super::run::address;
 use super::session::stop_on_interrupt;
 use super::{Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_USAGE, time_scale};
 use crate::monitor::{Limits, Monitor, Violation};
@@ -47,10 +48,12 @@ pub(super) struct Tap {
 }
 
 pub(super) async fn execute(options: &Tap, rules: &[Rule]) -> Result<u8, Complaint> {
-    let (listen, to) = (
-        super::run::address(&options.listen)?,
-        super::run::address(&options.to)?,
-    );
+    // Port 0 is any port that is free.
+    let listen = options
+        .listen
+        .parse()
+        .or_else(|_| address(&options.listen))?;
+    let to = address(&options.to)?;
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         Complaint::new(EXIT_USAGE, format!("cannot listen on {listen}: {error}"))
             .hint("name an address of this machine that nobody listens on")

@@ -5,7 +5,7 @@ use super::conduct::{Ath, Doom, HELD};
 use super::lines::{Fault, Item, LIMIT, integer};
 use super::login::Asked;
 use super::server::shown;
-use crate::notation::ast::Side;
+use crate::notation::ast::{Side, Transport};
 use crate::recording::Sender;
 
 impl Monitor {
@@ -202,6 +202,8 @@ impl Monitor {
         if let Some(conduct) = self.connections.get_mut(id) {
             conduct.lines(Sender::Opener).stop();
         }
+        let over = self.connections.get(id).map(|conduct| conduct.over);
+        let over = over.unwrap_or(Transport::Plain);
         let number = self.tokens.get(token).copied();
         let blind = !self.unread.is_empty() || self.forgotten > 0;
         let Some((number, login)) =
@@ -217,6 +219,16 @@ impl Monitor {
             }
             return;
         };
+        let elsewhere = login.over != over;
+        if elsewhere {
+            let over_tls = login.over == Transport::Tls;
+            let seen =
+                format!("TRS {port} on {over}, with a token that was given on the other one");
+            if over_tls {
+                self.report(id, Side::Client, "tls.both-connections", seen.clone());
+            }
+            return self.refuse(id, "tunnel.token-scope", &seen, None);
+        }
         let asked = login
             .trqs
             .get_mut(&port)

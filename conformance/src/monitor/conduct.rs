@@ -4,13 +4,15 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::lines::{Item, Lines};
-use crate::notation::ast::Side;
+use crate::notation::ast::{Side, Transport};
 use crate::recording::Sender;
 
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Conduct {
     pub(super) opened: Duration,
+    /// The listener that it was opened to.
+    pub(super) over: Transport,
     /// Where it stands in the table of a connection to a server.
     pub(super) server: &'static str,
     /// Where its client stands in the table of a client.
@@ -61,9 +63,10 @@ pub(super) struct Doom {
 pub(super) const HELD: usize = 1000;
 
 impl Conduct {
-    pub(super) fn new(now: Duration) -> Self {
+    pub(super) fn new(now: Duration, over: Transport) -> Self {
         Self {
             opened: now,
+            over,
             server: "Fresh",
             client: "Connecting",
             client_lines: Lines::new(Sender::Opener),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::{Monitor, REMEMBERED};
+use crate::notation::ast::Transport;
 
 /// What ARS true has begun.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(super) struct Login {
     pub(super) replaced: bool,
     /// MAPs that are not answered, in their order.
     pub(super) asked: VecDeque<Asked>,
+    /// The listener on which its token is good.
+    pub(super) over: Transport,
     /// What was answered by true, and whether it is open.
     pub(super) mapped: BTreeMap<i64, bool>,
     /// What was answered by false and not asked for again, since when.
@@ -48,7 +51,7 @@ impl Login {
         fields: Vec<Vec<u8>>,
         token: Vec<u8>,
         timeout: Duration,
-        now: Duration,
+        (now, over): (Duration, Transport),
     ) -> Self {
         Self {
             connection: connection.to_owned(),
@@ -59,6 +62,7 @@ impl Login {
             ended: None,
             replaced: false,
             asked: VecDeque::new(),
+            over,
             mapped: BTreeMap::new(),
             refused: BTreeMap::new(),
             srqs: VecDeque::new(),

@@ -6,7 +6,7 @@ use super::Monitor;
 use super::conduct::{Ath, Doom};
 use super::lines::{Fault, Item, integer, is_canonical};
 use super::login::Login;
-use crate::notation::ast::Side;
+use crate::notation::ast::{Side, Transport};
 use crate::notation::{ast::Action, ast::Expectation, print_action};
 use crate::transcript;
 
@@ -187,7 +187,9 @@ impl Monitor {
             }
         }
         let seconds = Duration::from_secs(seconds.unsigned_abs());
-        let login = Login::new(id, fields, token.clone(), seconds, now);
+        let over = self.connections.get(id).map(|conduct| conduct.over);
+        let over = over.unwrap_or(Transport::Plain);
+        let login = Login::new(id, fields, token.clone(), seconds, (now, over));
         let number = self.begin_login(login);
         if let Some(conduct) = self.connections.get_mut(id) {
             conduct.login = Some(number);
@@ -202,13 +204,14 @@ impl Monitor {
         let replaced = self.replaced_holder(id, port);
         let holder = self.holder(id, port);
         let Some(login) = self.login(id) else { return };
-        let Some(first) = login.asked.front() else {
-            let seen = format!("MRS {port} {ok} answers no MAP");
-            return self.report(id, Side::Server, "map.one-reply", seen);
+        let Some(first) = login.asked.iter().position(|asked| !asked.told) else {
+            return self.late_mrs(id, port, ok);
         };
-        let wanted = first.port;
+        let wanted = login.asked.get(first).map_or(0, |asked| asked.port);
         let Some(index) = login.asked.iter().position(|asked| asked.port == port) else {
-            login.asked.pop_front();
+            if let Some(asked) = login.asked.get_mut(first) {
+                asked.told = true;
+            }
             let seen = format!("MRS {port} {ok} where MAP {wanted} is to be answered");
             return self.report(id, Side::Server, "map.same-port", seen);
         };
@@ -222,7 +225,7 @@ impl Monitor {
         {
             login.mapped.insert(port, asked.open);
         }
-        if index > 0 {
+        if index > first {
             let seen = format!("MRS {port} {ok} before that for MAP {wanted}");
             self.report(id, Side::Server, "map.order", seen);
         }
@@ -240,6 +243,20 @@ impl Monitor {
             self.report(id, Side::Server, "auth.same-name-replaces", seen);
         }
         self.client_step(id, "Mrs", "MRS");
+    }
+
+    /// An MRS where all that is owed has been told to be missing, or wrong.
+    fn late_mrs(&mut self, id: &str, port: i64, ok: bool) {
+        let Some(login) = self.login(id) else { return };
+        let Some(index) = login.asked.iter().position(|asked| asked.port == port) else {
+            let seen = format!("MRS {port} {ok} answers no MAP");
+            return self.report(id, Side::Server, "map.one-reply", seen);
+        };
+        if let Some(asked) = login.asked.remove(index)
+            && ok
+        {
+            login.mapped.insert(port, asked.open);
+        }
     }
 
     /// Another login that has a port for so long that its end cannot be under way.

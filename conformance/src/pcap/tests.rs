@@ -4,6 +4,7 @@ use chrono::DateTime;
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 
 use super::*;
+use crate::notation::ast::Transport;
 use crate::recording::Sender;
 
 /// The packets of a file and their comments.
@@ -37,7 +38,7 @@ fn packets_have_right_numbers_and_checksums() {
     let mut capture = Capture::new(Vec::new(), Some(server), began).unwrap();
     let long = vec![b'x'; 3000];
     let events = [
-        What::Open(Kind::Control),
+        What::Open(Kind::Control(Transport::Plain)),
         What::Bytes(Sender::Opener, b"SRQ\n".to_vec()),
         What::Bytes(Sender::Acceptor, long.clone()),
         What::Ended(Sender::Acceptor, End::Fin),

@@ -184,10 +184,11 @@ impl Player<'_> {
         Ok(words)
     }
 
-    pub(super) fn record_ignored(&mut self, name: &str, passed_over: &[Vec<Vec<u8>>]) {
-        for lines in passed_over {
+    pub(super) fn record_ignored(&mut self, name: &str, passed_over: &[Passed]) {
+        for (lines, came) in passed_over {
             let seen = Action::Expect(Expectation::Message(transcript::message(lines)));
             self.transcript.add(name, seen, Some("ignored".to_owned()));
+            came.iter().for_each(|came| self.transcript.came(*came));
         }
     }
 
@@ -391,16 +392,20 @@ fn choose(patterns: &[Pattern], state: &State) -> Option<Choice> {
     }
 }
 
+/// A message that was passed over, and when it came.
+pub(super) type Passed = (Vec<Vec<u8>>, Option<Instant>);
+
 /// Takes the next message if it is one of those that are ignored.
-pub(super) fn pass_over(state: &mut State, ignored: &[String]) -> Option<Vec<Vec<u8>>> {
+pub(super) fn pass_over(state: &mut State, ignored: &[String]) -> Option<Passed> {
     let Decoded::Whole { lines, length } = first_message(state.unread()) else {
         return None;
     };
     let word = lines.first()?;
     let pass = ignored.iter().any(|one| one.as_bytes() == word);
     pass.then(|| {
+        let came = state.came(length);
         state.take(length);
-        lines
+        (lines, came)
     })
 }
 

@@ -47,7 +47,8 @@ pub(crate) fn to_case(
     if side == Side::Client {
         entries.retain(|entry| !is_keepalive(&entry.step));
     }
-    let names = Names::find(&entries, side)?;
+    let control = recording.head.server.map(|server| server.port());
+    let mut names = Names::find(&entries, side, control)?;
     let config = match side {
         Side::Client => names.mappings(),
         Side::Server => names.timeout().filter(|_| configured).into_iter().collect(),
@@ -55,7 +56,6 @@ pub(crate) fn to_case(
     let mut body = Vec::new();
     let mut rules: Vec<String> = Vec::new();
     let mut before = Duration::ZERO;
-    let mut names = names;
     for entry in entries {
         let gap = entry.at.saturating_sub(before);
         before = entry.at;

@@ -81,7 +81,7 @@ proptest! {
     #[test]
     fn a_tap_writes_all_that_it_sees(bytes in conversation(), cuts in vec(1_usize..20, 1..40)) {
         let mut writer = Writer::default();
-        let mut entries = writer.write(Duration::ZERO, "c1", &What::Open(Kind::Control));
+        let mut entries = writer.write(Duration::ZERO, "c1", &What::Open(Kind::Control(Transport::Plain)));
         let mut rest = bytes.as_slice();
         for cut in cuts.iter().cycle() {
             if rest.is_empty() {

@@ -34,8 +34,8 @@ pub(crate) enum What {
 /// Whose connection it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Of a client to its server: control and data connections.
-    Control,
+    /// Of a client to its server: control and data connections, to the listener of this transport.
+    Control(Transport),
     /// Of a user to a remote port.
     User(u16),
     /// Of a client to a service.
@@ -124,9 +124,14 @@ impl Book {
                 port.map(|port| (Kind::User(port), Sender::Opener))
             }
             Action::Connect(Endpoint::Bare) if over_tls => Some((Kind::Foreign, Sender::Opener)),
-            Action::Connect(_) => Some((Kind::Control, Sender::Opener)),
+            Action::Connect(Endpoint::Server(Some(named))) => {
+                Some((Kind::Control(*named), Sender::Opener))
+            }
+            Action::Connect(_) => Some((Kind::Control(recording.head.over), Sender::Opener)),
             Action::Accept(Some(target)) => Some((Kind::Target(text(target)), Sender::Acceptor)),
-            Action::Accept(None) | Action::AcceptDrip => Some((Kind::Control, Sender::Acceptor)),
+            Action::Accept(None) | Action::AcceptDrip => {
+                Some((Kind::Control(recording.head.over), Sender::Acceptor))
+            }
             _ => None,
         };
         if let Some((kind, we)) = opened {

@@ -27,7 +27,12 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn find(entries: &[Entry], side: Side) -> Result<Self, Unplayable> {
+    /// Those of a recording; `control` is the port of its server.
+    pub(super) fn find(
+        entries: &[Entry],
+        side: Side,
+        control: Option<u16>,
+    ) -> Result<Self, Unplayable> {
         let mut names = Self {
             side,
             ports: BTreeMap::new(),
@@ -73,6 +78,11 @@ impl Names {
             }
         }
         names.name_ports(&granted)?;
+        if let Some(control) = control.filter(|_| side == Side::Server) {
+            names
+                .ports
+                .insert(control.to_string().into_bytes(), "control");
+        }
         names.name_targets(&reached, &tunnels)?;
         Ok(names)
     }
