@@ -184,8 +184,8 @@ impl Monitor {
                 self.messages += 1;
             }
             match sender {
-                Sender::Opener => self.from_client(id, item),
-                Sender::Acceptor => self.from_server(id, item),
+                Sender::Opener => self.client_says(id, item),
+                Sender::Acceptor => self.server_says(id, item),
             }
         }
     }

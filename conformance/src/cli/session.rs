@@ -124,7 +124,7 @@ pub(super) async fn judge_all(
         }
         if let (Some(folder), Some(transcript)) = (&conduct.record, &judged.transcript) {
             let written = record(folder, job, transcript);
-            unrecorded = unrecorded.take().or(written.err());
+            unrecorded = unrecorded.take().or_else(|| written.err());
         }
         session.judged(job, &judged);
         let red = judged.verdict.is_red(strict);

@@ -25,7 +25,7 @@ impl Monitor {
         }
     }
 
-    pub(super) fn from_client(&mut self, id: &str, item: Item) {
+    pub(super) fn client_says(&mut self, id: &str, item: Item) {
         let Some(conduct) = self.connections.get_mut(id) else {
             return;
         };

@@ -29,7 +29,7 @@ impl Monitor {
         }
     }
 
-    pub(super) fn from_server(&mut self, id: &str, item: Item) {
+    pub(super) fn server_says(&mut self, id: &str, item: Item) {
         let Some(conduct) = self.connections.get_mut(id) else {
             return;
         };
@@ -260,7 +260,7 @@ impl Monitor {
     }
 
     /// Another login that has a port for so long that its end cannot be under way.
-    fn holder(&mut self, id: &str, port: i64) -> Option<String> {
+    fn holder(&self, id: &str, port: i64) -> Option<String> {
         let mut open = self
             .logins
             .iter()

@@ -48,7 +48,7 @@ pub(crate) fn to_case(
         entries.retain(|entry| !is_keepalive(&entry.step));
     }
     let control = recording.head.server.map(|server| server.port());
-    let mut names = Names::find(&entries, side, control)?;
+    let names = Names::find(&entries, side, control)?;
     let config = match side {
         Side::Client => names.mappings(),
         Side::Server => names.timeout().filter(|_| configured).into_iter().collect(),

@@ -106,7 +106,7 @@ impl Names {
     }
 
     /// A step with names instead of values.
-    pub(super) fn rename(&mut self, step: &Step, configured: bool) -> Action {
+    pub(super) fn rename(&self, step: &Step, configured: bool) -> Action {
         match &step.action {
             Action::Connect(Endpoint::Port(port)) => {
                 Action::Connect(Endpoint::Port(self.port(&bytes(port))))
