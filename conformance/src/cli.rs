@@ -3,6 +3,7 @@
 mod baseline;
 mod diff;
 mod explain;
+mod export;
 mod flakes;
 mod format;
 mod fuzz;
@@ -11,11 +12,13 @@ mod list;
 mod main_job;
 mod matrix;
 mod output;
+mod replay;
 mod run;
 mod select;
 mod selftest;
 mod session;
 mod sut;
+mod tap;
 mod vectors;
 
 use std::io::Write;
@@ -117,6 +120,12 @@ enum Command {
     Selftest(selftest::Selftest),
     /// Hunt a server or a client with sessions that nobody has written down
     Fuzz(fuzz::Fuzz),
+    /// Stand between any client and any server, and judge both
+    Tap(tap::Tap),
+    /// Judge a recording once more, or play it against a peer
+    Replay(Box<replay::Replay>),
+    /// Write a recording as a capture that Wireshark opens
+    Export(export::Export),
     /// Test vectors of the codec: what every parser and serializer must do
     Vectors {
         #[command(subcommand)]
@@ -185,6 +194,9 @@ async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
         Some(Command::Report { command }) => Ok(output::report(&command)),
         Some(Command::Selftest(selftest)) => selftest::execute(&selftest, &rules).await,
         Some(Command::Fuzz(fuzz)) => fuzz::execute(fuzz, &rules).await,
+        Some(Command::Tap(tap)) => tap::execute(&tap, &rules).await,
+        Some(Command::Replay(replay)) => replay::execute(&replay, &rules).await,
+        Some(Command::Export(export)) => export::execute(&export),
         Some(Command::Vectors { command }) => vectors::execute(command, &rules).await,
     }
 }

@@ -1,15 +1,22 @@
 //! What has happened, written in the notation of the cases, with times.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::notation::ast::{Action, Expectation, Field, Message, Step, Template};
+use chrono::{DateTime, SubsecRound as _, Utc};
+
+use crate::notation::ast::{Action, Expectation, Field, Message, Step, Template, Transport};
 use crate::notation::print_step;
+use crate::recording::{self, Head, Recording, Source};
 
 /// The recording of one case.
 #[derive(Debug, Clone)]
 pub(crate) struct Transcript {
     started: Instant,
+    /// The same moment on the calendar.
+    began: DateTime<Utc>,
+    server: Option<SocketAddr>,
     entries: Vec<Entry>,
     names: BTreeMap<String, Vec<u8>>,
     judging: Vec<String>,
@@ -19,9 +26,15 @@ pub(crate) struct Transcript {
 #[derive(Debug, Clone)]
 struct Entry {
     at: Duration,
+    /// When it was on the wire, where that is known better.
+    came: Option<Duration>,
+    /// What a recording says, where that is more.
+    whole: Option<Action>,
     step: Step,
     judges: Vec<String>,
     broken: bool,
+    /// Reports show it.
+    shown: bool,
 }
 
 /// Something that has happened.
@@ -40,6 +53,8 @@ impl Transcript {
     pub(crate) fn new() -> Self {
         Self {
             started: Instant::now(),
+            began: Utc::now().trunc_subsecs(6),
+            server: None,
             entries: Vec::new(),
             names: BTreeMap::new(),
             judging: Vec::new(),
@@ -58,6 +73,23 @@ impl Transcript {
 
     /// Adds what has happened just now.
     pub(crate) fn add(&mut self, actor: &str, action: Action, comment: Option<String>) {
+        self.note(actor, action, comment, true);
+    }
+
+    /// Adds what reports have no use for.
+    pub(crate) fn add_unshown(&mut self, actor: &str, action: Action) {
+        self.note(actor, action, None, false);
+    }
+
+    /// The last line was on the wire before it was added.
+    pub(crate) fn came(&mut self, at: Instant) {
+        let at = at.saturating_duration_since(self.started);
+        if let Some(last) = self.entries.last_mut() {
+            last.came = Some(at.min(last.at));
+        }
+    }
+
+    fn note(&mut self, actor: &str, action: Action, comment: Option<String>, shown: bool) {
         let step = Step {
             actor: actor.to_owned(),
             action,
@@ -67,9 +99,12 @@ impl Transcript {
         };
         self.entries.push(Entry {
             at: self.started.elapsed(),
+            came: None,
+            whole: None,
             step,
             judges: self.judging.clone(),
             broken: false,
+            shown,
         });
     }
 
@@ -77,15 +112,80 @@ impl Transcript {
     pub(crate) fn add_broken(&mut self, step: &Step) {
         self.entries.push(Entry {
             at: self.started.elapsed(),
+            came: None,
+            whole: None,
             step: step.clone(),
             judges: step.marks.clone(),
             broken: true,
+            shown: true,
         });
     }
 
     /// What has happened, in order, as reports show it.
     pub(crate) fn lines(&self) -> Vec<Line> {
-        self.entries.iter().map(Entry::line).collect()
+        let shown = self.entries.iter().filter(|entry| entry.shown);
+        shown.map(Entry::line).collect()
+    }
+
+    /// Whether the end of what comes on the latest connection of this name is in it.
+    pub(crate) fn knows_end(&self, actor: &str) -> bool {
+        let ends = |entry: &Entry| match &entry.step.action {
+            Action::Expect(Expectation::Closed | Expectation::Eof) => Some(true),
+            Action::Connect(_) | Action::Accept(_) | Action::AcceptDrip => Some(false),
+            _ => None,
+        };
+        let own = self.entries.iter().rev();
+        let own = own.filter(|entry| entry.step.actor == actor && !entry.broken);
+        own.filter_map(ends).next().unwrap_or(false)
+    }
+
+    /// Where the server of the case is.
+    pub(crate) fn meets(&mut self, server: SocketAddr) {
+        self.server = Some(server);
+    }
+
+    /// The last line says less than a recording has to.
+    pub(crate) fn whole(&mut self, action: Action) {
+        if let Some(last) = self.entries.last_mut() {
+            last.whole = Some(action);
+        }
+    }
+
+    /// What has happened, whole, in the order in which it was on the wire.
+    pub(crate) fn recorded(&self, title: &str, source: Source, over: Transport) -> Recording {
+        // The login of such a fence is not seen by the player.
+        let seen = |entry: &&Entry| !is_foreign_fence(&entry.step);
+        let mut entries: Vec<recording::Entry> = Vec::new();
+        for entry in self.entries.iter().filter(seen) {
+            let at = entry.came.unwrap_or(entry.at).as_micros();
+            let action = entry.whole.as_ref().unwrap_or(&entry.step.action);
+            entries.push(recording::Entry {
+                at: Duration::from_micros(u64::try_from(at).unwrap_or(u64::MAX)),
+                step: Step {
+                    action: action.clone(),
+                    ..entry.step.clone()
+                },
+                broken: entry.broken,
+            });
+        }
+        // What came on a connection came before what came behind it, whenever it was looked at.
+        let mut next: BTreeMap<String, Duration> = BTreeMap::new();
+        for entry in entries.iter_mut().rev() {
+            let behind = next.get(&entry.step.actor).copied();
+            entry.at = behind.map_or(entry.at, |behind| entry.at.min(behind));
+            next.insert(entry.step.actor.clone(), entry.at);
+        }
+        entries.sort_by_key(|entry| entry.at);
+        Recording {
+            head: Head {
+                title: title.to_owned(),
+                source,
+                over,
+                server: self.server,
+                began: self.began,
+            },
+            entries,
+        }
     }
 
     /// What has happened, in order.
@@ -155,6 +255,12 @@ impl Entry {
     }
 }
 
+/// What a fence did on a connection that is not one of the case.
+fn is_foreign_fence(step: &Step) -> bool {
+    let comment = step.comment.as_deref();
+    comment.is_some_and(|comment| comment.starts_with("fence: a login"))
+}
+
 fn direction(action: &Action) -> Option<Direction> {
     match action {
         Action::Connect(_)
@@ -196,7 +302,7 @@ pub(crate) fn message(lines: &[Vec<u8>]) -> Message {
 const ROOM: usize = 64;
 
 /// A step whose long strings are cut; a comment tells how long they are.
-fn shortened(step: &Step) -> Step {
+pub(crate) fn shortened(step: &Step) -> Step {
     let mut step = step.clone();
     let mut longest = 0;
     let mut cut = |template: &mut Template| {

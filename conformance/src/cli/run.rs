@@ -1,6 +1,7 @@
 //! `run`: judges a server or a client.
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::ValueEnum;
@@ -56,6 +57,9 @@ pub(super) struct Run {
     /// What is known to fail: a file, or the name of a built-in baseline
     #[arg(long, value_name = "FILE", conflicts_with = "case_file")]
     baseline: Option<String>,
+    /// Write down all that each case sends and receives, passwords too: DIR/ID.recording
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
     #[command(flatten)]
     pace: Pace,
     #[command(flatten)]
@@ -90,6 +94,7 @@ pub(super) async fn execute(run: &Run, rules: &[Rule]) -> Result<u8, Complaint> 
         strict: run.strict,
         slowest: run.pace.slowest,
         output: run.output.clone(),
+        record: run.record.clone(),
         baseline: baseline.transpose()?,
     };
     let round = Round {
@@ -178,7 +183,7 @@ pub(super) fn manifest(sut: Option<&str>, side: Side) -> Result<Manifest, Compla
     Ok(manifest)
 }
 
-fn address(text: &str) -> Result<SocketAddr, Complaint> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, Complaint> {
     let wrong = |why: &str| {
         let complaint = Complaint::new(EXIT_USAGE, format!("`{text}` is no HOST:PORT: {why}"));
         complaint.hint("for example 127.0.0.1:10000, [::1]:10000 or localhost:10000")

@@ -1,5 +1,9 @@
 //! A session: one or more subjects, their cases, the reports, and the exit code.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,10 +16,12 @@ use super::{
 };
 use crate::baseline::Baseline;
 use crate::catalog::Entry;
+use crate::recording::{self, Source};
 use crate::report::{Session, Settings};
 use crate::rules::Rule;
 use crate::run::{self, Ended, Job, Options, Order, Start, Summary};
 use crate::sut::{StartError, Subject};
+use crate::transcript::Transcript;
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
 
@@ -39,6 +45,8 @@ pub(super) struct Conduct {
     pub(super) output: Output,
     /// What is known to fail.
     pub(super) baseline: Option<Baseline>,
+    /// Where the recordings of all cases go.
+    pub(super) record: Option<PathBuf>,
 }
 
 /// What a session has come to.
@@ -108,10 +116,15 @@ pub(super) async fn judge_all(
         session.subject(&round.subject, planned.len() * order.rounds(), &start);
     }
     let mut results = Vec::new();
+    let mut unrecorded = None;
     let comparison = conduct.baseline.as_ref().map(Baseline::comparison);
     let each = |job: &Job, mut judged: Judged| {
         if let Some(comparison) = comparison {
             comparison.judge(&mut judged);
+        }
+        if let (Some(folder), Some(transcript)) = (&conduct.record, &judged.transcript) {
+            let written = record(folder, job, transcript);
+            unrecorded = unrecorded.take().or_else(|| written.err());
         }
         session.judged(job, &judged);
         let red = judged.verdict.is_red(strict);
@@ -129,11 +142,44 @@ pub(super) async fn judge_all(
         _ if totals.passed == 0 => EXIT_NOTHING,
         _ => 0,
     };
+    let code = output::written(code, unwritten)?;
+    if let Some(complaint) = unrecorded {
+        return Err(complaint);
+    }
     Ok(Done {
         results,
         summary,
-        code: output::written(code, unwritten)?,
+        code,
     })
+}
+
+/// Writes down all that a case has sent and received.
+fn record(folder: &Path, job: &Job, transcript: &Transcript) -> Result<(), Complaint> {
+    let id = job.id();
+    let source = Source::Case(job.entry.case.role.value);
+    let recording = transcript.recorded(&id, source, job.transport);
+    let file = folder.join(format!("{id}.recording"));
+    let text = recording.to_string();
+    let written = match text.len() <= recording::LONGEST {
+        true => write_private(&file, &text),
+        false => Err(std::io::Error::other(
+            "it is longer than a recording may be",
+        )),
+    };
+    written.map_err(|error| {
+        let message = format!("cannot write {}: {error}", file.display());
+        Complaint::new(EXIT_HARNESS, message).hint("name a folder that you may write to")
+    })
+}
+
+/// It holds passwords, so only its owner reads it.
+fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut open = OpenOptions::new();
+    let open = open.write(true).create(true).truncate(true).mode(0o600);
+    open.open(file)?.write_all(text.as_bytes())
 }
 
 /// Why a subject could not be judged at all.

@@ -6,5 +6,6 @@ pub mod ast;
 mod parse;
 mod print;
 
+pub(crate) use parse::parse_step;
 pub use parse::{SyntaxError, parse};
 pub use print::{print, print_action, print_step};

@@ -4,7 +4,7 @@ mod line;
 
 use std::str::Lines;
 
-use super::ast::{Action, Alternative, Case, Line, Noted, Repeat, Setting};
+use super::ast::{Action, Alternative, Case, Line, Noted, Repeat, Setting, Step};
 use line::{Head, Miss, Part};
 
 /// A place in a case file that cannot be read.
@@ -55,6 +55,23 @@ pub fn parse(text: &str) -> Result<Case, SyntaxError> {
         over,
         body,
     })
+}
+
+/// Reads one step, which takes several lines where it is `one of`.
+///
+/// # Errors
+/// The first place that cannot be read, counted inside of the text.
+pub(crate) fn parse_step(text: &str) -> Result<Step, SyntaxError> {
+    let mut source = Source {
+        lines: text.lines(),
+        ahead: None,
+        number: 0,
+    };
+    let first = text.lines().next().unwrap_or("");
+    match source.body(0)?.as_slice() {
+        [Line::Step(step)] => Ok(step.clone()),
+        _ => Err(miss(1, first, first, "one step")),
+    }
 }
 
 struct Source<'a> {

@@ -147,6 +147,7 @@ impl Player<'_> {
             .and_then(|actor| actor.connection.as_ref()?.last_sent);
         self.last_sent = sent.unwrap_or_else(Instant::now);
         self.transcript.add(name, action, note);
+        self.transcript.came(self.last_sent);
     }
 
     async fn leave(&mut self, name: &str, action: &Action) -> Result<(), String> {
@@ -162,6 +163,7 @@ impl Player<'_> {
             _ => connection.close(limit).await,
         }
         self.transcript.add(name, action.clone(), None);
+        self.transcript.came(self.last_sent);
         Ok(())
     }
 
@@ -179,6 +181,7 @@ impl Player<'_> {
             Endpoint::Port(_) => Endpoint::Port(port),
         };
         self.transcript.add(name, Action::Connect(seen), None);
+        self.transcript.came(self.last_sent);
         Ok(())
     }
 
@@ -262,11 +265,17 @@ impl Player<'_> {
         drip: bool,
     ) -> Result<(), String> {
         let (stream, transport) = self.awaited(step, target).await?;
+        let begun = Instant::now();
         let accepted = Connection::accept(stream, transport, self.tls, self.limit(), drip).await;
         let connection =
             accepted.map_err(|error| format!("the handshake of a connection failed: {error}"))?;
         self.enter(&step.actor, connection);
         self.transcript.add(&step.actor, step.action.clone(), None);
+        self.transcript.came(begun);
+        if let Some(target) = target {
+            let target = Template::bytes(fill(target, &self.vars)?);
+            self.transcript.whole(Action::Accept(Some(target)));
+        }
         Ok(())
     }
 

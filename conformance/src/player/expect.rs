@@ -132,6 +132,9 @@ impl Player<'_> {
         } else {
             came
         };
+        if let Some(came) = came {
+            self.transcript.came(came);
+        }
         self.in_vain |= came.is_some_and(|came| window.missed(came));
         self.early = came.map_or(Ok(None), |came| window.check(came))?;
         if ends && end == Some(End::Eof) {
@@ -181,10 +184,11 @@ impl Player<'_> {
         Ok(words)
     }
 
-    pub(super) fn record_ignored(&mut self, name: &str, passed_over: &[Vec<Vec<u8>>]) {
-        for lines in passed_over {
+    pub(super) fn record_ignored(&mut self, name: &str, passed_over: &[Passed]) {
+        for (lines, came) in passed_over {
             let seen = Action::Expect(Expectation::Message(transcript::message(lines)));
             self.transcript.add(name, seen, Some("ignored".to_owned()));
+            came.iter().for_each(|came| self.transcript.came(*came));
         }
     }
 
@@ -249,6 +253,13 @@ impl Player<'_> {
                 };
                 self.transcript
                     .add(name, Action::Expect(action), note.clone());
+                let rest = connection
+                    .inbox
+                    .look(|state| state.unread().get(SHOWN..).map(<[u8]>::to_vec));
+                if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
+                    let rest = Expectation::Raw(Template::bytes(rest));
+                    self.transcript.add_unshown(name, Action::Expect(rest));
+                }
             }
             if let Some(end) = end {
                 self.transcript.add(
@@ -256,6 +267,37 @@ impl Player<'_> {
                     Action::Expect(Expectation::Closed),
                     Some(end_text(&end)),
                 );
+            }
+        }
+    }
+
+    /// Adds what has arrived by the end of a case and was not asked for; reports do not show it.
+    pub(super) fn record_left(&mut self) {
+        for (name, actor) in &self.actors {
+            let Some(connection) = &actor.connection else {
+                continue;
+            };
+            let (bytes, came, end, ended) = connection.inbox.look(|state| {
+                let bytes = state.unread().to_vec();
+                let came = state.came(bytes.len().max(1));
+                (bytes, came, state.end.clone(), state.came(0))
+            });
+            let known = self.transcript.knows_end(name);
+            if !bytes.is_empty() {
+                let bytes = Expectation::Raw(Template::bytes(bytes));
+                self.transcript.add_unshown(name, Action::Expect(bytes));
+                came.into_iter().for_each(|came| self.transcript.came(came));
+            }
+            let end = match end {
+                Some(End::Eof) => Expectation::Eof,
+                Some(End::Broken(_)) => Expectation::Closed,
+                Some(End::Garbled(_) | End::Flooded) | None => continue,
+            };
+            if !known {
+                self.transcript.add_unshown(name, Action::Expect(end));
+                ended
+                    .into_iter()
+                    .for_each(|ended| self.transcript.came(ended));
             }
         }
     }
@@ -350,16 +392,20 @@ fn choose(patterns: &[Pattern], state: &State) -> Option<Choice> {
     }
 }
 
+/// A message that was passed over, and when it came.
+pub(super) type Passed = (Vec<Vec<u8>>, Option<Instant>);
+
 /// Takes the next message if it is one of those that are ignored.
-pub(super) fn pass_over(state: &mut State, ignored: &[String]) -> Option<Vec<Vec<u8>>> {
+pub(super) fn pass_over(state: &mut State, ignored: &[String]) -> Option<Passed> {
     let Decoded::Whole { lines, length } = first_message(state.unread()) else {
         return None;
     };
     let word = lines.first()?;
     let pass = ignored.iter().any(|one| one.as_bytes() == word);
     pass.then(|| {
+        let came = state.came(length);
         state.take(length);
-        lines
+        (lines, came)
     })
 }
 

@@ -159,6 +159,7 @@ impl Player<'_> {
             "fence",
             accepted.map_err(|error| format!("fence: the handshake failed: {error}"))?,
         );
+        self.transcript.add_unshown("fence", Action::Accept(None));
         let lines = self
             .next_message("fence")
             .await
@@ -180,6 +181,9 @@ impl Player<'_> {
             .next(until.saturating_duration_since(Instant::now()))
             .await;
         reached.ok_or("fence: the client did not connect to its target")?;
+        let target = Template::bytes(listener.address.to_string());
+        let reached = Action::Accept(Some(target));
+        self.transcript.add_unshown("fenced", reached);
         self.actors.remove("fence");
         Ok(())
     }

@@ -136,6 +136,9 @@ impl<'a> Player<'a> {
         let now = Instant::now();
         let (actors, mut transcript) = (BTreeMap::new(), Transcript::new());
         transcript.add_names(vars.clone());
+        if let Some(server) = scene.server() {
+            transcript.meets(server);
+        }
         let (last_sent, last_event) = (now, now);
         let (remarks, fence_ports) = (Vec::new(), Vec::new());
         let judged_rules = BTreeSet::new();
@@ -175,6 +178,9 @@ impl<'a> Player<'a> {
     /// Plays the steps in order, up to the first that does not come true.
     pub(crate) async fn play(mut self, case: &Case) -> Outcome {
         let broken = self.lines(case).await.err();
+        if broken.is_none() {
+            self.record_left();
+        }
         let waited = (broken.is_some() && self.in_vain).then(|| Waited {
             until: Instant::now(),
             ..self.clock

@@ -32,6 +32,20 @@ pub(crate) enum Scene<'a> {
     },
 }
 
+impl Scene<'_> {
+    /// Where clients reach the server.
+    pub(super) fn server(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Server {
+                instance,
+                transport,
+            } => instance.address(*transport),
+            Self::Client(scene) => Some(scene.server.address),
+            Self::Pair { .. } => None,
+        }
+    }
+}
+
 /// The surroundings of a client.
 #[derive(Debug)]
 pub(crate) struct ClientScene {

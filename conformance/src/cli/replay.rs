@@ -1,0 +1,165 @@
+//! `replay`: judges a recording once more, or plays it against a peer.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::run::{address, manifest};
+use super::session::{Conduct, Round, judge_all};
+use super::tap::{shown, totals};
+use super::{Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_NOTHING, EXIT_USAGE, Output, Pace};
+use crate::catalog;
+use crate::monitor::{Limits, Monitor};
+use crate::notation::ast::{Role, Side};
+use crate::notation::print;
+use crate::recording::{LoadError, Recording, Source, events, to_case};
+use crate::report;
+use crate::rules::Rule;
+use crate::sut::{Running, Subject};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Replay {
+    /// What `tap --record` or `run --record` has written
+    recording: PathBuf,
+    /// Play it against this program: a manifest file, or the name of a built-in one
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["addr", "reference"])]
+    sut: Option<String>,
+    /// Play it against the embedded reference
+    #[arg(long, conflicts_with = "addr")]
+    reference: bool,
+    /// Play it against a server that is running already, HOST:PORT
+    #[arg(long, value_name = "HOST:PORT", requires = "user", requires = "pass")]
+    addr: Option<String>,
+    /// Its TLS port
+    #[arg(long, value_name = "HOST:PORT", requires = "addr")]
+    tls_addr: Option<String>,
+    /// Its user name
+    #[arg(long, requires = "addr")]
+    user: Option<String>,
+    /// Its password
+    #[arg(long, requires = "addr")]
+    pass: Option<String>,
+    /// Who is judged, where the recording of a tap does not say it
+    #[arg(long, value_enum, default_value = "server")]
+    role: SideName,
+    /// Print the case that it is played as
+    #[arg(long, conflicts_with_all = ["sut", "addr", "reference"])]
+    case: bool,
+    #[command(flatten)]
+    pace: Pace,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum SideName {
+    Server,
+    Client,
+}
+
+pub(super) async fn execute(replay: &Replay, rules: &[Rule]) -> Result<u8, Complaint> {
+    let recording = load(&replay.recording)?;
+    let side = match (recording.head.source, replay.role) {
+        (Source::Case(Role::Client), _) | (Source::Tap, SideName::Client) => Side::Client,
+        _ => Side::Server,
+    };
+    let played = replay.sut.is_some() || replay.addr.is_some() || replay.reference;
+    if !played && !replay.case {
+        return judge(&recording, rules);
+    }
+    // A server that runs has the timeout that it has.
+    let text = case(&recording, side, replay.addr.is_none())?;
+    if replay.case {
+        report::out(&text);
+        return Ok(0);
+    }
+    play(replay, &text, side, rules).await
+}
+
+/// Reads a recording.
+pub(super) fn load(path: &Path) -> Result<Recording, Complaint> {
+    Recording::load(path).map_err(|error| {
+        let hint = match error {
+            LoadError::Unreadable { .. } => "`tap --record FILE` and `run --record DIR` write one",
+            LoadError::TooLong { .. } => "record for a shorter time",
+            LoadError::Syntax { .. } => "conformance/README.md shows what a recording looks like",
+        };
+        Complaint::new(EXIT_USAGE, error.to_string()).hint(hint)
+    })
+}
+
+/// What the passive judge says.
+fn judge(recording: &Recording, rules: &[Rule]) -> Result<u8, Complaint> {
+    let whom = match recording.head.source {
+        Source::Case(Role::Server) => Some(Side::Server),
+        Source::Case(Role::Client) => Some(Side::Client),
+        Source::Tap => None,
+        Source::Case(Role::Pair) => {
+            let message = "it is of a pair: what client and server said to each other is not in it";
+            return Err(Complaint::new(EXIT_NOTHING, message).hint("a tap between them sees that"));
+        }
+    };
+    let mut monitor = Monitor::new(Limits::scaled(1.0), whom);
+    for event in events(recording) {
+        monitor.see(event.at, &event.connection, &event.what);
+    }
+    if let Some(last) = recording.entries.last() {
+        monitor.pass(last.at);
+    }
+    let mut found = [0; 2];
+    for violation in monitor.take() {
+        found[usize::from(violation.side == Side::Client)] += 1;
+        report::out(&shown(&violation, rules));
+    }
+    report::out(&totals("replay", &monitor, &found));
+    Ok(if found == [0; 2] { 0 } else { EXIT_FAILURE })
+}
+
+fn case(recording: &Recording, side: Side, configured: bool) -> Result<String, Complaint> {
+    let case = to_case(recording, side, configured);
+    let case = case.map_err(|error| {
+        Complaint::new(EXIT_USAGE, format!("it cannot be played: {error}"))
+            .hint("without --sut, --addr and --case it is judged as it is")
+    })?;
+    Ok(print(&case))
+}
+
+async fn play(replay: &Replay, text: &str, side: Side, rules: &[Rule]) -> Result<u8, Complaint> {
+    let stem = replay.recording.file_stem().unwrap_or_default();
+    let stem = stem.to_string_lossy();
+    let (id, file) = (format!("replay/{stem}"), format!("{stem}.case"));
+    // Where errors cannot be written, the case is played all the same.
+    let _ = writeln!(
+        std::io::stderr(),
+        "played as the case that `netroxy-conformance replay {} --case > {file}` writes",
+        replay.recording.display()
+    );
+    let entry = catalog::read(&id, &file, text).map_err(|error| {
+        Complaint::new(
+            EXIT_HARNESS,
+            format!("what was recorded is no case: {error}"),
+        )
+        .hint("--case shows it")
+    })?;
+    let subject = match &replay.addr {
+        Some(addr) => Subject::Running(Running {
+            plain: address(addr)?,
+            tls: replay.tls_addr.as_deref().map(address).transpose()?,
+            username: replay.user.clone().unwrap_or_default(),
+            password: replay.pass.clone().unwrap_or_default(),
+        }),
+        None => Subject::Started(manifest(replay.sut.as_deref(), side)?),
+    };
+    let round = Round {
+        entries: vec![Arc::new(entry)],
+        subject: Arc::new(subject),
+        wanted: Vec::new(),
+    };
+    let conduct = Conduct {
+        order: replay.pace.order()?,
+        output: replay.output.clone(),
+        ..Conduct::default()
+    };
+    let done = judge_all(rules, vec![round], replay.pace.options(true), conduct).await?;
+    Ok(done.code)
+}

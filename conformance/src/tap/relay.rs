@@ -1,0 +1,103 @@
+//! One connection, both ways.
+
+use std::io::{self, ErrorKind};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio_util::sync::CancellationToken;
+
+use super::{Witness, abort};
+use crate::recording::{End, Sender, What};
+
+/// Carries bytes, ends and resets until both directions have ended or one side is gone.
+pub(super) async fn relay(mut client: TcpStream, mut server: TcpStream, witness: &Witness) {
+    let (there, back) = (CancellationToken::new(), CancellationToken::new());
+    let outcome = {
+        let (client_in, client_out) = client.split();
+        let (server_in, server_out) = server.split();
+        let there = Direction {
+            sender: Sender::Opener,
+            ended: &there,
+            other: &back,
+            witness,
+        };
+        let back = Direction {
+            sender: Sender::Acceptor,
+            ended: there.other,
+            other: there.ended,
+            witness,
+        };
+        let there = there.carry(client_in, server_out);
+        tokio::try_join!(there, back.carry(server_in, client_out)).map(|_| ())
+    };
+    if let Err(gone) = outcome {
+        witness.tell(What::Ended(gone, End::Reset)).await;
+        let left = match gone {
+            Sender::Opener => server,
+            Sender::Acceptor => client,
+        };
+        abort(left);
+    }
+}
+
+struct Direction<'a> {
+    sender: Sender,
+    /// Set when nothing more comes this way.
+    ended: &'a CancellationToken,
+    /// The same for the other way.
+    other: &'a CancellationToken,
+    witness: &'a Witness,
+}
+
+/// What is on its way in one direction: so much here, and the buffers of the system.
+const SIZE: usize = 64 << 10;
+
+impl Direction<'_> {
+    /// Up to its end. The error is who has broken off the connection.
+    async fn carry(self, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>) -> Result<(), Sender> {
+        let mut buffer = vec![0; SIZE];
+        loop {
+            let count = from.read(&mut buffer).await.map_err(|_| self.sender)?;
+            let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
+                break;
+            };
+            let bytes = What::Bytes(self.sender, bytes.to_vec());
+            self.witness.tell(bytes).await;
+            let bytes = buffer.get(..count).unwrap_or_default();
+            if to.write_all(bytes).await.is_err() {
+                return self.taken_no_more().await;
+            }
+        }
+        self.witness.tell(What::Ended(self.sender, End::Fin)).await;
+        match to.shutdown().await {
+            Ok(()) => {}
+            // It has closed meanwhile, and the other direction tells how.
+            Err(error) if error.kind() == ErrorKind::NotConnected => {}
+            Err(_) => return self.taken_no_more().await,
+        }
+        self.ended.cancel();
+        // A reset behind its end is seen nowhere else.
+        tokio::select! {
+            biased;
+            () = self.other.cancelled() => Ok(()),
+            () = broken(&from) => Err(self.sender),
+        }
+    }
+
+    /// Whoever takes nothing more may have said something before.
+    async fn taken_no_more(&self) -> Result<(), Sender> {
+        self.other.cancelled().await;
+        Err(self.sender.other())
+    }
+}
+
+/// Waits until a connection has an error.
+async fn broken(stream: &ReadHalf<'_>) {
+    let error = || -> io::Result<Option<io::Error>> { stream.as_ref().take_error() };
+    while let Ok(ready) = stream.ready(Interest::ERROR).await {
+        if ready.is_error() || matches!(error(), Ok(Some(_))) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Recordings of runs: judged again, played again, exported.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn suite(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_netroxy-conformance"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Records some cases of the reference; the file of each.
+fn recorded(folder: &Path, role: &str, ids: &[&str]) -> Vec<String> {
+    let record = folder.display().to_string();
+    let run = suite(
+        &[
+            &["run", role, "--profile", "hardened", "--record", &record],
+            ids,
+        ]
+        .concat(),
+    );
+    assert_eq!(run.status.code(), Some(0), "{}", out(&run));
+    let file = |id: &&str| format!("{record}/{id}.recording");
+    ids.iter().map(file).collect()
+}
+
+#[test]
+fn a_good_run_is_good_when_it_is_judged_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = recorded(
+        folder.path(),
+        "server",
+        &[
+            "server/tunnel/early-data",
+            "server/auth/bad-password",
+            "server/map/conflict-same-client",
+        ],
+    );
+    let client = ["client/tunnel/echo", "client/tunnel/target-refuses"];
+    files.extend(recorded(folder.path(), "client", &client));
+    for file in files {
+        let again = suite(&["replay", &file]);
+        let text = out(&again);
+        assert_eq!(again.status.code(), Some(0), "{file}: {text}");
+        assert!(
+            text.ends_with("0 violations (server 0, client 0)\n"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_recording_is_played_and_shows_a_difference() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = recorded(folder.path(), "server", &["server/tunnel/early-data"]);
+    let file = files[0].as_str();
+    let case = out(&suite(&["replay", file, "--case"]));
+    assert!(
+        case.contains("ctl   > ATH $name $username $password\n"),
+        "{case}"
+    );
+    assert!(
+        case.contains("\"TRS\\n$token\\n$port\\nEARLY\"\n"),
+        "{case}"
+    );
+    let again = suite(&["replay", file, "--reference"]);
+    assert_eq!(again.status.code(), Some(0), "{}", out(&again));
+    let text = std::fs::read_to_string(file).unwrap();
+    let other = folder.path().join("other.recording");
+    std::fs::write(&other, text.replace("<< \"LATER\"", "<< \"NEVER\"")).unwrap();
+    let different = suite(&["replay", &other.display().to_string(), "--reference"]);
+    assert_eq!(different.status.code(), Some(1));
+    assert!(
+        out(&different).contains("got       << \"LATER\""),
+        "{}",
+        out(&different)
+    );
+}
+
+#[test]
+fn a_client_is_played_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = recorded(folder.path(), "client", &["client/tunnel/echo"]);
+    let again = suite(&["replay", &files[0], "--reference"]);
+    assert_eq!(again.status.code(), Some(0), "{}", out(&again));
+}
+
+#[test]
+fn a_recording_becomes_a_capture() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = recorded(folder.path(), "server", &["server/auth/good-login"]);
+    let capture = folder.path().join("a.pcapng");
+    let export = suite(&[
+        "export",
+        &files[0],
+        "--pcap",
+        &capture.display().to_string(),
+    ]);
+    assert_eq!(export.status.code(), Some(0));
+    let bytes = std::fs::read(&capture).unwrap();
+    let ath = b"ATH\nprobe";
+    assert!(bytes.starts_with(&[0x0a, 0x0d, 0x0d, 0x0a]));
+    assert!(bytes.windows(ath.len()).any(|window| window == ath));
+}
+
+#[test]
+fn what_is_no_recording_is_refused_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bad.recording");
+    std::fs::write(&file, "recording 1\ntitle    x\nrole     nobody\n").unwrap();
+    let refused = suite(&["replay", &file.display().to_string()]);
+    assert_eq!(refused.status.code(), Some(2));
+    let text = String::from_utf8(refused.stderr).unwrap();
+    let place = "line 3, column 10: expected `server`, `client`, `pair` or `tap`, found `nobody`";
+    assert!(text.contains(place), "{text}");
+}
