@@ -80,4 +80,25 @@ mod tests {
         let widest = delays.windows(2).map(gap).max().unwrap();
         assert!(widest < Duration::from_millis(40), "{delays:?}");
     }
+
+    #[test]
+    fn draws_what_splitmix64_draws() {
+        let mut backoff = Backoff::new(1_234_567);
+        for expected in [
+            6_457_827_717_110_365_317,
+            3_203_168_211_198_807_973,
+            9_817_491_932_198_370_423,
+        ] {
+            assert_eq!(backoff.draw(), expected);
+        }
+    }
+
+    #[test]
+    fn the_random_part_is_that_many_1024ths_of_a_quarter() {
+        let parts = Backoff::new(0).draw() % 1024;
+        assert_eq!(parts, 431);
+        // 1 s and 250 ms * 431 / 1024.
+        let delay = Duration::from_nanos(1_105_224_609);
+        assert_eq!(Backoff::new(0).next(), delay);
+    }
 }
