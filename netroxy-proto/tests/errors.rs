@@ -4,7 +4,7 @@
 
 use netroxy_proto::{
     ClientMessage, Incoming, InvalidField, LocalMisuse, ParseErrorKind, PeerMisbehaved, RemotePort,
-    ServerMessage, Timeout, Token,
+    ServerMessage, Timeout, Token, server::RefuseReason,
 };
 
 /// Bytes, rule, and the whole message (which begins with the line).
@@ -296,5 +296,25 @@ fn misbehaviour_and_misuse_speak_in_sentences() {
     assert_eq!(
         LocalMisuse::DuplicateId.to_string(),
         "an id was given twice"
+    );
+}
+
+#[test]
+fn the_reason_to_close_a_user_is_said() {
+    let said = [
+        RefuseReason::MappingClosed,
+        RefuseReason::TooManyWaiting,
+        RefuseReason::NoTunnel,
+        RefuseReason::ClientGone,
+    ]
+    .map(|reason| reason.to_string());
+    assert_eq!(
+        said,
+        [
+            "the mapping is closed",
+            "too many users wait",
+            "the client brought no tunnel in time",
+            "the client has gone",
+        ]
     );
 }
