@@ -190,6 +190,25 @@ fn refused(client: &mut Client, input: Input) {
     assert_eq!(client.poll_timeout(), before);
 }
 
+/// Whatever the seed, ports that are refused together are not asked for again together.
+#[test]
+fn each_refused_port_has_a_delay_of_its_own() {
+    for jitter in [0, u64::MAX] {
+        let mut client = Client::new(Config { jitter, ..config() });
+        for input in [Input::Tick, Input::Connected, Input::Message(accepted())] {
+            feed(&mut client, 0, input);
+        }
+        let delays = [8080, 8081].map(|port| {
+            let outputs = feed(&mut client, 0, Input::Message(mrs(port, false)));
+            match outputs[..] {
+                [Output::Notice(Notice::MapRefused(_, delay))] => delay,
+                _ => panic!("{outputs:?}"),
+            }
+        });
+        assert_ne!(delays[0], delays[1], "with {jitter}");
+    }
+}
+
 fn config() -> Config {
     let mapping = |port: i64, target: &str| Mapping {
         remote_port: port.try_into().unwrap(),

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use netroxy_proto::{
-    ClientMessage, Incoming, InvalidField, LocalMisuse, ParseErrorKind, PeerMisbehaved, RemotePort,
-    ServerMessage, Timeout, Token, server::RefuseReason,
+    ClientMessage, Decoder, Incoming, InvalidField, Limits, LocalMisuse, ParseErrorKind,
+    PeerMisbehaved, RemotePort, ServerMessage, Timeout, Token, server::RefuseReason,
 };
 
 /// Bytes, rule, and the whole message (which begins with the line).
@@ -316,5 +316,16 @@ fn the_reason_to_close_a_user_is_said() {
             "the client brought no tunnel in time",
             "the client has gone",
         ]
+    );
+}
+
+#[test]
+fn a_decoder_shows_how_much_it_holds() {
+    let mut decoder = Decoder::<ClientMessage>::new(Limits::default());
+    decoder.push(b"SRQ\nMA");
+    assert_eq!(decoder.next_message(), Ok(Some(ClientMessage::Srq)));
+    assert_eq!(
+        format!("{decoder:?}"),
+        "Decoder { limits: Limits { line: 4096 }, state: Lines, buffered: 2, .. }"
     );
 }
