@@ -50,10 +50,6 @@ pub(crate) struct Modelled {
 }
 
 /// The generated case of a seed: always the same.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the differential mode asks for it")
-)]
 pub(crate) fn sequence(side: Side, seed: u64) -> Case {
     let plan = Plan::of(side, seed);
     parse(&plan.modelled().text)

@@ -1,5 +1,7 @@
 //! Recordings of runs: judged again, played again, exported.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

@@ -9,13 +9,17 @@ use super::jobs::{Haste, interrupted, ready};
 use super::run::Profile;
 use super::select::chosen;
 use super::session::{Round, stop_on_interrupt};
-use super::{Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_NOTHING, EXIT_USAGE, manifest_complaint};
+use super::{
+    Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_NOTHING, EXIT_USAGE, manifest_complaint, seed,
+};
+use crate::catalog::Entry;
 use crate::diff::{Columns, Difference, Report, Side, Uncompared};
+use crate::fuzz;
 use crate::manifest::Manifest;
-use crate::notation::ast::Role;
+use crate::notation::{self, ast::Role};
 use crate::report;
 use crate::rules::Rule;
-use crate::run::{self, Ended, Job, Order};
+use crate::run::{self, Ended, Job, Options, Order};
 use crate::sut::Subject;
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
@@ -32,6 +36,13 @@ pub(super) struct Diff {
     /// Which rules count
     #[arg(long, value_enum, default_value = "wire")]
     profile: Profile,
+    /// Play so many generated sessions too, whatever the profile
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true,
+        value_parser = clap::value_parser!(u64).range(..=10_000))]
+    sequences: u64,
+    /// The seed of the first of them, a number; the others have those behind it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = seed, requires = "sequences")]
+    seed: u64,
     /// How the differences are written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -52,7 +63,8 @@ became ready, 4 no case was selected, 5 the suite itself failed, 130 interrupted
 
 pub(super) async fn execute(diff: &Diff, rules: &[Rule]) -> Result<u8, Complaint> {
     let manifests = manifests(&diff.sut)?;
-    let role = Role::from(manifests[0].role);
+    let side = manifests[0].role;
+    let role = Role::from(side);
     let ids = ids(&diff.ids, role)?;
     let entries = chosen(role, ids)?;
     let names = [0, 1].map(|side| manifests[side].name.clone());
@@ -64,7 +76,19 @@ pub(super) async fn execute(diff: &Diff, rules: &[Rule]) -> Result<u8, Complaint
     let options = diff.haste.options(diff.profile == Profile::Hardened);
     let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
     let stop = stop_on_interrupt();
-    let plans = ready(&rounds, rules, &tls, options, &stop).await?;
+    let mut plans = ready(&rounds, rules, &tls, options, &stop).await?;
+    let sessions = sessions(diff, side);
+    let options = Options {
+        hardened: true,
+        ..options
+    };
+    for (round, jobs) in rounds.iter().zip(&mut plans) {
+        let mut more = run::plan(&sessions, &round.subject, rules, options);
+        let tempo = jobs.first().map(|job| job.tempo);
+        more.iter_mut()
+            .for_each(|job| job.tempo = tempo.unwrap_or(job.tempo));
+        jobs.extend(more);
+    }
     let mut results: BTreeMap<String, [Option<Judged>; 2]> = BTreeMap::new();
     let each = |job: &Job, judged: Judged| {
         let side = usize::from(!Arc::ptr_eq(&job.subject, &rounds[0].subject));
@@ -138,6 +162,26 @@ fn compare(
     }
     Ok(())
 }
+
+/// The generated sessions, named by their seeds.
+fn sessions(diff: &Diff, side: notation::ast::Side) -> Vec<Arc<Entry>> {
+    let seeds = (0..diff.sequences).map(|index| diff.seed.wrapping_add(index));
+    let entry = |seed: u64| {
+        let case = fuzz::sequence(side, seed);
+        let id = format!("{SESSIONS}/{side}/{seed:#x}");
+        Arc::new(Entry {
+            file: id.clone(),
+            id,
+            text: notation::print(&case),
+            case,
+            twin: None,
+        })
+    };
+    seeds.map(entry).collect()
+}
+
+/// How the names of generated sessions begin.
+const SESSIONS: &str = "sequence";
 
 /// Two manifests of one role, whose names differ.
 fn manifests(files: &[String]) -> Result<[Manifest; 2], Complaint> {

@@ -330,7 +330,7 @@ impl World {
         }
         self.draft.event(&self.table, "Up", "Mrs");
         let unmapped = ["1", "65536", "-5", "0"][usize::try_from(pick / 2 % 4).unwrap_or(0)];
-        let answer = format!("> MRS {unmapped} {}", pick % 2 == 0);
+        let answer = format!("> MRS {unmapped} {}", pick.is_multiple_of(2));
         self.draft.act(&self.control, &answer);
         self.silence("map.unasked");
     }
@@ -376,7 +376,7 @@ impl World {
         };
         self.draft.event(&self.table, self.state(), "Ended");
         self.draft.act(&self.control, &format!(">> \"{text}\""));
-        let end = if pick % 2 == 0 {
+        let end = if pick.is_multiple_of(2) {
             "> close"
         } else {
             "> shutdown"
@@ -428,8 +428,8 @@ impl World {
                 self.draft.event(&self.joined, "Dialling", "Bytes");
                 let from_user = payload(&format!("{d}:early"), size.min(40_000));
                 let from_target = payload(&format!("{t}:banner"), size.min(40_000));
-                let ends = pick / 2 % 4 == 0;
-                if pick % 2 == 0 {
+                let ends = (pick / 2).is_multiple_of(4);
+                if pick.is_multiple_of(2) {
                     self.draft.act(&d, &format!(">> {from_user}"));
                     if ends {
                         self.draft.event(&self.joined, "Dialling", "EarlyEnd");

@@ -225,7 +225,7 @@ impl World {
 
     fn login_again(&mut self, who: u32, pick: u32) {
         let Some(actor) = self.actor(who) else { return };
-        let good = pick % 2 == 0;
+        let good = pick.is_multiple_of(2);
         let event = if good { "AthGood" } else { "AthBad" };
         let Some(step) = self.draft.event(&self.table, "Control", event) else {
             return;
@@ -540,7 +540,7 @@ impl World {
             let connect = format!("connect {}", PORTS[port]);
             self.draft.judge(user, &connect, &["map.bound-when-true"]);
             if !open {
-                if pick / 7 % 2 == 0 {
+                if (pick / 7).is_multiple_of(2) {
                     self.draft.act(user, ">> \"GET / HTTP/1.0\\r\\n\\r\\n\"");
                 }
                 self.draft.judge(user, "< closed", &[step.rule]);
@@ -791,7 +791,7 @@ impl World {
         let (actor, token) = (login.actor.clone(), login.token.clone());
         let good = self.ports[port].is_some_and(|(owner, _)| owner == who)
             && !self.queues[port].is_empty();
-        let (event, token) = match good && pick % 4 > 0 {
+        let (event, token) = match good && !pick.is_multiple_of(4) {
             true => ("TrsGood", format!("\"${{{token}}}\"")),
             false => ("TrsBad", "no-token".to_owned()),
         };
@@ -880,11 +880,10 @@ impl World {
 
     /// The ports of a login are closed.
     fn release(&mut self, who: u32, rule: &'static str) {
-        for port in 0..3 {
-            if self.ports[port].is_some_and(|(owner, _)| owner == who) {
+        for (port, owned) in PORTS.iter().zip(self.ports) {
+            if owned.is_some_and(|(owner, _)| owner == who) {
                 let none = self.draft.name('n');
-                self.draft
-                    .judge(&none, &format!("refused {}", PORTS[port]), &[rule]);
+                self.draft.judge(&none, &format!("refused {port}"), &[rule]);
             }
         }
     }

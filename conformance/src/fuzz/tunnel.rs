@@ -128,12 +128,7 @@ impl Tunnel {
     }
 
     /// The rules by which bytes of a side are carried, if it can say any.
-    fn carried(
-        &mut self,
-        draft: &mut Draft,
-        table: &Known,
-        from: usize,
-    ) -> Option<Vec<&'static str>> {
+    fn carried(&self, draft: &mut Draft, table: &Known, from: usize) -> Option<Vec<&'static str>> {
         if self.is_closed() || self.ended[from] {
             return None;
         }

@@ -68,7 +68,7 @@ fn weight(step: &Step) -> Option<usize> {
             .iter()
             .try_fold(0_usize, |sum, piece| match piece {
                 Piece::Bytes(bytes) => Some(sum + bytes.len()),
-                Piece::Var(_) => None,
+                Piece::Var(_) | Piece::Near(..) => None,
             })?;
         Some(length.saturating_mul(usize::try_from(template.times()).unwrap_or(usize::MAX)))
     };

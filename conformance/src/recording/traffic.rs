@@ -226,7 +226,9 @@ pub(super) fn bytes(template: &Template) -> Vec<u8> {
         match piece {
             Piece::Bytes(bytes) => once.extend_from_slice(bytes),
             // A recording holds values.
-            Piece::Var(name) => once.extend_from_slice(format!("${name}").as_bytes()),
+            Piece::Var(name) | Piece::Near(_, name) => {
+                once.extend_from_slice(format!("${name}").as_bytes());
+            }
         }
     }
     once.repeat(usize::try_from(template.times()).unwrap_or(usize::MAX))
