@@ -188,9 +188,10 @@ impl Transcript {
         }
     }
 
-    /// What has happened, in order.
+    /// What has happened, in order, as far as reports show it.
     pub(crate) fn happened(&self) -> impl Iterator<Item = Happened<'_>> {
-        self.entries.iter().map(|entry| Happened {
+        let shown = self.entries.iter().filter(|entry| entry.shown);
+        shown.map(|entry| Happened {
             step: &entry.step,
             judges: &entry.judges,
             broken: entry.broken,

@@ -392,7 +392,7 @@ fn what_is_built_in_is_listed_and_what_a_check_finds_is_told() {
     );
     let folder = TempDir::new().unwrap();
     let text = include_str!("../suts/reference-server.json");
-    let text = text.replacen("\"spec\"", "\"transports\": [\"plain\"], \"spec\"", 1);
+    let text = text.replacen("\"role\"", "\"transports\": [\"plain\"], \"role\"", 1);
     let path = file(&folder, "plain.json", &text);
     let (code, out, err) = run(&["sut", "check", "--sut", path.to_str().unwrap()]);
     assert_eq!(code, 0, "{out}{err}");

@@ -3,7 +3,7 @@
 use netroxy_conformance::catalog;
 use netroxy_conformance::notation::ast::{
     Action, Alternative, Bulk, Case, Endpoint, Expectation, Field, Grade, Line, Message, Near,
-    Noted, Piece, Repeat, Role, Setting, Step, Template, Transport, Within,
+    Noted, Piece, Repeat, Role, Setting, Side, Step, Template, Transport, Within,
 };
 use netroxy_conformance::notation::{parse, print};
 use proptest::collection::vec;
@@ -273,4 +273,44 @@ fn line() -> impl Strategy<Value = Line> {
             })
         });
     prop_oneof![6 => inner, 1 => Just(Line::Blank), 1 => repeat]
+}
+
+/// Every part of a header and of a body takes the lines that a file gives it.
+#[test]
+fn lines_of_a_file_are_counted() {
+    let text = "title    x\nrole     server\nrules    a.b\ntwin     good\nconfig   timeout 3\n\
+                config   verify\nover     plain tls\n\n# first\n\nctl   < one of                            [a.b]\n        \
+                closed                            pass\n        silence                           nonstrict\n\
+                repeat 2\n  ctl   connect server tls\n  # inside\nctl   connect server plain\n";
+    let case = parse(text).unwrap();
+    assert_eq!(print(&case), text);
+    assert_eq!(case.first_line(), 9);
+    let heights: Vec<usize> = case.body.iter().map(Line::height).collect();
+    assert_eq!(heights, [1, 1, 3, 3, 1]);
+    assert_eq!(case.first_line() + heights.iter().sum::<usize>(), 18);
+    let bare =
+        parse("title    x\nrole     server\nrules    a.b\n\nctl   < closed  [a.b]\n").unwrap();
+    assert_eq!(bare.first_line(), 5);
+    assert_eq!(
+        format!("{} {}", Side::Server, Side::Client),
+        "server client"
+    );
+}
+
+/// Errors below a block and in it name the line in the file.
+#[test]
+fn errors_name_their_line_wherever_it_stands() {
+    let head = "title    x\nrole     server\nrules    a.b\n\n";
+    for (body, line) in [
+        ("ctl   connect\n", 5),
+        ("\n# text\nctl   connect\n", 7),
+        ("repeat 2\n  ctl   connect server\n  ctl   connect\n", 7),
+        (
+            "ctl   < one of  [a.b]\n        closed  pass\n        silence  sometimes\n",
+            7,
+        ),
+    ] {
+        let error = parse(&format!("{head}{body}")).unwrap_err();
+        assert_eq!(error.line, line, "{body}{error}");
+    }
 }
