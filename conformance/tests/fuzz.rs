@@ -6,6 +6,7 @@
 )]
 
 use std::process::Command;
+use std::thread;
 
 use tempfile::TempDir;
 
@@ -41,32 +42,39 @@ fn broken_peers_are_found_and_what_was_found_can_be_replayed() {
         ("client", "timeout-zero-accepted", "auth.timeout-range"),
         ("client", "refused-target-hangs", "tunnel.refused-close"),
     ];
-    for (side, bug, rule) in table {
-        let home = TempDir::new().unwrap();
-        let sut = format!("broken-{side}:{bug}");
-        let (code, out) = fuzz(&home, &[side, "--sut", &sut, "--runs", "60", "--seed", "1"]);
-        assert_eq!(code, 1, "{sut}: {out}");
-        let mark = rule.replace('.', "-");
-        let files = home.path().read_dir().unwrap();
-        let file = files
-            .map(|entry| entry.unwrap().path())
-            .find(|path| path.to_string_lossy().contains(&mark))
-            .unwrap_or_else(|| panic!("{sut}: nothing about {rule} in\n{out}"));
-        let replay = Command::new(env!("CARGO_BIN_EXE_netroxy-conformance"))
-            .args([
-                "run",
-                side,
-                "--sut",
-                &sut,
-                "--profile",
-                "hardened",
-                "--case-file",
-            ])
-            .arg(&file)
-            .output()
-            .unwrap();
-        let text = String::from_utf8(replay.stdout).unwrap();
-        assert_eq!(replay.status.code(), Some(1), "{sut}: {text}");
-        assert!(text.contains(rule), "{sut}: {text}");
-    }
+    // They wait for most of the time.
+    thread::scope(|scope| {
+        for (side, bug, rule) in table {
+            scope.spawn(move || found_and_replayed(side, bug, rule));
+        }
+    });
+}
+
+fn found_and_replayed(side: &str, bug: &str, rule: &str) {
+    let home = TempDir::new().unwrap();
+    let sut = format!("broken-{side}:{bug}");
+    let (code, out) = fuzz(&home, &[side, "--sut", &sut, "--runs", "60", "--seed", "1"]);
+    assert_eq!(code, 1, "{sut}: {out}");
+    let mark = rule.replace('.', "-");
+    let files = home.path().read_dir().unwrap();
+    let file = files
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.to_string_lossy().contains(&mark))
+        .unwrap_or_else(|| panic!("{sut}: nothing about {rule} in\n{out}"));
+    let replay = Command::new(env!("CARGO_BIN_EXE_netroxy-conformance"))
+        .args([
+            "run",
+            side,
+            "--sut",
+            &sut,
+            "--profile",
+            "hardened",
+            "--case-file",
+        ])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(replay.stdout).unwrap();
+    assert_eq!(replay.status.code(), Some(1), "{sut}: {text}");
+    assert!(text.contains(rule), "{sut}: {text}");
 }
