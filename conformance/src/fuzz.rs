@@ -7,6 +7,7 @@
 mod act;
 mod client;
 mod draft;
+mod finding;
 mod hunt;
 mod leak;
 mod malformed;

@@ -53,7 +53,10 @@ fn broken_peers_are_found_and_what_was_found_can_be_replayed() {
 fn found_and_replayed(side: &str, bug: &str, rule: &str) {
     let home = TempDir::new().unwrap();
     let sut = format!("broken-{side}:{bug}");
-    let (code, out) = fuzz(&home, &[side, "--sut", &sut, "--runs", "60", "--seed", "1"]);
+    let (code, out) = fuzz(
+        &home,
+        &[side, "--sut", &sut, "--runs", "120", "--seed", "1"],
+    );
     assert_eq!(code, 1, "{sut}: {out}");
     let mark = rule.replace('.', "-");
     let files = home.path().read_dir().unwrap();

@@ -43,6 +43,8 @@ pub(crate) enum Kind {
     Ask,
     /// Server: several requests in one segment, or cut anywhere.
     Batch,
+    /// Server: ports are opened one after the other, while data connections come.
+    Rush,
     /// A malformed message, or one of the other direction.
     Malformed,
     /// Something else than a login, on a new connection.
@@ -77,6 +79,8 @@ pub(crate) enum Kind {
     SayBoth,
     /// One side ends its direction.
     End,
+    /// One side says much and ends its direction, while the other one talks.
+    EndAmid,
     /// One side closes, perhaps with its last bytes.
     Close,
     /// One side is reset.
@@ -219,6 +223,7 @@ const SERVER: &[(Kind, u32)] = &[
     (Kind::MapSpelt, 1),
     (Kind::Ask, 3),
     (Kind::Batch, 4),
+    (Kind::Rush, 3),
     (Kind::Malformed, 4),
     (Kind::Stranger, 4),
     (Kind::Half, 2),
@@ -229,13 +234,14 @@ const SERVER: &[(Kind, u32)] = &[
     (Kind::UserLeaves, 2),
     (Kind::UserResets, 2),
     (Kind::Join, 10),
-    (Kind::JoinEarly, 4),
+    (Kind::JoinEarly, 8),
     (Kind::JoinBad, 3),
     (Kind::JoinUnasked, 2),
     (Kind::JoinOnControl, 2),
     (Kind::Say, 8),
     (Kind::SayBoth, 3),
     (Kind::End, 4),
+    (Kind::EndAmid, 5),
     (Kind::Close, 4),
     (Kind::Reset, 3),
     (Kind::Leave, 2),
@@ -259,13 +265,14 @@ const CLIENT: &[(Kind, u32)] = &[
     (Kind::Half, 2),
     (Kind::Endless, 1),
     (Kind::Join, 12),
-    (Kind::JoinEarly, 4),
+    (Kind::JoinEarly, 8),
     (Kind::JoinMany, 4),
     (Kind::JoinUnknown, 2),
     (Kind::JoinDead, 3),
     (Kind::Say, 8),
     (Kind::SayBoth, 3),
     (Kind::End, 4),
+    (Kind::EndAmid, 5),
     (Kind::Close, 4),
     (Kind::Reset, 3),
     (Kind::Leave, 2),

@@ -78,6 +78,14 @@ impl Draft {
         self.steps.push((format!("{actor} {verb}"), rules.to_vec()));
     }
 
+    /// The same steps again and again, each judged by these rules.
+    pub(super) fn repeat(&mut self, times: u32, steps: &[String], rules: &[&'static str]) {
+        self.steps.push((format!("repeat {times}"), Vec::new()));
+        for step in steps {
+            self.steps.push((format!("  {step}"), rules.to_vec()));
+        }
+    }
+
     /// The end of a connection where an open one is allowed.
     pub(super) fn closed_or_silent(&mut self, actor: &str, rule: &'static str) {
         let text = format!("{actor} < one of\n        closed pass\n        silence nonstrict");

@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Plan;
 use super::act::Kind;
-use super::leak::{Burst, TURNS, leak};
+use super::finding::{Catch, Key, truncated};
+use super::leak::{Burst, TURNS, growth};
 use super::shrink::shrink;
 use crate::catalog::Entry;
 use crate::notation::ast::{Line, Noted, Side, Transport};
@@ -90,50 +91,6 @@ struct Played {
     steps: u64,
     /// When it was over, since the hunt began.
     after: Duration,
-}
-
-/// What makes two findings the same: verdict, rule, and kind of the broken step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Key {
-    verdict: Verdict,
-    rule: String,
-    step: String,
-}
-
-impl Key {
-    fn of(judged: &Judged, wanted: &Wanted, rules: &[Rule]) -> Option<Self> {
-        if !judged.verdict.is_red(wanted.strict) {
-            return None;
-        }
-        let (marks, step) = match (&judged.broken, judged.remarks.first()) {
-            (Some(broken), _) => (&broken.marks, broken.expected.as_str()),
-            (None, Some(remark)) => (&remark.marks, remark.seen.as_str()),
-            (None, None) => return None,
-        };
-        let rule = marks.first().cloned().unwrap_or_default();
-        let scored = |id: &str| rules.iter().any(|rule| rule.id == id && rule.is_wire());
-        let fatal = matches!(judged.verdict, Verdict::Crash | Verdict::Hang);
-        if !wanted.hardened && !fatal && !rule.is_empty() && !scored(&rule) {
-            return None;
-        }
-        let mut words = step.split_whitespace().skip(1);
-        let verb = words.next().unwrap_or_default();
-        let step = match verb {
-            "<" => format!("< {}", words.next().unwrap_or_default()),
-            verb => verb.to_owned(),
-        };
-        Some(Self {
-            verdict: judged.verdict,
-            rule,
-            step,
-        })
-    }
-
-    /// Whether a smaller session shows the same: its rule, or that the program is gone or hangs.
-    fn shows(&self, smaller: &Self) -> bool {
-        let fatal = matches!(self.verdict, Verdict::Crash | Verdict::Hang);
-        self.verdict == smaller.verdict && (fatal || self.rule == smaller.rule)
-    }
 }
 
 impl<'a> Hunt<'a> {
@@ -384,38 +341,48 @@ impl<'a> Hunt<'a> {
                 false,
             );
         }
-        let again = self.shown(&vec![plan.clone(); 3], key).await;
+        // What crashes may be a race: it need not come each time.
+        let tries = match key.verdict {
+            Verdict::Crash => TRIES,
+            _ => 1,
+        };
+        let (again, plays) = self.shown(&vec![plan.clone(); 3], key, tries).await;
         let seen = again.iter().filter(|shown| shown.is_some()).count();
         if seen < 3 {
             let text = self.save(plan, key, judged);
             return (
-                format!("{text}           {found}, reproduced {seen}/3: not reproducible\n\n"),
+                format!(
+                    "{text}           {found}, came {seen} times in {plays} plays: not reproducible\n\n"
+                ),
                 false,
             );
         }
+        let fewer = if plays > 3 { tries / 2 } else { 1 };
         let small = shrink(plan.clone(), async |plans: &[Plan]| {
-            let shown = self.shown(plans, key).await;
+            let (shown, _) = self.shown(plans, key, fewer).await;
             shown.iter().map(Option::is_some).collect()
         })
         .await;
-        let last = self.shown(&vec![small.clone(); 3], key).await;
-        let (small, judged) = match last.into_iter().collect::<Option<Vec<_>>>() {
+        let (last, played) = self.shown(&vec![small.clone(); 3], key, tries).await;
+        let (small, judged, plays) = match last.into_iter().collect::<Option<Vec<_>>>() {
             Some(three) => {
                 let first = three.into_iter().next();
-                (&small, first.unwrap_or_else(|| judged.clone()))
+                (&small, first.unwrap_or_else(|| judged.clone()), played)
             }
             // It was small by chance.
-            None => (plan, judged.clone()),
+            None => (plan, judged.clone(), plays),
         };
         let text = self.save(small, key, &judged);
         let (acts, before) = (small.acts.len(), Plan::of(plan.side, plan.seed).acts.len());
         (
-            format!("{text}           {found}, reproduced 3/3, {acts} of {before} acts\n\n"),
+            format!(
+                "{text}           {found}, reproduced 3 times in {plays} plays, {acts} of {before} acts\n\n"
+            ),
             true,
         )
     }
 
-    /// Looks for descriptors that a program keeps.
+    /// Looks for what a program keeps, or needs more and more of.
     async fn leaks(&mut self, say: &mut impl FnMut(&str)) {
         for burst in Burst::all(self.wanted.side) {
             let jobs = TURNS.map(|turns| {
@@ -428,18 +395,15 @@ impl<'a> Hunt<'a> {
             let file = format!("{}-leak-{}.case", self.wanted.side, burst.name);
             let path = self.wanted.out.join(file);
             let text = many.entry.text.clone();
-            let looked = self.stop.run_until_cancelled(leak([few, many], self.tls));
-            let Some(Some(leak)) = looked.await else {
+            let looked = self.stop.run_until_cancelled(growth([few, many], self.tls));
+            let Some(Some(found)) = looked.await else {
                 continue;
             };
+            let Some(first) = found.first() else { continue };
             self.hunted.findings += 1;
             let saved = fs::create_dir_all(&self.wanted.out).and_then(|()| fs::write(&path, &text));
-            let [few, many] = leak.turns;
-            let [less, more] = leak.open;
-            say(&format!(
-                "      LEAK {}: {less} descriptors stay open after {few} turns, {more} after {many}\n",
-                burst.name
-            ));
+            let also: String = found[1..].iter().map(|one| format!("; {one}")).collect();
+            say(&format!("      LEAK {}: {first}{also}\n", burst.name));
             for line in text.lines().skip_while(|line| !line.is_empty()).skip(1) {
                 say(&format!("             {line}\n"));
             }
@@ -453,16 +417,30 @@ impl<'a> Hunt<'a> {
         }
     }
 
-    /// The results of those plans that show the same.
-    async fn shown(&self, plans: &[Plan], key: &Key) -> Vec<Option<Judged>> {
-        let played = self.play(plans).await;
+    /// The results of those plans that show the same, each played up to so many times until it does; and how many
+    /// plays that took.
+    async fn shown(&self, plans: &[Plan], key: &Key, tries: usize) -> (Vec<Option<Judged>>, usize) {
         let shows = |judged: &Judged| {
             Key::of(judged, &self.wanted, self.rules).is_some_and(|found| key.shows(&found))
         };
-        played
-            .into_iter()
-            .map(|one| one.map(|played| played.judged).filter(shows))
-            .collect()
+        let mut shown: Vec<Option<Judged>> = plans.iter().map(|_| None).collect();
+        let mut plays = 0;
+        for _ in 0..tries {
+            let missing: Vec<usize> = (0..plans.len()).filter(|at| shown[*at].is_none()).collect();
+            if missing.is_empty() {
+                break;
+            }
+            plays += missing.len();
+            // A race needs the cores for itself.
+            let together = if tries > 1 { 1 } else { missing.len() };
+            for some in missing.chunks(together) {
+                let wanted: Vec<Plan> = some.iter().map(|at| plans[*at].clone()).collect();
+                for (at, played) in some.iter().zip(self.play(&wanted).await) {
+                    shown[*at] = played.map(|one| one.judged).filter(shows);
+                }
+            }
+        }
+        (shown, plays)
     }
 
     /// Writes the case file, and tells what it shows.
@@ -506,51 +484,5 @@ impl<'a> Hunt<'a> {
     }
 }
 
-/// Something that went wrong in a way that had not been seen before.
-#[derive(Debug)]
-struct Catch {
-    /// Up to the act that ended in it.
-    plan: Plan,
-    key: Key,
-    judged: Judged,
-    after: Duration,
-    sessions: u64,
-}
-
-impl Catch {
-    /// The kind of the act that ended in it, unless nearly everything needs such an act.
-    fn culprit(&self) -> Option<Kind> {
-        let innocent = [Kind::Login, Kind::Map, Kind::Accept];
-        let last = self.plan.acts.last().map(|act| act.kind);
-        last.filter(|kind| !innocent.contains(kind))
-    }
-}
-
-/// Such as `12.3 s  FAIL auth.once < closed`.
-impl std::fmt::Display for Catch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let after = self.after.as_secs_f64();
-        write!(f, "{after:6.1} s  {}", self.key)
-    }
-}
-
-impl std::fmt::Display for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {} {}", self.verdict.name(), self.rule, self.step)
-    }
-}
-
-/// Without the acts behind the broken step.
-fn truncated(plan: Plan, judged: &Judged) -> Plan {
-    let Some(broken) = &judged.broken else {
-        return plan;
-    };
-    // The case has no line `over` on plain connections.
-    let reached = plan
-        .modelled()
-        .ends
-        .iter()
-        .position(|end| *end > broken.line);
-    let count = reached.map_or(plan.acts.len(), |at| at + 1);
-    plan.with(plan.acts[..count].to_vec())
-}
+/// How often a crash is tried for until it comes again.
+const TRIES: usize = 8;

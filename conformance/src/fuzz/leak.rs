@@ -1,8 +1,8 @@
-//! Descriptors that stay open when everything that has used them is closed.
+//! What a program keeps when everything that has used it is closed, and how much it takes meanwhile.
 //!
-//! The same thing is done N times against one instance and 2 N times against another. What both have open in the end is
-//! the program's own affair; what the second one has open beyond that, it has kept. Memory is not looked at: how much of
-//! it a program gives back says little.
+//! The same thing is done N times against one instance and 2 N times against another. What both have open in the end,
+//! and have needed at their peaks, is the program's own affair; what the second one has beyond that grows with what is
+//! done to it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,13 +25,30 @@ pub(super) struct Burst {
     after: &'static str,
 }
 
-/// What has stayed open.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Leak {
-    /// How often it was done.
-    pub(super) turns: [usize; 2],
-    /// How many descriptors were open then.
-    pub(super) open: [usize; 2],
+/// What grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Growth {
+    /// So many descriptors stay open.
+    Descriptors([usize; 2]),
+    /// So many MiB are in use at the peak.
+    Memory([usize; 2]),
+}
+
+/// What grows, and from how much to how much.
+impl std::fmt::Display for Growth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [few, many] = TURNS;
+        match self {
+            Self::Descriptors([less, more]) => write!(
+                f,
+                "{less} descriptors stay open after {few} turns, {more} after {many}"
+            ),
+            Self::Memory([less, more]) => write!(
+                f,
+                "{less} MiB of memory at the peak of {few} turns, {more} MiB of {many}"
+            ),
+        }
+    }
 }
 
 impl Burst {
@@ -63,24 +80,32 @@ impl Burst {
 /// Twice as often the second time.
 pub(super) const TURNS: [usize; 2] = [40, 80];
 
-/// What has stayed open after a burst; nothing where it has not come to that, or nobody can know.
-pub(super) async fn leak(jobs: [Job; 2], tls: &Tls) -> Option<Leak> {
-    let mut open = [0; 2];
-    for (job, open) in jobs.iter().zip(&mut open) {
+/// How much more memory is growth and no accident.
+const MUCH: usize = 24;
+
+/// What grows with a burst; nothing where it has not come to that, or nobody can know.
+pub(super) async fn growth(jobs: [Job; 2], tls: &Tls) -> Option<Vec<Growth>> {
+    let (mut open, mut peak) = ([0; 2], [0; 2]);
+    for (at, job) in jobs.iter().enumerate() {
         let (outcome, instance) = run::stage(job, tls).await.ok()?;
         // A step that did not come true is a finding of another kind.
         let played = outcome.broken.is_none();
         drop(outcome);
-        let settled = match played {
-            true => settled(&instance).await,
-            false => None,
+        let seen = match (played, settled(&instance).await) {
+            (true, Some(open)) => peak_memory(&instance).map(|peak| (open, peak)),
+            _ => None,
         };
         instance.stop().await;
-        *open = settled?;
+        (open[at], peak[at]) = seen?;
     }
-    let kept = open[1].saturating_sub(open[0]);
-    let more = TURNS[1] - TURNS[0];
-    (kept >= more / 2).then_some(Leak { turns: TURNS, open })
+    let mut found = Vec::new();
+    if open[1].saturating_sub(open[0]) >= (TURNS[1] - TURNS[0]) / 2 {
+        found.push(Growth::Descriptors(open));
+    }
+    if peak[1].saturating_sub(peak[0]) >= MUCH {
+        found.push(Growth::Memory(peak));
+    }
+    Some(found)
 }
 
 /// The number of open descriptors when it does not fall any more.
@@ -101,6 +126,16 @@ fn descriptors(instance: &Instance) -> Option<usize> {
     Some(Path::new(&folder).read_dir().ok()?.count())
 }
 
+/// The most that has been in use, in MiB.
+fn peak_memory(instance: &Instance) -> Option<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", instance.pid()?)).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: usize = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes / 1024)
+}
+
 const LOGIN: &str = "ctl connect server
 ctl > ATH $name $username $password
 ctl < ARS true _ ?token
@@ -109,6 +144,14 @@ ctl < MRS $port true
 ";
 
 const SERVER: &[Burst] = &[
+    Burst {
+        name: "endless-line",
+        rules: "role server\nrules frame.line-bound",
+        config: "",
+        before: "x connect server [frame.line-bound]\nx >> \"ATH\\n\"\n",
+        turn: "x >> \"9\"*1048576",
+        after: "",
+    },
     Burst {
         name: "logins",
         rules: "role server\nrules auth.ok-reply",
@@ -192,6 +235,14 @@ ctl < silence in 0.1s..
 const MAPS: &str = "config map $port -> $target\nconfig map $port2 -> $dead_target\n";
 
 const CLIENT: &[Burst] = &[
+    Burst {
+        name: "endless-line",
+        rules: "role client\nrules frame.line-bound",
+        config: MAPS,
+        before: "ctl accept [frame.line-bound]\nctl < ATH _ $username $password\nctl >> \"ARS\\n\"\n",
+        turn: "ctl >> \"9\"*1048576",
+        after: "",
+    },
     Burst {
         name: "tunnels",
         rules: "role client\nrules tunnel.trs-first-line tunnel.close-propagates",

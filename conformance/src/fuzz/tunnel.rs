@@ -92,6 +92,31 @@ impl Tunnel {
         }
     }
 
+    /// One side says much and ends its direction while the other one talks: all of both arrives.
+    pub(super) fn end_amid(&mut self, draft: &mut Draft, table: &Known, from: u32, size: u32) {
+        let from = side(from);
+        if self.ended != [false, false] {
+            return;
+        }
+        let (Some(forth), Some(mut back), Some(step)) = (
+            self.carried(draft, table, from),
+            self.carried(draft, table, 1 - from),
+            draft.event(table, self.state, "DirectionEnd"),
+        ) else {
+            return;
+        };
+        let much = [0, 1].map(|side| self.bytes(side, 3_000_000 + size));
+        draft.act(&self.sides[from], &format!(">> {}", much[from]));
+        draft.act(&self.sides[1 - from], &format!(">> {}", much[1 - from]));
+        draft.act(&self.sides[from], "> shutdown");
+        self.ended[from] = true;
+        self.state = step.next;
+        draft.judge(&self.sides[1 - from], &format!("<< {}", much[from]), &forth);
+        draft.judge(&self.sides[1 - from], "< eof", &[step.rule]);
+        back.insert(0, "tunnel.half-close");
+        draft.judge(&self.sides[from], &format!("<< {}", much[1 - from]), &back);
+    }
+
     /// One side closes; what it has said last arrives before that.
     pub(super) fn close(&mut self, draft: &mut Draft, table: &Known, from: u32, size: u32) {
         let from = side(from);
