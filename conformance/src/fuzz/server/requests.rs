@@ -149,12 +149,13 @@ impl World {
         let (actor, token) = (login.actor.clone(), login.token.clone());
         self.draft.event(&self.table, "Control", "Map");
         self.draft.event(&self.table, "Fresh", "TrsBad");
-        let x = self.draft.name('x');
-        let turn = [
-            format!("{actor} > MAP $nth_port 127.0.0.1:9 true"),
-            format!("{x} connect server"),
-            format!("{x} > TRS \"${{{token}}}\" 1"),
-        ];
+        // They are open before, so that all of it comes at the same moment.
+        let strangers = [(); 3].map(|()| self.draft.name('x'));
+        let mut turn: Vec<String> = Vec::new();
+        turn.extend(strangers.iter().map(|x| format!("{x} connect server")));
+        turn.push(format!("{actor} > MAP $nth_port 127.0.0.1:9 true"));
+        let trs = |x: &String| format!("{x} > TRS \"${{{token}}}\" 1");
+        turn.extend(strangers.iter().map(trs));
         self.draft.repeat(RUSH, &turn, &[]);
         let answer = format!("{actor} < MRS $nth_port true");
         self.draft
