@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 fn suite(arguments: &[&str]) -> Output {
@@ -54,6 +54,41 @@ fn a_good_run_is_good_when_it_is_judged_again() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn no_case_makes_the_passive_judge_blame_the_reference() {
+    for side in ["server", "client"] {
+        let folder = tempfile::tempdir().unwrap();
+        recorded(folder.path(), side, &[]);
+        let files = files(folder.path());
+        assert!(files.len() > 100, "{files:?}");
+        for file in files {
+            let text = out(&suite(&["replay", &file.display().to_string()]));
+            assert!(
+                text.contains(&format!("{side} 0")),
+                "{}: {text}",
+                file.display()
+            );
+        }
+    }
+}
+
+/// All files of a folder and of those in it.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = folder
+        .read_dir()
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
 }
 
 #[test]
