@@ -134,12 +134,12 @@ pub fn parse<T: DeserializeOwned>(
     }
     let mut json = serde_json::Deserializer::from_str(&text);
     let mut tree = serde_json::Value::deserialize(&mut json).map_err(|error| {
-        wrong(
-            path,
-            Some(place_of(&error)),
-            String::new(),
-            without_place(&error),
-        )
+        let message = without_place(&error);
+        let wrong = |message| wrong(path, Some(place_of(&error)), String::new(), message);
+        match message.as_str() {
+            "recursion limit exceeded" => wrong(TOO_DEEP.to_owned()).with_hint(SHALLOW),
+            _ => wrong(message),
+        }
     })?;
     drop_nulls(&mut tree);
     let mut unknown = Vec::new();
@@ -211,6 +211,9 @@ impl<T> Loaded<T> {
             .map_or_else(|| file.to_owned(), |folder| folder.join(file))
     }
 }
+
+const TOO_DEEP: &str = "expected at most 127 objects and arrays in each other";
+const SHALLOW: &str = "no key needs more than three: is a closing bracket missing?";
 
 /// Null is nothing, as in the original.
 fn drop_nulls(tree: &mut serde_json::Value) {

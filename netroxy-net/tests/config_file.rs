@@ -64,6 +64,21 @@ fn malformed_json_is_named_with_its_place() {
     error("[]", "f.json:1:1: expected an object: { ... }");
 }
 
+/// With a path kept for each value, this takes minutes and gigabytes.
+#[test]
+fn what_is_nested_too_deeply_is_refused() {
+    let nested = |depth: usize| format!("{{\"port\": {}", "[".repeat(depth));
+    let told = "f.json:1:136: expected at most 127 objects and arrays in each other";
+    for depth in [127, 100_000] {
+        let refused = parse(&nested(depth)).unwrap_err();
+        assert_eq!(refused.to_string(), told);
+        let hint = "no key needs more than three: is a closing bracket missing?";
+        assert_eq!(refused.hint(), Some(hint));
+    }
+    let end = "f.json:1:135: EOF while parsing a list";
+    error(&nested(126), end);
+}
+
 #[test]
 fn keys_in_any_case_work_and_unknown_ones_are_reported_with_their_place() {
     let text = "{\"PORT\": 1,\n \"prot\": 2, \"Connections\": [{\"RemotePort\": 3, \"isopen\": true,\n\"x\": 1}]} more";

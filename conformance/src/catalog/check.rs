@@ -438,7 +438,8 @@ fn leads_somewhere(target: &Template) -> Result<(), Found> {
 }
 
 fn names_one(template: &Template, names: &[&str]) -> bool {
-    matches!(template.pieces(), [Piece::Var(name)] if names.contains(&name.as_str()))
+    template.times() == 1
+        && matches!(template.pieces(), [Piece::Var(name)] if names.contains(&name.as_str()))
 }
 
 /// A case is held in memory. `word` is the place of what is to be so large.
@@ -471,3 +472,32 @@ pub(crate) const PORTS: [&str; 3] = ["port", "port2", "port3"];
 
 /// Targets of a case; nothing listens at the third, and the last answers nothing.
 pub(crate) const TARGETS: [&str; 4] = ["target", "target2", "dead_target", "silent_target"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notation::parse;
+
+    #[test]
+    fn a_mapping_has_one_port_and_leads_to_one_target() {
+        let checked = |mapping: &str| {
+            let head = "title x\nrole pair\nrules a.b\nconfig map ";
+            let text = format!("{head}{mapping}\n\nu refused $port [a.b]\n");
+            check(&parse(&text).unwrap())
+        };
+        let wrong = |mapping: &str| checked(mapping).unwrap_err();
+        for port in ["\"$port\"*2", "\"$port$port\"", "$target", "80"] {
+            let found = wrong(&format!("{port} -> $target"));
+            let told = "the port of a mapping is one of $port $port2 $port3";
+            assert_eq!((found.line, found.message.as_str()), (4, told), "{port}");
+        }
+        for target in ["\"$target\"*2", "\"$target2$target\"", "$port"] {
+            let found = wrong(&format!("$port -> {target}"));
+            let told = "a mapping leads to one of $target $target2 $dead_target $silent_target";
+            assert_eq!((found.line, found.message.as_str()), (4, told), "{target}");
+        }
+        for mapping in ["$port -> $target", "\"$port\"*1 -> $silent_target closed"] {
+            assert_eq!(checked(mapping), Ok(()), "{mapping}");
+        }
+    }
+}

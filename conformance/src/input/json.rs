@@ -38,21 +38,27 @@ pub(crate) fn json<T: DeserializeOwned>(text: &str) -> Result<T, JsonError> {
 fn whole<T: DeserializeOwned>(text: &str) -> Result<T, JsonError> {
     let mut json = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut json)
-        .map_err(|error| complaint(&error.path().to_string(), error.inner()))?;
-    json.end().map_err(|error| complaint("", &error))?;
+        .map_err(|error| complaint(text, &error.path().to_string(), error.inner()))?;
+    json.end().map_err(|error| complaint(text, "", &error))?;
     Ok(value)
 }
 
-fn complaint(path: &str, error: &serde_json::Error) -> JsonError {
+fn complaint(text: &str, path: &str, error: &serde_json::Error) -> JsonError {
     // serde_json repeats the position at the end of its text.
     let message = error.to_string();
-    let message = message.split(" at line ").next().unwrap_or_default();
+    let end = message.rfind(" at line ").unwrap_or(message.len());
     JsonError {
-        // Of an end that comes too early there is no column before the first.
-        position: (error.line().max(1), error.column().max(1)),
+        position: position(text, error.line().max(1), error.column()),
         path: path.trim_end_matches(['?', '.']).to_owned(),
-        message: message.to_owned(),
+        message: message[..end].to_owned(),
     }
+}
+
+/// Line and column in characters of the `read`-th byte of a line, the last that was read; 0 is before the first.
+fn position(text: &str, line: usize, read: usize) -> (usize, usize) {
+    let line_text = text.split('\n').nth(line - 1).unwrap_or_default();
+    let starts = line_text.char_indices().take_while(|(at, _)| *at < read);
+    (line, starts.count().max(1))
 }
 
 /// Any JSON in which no object has a key twice.
@@ -133,5 +139,25 @@ mod tests {
             json::<IgnoredAny>("{} x").unwrap_err().message,
             "trailing characters"
         );
+    }
+    #[test]
+    fn columns_count_characters() {
+        for (text, position) in [
+            ("", (1, 1)),
+            ("\u{e9}", (1, 1)),
+            ("{\"\u{e9}\u{20ac}\u{1f600}\" 1}", (1, 8)),
+            ("{\"\u{e9}\": 1,\n\"\u{e9}\": 2}", (2, 3)),
+            ("{\"\u{e9}\": \"\u{e9}", (1, 8)),
+            ("{\"a\": 1}\r\n\u{e9}", (2, 1)),
+        ] {
+            let error = json::<IgnoredAny>(text).unwrap_err();
+            assert_eq!(error.position, position, "{text}: {}", error.message);
+        }
+    }
+
+    #[test]
+    fn what_people_write_does_not_shorten_the_message() {
+        let twice = json::<IgnoredAny>(r#"{"a at line b": 1, "a at line b": 1}"#).unwrap_err();
+        assert_eq!(twice.message, "the key `a at line b` is there twice");
     }
 }

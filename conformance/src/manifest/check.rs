@@ -10,6 +10,7 @@ use super::{
     render_text,
 };
 use crate::embedded::Breed;
+use crate::input;
 use crate::notation::ast::{Side, Transport};
 use crate::rules::REVISION;
 
@@ -140,14 +141,8 @@ impl Context<'_> {
     /// `word` is a string of the manifest; its first occurrence is the place that is shown.
     fn wrong(self, path: &str, word: &str, message: String, hint: Option<&str>) -> ManifestError {
         let literal = Value::from(word).to_string();
-        let position = self.text.find(&literal).map(|at| {
-            let before = &self.text[..at];
-            let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-            (
-                before.matches('\n').count() + 1,
-                before[line_start..].chars().count() + 1,
-            )
-        });
+        let at = self.text.find(&literal);
+        let position = at.map(|at| input::position(self.text, at));
         let place = Place {
             position,
             path: path.to_owned(),

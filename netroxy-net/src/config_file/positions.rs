@@ -7,26 +7,57 @@ use std::collections::BTreeMap;
 use super::Place;
 
 /// The places of all keys and values, by path (`connections[0].port`).
-#[derive(Debug, Default)]
+///
+/// A tree, and not a map of paths: the paths of values in each other grow with the square of the text.
+#[derive(Debug)]
 pub(super) struct Positions {
-    keys: BTreeMap<String, Place>,
-    values: BTreeMap<String, Place>,
+    /// The first is the whole text; each stands behind its parent.
+    nodes: Vec<Node>,
+}
+
+/// What stands at a path.
+#[derive(Debug, Default)]
+struct Node {
+    key: Option<Place>,
+    value: Option<Place>,
+    /// Members and items, as indices.
+    children: BTreeMap<String, usize>,
 }
 
 impl Positions {
     pub(super) fn key(&self, path: &str) -> Option<Place> {
-        self.keys.get(&normal(path)).copied()
+        let mut node = &self.nodes[0];
+        for name in normal(path).split('.').skip(1) {
+            node = &self.nodes[*node.children.get(name)?];
+        }
+        node.key
     }
 
     /// The place of a value, or of the innermost value around it that is there.
     pub(super) fn value(&self, path: &str) -> Option<Place> {
-        let mut path = normal(path);
-        loop {
-            if let Some(place) = self.values.get(&path) {
-                return Some(*place);
-            }
-            path.truncate(path.rfind('.')?);
+        let mut node = &self.nodes[0];
+        let mut place = node.value;
+        for name in normal(path).split('.').skip(1) {
+            let Some(child) = node.children.get(name) else {
+                break;
+            };
+            node = &self.nodes[*child];
+            place = node.value.or(place);
         }
+        place
+    }
+
+    /// The node below `node` of that name; a name with dots is a path.
+    fn below(&mut self, node: usize, name: &str) -> usize {
+        name.split('.').fold(node, |node, name| {
+            if let Some(child) = self.nodes[node].children.get(name) {
+                return *child;
+            }
+            let child = self.nodes.len();
+            self.nodes.push(Node::default());
+            self.nodes[node].children.insert(name.to_owned(), child);
+            child
+        })
     }
 }
 
@@ -40,15 +71,25 @@ fn normal(path: &str) -> String {
     }
 }
 
+/// What is being read, with its node.
 enum Container {
-    Object { key: String },
-    Array { index: usize },
+    /// `member` is the node of the last key, at first that of the object.
+    Object {
+        node: usize,
+        member: usize,
+    },
+    Array {
+        node: usize,
+        index: usize,
+    },
 }
 
 /// Notes all places, and rewrites each key that differs from one of `known` in case only. The
 /// rewriting keeps the length, so every place stays right.
 pub(super) fn scan(text: String, known: &[&str]) -> (String, Positions) {
-    let mut positions = Positions::default();
+    let mut positions = Positions {
+        nodes: vec![Node::default()],
+    };
     let mut canonical = text.clone();
     let mut stack: Vec<Container> = Vec::new();
     let mut value_expected = true;
@@ -74,15 +115,16 @@ pub(super) fn scan(text: String, known: &[&str]) -> (String, Positions) {
                     name = (*known).to_owned();
                     canonical.replace_range(offset..offset + length, &format!("\"{name}\""));
                 }
-                if let Some(Container::Object { key }) = stack.last_mut() {
-                    *key = name;
+                if let Some(Container::Object { node, member }) = stack.last_mut() {
+                    *member = positions.below(*node, &name);
                 }
-                positions.keys.insert(path(&stack), place);
+                let node = here(&mut positions, &stack);
+                positions.nodes[node].key = Some(place);
             }
             b':' => value_expected = true,
             b',' => {
                 value_expected = true;
-                if let Some(Container::Array { index }) = stack.last_mut() {
+                if let Some(Container::Array { index, .. }) = stack.last_mut() {
                     *index += 1;
                 }
             }
@@ -92,14 +134,15 @@ pub(super) fn scan(text: String, known: &[&str]) -> (String, Positions) {
             }
             b if b.is_ascii_whitespace() => {}
             _ => {
+                let node = here(&mut positions, &stack);
                 if value_expected {
-                    positions.values.entry(path(&stack)).or_insert(place);
+                    positions.nodes[node].value.get_or_insert(place);
                     value_expected = false;
                 }
                 match first {
-                    b'{' => stack.push(Container::Object { key: String::new() }),
+                    b'{' => stack.push(Container::Object { node, member: node }),
                     b'[' => {
-                        stack.push(Container::Array { index: 0 });
+                        stack.push(Container::Array { node, index: 0 });
                         value_expected = true;
                     }
                     _ => {}
@@ -121,16 +164,13 @@ pub(super) fn scan(text: String, known: &[&str]) -> (String, Positions) {
     (canonical, positions)
 }
 
-fn path(stack: &[Container]) -> String {
-    let mut path = String::new();
-    for container in stack {
-        path.push('.');
-        match container {
-            Container::Object { key } => path.push_str(key),
-            Container::Array { index } => path.push_str(&index.to_string()),
-        }
+/// The node of what comes next.
+fn here(positions: &mut Positions, stack: &[Container]) -> usize {
+    match stack.last() {
+        None => 0,
+        Some(Container::Object { member, .. }) => *member,
+        Some(Container::Array { node, index }) => positions.below(*node, &index.to_string()),
     }
-    path
 }
 
 /// The length of the string literal at the start, quotes included; all if it does not end.
@@ -191,6 +231,28 @@ mod tests {
                 column: 21
             })
         );
+    }
+
+    /// With a path for each value this takes minutes and gigabytes.
+    #[test]
+    fn places_take_no_more_than_the_text() {
+        let deep = format!("{}1", "[".repeat(100_000));
+        let (_, positions) = scan(deep, &[]);
+        assert_eq!(positions.value("0[0]").unwrap().column, 3);
+
+        let key = "k".repeat(100_000);
+        let wide = format!("{{\"{key}\":[{}1]}}", "1,".repeat(50_000));
+        let (_, positions) = scan(wide, &[]);
+        let last = positions.value(&format!("{key}[50000]"));
+        assert_eq!(last.unwrap().column, 200_006);
+    }
+
+    #[test]
+    fn a_key_may_have_dots() {
+        let (_, positions) = scan(r#"{"a.b": 1}"#.to_owned(), &[]);
+        assert_eq!(positions.key("a.b"), Some(Place { line: 1, column: 2 }));
+        assert_eq!(positions.key("a"), None);
+        assert_eq!(positions.value("a").unwrap().column, 1);
     }
 
     #[test]
