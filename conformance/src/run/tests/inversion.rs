@@ -189,7 +189,7 @@ async fn every_judged_step_fails_when_it_says_something_else() {
     let tls = Tls::new().unwrap();
     let options = Options {
         hardened: true,
-        jobs: 24,
+        jobs: 64,
         time_scale: 0.5,
         excuses: true,
     };
