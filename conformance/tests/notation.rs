@@ -314,3 +314,28 @@ fn errors_name_their_line_wherever_it_stands() {
         assert_eq!(error.line, line, "{body}{error}");
     }
 }
+
+/// What a block lacks is missed on the line where it should stand, and a block holds no block.
+#[test]
+fn what_a_block_lacks_is_missed_where_it_should_stand() {
+    let head = "title    x\nrole     server\nrules    a.b\n\n";
+    for (body, line, expected) in [
+        ("repeat 2\nctl   < closed\n", 6, "the steps of the block"),
+        ("ctl   < one of\nctl   < closed\n", 6, "an alternative"),
+        ("repeat 2\n  repeat 2\n", 6, "no further `repeat`"),
+    ] {
+        let error = parse(&format!("{head}{body}")).unwrap_err();
+        assert_eq!(error.line, line, "{body}{error}");
+        assert!(error.expected.contains(expected), "{error}");
+    }
+    let short = parse("title    x\nrole     server\nrules    a.b").map(|case| case.body);
+    assert_eq!(short, Ok(Vec::new()));
+}
+
+/// Noise of no length is written in bytes.
+#[test]
+fn the_size_of_noise_is_written_in_the_largest_unit_that_fits() {
+    let text = "title    x\nrole     server\nrules    a.b\n\nctl   >> random 0 7\n\
+                ctl   >> random 3KiB 7\nctl   >> random 2MiB 7\nctl   >> random 1500 7\n";
+    assert_eq!(print(&parse(text).unwrap()), text);
+}
