@@ -27,6 +27,10 @@ fn an_error_names_its_place_and_what_could_stand_there() {
         "line 5, column 22: expected `]`, found the end of the line"
     );
     assert_eq!(
+        error("a     <  "),
+        "line 5, column 10: expected a message, `closed`, `eof`, `silence`, `stalled` or `one of`, found the end of the line"
+    );
+    assert_eq!(
         error("ctl   << \"\\q\""),
         "line 5, column 12: expected one of n r t 0 \\ \" $ xNN, found `q\"`"
     );

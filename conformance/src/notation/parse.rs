@@ -40,7 +40,7 @@ pub fn parse(text: &str) -> Result<Case, SyntaxError> {
         config.push(setting);
     }
     let over = source.optional("over", line::transports)?;
-    let (number, blank) = source.take().unwrap_or((source.number + 1, ""));
+    let (number, blank) = source.take().unwrap_or_default();
     if !blank.trim().is_empty() {
         let expected = "an empty line between header and steps (header order: title, role, rules, twin, config, over)";
         return Err(miss(number, blank, blank, expected));
