@@ -366,3 +366,55 @@ pub(crate) fn shortened(step: &Step) -> Step {
     }
     step
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notation::ast::Endpoint;
+
+    fn ends() -> [Action; 2] {
+        [Expectation::Closed, Expectation::Eof].map(Action::Expect)
+    }
+
+    #[test]
+    fn an_end_is_known_until_somebody_else_has_the_name() {
+        for end in ends() {
+            let mut transcript = Transcript::new();
+            assert!(!transcript.knows_end("a"));
+            transcript.add("a", Action::Connect(Endpoint::Server(None)), None);
+            assert!(!transcript.knows_end("a"));
+            transcript.add("a", end.clone(), None);
+            transcript.add("a", Action::Shutdown, None);
+            assert!(transcript.knows_end("a") && !transcript.knows_end("b"));
+            transcript.add("a", Action::Accept(None), None);
+            assert!(!transcript.knows_end("a"));
+        }
+    }
+
+    #[test]
+    fn reports_show_less_than_recordings_have() {
+        let mut transcript = Transcript::new();
+        transcript.judge(&["keep.srs".to_owned()]);
+        transcript.add("a", Action::Shutdown, Some("why".to_owned()));
+        transcript.judge(&[]);
+        let [end, _] = ends();
+        transcript.add_unshown("a", end);
+        let fence = Some("fence: a login of its own".to_owned());
+        transcript.add("fence", Action::Shutdown, fence);
+        let shown: Vec<_> = transcript
+            .lines()
+            .into_iter()
+            .map(|line| line.step)
+            .collect();
+        assert_eq!(shown.len(), 2, "{shown:?}");
+        let judges: Vec<_> = transcript.happened().map(|one| one.judges.len()).collect();
+        assert_eq!(judges, [1, 0]);
+        let recording = transcript.recorded("x", Source::Tap, Transport::Plain);
+        let actors: Vec<_> = recording
+            .entries
+            .iter()
+            .map(|one| &*one.step.actor)
+            .collect();
+        assert_eq!(actors, ["a", "a"]);
+    }
+}

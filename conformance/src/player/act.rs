@@ -382,3 +382,20 @@ fn tolerated(outcome: Result<(), WriteError>) -> Result<Option<String>, String> 
         Err(error @ WriteError::Stuck) => Err(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_to_a_closed_connection_is_noted_and_one_that_is_stuck_is_an_error() {
+        assert_eq!(tolerated(Ok(())), Ok(None));
+        let broken = io::Error::from(io::ErrorKind::BrokenPipe);
+        let note = tolerated(Err(WriteError::Broken(broken))).unwrap();
+        assert_eq!(
+            note.as_deref(),
+            Some("the connection is broken: broken pipe")
+        );
+        assert!(tolerated(Err(WriteError::Stuck)).is_err());
+    }
+}

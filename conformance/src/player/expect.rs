@@ -480,3 +480,47 @@ fn end_text(end: &End) -> String {
         End::Garbled(why) => format!("not closed, but no TLS: {}", why.to_ascii_lowercase()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Inbox;
+
+    #[test]
+    fn a_bound_of_the_case_can_be_missed_and_a_deadline_cannot() {
+        let until = Instant::now();
+        let later = until + Duration::from_millis(1500);
+        let window = |bounded| Window {
+            not_before: None,
+            until,
+            bounded,
+            lenient: false,
+        };
+        assert_eq!(window(true).check(until), Ok(None));
+        let late = window(true).check(later);
+        assert_eq!(late, Err("it came 1.500 s too late".to_owned()));
+        assert_eq!(window(false).check(later), Ok(None));
+        assert!(window(true).missed(later) && !window(false).missed(later));
+    }
+
+    #[test]
+    fn what_came_instead_is_told_in_the_notation() {
+        let told = |bytes: &[u8], end: Option<End>| {
+            let inbox = Inbox::default();
+            assert!(inbox.push(bytes));
+            end.into_iter().for_each(|end| inbox.end(end));
+            inbox.look(|state| seen(state))
+        };
+        assert_eq!(told(b"", None), "nothing; the connection is open");
+        assert_eq!(told(b"", Some(End::Eof)), "closed (eof)");
+        assert_eq!(told(b"SRS\nSRS\n", None), "< SRS");
+        assert_eq!(told(b"hello", None), "<< \"hello\"");
+        let reset = End::Broken("Connection reset".to_owned());
+        let both = "<< \"hello\", then closed (connection reset)";
+        assert_eq!(told(b"hello", Some(reset)), both);
+        let long = format!("<< \"{}\" and 20 bytes more", "x".repeat(80));
+        assert_eq!(told(&[b'x'; 100], None), long);
+        assert!(!told(&[b'x'; 80], None).contains("more"));
+        assert!(told(b"", Some(End::Flooded)).contains("it floods"));
+    }
+}

@@ -142,3 +142,23 @@ impl Drop for Listener {
         self.task.abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_listener_that_is_down_refuses_until_it_is_back() {
+        let mut listener = Listener::bind(0).await.unwrap();
+        let address = listener.address;
+        assert!(TcpStream::connect(address).await.is_ok());
+        let refused = tokio::spawn(async move {
+            // It has been told to go before; until it has gone, it accepts.
+            while TcpStream::connect(address).await.is_ok() {}
+        });
+        listener.down(Duration::from_millis(200)).await.unwrap();
+        assert!(refused.is_finished());
+        assert!(TcpStream::connect(address).await.is_ok());
+        assert!(listener.visited(Duration::from_secs(5)).await);
+    }
+}

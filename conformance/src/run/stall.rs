@@ -120,6 +120,14 @@ impl Watch {
         }
     }
 
+    /// The same, and at that moment the system tells that somebody has waited for a processor for so long.
+    #[cfg(test)]
+    pub(super) fn pressed(self, at: Instant, waited: Duration) -> Self {
+        let told = vec![(at, Duration::ZERO), (at, waited)];
+        *self.pressure.lock().unwrap_or_else(PoisonError::into_inner) = told;
+        self
+    }
+
     fn each(&self, length: impl Fn(&Stall) -> Duration) -> Duration {
         let stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
         stalls.iter().map(length).max().unwrap_or_default()
@@ -185,5 +193,20 @@ mod tests {
         assert_eq!(watch.between(ago(150), now).as_millis(), 50);
         assert_eq!(watch.between(ago(1_000), ago(250)).as_millis(), 50);
         assert_eq!(watch.between(ago(50), now), Duration::ZERO);
+    }
+
+    #[test]
+    fn pressure_is_what_was_added_between_two_moments() {
+        let now = Instant::now();
+        let second = |count| now + Duration::from_secs(count);
+        let watch = Watch::fixed(now, now);
+        let told = [(0, 10), (1, 15), (2, 40)];
+        let told = told.map(|(at, total)| (second(at), Duration::from_secs(total)));
+        *watch.pressure.lock().unwrap() = told.to_vec();
+        let pressure = |from, until| watch.pressure(second(from), second(until)).as_secs();
+        assert_eq!(pressure(0, 1), 5);
+        assert_eq!(pressure(1, 2), 25);
+        assert_eq!(pressure(0, 9), 30);
+        assert_eq!(pressure(2, 9), 0);
     }
 }

@@ -127,3 +127,51 @@ impl fmt::Display for Summary {
 }
 
 const SLOWEST: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slowest_ten_are_named_in_order() {
+        let mut summary = Summary::new();
+        for took in [3, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 2] {
+            let took = Duration::from_secs(took);
+            summary.note(&took.as_secs().to_string(), took, took.as_secs() > 9);
+        }
+        let named = summary.slowest.iter().map(|(id, _)| id.as_str());
+        let named = named.collect::<Vec<_>>().join(" ");
+        assert_eq!(named, "11 10 9 8 7 6 5 4 3 2");
+        assert_eq!((summary.played, summary.retried), (12, 2));
+        summary.wall = Duration::from_secs(8);
+        summary.ended = Ended::Interrupted;
+        let text =
+            "8.0 s, 1.5 cases in a second; longest stall 0 ms; retried 2 for stalls; interrupted";
+        assert_eq!(summary.to_string(), text);
+        summary.retried = 0;
+        summary.ended = Ended::Complete;
+        let text = "8.0 s, 1.5 cases in a second; longest stall 0 ms";
+        assert_eq!(summary.to_string(), text);
+    }
+
+    #[test]
+    fn a_start_tells_what_was_measured_and_what_is_to_come() {
+        let trips = RoundTrips::new([1, 2, 3].map(Duration::from_millis).to_vec());
+        let ready = Ready {
+            after: Duration::from_millis(12),
+            trips: vec![(crate::notation::ast::Transport::Plain, trips)],
+        };
+        let start = |order| Start::new(&ready, 1.0, order).to_string();
+        let text = "ready in 12 ms  round trip 2.00 ms, p99 3.00 ms  deadline 2.0 s";
+        assert_eq!(start(Order::default()), text);
+        let order = Order {
+            seed: Some(0x5eed),
+            repeat: 3,
+            fail_fast: false,
+        };
+        assert_eq!(start(order), format!("{text}  seed 0x5eed  each 3 times"));
+        assert_eq!((order.rounds(), Order::default().rounds()), (3, 1));
+        let none = RoundTrips::default().to_string();
+        assert_eq!(none, "round trip not measured");
+    }
+}

@@ -126,6 +126,7 @@ mod tests {
         let ms = |percent| many.percentile(percent).map(|time| time.as_millis());
         assert_eq!((ms(1), ms(50), ms(99)), (Some(1), Some(3), Some(5)));
         assert_eq!(trips(&[]).percentile(50), None);
+        assert_eq!(many.all().len(), 5);
     }
 
     #[test]
@@ -136,5 +137,7 @@ mod tests {
         assert_eq!(at_once(1.0, &[100]), 5_000);
         assert_eq!(at_once(1.0, &[100_000]), 10_000);
         assert_eq!(at_once(0.5, &[1]), 1_000);
+        let slack = |scale, ms: &[u64]| Tempo::measured(scale, &trips(ms)).slack().as_millis();
+        assert_eq!((slack(1.0, &[]), slack(2.0, &[30])), (500, 1_060));
     }
 }

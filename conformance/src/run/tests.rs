@@ -31,6 +31,8 @@ enum Manners {
     GoesDown,
     /// Takes everything from then on and answers nobody, not even at a login.
     Hangs,
+    /// Agrees with everything, and says something more a moment later.
+    Adds,
 }
 
 /// With `polite`, the login that proves that a server is ready is answered well.
@@ -80,13 +82,17 @@ async fn serve(mut stream: TcpStream, manners: Manners, polite: bool, down: Canc
             }
             Manners::BlackHole => continue,
             Manners::Echo => buffer[..count].to_vec(),
-            Manners::YesSayer => {
+            Manners::YesSayer | Manners::Adds => {
                 pending.push_str(&text);
                 yes(&mut pending).into_bytes()
             }
         };
         if stream.write_all(&answer).await.is_err() {
             return;
+        }
+        if manners == Manners::Adds {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            let _ = stream.write_all(b"X").await;
         }
     }
 }
@@ -269,6 +275,8 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
     let half = subject(fake(Manners::HalfClose, true).await);
     let down = subject(fake(Manners::GoesDown, true).await);
     let hung = subject(fake(Manners::Hangs, true).await);
+    let hung_too = subject(fake(Manners::Hangs, true).await);
+    let adds = subject(fake(Manners::Adds, true).await);
     for (body, subject, verdict, got) in [
         (
             "ctl   > SRQ\nctl   < SRS  [keep.srs]\n",
@@ -342,6 +350,32 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
             Verdict::Hang,
             "nothing in",
         ),
+        // Nobody can be asked whether all has been said.
+        (
+            "ctl   > SRQ\nctl   < silence  [keep.srs]\n",
+            &hung_too,
+            Verdict::Hang,
+            "no login on a fresh connection",
+        ),
+        (
+            "ctl   > SRQ\nctl   < SRS\nctl   < silence  [keep.srs]\n",
+            &adds,
+            Verdict::Fail,
+            "<< \"X\"",
+        ),
+        // The last step that could be judged did not come.
+        (
+            "ctl   > SRQ\nctl   < closed\nctl   > SRQ\nctl   < SRS  [keep.srs]\n",
+            &polite,
+            Verdict::Blocked,
+            "< SRS",
+        ),
+        (
+            "ctl   > SRQ\nctl   < stalled  [keep.srs]\n",
+            &polite,
+            Verdict::Fail,
+            "all 4 bytes were taken",
+        ),
         // What looks like a refusal was the end of the program.
         (
             "ctl   > SRQ\nctl   < closed  [keep.srs]\n",
@@ -384,4 +418,5 @@ mod conduct;
 mod coverage;
 mod inversion;
 mod lonely;
+mod outcome;
 mod relay;

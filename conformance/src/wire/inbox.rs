@@ -68,7 +68,7 @@ impl Inbox {
     }
 
     /// Adds bytes; false when nobody wants that many.
-    pub(super) fn push(&self, bytes: &[u8]) -> bool {
+    pub(crate) fn push(&self, bytes: &[u8]) -> bool {
         let mut state = self.lock();
         state.add(bytes);
         let accepted = state.unread().len() <= LIMIT;
@@ -80,7 +80,7 @@ impl Inbox {
         accepted
     }
 
-    pub(super) fn end(&self, end: End) {
+    pub(crate) fn end(&self, end: End) {
         let mut state = self.lock();
         state.ended = Some(Instant::now());
         state.end = Some(end);

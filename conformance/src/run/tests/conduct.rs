@@ -68,7 +68,6 @@ async fn a_seed_decides_the_order_and_nothing_else_does() {
         jobs.iter().map(Job::id).collect::<String>()
     };
     assert_eq!(arranged(None), "abcdef");
-    // Whoever has written a seed down expects this order of any later version.
     // Whoever has written a seed down expects the same order of any later version.
     assert_eq!(arranged(Some(1)), "fcbead");
     let different: std::collections::BTreeSet<_> =

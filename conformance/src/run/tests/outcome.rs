@@ -1,0 +1,252 @@
+//! What becomes of one case: its verdict, what is told beside it, and what is proved on the way.
+
+use std::io;
+
+use super::*;
+use crate::manifest::Manifest;
+use crate::notation::ast::Side;
+use crate::transcript::Line as Told;
+
+const LOGIN: &str = "ctl   > ATH a u p\nctl   < ARS true _ _\n";
+
+fn at(plain: SocketAddr) -> Arc<Subject> {
+    let running = Running {
+        plain,
+        tls: None,
+        username: "u".into(),
+        password: "p".into(),
+    };
+    Arc::new(Subject::Running(running))
+}
+
+fn job(subject: Arc<Subject>, role: &str, body: &str) -> Job {
+    let text = format!("title    x\nrole     {role}\nrules    keep.srs\n{body}");
+    Job {
+        entry: Arc::new(read("own", "own.case", &text).unwrap()),
+        transport: Transport::Plain,
+        subject,
+        skip: None,
+        tempo: Tempo::new(0.2),
+        round: None,
+        in_play: InPlay::default(),
+    }
+}
+
+async fn judged(job: &Job) -> Judged {
+    let tls = Tls::new().unwrap();
+    judge::judge(job, &tls, &Twins::default()).await.0
+}
+
+fn server(subject: Arc<Subject>, body: &str) -> Job {
+    job(
+        subject,
+        "server",
+        &format!("\nctl   connect server\n{body}"),
+    )
+}
+
+fn reference(side: Side) -> Manifest {
+    Manifest::reference(side).unwrap()
+}
+
+fn told(judged: &Judged) -> Vec<Told> {
+    let transcript = judged.transcript.iter();
+    transcript.flat_map(|one| one.lines()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_logged_in_proves_its_own_silence() {
+    let polite = at(fake(Manners::YesSayer, true).await);
+    let silence = "ctl   < silence  [keep.srs]\n";
+    let judged = judged(&server(polite, &format!("{LOGIN}{silence}"))).await;
+    assert_eq!(judged.verdict, Verdict::Pass);
+    let fence = told(&judged);
+    let fence: Vec<_> = fence
+        .iter()
+        .filter(|line| line.note.as_deref() == Some("fence"))
+        .map(|line| (line.actor.as_str(), line.text.as_str()))
+        .collect();
+    assert_eq!(fence, [("ctl", "> SRQ"), ("ctl", "< SRS")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_allowed_is_remarked_and_what_is_wanted_is_not() {
+    let polite = at(fake(Manners::YesSayer, true).await);
+    for (grades, verdict) in [
+        (["nonstrict", "pass"], Verdict::Nonstrict),
+        (["pass", "nonstrict"], Verdict::Pass),
+    ] {
+        let [srs, closed] = grades;
+        let body = format!(
+            "ctl   > SRQ\nctl   < one of  [keep.srs]\n        SRS  {srs}\n        closed  {closed}\n"
+        );
+        let judged = judged(&server(Arc::clone(&polite), &body)).await;
+        assert_eq!(judged.verdict, verdict);
+        let remarks: Vec<_> = judged.remarks.iter().map(|one| one.seen.as_str()).collect();
+        match verdict {
+            Verdict::Pass => assert_eq!(remarks, [""; 0]),
+            _ => assert_eq!(remarks, ["ctl < SRS"]),
+        }
+        assert_eq!(judged.judged_rules, ["keep.srs".to_owned()].into());
+        assert_eq!(
+            (judged.id.as_str(), judged.file.as_str()),
+            ("own", "own.case")
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_whose_twin_fails_proves_nothing_and_is_named_all_the_same() {
+    let slam = at(fake(Manners::SlamShut, true).await);
+    let mut with_twin = server(
+        Arc::clone(&slam),
+        "ctl   > SRQ\nctl   < closed  [keep.srs]\n",
+    );
+    let twin = server(slam, "ctl   > SRQ\nctl   < SRS  [keep.srs]\n");
+    let entry = Entry {
+        twin: Some(("the twin".to_owned(), Arc::new(twin.entry.case.clone()))),
+        ..Entry::clone(&with_twin.entry)
+    };
+    with_twin.entry = Arc::new(entry);
+    let judged = judged(&with_twin).await;
+    assert_eq!(judged.verdict, Verdict::Fail);
+    assert_eq!(
+        (judged.id.as_str(), judged.file.as_str()),
+        ("own", "own.case")
+    );
+    assert_eq!(judged.twin.as_deref(), Some("the twin"));
+    let reason = "it proves nothing, because its twin the twin does not succeed";
+    assert_eq!(judged.reason.as_deref(), Some(reason));
+    // The twin broke no rule for this case.
+    assert!(judged.broken.unwrap().marks.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_is_no_close() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let subject = at(listener.local_addr().unwrap());
+    let ends = tokio::spawn(async move {
+        let mut ends = Vec::new();
+        while ends.len() < 2 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut buffer = [0; 1000];
+            match stream.read(&mut buffer).await {
+                // The login that asks whether anybody is there.
+                Ok(1..) => stream.write_all(b"ARS\ntrue\n30\nx\n").await.unwrap(),
+                end => ends.push(end.map_err(|error| error.kind())),
+            }
+        }
+        ends
+    });
+    let body = "ctl   > reset\ntwo   connect server\ntwo   > close\nnone  refused 1  [keep.srs]\n";
+    judged(&server(subject, body)).await;
+    let reset = Err(io::ErrorKind::ConnectionReset);
+    assert_eq!(ends.await.unwrap(), [reset, Ok(0)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_and_pairs_are_asked_twenty_times_before_the_first_case() {
+    let (tls, both) = (
+        Tls::new().unwrap(),
+        [Side::Server, Side::Client].map(reference),
+    );
+    let [server, client] = both;
+    let subjects = [
+        Subject::Started(server.clone()),
+        Subject::Pair(Box::new((server, client))),
+    ];
+    for subject in subjects {
+        let ready = preflight(&subject, &tls, 1.0).await.unwrap();
+        let counts: Vec<_> = ready
+            .trips
+            .iter()
+            .map(|(_, trips)| trips.all().len())
+            .collect();
+        assert_eq!(counts, [20, 20]);
+        assert_eq!(ready.all_trips().all().len(), 40);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_is_dead_or_silent_where_the_case_says_so() {
+    let client = Arc::new(Subject::Started(reference(Side::Client)));
+    for silent in [true, false] {
+        let target = if silent { "silent_target" } else { "target" };
+        let case = job(
+            Arc::clone(&client),
+            "client",
+            &format!("config   map $port -> ${target}\n\nctl   accept  [keep.srs]\n"),
+        );
+        let scene = judge::client_scene(&case.entry.case, Transport::Plain).await;
+        let (scene, vars, ..) = scene.unwrap();
+        assert_eq!(scene._silent.is_some(), silent);
+        let dead = String::from_utf8(vars["dead_target"].clone()).unwrap();
+        let refused = TcpStream::connect(&dead).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        let named = |name: &str| {
+            String::from_utf8(vars[name].clone())
+                .unwrap()
+                .parse()
+                .unwrap()
+        };
+        assert!(scene.targets.contains_key(&named("target")));
+        assert!(!scene.targets.contains_key(&named("dead_target")));
+    }
+}
+
+#[test]
+fn a_case_is_skipped_only_for_a_reason() {
+    let subject = at(SocketAddr::from(([127, 0, 0, 1], 9)));
+    let rules = rules::embedded().unwrap();
+    let reason = |hardened, transport, case: &str| {
+        let options = Options {
+            hardened,
+            jobs: 1,
+            time_scale: 1.0,
+            excuses: true,
+        };
+        let text = format!("title    x\nrole     server\n{case}");
+        let entry = read("own", "own.case", &text).unwrap();
+        reason_to_skip(&entry, transport, &subject, &rules, options).unwrap_or_default()
+    };
+    let (plain, tls) = (Transport::Plain, Transport::Tls);
+    let wire = "rules    keep.srs\n\nctl   connect server\nctl   < closed  [keep.srs]\n";
+    assert_eq!(reason(false, plain, wire), "");
+    assert_eq!(reason(true, plain, wire), "");
+    assert_eq!(reason(true, tls, wire), "it does not speak tls");
+    let named = wire.replace("connect server", "connect server tls");
+    assert_eq!(reason(true, plain, &named), "it does not speak tls");
+    let own = wire.replace("keep.srs\n\n", "keep.srs\nconfig   timeout 3\n\n");
+    let why = "it needs a configuration of its own, and the server is running already";
+    assert_eq!(reason(true, plain, &own), why);
+    let beyond = wire.replace("keep.srs", "frame.line-bound");
+    assert_eq!(reason(true, plain, &beyond), "");
+    let why = "frame.line-bound is judged by --profile hardened only";
+    assert_eq!(reason(false, plain, &beyond), why);
+}
+
+#[test]
+fn more_than_what_a_busy_machine_may_take_excuses_what_was_late() {
+    let (now, ms) = (Instant::now(), Duration::from_millis);
+    let waited = |bounded| Waited {
+        from: now,
+        until: now + ms(1000),
+        bounded,
+    };
+    let tempo = Tempo::new(1.0);
+    let stalled = |length, bounded| {
+        let watch = Watch::fixed(now, now + length);
+        excuse(&watch, waited(bounded), tempo)
+    };
+    assert_eq!(stalled(ms(50), true), None);
+    assert_eq!(stalled(ms(51), true), Some(ms(51)));
+    assert_eq!(stalled(ms(500), false), None);
+    assert_eq!(stalled(ms(501), false), Some(ms(501)));
+    let pressed = |length, bounded| {
+        let watch = Watch::fixed(now, now).pressed(now + ms(500), length);
+        excuse(&watch, waited(bounded), tempo)
+    };
+    assert_eq!(pressed(ms(250), true), None);
+    assert_eq!(pressed(ms(251), true), Some(ms(251)));
+    assert_eq!(pressed(ms(900), false), None);
+}
