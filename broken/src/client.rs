@@ -15,9 +15,9 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
+use crate::drips::written_by;
 use crate::lines::{Lines, Message, OF_SERVERS, Stream, bytes, integer};
 use crate::relay::{End, Mixer, relay};
-use crate::tcp::Tcp;
 use crate::{Bug, Manner, tls};
 
 /// A client that has read its configuration.
@@ -173,12 +173,14 @@ impl Shared {
     }
 
     async fn connect(&self, secure: bool) -> io::Result<Stream> {
-        let tcp = Tcp::new(TcpStream::connect(&self.server).await?, self.manner);
+        let tcp = TcpStream::connect(&self.server).await?;
+        tcp.set_nodelay(true)?;
         if !secure {
-            return Ok(Box::new(tcp));
+            return Ok(written_by(self.manner, tcp));
         }
         let shaken = timeout(LOGIN_TIME, self.connector.connect(tls::name()?, tcp)).await;
-        Ok(Box::new(shaken.map_err(|_| io::ErrorKind::TimedOut)??))
+        let tls = shaken.map_err(|_| io::ErrorKind::TimedOut)??;
+        Ok(written_by(self.manner, tls))
     }
 
     async fn session(self: Arc<Self>, tunnels: &CancellationToken) -> Ended {

@@ -6,11 +6,11 @@
 
 mod bug;
 mod client;
+mod drips;
 mod lines;
 mod manner;
 mod relay;
 mod server;
-mod tcp;
 mod tls;
 
 pub use bug::{Bug, Side};

@@ -9,7 +9,7 @@ use crate::Bug;
 pub enum Manner {
     /// As it should.
     Good,
-    /// As it should; the first bytes of each connection leave one at a time.
+    /// As it should; the first bytes of each connection leave one at a time, with a pause in each line.
     Drips,
     /// A server that has never more than one connection, and closes all others.
     Lonely,

@@ -18,9 +18,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::drips::written_by;
 use crate::lines::{Lines, Message, OF_CLIENTS, Stream, bytes, integer};
 use crate::relay::{End, Mixer, relay};
-use crate::tcp::Tcp;
 use crate::{Bug, Manner, tls};
 
 /// A server that has bound its ports.
@@ -171,6 +171,7 @@ impl Shared {
             let Ok((tcp, _)) = listener.accept().await else {
                 continue;
             };
+            let _ = tcp.set_nodelay(true);
             if self.over.load(Ordering::Relaxed) {
                 sleep(LONG).await;
             }
@@ -191,7 +192,7 @@ impl Shared {
         };
         let due = Instant::now() + limit;
         let stream: Stream = match secure {
-            false => Box::new(Tcp::new(tcp, self.manner)),
+            false => written_by(self.manner, tcp),
             true => match self.handshake(tcp, due).await {
                 Some(stream) => stream,
                 None => return,
@@ -229,16 +230,15 @@ impl Shared {
             let mut first = [0];
             tcp.peek(&mut first).await.ok()?;
             if first != [0x16] && self.has(Bug::PlainOnTlsServed) {
-                return Some(Box::new(Tcp::new(tcp, self.manner)));
+                return Some(written_by(self.manner, tcp));
             }
             if first != [0x16] {
                 sleep(LONG).await;
             }
         }
-        let shaken =
-            tokio::time::timeout_at(due, self.acceptor.accept(Tcp::new(tcp, self.manner))).await;
+        let shaken = tokio::time::timeout_at(due, self.acceptor.accept(tcp)).await;
         match shaken {
-            Ok(Ok(stream)) => Some(Box::new(stream)),
+            Ok(Ok(stream)) => Some(written_by(self.manner, stream)),
             _ => None,
         }
     }

@@ -85,11 +85,9 @@ impl Player<'_> {
         let inbox = self.connection(&step.actor)?.inbox.clone();
         let ignored = self.passed_over(&step.actor, &patterns)?;
         let mut passed_over = Vec::new();
-        let look = |state: &mut State| {
-            while let Some(lines) = pass_over(state, &ignored) {
-                passed_over.push(lines);
-            }
-            choose(&patterns, state)
+        let look = |state: &mut State| match pass_over(state, &ignored, &mut passed_over) {
+            Begun::Yes => found_already(&patterns, state),
+            Begun::No => choose(&patterns, state),
         };
         let found = inbox.wait(window.until, look).await;
         self.record_ignored(&step.actor, &passed_over);
@@ -379,34 +377,57 @@ enum Choice {
     Impossible,
 }
 
+/// What has come about, or cannot any more.
 fn choose(patterns: &[Pattern], state: &State) -> Option<Choice> {
-    let fits: Vec<Fit> = patterns.iter().map(|pattern| pattern.fit(state)).collect();
-    let found = fits.iter().enumerate().find_map(|(index, fit)| match fit {
-        Fit::Yes(length) => Some(Choice::Found(index, *length)),
+    let possible = |pattern: &Pattern| pattern.fit(state) != Fit::No;
+    let impossible = || (!patterns.iter().any(possible)).then_some(Choice::Impossible);
+    found_already(patterns, state).or_else(impossible)
+}
+
+/// What has come about.
+fn found_already(patterns: &[Pattern], state: &State) -> Option<Choice> {
+    let fits = patterns.iter().map(|pattern| pattern.fit(state));
+    fits.enumerate().find_map(|(index, fit)| match fit {
+        Fit::Yes(length) => Some(Choice::Found(index, length)),
         Fit::Maybe | Fit::No => None,
-    });
-    match found {
-        None if fits.contains(&Fit::Maybe) => None,
-        None => Some(Choice::Impossible),
-        found => found,
-    }
+    })
 }
 
 /// A message that was passed over, and when it came.
 pub(super) type Passed = (Vec<Vec<u8>>, Option<Instant>);
 
-/// Takes the next message if it is one of those that are ignored.
-pub(super) fn pass_over(state: &mut State, ignored: &[String]) -> Option<Passed> {
-    let Decoded::Whole { lines, length } = first_message(state.unread()) else {
-        return None;
-    };
-    let word = lines.first()?;
-    let pass = ignored.iter().any(|one| one.as_bytes() == word);
-    pass.then(|| {
+/// Whether a message that is ignored has come in part, and nothing can be said before the rest is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begun {
+    Yes,
+    No,
+}
+
+/// Takes the next messages as long as they are ignored ones.
+pub(super) fn pass_over(
+    state: &mut State,
+    ignored: &[String],
+    passed_over: &mut Vec<Passed>,
+) -> Begun {
+    while let Decoded::Whole { lines, length } = first_message(state.unread()) {
+        let word = lines.first().map_or(&[][..], Vec::as_slice);
+        if !ignored.iter().any(|one| one.as_bytes() == word) {
+            return Begun::No;
+        }
         let came = state.came(length);
         state.take(length);
-        (lines, came)
-    })
+        passed_over.push((lines, came));
+    }
+    let unread = state.unread();
+    let word = unread.split(|byte| *byte == b'\n').next().unwrap_or(unread);
+    let fits = |one: &String| match word.len() == unread.len() {
+        true => one.as_bytes().starts_with(word),
+        false => one.as_bytes() == word,
+    };
+    match !unread.is_empty() && state.end.is_none() && ignored.iter().any(fits) {
+        true => Begun::Yes,
+        false => Begun::No,
+    }
 }
 
 /// What came instead.
@@ -501,6 +522,46 @@ mod tests {
         assert_eq!(late, Err("it came 1.500 s too late".to_owned()));
         assert_eq!(window(false).check(later), Ok(None));
         assert!(window(true).missed(later) && !window(false).missed(later));
+    }
+
+    #[test]
+    fn half_of_what_is_ignored_says_nothing_yet() {
+        let ignored = ["SRQ".to_owned(), "TRQ".to_owned()];
+        let words = |passed: &[Passed]| {
+            let word = |(lines, _): &Passed| String::from_utf8_lossy(&lines[0]).into_owned();
+            passed.iter().map(word).collect::<Vec<_>>()
+        };
+        let cases: [(&[u8], &[&str], Begun); 10] = [
+            (b"", &[], Begun::No),
+            (b"S", &[], Begun::Yes),
+            (b"SRQ", &[], Begun::Yes),
+            (b"SRQ\n", &["SRQ"], Begun::No),
+            (b"SRQ\nSRQ\nTR", &["SRQ", "SRQ"], Begun::Yes),
+            (b"TRQ\n123", &[], Begun::Yes),
+            (b"SRS", &[], Begun::No),
+            (b"SRS\n", &[], Begun::No),
+            (b"SRQQ", &[], Begun::No),
+            (b"MAP\n1", &[], Begun::No),
+        ];
+        for (bytes, wanted, begun) in cases {
+            let inbox = Inbox::default();
+            assert!(inbox.push(bytes));
+            let mut passed = Vec::new();
+            let got = inbox.look(|state| pass_over(state, &ignored, &mut passed));
+            assert_eq!(
+                (words(&passed), got),
+                (
+                    wanted.iter().map(|word| (*word).to_owned()).collect(),
+                    begun
+                ),
+                "{}",
+                bytes.escape_ascii()
+            );
+            // Nothing follows an end.
+            inbox.end(End::Eof);
+            let got = inbox.look(|state| pass_over(state, &ignored, &mut passed));
+            assert_eq!(got, Begun::No, "{}", bytes.escape_ascii());
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::expect::{pass_over, seen};
+use super::expect::{Begun, pass_over, seen};
 use super::pattern::Pattern;
 use super::{Player, Scene};
 use crate::message::{Decoded, first_message};
@@ -24,10 +24,9 @@ impl Player<'_> {
         let ignored = self.passed_over(name, &[Pattern::Silence])?;
         let mut passed_over = Vec::new();
         let mut disturbed = |state: &mut crate::wire::State| {
-            while let Some(lines) = pass_over(state, &ignored) {
-                passed_over.push(lines);
-            }
-            (!state.unread().is_empty() || state.end.is_some()).then(|| seen(state))
+            let begun = pass_over(state, &ignored, &mut passed_over) == Begun::Yes;
+            let quiet = state.unread().is_empty() && state.end.is_none();
+            (!begun && !quiet).then(|| seen(state))
         };
         if let Some(until) = until
             && let Some(seen) = inbox.wait(until, &mut disturbed).await
@@ -42,6 +41,15 @@ impl Player<'_> {
         if let Some(seen) = inbox.wait(until, &mut disturbed).await {
             return Err(seen);
         }
+        // What has begun to come at the very end is ignored once it is complete, and only then.
+        let until = Instant::now() + self.limit();
+        let complete = inbox.wait(until, |state| match disturbed(state) {
+            Some(seen) => Some(Err(seen)),
+            None => state.unread().is_empty().then_some(Ok(())),
+        });
+        let complete = complete.await;
+        self.in_vain |= complete.is_none();
+        complete.unwrap_or_else(|| Err(inbox.look(|state| seen(state))))?;
         self.record_ignored(name, &passed_over);
         self.transcript
             .add(name, Action::Expect(Expectation::Silence), None);
@@ -205,9 +213,7 @@ impl Player<'_> {
         let ignored = self.passed_over(name, &[])?;
         let mut passed_over = Vec::new();
         let found = inbox.wait(until, |state| {
-            while let Some(lines) = pass_over(state, &ignored) {
-                passed_over.push(lines);
-            }
+            pass_over(state, &ignored, &mut passed_over);
             match first_message(state.unread()) {
                 Decoded::Whole { lines, length } => {
                     state.take(length);
