@@ -1,0 +1,205 @@
+//! Remote ports and the users who come to them.
+
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
+
+use super::{Login, Port, Shared, USER_TIME, keep};
+use crate::Bug;
+use crate::lines::{Message, integer};
+
+impl Shared {
+    /// Listens on a remote port; whether that is so.
+    pub(super) async fn map(self: Arc<Self>, id: u64, map: &Message) -> bool {
+        let open = map[3] == b"true" || self.has(Bug::ClosedIsOpen);
+        let number = integer(&map[1]);
+        let number = match self.bug {
+            Some(Bug::PortModulo) => Ok(u16::try_from(number & 0xffff).unwrap_or(0)),
+            _ => u16::try_from(number),
+        };
+        let number = match number {
+            Ok(0) | Err(_) => {
+                return match self.bug {
+                    Some(Bug::PortRangeTrue | Bug::PortModulo) => true,
+                    Some(Bug::PortZeroTrue) => integer(&map[1]) == 0,
+                    Some(Bug::PortNegativeTrue) => integer(&map[1]) < 0,
+                    _ => false,
+                };
+            }
+            Ok(number) => number,
+        };
+        if self.has(Bug::MappingsAtMost50)
+            && self
+                .state()
+                .logins
+                .get(&id)
+                .is_some_and(|login| login.mapped.len() >= 50)
+        {
+            return false;
+        }
+        if self.has(Bug::ConflictTakesOver) {
+            let older = self.state().ports.remove(&number);
+            if let Some(older) = older {
+                older.listener.abort();
+                let _ = older.listener.await;
+            }
+        }
+        if self.has(Bug::ConflictReopens)
+            && let Some(port) = self.state().ports.get_mut(&number)
+        {
+            port.open = open;
+            port.login = id;
+            return false;
+        }
+        if self.has(Bug::ConflictDropsFirst) {
+            let older = self.state().ports.remove(&number);
+            if let Some(older) = older {
+                older.listener.abort();
+                let _ = older.listener.await;
+                return false;
+            }
+        }
+        if self.has(Bug::MrsBeforeBind) {
+            let (shared, map) = (self.clone(), map.clone());
+            tokio::spawn(async move {
+                sleep(Duration::from_millis(150)).await;
+                shared.bind(id, number, map[3] == b"true").await;
+            });
+            return true;
+        }
+        self.clone().bind(id, number, open).await || self.has(Bug::ConflictTrue)
+    }
+
+    pub(super) async fn bind(self: Arc<Self>, id: u64, number: u16, open: bool) -> bool {
+        let Ok(listener) = TcpListener::bind((Ipv4Addr::UNSPECIFIED, number)).await else {
+            return false;
+        };
+        let shared = self.clone();
+        let mut state = self.state();
+        let Some(login) = state.logins.get_mut(&id) else {
+            return false;
+        };
+        login.mapped.insert(number);
+        let listener = tokio::spawn(async move {
+            loop {
+                if let Ok((user, _)) = listener.accept().await {
+                    shared.clone().user(number, user);
+                }
+            }
+        });
+        let port = Port {
+            login: id,
+            open,
+            waiting: VecDeque::new(),
+            listener,
+        };
+        state.ports.insert(number, port);
+        true
+    }
+
+    /// A user has come.
+    pub(super) fn user(self: Arc<Self>, number: u16, user: TcpStream) {
+        let id = self.next();
+        let mut state = self.state();
+        let Some(port) = state.ports.get_mut(&number) else {
+            return;
+        };
+        if !port.open && self.has(Bug::ClosedSendsTrq) {
+            let login = port.login;
+            if let Some(login) = state.logins.get(&login) {
+                let _ = login.out.send(format!("TRQ\n{number}\n").into_bytes());
+            }
+            return;
+        }
+        if !port.open {
+            if self.has(Bug::ClosedHangs) {
+                keep(user);
+            }
+            return;
+        }
+        if self.has(Bug::Lifo) {
+            port.waiting.push_front((id, user));
+        } else if self.has(Bug::SecondComesFirst) && port.waiting.len() >= 2 {
+            port.waiting.insert(1, (id, user));
+        } else {
+            port.waiting.push_back((id, user));
+        }
+        let crowd = port.waiting.len();
+        let (login, others) = (
+            port.login,
+            state
+                .ports
+                .iter()
+                .any(|(other, port)| *other != number && !port.waiting.is_empty()),
+        );
+        let first = |login: &Login| login.mapped.iter().min().copied();
+        let Some(login) = state.logins.get(&login) else {
+            return;
+        };
+        let named = match self.bug {
+            Some(Bug::TrqFirstPort) => first(login).unwrap_or(number),
+            _ => number,
+        };
+        let trq = format!("TRQ\n{named}\n").into_bytes();
+        let times = match self.bug {
+            Some(Bug::TrqTwice) => 2,
+            Some(Bug::TrqTwiceInCrowd) if crowd == 3 => 2,
+            Some(Bug::TrqOnlyForFirst) if crowd > 1 => 0,
+            Some(Bug::TrqHeldWhileOthersWait) if others => 0,
+            Some(Bug::TrqMissingNowAndThen) if id.is_multiple_of(25) => 0,
+            _ => 1,
+        };
+        for _ in 0..times {
+            let _ = login.out.send(trq.clone());
+        }
+        drop(state);
+        if self.has(Bug::EarlyUserEndsLogin) {
+            let shared = self.clone();
+            tokio::spawn(async move {
+                sleep(Duration::from_millis(20)).await;
+                let state = shared.state();
+                let port = state.ports.get(&number);
+                let spoken = |(_, user): &(u64, TcpStream)| {
+                    user.try_read(&mut [0]).is_ok_and(|count| count > 0)
+                };
+                if port.is_some_and(|port| port.waiting.iter().any(spoken)) {
+                    state
+                        .logins
+                        .values()
+                        .for_each(|login| login.kicked.cancel());
+                }
+            });
+        }
+        if self.has(Bug::AbortedUserFatal) {
+            let shared = self.clone();
+            tokio::spawn(async move {
+                sleep(Duration::from_millis(20)).await;
+                let state = shared.state();
+                let waiting = state
+                    .ports
+                    .get(&number)
+                    .into_iter()
+                    .flat_map(|port| &port.waiting);
+                let gone = |(_, user): &(u64, TcpStream)| {
+                    user.take_error().is_ok_and(|error| error.is_some())
+                };
+                if waiting.into_iter().any(gone) {
+                    shared.over.store(true, Ordering::Relaxed);
+                }
+            });
+        }
+        if !self.has(Bug::UserWaitsForever) {
+            tokio::spawn(async move {
+                sleep(USER_TIME).await;
+                if let Some(port) = self.state().ports.get_mut(&number) {
+                    port.waiting.retain(|(other, _)| *other != id);
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Data connections, and whom they join.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{LONG, Login, Shared, close};
+use crate::Bug;
+use crate::lines::{Lines, Message, Stream, integer};
+use crate::relay::{End, relay};
+
+impl Shared {
+    /// A connection that has begun by TRS.
+    pub(super) async fn data(
+        self: Arc<Self>,
+        trs: &Message,
+        lines: Lines<ReadHalf<Stream>>,
+        mut writer: WriteHalf<Stream>,
+        secure: bool,
+    ) {
+        let (token, number) = (&trs[1], integer(&trs[2]));
+        let (reader, mut said) = lines.into_parts();
+        let joined = self.join(token, number, secure);
+        let (user, tunnels) = match joined {
+            Ok(joined) => joined,
+            Err(refused) => return self.refuse(refused, reader, writer).await,
+        };
+        match self.bug {
+            Some(Bug::EarlyDataLost) => said.clear(),
+            Some(Bug::EarlyDataTwice) => said.extend_from_within(..),
+            Some(Bug::TrsAnswered) => {
+                let _ = writer.write_all(b"TRS\n").await;
+            }
+            _ => {}
+        }
+        let mut reader = reader;
+        if self.has(Bug::EarlySegmentLost) {
+            let mut waste = vec![0; 64 * 1024];
+            let _ = timeout(Duration::from_millis(30), reader.read(&mut waste)).await;
+        }
+        let (mut far_reader, far_writer) = user.into_split();
+        let loses = match self.bug {
+            Some(Bug::EarlyUserDataLost) => true,
+            Some(Bug::EarlyUserDataLostNowAndThen) => self.mixer.ever() % 5 == 4,
+            _ => false,
+        };
+        if loses {
+            // What is under way comes in time to be lost too.
+            sleep(Duration::from_millis(5)).await;
+            let mut waste = [0; 64 * 1024];
+            let _ = far_reader.try_read(&mut waste);
+        }
+        let mut far_said = Vec::new();
+        if self.has(Bug::EarlyUserDataLostAtEnd) {
+            // What is there is read first; then an end is taken for a user that has gone.
+            let mut there = vec![0; 64 * 1024];
+            sleep(Duration::from_millis(5)).await;
+            if let Ok(count) = far_reader.try_read(&mut there) {
+                far_said = there[..count].to_vec();
+                if matches!(far_reader.try_read(&mut there), Ok(0)) {
+                    return;
+                }
+            }
+        }
+        let data = End {
+            reader,
+            writer,
+            said,
+        };
+        let far = End {
+            reader: &mut far_reader,
+            writer: far_writer,
+            said: far_said,
+        };
+        tokio::select! {
+            broken = relay(data, far, self.bug, &self.mixer) => {
+                if broken && self.has(Bug::BrokenTunnelEndsControl) {
+                    self.kick_all();
+                }
+                if broken && self.has(Bug::BrokenTunnelFatal) {
+                    self.over.store(true, Ordering::Relaxed);
+                }
+            }
+            () = tunnels.cancelled() => {}
+        }
+    }
+
+    /// The user for a data connection, and what may end the tunnel.
+    fn join(
+        &self,
+        token: &[u8],
+        number: i64,
+        secure: bool,
+    ) -> Result<(TcpStream, CancellationToken), Refused> {
+        let mut state = self.state();
+        let fits = |login: &Login| {
+            let own = login.token.as_slice();
+            let place = login.secure == secure
+                || self.has(Bug::TokenOfTlsAnywhere) && login.secure
+                || self.has(Bug::TokenOfPlainAnywhere) && !login.secure;
+            place
+                && match self.bug {
+                    Some(Bug::TokenWithMore) => token.starts_with(own),
+                    Some(Bug::TokenWithLess) => !token.is_empty() && own.starts_with(token),
+                    Some(Bug::TokenInAnyCase) => token.eq_ignore_ascii_case(own),
+                    Some(Bug::TokenBehindSomething) => token.ends_with(own),
+                    Some(Bug::TokenTrimmed) => token.trim_ascii() == own,
+                    Some(Bug::TokenNotCompared) => true,
+                    Some(Bug::TokenEmptyAccepted) => token.is_empty() || token == own,
+                    Some(Bug::TokenCutTo4095) => token == own || token.len() >= 4095,
+                    _ => token == own,
+                }
+        };
+        let found = state
+            .logins
+            .iter()
+            .find(|(_, login)| fits(login))
+            .map(|(id, _)| *id);
+        let mut port = u16::try_from(number).unwrap_or(0);
+        let old = || state.tokens.iter().any(|(old, _, _)| old == token);
+        let id = match found {
+            Some(id) => id,
+            None if self.has(Bug::StaleTokenServed) && old() => match state.ports.get(&port) {
+                Some(port) => port.login,
+                None => return Err(Refused::Token),
+            },
+            None if self.has(Bug::StaleTokenKept) && old() => return Err(Refused::Kept),
+            None if self.has(Bug::ReplacedTokenServed) && old() => match state.ports.get(&port) {
+                Some(port) => port.login,
+                None => return Err(Refused::Token),
+            },
+            None => return Err(Refused::Token),
+        };
+        let tunnels = state
+            .logins
+            .get(&id)
+            .map(|login| login.tunnels.clone())
+            .unwrap_or_default();
+        if self.has(Bug::TrsPortGuessed) && port == 0 {
+            port = state
+                .logins
+                .get(&id)
+                .and_then(|login| login.mapped.iter().min().copied())
+                .unwrap_or(0);
+        }
+        let owner = state.ports.get(&port).map(|port| port.login);
+        if owner != Some(id) && !(owner.is_some() && self.has(Bug::PortOfAnotherServed)) {
+            return Err(Refused::Port);
+        }
+        let port = if self.has(Bug::AnyPortServed) {
+            let longest = state
+                .ports
+                .iter()
+                .filter(|(_, port)| !port.waiting.is_empty());
+            longest
+                .min_by_key(|(_, port)| port.waiting[0].0)
+                .map_or(port, |(number, _)| *number)
+        } else {
+            port
+        };
+        let Some(port) = state.ports.get_mut(&port) else {
+            return Err(Refused::Port);
+        };
+        while let Some((_, user)) = port.waiting.pop_front() {
+            let gone = user.take_error().is_ok_and(|error| error.is_some());
+            if !gone || self.has(Bug::GoneUserServed) {
+                return Ok((user, tunnels));
+            }
+            if self.has(Bug::GoneUserKeepsAll) {
+                return Err(Refused::Kept);
+            }
+        }
+        Err(Refused::Unsolicited)
+    }
+
+    async fn refuse(&self, why: Refused, reader: ReadHalf<Stream>, writer: WriteHalf<Stream>) {
+        let kept = why == Refused::Kept
+            || match self.bug {
+                Some(Bug::BadTokenKept) => why == Refused::Token,
+                Some(Bug::BadPortKept) => why == Refused::Port,
+                Some(Bug::UnsolicitedKept) => why == Refused::Unsolicited,
+                _ => false,
+            };
+        if kept {
+            sleep(LONG).await;
+        }
+        if self.has(Bug::RefusedTunnelEndsControls) {
+            self.kick_all();
+        }
+        close(reader, writer).await;
+    }
+}
+
+/// Why a data connection joins nobody.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    Token,
+    Port,
+    Unsolicited,
+    /// A bug says nothing.
+    Kept,
+}
