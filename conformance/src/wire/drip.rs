@@ -83,6 +83,11 @@ impl AsyncWrite for Tcp {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.drip {
+            // TLS asks for this without having asked whether it is of use.
+            let first = slices.iter().find(|slice| !slice.is_empty());
+            return self.poll_write(cx, first.map_or(&[], |slice| slice));
+        }
         Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
 
@@ -96,5 +101,28 @@ impl AsyncWrite for Tcp {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn however_it_is_written_to_only_one_byte_leaves_at_a_time() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let slices = [b"".as_slice(), b"abc", b"def"].map(IoSlice::new);
+        for (drip, all) in [(true, 1), (false, 6)] {
+            let mut tcp = Tcp::new(connect(address).await.unwrap(), drip);
+            assert_eq!(tcp.write(b"abcdef").await.unwrap(), all);
+            assert_eq!(tcp.write_vectored(&slices).await.unwrap(), all);
+            assert_eq!(tcp.write_vectored(&[]).await.unwrap(), 0);
+        }
     }
 }
