@@ -133,7 +133,7 @@ impl Player<'_> {
     ) -> Result<(), String> {
         let limit = self.limit();
         let outcome = self.connection(name)?.send(bytes, limit).await;
-        self.in_vain |= matches!(outcome, Err(WriteError::Stuck));
+        self.late_if(matches!(outcome, Err(WriteError::Stuck)));
         let failed = tolerated(outcome)?;
         self.done(name, action, failed.or_else(|| note.map(str::to_owned)));
         Ok(())
@@ -172,6 +172,7 @@ impl Player<'_> {
         self.last_sent = Instant::now();
         let drip = *endpoint == Endpoint::Drip;
         let opened = Connection::open(address, transport, self.tls, self.limit(), drip).await;
+        self.late_if(timed_out(&opened));
         let connection = opened.map_err(|error| format!("cannot connect to {address}: {error}"))?;
         self.enter(name, connection);
         self.actor(name)?.bare = *endpoint == Endpoint::Bare && self.over_tls();
@@ -267,6 +268,7 @@ impl Player<'_> {
         let (stream, transport) = self.awaited(step, target).await?;
         let begun = Instant::now();
         let accepted = Connection::accept(stream, transport, self.tls, self.limit(), drip).await;
+        self.late_if(timed_out(&accepted));
         let connection =
             accepted.map_err(|error| format!("the handshake of a connection failed: {error}"))?;
         self.enter(&step.actor, connection);
@@ -294,7 +296,7 @@ impl Player<'_> {
             Instant::now() + patience
         };
         let (stream, came, transport) = self.next_connection(target, until).await?;
-        self.in_vain |= within.missed(came);
+        self.late_if(within.missed(came));
         self.early = within.check(came)?;
         Ok((stream, transport))
     }
@@ -306,7 +308,8 @@ impl Player<'_> {
         let accepted = Connection::accept(stream, transport, self.tls, limit, false).await;
         let note = match accepted {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                return Err("it neither ends the TLS handshake nor the connection".to_owned());
+                let got = "it neither ends the TLS handshake nor the connection";
+                return Err(self.in_vain(got.to_owned()));
             }
             Err(error) => error.to_string().to_ascii_lowercase(),
             Ok(connection) => {
@@ -316,7 +319,7 @@ impl Player<'_> {
                 match ended.await {
                     Some(seen) if seen.starts_with("closed") => seen,
                     Some(seen) => return Err(seen),
-                    None => return Err("nothing; the connection is open".to_owned()),
+                    None => return Err(self.in_vain("nothing; the connection is open".to_owned())),
                 }
             }
         };
@@ -374,6 +377,11 @@ impl Player<'_> {
     }
 }
 
+/// Whether a connection was not there in time.
+pub(super) fn timed_out<T>(outcome: &io::Result<T>) -> bool {
+    matches!(outcome, Err(error) if error.kind() == io::ErrorKind::TimedOut)
+}
+
 /// Writing to a connection that the peer has closed is no verdict: the next expectation decides.
 fn tolerated(outcome: Result<(), WriteError>) -> Result<Option<String>, String> {
     match outcome {
@@ -386,6 +394,7 @@ fn tolerated(outcome: Result<(), WriteError>) -> Result<Option<String>, String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Tls;
 
     #[test]
     fn a_write_to_a_closed_connection_is_noted_and_one_that_is_stuck_is_an_error() {
@@ -397,5 +406,17 @@ mod tests {
             Some("the connection is broken: broken pipe")
         );
         assert!(tolerated(Err(WriteError::Stuck)).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_handshake_that_does_not_end_is_late_and_a_refusal_is_not() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (tls, limit) = (Tls::new().unwrap(), Duration::from_millis(50));
+        let open = || Connection::open(address, Transport::Tls, &tls, limit, false);
+        assert!(timed_out(&open().await));
+        drop(listener);
+        let refused = open().await;
+        assert!(refused.is_err() && !timed_out(&refused));
     }
 }

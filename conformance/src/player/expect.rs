@@ -105,6 +105,8 @@ impl Player<'_> {
                     let got = inbox.look(|state| missing(&patterns, state, waited));
                     return Err(self.in_vain(got));
                 };
+                // What was late only because of a stall would have been another alternative.
+                self.late_if(window.bounded);
                 if self.can_fence() || !window.bounded {
                     self.silence(&step.actor, None).await?;
                 } else {
@@ -133,7 +135,7 @@ impl Player<'_> {
         if let Some(came) = came {
             self.transcript.came(came);
         }
-        self.in_vain |= came.is_some_and(|came| window.missed(came));
+        self.late_if(came.is_some_and(|came| window.missed(came)));
         self.early = came.map_or(Ok(None), |came| window.check(came))?;
         if ends && end == Some(End::Eof) {
             self.both_directions(&step.actor).await?;
@@ -164,27 +166,29 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// The words that say nothing here: those that the case ignores, and the SRQ of a client, which may come at any time.
+    /// The words that say nothing here: those that the case ignores, and the SRQ of a client, which may come at any time
+    /// once it has been let in, in front of its first MAP too.
     pub(super) fn passed_over(
         &mut self,
         name: &str,
         patterns: &[Pattern],
     ) -> Result<Vec<String>, String> {
         let client = matches!(self.scene, super::Scene::Client(_));
-        let asked = patterns
-            .iter()
-            .any(|one| matches!(one, Pattern::Message { word, .. } if word == b"SRQ"));
+        let wants = |wanted: &[u8]| {
+            let is = |one: &Pattern| matches!(one, Pattern::Message { word, .. } if word == wanted);
+            patterns.iter().any(is)
+        };
         let actor = self.actor(name)?;
         let mut words = actor.ignored.clone();
-        if client && actor.logged_in && !asked {
+        if client && (actor.logged_in || wants(b"MAP")) && !wants(b"SRQ") {
             words.push("SRQ".to_owned());
         }
         Ok(words)
     }
 
     pub(super) fn record_ignored(&mut self, name: &str, passed_over: &[Passed]) {
-        for (lines, came) in passed_over {
-            let seen = Action::Expect(Expectation::Message(transcript::message(lines)));
+        for (seen, came) in passed_over {
+            let seen = Action::Expect(seen.clone());
             self.transcript.add(name, seen, Some("ignored".to_owned()));
             came.iter().for_each(|came| self.transcript.came(*came));
         }
@@ -393,8 +397,8 @@ fn found_already(patterns: &[Pattern], state: &State) -> Option<Choice> {
     })
 }
 
-/// A message that was passed over, and when it came.
-pub(super) type Passed = (Vec<Vec<u8>>, Option<Instant>);
+/// A message that was passed over, or the part of it in front of an end, and when it came.
+pub(super) type Passed = (Expectation, Option<Instant>);
 
 /// Whether a message that is ignored has come in part, and nothing can be said before the rest is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -416,7 +420,7 @@ pub(super) fn pass_over(
         }
         let came = state.came(length);
         state.take(length);
-        passed_over.push((lines, came));
+        passed_over.push((Expectation::Message(transcript::message(&lines)), came));
     }
     let unread = state.unread();
     let word = unread.split(|byte| *byte == b'\n').next().unwrap_or(unread);
@@ -424,10 +428,18 @@ pub(super) fn pass_over(
         true => one.as_bytes().starts_with(word),
         false => one.as_bytes() == word,
     };
-    match !unread.is_empty() && state.end.is_none() && ignored.iter().any(fits) {
-        true => Begun::Yes,
-        false => Begun::No,
+    if unread.is_empty() || !ignored.iter().any(fits) {
+        return Begun::No;
     }
+    if state.end.is_none() {
+        return Begun::Yes;
+    }
+    // A line that was cut says no more than a whole one.
+    let length = unread.len();
+    let came = state.came(length);
+    let cut = Expectation::Raw(Template::bytes(state.take(length)));
+    passed_over.push((cut, came));
+    Begun::No
 }
 
 /// What came instead.
@@ -527,9 +539,12 @@ mod tests {
     #[test]
     fn half_of_what_is_ignored_says_nothing_yet() {
         let ignored = ["SRQ".to_owned(), "TRQ".to_owned()];
-        let words = |passed: &[Passed]| {
-            let word = |(lines, _): &Passed| String::from_utf8_lossy(&lines[0]).into_owned();
-            passed.iter().map(word).collect::<Vec<_>>()
+        let told = |passed: &[Passed]| {
+            let text = |(seen, _): &Passed| print_action(&Action::Expect(seen.clone()));
+            passed.iter().map(text).collect::<Vec<_>>()
+        };
+        let whole = |words: &[&str]| -> Vec<String> {
+            words.iter().map(|word| format!("< {word}")).collect()
         };
         let cases: [(&[u8], &[&str], Begun); 10] = [
             (b"", &[], Begun::No),
@@ -547,20 +562,20 @@ mod tests {
             let inbox = Inbox::default();
             assert!(inbox.push(bytes));
             let mut passed = Vec::new();
+            let shown = bytes.escape_ascii();
             let got = inbox.look(|state| pass_over(state, &ignored, &mut passed));
-            assert_eq!(
-                (words(&passed), got),
-                (
-                    wanted.iter().map(|word| (*word).to_owned()).collect(),
-                    begun
-                ),
-                "{}",
-                bytes.escape_ascii()
-            );
-            // Nothing follows an end.
+            assert_eq!((told(&passed), got), (whole(wanted), begun), "{shown}");
+            // Nothing follows an end: what it cut is passed over too.
             inbox.end(End::Eof);
+            let rest = inbox.look(|state| state.unread().to_vec());
             let got = inbox.look(|state| pass_over(state, &ignored, &mut passed));
-            assert_eq!(got, Begun::No, "{}", bytes.escape_ascii());
+            let mut all = whole(wanted);
+            if begun == Begun::Yes {
+                all.push(print_action(&Action::Expect(Expectation::Raw(
+                    Template::bytes(rest),
+                ))));
+            }
+            assert_eq!((told(&passed), got), (all, Begun::No), "{shown}");
         }
     }
 

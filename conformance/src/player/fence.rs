@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::act::timed_out;
 use super::expect::{Begun, pass_over, seen};
 use super::pattern::Pattern;
 use super::{Player, Scene};
@@ -48,7 +49,7 @@ impl Player<'_> {
             None => state.unread().is_empty().then_some(Ok(())),
         });
         let complete = complete.await;
-        self.in_vain |= complete.is_none();
+        self.late_if(complete.is_none());
         complete.unwrap_or_else(|| Err(inbox.look(|state| seen(state))))?;
         self.record_ignored(name, &passed_over);
         self.transcript
@@ -123,7 +124,7 @@ impl Player<'_> {
         let credentials = (instance.username.as_str(), instance.password.as_str());
         let until = Instant::now() + self.limit();
         let login = sut::login(address, *transport, self.tls, credentials, until).await;
-        self.in_vain |= login.as_ref().is_err_and(|error| error.silent);
+        self.late_if(login.as_ref().is_err_and(|error| error.silent));
         let connection = login.map_err(|why| format!("no login on a fresh connection: {why}"))?;
         let ars = Template::bytes("ARS\ntrue\n...");
         self.transcript.add(
@@ -163,6 +164,7 @@ impl Player<'_> {
             .await
             .map_err(|why| format!("fence: {why}"))?;
         let accepted = Connection::accept(stream, transport, self.tls, self.limit(), false).await;
+        self.late_if(timed_out(&accepted));
         self.enter(
             "fence",
             accepted.map_err(|error| format!("fence: the handshake failed: {error}"))?,
@@ -185,11 +187,11 @@ impl Player<'_> {
             .target_of(&port)
             .and_then(|target| scene.targets.get_mut(&target));
         let listener = listener.ok_or("fence: its target does not listen")?;
-        let reached = listener
-            .next(until.saturating_duration_since(Instant::now()))
-            .await;
+        let left = until.saturating_duration_since(Instant::now());
+        let (reached, address) = (listener.next(left).await, listener.address);
+        self.late_if(reached.is_none());
         reached.ok_or("fence: the client did not connect to its target")?;
-        let target = Template::bytes(listener.address.to_string());
+        let target = Template::bytes(address.to_string());
         let reached = Action::Accept(Some(target));
         self.transcript.add_unshown("fenced", reached);
         self.actors.remove("fence");
@@ -203,7 +205,7 @@ impl Player<'_> {
             return Ok(());
         };
         let works = pair.works(limit).await;
-        self.in_vain |= works.is_err();
+        self.late_if(works.is_err());
         works.map_err(|why| format!("fence: {why}"))
     }
 
@@ -224,7 +226,7 @@ impl Player<'_> {
             }
         });
         let found = found.await;
-        self.in_vain |= found.is_none();
+        self.late_if(found.is_none());
         let lines = found.unwrap_or_else(|| Err(inbox.look(|state| seen(state))))?;
         self.record_ignored(name, &passed_over);
         let action = Action::Expect(Expectation::Message(transcript::message(&lines)));

@@ -31,7 +31,8 @@ pub(crate) struct Outcome {
     pub(crate) judged_rules: BTreeSet<String>,
     /// Everything that has happened.
     pub(crate) transcript: Transcript,
-    /// How long the broken step waited, when it failed only because its time was over.
+    /// How long the last step waited that came to what it did only because its time was over; `None` where the case
+    /// passed.
     pub(crate) waited: Option<Waited>,
     /// What a client is still connected with; `None` for a server.
     pub(crate) left: Option<Left>,
@@ -102,8 +103,8 @@ pub(crate) struct Player<'a> {
     fence_ports: Vec<Vec<u8>>,
     /// That of the step that is being played.
     clock: Waited,
-    /// Whether something did not come, or came too late.
-    in_vain: bool,
+    /// The last step for which something did not come, or came too late.
+    in_vain: Option<Waited>,
     /// What `$nth_port` is in each turn of a block.
     nth_ports: Vec<u16>,
     /// Set when a step has come true before its lenient lower bound.
@@ -160,7 +161,7 @@ impl<'a> Player<'a> {
                 until: now,
                 bounded: false,
             },
-            in_vain: false,
+            in_vain: None,
             nth_ports: Vec::new(),
             early: None,
         }
@@ -181,10 +182,8 @@ impl<'a> Player<'a> {
         if broken.is_none() {
             self.record_left();
         }
-        let waited = (broken.is_some() && self.in_vain).then(|| Waited {
-            until: Instant::now(),
-            ..self.clock
-        });
+        let passed = broken.is_none() && self.remarks.is_empty();
+        let waited = self.in_vain.filter(|_| !passed);
         let open = |actor: Actor| actor.connection;
         let left = match self.scene {
             Scene::Client(scene) => Some(Left {
@@ -308,8 +307,18 @@ impl<'a> Player<'a> {
 
     /// What a step says that has waited for nothing.
     fn in_vain(&mut self, got: String) -> String {
-        self.in_vain = true;
+        self.late_if(true);
         got
+    }
+
+    /// Notes that the step of now has waited in vain, or too long.
+    fn late_if(&mut self, late: bool) {
+        if late {
+            self.in_vain = Some(Waited {
+                until: Instant::now(),
+                ..self.clock
+            });
+        }
     }
 
     fn begin_turn(&mut self, turn: u32) {

@@ -38,9 +38,8 @@ impl Player<'_> {
                 return Err(format!("all {wanted} bytes were taken"));
             }
             if Instant::now() > until {
-                return Err(format!(
-                    "{taken} of {wanted} bytes were taken, and still more"
-                ));
+                let got = format!("{taken} of {wanted} bytes were taken, and still more");
+                return Err(self.in_vain(got));
             }
             tokio::time::sleep(STEP).await;
             let now = self.connection(name)?.progress();

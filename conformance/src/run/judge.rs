@@ -107,7 +107,7 @@ pub(super) const DEFAULT_TIMEOUT: u32 = 30;
 async fn conclude(job: &Job, mut outcome: Outcome, mut instance: Instance, tls: &Tls) -> Judged {
     let mut ended = ended(&outcome, &mut instance).await;
     let mut hangs = None;
-    if ended.is_none() && outcome.waited.is_some() {
+    if ended.is_none() && outcome.broken.is_some() && outcome.waited.is_some() {
         hangs = hang::find(job, &mut instance, outcome.left.take(), tls).await;
         ended = instance.ended();
     }

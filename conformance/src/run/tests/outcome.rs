@@ -122,6 +122,26 @@ async fn a_case_whose_twin_fails_proves_nothing_and_is_named_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_its_time_has_decided_is_told_and_what_passed_is_not() {
+    let polite = at(fake(Manners::YesSayer, true).await);
+    let waited = async |body: &str| {
+        let case = server(Arc::clone(&polite), body);
+        let tls = Tls::new().unwrap();
+        let (judged, waited) = judge::judge(&case, &tls, &Twins::default()).await;
+        (judged.verdict, waited.map(|waited| waited.bounded))
+    };
+    let late = |grade: &str| {
+        let bound = "ctl   < one of  in ..0.1s  [keep.srs]\n        closed  pass\n";
+        format!("{LOGIN}{bound}        silence  {grade}\n")
+    };
+    let nonstrict = waited(&late("nonstrict")).await;
+    assert_eq!(nonstrict, (Verdict::Nonstrict, Some(true)));
+    assert_eq!(waited(&late("pass")).await, (Verdict::Pass, None));
+    let wrong = format!("{LOGIN}ctl   > SRQ\nctl   < ARS false  [keep.srs]\n");
+    assert_eq!(waited(&wrong).await, (Verdict::Fail, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reset_is_no_close() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let subject = at(listener.local_addr().unwrap());
