@@ -142,6 +142,42 @@ async fn what_its_time_has_decided_is_told_and_what_passed_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_twin_of_two_cases_is_played_once_and_keeps_the_name_of_neither() {
+    let slam = at(fake(Manners::SlamShut, true).await);
+    let closes = "ctl   > SRQ\nctl   < closed  [keep.srs]\n";
+    let answers = "ctl   > SRQ\nctl   < SRS  [keep.srs]\n";
+    let twin = Arc::new(server(Arc::clone(&slam), answers).entry.case.clone());
+    let (tls, twins) = (Tls::new().unwrap(), Twins::default());
+    for file in ["one.case", "two.case"] {
+        let case = server(Arc::clone(&slam), closes);
+        let entry = Entry {
+            file: file.to_owned(),
+            twin: Some(("the twin".to_owned(), Arc::clone(&twin))),
+            ..Entry::clone(&case.entry)
+        };
+        let case = Job {
+            entry: Arc::new(entry),
+            ..case
+        };
+        let (judged, _) = judge::judge(&case, &tls, &twins).await;
+        let told = (judged.verdict, judged.file.as_str());
+        assert_eq!(told, (Verdict::Fail, file));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_come_early_is_awaited_beyond_its_bound() {
+    let subject = at(fake(Manners::Adds, true).await);
+    let bound = "ctl   > SRQ\nctl   << \"SRS\\n\"\nctl   << \"X\"  in 0.03s..  [keep.srs]\n";
+    let adds = server(
+        subject,
+        &format!("ctl   > ATH a u p\nctl   << \"ARS\\ntrue\\n30\\ntoken\\nX\"\n{bound}"),
+    );
+    let judged = judged(&adds).await;
+    assert_eq!(judged.verdict, Verdict::Pass, "{judged:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reset_is_no_close() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let subject = at(listener.local_addr().unwrap());
