@@ -403,7 +403,7 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
             transport: Transport::Plain,
             subject: Arc::clone(subject),
             skip: None,
-            tempo: Tempo::new(0.2),
+            tempo: Tempo::new(1.0),
             round: None,
             in_play: InPlay::default(),
         };

@@ -26,7 +26,7 @@ fn job(subject: Arc<Subject>, role: &str, body: &str) -> Job {
         transport: Transport::Plain,
         subject,
         skip: None,
-        tempo: Tempo::new(0.2),
+        tempo: Tempo::new(1.0),
         round: None,
         in_play: InPlay::default(),
     }
