@@ -209,4 +209,38 @@ mod tests {
         assert_eq!(pressure(0, 9), 30);
         assert_eq!(pressure(2, 9), 0);
     }
+
+    #[test]
+    fn who_wakes_late_is_noted_and_who_is_in_time_is_not() {
+        let (stalls, now) = (Mutex::default(), Instant::now());
+        assert_eq!(note(&stalls, now + Duration::from_secs(60)), Duration::ZERO);
+        assert!(stalls.lock().unwrap().is_empty());
+        let due = now.checked_sub(NOTICED * 2).unwrap();
+        let late = note(&stalls, due);
+        assert!(late >= NOTICED * 2);
+        let stalls = stalls.into_inner().unwrap();
+        assert_eq!((stalls.len(), stalls[0].from), (1, due));
+        assert_eq!(stalls[0].until, due + late);
+    }
+
+    #[tokio::test]
+    async fn a_runtime_that_stands_still_is_noticed_and_no_case_begins() {
+        let watch = Watch::start();
+        tokio::time::sleep(TICK * 2).await;
+        std::thread::sleep(NOTICED * 10);
+        tokio::time::sleep(TICK * 2).await;
+        assert!(watch.longest() >= NOTICED * 9, "{:?}", watch.longest());
+        assert!(watch.lag.load(Ordering::Relaxed) > BUSY);
+    }
+
+    #[tokio::test]
+    async fn a_case_begins_once_the_lag_is_small_enough() {
+        let still = Instant::now();
+        let watch = Watch::fixed(still, still);
+        let begins = async || tokio::time::timeout(TICK * 4, watch.room()).await.is_ok();
+        watch.lag.store(BUSY + 1, Ordering::Relaxed);
+        assert!(!begins().await);
+        watch.lag.store(BUSY, Ordering::Relaxed);
+        assert!(begins().await);
+    }
 }
