@@ -341,7 +341,7 @@ impl Player<'_> {
     }
 
     /// What a message says about the state of its connection; the fences need it.
-    fn learn(&mut self, actor: &str, message: &Message) {
+    pub(super) fn learn(&mut self, actor: &str, message: &Message) {
         let field = |index: usize| match message.fields.get(index) {
             Some(Field::Text(text)) => super::pattern::fill(text, &self.vars).unwrap_or_default(),
             _ => Vec::new(),

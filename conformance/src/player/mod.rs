@@ -368,3 +368,6 @@ fn numbered(first: usize, body: &[Line]) -> impl Iterator<Item = (usize, &Line)>
         (number, line)
     })
 }
+
+#[cfg(test)]
+mod tests;
