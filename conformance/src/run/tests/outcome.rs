@@ -5,7 +5,7 @@ use std::io;
 use super::*;
 use crate::manifest::Manifest;
 use crate::notation::ast::Side;
-use crate::transcript::Line as Told;
+use crate::transcript::{Direction, Line as Told};
 
 const LOGIN: &str = "ctl   > ATH a u p\nctl   < ARS true _ _\n";
 
@@ -175,6 +175,30 @@ async fn what_may_not_come_early_is_awaited_beyond_its_bound() {
     );
     let judged = judged(&adds).await;
     assert_eq!(judged.verdict, Verdict::Pass, "{judged:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_case_tells_who_did_what_and_where_it_broke() {
+    let polite = at(fake(Manners::YesSayer, true).await);
+    let wrong = "ctl   ignore SRS\nctl   > SRQ\nctl   < closed  in ..0.1s  [keep.srs]\n";
+    let judged = judged(&server(polite, &format!("{LOGIN}{wrong}"))).await;
+    let told = told(&judged);
+    let seen: Vec<_> = told
+        .iter()
+        .map(|line| (line.direction, line.text.as_str(), line.broken))
+        .collect();
+    let (sent, received) = (Some(Direction::Sent), Some(Direction::Received));
+    let expected = [
+        (sent, "connect server", false),
+        (sent, "> ATH a u p", false),
+        (received, "< ARS true 30 token", false),
+        (None, "ignore SRS", false),
+        (sent, "> SRQ", false),
+        (received, "< SRS", false),
+        (received, "< closed  in ..0.1s", true),
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(told[6].rules, ["keep.srs"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
