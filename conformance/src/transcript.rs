@@ -370,7 +370,7 @@ pub(crate) fn shortened(step: &Step) -> Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notation::ast::Endpoint;
+    use crate::notation::ast::{Endpoint, Piece};
 
     fn ends() -> [Action; 2] {
         [Expectation::Closed, Expectation::Eof].map(Action::Expect)
@@ -389,6 +389,24 @@ mod tests {
             transcript.add("a", Action::Accept(None), None);
             assert!(!transcript.knows_end("a"));
         }
+    }
+
+    #[test]
+    fn what_is_longer_than_its_room_is_cut() {
+        let shown = |template: Template| {
+            let mut transcript = Transcript::new();
+            transcript.add("a", Action::SendDrip(template), None);
+            transcript.lines().remove(0).text
+        };
+        let exact = "x".repeat(ROOM);
+        let whole = shown(Template::bytes(exact.as_str()));
+        assert_eq!(whole, format!(">> drip \"{exact}\""));
+        let cut = shown(Template::bytes(format!("{exact}y")));
+        assert!(cut.starts_with(&format!(">> drip \"{exact}...\"")), "{cut}");
+        // What is short because it is repeated says more whole.
+        let many = exact.into_bytes().into_iter().chain(*b"y").collect();
+        let many = shown(Template::new([Piece::Bytes(many)], 3));
+        assert!(many.contains("xy\"") && !many.contains("..."), "{many}");
     }
 
     #[test]

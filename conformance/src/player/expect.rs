@@ -537,6 +537,22 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_before_its_bound_is_early_and_at_its_bound_is_not() {
+        let (bound, low) = (Instant::now(), Duration::from_secs(1));
+        let early = bound.checked_sub(Duration::from_millis(250)).unwrap();
+        let window = |lenient| Window {
+            not_before: Some((bound, low)),
+            until: bound + low,
+            bounded: true,
+            lenient,
+        };
+        assert_eq!(window(false).check(bound), Ok(None));
+        let told = "it came 0.250 s too early: not before 1 s after our last act";
+        assert_eq!(window(false).check(early), Err(told.to_owned()));
+        assert_eq!(window(true).check(early), Ok(Some(told.to_owned())));
+    }
+
+    #[test]
     fn half_of_what_is_ignored_says_nothing_yet() {
         let ignored = ["SRQ".to_owned(), "TRQ".to_owned()];
         let told = |passed: &[Passed]| {

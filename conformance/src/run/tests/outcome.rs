@@ -202,6 +202,22 @@ async fn a_failed_case_tells_who_did_what_and_where_it_broke() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_no_step_has_read_is_told_behind_the_step_that_broke() {
+    let polite = at(fake(Manners::YesSayer, true).await);
+    for (sent, unread) in [("SRQ", "< SRS"), ("SRQ\\nSRQ", "<< \"SRS\\nSRS\\n\"")] {
+        let wrong = format!("ctl   >> \"{sent}\\n\"\nctl   < closed  [keep.srs]\n");
+        let judged = judged(&server(Arc::clone(&polite), &format!("{LOGIN}{wrong}"))).await;
+        let told = told(&judged);
+        let [.., broken, left] = &told[..] else {
+            panic!("{told:?}");
+        };
+        assert!(broken.broken && !left.broken, "{told:?}");
+        assert_eq!(left.text, unread);
+        assert_eq!(left.note.as_deref(), Some("no step has read this"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reset_is_no_close() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let subject = at(listener.local_addr().unwrap());
