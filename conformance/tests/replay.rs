@@ -108,6 +108,7 @@ fn a_recording_is_played_and_shows_a_difference() {
     let again = suite(&["replay", file, "--reference"]);
     assert_eq!(again.status.code(), Some(0), "{}", out(&again));
     let text = std::fs::read_to_string(file).unwrap();
+    assert!(text.contains("\nserver   127.0.0.1:"), "{text}");
     let other = folder.path().join("other.recording");
     std::fs::write(&other, text.replace("<< \"LATER\"", "<< \"NEVER\"")).unwrap();
     let different = suite(&["replay", &other.display().to_string(), "--reference"]);
