@@ -91,8 +91,8 @@ fn rule(paragraph: &Paragraph<'_>, section: &str) -> Result<Rule, String> {
     let level =
         level(&text).map_err(|found| format!("`{id}` has {found} keywords, it needs one"))?;
 
-    let (mut subject, mut origin, mut since, mut corrupts, mut unjudged) =
-        (None, None, None, false, None);
+    let (mut subject, mut origin, mut since, mut unjudged) = (None, None, None, None);
+    let (mut hardened, mut corrupts) = (false, false);
     for attribute in attributes.split(';') {
         let (key, value) = attribute.split_once(':').unwrap_or((attribute, ""));
         match (key.trim(), value.trim()) {
@@ -101,6 +101,7 @@ fn rule(paragraph: &Paragraph<'_>, section: &str) -> Result<Rule, String> {
             ("origin", "observed") => origin = Some(Origin::Observed),
             ("origin", "clarified") => origin = Some(Origin::Clarified),
             ("since", value) if is_revision(value) => since = Some(value),
+            ("profile", "hardened") => hardened = true,
             ("corrupts", "data") => corrupts = true,
             ("unjudged", why) if !why.is_empty() => unjudged = Some(why.to_owned()),
             (key, value) => return Err(format!("`{id}`: `{key}: {value}` is no attribute")),
@@ -118,7 +119,7 @@ fn rule(paragraph: &Paragraph<'_>, section: &str) -> Result<Rule, String> {
         since: since
             .ok_or_else(|| format!("`{id}` needs `since`, a revision up to {REVISION}"))?
             .to_owned(),
-        profile: if corrupts || origin != Origin::Clarified {
+        profile: if corrupts || (origin != Origin::Clarified && !hardened) {
             Profile::Wire
         } else {
             Profile::Hardened
@@ -199,6 +200,16 @@ would hurt.
     }
 
     #[test]
+    fn a_rule_that_no_other_peer_depends_on_is_hardened() {
+        let observed = GOOD.replace("clarified", "observed");
+        let hardened = observed.replace("corrupts: data", "profile: hardened");
+        let plain = observed.replace("corrupts: data; ", "");
+        for (text, profile) in [(hardened, Profile::Hardened), (plain, Profile::Wire)] {
+            assert_eq!(extract(&text).unwrap()[0].profile, profile, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_line() {
         let twice = format!("{GOOD}\n{GOOD}");
         for (text, wanted) in [
@@ -213,6 +224,10 @@ would hurt.
             (GOOD.replace("subject: both; ", ""), "needs a subject"),
             (GOOD.replace("since: 0.3; ", ""), "`a.b` needs `since`"),
             (GOOD.replace("unjudged", "unjuged"), "`unjuged: nobody"),
+            (
+                GOOD.replace("corrupts: data", "profile: wire"),
+                "`profile: wire` is no",
+            ),
             (
                 GOOD.replace("work.\n", "work.\n\n"),
                 ":3: `a.b` has no line",
