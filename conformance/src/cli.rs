@@ -17,6 +17,7 @@ mod run;
 mod select;
 mod selftest;
 mod session;
+mod signals;
 mod sut;
 mod tap;
 mod vectors;
@@ -26,10 +27,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::descriptors;
 use crate::input::InputError;
 use crate::manifest::ManifestError;
 use crate::rules;
 use crate::run::{Options, Order};
+use crate::sut::remains;
 use output::{Output, ReportCommand, SpecCommand};
 
 /// Runs the program and tells how it has ended.
@@ -45,6 +48,10 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 });
         }
     };
+    descriptors::raise_limit();
+    if arguments.plays() && descriptors::limit() < descriptors::LEAST {
+        return complain(&too_few());
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -60,10 +67,40 @@ pub fn main() -> ExitCode {
     let code = runtime.block_on(execute(arguments));
     // Tasks that still wait for a peer must not keep the program alive.
     runtime.shutdown_background();
-    match code {
-        Ok(code) => ExitCode::from(code),
-        Err(complaint) => complain(&complaint),
+    let remains = left_over();
+    match (code, remains) {
+        // Nobody may find out by a full process table.
+        (Ok(0), Some(remains)) => complain(&remains),
+        (code, remains) => {
+            remains.iter().for_each(|remains| {
+                complain(remains);
+            });
+            match code {
+                Ok(code) => ExitCode::from(code),
+                Err(complaint) => complain(&complaint),
+            }
+        }
     }
+}
+
+/// What was started and could not be ended.
+fn left_over() -> Option<Complaint> {
+    let remains: Vec<String> = remains().into_iter().collect();
+    (!remains.is_empty()).then(|| {
+        let message = format!(
+            "not everything that was started could be ended:\n  {}",
+            remains.join("\n  ")
+        );
+        Complaint::new(EXIT_HARNESS, message)
+    })
+}
+
+fn too_few() -> Complaint {
+    let (limit, least) = (descriptors::limit(), descriptors::LEAST);
+    let message = format!(
+        "this program may have {limit} file descriptors open at a time, and needs at least {least} to play a case"
+    );
+    Complaint::new(EXIT_HARNESS, message).hint(descriptors::HINT)
 }
 
 /// Judges any Netroxy v0.3 server or client by what it does on the wire.
@@ -131,6 +168,36 @@ enum Command {
         #[command(subcommand)]
         command: vectors::Command,
     },
+}
+
+impl Arguments {
+    /// Whether cases or sessions are played.
+    fn plays(&self) -> bool {
+        match &self.command {
+            Some(
+                Command::List(_)
+                | Command::Explain(_)
+                | Command::Format(_)
+                | Command::Spec { .. }
+                | Command::Report { .. }
+                | Command::Export(_)
+                | Command::Tap(_)
+                | Command::Vectors { .. },
+            ) => false,
+            None
+            | Some(
+                Command::Run(_)
+                | Command::Matrix(_)
+                | Command::Baseline { .. }
+                | Command::Diff(_)
+                | Command::Flakes(_)
+                | Command::Sut { .. }
+                | Command::Selftest(_)
+                | Command::Fuzz(_)
+                | Command::Replay(_),
+            ) => true,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Args)]

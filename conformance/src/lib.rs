@@ -6,6 +6,7 @@ mod baseline;
 mod canonical;
 pub mod catalog;
 mod cli;
+mod descriptors;
 mod diff;
 mod embedded;
 mod flakes;

@@ -4,7 +4,9 @@ mod canary;
 mod hang;
 mod judge;
 mod order;
+mod room;
 mod stall;
+mod starts;
 mod summary;
 mod tempo;
 mod twins;
@@ -26,6 +28,7 @@ use crate::wire::Tls;
 pub(crate) use canary::{Ready, preflight};
 pub(crate) use judge::stage;
 pub(crate) use order::Order;
+use room::Room;
 use stall::Watch;
 pub(crate) use summary::{Ended, Start, Summary};
 pub(crate) use tempo::{RoundTrips, Tempo};
@@ -86,6 +89,11 @@ pub(crate) fn plan(
         }
     }
     jobs
+}
+
+/// How many of these jobs are run at a time, when so many are wanted: each needs descriptors.
+pub(crate) fn at_a_time(jobs: &[Job], wanted: usize) -> usize {
+    room::at_a_time(jobs, wanted)
 }
 
 /// Runs the jobs and hands over each result as it comes; `each` tells whether it is red.
@@ -168,6 +176,7 @@ fn start(
     let (results, queue) = mpsc::unbounded_channel();
     let (jobs, tls, stop) = (jobs.to_vec(), tls.clone(), stop.clone());
     let (watch, twins) = (Arc::clone(watch), Arc::new(Twins::default()));
+    let room = Room::new();
     tokio::spawn(async move {
         for (index, job) in jobs.into_iter().enumerate() {
             let free = stop.run_until_cancelled(Arc::clone(&slots).acquire_owned());
@@ -176,6 +185,21 @@ fn start(
             // So that the watch sees what the one before has cost.
             tokio::time::sleep(Duration::from_millis(1)).await;
             watch.room().await;
+            let entered = stop.run_until_cancelled(room.enter(&job)).await;
+            let place = match entered {
+                None => return,
+                Some(Ok(place)) => place,
+                Some(Err(why)) => {
+                    let judged = job.without_run(Verdict::Harness, why);
+                    let _ = results.send(Result {
+                        index,
+                        judged,
+                        retried: false,
+                    });
+                    continue;
+                }
+            };
+            let room = room.clone();
             let (slots, results) = (Arc::clone(&slots), results.clone());
             let (tls, stop, watch) = (tls.clone(), stop.clone(), Arc::clone(&watch));
             let twins = Arc::clone(&twins);
@@ -189,8 +213,9 @@ fn start(
                         return (judged, false);
                     };
                     // Once more, with all slots: alone.
-                    drop(slot);
+                    drop((slot, place));
                     let _slots = slots.acquire_many(all_slots).await;
+                    let _place = room.enter(&job).await;
                     (Box::pin(again(&job, &tls, stall)).await, true)
                 };
                 // Stopping drops the instance, which kills its processes.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::run::{Profile, manifest};
-use super::session::{not_ready, stop_on_interrupt};
+use super::session::not_ready;
+use super::signals::stop_on_interrupt;
 use super::{Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_USAGE, seed};
 use crate::fuzz::{Hunt, Hunted, Wanted};
 use crate::notation::ast::{Side, Transport};

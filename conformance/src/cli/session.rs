@@ -6,10 +6,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-
 use super::select::wants;
+use super::signals::stop_on_interrupt;
 use super::{
     Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOT_READY, EXIT_NOTHING, Output,
     output,
@@ -86,6 +84,11 @@ pub(super) async fn judge_all(
         }
         plans.push(planned);
     }
+    // What is said is what is done.
+    let options = Options {
+        jobs: run::at_a_time(&plans.concat(), options.jobs),
+        ..options
+    };
     let settings = Settings {
         options,
         strict,
@@ -202,21 +205,4 @@ pub(super) fn not_ready(subject: &Subject, error: &StartError) -> Complaint {
             )
         }
     }
-}
-
-/// Cancelled by Ctrl-C or a polite kill, so that everything that was started is ended first.
-pub(super) fn stop_on_interrupt() -> CancellationToken {
-    let stop = CancellationToken::new();
-    let interrupted = stop.clone();
-    tokio::spawn(async move {
-        // Without handlers the system ends the program, as it would any other.
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            interrupted.cancel();
-        }
-    });
-    stop
 }

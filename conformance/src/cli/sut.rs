@@ -1,6 +1,7 @@
 //! `sut`: looks at a program without judging it.
 
-use super::session::{not_ready, stop_on_interrupt};
+use super::session::not_ready;
+use super::signals::stop_on_interrupt;
 use super::{Complaint, EXIT_HARNESS, EXIT_INTERRUPTED, manifest_complaint, time_scale};
 use crate::manifest::{self, Manifest};
 use crate::notation::ast::Transport;

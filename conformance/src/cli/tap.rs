@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::run::address;
-use super::session::stop_on_interrupt;
+use super::signals::stop_on_interrupt;
 use super::{Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_USAGE, time_scale};
 use crate::monitor::{Limits, Monitor, Violation};
 use crate::notation::ast::{Side, Transport};

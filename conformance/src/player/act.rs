@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 use super::expect::seen;
 use super::pattern::{encode, fill};
 use super::{Player, Scene};
+use crate::descriptors::Noted;
 use crate::noise::noise;
 use crate::notation::ast::{Action, Endpoint, Message, Side, Step, Template, Transport};
 use crate::transcript;
@@ -192,7 +193,10 @@ impl Player<'_> {
         let until = Instant::now() + self.limit();
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            match timeout(left, TcpStream::connect(address)).await {
+            match timeout(left, TcpStream::connect(address))
+                .await
+                .map(Noted::noted)
+            {
                 Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => break,
                 // A listener that is going down resets what it has in its queue.
                 Ok(Err(error)) if error.kind() != io::ErrorKind::ConnectionReset => {

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::silent::SilentTarget;
+use crate::descriptors::Noted as _;
 use crate::notation::ast::Transport;
 use crate::sut::{Instance, Pair};
 use crate::wire::with_short_segments;
@@ -87,12 +88,19 @@ impl Listener {
     /// # Errors
     /// When the port is taken.
     pub(crate) async fn bind(port: u16) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .await
+            .noted()?;
         with_short_segments(&listener);
         let address = listener.local_addr()?;
         let (sender, queue) = mpsc::channel(QUEUED);
         let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+            loop {
+                let Ok((stream, _)) = listener.accept().await.noted() else {
+                    // It has been aborted already, or there is no descriptor for it yet: the next one may be taken.
+                    sleep(PAUSE).await;
+                    continue;
+                };
                 if sender.send((stream, Instant::now())).await.is_err() {
                     return;
                 }
@@ -122,7 +130,7 @@ impl Listener {
         self.task.abort();
         // That it was cancelled is what was wanted.
         let _ = (&mut self.task).await;
-        tokio::time::sleep(pause).await;
+        sleep(pause).await;
         *self = Self::bind(self.address.port()).await?;
         Ok(())
     }
@@ -133,6 +141,9 @@ impl Listener {
         self.front.is_some()
     }
 }
+
+/// Between two attempts to take a connection where the first one failed.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Whoever connects more often without being answered waits.
 const QUEUED: usize = 256;

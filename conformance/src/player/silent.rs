@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
+use crate::descriptors::Noted as _;
+
 /// A port whose queue is full and from which nobody takes a connection: it answers no SYN.
 #[derive(Debug)]
 pub(crate) struct SilentTarget {
@@ -21,14 +23,14 @@ impl SilentTarget {
     /// When the port is taken, or the queue has no end.
     pub(crate) async fn bind(port: u16) -> io::Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let socket = TcpSocket::new_v4()?;
+        let socket = TcpSocket::new_v4().noted()?;
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         let listener = socket.listen(1)?;
         let mut queue = Vec::new();
         while queue.len() < LONGEST {
             match timeout(PATIENCE, TcpStream::connect(address)).await {
-                Ok(stream) => queue.push(stream?),
+                Ok(stream) => queue.push(stream.noted()?),
                 Err(_) => {
                     return Ok(Self {
                         _listener: listener,

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use tokio::sync::SemaphorePermit;
 use tokio::time::sleep;
 
-use super::Job;
 use super::hang::{self, afterwards};
 use super::twins::Twins;
+use super::{Job, starts};
 use crate::catalog::{PORTS, TARGETS};
+use crate::descriptors::{self, Since};
 use crate::manifest::Manifest;
 use crate::notation::ast::{Case, Line, Piece, Setting, Side, Template, Transport};
 use crate::notation::print_step;
@@ -26,11 +28,21 @@ use crate::wire::Tls;
 ///
 /// A case that has a twin counts only if the twin succeeds too: who closes every connection breaks no rule about
 /// closing, and has proved nothing. A twin is played once in a run.
+///
+/// While descriptors were missing, nobody is judged: what failed then says nothing about the program.
 pub(super) async fn judge(job: &Job, tls: &Tls, twins: &Twins) -> (Judged, Option<Waited>) {
     if let Some(reason) = &job.skip {
         return (job.without_run(Verdict::Skip, reason.clone()), None);
     }
-    let begun = Instant::now();
+    let since = Since::now();
+    let (judged, waited) = with_twin(job, tls, twins).await;
+    match since.shortage().filter(|_| judged.verdict.is_red(true)) {
+        Some(shortage) => (job.without_run(Verdict::Harness, shortage), None),
+        None => (judged, waited),
+    }
+}
+
+async fn with_twin(job: &Job, tls: &Tls, twins: &Twins) -> (Judged, Option<Waited>) {
     let (mut judged, mut waited) = play(job, &job.entry.case, tls).await;
     if let Some((name, twin)) = job
         .entry
@@ -51,12 +63,12 @@ pub(super) async fn judge(job: &Job, tls: &Tls, twins: &Twins) -> (Judged, Optio
                 broken,
                 id: judged.id,
                 file: judged.file,
+                took: judged.took + control.took,
                 ..control
             };
             waited = in_vain;
         }
     }
-    judged.took = begun.elapsed();
     (judged, waited)
 }
 
@@ -65,21 +77,38 @@ pub(super) async fn judge(job: &Job, tls: &Tls, twins: &Twins) -> (Judged, Optio
 /// # Errors
 /// When it cannot be started.
 pub(crate) async fn stage(job: &Job, tls: &Tls) -> Result<(Outcome, Instance), StartError> {
-    staged(job, &job.entry.case, tls).await
+    staged(job, &job.entry.case, tls, turn(job).await).await
 }
 
-async fn staged(job: &Job, case: &Case, tls: &Tls) -> Played {
+async fn staged(job: &Job, case: &Case, tls: &Tls, turn: Turn) -> Played {
     match &*job.subject {
         Subject::Started(manifest) if manifest.role == Side::Client => {
-            play_client(job, case, manifest, tls).await
+            play_client(job, case, manifest, tls, turn).await
         }
-        Subject::Started(_) | Subject::Running(_) => play_server(job, case, tls).await,
-        Subject::Pair(pair) => play_pair(job, case, pair, tls).await,
+        Subject::Started(_) | Subject::Running(_) => play_server(job, case, tls, turn).await,
+        Subject::Pair(pair) => play_pair(job, case, pair, tls, turn).await,
     }
 }
 
 async fn play(job: &Job, case: &Case, tls: &Tls) -> (Judged, Option<Waited>) {
-    match staged(job, case, tls).await {
+    let turn = turn(job).await;
+    // How long other programs took to start tells nothing about this case.
+    let begun = Instant::now();
+    let (mut judged, waited) = played(job, case, tls, turn).await;
+    judged.took = begun.elapsed();
+    (judged, waited)
+}
+
+async fn played(job: &Job, case: &Case, tls: &Tls, turn: Turn) -> (Judged, Option<Waited>) {
+    let staged = staged(job, case, tls, turn).await;
+    if staged
+        .as_ref()
+        .map_or(true, |(outcome, _)| outcome.broken.is_some())
+    {
+        // The peer may have had too few, if it shares ours.
+        descriptors::look();
+    }
+    match staged {
         Ok((mut outcome, mut instance)) => {
             let played_well = outcome.broken.is_none();
             if played_well {
@@ -168,6 +197,7 @@ async fn play_pair(
     case: &Case,
     (server, client): &(Manifest, Manifest),
     tls: &Tls,
+    turn: Turn,
 ) -> Played {
     let services = Services::start(case).await?;
     let plan = PairPlan {
@@ -178,6 +208,7 @@ async fn play_pair(
         mappings: services.mappings,
     };
     let mut instance = Instance::from(Pair::start(plan, tls, job.tempo.scale()).await?);
+    drop(turn);
     instance.hold(services.leases);
     let pair = instance
         .pair()
@@ -193,11 +224,12 @@ async fn play_pair(
     Ok((outcome, instance))
 }
 
-async fn play_server(job: &Job, case: &Case, tls: &Tls) -> Played {
+async fn play_server(job: &Job, case: &Case, tls: &Tls, turn: Turn) -> Played {
     let timeout = timeout_of(case);
     let transports: Vec<Transport> = case.named_transports().chain([job.transport]).collect();
     let scale = job.tempo.scale();
     let mut instance = start_server(&job.subject, timeout, tls, scale, &transports).await?;
+    drop(turn);
     let leases = [lease()?, lease()?, lease()?];
     let nth = nth_ports(case)?;
     let mut vars = with_login(ports(&leases), &instance);
@@ -217,15 +249,30 @@ async fn play_server(job: &Job, case: &Case, tls: &Tls) -> Played {
     Ok((outcome, instance))
 }
 
-async fn play_client(job: &Job, case: &Case, manifest: &Manifest, tls: &Tls) -> Played {
+async fn play_client(job: &Job, case: &Case, manifest: &Manifest, tls: &Tls, turn: Turn) -> Played {
     let (mut scene, vars, plan, (leases, nth)) = client_scene(case, job.transport).await?;
     let mut instance = start_client(manifest, &plan).await?;
     instance.hold(leases);
     let instance = connected(instance, &mut scene, manifest, job.tempo.scale()).await?;
+    drop(turn);
     let vars = with_login(vars, &instance);
     let player = Player::new(Scene::Client(scene), tls, job.tempo, vars).with_nth_ports(nth);
     let outcome = player.play(case).await;
     Ok((outcome, instance))
+}
+
+/// Held until the programs of a case are ready.
+type Turn = Option<SemaphorePermit<'static>>;
+
+/// Waits until they may start.
+async fn turn(job: &Job) -> Turn {
+    let deadline_ms = match &*job.subject {
+        Subject::Started(manifest) => manifest.start_deadline_ms,
+        Subject::Pair(pair) => pair.0.start_deadline_ms + pair.1.start_deadline_ms,
+        Subject::Running(_) => return None,
+    };
+    let deadline = Duration::from_millis(deadline_ms).mul_f64(job.tempo.scale());
+    starts::turn(job.tempo.effort(), deadline).await
 }
 
 /// A client shows itself by connecting.
@@ -357,6 +404,11 @@ const TOKEN: &str = "5f0c2a=Tok/en 7~b1";
 
 /// Ports for `$nth_port`, where the case has use for it.
 fn nth_ports(case: &Case) -> Result<Vec<Lease>, StartError> {
+    (0..nth_count(case)).map(|_| lease()).collect()
+}
+
+/// How many these are.
+pub(super) fn nth_count(case: &Case) -> u32 {
     let mentions =
         |line: &Line| matches!(line, Line::Step(step) if print_step(step).contains("nth_port"));
     let blocks = case.body.iter().map(|line| match line {
@@ -367,15 +419,14 @@ fn nth_ports(case: &Case) -> Result<Vec<Lease>, StartError> {
         Setting::Maps { count, .. } => count,
         Setting::Map { .. } | Setting::Timeout(_) | Setting::Verify => 0,
     });
-    let count = blocks.chain(configured).max().unwrap_or(0);
-    (0..count).map(|_| lease()).collect()
+    blocks.chain(configured).max().unwrap_or(0)
 }
 
 fn numbers(leases: &[Lease]) -> Vec<u16> {
     leases.iter().map(Lease::port).collect()
 }
 
-fn leads_to(setting: &Setting, name: &str) -> bool {
+pub(super) fn leads_to(setting: &Setting, name: &str) -> bool {
     match setting {
         Setting::Map { target, .. } | Setting::Maps { target, .. } => names(target, name),
         Setting::Timeout(_) | Setting::Verify => false,

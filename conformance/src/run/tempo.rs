@@ -12,6 +12,7 @@ pub(crate) struct Tempo {
     scale: f64,
     at_once: Duration,
     slack: Duration,
+    effort: Duration,
 }
 
 /// Round trips of the judged program: a question and its answer on a connection that is open.
@@ -37,7 +38,18 @@ impl Tempo {
             scale,
             at_once,
             slack: MACHINE.mul_f64(scale) + slowest * 2,
+            effort: Duration::ZERO,
         }
+    }
+
+    /// The same of a program that needs so much processor time to start.
+    pub(crate) fn with_effort(self, effort: Duration) -> Self {
+        Self { effort, ..self }
+    }
+
+    /// The processor time that a start of the judged program takes; nothing where it was not measured.
+    pub(crate) fn effort(self) -> Duration {
+        self.effort
     }
 
     /// What the user has asked for.

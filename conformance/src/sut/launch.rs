@@ -12,7 +12,8 @@ use tempfile::TempDir;
 
 use super::process::Process;
 use super::ready::{self, Unready};
-use super::{Body, Instance, Subject};
+use super::{Body, Instance, Subject, explained};
+use crate::descriptors::Noted as _;
 use crate::embedded::Embedded;
 use crate::manifest::{Content, Launch, Manifest, Vars, render, render_text};
 use crate::notation::ast::Transport;
@@ -185,7 +186,10 @@ impl Setup {
     /// Starts the program in a fresh directory.
     pub(super) async fn launch(&self) -> Result<Body, StartError> {
         let harness = |error: io::Error| {
-            StartError::Harness(format!("cannot prepare a working directory: {error}"))
+            StartError::Harness(format!(
+                "cannot prepare a working directory: {}",
+                error.noted()
+            ))
         };
         let directory = TempDir::with_prefix(folder_prefix()).map_err(harness)?;
         for (name, content) in &self.manifest.files {
@@ -198,9 +202,10 @@ impl Setup {
                 let command: Vec<String> = filled
                     .collect::<Result<_, _>>()
                     .map_err(|misfit| StartError::Harness(misfit.message))?;
+                let program = command.first().map_or("", String::as_str);
                 Process::start(&command, directory)
                     .map(|process| Body::Process(Box::new(process)))
-                    .map_err(|error| StartError::Spawn(error.to_string()))
+                    .map_err(|error| StartError::Spawn(explained(program, &error)))
             }
             Launch::Embedded(breed) => Embedded::start(*breed, self.manifest.role, directory)
                 .await

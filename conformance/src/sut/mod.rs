@@ -2,21 +2,30 @@
 
 mod family;
 mod launch;
+mod launcher;
+mod log;
 mod pair;
+mod proc;
 mod process;
 mod ready;
+mod remains;
+mod spawn;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::embedded::Embedded;
 use crate::manifest::Manifest;
 use crate::notation::ast::{Role, Transport};
 use crate::ports::Lease;
+pub(crate) use family::Family;
 use launch::Setup;
 pub(crate) use launch::{ClientPlan, StartError, folder_prefix, start_client, start_server};
 pub(crate) use pair::{Pair, PairPlan};
 use process::Process;
 pub(crate) use ready::{login, unique_name};
+pub(crate) use remains::{note_survivors, remains};
+pub(crate) use spawn::explained;
 
 /// What is judged.
 #[derive(Debug, Clone)]
@@ -132,6 +141,15 @@ impl Instance {
         match &self.body {
             Body::Process(process) => process.pid(),
             Body::Embedded(_) | Body::Foreign | Body::Pair(_) => None,
+        }
+    }
+
+    /// The processor time that it has used, if it is a program of its own or two.
+    pub(crate) fn effort(&self) -> Duration {
+        match &self.body {
+            Body::Process(process) => process.effort(),
+            Body::Embedded(_) | Body::Foreign => Duration::ZERO,
+            Body::Pair(pair) => pair.effort(),
         }
     }
 

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::{ClientPlan, Instance, StartError, Subject, start_client, start_server};
+use crate::descriptors::Noted as _;
 use crate::manifest::Manifest;
 use crate::notation::ast::{Side, Transport};
 use crate::player::Listener;
@@ -152,6 +153,11 @@ impl Pair {
         told(Side::Server, self.server.ended()).or_else(|| told(Side::Client, self.client.ended()))
     }
 
+    /// The processor time that both have used.
+    pub(crate) fn effort(&self) -> Duration {
+        self.server.effort() + self.client.effort()
+    }
+
     pub(super) async fn log_tail(&mut self) -> String {
         let mut text = String::new();
         for (side, program) in [
@@ -179,7 +185,9 @@ impl Canary {
         let user = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
         let mut user = match timeout(left(), user).await {
             Ok(Ok(user)) => user,
-            Ok(Err(error)) => return Err(format!("a user cannot connect: {error}")),
+            Ok(Err(error)) => {
+                return Err(format!("a user cannot connect: {}", error.noted()));
+            }
             Err(_) => return Err("a user cannot connect".to_owned()),
         };
         user.write_all(&self.said.to_le_bytes())

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::descriptors::Noted as _;
 use crate::notation::ast::Transport;
 use drip::Tcp;
 pub(crate) use drip::with_short_segments;
@@ -62,8 +63,8 @@ impl Connection {
         drip: bool,
     ) -> io::Result<Self> {
         let work = async {
-            let stream = Tcp::new(drip::connect(to).await?, drip);
-            let socket = stream.socket()?;
+            let stream = Tcp::new(drip::connect(to).await.noted()?, drip);
+            let socket = stream.socket().noted()?;
             match transport {
                 Transport::Plain => Ok(Self::drive(stream, socket)),
                 Transport::Tls => Ok(Self::drive(tls.connect(stream).await?, socket)),
@@ -86,7 +87,7 @@ impl Connection {
         drip: bool,
     ) -> io::Result<Self> {
         let stream = Tcp::new(stream, drip);
-        let socket = stream.socket()?;
+        let socket = stream.socket().noted()?;
         match transport {
             Transport::Plain => Ok(Self::drive(stream, socket)),
             Transport::Tls => {
