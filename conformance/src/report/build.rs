@@ -7,13 +7,13 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::matrix::matrix;
 use super::model::{
-    BrokenStep, CaseResult, Counts, Ended, FORMAT, ListedEntry, PairEntry, RemarkEntry, Report,
-    RuleEntry, Settings, Standing, SubjectEntry, Totals, TranscriptLine,
+    BrokenStep, CaseResult, Counts, Ended, FORMAT, ListedEntry, PairEntry, ProgramEntry,
+    RemarkEntry, Report, RuleEntry, Settings, Standing, SubjectEntry, Totals, TranscriptLine,
 };
 use super::printable::printable;
 use crate::rules::{self, Rule};
 use crate::run::{self, Job, Start, Summary};
-use crate::sut::Subject;
+use crate::sut::{Part, Subject};
 use crate::transcript::{Direction, Line};
 use crate::verdict::{Judged, Verdict};
 
@@ -56,6 +56,7 @@ impl Report {
                 client: printable(client),
                 server: printable(server),
             }),
+            programs: subject.parts().iter().map(ProgramEntry::new).collect(),
             role: subject.role().to_string(),
             arguments: printable(&subject.arguments()),
             planned,
@@ -113,6 +114,7 @@ impl Report {
             origin: rule.origin.to_string(),
             profile: profile(!rule.is_wire()),
             sentence: rule.text.clone(),
+            rationale: rule.rationale.clone(),
             line: rule.line,
             standing,
         })
@@ -175,6 +177,16 @@ impl CaseResult {
             transcript: lines.map(TranscriptLine::new).collect(),
             log: printable(&judged.log),
             replay: printable(&replay(subject, judged, settings)),
+        }
+    }
+}
+
+impl ProgramEntry {
+    fn new(part: &Part) -> Self {
+        Self {
+            role: part.side.to_string(),
+            name: printable(&part.name),
+            runs: printable(&part.runs),
         }
     }
 }

@@ -72,9 +72,12 @@ pub(crate) struct Matrix {
 /// What came of a client and a server.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Meeting {
+    /// The name of the subject that the two are together.
+    pub(crate) subject: String,
     pub(crate) client: String,
     pub(crate) server: String,
     pub(crate) passed: usize,
+    pub(crate) failed: usize,
     /// How many were run, skipped ones not counted.
     pub(crate) run: usize,
 }
@@ -127,6 +130,16 @@ pub(crate) struct NotReady {
     pub(crate) reason: String,
 }
 
+/// A program that was judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ProgramEntry {
+    /// `server` or `client`.
+    pub(crate) role: String,
+    pub(crate) name: String,
+    /// What was started, or where it ran already.
+    pub(crate) runs: String,
+}
+
 /// The two programs of a pair.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct PairEntry {
@@ -140,6 +153,8 @@ pub(crate) struct SubjectEntry {
     pub(crate) name: String,
     /// The two programs, if it is two.
     pub(crate) pair: Option<PairEntry>,
+    /// What it consists of: one program, or the server and the client of a pair.
+    pub(crate) programs: Vec<ProgramEntry>,
     pub(crate) role: String,
     /// The arguments that select it again.
     pub(crate) arguments: String,
@@ -161,6 +176,8 @@ pub(crate) struct RuleEntry {
     pub(crate) origin: String,
     pub(crate) profile: &'static str,
     pub(crate) sentence: String,
+    /// Why it is so, where the specification says it.
+    pub(crate) rationale: Option<String>,
     /// In the text of the specification, counted from 1.
     pub(crate) line: usize,
     /// By the name of the subject.
@@ -321,6 +338,19 @@ impl CaseResult {
             .any(|id| id == rule)
     }
 
+    /// What was expected of a rule, and what came, where this result breaks it. What is allowed and not recommended has
+    /// no step that did not come true.
+    pub(crate) fn evidence(&self, rule: &str) -> Option<(Option<&str>, &str)> {
+        let cites = |rules: &[String]| rules.iter().any(|id| id == rule);
+        let broken = self.broken.as_ref().filter(|broken| cites(&broken.rules));
+        let seen = broken.map(|broken| (Some(broken.expected.as_str()), broken.got.as_str()));
+        seen.or_else(|| {
+            let mut remarks = self.remarks.iter();
+            let remark = remarks.find(|remark| cites(&remark.rules));
+            remark.map(|remark| (None, remark.seen.as_str()))
+        })
+    }
+
     /// What this result says about a rule that the case claims to judge.
     pub(super) fn standing(&self, rule: &str) -> Standing {
         let remarked = || {
@@ -413,11 +443,23 @@ impl Serialize for Verdict {
     }
 }
 
+impl Meeting {
+    /// How many runs have passed, of how many.
+    pub(crate) fn score(&self) -> String {
+        format!("{}/{}", self.passed, self.run)
+    }
+}
+
 impl Matrix {
+    /// What came of a client and a server, if they have met.
+    pub(crate) fn meeting(&self, client: &str, server: &str) -> Option<&Meeting> {
+        let mut meetings = self.meetings.iter();
+        meetings.find(|one| one.client == client && one.server == server)
+    }
+
     /// How many runs of a meeting have passed, of how many.
     pub(crate) fn cell(&self, client: &str, server: &str) -> String {
-        let mut meetings = self.meetings.iter();
-        let met = meetings.find(|one| one.client == client && one.server == server);
-        met.map_or_else(String::new, |met| format!("{}/{}", met.passed, met.run))
+        let met = self.meeting(client, server);
+        met.map_or_else(String::new, Meeting::score)
     }
 }

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::rules::why;
 use super::{Links, verdict};
 use crate::html::inline;
 use crate::report::model::{BrokenStep, CaseResult, Counts, Report, TranscriptLine};
@@ -47,7 +48,7 @@ fn case(report: &Report, anchor: &str, result: &CaseResult) -> Markup {
                 @for rule in &result.rules { (rule_link(rule)) " " }
             }
             @if let Some(twin) = &result.twin { p { "Its twin " code { (twin) } " did not succeed, and is shown here." } }
-            @if let Some(broken) = &result.broken { (step(broken, result)) }
+            @if let Some(broken) = &result.broken { (step(report, broken, result)) }
             @if let Some(reason) = &result.reason { p.reason { (reason) } }
             @for note in &result.notes { p.reason { (note) } }
             @if let Some(listed) = &result.listed {
@@ -70,11 +71,12 @@ fn case(report: &Report, anchor: &str, result: &CaseResult) -> Markup {
     }
 }
 
-fn step(broken: &BrokenStep, result: &CaseResult) -> Markup {
+fn step(report: &Report, broken: &BrokenStep, result: &CaseResult) -> Markup {
     html! {
         div.broken-step {
-            @for (rule, sentence) in broken.rules.iter().zip(&broken.sentences) {
-                p { (rule_link(rule)) " " (inline(sentence)) }
+            @for (id, sentence) in broken.rules.iter().zip(&broken.sentences) {
+                p { (rule_link(id)) " " (inline(sentence)) }
+                @for rule in report.rules.iter().filter(|rule| rule.id == *id) { (why(rule)) }
             }
             @if broken.rules.is_empty() && result.twin.is_none() {
                 p { "Its rules could not be judged: a step before them did not come true." }
@@ -159,7 +161,8 @@ fn rule_link(rule: &str) -> Markup {
     html! { a.rule-link href={ "#" (rule) } { (rule) } }
 }
 
-fn rank(result: &CaseResult) -> u8 {
+/// What needs attention comes first.
+pub(super) fn rank(result: &CaseResult) -> u8 {
     match (result.counts, result.verdict) {
         (Counts::Failed, _) => 0,
         (Counts::Passed, Verdict::Pass) => 2,
