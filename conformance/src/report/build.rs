@@ -7,12 +7,13 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::matrix::matrix;
 use super::model::{
-    BrokenStep, CaseResult, Counts, Ended, FORMAT, ListedEntry, PairEntry, ProgramEntry,
-    RemarkEntry, Report, RuleEntry, Settings, Standing, SubjectEntry, Totals, TranscriptLine,
+    BetweenEntry, BrokenStep, CaseResult, ConnectionEntry, Counts, Ended, FORMAT, ListedEntry,
+    PairEntry, ProgramEntry, RemarkEntry, Report, RuleEntry, Settings, Standing, SubjectEntry,
+    Totals, TranscriptLine,
 };
 use super::printable::printable;
 use crate::rules::{self, Rule};
-use crate::run::{self, Job, Start, Summary};
+use crate::run::{self, Heard, Job, Start, Summary};
 use crate::sut::{Part, Subject};
 use crate::transcript::{Direction, Line};
 use crate::verdict::{Judged, Verdict};
@@ -175,8 +176,33 @@ impl CaseResult {
             }),
             notes: judged.notes.iter().map(|note| printable(note)).collect(),
             transcript: lines.map(TranscriptLine::new).collect(),
+            between: judged.heard.as_ref().map(BetweenEntry::new),
             log: printable(&judged.log),
             replay: printable(&replay(subject, judged, settings)),
+        }
+    }
+}
+
+impl BetweenEntry {
+    fn new(heard: &Heard) -> Self {
+        let connections = heard.connections.iter();
+        Self {
+            verdict: heard.verdict,
+            otherwise: heard.otherwise.as_deref().map(printable),
+            readable: heard.readable,
+            connections: connections
+                .map(|(name, kind)| ConnectionEntry {
+                    name: name.clone(),
+                    kind: kind.word(),
+                })
+                .collect(),
+            left_out: heard.left_out,
+            transcript: heard
+                .lines
+                .iter()
+                .cloned()
+                .map(TranscriptLine::new)
+                .collect(),
         }
     }
 }

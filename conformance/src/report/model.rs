@@ -232,6 +232,8 @@ pub(crate) struct CaseResult {
     /// What else is to be known.
     pub(crate) notes: Vec<String>,
     pub(crate) transcript: Vec<TranscriptLine>,
+    /// What the two programs of a pair said to each other.
+    pub(crate) between: Option<BetweenEntry>,
     /// The end of the output of the program, where that may help.
     pub(crate) log: String,
     /// A command that runs this alone.
@@ -270,6 +272,34 @@ pub(crate) struct RemarkEntry {
     pub(crate) line: usize,
     pub(crate) rules: Vec<String>,
     pub(crate) seen: String,
+}
+
+/// What the two programs of a pair said to each other when a case that had failed was played once more, with the suite
+/// between them. No verdict comes of it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct BetweenEntry {
+    /// What this time would have been worth.
+    pub(crate) verdict: Verdict,
+    /// What was seen this time; none when it failed as it did before.
+    pub(crate) otherwise: Option<String>,
+    /// Whether what the two said could be read: on TLS it cannot.
+    pub(crate) readable: bool,
+    /// The connections between the two.
+    pub(crate) connections: Vec<ConnectionEntry>,
+    /// How many lines were left out, because there were too many.
+    pub(crate) left_out: usize,
+    /// What the two said (`sent` by the client, `received` from the server), and what users and services did, in the
+    /// order of their times since the relay began.
+    pub(crate) transcript: Vec<TranscriptLine>,
+}
+
+/// A connection between the two programs of a pair.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ConnectionEntry {
+    /// As in the lines.
+    pub(crate) name: String,
+    /// `control`, `data`, `tls` or `unknown`.
+    pub(crate) kind: &'static str,
 }
 
 /// What a list of known failures says.
@@ -374,6 +404,25 @@ impl CaseResult {
             | Verdict::NotReady
             | Verdict::Harness => Standing::Unjudged,
         }
+    }
+}
+
+impl BetweenEntry {
+    /// What this transcript is, and what it is not.
+    pub(crate) fn words(&self) -> String {
+        let outcome = match &self.otherwise {
+            None => "it failed as before".to_owned(),
+            Some(seen) => format!("this time {seen}; what counts is the first time"),
+        };
+        let unread = match self.readable {
+            true => "",
+            false => ". The two spoke TLS, so what they said cannot be read",
+        };
+        let left_out = match self.left_out {
+            0 => String::new(),
+            count => format!(". {count} lines were too many and are left out"),
+        };
+        format!("played once more, with a relay between the two: {outcome}{unread}{left_out}")
     }
 }
 

@@ -1,5 +1,6 @@
 //! Every format on one fixed run.
 
+mod between;
 mod page;
 
 use std::sync::Arc;
@@ -94,6 +95,7 @@ fn judged(job: &Job, verdict: Verdict) -> Judged {
         remarks: Vec::new(),
         judged_rules: std::iter::once("tunnel.early-data".to_owned()).collect(),
         listed: None,
+        heard: None,
         notes: Vec::new(),
         transcript: Some(transcript),
         log: String::new(),

@@ -122,6 +122,7 @@ async fn pair(
             continue;
         }
         let plan = PairPlan {
+            between: None,
             server,
             client,
             transport,

@@ -1,5 +1,6 @@
 //! The system under test: started afresh for every case, or already running at an address.
 
+mod between;
 mod family;
 mod launch;
 mod pair;
@@ -12,6 +13,7 @@ use crate::embedded::Embedded;
 use crate::manifest::Manifest;
 use crate::notation::ast::{Role, Side, Transport};
 use crate::ports::Lease;
+pub(crate) use between::{Between, Kind, Talk};
 use launch::Setup;
 pub(crate) use launch::{ClientPlan, StartError, folder_prefix, start_client, start_server};
 pub(crate) use pair::{Pair, PairPlan};
