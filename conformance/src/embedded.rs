@@ -28,6 +28,17 @@ pub(crate) enum Breed {
     Broken(Manner),
 }
 
+impl Breed {
+    /// Its name and version, as reports show what was judged.
+    pub(crate) fn version(self, side: Side) -> String {
+        let (name, version) = match self {
+            Self::Reference => reference::version(side),
+            Self::Broken(_) => ("netroxy-broken", netroxy_broken::VERSION),
+        };
+        format!("{name} {version}, embedded")
+    }
+}
+
 /// Where a peer tells once whether it could start.
 pub(crate) type Started = oneshot::Sender<Result<(), String>>;
 

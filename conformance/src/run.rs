@@ -1,5 +1,6 @@
 //! Runs cases against a subject, several at a time, each with an instance of its own.
 
+mod between;
 mod canary;
 mod hang;
 mod judge;
@@ -25,6 +26,7 @@ use crate::rules::Rule;
 use crate::sut::Subject;
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
+pub(crate) use between::Heard;
 pub(crate) use canary::{Ready, preflight};
 pub(crate) use judge::stage;
 pub(crate) use order::Order;
@@ -61,6 +63,8 @@ pub(crate) struct Job {
     pub(crate) round: Option<u32>,
     /// Where it tells that it is being played.
     pub(crate) in_play: InPlay,
+    /// Whether it is told what the two programs of a pair said to each other, when it fails.
+    pub(crate) listens: bool,
 }
 
 /// The runs of some cases against a subject, and what is skipped for which reason.
@@ -85,6 +89,7 @@ pub(crate) fn plan(
                 tempo: Tempo::new(options.time_scale),
                 round: None,
                 in_play: InPlay::default(),
+                listens: false,
             });
         }
     }
@@ -210,16 +215,26 @@ fn start(
                     let waited = waited.filter(|_| options.excuses);
                     let Some(stall) = waited.and_then(|waited| excuse(&watch, waited, job.tempo))
                     else {
-                        return (judged, false);
+                        return (judged, false, (Some(slot), Some(place)));
                     };
                     // Once more, with all slots: alone.
                     drop((slot, place));
-                    let _slots = slots.acquire_many(all_slots).await;
-                    let _place = room.enter(&job).await;
-                    (Box::pin(again(&job, &tls, stall)).await, true)
+                    let slots = slots.acquire_many_owned(all_slots).await.ok();
+                    let place = room.enter(&job).await.ok();
+                    (
+                        Box::pin(again(&job, &tls, stall)).await,
+                        true,
+                        (slots, place),
+                    )
                 };
                 // Stopping drops the instance, which kills its processes.
-                if let Some((judged, retried)) = stop.run_until_cancelled(Box::pin(work)).await {
+                let done = stop.run_until_cancelled(Box::pin(work)).await;
+                if let Some((mut judged, retried, _held)) = done {
+                    if job.listens {
+                        // The verdict is known, so stopping must not lose it.
+                        let heard = Box::pin(between::listen(&job, &judged, &tls));
+                        judged.heard = stop.run_until_cancelled(heard).await.flatten();
+                    }
                     let _ = results.send(Result {
                         index,
                         judged,

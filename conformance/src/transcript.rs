@@ -127,6 +127,23 @@ impl Transcript {
         shown.map(Entry::line).collect()
     }
 
+    /// What has happened, in the order in which it was on the wire, with times that count from another moment.
+    pub(crate) fn lines_since(&self, start: Instant) -> Vec<Line> {
+        let offset = self.started.saturating_duration_since(start);
+        let shown = self.entries.iter().filter(|entry| entry.shown);
+        let mut lines: Vec<Line> = shown
+            .map(|entry| Line {
+                at: offset + entry.came.unwrap_or(entry.at),
+                ..entry.line()
+            })
+            .collect();
+        // The step that did not come true was given up then, whatever has come later.
+        let came = lines.iter_mut().filter(|line| !line.broken);
+        settle(came.map(|line| (&*line.actor, &mut line.at)));
+        lines.sort_by_key(|line| line.at);
+        lines
+    }
+
     /// Whether the end of what comes on the latest connection of this name is in it.
     pub(crate) fn knows_end(&self, actor: &str) -> bool {
         let ends = |entry: &Entry| match &entry.step.action {
@@ -168,13 +185,11 @@ impl Transcript {
                 broken: entry.broken,
             });
         }
-        // What came on a connection came before what came behind it, whenever it was looked at.
-        let mut next: BTreeMap<String, Duration> = BTreeMap::new();
-        for entry in entries.iter_mut().rev() {
-            let behind = next.get(&entry.step.actor).copied();
-            entry.at = behind.map_or(entry.at, |behind| entry.at.min(behind));
-            next.insert(entry.step.actor.clone(), entry.at);
-        }
+        settle(
+            entries
+                .iter_mut()
+                .map(|entry| (&*entry.step.actor, &mut entry.at)),
+        );
         entries.sort_by_key(|entry| entry.at);
         Recording {
             head: Head {
@@ -236,23 +251,39 @@ pub(crate) enum Direction {
 
 impl Entry {
     fn line(&self) -> Line {
-        let step = shortened(&self.step);
-        let bare = Step {
-            actor: String::new(),
-            marks: Vec::new(),
-            comment: None,
-            ..step.clone()
-        };
-        Line {
-            at: self.at,
-            actor: step.actor.clone(),
-            direction: direction(&step.action),
-            text: print_step(&bare).trim_start().to_owned(),
-            rules: step.marks.clone(),
-            broken: self.broken,
-            step: print_step(&step),
-            note: step.comment,
-        }
+        line(self.at, &self.step, self.broken)
+    }
+}
+
+/// A step as it is shown.
+pub(crate) fn line(at: Duration, step: &Step, broken: bool) -> Line {
+    let step = shortened(step);
+    let bare = Step {
+        actor: String::new(),
+        marks: Vec::new(),
+        comment: None,
+        ..step.clone()
+    };
+    Line {
+        at,
+        actor: step.actor.clone(),
+        direction: direction(&step.action),
+        text: print_step(&bare).trim_start().to_owned(),
+        rules: step.marks.clone(),
+        broken,
+        step: print_step(&step),
+        note: step.comment,
+    }
+}
+
+/// What came on a connection came before what came behind it, whenever it was looked at. Actors and times in the order in
+/// which they were looked at.
+fn settle<'a>(times: impl DoubleEndedIterator<Item = (&'a str, &'a mut Duration)>) {
+    let mut next: BTreeMap<&str, Duration> = BTreeMap::new();
+    for (actor, at) in times.rev() {
+        let behind = next.get(actor).copied();
+        *at = behind.map_or(*at, |behind| behind.min(*at));
+        next.insert(actor, *at);
     }
 }
 

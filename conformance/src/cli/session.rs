@@ -115,6 +115,7 @@ pub(super) async fn judge_all(
         for job in planned.iter_mut() {
             job.tempo = start.tempo;
             job.in_play = session.in_play();
+            job.listens = true;
         }
         session.subject(&round.subject, planned.len() * order.rounds(), &start);
     }

@@ -20,6 +20,7 @@ fn job() -> Job {
         tempo: Tempo::new(1.0),
         round: None,
         in_play: InPlay::default(),
+        listens: false,
     }
 }
 

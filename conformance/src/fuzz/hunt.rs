@@ -284,6 +284,7 @@ impl<'a> Hunt<'a> {
             tempo: self.tempo,
             round: None,
             in_play: report::InPlay::default(),
+            listens: false,
         }
     }
 

@@ -158,6 +158,18 @@ impl Manifest {
         )
     }
 
+    /// What is started, as reports show it: the command with the path of its program, or the name and the version of a
+    /// peer that this program carries.
+    pub(crate) fn runs(&self) -> String {
+        match &self.launch {
+            Launch::Command(words) => {
+                let words: Vec<&str> = words.iter().map(Word::shown).collect();
+                words.join(" ")
+            }
+            Launch::Embedded(breed) => breed.version(self.role),
+        }
+    }
+
     /// The reference peer of a side.
     ///
     /// # Errors
@@ -365,6 +377,39 @@ mod tests {
         let all = r#"{"name": "x", "role": "client", "transports": ["tls"], "start_deadline_ms": 600000,
             "launch": {"command": ["sh", "{{port}}"], "files": {"a": {"text": "{{user}}"}, "b": {"json": null}}}}"#;
         assert_eq!(taken(all), (true, true));
+    }
+
+    #[test]
+    fn what_is_started_is_shown_with_its_path_and_without_secrets() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().canonicalize().unwrap().join("my-server");
+        std::fs::write(&program, "").unwrap();
+        let path = program.display().to_string();
+        let env = |name: &str| match name {
+            "PROGRAM" => Some(path.clone()),
+            _ => Some("a secret".to_owned()),
+        };
+        let shown = |launch: &str| {
+            let text = format!(r#"{{"name":"x","role":"server","launch":{launch}}}"#);
+            Manifest::parse("x.json", &text, folder.path(), &env)
+                .unwrap()
+                .runs()
+        };
+        let words = r#""--key={{env:KEY}}", "{{host}}:{{port}}"]}"#;
+        let rest = "--key={{env:KEY}} {{host}}:{{port}}";
+        for (word, program) in [
+            ("{{env:PROGRAM}}", path.as_str()),
+            ("./my-server", path.as_str()),
+            ("python3", "python3"),
+        ] {
+            let command = format!(r#"{{"command":["{word}", {words}"#);
+            assert_eq!(shown(&command), format!("{program} {rest}"));
+        }
+        let version = env!("CARGO_PKG_VERSION");
+        let embedded = shown(r#"{"embedded":"server"}"#);
+        assert_eq!(embedded, format!("netroxy-server {version}, embedded"));
+        let broken = Manifest::load("broken-client:drips").unwrap().runs();
+        assert_eq!(broken, format!("netroxy-broken {version}, embedded"));
     }
 
     #[test]

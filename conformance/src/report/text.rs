@@ -84,12 +84,29 @@ pub(super) fn detail(result: &CaseResult) -> String {
     for line in transcript(&result.transcript) {
         let _ = writeln!(text, "  {line}");
     }
+    if let Some(between) = &result.between {
+        let _ = writeln!(text, "{}", between.words());
+        for line in cut(transcript(&between.transcript)) {
+            let _ = writeln!(text, "  {line}");
+        }
+    }
     if !result.log.is_empty() {
         let log = result.log.replace('\n', "\n  | ");
         let _ = writeln!(text, "the output of the program ends with\n  | {log}");
     }
     let _ = writeln!(text, "again     {}", result.replay);
     text
+}
+
+/// The beginning and the end of many lines: all of them are in the JSON report.
+fn cut(mut lines: Vec<String>) -> Vec<String> {
+    let (first, last) = (60, 100);
+    if lines.len() > first + last {
+        let left_out = lines.len() - first - last;
+        let gap = format!("  ... {left_out} lines left out; the JSON report has them");
+        lines.splice(first..first + left_out, [gap]);
+    }
+    lines
 }
 
 /// What is wrong, in a line.

@@ -138,6 +138,7 @@ async fn pair(
             continue;
         }
         let plan = PairPlan {
+            between: None,
             server,
             client,
             transport,

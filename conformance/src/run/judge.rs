@@ -18,7 +18,7 @@ use crate::notation::print_step;
 use crate::player::{Broken, ClientScene, Listener, Outcome, Player, Scene, SilentTarget, Waited};
 use crate::ports::Lease;
 use crate::sut::{
-    ClientPlan, Instance, Pair, PairPlan, StartError, Subject, start_client, start_server,
+    Between, ClientPlan, Instance, Pair, PairPlan, StartError, Subject, start_client, start_server,
     unique_name,
 };
 use crate::verdict::{Judged, Verdict};
@@ -43,14 +43,14 @@ pub(super) async fn judge(job: &Job, tls: &Tls, twins: &Twins) -> (Judged, Optio
 }
 
 async fn with_twin(job: &Job, tls: &Tls, twins: &Twins) -> (Judged, Option<Waited>) {
-    let (mut judged, mut waited) = play(job, &job.entry.case, tls).await;
+    let (mut judged, mut waited) = play(job, &job.entry.case, tls, None).await;
     if let Some((name, twin)) = job
         .entry
         .twin
         .as_ref()
         .filter(|_| !judged.verdict.is_red(false))
     {
-        let (control, in_vain) = twins.get(job, name, || play(job, twin, tls)).await;
+        let (control, in_vain) = twins.get(job, name, || play(job, twin, tls, None)).await;
         if control.verdict.is_red(false) {
             let reason = format!("it proves nothing, because its twin {name} does not succeed");
             let broken = control.broken.map(|broken| Broken {
@@ -77,30 +77,48 @@ async fn with_twin(job: &Job, tls: &Tls, twins: &Twins) -> (Judged, Option<Waite
 /// # Errors
 /// When it cannot be started.
 pub(crate) async fn stage(job: &Job, tls: &Tls) -> Result<(Outcome, Instance), StartError> {
-    staged(job, &job.entry.case, tls, turn(job).await).await
+    staged(job, &job.entry.case, tls, turn(job).await, None).await
 }
 
-async fn staged(job: &Job, case: &Case, tls: &Tls, turn: Turn) -> Played {
+async fn staged(
+    job: &Job,
+    case: &Case,
+    tls: &Tls,
+    turn: Turn,
+    between: Option<&mut Between>,
+) -> Played {
     match &*job.subject {
         Subject::Started(manifest) if manifest.role == Side::Client => {
             play_client(job, case, manifest, tls, turn).await
         }
         Subject::Started(_) | Subject::Running(_) => play_server(job, case, tls, turn).await,
-        Subject::Pair(pair) => play_pair(job, case, pair, tls, turn).await,
+        Subject::Pair(pair) => play_pair(job, case, pair, tls, turn, between).await,
     }
 }
 
-async fn play(job: &Job, case: &Case, tls: &Tls) -> (Judged, Option<Waited>) {
+/// Plays a case and judges it; the two programs of a pair talk through `between`, where there is one.
+pub(super) async fn play(
+    job: &Job,
+    case: &Case,
+    tls: &Tls,
+    between: Option<&mut Between>,
+) -> (Judged, Option<Waited>) {
     let turn = turn(job).await;
     // How long other programs took to start tells nothing about this case.
     let begun = Instant::now();
-    let (mut judged, waited) = played(job, case, tls, turn).await;
+    let (mut judged, waited) = played(job, case, tls, turn, between).await;
     judged.took = begun.elapsed();
     (judged, waited)
 }
 
-async fn played(job: &Job, case: &Case, tls: &Tls, turn: Turn) -> (Judged, Option<Waited>) {
-    let staged = staged(job, case, tls, turn).await;
+async fn played(
+    job: &Job,
+    case: &Case,
+    tls: &Tls,
+    turn: Turn,
+    mut between: Option<&mut Between>,
+) -> (Judged, Option<Waited>) {
+    let staged = staged(job, case, tls, turn, between.as_deref_mut()).await;
     if staged
         .as_ref()
         .map_or(true, |(outcome, _)| outcome.broken.is_some())
@@ -115,7 +133,7 @@ async fn played(job: &Job, case: &Case, tls: &Tls, turn: Turn) -> (Judged, Optio
                 afterwards(&mut outcome, &mut instance, job, case, tls).await;
             }
             let waited = outcome.waited;
-            let judged = conclude(job, outcome, instance, tls).await;
+            let judged = conclude(job, outcome, instance, tls, between).await;
             let verdict = match judged.verdict {
                 Verdict::Blocked if played_well => Verdict::Fail,
                 verdict => verdict,
@@ -133,7 +151,13 @@ async fn played(job: &Job, case: &Case, tls: &Tls, turn: Turn) -> (Judged, Optio
 /// Long enough to be no part of a case that does not ask for it.
 pub(super) const DEFAULT_TIMEOUT: u32 = 30;
 
-async fn conclude(job: &Job, mut outcome: Outcome, mut instance: Instance, tls: &Tls) -> Judged {
+async fn conclude(
+    job: &Job,
+    mut outcome: Outcome,
+    mut instance: Instance,
+    tls: &Tls,
+    between: Option<&mut Between>,
+) -> Judged {
     let mut ended = ended(&outcome, &mut instance).await;
     let mut hangs = None;
     if ended.is_none() && outcome.broken.is_some() && outcome.waited.is_some() {
@@ -145,6 +169,9 @@ async fn conclude(job: &Job, mut outcome: Outcome, mut instance: Instance, tls: 
     } else {
         String::new()
     };
+    if let Some(between) = between {
+        between.cease().await;
+    }
     instance.stop().await;
     let verdict = match (&ended, &hangs, &outcome.broken) {
         (Some(_), _, _) => Verdict::Crash,
@@ -198,9 +225,11 @@ async fn play_pair(
     (server, client): &(Manifest, Manifest),
     tls: &Tls,
     turn: Turn,
+    between: Option<&mut Between>,
 ) -> Played {
     let services = Services::start(case).await?;
     let plan = PairPlan {
+        between,
         server,
         client,
         transport: job.transport,

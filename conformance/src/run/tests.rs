@@ -406,6 +406,7 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
             tempo: Tempo::new(1.0),
             round: None,
             in_play: InPlay::default(),
+            listens: false,
         };
         let (judged, _) = judge::judge(&job, &tls, &Twins::default()).await;
         assert_eq!(judged.verdict, verdict, "{body}: {:?}", judged.broken);
@@ -414,6 +415,7 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
     }
 }
 
+mod between;
 mod conduct;
 mod coverage;
 mod inversion;

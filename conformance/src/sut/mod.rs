@@ -1,5 +1,6 @@
 //! The system under test: started afresh for every case, or already running at an address.
 
+mod between;
 mod family;
 mod launch;
 mod launcher;
@@ -16,8 +17,9 @@ use std::time::Duration;
 
 use crate::embedded::Embedded;
 use crate::manifest::Manifest;
-use crate::notation::ast::{Role, Transport};
+use crate::notation::ast::{Role, Side, Transport};
 use crate::ports::Lease;
+pub(crate) use between::{Between, Kind, Talk};
 pub(crate) use family::Family;
 use launch::Setup;
 pub(crate) use launch::{ClientPlan, StartError, folder_prefix, start_client, start_server};
@@ -45,6 +47,15 @@ pub(crate) struct Running {
     pub(crate) tls: Option<SocketAddr>,
     pub(crate) username: String,
     pub(crate) password: String,
+}
+
+/// A program that is judged, alone or with another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) side: Side,
+    pub(crate) name: String,
+    /// What is started, or where it runs already.
+    pub(crate) runs: String,
 }
 
 /// One instance that a case is played against.
@@ -83,6 +94,27 @@ impl Subject {
         match self {
             Self::Pair(pair) => Some((&pair.0.name, &pair.1.name)),
             Self::Started(_) | Self::Running(_) => None,
+        }
+    }
+
+    /// What it consists of, for reports.
+    pub(crate) fn parts(&self) -> Vec<Part> {
+        let started = |manifest: &Manifest| Part {
+            side: manifest.role,
+            name: manifest.name.clone(),
+            runs: manifest.runs(),
+        };
+        match self {
+            Self::Started(manifest) => vec![started(manifest)],
+            Self::Running(running) => vec![Part {
+                side: Side::Server,
+                name: self.name(),
+                runs: match running.tls {
+                    Some(tls) => format!("at {}, with TLS at {tls}", running.plain),
+                    None => format!("at {}", running.plain),
+                },
+            }],
+            Self::Pair(pair) => vec![started(&pair.0), started(&pair.1)],
         }
     }
 

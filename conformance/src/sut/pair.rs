@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::{ClientPlan, Instance, StartError, Subject, start_client, start_server};
+use super::{Between, ClientPlan, Instance, StartError, Subject, start_client, start_server};
 use crate::descriptors::Noted as _;
 use crate::manifest::Manifest;
 use crate::notation::ast::{Side, Transport};
@@ -47,6 +47,8 @@ pub(crate) struct PairPlan<'a> {
     pub(crate) timeout: u32,
     /// Remote port, target, isOpen.
     pub(crate) mappings: Vec<(u16, SocketAddr, bool)>,
+    /// What the client reaches the server through, if it does not do so directly.
+    pub(crate) between: Option<&'a mut Between>,
 }
 
 impl Pair {
@@ -69,10 +71,14 @@ impl Pair {
         let control = server.address(plan.transport).ok_or_else(|| {
             StartError::Harness(format!("the server does not speak {}", plan.transport))
         })?;
+        let mut between = plan.between;
+        let reached = between
+            .as_deref_mut()
+            .map_or(control, |between| between.lead_to(control, port.port()));
         let mut mappings = plan.mappings;
         mappings.push((port.port(), target.address, true));
         let client_plan = ClientPlan {
-            server: control,
+            server: reached,
             verify: false,
             transport: plan.transport,
             mappings,
@@ -103,6 +109,9 @@ impl Pair {
             Ok(()) => Ok(pair),
             Err(why) => {
                 let log = pair.log_tail().await;
+                if let Some(between) = between {
+                    between.cease().await;
+                }
                 pair.stop().await;
                 Err(StartError::NotReady { why, log })
             }

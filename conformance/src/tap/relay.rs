@@ -65,7 +65,13 @@ impl Direction<'_> {
             let bytes = What::Bytes(self.sender, bytes.to_vec());
             self.witness.tell(bytes).await;
             let bytes = buffer.get(..count).unwrap_or_default();
-            if to.write_all(bytes).await.is_err() {
+            let written = tokio::select! {
+                biased;
+                written = to.write_all(bytes) => written,
+                // Who takes nothing for now learns all the same that the other one has broken off.
+                () = broken(&from) => return Err(self.sender),
+            };
+            if written.is_err() {
                 return self.taken_no_more().await;
             }
         }

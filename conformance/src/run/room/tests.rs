@@ -8,6 +8,7 @@ use crate::run::Tempo;
 
 fn job(entry: Entry, subject: Subject) -> Job {
     Job {
+        listens: false,
         transport: Transport::Plain,
         entry: Arc::new(entry),
         subject: Arc::new(subject),

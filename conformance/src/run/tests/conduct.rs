@@ -22,6 +22,7 @@ async fn job(id: &str, body: &str, manners: Manners) -> Job {
         tempo: Tempo::new(0.1),
         round: None,
         in_play: InPlay::default(),
+        listens: false,
     }
 }
 

@@ -231,6 +231,7 @@ async fn every_judged_step_fails_when_it_says_something_else() {
                 tempo: Tempo::new(options.time_scale),
                 round: None,
                 in_play: InPlay::default(),
+                listens: false,
             });
         }
     }

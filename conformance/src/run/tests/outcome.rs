@@ -29,6 +29,7 @@ fn job(subject: Arc<Subject>, role: &str, body: &str) -> Job {
         tempo: Tempo::new(1.0),
         round: None,
         in_play: InPlay::default(),
+        listens: false,
     }
 }
 
