@@ -185,6 +185,7 @@ impl Transcript {
                 began: self.began,
             },
             entries,
+            cut: None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::run::{address, manifest};
 use super::session::{Conduct, Round, judge_all};
-use super::tap::{shown, totals};
+use super::violations::Violations;
 use super::{Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_NOTHING, EXIT_USAGE, Output, Pace};
 use crate::catalog;
 use crate::monitor::{Limits, Monitor};
@@ -67,6 +67,7 @@ pub(super) async fn execute(replay: &Replay, rules: &[Rule]) -> Result<u8, Compl
     if !played && !replay.case {
         return judge(&recording, rules);
     }
+    cut(&recording);
     // A server that runs has the timeout that it has.
     let text = case(&recording, side, replay.addr.is_none())?;
     if replay.case {
@@ -88,6 +89,14 @@ pub(super) fn load(path: &Path) -> Result<Recording, Complaint> {
     })
 }
 
+/// Tells what is missing in a recording, beside the standard output.
+pub(super) fn cut(recording: &Recording) {
+    if let Some(cut) = &recording.cut {
+        // Where it cannot be written, the rest is done all the same.
+        let _ = writeln!(std::io::stderr(), "note: the recording is cut: {cut}");
+    }
+}
+
 /// What the passive judge says.
 fn judge(recording: &Recording, rules: &[Rule]) -> Result<u8, Complaint> {
     let whom = match recording.head.source {
@@ -106,13 +115,21 @@ fn judge(recording: &Recording, rules: &[Rule]) -> Result<u8, Complaint> {
     if let Some(last) = recording.entries.last() {
         monitor.pass(last.at);
     }
-    let mut found = [0; 2];
+    let mut violations = Violations::new("replay", rules);
     for violation in monitor.take() {
-        found[usize::from(violation.side == Side::Client)] += 1;
-        report::out(&shown(&violation, rules));
+        if let Some(text) = violations.note(violation) {
+            report::out(&text);
+        }
     }
-    report::out(&totals("replay", &monitor, &found));
-    Ok(if found == [0; 2] { 0 } else { EXIT_FAILURE })
+    if let Some(cut) = &recording.cut {
+        report::out(&format!("replay: the recording is cut: {cut}\n"));
+    }
+    report::out(&violations.totals(&monitor));
+    Ok(if violations.is_empty() {
+        0
+    } else {
+        EXIT_FAILURE
+    })
 }
 
 fn case(recording: &Recording, side: Side, configured: bool) -> Result<String, Complaint> {

@@ -1,8 +1,6 @@
 //! Plays sessions against a program, and makes of what goes wrong findings that can be read and replayed.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +14,7 @@ use super::shrink::shrink;
 use crate::catalog::Entry;
 use crate::notation::ast::{Line, Noted, Side, Transport};
 use crate::notation::{parse, print};
+use crate::output::Folder;
 use crate::report;
 use crate::rules::Rule;
 use crate::run::{self, Job, Options, Order, Tempo};
@@ -43,7 +42,7 @@ pub(crate) struct Wanted {
     /// What is allowed but not recommended counts too.
     pub(crate) strict: bool,
     /// Where findings are saved.
-    pub(crate) out: PathBuf,
+    pub(crate) out: Folder,
     /// Every deadline is multiplied by it.
     pub(crate) time_scale: f64,
 }
@@ -393,7 +392,7 @@ impl<'a> Hunt<'a> {
                 continue;
             };
             let file = format!("{}-leak-{}.case", self.wanted.side, burst.name);
-            let path = self.wanted.out.join(file);
+            let path = self.wanted.out.join(&file);
             let text = many.entry.text.clone();
             let looked = self.stop.run_until_cancelled(growth([few, many], self.tls));
             let Some(Some(found)) = looked.await else {
@@ -401,7 +400,7 @@ impl<'a> Hunt<'a> {
             };
             let Some(first) = found.first() else { continue };
             self.hunted.findings += 1;
-            let saved = fs::create_dir_all(&self.wanted.out).and_then(|()| fs::write(&path, &text));
+            let saved = self.wanted.out.write(&file, text.as_bytes());
             let also: String = found[1..].iter().map(|one| format!("; {one}")).collect();
             say(&format!("      LEAK {}: {first}{also}\n", burst.name));
             for line in text.lines().skip_while(|line| !line.is_empty()).skip(1) {
@@ -455,13 +454,12 @@ impl<'a> Hunt<'a> {
             _ => "",
         };
         let name = format!("{}-{kind}{rule}-{}.case", self.wanted.side, plan.seed);
-        let path = self.wanted.out.join(name);
+        let path = self.wanted.out.join(&name);
         let file = path.to_string_lossy().into_owned();
         let Some(entry) = self.entry(plan, rule, &file) else {
             return String::new();
         };
-        let saved =
-            fs::create_dir_all(&self.wanted.out).and_then(|()| fs::write(&path, &entry.text));
+        let saved = self.wanted.out.write(&name, entry.text.as_bytes());
         let job = self.job(entry);
         let judged = Judged {
             id: job.entry.id.clone(),

@@ -93,7 +93,7 @@ async fn play(job: &Job, case: &Case, tls: &Tls) -> (Judged, Option<Waited>) {
             };
             (Judged { verdict, ..judged }, waited)
         }
-        Err(StartError::NotReady { why, log }) => {
+        Err(StartError::NotReady { why, log } | StartError::Refused { why, log }) => {
             let judged = job.without_run(Verdict::NotReady, why);
             (Judged { log, ..judged }, None)
         }
