@@ -69,7 +69,10 @@ pub fn main() -> ExitCode {
             )));
         }
     };
-    let code = runtime.block_on(execute(arguments));
+    let code = runtime.block_on(async {
+        signals::survive_long_files();
+        execute(arguments).await
+    });
     // Tasks that still wait for a peer must not keep the program alive.
     runtime.shutdown_background();
     ExitCode::from(told(code.unwrap_or_else(|complaint| complain(&complaint))))

@@ -37,7 +37,7 @@ use crate::notation::ast::{Role, Step, Transport};
 use crate::notation::print_step;
 pub(crate) use convert::to_case;
 pub(crate) use parse::parse;
-pub(crate) use traffic::{End, Kind, Sender, What, events};
+pub(crate) use traffic::{End, Event, HELD_UP, Kind, Sender, What, events};
 pub(crate) use writer::Writer;
 
 /// The longest recording that is read or written, in bytes.

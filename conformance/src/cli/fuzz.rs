@@ -131,6 +131,10 @@ pub(super) async fn execute(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint>
         out(&format!("some sessions could not be played: {why}\n"));
     }
     out(&last_line(&hunted));
+    if let Some(why) = &hunted.unsaved {
+        let message = format!("not every finding was saved: {why}");
+        return Err(Complaint::new(EXIT_HARNESS, message).hint("is the disk full?"));
+    }
     Ok(match hunted {
         Hunted {
             interrupted: true, ..

@@ -1,8 +1,10 @@
 //! `replay`: judges a recording once more, or plays it against a peer.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::run::{address, manifest};
 use super::session::{Conduct, Round, judge_all};
@@ -12,7 +14,7 @@ use crate::catalog;
 use crate::monitor::{Limits, Monitor};
 use crate::notation::ast::{Role, Side};
 use crate::notation::print;
-use crate::recording::{LoadError, Recording, Source, events, to_case};
+use crate::recording::{Event, LoadError, Recording, Source, events, to_case};
 use crate::report;
 use crate::rules::Rule;
 use crate::sut::{Running, Subject};
@@ -109,8 +111,17 @@ fn judge(recording: &Recording, rules: &[Rule]) -> Result<u8, Complaint> {
         }
     };
     let mut monitor = Monitor::new(Limits::scaled(1.0), whom);
-    for event in events(recording) {
+    let events = events(recording);
+    let held_up = held_up(&events);
+    for (event, until) in events.iter().zip(held_up) {
+        if let Some(until) = until {
+            monitor.hold(&event.connection, until);
+        }
         monitor.see(event.at, &event.connection, &event.what);
+        // It may have been opened just now.
+        if let Some(until) = until {
+            monitor.hold(&event.connection, until);
+        }
     }
     if let Some(last) = recording.entries.last() {
         monitor.pass(last.at);
@@ -130,6 +141,19 @@ fn judge(recording: &Recording, rules: &[Rule]) -> Result<u8, Complaint> {
     } else {
         EXIT_FAILURE
     })
+}
+
+/// Until when the tap has held up what follows each event on its connection, if it has.
+fn held_up(events: &[Event]) -> Vec<Option<Duration>> {
+    let mut next: BTreeMap<&str, &Event> = BTreeMap::new();
+    let backwards = events.iter().rev().map(|event| {
+        let later = next.insert(&event.connection, event);
+        let later = later.filter(|later| later.held_up).map(|later| later.at);
+        later.or(event.held_up.then_some(event.at))
+    });
+    let mut all: Vec<Option<Duration>> = backwards.collect();
+    all.reverse();
+    all
 }
 
 fn case(recording: &Recording, side: Side, configured: bool) -> Result<String, Complaint> {

@@ -27,12 +27,17 @@ const XFSZ: i32 = 25;
 const VTALRM: i32 = 26;
 const PROF: i32 = 27;
 
+/// Keeps the system from ending the program when a file becomes longer than the limit of this user: then the write
+/// fails, and that is told. It lasts as long as the program.
+pub(super) fn survive_long_files() {
+    // Where there is no handler, the system ends the program, as it would any other.
+    drop(signal(SignalKind::from_raw(XFSZ)));
+}
+
 /// Cancelled by any signal that would end the program.
 pub(super) fn stop_on_interrupt() -> CancellationToken {
     let stop = CancellationToken::new();
     let mut waiting = JoinSet::new();
-    // Handled and otherwise ignored: then the write fails, and that is told.
-    let long_file = signal(SignalKind::from_raw(XFSZ));
     for kind in DEADLY {
         let kind = kind();
         // Under `nohup` a closed terminal ends nothing. Others may be ignored only because a script has started us.
@@ -46,7 +51,6 @@ pub(super) fn stop_on_interrupt() -> CancellationToken {
     }
     let interrupted = stop.clone();
     tokio::spawn(async move {
-        let _kept = long_file;
         if waiting.join_next().await.is_some() {
             interrupted.cancel();
         }

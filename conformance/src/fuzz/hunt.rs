@@ -1,7 +1,7 @@
 //! Plays sessions against a program, and makes of what goes wrong findings that can be read and replayed.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -61,6 +61,8 @@ pub(crate) struct Hunt<'a> {
     /// What ends in findings that are known.
     culprits: BTreeSet<Kind>,
     hunted: Hunted,
+    /// The first case that could not be saved, and why.
+    unsaved: OnceLock<String>,
 }
 
 /// What a hunt has come to.
@@ -78,6 +80,8 @@ pub(crate) struct Hunted {
     pub(crate) took: Duration,
     /// Why the suite could not do its part, if that has happened.
     pub(crate) harness: Option<String>,
+    /// The first case that could not be saved, and why.
+    pub(crate) unsaved: Option<String>,
     /// Somebody has stopped it.
     pub(crate) interrupted: bool,
 }
@@ -113,6 +117,7 @@ impl<'a> Hunt<'a> {
             known: Vec::new(),
             culprits: BTreeSet::new(),
             hunted: Hunted::default(),
+            unsaved: OnceLock::new(),
         }
     }
 
@@ -194,6 +199,7 @@ impl<'a> Hunt<'a> {
         }
         self.hunted.took = self.begun.elapsed();
         self.hunted.interrupted = self.stop.is_cancelled();
+        self.hunted.unsaved = self.unsaved.take();
         for (key, times) in self.known.iter().filter(|(_, times)| *times > 1) {
             say(&format!("seen {times} times: {key}\n"));
         }
@@ -408,10 +414,12 @@ impl<'a> Hunt<'a> {
             }
             say(&match saved {
                 Ok(()) => format!("           saved     {}\n\n", path.display()),
-                Err(error) => format!(
-                    "           cannot be saved: {}: {error}\n\n",
-                    path.display()
-                ),
+                Err(error) => {
+                    let why = format!("{}: {error}", path.display());
+                    let text = format!("           cannot be saved: {why}\n\n");
+                    self.unsaved.get_or_init(|| why);
+                    text
+                }
             });
         }
     }
@@ -474,10 +482,12 @@ impl<'a> Hunt<'a> {
         let text = report::finding(&job, &judged, self.rules, settings);
         match saved {
             Ok(()) => text,
-            Err(error) => format!(
-                "{text}           cannot be saved: {}: {error}\n",
-                path.display()
-            ),
+            Err(error) => {
+                let why = format!("{}: {error}", path.display());
+                let text = format!("{text}           cannot be saved: {why}\n");
+                self.unsaved.get_or_init(|| why);
+                text
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Files that grow while something goes on.
 
+use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Seek as _, SeekFrom, Write as _};
+use std::iter;
 
 use super::place::{Place, synced};
 
@@ -22,6 +24,8 @@ pub(crate) struct Growing {
     /// How long it may become.
     limit: u64,
     parts: u64,
+    /// Where the last parts begin that are written, for making room at the end of a full disk.
+    recent: VecDeque<u64>,
     stopped: Option<Stopped>,
 }
 
@@ -51,6 +55,7 @@ impl Growing {
             written: 0,
             limit,
             parts: 0,
+            recent: VecDeque::new(),
             stopped: None,
         })
     }
@@ -98,6 +103,13 @@ impl Growing {
         let whole = self.ends.partition_point(|end| *end <= done);
         let missing = self.ends.len() - whole;
         let end = whole.checked_sub(1).and_then(|last| self.ends.get(last));
+        let starts = iter::once(0).chain(self.ends.iter().copied());
+        for start in starts.take(whole) {
+            self.recent.push_back(self.written + size(start));
+        }
+        while self.recent.len() > RECENT {
+            self.recent.pop_front();
+        }
         self.written += size(end.copied().unwrap_or(0));
         self.parts += size(whole);
         self.buffer.clear();
@@ -116,28 +128,36 @@ impl Growing {
         self.stopped.as_ref()
     }
 
-    /// How many whole parts it has.
-    pub(crate) fn parts(&self) -> u64 {
-        self.parts + size(self.ends.len())
-    }
-
-    /// Ends the file with a last part, which is written even when the rest was too much.
-    pub(crate) fn finish(&mut self, last: &[u8]) {
+    /// Ends the file with a last part, which says how many parts there are and why there are no more. It is written even
+    /// when the rest was too much: on a full disk the last parts make room for it.
+    pub(crate) fn finish(&mut self, last: impl Fn(u64, Option<&Stopped>) -> String) {
         self.flush();
-        let at_end = match self.cuts {
-            true => io::Seek::seek(&mut self.file, io::SeekFrom::Start(self.written)).map(|_| ()),
-            false => Ok(()),
-        };
-        let written = at_end.and_then(|()| self.file.write_all(last));
-        let written = written.and_then(|()| match self.cuts {
-            true => synced(&self.file),
-            false => Ok(()),
-        });
-        if let Err(error) = written {
+        while let Err(error) = self.end(&last(self.parts, self.stopped.as_ref())) {
             if self.cuts {
+                // Where that fails too, a reader sees that its end is cut.
                 let _ = self.file.set_len(self.written);
             }
             self.stop(error.to_string(), 0, false);
+            let Some(start) = self.recent.pop_back().filter(|_| self.cuts) else {
+                return;
+            };
+            self.written = start;
+            self.parts -= 1;
+            if let Some(stopped) = &mut self.stopped {
+                stopped.missing += 1;
+            }
+        }
+    }
+
+    fn end(&mut self, last: &str) -> io::Result<()> {
+        if self.cuts {
+            self.file.set_len(self.written)?;
+            self.file.seek(SeekFrom::Start(self.written))?;
+        }
+        self.file.write_all(last.as_bytes())?;
+        match self.cuts {
+            true => synced(&self.file),
+            false => Ok(()),
         }
     }
 
@@ -145,6 +165,9 @@ impl Growing {
         self.stopped.get_or_insert(Stopped { why, missing, full });
     }
 }
+
+/// So many of the last parts may make room for the very last one.
+const RECENT: usize = 64;
 
 /// So much is written at a time.
 const BUFFER: usize = 64 << 10;
@@ -176,9 +199,12 @@ mod tests {
             file.add(b"five!");
         }
         let stopped = file.stopped().cloned().unwrap();
-        assert_eq!((stopped.missing, file.parts()), (2, 2));
-        file.finish(b"end");
-        assert_eq!(std::fs::read(&path).unwrap(), b"fourfive!end");
+        assert_eq!((stopped.missing, file.parts), (2, 2));
+        file.finish(|parts, stopped| {
+            let missing = stopped.map_or(0, |stopped| stopped.missing);
+            format!("{parts} of {}", u64::from(parts) + missing)
+        });
+        assert_eq!(std::fs::read(&path).unwrap(), b"fourfive!2 of 4");
     }
 
     #[test]
@@ -190,7 +216,7 @@ mod tests {
         file.flush();
         file.add(b"three");
         let stopped = file.stopped().cloned().unwrap();
-        assert_eq!((stopped.missing, file.parts()), (3, 0));
+        assert_eq!((stopped.missing, file.parts), (3, 0));
         assert!(
             stopped.why.starts_with("No space left on device"),
             "{stopped:?}"

@@ -72,10 +72,10 @@ impl Place {
             Self::Device(path) => OpenOptions::new().write(true).open(path)?.write_all(bytes),
             Self::File(path, readers) => {
                 let mut file = temporary(path, *readers)?;
-                file.write_all(bytes)?;
+                file.as_file_mut().write_all(bytes)?;
                 // Some file systems tell only now that they have no room.
                 synced(file.as_file())?;
-                file.persist(path)?;
+                file.persist(path).map_err(|error| error.error)?;
                 Ok(())
             }
         }
@@ -89,7 +89,9 @@ impl Place {
         match self {
             Self::Stdout => Err(io::Error::other("standard output is no file")),
             Self::Device(path) => OpenOptions::new().write(true).open(path),
-            Self::File(path, readers) => Ok(temporary(path, *readers)?.persist(path)?),
+            Self::File(path, readers) => Ok(temporary(path, *readers)?
+                .persist(path)
+                .map_err(|error| error.error)?),
         }
     }
 
@@ -159,6 +161,7 @@ impl Misplaced {
 fn probe(folder: &Path) -> Result<(), Misplaced> {
     let made = Builder::new().prefix(PREFIX).tempfile_in(folder);
     made.map(drop).map_err(|error| {
+        let error = bare(error);
         let message = format!("cannot write to {}: {error}", folder.display());
         Misplaced::new(message, "name a folder that you may write to")
     })
@@ -166,6 +169,20 @@ fn probe(folder: &Path) -> Result<(), Misplaced> {
 
 /// A file beside `path`; it vanishes unless it takes its place.
 fn temporary(path: &Path, readers: Readers) -> io::Result<NamedTempFile> {
+    unnamed(path, readers).map_err(bare)
+}
+
+/// What the system says, without the name of the file beside the one that is meant.
+fn bare(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(std::error::Error::source);
+    let inner = inner.and_then(|inner| inner.downcast_ref::<io::Error>());
+    match inner.and_then(io::Error::raw_os_error) {
+        Some(number) => io::Error::from_raw_os_error(number),
+        None => error,
+    }
+}
+
+fn unnamed(path: &Path, readers: Readers) -> io::Result<NamedTempFile> {
     let folder = folder_of(path);
     let mut builder = Builder::new();
     builder.prefix(PREFIX);

@@ -67,7 +67,7 @@ pub(crate) fn parse(text: &str) -> Result<Recording, SyntaxError> {
     let upto = entries.last().map_or(Duration::ZERO, |entry| entry.at);
     let upto = upto.as_secs_f64();
     let cut = match (end, torn) {
-        (Some(cut), _) => cut,
+        (Some(cut), _) => cut.map(|cut| format!("after {upto:.6} s {cut}")),
         (None, Some(number)) => Some(format!(
             "line {number} is cut in its middle; what came after {upto:.6} s is missing"
         )),

@@ -79,12 +79,12 @@ fn what_is_missing_is_told() {
     assert_eq!(cut(one), some(1, unended));
     assert_eq!(
         cut(&format!("{one}end      3 steps\n")),
-        some(1, "2 of its 3 steps are missing")
+        some(1, "after 1.500000 s 2 of its 3 steps are missing")
     );
     let line = last_line(1, Some((7, "the disk is full")));
     assert_eq!(
         cut(&format!("{one}{line}")),
-        some(1, "7 more are missing: the disk is full")
+        some(1, "after 1.500000 s 7 more are missing: the disk is full")
     );
     let body = |text: &str| read(&format!("{HEAD}{text}"));
     assert_eq!(

@@ -35,6 +35,7 @@ pub(super) async fn wait(
         let mut pause = Pause::default();
         // What was seen by an attempt that was not cut off by the deadline.
         let mut seen = None;
+        let mut closed = 0;
         loop {
             let attempt = login(
                 address,
@@ -62,6 +63,17 @@ pub(super) async fn wait(
                 let username = &instance.username;
                 let why = format!(
                     "the server refused the login of `{username}` on {transport} port {address}: wrong user name or password"
+                );
+                return Err(Unready { why, refused: true });
+            }
+            if failed.kind == Failure::Closed {
+                closed += 1;
+            }
+            // A server that we start may still be on its way; this one runs, and is somebody's.
+            if closed >= CLOSES && instance.setup.is_none() {
+                let username = &instance.username;
+                let why = format!(
+                    "the server has closed {closed} connections instead of answering the login of `{username}` on {transport} port {address}"
                 );
                 return Err(Unready { why, refused: true });
             }
@@ -96,7 +108,9 @@ impl Pause {
         let (first, longest, count) = match failure {
             Failure::Unreachable => (10, 250, &mut self.unreachable),
             // It was there, and it has done something for this attempt.
-            Failure::Unanswered | Failure::Refused => (100, 1_000, &mut self.unanswered),
+            Failure::Unanswered | Failure::Closed | Failure::Refused => {
+                (100, 1_000, &mut self.unanswered)
+            }
         };
         // By a quarter each time: no program is looked at much later than it is ready.
         let grown = 1.25_f64.powi(i32::try_from(*count).unwrap_or(i32::MAX));
@@ -114,6 +128,8 @@ enum Failure {
     Unreachable,
     /// It was connected, and has not answered ATH.
     Unanswered,
+    /// It has closed instead of answering ATH.
+    Closed,
     /// The answer was ARS false.
     Refused,
 }
@@ -166,13 +182,14 @@ pub(crate) async fn login(
                 inbox.take(length);
                 Some(Ok(lines))
             }
-            Decoded::Unknown => Some(Err(format!(
-                "the answer to ATH is no message of v{REVISION}"
+            Decoded::Unknown => Some(Err((
+                Failure::Unanswered,
+                format!("the answer to ATH is no message of v{REVISION}"),
             ))),
             Decoded::Partial => inbox
                 .end
                 .as_ref()
-                .map(|_| Err("closed instead of answering ATH".to_owned())),
+                .map(|_| Err((Failure::Closed, CLOSED.to_owned()))),
         });
     let failed = |kind, why| NoLogin {
         why,
@@ -180,7 +197,7 @@ pub(crate) async fn login(
         silent: false,
     };
     let lines = match answer.await {
-        Some(answer) => answer.map_err(|why| failed(Failure::Unanswered, why))?,
+        Some(answer) => answer.map_err(|(kind, why)| failed(kind, why))?,
         None => {
             return Err(NoLogin {
                 why: "no answer to ATH".to_owned(),
@@ -211,6 +228,11 @@ pub(crate) fn unique_name(base: &str) -> String {
         COUNTER.fetch_add(1, Ordering::Relaxed)
     )
 }
+
+const CLOSED: &str = "closed instead of answering ATH";
+
+/// After so many of these a server that runs is asked no more.
+const CLOSES: u32 = 3;
 
 /// How long the end of a login is waited for.
 const CLOSING: Duration = Duration::from_millis(10);

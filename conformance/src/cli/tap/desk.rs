@@ -14,7 +14,7 @@ use crate::monitor::{Limits, Monitor};
 use crate::notation::ast::Transport;
 use crate::output::{Growing, Place, Readers, Stopped};
 use crate::pcap::Capture;
-use crate::recording::{Head, LONGEST, Source, Writer, last_line};
+use crate::recording::{HELD_UP, Head, LONGEST, Source, Writer, last_line};
 use crate::rules::Rule;
 use crate::tap::{Backlog, Event, FairClock};
 
@@ -72,6 +72,9 @@ struct Log {
 
 /// The longest capture, in bytes.
 const LONGEST_CAPTURE: u64 = 1 << 30;
+
+/// What comes so soon after the tap was behind may have waited for it.
+const WORTH_A_WORD: Duration = Duration::from_millis(50);
 
 /// How often all connections are looked at.
 const LOOK: Duration = Duration::from_millis(10);
@@ -157,7 +160,11 @@ impl<'a> Desk<'a> {
             ));
         }
         if self.record.is_some() || self.verbose {
-            for entry in self.writer.write(at, &connection, &what) {
+            let late = held_up > Duration::ZERO && held_up + WORTH_A_WORD >= at;
+            for mut entry in self.writer.write(at, &connection, &what) {
+                if late && entry.step.comment.is_none() {
+                    entry.step.comment = Some(HELD_UP.to_owned());
+                }
                 if self.verbose && !self.monitor.is_unread(&connection) {
                     let step = crate::transcript::shortened(&entry.step);
                     self.show(at, crate::notation::print_step(&step));
@@ -221,17 +228,14 @@ impl<'a> Desk<'a> {
             ));
         }
         if let Some(Log { file, .. }) = &mut self.record {
-            // The header is a part too.
-            let steps = file.parts().saturating_sub(1);
-            let missing = file
-                .stopped()
-                .map(|Stopped { why, missing, .. }| (*missing, why.clone()));
-            let missing = missing.as_ref().map(|(count, why)| (*count, why.as_str()));
-            let last = last_line(steps, missing);
-            file.finish(last.as_bytes());
+            file.finish(|parts, stopped| {
+                let missing = stopped.map(|stopped| (stopped.missing, stopped.why.as_str()));
+                // The header is a part too.
+                last_line(parts.saturating_sub(1), missing)
+            });
         }
         if let Some((Log { file, .. }, _)) = &mut self.capture {
-            file.finish(&[]);
+            file.finish(|_, _| String::new());
         }
         self.tell();
         let mut lost = None;
