@@ -12,6 +12,7 @@ mod list;
 mod main_job;
 mod matrix;
 mod output;
+mod records;
 mod replay;
 mod run;
 mod select;
@@ -21,6 +22,7 @@ mod signals;
 mod sut;
 mod tap;
 mod vectors;
+mod violations;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -30,6 +32,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::descriptors;
 use crate::input::InputError;
 use crate::manifest::ManifestError;
+use crate::output::{Misplaced, lost};
 use crate::rules;
 use crate::run::{Options, Order};
 use crate::sut::remains;
@@ -44,13 +47,21 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are no errors; clap knows where each belongs.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 });
+            let printed = error.print();
+            if error.use_stderr() {
+                return ExitCode::from(EXIT_USAGE);
+            }
+            return ExitCode::from(match printed {
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                    complain(&incomplete(&error))
+                }
+                Ok(()) | Err(_) => told(0),
+            });
         }
     };
     descriptors::raise_limit();
     if arguments.plays() && descriptors::limit() < descriptors::LEAST {
-        return complain(&too_few());
+        return ExitCode::from(complain(&too_few()));
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -58,29 +69,30 @@ pub fn main() -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            return complain(&Complaint::new(
+            return ExitCode::from(complain(&Complaint::new(
                 EXIT_HARNESS,
                 format!("cannot start the runtime: {error}"),
-            ));
+            )));
         }
     };
-    let code = runtime.block_on(execute(arguments));
+    let code = runtime.block_on(async {
+        signals::survive_long_files();
+        execute(arguments).await
+    });
     // Tasks that still wait for a peer must not keep the program alive.
     runtime.shutdown_background();
     let remains = left_over();
-    match (code, remains) {
-        // Nobody may find out by a full process table.
+    let code = match (code, remains) {
+        // A full process table must not be the first sign of it.
         (Ok(0), Some(remains)) => complain(&remains),
         (code, remains) => {
             remains.iter().for_each(|remains| {
                 complain(remains);
             });
-            match code {
-                Ok(code) => ExitCode::from(code),
-                Err(complaint) => complain(&complaint),
-            }
+            code.unwrap_or_else(|complaint| complain(&complaint))
         }
-    }
+    };
+    ExitCode::from(told(code))
 }
 
 /// What was started and could not be ended.
@@ -101,6 +113,22 @@ fn too_few() -> Complaint {
         "this program may have {limit} file descriptors open at a time, and needs at least {least} to play a case"
     );
     Complaint::new(EXIT_HARNESS, message).hint(descriptors::HINT)
+}
+
+/// The exit code, when everything has been said.
+fn told(code: u8) -> u8 {
+    let Some(why) = lost() else { return code };
+    let lost = complain(&incomplete(&why));
+    match code {
+        0 | EXIT_FAILURE | EXIT_NOTHING => lost,
+        // The reason came first.
+        code => code,
+    }
+}
+
+fn incomplete(why: &dyn std::fmt::Display) -> Complaint {
+    let message = format!("cannot write to standard output: {why}; what is there is not whole");
+    Complaint::new(EXIT_HARNESS, message).hint("is the disk full?")
 }
 
 /// Judges any Netroxy v0.3 server or client by what it does on the wire.
@@ -343,12 +371,24 @@ fn seed(text: &str) -> Result<u64, String> {
     number.map_err(|_| "a number below 2^64, decimal or with 0x".to_owned())
 }
 
-fn complain(complaint: &Complaint) -> ExitCode {
+/// Tells what is wrong; the exit code.
+fn complain(complaint: &Complaint) -> u8 {
     let mut err = std::io::stderr().lock();
     // Where errors cannot be written, the exit code still tells.
     let _ = writeln!(err, "error: {}", complaint.message);
     if let Some(hint) = &complaint.hint {
         let _ = writeln!(err, "hint: {hint}");
     }
-    ExitCode::from(complaint.code)
+    complaint.code
+}
+
+/// A place that is wrong, before anything has been written.
+fn misplaced(error: &Misplaced) -> Complaint {
+    Complaint::new(EXIT_USAGE, error.to_string()).hint(error.hint.as_str())
+}
+
+/// A place that cannot be written to although it was right.
+fn unwritten(name: &str, error: &dyn std::fmt::Display) -> Complaint {
+    Complaint::new(EXIT_HARNESS, format!("cannot write {name}: {error}"))
+        .hint("is the disk full, or the folder gone?")
 }

@@ -20,6 +20,7 @@ mod message;
 mod monitor;
 mod noise;
 pub mod notation;
+mod output;
 mod pcap;
 mod player;
 mod ports;

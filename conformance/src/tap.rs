@@ -1,8 +1,10 @@
 //! Stands between clients and a server: passes on every byte as it comes, and tells what it has seen.
 
+mod backlog;
 mod relay;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
@@ -13,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::notation::ast::Transport;
 use crate::recording::{Kind, What};
+pub(crate) use backlog::Backlog;
 use relay::relay;
 
 /// Something that the tap has seen.
@@ -32,6 +35,8 @@ pub(crate) struct Event {
     /// Such as `c1`.
     pub(crate) connection: String,
     pub(crate) what: What,
+    /// How far the tap is behind on this connection, now and not when it happened.
+    pub(crate) backlog: Arc<Backlog>,
 }
 
 /// Tells what is seen. Who relays waits while nobody takes it, so that memory stays bounded.
@@ -40,6 +45,7 @@ struct Witness {
     started: Instant,
     connection: String,
     seen: mpsc::Sender<Seen>,
+    backlog: Arc<Backlog>,
 }
 
 impl Witness {
@@ -48,6 +54,7 @@ impl Witness {
             at: self.started.elapsed(),
             connection: self.connection.clone(),
             what,
+            backlog: Arc::clone(&self.backlog),
         };
         // Nobody listens when the tap ends.
         let _ = self.seen.send(Seen::Event(event)).await;
@@ -81,6 +88,7 @@ pub(crate) async fn tap(
             started,
             connection: format!("c{number}"),
             seen: seen.clone(),
+            backlog: Arc::new(Backlog::new(started)),
         };
         relays.spawn(async move { serve(client, from, to, witness).await });
     }

@@ -200,6 +200,7 @@ impl Transcript {
                 began: self.began,
             },
             entries,
+            cut: None,
         }
     }
 

@@ -1,8 +1,6 @@
 //! `selftest`: whether the suite notices what it is there to notice.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,8 +8,8 @@ use std::time::Instant;
 use super::select::all;
 use super::signals::stop_on_interrupt;
 use super::{
-    Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOTHING, EXIT_USAGE, Pace,
-    manifest_complaint,
+    Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOTHING, Pace,
+    manifest_complaint, misplaced, unwritten,
 };
 use netroxy_broken::Manner;
 
@@ -19,6 +17,7 @@ use crate::catalog::Entry;
 use crate::input::nearest;
 use crate::manifest::Manifest;
 use crate::notation::ast::Side;
+use crate::output::{Place, Readers, out as say};
 use crate::rules::Rule;
 use crate::run::{self, Ended, Job, Options, Order, Tempo};
 use crate::selftest::{self, Mutant, Table, kills};
@@ -59,6 +58,9 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
         say(&lines.collect::<String>());
         return Ok(0);
     }
+    let place = selftest.write.as_deref();
+    let place = place.map(|path| Place::find(path, Readers::Usual));
+    let place = place.transpose().map_err(|error| misplaced(&error))?;
     let (entries, begun) = (all()?, Instant::now());
     let options = selftest.pace.options(true);
     let order = selftest.pace.order()?;
@@ -129,9 +131,9 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     if selftest.bugs.is_empty() {
         findings.extend(holes(&table, &entries, rules));
     }
-    if let Some(path) = &selftest.write {
-        let unwritten = |error| Complaint::new(EXIT_USAGE, format!("{}: {error}", path.display()));
-        fs::write(path, table.text(&mutants)).map_err(unwritten)?;
+    if let Some(place) = &place {
+        let written = place.write(table.text(&mutants).as_bytes());
+        written.map_err(|error| unwritten(&place.name(), &error))?;
     }
     if selftest.verbose {
         say(&table.text(&mutants));
@@ -271,9 +273,4 @@ async fn conduct(
         ));
     }
     Ok(results)
-}
-
-fn say(text: &str) {
-    // Where nobody reads, the exit code still tells.
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }

@@ -1,13 +1,13 @@
-//! Signals that would end this program, and leave running what it has started.
+//! Signals that end the program: everything that was started is ended first, and every file is finished.
 
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// All that end a program that does not handle them, apart from those that nobody can handle and those that tell of a
-/// fault of the program itself.
-const DEADLY: [Signal; 12] = [
+/// Signals that end a program which does not handle them. SIGKILL cannot be handled, and what a fault of this program
+/// raises, such as SIGSEGV, must not be.
+const DEADLY: [Signal; 11] = [
     Signal::HUP,
     Signal::INT,
     Signal::QUIT,
@@ -18,27 +18,33 @@ const DEADLY: [Signal; 12] = [
     Signal::VTALARM,
     Signal::PROF,
     Signal::XCPU,
-    Signal::XFSZ,
     Signal::IO,
 ];
+
+/// Keeps the system from ending the program when a file becomes longer than the limit of this user: then the write
+/// fails, and that is told. It lasts as long as the program.
+pub(super) fn survive_long_files() {
+    // Without a handler the system ends the program, as it would any other.
+    drop(signal(SignalKind::from_raw(Signal::XFSZ.as_raw())));
+}
 
 /// Cancelled by Ctrl-C, a closed terminal, or any kill but SIGKILL, so that everything that was started is ended first.
 pub(super) fn stop_on_interrupt() -> CancellationToken {
     let stop = CancellationToken::new();
     let (told, mut hears) = mpsc::channel(1);
     for one in DEADLY {
-        // Who says `nohup` means that a closed terminal ends nothing.
+        // Under `nohup` a closed terminal ends nothing. Others may be ignored only because a script has started us.
         if one == Signal::HUP && is_ignored(one) {
             continue;
         }
-        // Where one cannot be handled, the system ends the program, as it would any other.
+        // Without a handler the system ends the program, as it would any other.
         let Ok(mut signals) = signal(SignalKind::from_raw(one.as_raw())) else {
             continue;
         };
         let told = told.clone();
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
-                // Who has heard one needs no other.
+                // The first one stops everything.
                 let _ = told.try_send(());
             }
         });

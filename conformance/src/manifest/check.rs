@@ -34,6 +34,11 @@ pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, Manifest
             Some(&hint),
         ));
     }
+    if let Some(why) = fault_of_name(&raw.name) {
+        let hint =
+            "letters, digits and signs such as `-`, because reports and files are called by it";
+        return Err(context.wrong("name", &raw.name, why, Some(hint)));
+    }
     let mut files = BTreeMap::new();
     for (name, file) in raw.launch.files.iter() {
         files.insert(name.clone(), context.content(name, file, role)?);
@@ -66,6 +71,22 @@ pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, Manifest
         argument: context.file.to_owned(),
     })
 }
+
+/// Why a name is no good name of a program, if it is none. Files are called by it, such as its baseline.
+fn fault_of_name(name: &str) -> Option<String> {
+    Some(match name {
+        "" => "is empty".to_owned(),
+        _ if name.starts_with('.') => format!("`{name}` begins with a dot"),
+        _ if name.contains(['/', '\\']) => format!("`{name}` is a path"),
+        _ if name.contains(char::is_control) => "holds a control character".to_owned(),
+        _ if name.trim() != name => format!("`{name}` begins or ends with a blank"),
+        _ if name.len() > LONGEST_NAME => format!("is longer than {LONGEST_NAME} bytes"),
+        _ => return None,
+    })
+}
+
+/// A name of a file has at most 255 bytes, and something stands after it.
+const LONGEST_NAME: usize = 128;
 
 impl Context<'_> {
     fn launch(self, raw: &RawLaunch, role: Side) -> Result<Launch, ManifestError> {

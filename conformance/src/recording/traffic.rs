@@ -18,7 +18,12 @@ pub(crate) struct Event {
     pub(crate) what: What,
     /// The rules that the step judges.
     pub(crate) marks: Vec<String>,
+    /// The tap was behind: it may have been late for that alone.
+    pub(crate) held_up: bool,
 }
+
+/// The comment of a step that may have been late because the tap was behind.
+pub(crate) const HELD_UP: &str = "held up by the tap";
 
 /// What has happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,6 +214,7 @@ impl Book {
             connection: connection.clone(),
             what,
             marks: entry.step.marks.clone(),
+            held_up: entry.step.comment.as_deref() == Some(HELD_UP),
         });
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::time::Duration;
 
 use super::model::{CaseResult, Counts, Matrix, Report, Totals, TranscriptLine};
@@ -257,13 +256,6 @@ pub(crate) fn last_line(totals: Totals) -> String {
         "conformance: {} passed, {} failed, {} skipped\n",
         totals.passed, totals.failed, totals.skipped
     )
-}
-
-/// A reader that has gone away, such as `head`, is no reason to stop.
-pub(crate) fn out(text: &str) {
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes());
-    let _ = stdout.flush();
 }
 
 fn painted(text: &str, shade: &str, colour: bool) -> String {

@@ -140,7 +140,7 @@ async fn played(
             };
             (Judged { verdict, ..judged }, waited)
         }
-        Err(StartError::NotReady { why, log }) => {
+        Err(StartError::NotReady { why, log } | StartError::Refused { why, log }) => {
             let judged = job.without_run(Verdict::NotReady, why);
             (Judged { log, ..judged }, None)
         }

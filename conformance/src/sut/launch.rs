@@ -29,6 +29,14 @@ pub(crate) enum StartError {
     /// The program could not be started at all.
     #[error("cannot start it: {0}")]
     Spawn(String),
+    /// It has refused the login that it was configured with, or that was given for it.
+    #[error("{why}")]
+    Refused {
+        /// Which login.
+        why: String,
+        /// The end of its log.
+        log: String,
+    },
     /// It ended by itself, or did not let anyone log in.
     #[error("{why}")]
     NotReady {
@@ -95,10 +103,13 @@ pub(crate) async fn start_server(
     let mut instance = instance;
     match ready::wait(&mut instance, tls, limit.mul_f64(time_scale), transports).await {
         Ok(()) => Ok(instance),
-        Err(Unready(why)) => {
+        Err(Unready { why, refused }) => {
             let log = instance.log_tail().await;
             instance.stop().await;
-            Err(StartError::NotReady { why, log })
+            Err(match refused {
+                true => StartError::Refused { why, log },
+                false => StartError::NotReady { why, log },
+            })
         }
     }
 }

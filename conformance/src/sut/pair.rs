@@ -124,6 +124,7 @@ impl Pair {
     /// How far it has come within `limit`.
     pub(crate) async fn works(&mut self, limit: Duration) -> Result<(), String> {
         let until = Instant::now() + limit;
+        let mut pause = PAUSE;
         loop {
             let why = match self.canary.sing(until).await {
                 Ok(()) => return Ok(()),
@@ -139,7 +140,8 @@ impl Pair {
                 ));
             }
             // Not a verdict: only the pause between two attempts.
-            sleep(PAUSE).await;
+            sleep(pause).await;
+            pause = (pause * 5 / 4).min(LONGEST_PAUSE);
         }
     }
 
@@ -219,8 +221,9 @@ impl Canary {
     }
 }
 
-/// Between two tries.
+/// Between the first two tries; it grows, because each is work for both programs.
 const PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// How long one try may take. The original client may miss the first user of a mapping.
 const TRY: Duration = Duration::from_millis(500);

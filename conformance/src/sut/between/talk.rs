@@ -131,6 +131,7 @@ impl Talk {
             at,
             connection,
             what,
+            backlog: _,
         } = event;
         if matches!(what, What::Open(_)) {
             self.open(&connection);
