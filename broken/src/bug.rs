@@ -250,7 +250,7 @@ bugs! {
     TimeoutLongestRefused: Client, "auth.timeout-range", "refuses a timeout of more than a day";
     ArsNeverDue: Client, "auth.client-deadline", "waits for ARS for ever";
     ArsDueOnlyWhenSilent: Client, "auth.client-deadline", "waits for ever once a byte has come";
-    MapsReversed: Client, "map.client-all", "sends MAPs in the wrong order";
+    MapsReversed: Client, "map.client-order", "sends MAPs in the wrong order";
     LastMapMissing: Client, "map.client-all", "leaves out its last mapping";
     MapsAtMost50: Client, "map.client-all", "sends no more than 50 MAPs";
     MapWithoutMappings: Client, "map.client-all", "sends a MAP although it has no mappings";

@@ -1,6 +1,6 @@
 //! The client.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -312,16 +312,26 @@ impl Shared {
         }
     }
 
-    async fn ask_all(&self, writer: &mut WriteHalf<Stream>) -> io::Result<()> {
+    /// The mappings in the order in which they are asked for.
+    fn order(&self) -> Vec<&Mapping> {
         let mut order: Vec<&Mapping> = self.mappings.iter().collect();
         match self.bug {
             Some(Bug::MapsReversed) => order.reverse(),
             Some(Bug::LastMapMissing) => drop(order.pop()),
             Some(Bug::MapsAtMost50) => order.truncate(50),
-            Some(Bug::MapWithoutMappings) if order.is_empty() => {
-                writer.write_all(b"MAP\n1\nnowhere:1\ntrue\n").await?;
-            }
             _ => {}
+        }
+        // The last one goes first, so that no pair of them is in order by chance.
+        if self.manner == Manner::MapsInAnyOrder && !order.is_empty() {
+            order.rotate_right(1);
+        }
+        order
+    }
+
+    async fn ask_all(&self, writer: &mut WriteHalf<Stream>) -> io::Result<()> {
+        let order = self.order();
+        if self.has(Bug::MapWithoutMappings) && order.is_empty() {
+            writer.write_all(b"MAP\n1\nnowhere:1\ntrue\n").await?;
         }
         for mapping in order {
             self.ask(mapping, writer).await?;
@@ -364,7 +374,17 @@ impl Session {
         period: Duration,
     ) -> Ended {
         let shared = self.shared.clone();
-        if !shared.has(Bug::MapsBeforeArs) && shared.ask_all(writer).await.is_err() {
+        let mut held: VecDeque<&Mapping> = VecDeque::new();
+        let mut awaited = None;
+        if shared.manner == Manner::WaitsForMrs {
+            held = shared.order().into();
+            awaited = held.pop_front();
+            if let Some(first) = awaited
+                && shared.ask(first, writer).await.is_err()
+            {
+                return Ended::Reset;
+            }
+        } else if !shared.has(Bug::MapsBeforeArs) && shared.ask_all(writer).await.is_err() {
             return Ended::Reset;
         }
         let mut accepted: HashSet<u16> = HashSet::new();
@@ -434,6 +454,14 @@ impl Session {
                     None => {}
                     Some(index) => {
                         let port = shared.mappings[index].remote_port;
+                        if awaited.is_some_and(|mapping| mapping.remote_port == port) {
+                            awaited = held.pop_front();
+                            if let Some(next) = awaited
+                                && shared.ask(next, writer).await.is_err()
+                            {
+                                return Ended::Reset;
+                            }
+                        }
                         if message[2] == b"true" {
                             accepted.insert(port);
                         } else if shared.has(Bug::RefusedMapCloses) {
