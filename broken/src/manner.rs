@@ -15,6 +15,10 @@ pub enum Manner {
     WaitsForMrs,
     /// A client, as it must be, that does not ask for its mappings in the order of its configuration.
     MapsInAnyOrder,
+    /// A server, as it should be, that does not listen for closed mappings.
+    ClosedUnheard,
+    /// A server, as it should be, that binds a remote port with the number of a control port on another address.
+    PortsElsewhere,
     /// A server that has never more than one connection, and closes all others.
     Lonely,
     /// With a bug.
@@ -24,11 +28,13 @@ pub enum Manner {
 impl Manner {
     /// The manners that follow every rule, those of one side and those of both. Only a recommendation may be left out,
     /// see [`leaves_out`](Self::leaves_out).
-    pub const CORRECT: [Self; 4] = [
+    pub const CORRECT: [Self; 6] = [
         Self::Good,
         Self::Drips,
         Self::WaitsForMrs,
         Self::MapsInAnyOrder,
+        Self::ClosedUnheard,
+        Self::PortsElsewhere,
     ];
 
     /// The manner of this name: of a bug, `drips`, `lonely`, or another.
@@ -38,6 +44,8 @@ impl Manner {
             "drips" => Some(Self::Drips),
             "waits-for-mrs" => Some(Self::WaitsForMrs),
             "maps-in-any-order" => Some(Self::MapsInAnyOrder),
+            "closed-unheard" => Some(Self::ClosedUnheard),
+            "ports-elsewhere" => Some(Self::PortsElsewhere),
             "lonely" => Some(Self::Lonely),
             _ => Bug::named(name).map(Self::Bad),
         }
@@ -48,9 +56,7 @@ impl Manner {
     pub const fn bug(self) -> Option<Bug> {
         match self {
             Self::Bad(bug) => Some(bug),
-            Self::Good | Self::Drips | Self::WaitsForMrs | Self::MapsInAnyOrder | Self::Lonely => {
-                None
-            }
+            _ => None,
         }
     }
 
@@ -72,6 +78,8 @@ impl fmt::Display for Manner {
             Self::Drips => f.write_str("drips"),
             Self::WaitsForMrs => f.write_str("waits-for-mrs"),
             Self::MapsInAnyOrder => f.write_str("maps-in-any-order"),
+            Self::ClosedUnheard => f.write_str("closed-unheard"),
+            Self::PortsElsewhere => f.write_str("ports-elsewhere"),
             Self::Lonely => f.write_str("lonely"),
             Self::Bad(bug) => bug.fmt(f),
         }

@@ -256,7 +256,7 @@ pub(crate) fn fits(manner: Manner, side: Side) -> bool {
     let of = match manner {
         Manner::Good | Manner::Drips => Of::Both,
         Manner::WaitsForMrs | Manner::MapsInAnyOrder => Of::Client,
-        Manner::Lonely => Of::Server,
+        Manner::ClosedUnheard | Manner::PortsElsewhere | Manner::Lonely => Of::Server,
         Manner::Bad(bug) => bug.side(),
     };
     match of {
