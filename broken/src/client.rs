@@ -1,11 +1,11 @@
 //! The client.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -16,7 +16,9 @@ use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 use crate::drips::written_by;
-use crate::lines::{Lines, Message, OF_SERVERS, Stream, bytes, integer};
+use crate::lines::{
+    Lines, Message, NO_BOOLEAN, NO_INTEGER, OF_SERVERS, Stream, bytes, integer, shaped,
+};
 use crate::relay::{End, Mixer, relay};
 use crate::{Bug, Manner, tls};
 
@@ -37,6 +39,8 @@ struct Shared {
     mappings: Vec<Mapping>,
     mixer: Mixer,
     requests: AtomicU64,
+    /// Whether a tunnel has ended, for a bug.
+    closed_once: AtomicBool,
     /// The token of the first login, for a bug.
     first_token: std::sync::OnceLock<Vec<u8>>,
     first_timeout: std::sync::OnceLock<u64>,
@@ -69,6 +73,8 @@ enum Ended {
 const LOGIN_TIME: Duration = Duration::from_secs(6);
 const PAUSE: Duration = Duration::from_millis(1100);
 const RETRY: Duration = Duration::from_secs(2);
+/// More than a peer has time for.
+const LATE: Duration = Duration::from_secs(3);
 const LONG: Duration = Duration::from_secs(60);
 
 impl fmt::Debug for Client {
@@ -115,6 +121,7 @@ impl Client {
                     .collect(),
                 mixer: Mixer::default(),
                 requests: AtomicU64::new(0),
+                closed_once: AtomicBool::new(false),
                 first_token: std::sync::OnceLock::new(),
                 first_timeout: std::sync::OnceLock::new(),
             }),
@@ -210,13 +217,26 @@ impl Shared {
         writer: &mut WriteHalf<Stream>,
         tunnels: &CancellationToken,
     ) -> Ended {
-        let ath = bytes(&[b"ATH", b"broken-client", &self.username, &self.password]);
+        let ath = self.ath();
+        if self.has(Bug::MapsBeforeAth) {
+            let _ = self.ask_all(writer).await;
+        }
+        if self.has(Bug::SrqBeforeAth) {
+            let _ = writer.write_all(b"SRQ\n").await;
+        }
         if writer.write_all(&ath).await.is_err() || writer.flush().await.is_err() {
             return Ended::Early;
+        }
+        if self.has(Bug::AthTwice) {
+            let _ = writer.write_all(&ath).await;
+        }
+        if self.has(Bug::SrqBeforeArs) {
+            let _ = writer.write_all(b"SRQ\n").await;
         }
         if self.has(Bug::MapsBeforeArs) {
             let _ = self.ask_all(writer).await;
         }
+        let _ = writer.flush().await;
         let ars = match self.ars(lines).await {
             Ok(ars) => ars,
             Err(ended) => return ended,
@@ -224,6 +244,10 @@ impl Shared {
         if ars[1] == b"false" {
             if self.has(Bug::RefusedGoesOn) {
                 let _ = self.ask_all(writer).await;
+            }
+            if self.has(Bug::RefusedTriesAgain) {
+                let _ = writer.write_all(&ath).await;
+                let _ = writer.flush().await;
             }
             return Ended::Refused;
         }
@@ -302,7 +326,13 @@ impl Shared {
                     _ => Err(Ended::Violation),
                 },
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    if self.has(Bug::GarbageBeforeArsKept) {
+                    let kept = match self.bug {
+                        Some(Bug::GarbageBeforeArsKept) => true,
+                        Some(Bug::ArsIntegerKept) => error.to_string() == NO_INTEGER,
+                        Some(Bug::ArsBooleanKept) => error.to_string() == NO_BOOLEAN,
+                        _ => false,
+                    };
+                    if kept {
                         sleep(LONG).await;
                     }
                     Err(Ended::Violation)
@@ -312,16 +342,31 @@ impl Shared {
         }
     }
 
-    async fn ask_all(&self, writer: &mut WriteHalf<Stream>) -> io::Result<()> {
+    fn ath(&self) -> Vec<u8> {
+        bytes(&[b"ATH", b"broken-client", &self.username, &self.password])
+    }
+
+    /// The mappings in the order in which they are asked for.
+    fn order(&self) -> Vec<&Mapping> {
         let mut order: Vec<&Mapping> = self.mappings.iter().collect();
         match self.bug {
             Some(Bug::MapsReversed) => order.reverse(),
             Some(Bug::LastMapMissing) => drop(order.pop()),
+            Some(Bug::ClosedMapMissing) => order.retain(|mapping| mapping.open),
             Some(Bug::MapsAtMost50) => order.truncate(50),
-            Some(Bug::MapWithoutMappings) if order.is_empty() => {
-                writer.write_all(b"MAP\n1\nnowhere:1\ntrue\n").await?;
-            }
             _ => {}
+        }
+        // The last one goes first, so that no pair of them is in order by chance.
+        if self.manner == Manner::MapsInAnyOrder && !order.is_empty() {
+            order.rotate_right(1);
+        }
+        order
+    }
+
+    async fn ask_all(&self, writer: &mut WriteHalf<Stream>) -> io::Result<()> {
+        let order = self.order();
+        if self.has(Bug::MapWithoutMappings) && order.is_empty() {
+            writer.write_all(b"MAP\n1\nnowhere:1\ntrue\n").await?;
         }
         for mapping in order {
             self.ask(mapping, writer).await?;
@@ -337,14 +382,14 @@ impl Shared {
             ""
         };
         let port = format!("{plus}{}", mapping.remote_port);
-        writer
-            .write_all(&bytes(&[
-                b"MAP",
-                port.as_bytes(),
-                mapping.target.as_bytes(),
-                open,
-            ]))
-            .await?;
+        let lines: [&[u8]; 4] = [b"MAP", port.as_bytes(), mapping.target.as_bytes(), open];
+        if self.has(Bug::MessagesInterleaved) {
+            writer.write_all(&bytes(&lines[..2])).await?;
+            writer.write_all(b"SRQ\n").await?;
+            writer.write_all(&bytes(&lines[2..])).await?;
+            return writer.flush().await;
+        }
+        writer.write_all(&shaped(self.bug, &bytes(&lines))).await?;
         writer.flush().await
     }
 }
@@ -364,7 +409,26 @@ impl Session {
         period: Duration,
     ) -> Ended {
         let shared = self.shared.clone();
-        if !shared.has(Bug::MapsBeforeArs) && shared.ask_all(writer).await.is_err() {
+        if shared.has(Bug::MapsLate) {
+            sleep(LATE).await;
+        }
+        if shared.has(Bug::TrsInAdvance) && !shared.mappings.is_empty() {
+            let port = shared.mappings[0].remote_port.to_string().into_bytes();
+            self.open(0, port);
+        }
+        let mut held: VecDeque<&Mapping> = VecDeque::new();
+        let mut awaited = None;
+        if shared.manner == Manner::WaitsForMrs {
+            held = shared.order().into();
+            awaited = held.pop_front();
+            if let Some(first) = awaited
+                && shared.ask(first, writer).await.is_err()
+            {
+                return Ended::Reset;
+            }
+        } else if !matches!(shared.bug, Some(Bug::MapsBeforeArs | Bug::MapsBeforeAth))
+            && shared.ask_all(writer).await.is_err()
+        {
             return Ended::Reset;
         }
         let mut accepted: HashSet<u16> = HashSet::new();
@@ -406,7 +470,11 @@ impl Session {
                     let silent = shared.has(Bug::SrqNotWhenBusy) && shared.mixer.tunnels() > 0;
                     if !silent {
                         unanswered.get_or_insert_with(Instant::now);
-                        if writer.write_all(b"SRQ\n").await.is_err() || writer.flush().await.is_err() {
+                        let srq = match shared.has(Bug::AthForSrq) {
+                            true => shared.ath(),
+                            false => shaped(shared.bug, b"SRQ\n"),
+                        };
+                        if writer.write_all(&srq).await.is_err() || writer.flush().await.is_err() {
                             return Ended::Reset;
                         }
                     }
@@ -434,6 +502,18 @@ impl Session {
                     None => {}
                     Some(index) => {
                         let port = shared.mappings[index].remote_port;
+                        if awaited.is_some_and(|mapping| mapping.remote_port == port) {
+                            awaited = held.pop_front();
+                            if let Some(next) = awaited
+                                && shared.ask(next, writer).await.is_err()
+                            {
+                                return Ended::Reset;
+                            }
+                        }
+                        if message[2] == b"false" && shared.has(Bug::AthAfterFalse) {
+                            let _ = writer.write_all(&shared.ath()).await;
+                            let _ = writer.flush().await;
+                        }
                         if message[2] == b"true" {
                             accepted.insert(port);
                         } else if shared.has(Bug::RefusedMapCloses) {
@@ -466,6 +546,7 @@ impl Session {
                         Some(Bug::TrqLostNowAndThen) => request % 25 == 24,
                         Some(Bug::TrqBeforeMrsLost) => !accepted.contains(&mapping.remote_port),
                         Some(Bug::TrqAfterFirstLost) => request > 0,
+                        Some(Bug::ClosedTrqLost) => !mapping.open,
                         _ => {
                             dropped.contains(&mapping.remote_port)
                                 && !shared.has(Bug::AllFalseCloses)
@@ -473,6 +554,23 @@ impl Session {
                     };
                     if lost {
                         continue;
+                    }
+                    let answer: Option<Vec<u8>> = match shared.bug {
+                        Some(Bug::TrqAcknowledged) => Some(bytes(&[b"MRS", &message[1], b"true"])),
+                        Some(Bug::TrsOnControlToo | Bug::TrsOnControlOnly) => {
+                            Some(bytes(&[b"TRS", &self.token, &message[1]]))
+                        }
+                        _ => None,
+                    };
+                    if let Some(answer) = answer {
+                        let _ = writer.write_all(&answer).await;
+                        let _ = writer.flush().await;
+                    }
+                    if shared.has(Bug::TrsOnControlOnly) {
+                        continue;
+                    }
+                    if shared.has(Bug::TrsTwice) {
+                        self.open(index, message[1].clone());
                     }
                     let tunnel = Tunnel {
                         shared: shared.clone(),
@@ -505,6 +603,19 @@ impl Session {
                 _ => {}
             }
         }
+    }
+}
+
+impl Session {
+    /// Opens a data connection that nobody has asked for, which only bugs do.
+    fn open(&self, index: usize, port: Vec<u8>) {
+        let tunnel = Tunnel {
+            shared: self.shared.clone(),
+            index,
+            port,
+            token: self.token.clone(),
+        };
+        tokio::spawn(tunnel.run());
     }
 }
 
@@ -555,7 +666,16 @@ impl Tunnel {
             Some(Bug::TrsPortOfFirst) => shared.mappings[0].remote_port.to_string().into_bytes(),
             _ => number.to_string().into_bytes(),
         };
-        let trs = bytes(&[b"TRS", &self.token, &port]);
+        let mut trs = shaped(shared.bug, &bytes(&[b"TRS", &self.token, &port]));
+        match shared.bug {
+            Some(Bug::LfBehindTrs) => trs.push(b'\n'),
+            Some(Bug::BannerBehindTrs) => trs.extend(b"welcome\r\n"),
+            _ => {}
+        }
+        if shared.has(Bug::RefusedTargetNoTrs) && TcpStream::connect(&target).await.is_err() {
+            let _ = writer.shutdown().await;
+            return true;
+        }
         if shared.has(Bug::TrsBehindEmptyLine) {
             let _ = writer.write_all(b"\n").await;
         }
@@ -567,11 +687,17 @@ impl Tunnel {
             let mut waste = vec![0; 64 * 1024];
             let _ = timeout(Duration::from_millis(200), reader.read(&mut waste)).await;
         }
+        if shared.has(Bug::TargetLate) {
+            sleep(LATE).await;
+        }
         let target = match early {
             Some(stream) => Ok(stream),
             None => TcpStream::connect(&target).await,
         };
         let Ok(target) = target else {
+            if shared.has(Bug::RefusalTold) {
+                let _ = writer.write_all(b"cannot connect\r\n").await;
+            }
             if shared.has(Bug::RefusedTargetHangs) {
                 sleep(LONG).await;
             }
@@ -603,6 +729,16 @@ impl Tunnel {
             let mut waste = [0; 4096];
             let _ = timeout(Duration::from_millis(100), far_reader.read(&mut waste)).await;
         }
+        if shared.has(Bug::QuietTunnelPoked) {
+            let mut first = vec![0; 64 * 1024];
+            match timeout(Duration::from_secs(1), reader.read(&mut first)).await {
+                Ok(Ok(count)) => said = first[..count].to_vec(),
+                _ => {
+                    let _ = writer.write_all(b"\0").await;
+                    let _ = writer.flush().await;
+                }
+            }
+        }
         let data = End {
             reader,
             writer,
@@ -614,6 +750,12 @@ impl Tunnel {
             said: Vec::new(),
         };
         let broke = relay(data, far, shared.bug, &shared.mixer).await;
+        if shared.has(Bug::TrsAgainWhenClosed) && !shared.closed_once.swap(true, Ordering::Relaxed)
+        {
+            let shared = shared.clone();
+            let again = Tunnel { shared, ..self };
+            return Box::pin(again.run()).await;
+        }
         !(broke && shared.has(Bug::BrokenTunnelEndsControl))
     }
 }

@@ -17,6 +17,9 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long a bug waits for bytes.
 const IDLE: Duration = Duration::from_secs(2);
 
+/// More than a peer has time for.
+const LATE: Duration = Duration::from_secs(3);
+
 const FOR_EVER: Duration = Duration::from_secs(1 << 30);
 
 /// One end of a tunnel.
@@ -69,12 +72,14 @@ where
     W2: AsyncWrite + Unpin,
 {
     let (data_gone, far_gone) = (CancellationToken::new(), CancellationToken::new());
+    let ended = AtomicUsize::new(0);
     let odd = mixer.ever.fetch_add(1, Ordering::Relaxed) % 2 == 1;
     let way = |inwards, source_gone: &CancellationToken, sink_gone: &CancellationToken| Way {
         bug,
         mixer,
         inwards,
         odd,
+        ended: &ended,
         source_gone: source_gone.clone(),
         sink_gone: sink_gone.clone(),
     };
@@ -98,6 +103,8 @@ struct Way<'a> {
     inwards: bool,
     /// Of the second tunnel, the fourth, and so on.
     odd: bool,
+    /// How many directions of this tunnel have ended.
+    ended: &'a AtomicUsize,
     source_gone: CancellationToken,
     sink_gone: CancellationToken,
 }
@@ -209,7 +216,13 @@ impl Way<'_> {
 
     /// The source has said everything.
     async fn end<W: AsyncWrite + Unpin>(&self, sink: &mut W) {
+        let before = self.ended.fetch_add(1, Ordering::Relaxed);
         match self.bug {
+            Some(Bug::SecondEndSwallowed) if before > 0 => self.sink_gone.cancelled().await,
+            Some(Bug::EndLate) => {
+                let _ = timeout(LATE, self.sink_gone.cancelled()).await;
+                let _ = sink.shutdown().await;
+            }
             Some(Bug::HalfCloseInwardsCloses) if !self.inwards => drop(sink.shutdown().await),
             Some(Bug::HalfCloseOutwardsCloses) if self.inwards => drop(sink.shutdown().await),
             _ if self.closes_at_an_end() => self.both_gone(),

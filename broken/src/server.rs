@@ -40,6 +40,8 @@ struct Shared {
     username: Vec<u8>,
     password: Vec<u8>,
     timeout: u64,
+    /// The ports on which clients come.
+    control: [u16; 2],
     acceptor: TlsAcceptor,
     state: Mutex<State>,
     counter: AtomicU64,
@@ -80,6 +82,8 @@ struct Port {
 
 const LOGIN_TIME: Duration = Duration::from_secs(6);
 const USER_TIME: Duration = Duration::from_secs(7);
+/// More than a peer has time for.
+const LATE: Duration = Duration::from_secs(3);
 const LONG: Duration = Duration::from_secs(60);
 
 impl fmt::Debug for Server {
@@ -106,6 +110,7 @@ impl Server {
             .and_then(|ip| ip.parse().ok())
             .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let secure = &config["tls"];
+        let control = [port(&config["port"]), port(&secure["port"])];
         Ok(Self {
             plain: TcpListener::bind(SocketAddr::new(ip, port(&config["port"]))).await?,
             secure: TcpListener::bind(SocketAddr::new(ip, port(&secure["port"]))).await?,
@@ -115,6 +120,7 @@ impl Server {
                 username: text(&config["username"]),
                 password: text(&config["password"]),
                 timeout: config["timeout"].as_u64().unwrap_or(30),
+                control,
                 acceptor: tls::acceptor(&file(&secure["ca"]), &file(&secure["key"]))?,
                 state: Mutex::default(),
                 counter: AtomicU64::new(1),
@@ -329,6 +335,12 @@ impl Shared {
             _ => *username == self.username && *password == self.password,
         }
     }
+}
+
+/// Says something to a user that is no byte of a target.
+fn tell(user: &TcpStream, what: &str) {
+    // Who takes no more hears nothing.
+    let _ = user.try_write(format!("{what}\r\n").as_bytes());
 }
 
 /// Holds a connection open although nobody uses it.

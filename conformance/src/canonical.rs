@@ -274,7 +274,12 @@ fn named(action: &Action, names: &Names) -> Action {
     match action {
         Action::Connect(Endpoint::Port(port)) => Action::Connect(Endpoint::Port(template(port))),
         Action::Refused(port) => Action::Refused(template(port)),
+        Action::TurnedAway { port, said } => Action::TurnedAway {
+            port: template(port),
+            said: said.as_ref().map(template),
+        },
         Action::Accept(Some(target)) => Action::Accept(Some(template(target))),
+        Action::Maps(refused) => Action::Maps(refused.iter().map(template).collect()),
         Action::Send(message) => Action::Send(named_message(message, names)),
         Action::SendRaw(segments) => Action::SendRaw(segments.iter().map(template).collect()),
         Action::SendDrip(bytes) => Action::SendDrip(template(bytes)),

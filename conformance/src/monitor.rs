@@ -29,7 +29,7 @@ pub(crate) struct Violation {
     pub(crate) connection: String,
     /// Who breaks the rule.
     pub(crate) side: Side,
-    /// The id of a rule, or the name of a production of the grammar, such as `grammar: server-message`.
+    /// The id of the rule.
     pub(crate) rule: &'static str,
     /// What was seen.
     pub(crate) seen: String,

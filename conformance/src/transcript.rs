@@ -309,8 +309,10 @@ fn direction(action: &Action) -> Option<Direction> {
         | Action::Accept(_)
         | Action::AcceptDrip
         | Action::Distrusts
+        | Action::TurnedAway { .. }
         | Action::Expect(_)
-        | Action::OneOf(_) => Some(Direction::Received),
+        | Action::OneOf(_)
+        | Action::Maps(_) => Some(Direction::Received),
         Action::Ignore(_) | Action::Pause | Action::Down(_) => None,
     }
 }
@@ -369,6 +371,7 @@ pub(crate) fn shortened(step: &Step) -> Step {
         }
         Action::Connect(_)
         | Action::Refused(_)
+        | Action::TurnedAway { .. }
         | Action::Accept(_)
         | Action::AcceptDrip
         | Action::Distrusts
@@ -387,7 +390,8 @@ pub(crate) fn shortened(step: &Step) -> Step {
             | Expectation::Silence
             | Expectation::Stalled,
         )
-        | Action::OneOf(_) => {}
+        | Action::OneOf(_)
+        | Action::Maps(_) => {}
     }
     if longest > 0 {
         let note = format!("cut, {longest} bytes");

@@ -28,7 +28,7 @@ fn an_error_names_its_place_and_what_could_stand_there() {
     );
     assert_eq!(
         error("a     <  "),
-        "line 5, column 10: expected a message, `closed`, `eof`, `silence`, `stalled` or `one of`, found the end of the line"
+        "line 5, column 10: expected a message, `closed`, `eof`, `silence`, `stalled`, `maps` or `one of`, found the end of the line"
     );
     assert_eq!(
         error("ctl   << \"\\q\""),
@@ -218,6 +218,8 @@ fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         endpoint.prop_map(Action::Connect),
         port().prop_map(Action::Refused),
+        (port(), of(template())).prop_map(|(port, said)| Action::TurnedAway { port, said }),
+        vec(port(), 0..3).prop_map(Action::Maps),
         of(port()).prop_map(Action::Accept),
         Just(Action::AcceptDrip),
         Just(Action::Distrusts),

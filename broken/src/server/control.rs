@@ -7,14 +7,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{LONG, Login, Shared, close, keep};
+use super::{LATE, LONG, Login, Shared, close, keep, tell};
 use crate::Bug;
-use crate::lines::{Lines, Message, Stream, bytes, integer};
+use crate::lines::{Lines, Message, Stream, bytes, integer, shaped};
 
 /// How a control connection ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,7 @@ impl Shared {
         secure: bool,
     ) {
         let (out, queue) = unbounded_channel();
-        let writer = tokio::spawn(write(queue, writer));
+        let writer = tokio::spawn(write(queue, writer, self.bug));
         let Some(id) = self.clone().log_in(ath, &out, secure).await else {
             drop(out);
             let (reader, _) = lines.into_parts();
@@ -134,6 +135,9 @@ impl Shared {
             let _ = out.send(answer.clone());
         }
         let _ = out.send(answer);
+        if self.has(Bug::AsksItsClient) {
+            let _ = out.send(b"SRQ\n".to_vec());
+        }
         let mut state = self.state();
         state.tokens.push((token.clone(), secure, id));
         let login = Login {
@@ -180,6 +184,11 @@ impl Shared {
                 }
                 if let Some(port) = state.ports.remove(&number) {
                     listeners.push(port.listener);
+                    if self.has(Bug::EndedUserTold) {
+                        let told =
+                            |(_, user): &(u64, TcpStream)| tell(user, "your client has gone");
+                        port.waiting.iter().for_each(told);
+                    }
                     if self.has(Bug::WaitingUsersKept) {
                         port.waiting.into_iter().for_each(|(_, user)| keep(user));
                     }
@@ -250,6 +259,9 @@ impl Shared {
                     {
                         continue;
                     }
+                    if self.has(Bug::SrsLate) {
+                        sleep(LATE).await;
+                    }
                     let _ = out.send(b"SRS\n".to_vec());
                     if self.has(Bug::SrsTwice) {
                         let _ = out.send(b"SRS\n".to_vec());
@@ -261,6 +273,17 @@ impl Shared {
                     }
                     let ok = self.clone().map(id, &message).await;
                     let answer = self.mrs(id, &message[1], ok);
+                    if self.has(Bug::MrsLate) {
+                        sleep(LATE).await;
+                    }
+                    if self.has(Bug::MessagesInterleaved) {
+                        // Whoever else writes meanwhile gets in between.
+                        let half = answer.len() - if ok { 5 } else { 6 };
+                        let _ = out.send(answer[..half].to_vec());
+                        sleep(Duration::from_millis(50)).await;
+                        let _ = out.send(answer[half..].to_vec());
+                        continue;
+                    }
                     if self.has(Bug::MrsTwice) {
                         let _ = out.send(answer.clone());
                     }
@@ -349,8 +372,10 @@ impl Shared {
 async fn write(
     mut queue: UnboundedReceiver<Vec<u8>>,
     mut writer: WriteHalf<Stream>,
+    bug: Option<Bug>,
 ) -> WriteHalf<Stream> {
     while let Some(bytes) = queue.recv().await {
+        let bytes = shaped(bug, &bytes);
         if writer.write_all(&bytes).await.is_err() || writer.flush().await.is_err() {
             break;
         }

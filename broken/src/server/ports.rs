@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-use super::{Login, Port, Shared, USER_TIME, keep};
-use crate::Bug;
+use super::{LATE, Login, Port, Shared, USER_TIME, keep, tell};
 use crate::lines::{Message, integer};
+use crate::{Bug, Manner};
 
 impl Shared {
     /// Listens on a remote port; whether that is so.
@@ -72,21 +72,41 @@ impl Shared {
             });
             return true;
         }
+        let own = self.control.contains(&number);
+        if own && self.has(Bug::ControlPortGivenAway) {
+            self.over.store(true, Ordering::Relaxed);
+            return true;
+        }
         self.clone().bind(id, number, open).await || self.has(Bug::ConflictTrue)
     }
 
+    /// Where a remote port is bound.
+    fn remote_address(&self, number: u16) -> Ipv4Addr {
+        match self.manner {
+            Manner::PortsElsewhere if self.control.contains(&number) => Ipv4Addr::new(127, 0, 0, 3),
+            _ => Ipv4Addr::UNSPECIFIED,
+        }
+    }
+
     pub(super) async fn bind(self: Arc<Self>, id: u64, number: u16, open: bool) -> bool {
-        let Ok(listener) = TcpListener::bind((Ipv4Addr::UNSPECIFIED, number)).await else {
-            return false;
+        let listener = match self.manner {
+            Manner::ClosedUnheard if !open => None,
+            _ => match TcpListener::bind((self.remote_address(number), number)).await {
+                Ok(listener) => Some(listener),
+                Err(_) => return false,
+            },
         };
         let shared = self.clone();
         let mut state = self.state();
+        if listener.is_none() && state.ports.contains_key(&number) {
+            return false;
+        }
         let Some(login) = state.logins.get_mut(&id) else {
             return false;
         };
         login.mapped.insert(number);
         let listener = tokio::spawn(async move {
-            loop {
+            while let Some(listener) = &listener {
                 if let Ok((user, _)) = listener.accept().await {
                     shared.clone().user(number, user);
                 }
@@ -117,10 +137,21 @@ impl Shared {
             return;
         }
         if !port.open {
-            if self.has(Bug::ClosedHangs) {
-                keep(user);
+            match self.bug {
+                Some(Bug::ClosedHangs) => keep(user),
+                Some(Bug::ClosedUserTold) => tell(&user, "this mapping is closed"),
+                Some(Bug::ClosedClosesLate) => {
+                    tokio::spawn(async move {
+                        sleep(LATE * 3).await;
+                        drop(user);
+                    });
+                }
+                _ => {}
             }
             return;
+        }
+        if self.has(Bug::UserGreeted) {
+            tell(&user, "welcome");
         }
         if self.has(Bug::Lifo) {
             port.waiting.push_front((id, user));
@@ -155,6 +186,14 @@ impl Shared {
             _ => 1,
         };
         for _ in 0..times {
+            if self.has(Bug::TrqLate) {
+                let (out, trq) = (login.out.clone(), trq.clone());
+                tokio::spawn(async move {
+                    sleep(LATE).await;
+                    let _ = out.send(trq);
+                });
+                continue;
+            }
             let _ = login.out.send(trq.clone());
         }
         drop(state);
@@ -197,6 +236,10 @@ impl Shared {
             tokio::spawn(async move {
                 sleep(USER_TIME).await;
                 if let Some(port) = self.state().ports.get_mut(&number) {
+                    if self.has(Bug::WaitingUserTold) {
+                        let late = port.waiting.iter().filter(|(other, _)| *other == id);
+                        late.for_each(|(_, user)| tell(user, "nobody answers"));
+                    }
                     port.waiting.retain(|(other, _)| *other != id);
                 }
             });

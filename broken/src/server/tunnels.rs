@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{LONG, Login, Shared, close};
+use super::{LATE, LONG, Login, Shared, close};
 use crate::Bug;
 use crate::lines::{Lines, Message, Stream, integer};
 use crate::relay::{End, relay};
@@ -33,6 +33,7 @@ impl Shared {
         match self.bug {
             Some(Bug::EarlyDataLost) => said.clear(),
             Some(Bug::EarlyDataTwice) => said.extend_from_within(..),
+            Some(Bug::JoinLate) => sleep(LATE).await,
             Some(Bug::TrsAnswered) => {
                 let _ = writer.write_all(b"TRS\n").await;
             }

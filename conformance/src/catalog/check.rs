@@ -136,6 +136,8 @@ struct Scope {
     role: Role,
     vars: BTreeSet<String>,
     actors: BTreeSet<String>,
+    /// The ports of the mappings in the header.
+    mapped: Vec<&'static str>,
 }
 
 impl Scope {
@@ -154,10 +156,11 @@ impl Scope {
             role,
             vars,
             actors: BTreeSet::new(),
+            mapped: Vec::new(),
         }
     }
 
-    fn setting(&self, setting: &Setting) -> Result<(), Found> {
+    fn setting(&mut self, setting: &Setting) -> Result<(), Found> {
         match (setting, self.role) {
             (Setting::Timeout(3..), Role::Server | Role::Pair) => Ok(()),
             (Setting::Timeout(_), Role::Server | Role::Pair) => found(
@@ -165,7 +168,8 @@ impl Scope {
                 "a timeout below 3 s ends the original server",
             ),
             (Setting::Map { port, target, .. }, Role::Client | Role::Pair) => {
-                if names_one(port, &PORTS) {
+                if let Some(port) = PORTS.into_iter().find(|name| names_one(port, &[name])) {
+                    self.mapped.push(port);
                     leads_somewhere(target)
                 } else {
                     let ports = PORTS.join(" $");
@@ -213,7 +217,11 @@ impl Scope {
         );
         let alone = matches!(
             step.action,
-            Action::Refused(_) | Action::Restart | Action::Distrusts | Action::Down(_)
+            Action::Refused(_)
+                | Action::TurnedAway { .. }
+                | Action::Restart
+                | Action::Distrusts
+                | Action::Down(_)
         );
         if step.action == Action::Restart && !["server", "client"].contains(&step.actor.as_str()) {
             let message = "`server` or `client` is restarted, nobody else";
@@ -235,6 +243,10 @@ impl Scope {
                 | Action::OneOf(_)
         );
         let silent = matches!(step.action, Action::Expect(Expectation::Silence));
+        if step.within.is_some() && matches!(step.action, Action::Maps(_)) {
+            let message = "`maps` has no bounds: each MAP has the time of any message";
+            return found(Spot::Bounds, message);
+        }
         if step.within.is_some() && matches!(step.action, Action::Expect(Expectation::Stalled)) {
             let message = "`stalled` has no bounds: it takes as long as it takes";
             return found(Spot::Bounds, message);
@@ -264,7 +276,8 @@ impl Scope {
             return found(Spot::Bounds, message);
         }
         let waits = alone && !matches!(step.action, Action::Down(_));
-        let judges = bounded || waits || matches!(step.action, Action::Connect(_));
+        let judges =
+            bounded || waits || matches!(step.action, Action::Connect(_) | Action::Maps(_));
         if !step.marks.is_empty() && !judges {
             let message = "only a step that can fail can carry a mark";
             return found(Spot::Marks, message);
@@ -291,6 +304,16 @@ impl Scope {
             Action::Refused(port) => {
                 self.only(&[Role::Server, Role::Pair], "refused")?;
                 self.template(port, 2)
+            }
+            Action::TurnedAway { port, said } => {
+                self.only(&[Role::Server, Role::Pair], "turned away")?;
+                self.template(port, 3)?;
+                said.iter().try_for_each(|said| self.template(said, 4))
+            }
+            Action::Maps(refused) => {
+                self.only(&[Role::Client], "< maps")?;
+                let mut refused = refused.iter().zip(4..);
+                refused.try_for_each(|(port, word)| self.mapped(port, word))
             }
             Action::Accept(None) | Action::AcceptDrip => self.only(&[Role::Client], "accept"),
             Action::Accept(Some(target)) => {
@@ -328,6 +351,20 @@ impl Scope {
             | Action::Close
             | Action::Reset => Ok(()),
         }
+    }
+
+    /// `< maps` answers the mappings of the header, and a port that is none of them would never be asked for.
+    fn mapped(&self, port: &Template, word: usize) -> Result<(), Found> {
+        if names_one(port, &self.mapped) {
+            return Ok(());
+        }
+        let known: Vec<String> = self.mapped.iter().map(|port| format!("${port}")).collect();
+        let known = known.join(", ");
+        let message = match known.is_empty() {
+            true => "the header has no `config map`, so there is none to refuse".to_owned(),
+            false => format!("only a mapping of the header can be refused: {known}"),
+        };
+        found(Spot::Word(word), message)
     }
 
     fn only(&self, roles: &[Role], verb: &str) -> Result<(), Found> {

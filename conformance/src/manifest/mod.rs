@@ -110,6 +110,14 @@ impl Manifest {
         Self::parse(argument, &text, &folder, &|name| std::env::var(name).ok())
     }
 
+    /// How a peer behaves that breaks a rule when it is told to; nothing for any other.
+    pub(crate) fn manner(&self) -> Option<Manner> {
+        match &self.launch {
+            Launch::Embedded(Breed::Broken(manner)) => Some(*manner),
+            Launch::Embedded(Breed::Reference) | Launch::Command(_) => None,
+        }
+    }
+
     /// The peer that breaks a rule when it is told to. It reads the same files as the reference.
     ///
     /// # Errors
@@ -259,7 +267,8 @@ pub(crate) fn fits(manner: Manner, side: Side) -> bool {
     use netroxy_broken::Side as Of;
     let of = match manner {
         Manner::Good | Manner::Drips => Of::Both,
-        Manner::Lonely => Of::Server,
+        Manner::WaitsForMrs | Manner::MapsInAnyOrder => Of::Client,
+        Manner::ClosedUnheard | Manner::PortsElsewhere | Manner::Lonely => Of::Server,
         Manner::Bad(bug) => bug.side(),
     };
     match of {

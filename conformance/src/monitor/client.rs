@@ -8,6 +8,9 @@ use super::{Monitor, PENDING};
 use crate::notation::ast::{Side, Transport};
 use crate::recording::Sender;
 
+/// What both sides of it are told by.
+pub(super) const SECOND_ATH: &str = "a second ATH on one connection";
+
 impl Monitor {
     /// Bytes come from the client, whole messages or not.
     pub(super) fn client_bytes(&mut self, id: &str) {
@@ -16,14 +19,14 @@ impl Monitor {
         let Some(conduct) = self.connections.get_mut(id) else {
             return;
         };
-        let refused = conduct.doomed.iter_mut().find(|doom| {
-            let since = doom.since.max(held_up);
-            doom.rule == "auth.refused-close" && !doom.told && now > since + slack
-        });
-        if let Some(doom) = refused {
-            doom.told = true;
-            let seen = "it goes on sending behind ARS false";
-            self.report(id, Side::Client, "auth.refused-close", seen);
+        let refused = conduct
+            .doomed
+            .iter()
+            .any(|doom| doom.rule == "auth.refused-close" && now > doom.since.max(held_up) + slack);
+        if refused && !conduct.refused_told {
+            conduct.refused_told = true;
+            let seen = "it goes on sending after ARS false";
+            self.report(id, Side::Client, "auth.refused-silent", seen);
         }
     }
 
@@ -36,10 +39,12 @@ impl Monitor {
         }
         // What follows ATH depends on how it is answered.
         if conduct.ath.is_some() {
-            if conduct.held.is_empty() {
+            let again = matches!(&item, Item::Message(lines) if lines[0] == b"ATH");
+            // A second ATH is told when it is known what becomes of the first.
+            if conduct.held.is_empty() && !again {
                 let seen = format!("{} before its ATH is answered", shown(&item));
                 conduct.held.push_back(item);
-                return self.report(id, Side::Client, "auth.client-first", seen);
+                return self.report(id, Side::Client, "auth.client-waits", seen);
             }
             if conduct.held.len() < HELD {
                 conduct.held.push_back(item);
@@ -100,14 +105,13 @@ impl Monitor {
         match (lines.first().map(Vec::as_slice), fresh) {
             (Some(b"ATH"), true) => self.ath(id, lines),
             (Some(b"ATH"), false) => {
-                let seen = "a second ATH on one connection";
-                self.report(id, Side::Client, "auth.client-first", seen);
-                self.server_step(id, "AthGood", seen);
+                self.report(id, Side::Client, "auth.client-once", SECOND_ATH);
+                self.server_step(id, "AthGood", SECOND_ATH);
             }
             (Some(b"TRS"), true) => self.trs(id, &lines),
             (Some(b"TRS"), false) => {
                 let seen = "TRS on a control connection";
-                self.report(id, Side::Client, "tunnel.trs-new-connection", seen);
+                self.report(id, Side::Client, "tunnel.no-trs-on-control", seen);
                 self.server_step(id, "TrsBad", seen);
             }
             (Some(b"MAP" | b"SRQ"), true) => {
@@ -121,22 +125,11 @@ impl Monitor {
     }
 
     fn client_fault(&mut self, id: &str, fault: Fault) {
-        let (broken, seen, rule) = match &fault {
-            Fault::Word(_) => (
-                "grammar: client-message",
-                "no word of a client",
-                "frame.unknown-word",
-            ),
-            Fault::Integer(_) => ("grammar: integer", "no integer of 64 bits", "frame.int"),
-            Fault::Boolean(_) => ("grammar: bool", "neither true nor false", "frame.bool"),
-            Fault::Long => (
-                "grammar: client-message",
-                "a line of more than 1 MiB",
-                "frame.line-bound",
-            ),
-        };
-        let seen = format!("{}: {seen}", shown(&Item::Fault(fault)));
-        self.report(id, Side::Client, broken, seen.clone());
+        let (what, broken, rule) = (fault.what("client"), fault.broken(), fault.closes());
+        let seen = format!("{}: {what}", shown(&Item::Fault(fault)));
+        if let Some(broken) = broken {
+            self.report(id, Side::Client, broken, seen.clone());
+        }
         self.server_step(id, "Malformed", &seen);
         let conduct = self.connections.get_mut(id);
         if let Some(doom) = conduct.and_then(|conduct| conduct.doomed.last_mut()) {
@@ -247,7 +240,7 @@ impl Monitor {
         let ended = login.ended.map(|at| at.max(login.held_up));
         if asked.is_none() {
             let seen = format!("TRS {port} without a TRQ");
-            self.report(id, Side::Client, "tunnel.trs-new-connection", seen);
+            self.report(id, Side::Client, "tunnel.one-trs", seen);
         }
         match (asked, ended) {
             // It may have been under way when the login ended.

@@ -35,6 +35,8 @@ pub(super) struct Conduct {
     pub(super) excused: bool,
     /// Until when the tap itself has held up what crosses it.
     pub(super) held_up: Duration,
+    /// The client has gone on sending after it was refused; told once.
+    pub(super) refused_told: bool,
     /// The server has not closed it in time without a first message; told once.
     pub(super) idle_told: bool,
 }
@@ -81,6 +83,7 @@ impl Conduct {
             doomed: Vec::new(),
             excused: false,
             held_up: Duration::ZERO,
+            refused_told: false,
             idle_told: false,
         }
     }

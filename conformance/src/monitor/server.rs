@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::client::SECOND_ATH;
 use super::conduct::{Ath, Doom};
-use super::lines::{Fault, Item, integer, is_canonical};
+use super::lines::{Fault, Field, Item, integer, is_canonical};
 use super::login::Login;
 use super::{Monitor, PENDING, REMEMBERED};
 use crate::notation::ast::{Side, Transport};
@@ -51,10 +52,12 @@ impl Monitor {
         if conduct.server == "Fresh" && conduct.ath.is_none() && !conduct.is_doomed() {
             let seen = format!("{} on a connection that has not logged in", shown(&item));
             let rule = match &item {
-                Item::Message(lines) => unasked(lines),
-                Item::Fault(_) => "grammar: server-message",
+                Item::Message(lines) => Some(unasked(lines)),
+                Item::Fault(fault) => fault.broken(),
             };
-            self.report(id, Side::Server, rule, seen);
+            if let Some(rule) = rule {
+                self.report(id, Side::Server, rule, seen);
+            }
             return;
         }
         let lines = match item {
@@ -119,26 +122,18 @@ impl Monitor {
     }
 
     fn server_fault(&mut self, id: &str, fault: Fault) {
-        let (rule, seen) = match &fault {
-            Fault::Word(_) => ("grammar: server-message", "no word of a server"),
-            Fault::Integer(_) => ("grammar: integer", "no integer of 64 bits"),
-            Fault::Boolean(_) => ("grammar: bool", "neither true nor false"),
-            Fault::Long => ("grammar: server-message", "a line of more than 1 MiB"),
-        };
-        let seen = format!("{}: {seen}", shown(&Item::Fault(fault.clone())));
-        self.report(id, Side::Server, rule, seen.clone());
+        let what = fault.what("server");
+        let seen = format!("{}: {what}", shown(&Item::Fault(fault.clone())));
+        if let Some(rule) = fault.broken() {
+            self.report(id, Side::Server, rule, seen.clone());
+        }
         let before = self.connections.get(id).map_or(0, |one| one.doomed.len());
         self.client_step(id, "Malformed", &seen);
         // The table has one rule for all that is no message.
-        let rule = match fault {
-            Fault::Word(_) => return,
-            Fault::Integer(_) => "frame.int",
-            Fault::Boolean(_) => "frame.bool",
-            Fault::Long => "frame.line-bound",
-        };
+        let rule = fault.closes();
         let conduct = self.connections.get_mut(id);
         if let Some(doom) = conduct.and_then(|conduct| conduct.doomed.get_mut(before))
-            && doom.rule == "frame.unknown-word"
+            && (doom.rule == "frame.unknown-word" || rule.starts_with("auth.ars-"))
         {
             doom.rule = rule;
         }
@@ -161,8 +156,11 @@ impl Monitor {
             );
             self.server_step(id, "AthBad", "ARS false");
             self.client_step(id, "ArsFalse", "ARS false");
-            if let Some(conduct) = self.connections.get_mut(id) {
-                conduct.held.clear();
+            let again = |item: &Item| matches!(item, Item::Message(lines) if lines[0] == b"ATH");
+            let conduct = self.connections.get_mut(id);
+            let held = conduct.map(|conduct| std::mem::take(&mut conduct.held));
+            if held.is_some_and(|held| held.iter().any(again)) {
+                self.report(id, Side::Client, "auth.client-once", SECOND_ATH);
             }
             return;
         }
@@ -386,12 +384,16 @@ pub(super) fn shown(item: &Item) -> String {
             let text = print_action(&Action::Expect(message));
             text.trim_start_matches("< ").to_owned()
         }
-        Item::Fault(Fault::Word(line) | Fault::Integer(line) | Fault::Boolean(line)) => {
+        Item::Fault(
+            Fault::Word(line)
+            | Fault::Integer(Field { line, .. })
+            | Fault::Boolean(Field { line, .. }),
+        ) => {
             let line = crate::notation::ast::Template::bytes(shorten(line));
             let text = print_action(&Action::Expect(Expectation::Raw(line)));
             text.trim_start_matches("<< ").to_owned()
         }
-        Item::Fault(Fault::Long) => "a long line".to_owned(),
+        Item::Fault(Fault::Long { .. }) => "a long line".to_owned(),
     }
 }
 
@@ -408,7 +410,7 @@ impl Monitor {
         };
         let seen = format!(
             "{} for an integer",
-            shown(&Item::Fault(Fault::Integer(line.clone())))
+            shown(&Item::Fault(Fault::Word(line.clone())))
         );
         self.report(id, side, "frame.int-canonical", seen);
         // A receiver is free to close.

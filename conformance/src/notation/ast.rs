@@ -135,6 +135,13 @@ pub enum Action {
     Connect(Endpoint),
     /// `refused $port`: a mapped port must refuse connections.
     Refused(Template),
+    /// `turned away $port`: a user is refused, or is accepted and closed before it has got a byte.
+    TurnedAway {
+        /// The remote port.
+        port: Template,
+        /// What the user says when it is accepted.
+        said: Option<Template>,
+    },
     /// `accept`, `accept $target`: take the next connection that the client has opened.
     Accept(Option<Template>),
     /// `accept drip`: as `accept`, and all that we send on it, TLS included, leaves byte by byte.
@@ -167,6 +174,9 @@ pub enum Action {
     Expect(Expectation),
     /// `< one of`: one of several things must come.
     OneOf(Vec<Alternative>),
+    /// `< maps`, `< maps but $port`: the client sends a MAP for each of its mappings, in any order. Each is answered
+    /// as soon as it has come, by true, or by false where its port is named here.
+    Maps(Vec<Template>),
 }
 
 /// Where a connection goes.

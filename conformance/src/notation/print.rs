@@ -60,6 +60,11 @@ pub fn print_action(action: &Action) -> String {
         Action::Connect(Endpoint::Bare) => "connect server bare".into(),
         Action::Connect(Endpoint::Drip) => "connect server drip".into(),
         Action::Refused(port) => format!("refused {}", template(port)),
+        Action::TurnedAway { port, said } => {
+            let said = said.as_ref().map(quoted);
+            let said = said.map_or_else(String::new, |said| format!(" {said}"));
+            format!("turned away {}{said}", template(port))
+        }
         Action::Accept(None) => "accept".into(),
         Action::Accept(Some(target)) => format!("accept {}", unlike("drip", target)),
         Action::AcceptDrip => "accept drip".into(),
@@ -83,6 +88,11 @@ pub fn print_action(action: &Action) -> String {
         }
         Action::Expect(expectation) => format!("< {}", print_expectation(expectation)),
         Action::OneOf(_) => "< one of".into(),
+        Action::Maps(refused) if refused.is_empty() => "< maps".into(),
+        Action::Maps(refused) => {
+            let ports: Vec<String> = refused.iter().map(template).collect();
+            format!("< maps but {}", ports.join(" "))
+        }
     }
 }
 

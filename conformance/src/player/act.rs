@@ -12,7 +12,9 @@ use super::pattern::{encode, fill};
 use super::{Player, Scene};
 use crate::descriptors::Noted;
 use crate::noise::noise;
-use crate::notation::ast::{Action, Endpoint, Message, Side, Step, Template, Transport};
+use crate::notation::ast::{
+    Action, Endpoint, Expectation, Message, Side, Step, Template, Transport,
+};
 use crate::transcript;
 use crate::wire::{Connection, WriteError};
 
@@ -22,6 +24,8 @@ impl Player<'_> {
         match &step.action {
             Action::Connect(endpoint) => self.connect(name, endpoint).await,
             Action::Refused(port) => self.refused(name, port).await,
+            Action::TurnedAway { port, said } => self.turned_away(step, port, said.as_ref()).await,
+            Action::Maps(refused) => self.maps(name, refused).await,
             Action::Accept(target) => self.accept(step, target.as_ref(), false).await,
             Action::AcceptDrip => self.accept(step, None, true).await,
             Action::Distrusts => self.distrusts(step).await,
@@ -219,6 +223,41 @@ impl Player<'_> {
         Ok(())
     }
 
+    /// A port at which nobody gets in need not be listened on: a user of it is refused, or it is closed and gets nothing.
+    async fn turned_away(
+        &mut self,
+        step: &Step,
+        port: &Template,
+        said: Option<&Template>,
+    ) -> Result<(), String> {
+        let name = step.actor.as_str();
+        let (address, transport) = self.address(&Endpoint::Port(port.clone()))?;
+        let port = Template::bytes(address.port().to_string());
+        self.last_sent = Instant::now();
+        let opened = Connection::open(address, transport, self.tls, self.limit(), false).await;
+        self.late_if(timed_out(&opened));
+        let connection = match opened {
+            Ok(connection) => connection,
+            Err(error) if is_refusal(&error) => {
+                self.transcript.add(name, Action::Refused(port), None);
+                return Ok(());
+            }
+            Err(error) => return Err(format!("cannot tell whether it refuses: {error}")),
+        };
+        self.enter(name, connection);
+        let opened = Action::Connect(Endpoint::Port(port));
+        self.transcript.add(name, opened, None);
+        self.transcript.came(self.last_sent);
+        if let Some(said) = said {
+            let said = fill(said, &self.vars)?;
+            let recorded = Action::SendRaw(vec![Template::bytes(said.clone())]);
+            self.send(name, vec![said], recorded, None).await?;
+        }
+        self.expect(step, &[Expectation::Closed]).await?;
+        self.actors.remove(name);
+        Ok(())
+    }
+
     fn over_tls(&self) -> bool {
         matches!(
             self.scene,
@@ -384,6 +423,14 @@ impl Player<'_> {
 /// Whether a connection was not there in time.
 pub(super) fn timed_out<T>(outcome: &io::Result<T>) -> bool {
     matches!(outcome, Err(error) if error.kind() == io::ErrorKind::TimedOut)
+}
+
+/// Whether nobody has been let in. A listener that closes what it has not accepted yet resets it.
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
+    )
 }
 
 /// Writing to a connection that the peer has closed is no verdict: the next expectation decides.

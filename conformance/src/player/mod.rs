@@ -3,6 +3,7 @@
 mod act;
 mod expect;
 mod fence;
+mod maps;
 mod pattern;
 mod scene;
 mod silent;

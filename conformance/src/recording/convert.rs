@@ -1,5 +1,6 @@
 //! Turns a recording into a case: what was sent is sent again, what came is expected.
 
+mod maps;
 mod names;
 mod users;
 
@@ -53,6 +54,9 @@ pub(crate) fn to_case(
         Side::Client => names.mappings(),
         Side::Server => names.timeout().filter(|_| configured).into_iter().collect(),
     };
+    if side == Side::Client && config.len() > 1 {
+        entries = maps::gather(entries, config.len());
+    }
     let mut body = Vec::new();
     let mut rules: Vec<String> = Vec::new();
     let mut before = Duration::ZERO;
@@ -146,6 +150,7 @@ fn rule(action: &Action, side: Side) -> Option<&'static str> {
         Action::Expect(Expectation::Random(_)) => "bytes",
         Action::Expect(Expectation::Eof) => "eof",
         Action::Expect(Expectation::Closed) => "closed",
+        Action::Maps(_) => "MAP",
         Action::Accept(None) | Action::AcceptDrip => "accept",
         Action::Accept(Some(_)) => "target",
         Action::Refused(_) => "refused",

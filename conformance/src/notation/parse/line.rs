@@ -9,7 +9,7 @@ use nom::combinator::{
     cut, eof, map, map_opt, not, opt, peek, recognize, rest, success, value, verify,
 };
 use nom::error::{ContextError, ErrorKind, ParseError, context};
-use nom::multi::{many0, separated_list1};
+use nom::multi::{many0, many1, separated_list1};
 use nom::sequence::{delimited, pair, preceded, separated_pair, terminated};
 use nom::{Finish, IResult, Parser};
 
@@ -232,11 +232,22 @@ fn step(i: &str) -> Parsed<'_, Step> {
 
 fn action(i: &str) -> Parsed<'_, Action> {
     let verbs = alt((
-        connect, refused, accept, distrusts, down, pause, ignore, restart, send_raw, send,
-        expect_raw, expect,
+        connect,
+        refused,
+        turned_away,
+        accept,
+        distrusts,
+        down,
+        pause,
+        ignore,
+        restart,
+        send_raw,
+        send,
+        expect_raw,
+        expect,
     ));
     context(
-        "`connect`, `refused`, `accept`, `distrusts`, `down`, `pause`, `ignore`, `restart`, `>`, `>>`, `<` or `<<`",
+        "`connect`, `refused`, `turned away`, `accept`, `distrusts`, `down`, `pause`, `ignore`, `restart`, `>`, `>>`, `<` or `<<`",
         verbs,
     )
     .parse(i)
@@ -268,6 +279,16 @@ fn refused(i: &str) -> Parsed<'_, Action> {
     map(
         preceded((tag("refused"), space1), cut(template)),
         Action::Refused,
+    )
+    .parse(i)
+}
+
+fn turned_away(i: &str) -> Parsed<'_, Action> {
+    let said = opt(preceded(space1, string));
+    let parts = cut(pair(template, said));
+    map(
+        preceded((tag("turned"), space1, tag("away"), space1), parts),
+        |(port, said)| Action::TurnedAway { port, said },
     )
     .parse(i)
 }
@@ -340,9 +361,13 @@ fn expect_raw(i: &str) -> Parsed<'_, Action> {
 
 fn expect(i: &str) -> Parsed<'_, Action> {
     let one_of = value(Action::OneOf(Vec::new()), (tag("one"), space1, tag("of")));
-    let what = alt((one_of, map(expectation, Action::Expect)));
+    let but = preceded((space1, tag("but")), cut(many1(preceded(space1, template))));
+    let maps = map(preceded(tag("maps"), opt(but)), |refused| {
+        Action::Maps(refused.unwrap_or_default())
+    });
+    let what = alt((one_of, maps, map(expectation, Action::Expect)));
     let what = context(
-        "a message, `closed`, `eof`, `silence`, `stalled` or `one of`",
+        "a message, `closed`, `eof`, `silence`, `stalled`, `maps` or `one of`",
         what,
     );
     preceded((char('<'), space1), cut(what)).parse(i)

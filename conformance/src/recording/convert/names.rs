@@ -113,6 +113,9 @@ impl Names {
             }
             Action::Refused(port) => Action::Refused(self.port(&bytes(port))),
             Action::Accept(Some(target)) => Action::Accept(Some(self.target(&bytes(target)))),
+            Action::Maps(refused) => {
+                Action::Maps(refused.iter().map(|port| self.port(&bytes(port))).collect())
+            }
             Action::Send(message) => Action::Send(self.message(message, false, configured)),
             Action::Expect(Expectation::Message(message)) => {
                 let message = self.message(message, true, configured);
@@ -308,14 +311,14 @@ impl Names {
     }
 }
 
-fn message(action: &Action) -> Option<&Message> {
+pub(super) fn message(action: &Action) -> Option<&Message> {
     match action {
         Action::Send(message) | Action::Expect(Expectation::Message(message)) => Some(message),
         _ => None,
     }
 }
 
-fn text(message: &Message, index: usize) -> Vec<u8> {
+pub(super) fn text(message: &Message, index: usize) -> Vec<u8> {
     match message.fields.get(index) {
         Some(Field::Text(text)) => bytes(text),
         _ => Vec::new(),

@@ -130,6 +130,9 @@ fn altered(step: &Step) -> Vec<(Action, Option<Within>)> {
             };
             vec![(step.action.clone(), Some(late))]
         }
+        // The reference lets a user in before it turns it away.
+        Action::TurnedAway { port, .. } => vec![keep(Action::Refused(port.clone()))],
+        Action::Maps(_) => vec![keep(Action::Expect(word("XYZ")))],
         // It says nothing that could be said otherwise.
         Action::Restart => Vec::new(),
         Action::Distrusts => vec![keep(Action::Accept(None))],

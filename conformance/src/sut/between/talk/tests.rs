@@ -1,10 +1,12 @@
 //! How what was said is shown.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::notation::print_step;
 use crate::recording::Kind as Whose;
+use crate::tap::Backlog;
 use crate::transcript::line;
 
 fn talk(transport: Transport) -> Talk {
@@ -17,6 +19,7 @@ fn see(talk: &mut Talk, millis: u64, connection: &str, what: What) {
         at: Duration::from_millis(millis),
         connection: connection.to_owned(),
         what,
+        backlog: Arc::new(Backlog::new(Instant::now())),
     }));
 }
 
