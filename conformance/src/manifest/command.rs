@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::check::{Context, example};
 use super::placeholder::{Cut, cut, lookup};
 use super::{ManifestError, Misfit, Place, Vars};
@@ -27,12 +29,21 @@ impl Word {
             Piece::Text(text) => Ok(text.clone()),
             Piece::Placeholder(name) => {
                 let value = lookup(name, &vars.common, name, "")?;
-                Ok(value
-                    .as_str()
-                    .map_or_else(|| value.to_string(), str::to_owned))
+                Ok(match value {
+                    Value::String(text) => text,
+                    Value::Null => String::new(),
+                    value => value.to_string(),
+                })
             }
         });
         pieces.collect()
+    }
+
+    /// Whether it has this placeholder.
+    pub(super) fn names(&self, placeholder: &str) -> bool {
+        let is_it =
+            |piece: &Piece| matches!(piece, Piece::Placeholder(inside) if inside == placeholder);
+        self.0.iter().any(is_it)
     }
 
     /// Its text, if it has no placeholder.

@@ -71,6 +71,8 @@ pub enum Setting {
     Timeout(u32),
     /// The client is told to verify the server's certificate.
     Verify,
+    /// The client is told to verify the server's certificate, and whom it may trust; the suite shows such a certificate.
+    Trust,
     /// So many mappings of the client, with the remote ports that `$nth_port` names.
     Maps {
         /// How many, at least one.
@@ -137,8 +139,12 @@ pub enum Action {
     Refused(Template),
     /// `accept`, `accept $target`: take the next connection that the client has opened.
     Accept(Option<Template>),
-    /// `accept drip`: as `accept`, and all that we send on it, TLS included, leaves byte by byte.
-    AcceptDrip,
+    /// `accept drip` and its like: as `accept`, in another way.
+    AcceptAs(Way),
+    /// `handshake`: a bare connection to the TLS port becomes one over TLS.
+    Handshake,
+    /// `certificate NAME`: what the suite shows to the client from now on.
+    Certificate(Shown),
     /// `distrusts`: the client ends its next connection without ATH, because of our certificate.
     Distrusts,
     /// `down TIME`: for so long, in milliseconds, the client cannot connect to the server.
@@ -157,6 +163,8 @@ pub enum Action {
     Ignore(String),
     /// `> shutdown`: end our direction only.
     Shutdown,
+    /// `> cut`: end our direction of a TLS connection by a FIN alone, without close_notify.
+    Cut,
     /// `> close`: close the connection.
     Close,
     /// `> reset`: abort the connection.
@@ -178,8 +186,44 @@ pub enum Endpoint {
     Bare,
     /// `server drip`: as `server`, and all that we send on it, TLS included, leaves byte by byte.
     Drip,
+    /// `server tls12`: as `server`, and we offer TLS 1.2 alone.
+    Tls12,
     /// A mapped port.
     Port(Template),
+}
+
+/// How a connection of the client is taken, where not as usual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// All that we send, TLS included, leaves byte by byte.
+    Drip,
+    /// We offer TLS 1.2 alone.
+    Tls12,
+    /// Over TCP without a TLS handshake, and what the client says is thrown away.
+    Bare,
+}
+
+impl Way {
+    /// All there are.
+    pub(crate) const ALL: [Self; 3] = [Self::Drip, Self::Tls12, Self::Bare];
+}
+
+/// A certificate of the suite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shown {
+    /// That of the fixtures, for which nobody vouches.
+    Other,
+    /// One that a client trusts with `config trust`.
+    Trusted,
+    /// As trusted, but for another host.
+    Misnamed,
+    /// As trusted, but its time is over.
+    Expired,
+}
+
+impl Shown {
+    /// All there are.
+    pub(crate) const ALL: [Self; 4] = [Self::Other, Self::Trusted, Self::Misnamed, Self::Expired];
 }
 
 /// A message: a word and its fields.
@@ -251,6 +295,8 @@ pub enum Expectation {
     Closed,
     /// The peer's direction ends in an orderly way and nothing comes before that.
     Eof,
+    /// The connection is aborted and nothing comes before that.
+    Reset,
     /// Nothing comes, and the connection stays open.
     Silence,
     /// What we are sending is not taken any more.
@@ -301,6 +347,23 @@ impl Case {
                 ..
             }) => *named,
             Line::Step(_) | Line::Blank | Line::Comment(_) | Line::Repeat(_) => None,
+        })
+    }
+
+    /// Whether one direction of a connection ends in it while the other one goes on.
+    pub(crate) fn half_closes(&self) -> bool {
+        let half = |line: &Line| {
+            let Line::Step(step) = line else {
+                return false;
+            };
+            matches!(
+                step.action,
+                Action::Shutdown | Action::Expect(Expectation::Eof)
+            )
+        };
+        self.body.iter().any(|line| match line {
+            Line::Repeat(repeat) => repeat.body.iter().any(half),
+            line => half(line),
         })
     }
 
@@ -388,6 +451,27 @@ impl fmt::Display for Transport {
         f.write_str(match self {
             Self::Plain => "plain",
             Self::Tls => "tls",
+        })
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Drip => "drip",
+            Self::Tls12 => "tls12",
+            Self::Bare => "bare",
+        })
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Other => "other",
+            Self::Trusted => "trusted",
+            Self::Misnamed => "misnamed",
+            Self::Expired => "expired",
         })
     }
 }

@@ -71,6 +71,7 @@ impl Pair {
         let mut mappings = plan.mappings;
         mappings.push((port.port(), target.address, true));
         let client_plan = ClientPlan {
+            authority: None,
             server: control,
             verify: false,
             transport: plan.transport,
