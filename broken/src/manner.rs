@@ -13,17 +13,20 @@ pub enum Manner {
     Drips,
     /// A server that has never more than one connection, and closes all others.
     Lonely,
+    /// As it should; it knows nothing newer than TLS 1.2.
+    Tls12,
     /// With a bug.
     Bad(Bug),
 }
 
 impl Manner {
-    /// The manner of this name: of a bug, `drips` or `lonely`.
+    /// The manner of this name: of a bug, `drips`, `lonely` or `tls12`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "drips" => Some(Self::Drips),
             "lonely" => Some(Self::Lonely),
+            "tls12" => Some(Self::Tls12),
             _ => Bug::named(name).map(Self::Bad),
         }
     }
@@ -33,7 +36,7 @@ impl Manner {
     pub const fn bug(self) -> Option<Bug> {
         match self {
             Self::Bad(bug) => Some(bug),
-            Self::Good | Self::Drips | Self::Lonely => None,
+            Self::Good | Self::Drips | Self::Lonely | Self::Tls12 => None,
         }
     }
 }
@@ -45,6 +48,7 @@ impl fmt::Display for Manner {
             Self::Good => Ok(()),
             Self::Drips => f.write_str("drips"),
             Self::Lonely => f.write_str("lonely"),
+            Self::Tls12 => f.write_str("tls12"),
             Self::Bad(bug) => bug.fmt(f),
         }
     }
