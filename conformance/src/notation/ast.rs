@@ -337,33 +337,47 @@ pub struct Within {
 impl Case {
     /// The transports that its steps name, whatever its own is.
     pub(crate) fn named_transports(&self) -> impl Iterator<Item = Transport> {
-        let steps = self.body.iter().flat_map(|line| match line {
-            Line::Repeat(repeat) => repeat.body.as_slice(),
-            Line::Step(_) | Line::Blank | Line::Comment(_) => std::slice::from_ref(line),
-        });
-        steps.filter_map(|line| match line {
-            Line::Step(Step {
-                action: Action::Connect(Endpoint::Server(named)),
-                ..
-            }) => *named,
-            Line::Step(_) | Line::Blank | Line::Comment(_) | Line::Repeat(_) => None,
+        self.steps().filter_map(|step| match step.action {
+            Action::Connect(Endpoint::Server(named)) => named,
+            _ => None,
         })
     }
 
-    /// Whether one direction of a connection ends in it while the other one goes on.
+    /// Whether it has tunnels, and one direction of a connection that belongs to them ends while the other one goes on.
     pub(crate) fn half_closes(&self) -> bool {
-        let half = |line: &Line| {
-            let Line::Step(step) = line else {
-                return false;
-            };
-            matches!(
+        let says = |step: &Step, word: &str| match &step.action {
+            Action::Send(message) | Action::Expect(Expectation::Message(message)) => {
+                message.word == word
+            }
+            Action::SendRaw(segments) => segments.iter().any(|segment| {
+                let first = segment.pieces().first();
+                matches!(first, Some(Piece::Bytes(bytes)) if bytes.starts_with(word.as_bytes()))
+            }),
+            _ => false,
+        };
+        let logs_in = |actor: &str| {
+            self.steps()
+                .any(|step| step.actor == actor && says(step, "ATH"))
+        };
+        let ends = |step: &Step| {
+            let half = matches!(
                 step.action,
                 Action::Shutdown | Action::Expect(Expectation::Eof)
-            )
+            );
+            half && !logs_in(&step.actor)
         };
-        self.body.iter().any(|line| match line {
-            Line::Repeat(repeat) => repeat.body.iter().any(half),
-            line => half(line),
+        self.steps().any(|step| says(step, "TRS")) && self.steps().any(ends)
+    }
+
+    /// All steps, those of blocks once.
+    fn steps(&self) -> impl Iterator<Item = &Step> {
+        let lines = self.body.iter().flat_map(|line| match line {
+            Line::Repeat(repeat) => repeat.body.as_slice(),
+            line => std::slice::from_ref(line),
+        });
+        lines.filter_map(|line| match line {
+            Line::Step(step) => Some(step),
+            Line::Blank | Line::Comment(_) | Line::Repeat(_) => None,
         })
     }
 

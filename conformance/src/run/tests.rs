@@ -420,3 +420,4 @@ mod inversion;
 mod lonely;
 mod outcome;
 mod relay;
+mod tls;
