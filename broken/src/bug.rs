@@ -256,6 +256,18 @@ bugs! {
     AthTwice: Client, "auth.client-once", "sends ATH twice";
     AthForSrq: Client, "auth.client-once", "sends ATH in place of SRQ";
     AthAfterFalse: Client, "auth.client-once", "sends ATH again when a mapping is refused";
+    PlainFallback: Server, "tls.no-plain-effect", "falls back to plain on the TLS port";
+    PlainLoginCounts: Server, "tls.no-plain-effect", "lets a plain login on the TLS port replace another one, and closes it";
+    PlainTrsCounts: Server, "tls.no-plain-effect", "gives a user to a plain TRS on the TLS port, and closes both";
+    CloseNotifyNever: Both, "tls.close-notify", "ends a direction of a TLS connection by a FIN alone";
+    CloseNotifyNotAtHalf: Both, "tls.close-notify", "does so when it is the first to end";
+    CloseNotifyNotAtClose: Both, "tls.close-notify", "does so when it is the second to end";
+    TruncationPassed: Both, "tls.truncation", "takes a FIN without close_notify for the end of what was sent";
+    Tls13Alone: Both, "tls.version", "knows TLS 1.3 alone";
+    HandshakeRenewsDeadline: Server, "auth.deadline", "counts the time to log in from the end of the TLS handshake";
+    SameNameKeptElsewhere: Server, "auth.same-name-replaces", "keeps the older login of the same name on the other port";
+    SameNameKeptOnPlain: Server, "auth.same-name-replaces", "does so when the older login is plain";
+    SameNameKeptOnTls: Server, "auth.same-name-replaces", "does so when the older login is over TLS";
     SecondArsIgnored: Client, "auth.one-reply", "passes over an ARS that it has not asked for";
     SecondArsFalseIgnored: Client, "auth.one-reply", "passes over an ARS false that it has not asked for";
     ArsAwaited: Client, "auth.ars-first", "passes over everything before ARS";
@@ -339,6 +351,12 @@ bugs! {
     BehindArsFatal: Client, "life.client-survives", "ends when something comes with ARS";
     DataWithoutTls: Client, "tls.both-connections", "opens data connections without TLS";
     CertificateNotVerified: Client, "tls.verify", "does not look at the certificate";
+    CertificateOfDataNotVerified: Client, "tls.verify", "does not look at the certificate of data connections";
+    CertificateVerifiedOnce: Client, "tls.verify", "looks at the certificate of its first connection alone";
+    CertificateHostNotChecked: Client, "tls.verify", "takes a certificate of another host";
+    CertificateDatesNotChecked: Client, "tls.verify", "takes a certificate whose time is over";
+    CertificateIssuerNotChecked: Client, "tls.verify", "takes a certificate for which nobody vouches";
+    HandshakeAwaited: Client, "life.connect-deadline", "waits for a handshake for ever";
 }
 
 impl Bug {

@@ -20,7 +20,8 @@ use crate::lines::{
     Lines, Message, NO_BOOLEAN, NO_INTEGER, OF_SERVERS, Stream, bytes, integer, shaped,
 };
 use crate::relay::{End, Mixer, relay};
-use crate::{Bug, Manner, tls};
+use crate::tls::{self, Secure};
+use crate::{Bug, Manner};
 
 /// A client that has read its configuration.
 #[derive(Clone)]
@@ -34,6 +35,8 @@ struct Shared {
     server: String,
     secure: bool,
     connector: TlsConnector,
+    /// For data connections, of which a bug thinks otherwise.
+    data_connector: TlsConnector,
     username: Vec<u8>,
     password: Vec<u8>,
     mappings: Vec<Mapping>,
@@ -102,15 +105,24 @@ impl Client {
             open: value["isOpen"].as_bool().unwrap_or(false),
         };
         let secure = &config["tls"];
+        let trusted = secure["caFile"].as_str().map(|file| folder.join(file));
+        let trusted = trusted.as_deref();
         let verify =
             secure["verify"].as_bool().unwrap_or(true) && bug != Some(Bug::CertificateNotVerified);
+        let connector = tls::connector(verify, trusted, manner)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 manner,
                 bug,
                 server: place(&config),
                 secure: secure["enabled"].as_bool().unwrap_or(false),
-                connector: tls::connector(verify)?,
+                data_connector: match bug {
+                    Some(Bug::CertificateOfDataNotVerified) => {
+                        tls::connector(false, trusted, manner)?
+                    }
+                    _ => connector.clone(),
+                },
+                connector,
                 username: text(&config["username"]).into_bytes(),
                 password: text(&config["password"]).into_bytes(),
                 mappings: config["connections"]
@@ -179,19 +191,23 @@ impl Shared {
         self.bug == Some(bug)
     }
 
-    async fn connect(&self, secure: bool) -> io::Result<Stream> {
+    async fn connect(&self, secure: bool, connector: &TlsConnector) -> io::Result<Stream> {
         let tcp = TcpStream::connect(&self.server).await?;
         tcp.set_nodelay(true)?;
         if !secure {
             return Ok(written_by(self.manner, tcp));
         }
-        let shaken = timeout(LOGIN_TIME, self.connector.connect(tls::name()?, tcp)).await;
+        let patience = match self.bug {
+            Some(Bug::HandshakeAwaited) => LONG,
+            _ => LOGIN_TIME,
+        };
+        let shaken = timeout(patience, connector.connect(tls::name()?, tcp)).await;
         let tls = shaken.map_err(|_| io::ErrorKind::TimedOut)??;
-        Ok(written_by(self.manner, tls))
+        Ok(written_by(self.manner, Secure::new(tls, self.bug)))
     }
 
     async fn session(self: Arc<Self>, tunnels: &CancellationToken) -> Ended {
-        let Ok(stream) = self.connect(self.secure).await else {
+        let Ok(stream) = self.connect(self.secure, &self.connector).await else {
             return Ended::Absent;
         };
         let (reader, mut writer) = split(stream);
@@ -653,7 +669,10 @@ impl Tunnel {
             }
         }
         let Ok(stream) = shared
-            .connect(shared.secure && !shared.has(Bug::DataWithoutTls))
+            .connect(
+                shared.secure && !shared.has(Bug::DataWithoutTls),
+                &shared.data_connector,
+            )
             .await
         else {
             return true;

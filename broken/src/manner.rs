@@ -21,6 +21,8 @@ pub enum Manner {
     PortsElsewhere,
     /// A server that has never more than one connection, and closes all others.
     Lonely,
+    /// As it should; it knows nothing newer than TLS 1.2.
+    Tls12,
     /// With a bug.
     Bad(Bug),
 }
@@ -28,13 +30,14 @@ pub enum Manner {
 impl Manner {
     /// The manners that follow every rule, those of one side and those of both. Only a recommendation may be left out,
     /// see [`leaves_out`](Self::leaves_out).
-    pub const CORRECT: [Self; 6] = [
+    pub const CORRECT: [Self; 7] = [
         Self::Good,
         Self::Drips,
         Self::WaitsForMrs,
         Self::MapsInAnyOrder,
         Self::ClosedUnheard,
         Self::PortsElsewhere,
+        Self::Tls12,
     ];
 
     /// The manner of this name: of a bug, `drips`, `lonely`, or another.
@@ -47,6 +50,7 @@ impl Manner {
             "closed-unheard" => Some(Self::ClosedUnheard),
             "ports-elsewhere" => Some(Self::PortsElsewhere),
             "lonely" => Some(Self::Lonely),
+            "tls12" => Some(Self::Tls12),
             _ => Bug::named(name).map(Self::Bad),
         }
     }
@@ -81,6 +85,7 @@ impl fmt::Display for Manner {
             Self::ClosedUnheard => f.write_str("closed-unheard"),
             Self::PortsElsewhere => f.write_str("ports-elsewhere"),
             Self::Lonely => f.write_str("lonely"),
+            Self::Tls12 => f.write_str("tls12"),
             Self::Bad(bug) => bug.fmt(f),
         }
     }

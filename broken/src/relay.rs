@@ -1,10 +1,12 @@
 //! The bytes of tunnels.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -58,6 +60,21 @@ impl Mixer {
     }
 }
 
+/// What can be made to end by a reset.
+pub(crate) trait Abort {
+    /// When the other half is dropped too, it ends by a reset.
+    fn abort(self);
+}
+
+impl Abort for OwnedWriteHalf {
+    fn abort(self) {
+        // Where it cannot be done, the connection is broken already.
+        let _ = self.as_ref().set_zero_linger();
+        // Else a FIN would come first.
+        self.forget();
+    }
+}
+
 /// Carries bytes between the data connection and the other end until both directions have ended; whether it broke.
 pub(crate) async fn relay<R1, W1, R2, W2>(
     data: End<R1, W1>,
@@ -69,10 +86,11 @@ where
     R1: AsyncRead + Unpin,
     W1: AsyncWrite + Unpin,
     R2: AsyncRead + Unpin,
-    W2: AsyncWrite + Unpin,
+    W2: AsyncWrite + Unpin + Abort,
 {
     let (data_gone, far_gone) = (CancellationToken::new(), CancellationToken::new());
     let ended = AtomicUsize::new(0);
+    let cut = CancellationToken::new();
     let odd = mixer.ever.fetch_add(1, Ordering::Relaxed) % 2 == 1;
     let way = |inwards, source_gone: &CancellationToken, sink_gone: &CancellationToken| Way {
         bug,
@@ -82,6 +100,7 @@ where
         ended: &ended,
         source_gone: source_gone.clone(),
         sink_gone: sink_gone.clone(),
+        cut: cut.clone(),
     };
     mixer.tunnels.fetch_add(1, Ordering::Relaxed);
     // Both ends are dropped together, when both directions have ended.
@@ -92,6 +111,9 @@ where
         way(false, &far_gone, &data_gone).carry(&mut far_reader, &mut data_writer, far.said),
     );
     mixer.tunnels.fetch_sub(1, Ordering::Relaxed);
+    if cut.is_cancelled() {
+        far_writer.abort();
+    }
     data_gone.is_cancelled() || far_gone.is_cancelled()
 }
 
@@ -107,6 +129,8 @@ struct Way<'a> {
     ended: &'a AtomicUsize,
     source_gone: CancellationToken,
     sink_gone: CancellationToken,
+    /// The data connection has ended without close_notify: what came may not be the whole.
+    cut: CancellationToken,
 }
 
 impl Way<'_> {
@@ -163,6 +187,13 @@ impl Way<'_> {
             match count {
                 Ok(Ok(0)) => return self.end(sink).await,
                 Ok(Ok(_)) => {}
+                Ok(Err(error))
+                    if error.kind() == io::ErrorKind::UnexpectedEof
+                        && !self.has(Bug::TruncationPassed) =>
+                {
+                    self.cut.cancel();
+                    return self.both_gone();
+                }
                 Ok(Err(_)) => {
                     if !self.has(Bug::ResetNotPassed) {
                         self.source_gone.cancel();
@@ -172,6 +203,9 @@ impl Way<'_> {
                 }
                 Err(_) => return self.both_gone(),
             }
+        }
+        if self.cut.is_cancelled() {
+            return;
         }
         if self.has(Bug::BreakCutsBoth) || self.closes_at_an_end() {
             return self.both_gone();

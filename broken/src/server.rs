@@ -23,9 +23,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::drips::written_by;
-use crate::lines::{Lines, Message, OF_CLIENTS, Stream, bytes};
+use crate::lines::{Lines, Message, OF_CLIENTS, Stream, bytes, integer};
 use crate::relay::Mixer;
-use crate::{Bug, Manner, tls};
+use crate::tls::{self, Secure};
+use crate::{Bug, Manner};
 
 /// A server that has bound its ports.
 pub struct Server {
@@ -81,6 +82,7 @@ struct Port {
 }
 
 const LOGIN_TIME: Duration = Duration::from_secs(6);
+const RENEWED_TIME: Duration = Duration::from_secs(10);
 const USER_TIME: Duration = Duration::from_secs(7);
 /// More than a peer has time for.
 const LATE: Duration = Duration::from_secs(3);
@@ -121,7 +123,7 @@ impl Server {
                 password: text(&config["password"]),
                 timeout: config["timeout"].as_u64().unwrap_or(30),
                 control,
-                acceptor: tls::acceptor(&file(&secure["ca"]), &file(&secure["key"]))?,
+                acceptor: tls::acceptor(&file(&secure["ca"]), &file(&secure["key"]), manner)?,
                 state: Mutex::default(),
                 counter: AtomicU64::new(1),
                 mixer: Mixer::default(),
@@ -198,6 +200,10 @@ impl Shared {
                 None => return,
             },
         };
+        let due = match self.bug {
+            Some(Bug::HandshakeRenewsDeadline) => Instant::now() + RENEWED_TIME,
+            _ => due,
+        };
         let (reader, writer) = split(stream);
         let mut lines = Lines::new(reader, OF_CLIENTS, self.bug);
         let first = if self.has(Bug::LoginDueOnlyWhenSilent) {
@@ -225,21 +231,50 @@ impl Shared {
         }
     }
 
-    async fn handshake(&self, tcp: TcpStream, due: Instant) -> Option<Stream> {
-        if self.has(Bug::PlainOnTlsServed) || self.has(Bug::PlainOnTlsKept) {
+    async fn handshake(self: &Arc<Self>, tcp: TcpStream, due: Instant) -> Option<Stream> {
+        if let Some(
+            Bug::PlainOnTlsServed
+            | Bug::PlainOnTlsKept
+            | Bug::PlainFallback
+            | Bug::PlainLoginCounts
+            | Bug::PlainTrsCounts,
+        ) = self.bug
+        {
             let mut first = [0];
             tcp.peek(&mut first).await.ok()?;
-            if first != [0x16] && self.has(Bug::PlainOnTlsServed) {
-                return Some(written_by(self.manner, tcp));
-            }
-            if first != [0x16] {
-                sleep(LONG).await;
+            match self.bug {
+                _ if first == [0x16] => {}
+                Some(Bug::PlainOnTlsKept) => sleep(LONG).await,
+                Some(Bug::PlainLoginCounts | Bug::PlainTrsCounts) => {
+                    self.heed_plain(tcp).await;
+                    return None;
+                }
+                _ => return Some(written_by(self.manner, tcp)),
             }
         }
         let shaken = tokio::time::timeout_at(due, self.acceptor.accept(tcp)).await;
         match shaken {
-            Ok(Ok(stream)) => Some(written_by(self.manner, stream)),
+            Ok(Ok(stream)) => Some(written_by(self.manner, Secure::new(stream, self.bug))),
             _ => None,
+        }
+    }
+
+    /// Does what a plain message says, without a word, and closes.
+    async fn heed_plain(self: &Arc<Self>, tcp: TcpStream) {
+        let mut lines = Lines::new(tcp, OF_CLIENTS, self.bug);
+        let said = timeout(LOGIN_TIME, lines.message()).await;
+        let Ok(Ok(Some(message))) = said else {
+            return;
+        };
+        match message[0].as_slice() {
+            b"ATH" if self.has(Bug::PlainLoginCounts) && self.knows(&message) => {
+                self.clone().replace(&message[1], true).await;
+            }
+            b"TRS" if self.has(Bug::PlainTrsCounts) => {
+                // The user goes with what is dropped here.
+                drop(self.join(&message[1], integer(&message[2]), true));
+            }
+            _ => {}
         }
     }
 

@@ -289,15 +289,20 @@ fn named(action: &Action, names: &Names) -> Action {
         Action::Expect(Expectation::Raw(bytes)) => {
             Action::Expect(Expectation::Raw(template(bytes)))
         }
-        Action::Connect(Endpoint::Server(_) | Endpoint::Bare | Endpoint::Drip)
+        Action::Connect(
+            Endpoint::Server(_) | Endpoint::Bare | Endpoint::Drip | Endpoint::Tls12,
+        )
         | Action::Accept(None)
-        | Action::AcceptDrip
+        | Action::AcceptAs(_)
+        | Action::Handshake
+        | Action::Certificate(_)
         | Action::Distrusts
         | Action::Down(_)
         | Action::Pause
         | Action::SendRandom(_)
         | Action::Ignore(_)
         | Action::Shutdown
+        | Action::Cut
         | Action::Close
         | Action::Reset
         | Action::Restart
@@ -305,6 +310,7 @@ fn named(action: &Action, names: &Names) -> Action {
             Expectation::Random(_)
             | Expectation::Closed
             | Expectation::Eof
+            | Expectation::Reset
             | Expectation::Silence
             | Expectation::Stalled,
         )

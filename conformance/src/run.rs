@@ -314,6 +314,15 @@ fn reason_to_skip(
     {
         return Some(format!("it does not speak {named}"));
     }
+    let trusts = case.config.iter().any(|one| one.value == Setting::Trust);
+    if let Subject::Started(manifest) = subject
+        && trusts
+        && !manifest.can_be_told_whom_to_trust()
+    {
+        return Some(
+            "its manifest has no {{ca_file}}, so it cannot be told whom to trust".to_owned(),
+        );
+    }
     let own_config = case
         .config
         .iter()

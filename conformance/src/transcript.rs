@@ -147,8 +147,10 @@ impl Transcript {
     /// Whether the end of what comes on the latest connection of this name is in it.
     pub(crate) fn knows_end(&self, actor: &str) -> bool {
         let ends = |entry: &Entry| match &entry.step.action {
-            Action::Expect(Expectation::Closed | Expectation::Eof) => Some(true),
-            Action::Connect(_) | Action::Accept(_) | Action::AcceptDrip => Some(false),
+            Action::Expect(Expectation::Closed | Expectation::Eof | Expectation::Reset) => {
+                Some(true)
+            }
+            Action::Connect(_) | Action::Accept(_) | Action::AcceptAs(_) => Some(false),
             _ => None,
         };
         let own = self.entries.iter().rev();
@@ -288,6 +290,9 @@ fn settle<'a>(times: impl DoubleEndedIterator<Item = (&'a str, &'a mut Duration)
     }
 }
 
+/// How an end is told that came on TLS without close_notify.
+pub(crate) const CUT: &str = "a fin without close_notify";
+
 /// What a fence did on a connection that is not one of the case.
 fn is_foreign_fence(step: &Step) -> bool {
     let comment = step.comment.as_deref();
@@ -297,23 +302,25 @@ fn is_foreign_fence(step: &Step) -> bool {
 fn direction(action: &Action) -> Option<Direction> {
     match action {
         Action::Connect(_)
+        | Action::Handshake
         | Action::Send(_)
         | Action::SendRaw(_)
         | Action::SendDrip(_)
         | Action::SendRandom(_)
         | Action::Shutdown
+        | Action::Cut
         | Action::Close
         | Action::Reset
         | Action::Restart => Some(Direction::Sent),
         Action::Refused(_)
         | Action::Accept(_)
-        | Action::AcceptDrip
+        | Action::AcceptAs(_)
         | Action::Distrusts
         | Action::TurnedAway { .. }
         | Action::Expect(_)
         | Action::OneOf(_)
         | Action::Maps(_) => Some(Direction::Received),
-        Action::Ignore(_) | Action::Pause | Action::Down(_) => None,
+        Action::Ignore(_) | Action::Pause | Action::Down(_) | Action::Certificate(_) => None,
     }
 }
 
@@ -373,13 +380,16 @@ pub(crate) fn shortened(step: &Step) -> Step {
         | Action::Refused(_)
         | Action::TurnedAway { .. }
         | Action::Accept(_)
-        | Action::AcceptDrip
+        | Action::AcceptAs(_)
+        | Action::Handshake
+        | Action::Certificate(_)
         | Action::Distrusts
         | Action::Down(_)
         | Action::Pause
         | Action::SendRandom(_)
         | Action::Ignore(_)
         | Action::Shutdown
+        | Action::Cut
         | Action::Close
         | Action::Reset
         | Action::Restart
@@ -387,6 +397,7 @@ pub(crate) fn shortened(step: &Step) -> Step {
             Expectation::Random(_)
             | Expectation::Closed
             | Expectation::Eof
+            | Expectation::Reset
             | Expectation::Silence
             | Expectation::Stalled,
         )

@@ -3,12 +3,13 @@
 use netroxy_conformance::catalog;
 use netroxy_conformance::notation::ast::{
     Action, Alternative, Bulk, Case, Endpoint, Expectation, Field, Grade, Line, Message, Near,
-    Noted, Piece, Repeat, Role, Setting, Side, Step, Template, Transport, Within,
+    Noted, Piece, Repeat, Role, Setting, Shown, Side, Step, Template, Transport, Way, Within,
 };
 use netroxy_conformance::notation::{parse, print};
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 #[test]
 fn every_shipped_case_is_canonical() {
@@ -128,6 +129,7 @@ fn setting() -> impl Strategy<Value = Setting> {
     prop_oneof![
         any::<u32>().prop_map(Setting::Timeout),
         Just(Setting::Verify),
+        Just(Setting::Trust),
         (1u32.., template()).prop_map(|(count, target)| Setting::Maps { count, target }),
         (template(), template(), any::<bool>()).prop_map(|(port, target, open)| Setting::Map {
             port,
@@ -190,6 +192,7 @@ fn expectation() -> impl Strategy<Value = Expectation> {
         template().prop_map(Expectation::Raw),
         Just(Expectation::Closed),
         Just(Expectation::Eof),
+        Just(Expectation::Reset),
         Just(Expectation::Silence),
         Just(Expectation::Stalled),
     ]
@@ -213,6 +216,7 @@ fn action() -> impl Strategy<Value = Action> {
         of(transport()).prop_map(Endpoint::Server),
         Just(Endpoint::Bare),
         Just(Endpoint::Drip),
+        Just(Endpoint::Tls12),
         port().prop_map(Endpoint::Port),
     ];
     prop_oneof![
@@ -221,7 +225,15 @@ fn action() -> impl Strategy<Value = Action> {
         (port(), of(template())).prop_map(|(port, said)| Action::TurnedAway { port, said }),
         vec(port(), 0..3).prop_map(Action::Maps),
         of(port()).prop_map(Action::Accept),
-        Just(Action::AcceptDrip),
+        select(vec![Way::Drip, Way::Tls12, Way::Bare]).prop_map(Action::AcceptAs),
+        Just(Action::Handshake),
+        select(vec![
+            Shown::Other,
+            Shown::Trusted,
+            Shown::Misnamed,
+            Shown::Expired
+        ])
+        .prop_map(Action::Certificate),
         Just(Action::Distrusts),
         any::<u32>().prop_map(Action::Down),
         Just(Action::Pause),
@@ -231,6 +243,7 @@ fn action() -> impl Strategy<Value = Action> {
         bulk().prop_map(Action::SendRandom),
         "[A-Z]{3}".prop_map(Action::Ignore),
         Just(Action::Shutdown),
+        Just(Action::Cut),
         Just(Action::Close),
         Just(Action::Reset),
         Just(Action::Restart),

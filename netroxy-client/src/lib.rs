@@ -169,7 +169,7 @@ impl Client {
         while let Some(output) = self.machine.poll_output() {
             match output {
                 Output::Connect => {
-                    self.control = Control::Connecting(Box::pin(self.server.clone().dial()));
+                    self.control = Control::Connecting(Box::pin(self.server.clone().open()));
                 }
                 Output::Send(message) => message.encode(&mut bytes),
                 Output::Disconnect(reason) => {

@@ -96,35 +96,17 @@ impl Shared {
         secure: bool,
     ) -> Option<u64> {
         let (id, token, name) = (self.next(), self.token(&ath[1]), ath[1].clone());
-        let older: Vec<u64> = {
+        {
             let state = self.state();
-            let same = |login: &&Login| login.name == name && !name.is_empty();
+            let same = |login: &Login| login.name == name && !name.is_empty();
             if self.has(Bug::OneClientOnly) && !state.logins.is_empty()
-                || self.has(Bug::SameNameRefused) && state.logins.values().any(|login| same(&login))
+                || self.has(Bug::SameNameRefused) && state.logins.values().any(same)
             {
                 let _ = out.send(b"ARS\nfalse\n".to_vec());
                 return None;
             }
-            state
-                .logins
-                .iter()
-                .filter(|(_, login)| same(login))
-                .map(|(id, _)| *id)
-                .collect()
-        };
-        for older in older {
-            match self.bug {
-                Some(Bug::SameNameKept) => {}
-                Some(Bug::SameNameReleasedLate) => {
-                    let shared = self.clone();
-                    tokio::spawn(async move {
-                        sleep(Duration::from_millis(500)).await;
-                        shared.log_out(older, false).await;
-                    });
-                }
-                _ => self.log_out(older, false).await,
-            }
         }
+        self.clone().replace(&name, secure).await;
         let seconds = if self.has(Bug::TimeoutZeroSent) {
             0
         } else {
@@ -151,6 +133,35 @@ impl Shared {
         };
         state.logins.insert(id, login);
         Some(id)
+    }
+
+    /// Ends the older logins of a name.
+    pub(super) async fn replace(self: Arc<Self>, name: &[u8], secure: bool) {
+        let older: Vec<u64> = {
+            let state = self.state();
+            let counts = |login: &Login| match self.bug {
+                Some(Bug::SameNameKeptElsewhere) => login.secure == secure,
+                Some(Bug::SameNameKeptOnPlain) => login.secure || !secure,
+                Some(Bug::SameNameKeptOnTls) => secure || !login.secure,
+                _ => true,
+            };
+            let same = |login: &Login| login.name == name && !name.is_empty() && counts(login);
+            let older = state.logins.iter().filter(|(_, login)| same(login));
+            older.map(|(id, _)| *id).collect()
+        };
+        for older in older {
+            match self.bug {
+                Some(Bug::SameNameKept) => {}
+                Some(Bug::SameNameReleasedLate) => {
+                    let shared = self.clone();
+                    tokio::spawn(async move {
+                        sleep(Duration::from_millis(500)).await;
+                        shared.log_out(older, false).await;
+                    });
+                }
+                _ => self.log_out(older, false).await,
+            }
+        }
     }
 
     /// Ends a login: nobody listens on its ports when this returns, unless a bug keeps them.

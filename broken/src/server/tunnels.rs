@@ -92,7 +92,7 @@ impl Shared {
     }
 
     /// The user for a data connection, and what may end the tunnel.
-    fn join(
+    pub(super) fn join(
         &self,
         token: &[u8],
         number: i64,
@@ -199,7 +199,7 @@ impl Shared {
 
 /// Why a data connection joins nobody.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Refused {
+pub(super) enum Refused {
     Token,
     Port,
     Unsolicited,

@@ -6,7 +6,8 @@ use super::place::Spot;
 use crate::input::nearest;
 use crate::message::lines_after;
 use crate::notation::ast::{
-    Action, Case, Endpoint, Expectation, Field, Line, Message, Piece, Role, Setting, Step, Template,
+    Action, Case, Endpoint, Expectation, Field, Line, Message, Piece, Role, Setting, Step,
+    Template, Transport, Way,
 };
 use crate::rules::REVISION;
 
@@ -25,7 +26,7 @@ pub(super) struct Wrong {
 /// # Errors
 /// See above.
 pub(super) fn check(case: &Case) -> Result<(), Wrong> {
-    let mut scope = Scope::new(case.role.value);
+    let mut scope = Scope::new(case);
     for (index, setting) in case.config.iter().enumerate() {
         let line = 4 + usize::from(case.twin.is_some()) + index;
         scope
@@ -138,10 +139,15 @@ struct Scope {
     actors: BTreeSet<String>,
     /// The ports of the mappings in the header.
     mapped: Vec<&'static str>,
+    /// Whether the case is run over TLS, and nothing else.
+    tls_alone: bool,
+    /// Whether the client is told whom to trust.
+    trusts: bool,
 }
 
 impl Scope {
-    fn new(role: Role) -> Self {
+    fn new(case: &Case) -> Self {
+        let role = case.role.value;
         let role_vars: &[&str] = match role {
             Role::Server => &SERVER_VARS,
             Role::Client => &CLIENT_VARS,
@@ -157,6 +163,11 @@ impl Scope {
             vars,
             actors: BTreeSet::new(),
             mapped: Vec::new(),
+            tls_alone: case
+                .over
+                .as_ref()
+                .is_some_and(|over| over.value == [Transport::Tls]),
+            trusts: case.config.iter().any(|one| one.value == Setting::Trust),
         }
     }
 
@@ -185,15 +196,20 @@ impl Scope {
                 leads_somewhere(target)
             }
             (Setting::Verify, Role::Client) => Ok(()),
+            (Setting::Trust, Role::Client) if self.tls_alone => Ok(()),
+            (Setting::Trust, Role::Client) => found(
+                Spot::Word(1),
+                "there is nobody to trust without TLS: `over tls`",
+            ),
             (Setting::Timeout(_), Role::Client) => found(
                 Spot::Word(1),
                 "a client has no timeout: the server tells it",
             ),
-            (Setting::Verify, Role::Pair) => found(
+            (Setting::Verify | Setting::Trust, Role::Pair) => found(
                 Spot::Word(1),
                 "a client that verifies its server would not log in: nobody vouches for it",
             ),
-            (Setting::Verify, Role::Server) => found(
+            (Setting::Verify | Setting::Trust, Role::Server) => found(
                 Spot::Word(1),
                 "a server has no one to verify: clients show no certificate",
             ),
@@ -213,7 +229,7 @@ impl Scope {
         marked.extend(step.marks.iter().map(|mark| (line, mark.clone())));
         let opens = matches!(
             step.action,
-            Action::Connect(_) | Action::Accept(_) | Action::AcceptDrip
+            Action::Connect(_) | Action::Accept(_) | Action::AcceptAs(_)
         );
         let alone = matches!(
             step.action,
@@ -222,6 +238,7 @@ impl Scope {
                 | Action::Restart
                 | Action::Distrusts
                 | Action::Down(_)
+                | Action::Certificate(_)
         );
         if step.action == Action::Restart && !["server", "client"].contains(&step.actor.as_str()) {
             let message = "`server` or `client` is restarted, nobody else";
@@ -237,7 +254,7 @@ impl Scope {
         let bounded = matches!(
             step.action,
             Action::Accept(_)
-                | Action::AcceptDrip
+                | Action::AcceptAs(_)
                 | Action::Distrusts
                 | Action::Expect(_)
                 | Action::OneOf(_)
@@ -275,9 +292,12 @@ impl Scope {
             let message = "the bounds are empty";
             return found(Spot::Bounds, message);
         }
-        let waits = alone && !matches!(step.action, Action::Down(_));
-        let judges =
-            bounded || waits || matches!(step.action, Action::Connect(_) | Action::Maps(_));
+        let waits = alone && !matches!(step.action, Action::Down(_) | Action::Certificate(_));
+        let opened = matches!(
+            step.action,
+            Action::Connect(_) | Action::Handshake | Action::Maps(_)
+        );
+        let judges = bounded || waits || opened;
         if !step.marks.is_empty() && !judges {
             let message = "only a step that can fail can carry a mark";
             return found(Spot::Marks, message);
@@ -297,6 +317,10 @@ impl Scope {
             Action::Connect(Endpoint::Server(_) | Endpoint::Bare | Endpoint::Drip) => {
                 self.only(&[Role::Server], "connect server")
             }
+            Action::Connect(Endpoint::Tls12) => {
+                self.only(&[Role::Server], "connect server")?;
+                self.over_tls("tls12", 3)
+            }
             Action::Connect(Endpoint::Port(port)) => {
                 self.only(&[Role::Server, Role::Pair], "connect $port")?;
                 self.template(port, 2)
@@ -315,7 +339,23 @@ impl Scope {
                 let mut refused = refused.iter().zip(4..);
                 refused.try_for_each(|(port, word)| self.mapped(port, word))
             }
-            Action::Accept(None) | Action::AcceptDrip => self.only(&[Role::Client], "accept"),
+            Action::Accept(None) | Action::AcceptAs(Way::Drip) => {
+                self.only(&[Role::Client], "accept")
+            }
+            Action::AcceptAs(way @ (Way::Tls12 | Way::Bare)) => {
+                self.only(&[Role::Client], "accept")?;
+                self.over_tls(&way.to_string(), 2)
+            }
+            Action::Handshake => {
+                self.only(&[Role::Server], "handshake")?;
+                self.over_tls("handshake", 1)
+            }
+            Action::Certificate(_) if !self.trusts => found(
+                Spot::Word(1),
+                "it means something to a client alone that is told whom to trust: `config trust`",
+            ),
+            Action::Certificate(_) => Ok(()),
+            Action::Cut => self.over_tls("cut", 2),
             Action::Accept(Some(target)) => {
                 self.only(&[Role::Client, Role::Pair], "accept $target")?;
                 self.template(target, 2)
@@ -367,6 +407,17 @@ impl Scope {
         found(Spot::Word(word), message)
     }
 
+    /// What is about TLS cannot be done without it.
+    fn over_tls(&self, what: &str, word: usize) -> Result<(), Found> {
+        match self.tls_alone {
+            true => Ok(()),
+            false => found(
+                Spot::Word(word),
+                format!("`{what}` is about TLS: the case needs `over tls`, and no other transport"),
+            ),
+        }
+    }
+
     fn only(&self, roles: &[Role], verb: &str) -> Result<(), Found> {
         if roles.contains(&self.role) {
             return Ok(());
@@ -400,6 +451,7 @@ impl Scope {
             Expectation::Random(_)
             | Expectation::Closed
             | Expectation::Eof
+            | Expectation::Reset
             | Expectation::Silence
             | Expectation::Stalled => Ok(()),
         }

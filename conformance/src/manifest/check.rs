@@ -6,8 +6,8 @@ use std::path::{Component, Path};
 use serde_json::Value;
 
 use super::{
-    Content, Launch, Manifest, ManifestError, Misfit, Place, Raw, RawFile, RawLaunch, Vars, render,
-    render_text,
+    CA_FILE, Content, Launch, Manifest, ManifestError, Misfit, Place, Raw, RawFile, RawLaunch,
+    Vars, render, render_text,
 };
 use crate::embedded::Breed;
 use crate::input;
@@ -198,6 +198,7 @@ pub(super) fn example(role: Side) -> Vars {
                 ("port", Value::from(1)),
                 ("tls", Value::from(true)),
                 ("verify", Value::from(true)),
+                (CA_FILE, text()),
             ]);
             mappings.push(BTreeMap::from([
                 ("remote_port", Value::from(1)),

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::check::{Context, example};
 use super::placeholder::{Cut, cut, lookup};
 use super::{ManifestError, Misfit, Place, Vars};
@@ -30,9 +32,11 @@ impl Word {
             Piece::Text(text) => Ok(text.clone()),
             Piece::Placeholder(name) => {
                 let value = lookup(name, &vars.common, name, "")?;
-                Ok(value
-                    .as_str()
-                    .map_or_else(|| value.to_string(), str::to_owned))
+                Ok(match value {
+                    Value::String(text) => text,
+                    Value::Null => String::new(),
+                    value => value.to_string(),
+                })
             }
         });
         pieces.collect()
@@ -42,6 +46,13 @@ impl Word {
     /// program itself: there it holds a path.
     pub(super) fn shown(&self) -> &str {
         &self.shown
+    }
+
+    /// Whether it has this placeholder.
+    pub(super) fn names(&self, placeholder: &str) -> bool {
+        let is_it =
+            |piece: &Piece| matches!(piece, Piece::Placeholder(inside) if inside == placeholder);
+        self.pieces.iter().any(is_it)
     }
 
     /// Its text, if it has no placeholder.

@@ -16,6 +16,7 @@ use crate::embedded::Breed;
 use crate::input::{self, InputError, nearest};
 use crate::notation::ast::{Side, Transport};
 pub(crate) use command::Word;
+pub(crate) use placeholder::CA_FILE;
 pub(crate) use placeholder::{Misfit, Vars, render, render_text};
 
 /// A manifest that has been read and checked.
@@ -178,6 +179,21 @@ impl Manifest {
         }
     }
 
+    /// Whether the program can be told whom to trust: some part of it names the file.
+    pub(crate) fn can_be_told_whom_to_trust(&self) -> bool {
+        let named = |text: &str| text.contains("{{ca_file}}");
+        let command = match &self.launch {
+            Launch::Command(words) => words.iter().any(|word| word.names(CA_FILE)),
+            Launch::Embedded(_) => false,
+        };
+        command
+            || self.files.values().any(|content| match content {
+                Content::Json(value) => named(&value.to_string()),
+                Content::Text(text) => named(text),
+                Content::Fixture(_) => false,
+            })
+    }
+
     /// The reference peer of a side.
     ///
     /// # Errors
@@ -266,7 +282,7 @@ fn named(argument: &str, side: Side, name: &str) -> Result<Manner, ManifestError
 pub(crate) fn fits(manner: Manner, side: Side) -> bool {
     use netroxy_broken::Side as Of;
     let of = match manner {
-        Manner::Good | Manner::Drips => Of::Both,
+        Manner::Good | Manner::Drips | Manner::Tls12 => Of::Both,
         Manner::WaitsForMrs | Manner::MapsInAnyOrder => Of::Client,
         Manner::ClosedUnheard | Manner::PortsElsewhere | Manner::Lonely => Of::Server,
         Manner::Bad(bug) => bug.side(),

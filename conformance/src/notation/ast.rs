@@ -71,6 +71,8 @@ pub enum Setting {
     Timeout(u32),
     /// The client is told to verify the server's certificate.
     Verify,
+    /// The client is told to verify the server's certificate, and whom it may trust; the suite shows such a certificate.
+    Trust,
     /// So many mappings of the client, with the remote ports that `$nth_port` names.
     Maps {
         /// How many, at least one.
@@ -144,8 +146,12 @@ pub enum Action {
     },
     /// `accept`, `accept $target`: take the next connection that the client has opened.
     Accept(Option<Template>),
-    /// `accept drip`: as `accept`, and all that we send on it, TLS included, leaves byte by byte.
-    AcceptDrip,
+    /// `accept drip` and its like: as `accept`, in another way.
+    AcceptAs(Way),
+    /// `handshake`: a bare connection to the TLS port becomes one over TLS.
+    Handshake,
+    /// `certificate NAME`: what the suite shows to the client from now on.
+    Certificate(Shown),
     /// `distrusts`: the client ends its next connection without ATH, because of our certificate.
     Distrusts,
     /// `down TIME`: for so long, in milliseconds, the client cannot connect to the server.
@@ -164,6 +170,8 @@ pub enum Action {
     Ignore(String),
     /// `> shutdown`: end our direction only.
     Shutdown,
+    /// `> cut`: end our direction of a TLS connection by a FIN alone, without close_notify.
+    Cut,
     /// `> close`: close the connection.
     Close,
     /// `> reset`: abort the connection.
@@ -188,8 +196,44 @@ pub enum Endpoint {
     Bare,
     /// `server drip`: as `server`, and all that we send on it, TLS included, leaves byte by byte.
     Drip,
+    /// `server tls12`: as `server`, and we offer TLS 1.2 alone.
+    Tls12,
     /// A mapped port.
     Port(Template),
+}
+
+/// How a connection of the client is taken, where not as usual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// All that we send, TLS included, leaves byte by byte.
+    Drip,
+    /// We offer TLS 1.2 alone.
+    Tls12,
+    /// Over TCP without a TLS handshake, and what the client says is thrown away.
+    Bare,
+}
+
+impl Way {
+    /// All there are.
+    pub(crate) const ALL: [Self; 3] = [Self::Drip, Self::Tls12, Self::Bare];
+}
+
+/// A certificate of the suite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shown {
+    /// That of the fixtures, for which nobody vouches.
+    Other,
+    /// One that a client trusts with `config trust`.
+    Trusted,
+    /// As trusted, but for another host.
+    Misnamed,
+    /// As trusted, but its time is over.
+    Expired,
+}
+
+impl Shown {
+    /// All there are.
+    pub(crate) const ALL: [Self; 4] = [Self::Other, Self::Trusted, Self::Misnamed, Self::Expired];
 }
 
 /// A message: a word and its fields.
@@ -261,6 +305,8 @@ pub enum Expectation {
     Closed,
     /// The peer's direction ends in an orderly way and nothing comes before that.
     Eof,
+    /// The connection is aborted and nothing comes before that.
+    Reset,
     /// Nothing comes, and the connection stays open.
     Silence,
     /// What we are sending is not taken any more.
@@ -301,16 +347,47 @@ pub struct Within {
 impl Case {
     /// The transports that its steps name, whatever its own is.
     pub(crate) fn named_transports(&self) -> impl Iterator<Item = Transport> {
-        let steps = self.body.iter().flat_map(|line| match line {
+        self.steps().filter_map(|step| match step.action {
+            Action::Connect(Endpoint::Server(named)) => named,
+            _ => None,
+        })
+    }
+
+    /// Whether it has tunnels, and one direction of a connection that belongs to them ends while the other one goes on.
+    pub(crate) fn half_closes(&self) -> bool {
+        let says = |step: &Step, word: &str| match &step.action {
+            Action::Send(message) | Action::Expect(Expectation::Message(message)) => {
+                message.word == word
+            }
+            Action::SendRaw(segments) => segments.iter().any(|segment| {
+                let first = segment.pieces().first();
+                matches!(first, Some(Piece::Bytes(bytes)) if bytes.starts_with(word.as_bytes()))
+            }),
+            _ => false,
+        };
+        let logs_in = |actor: &str| {
+            self.steps()
+                .any(|step| step.actor == actor && says(step, "ATH"))
+        };
+        let ends = |step: &Step| {
+            let half = matches!(
+                step.action,
+                Action::Shutdown | Action::Expect(Expectation::Eof)
+            );
+            half && !logs_in(&step.actor)
+        };
+        self.steps().any(|step| says(step, "TRS")) && self.steps().any(ends)
+    }
+
+    /// All steps, those of blocks once.
+    fn steps(&self) -> impl Iterator<Item = &Step> {
+        let lines = self.body.iter().flat_map(|line| match line {
             Line::Repeat(repeat) => repeat.body.as_slice(),
-            Line::Step(_) | Line::Blank | Line::Comment(_) => std::slice::from_ref(line),
+            line => std::slice::from_ref(line),
         });
-        steps.filter_map(|line| match line {
-            Line::Step(Step {
-                action: Action::Connect(Endpoint::Server(named)),
-                ..
-            }) => *named,
-            Line::Step(_) | Line::Blank | Line::Comment(_) | Line::Repeat(_) => None,
+        lines.filter_map(|line| match line {
+            Line::Step(step) => Some(step),
+            Line::Blank | Line::Comment(_) | Line::Repeat(_) => None,
         })
     }
 
@@ -398,6 +475,27 @@ impl fmt::Display for Transport {
         f.write_str(match self {
             Self::Plain => "plain",
             Self::Tls => "tls",
+        })
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Drip => "drip",
+            Self::Tls12 => "tls12",
+            Self::Bare => "bare",
+        })
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Other => "other",
+            Self::Trusted => "trusted",
+            Self::Misnamed => "misnamed",
+            Self::Expired => "expired",
         })
     }
 }

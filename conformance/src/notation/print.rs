@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::ast::{
     Action, Alternative, Bulk, Case, Endpoint, Expectation, Field, Line, Message, Noted, Piece,
-    Repeat, Setting, Step, Template, Within,
+    Repeat, Setting, Step, Template, Way, Within,
 };
 
 /// Words that mean something behind a message; as a field they are quoted.
@@ -59,6 +59,7 @@ pub fn print_action(action: &Action) -> String {
         Action::Connect(Endpoint::Port(port)) => format!("connect {}", unlike("server", port)),
         Action::Connect(Endpoint::Bare) => "connect server bare".into(),
         Action::Connect(Endpoint::Drip) => "connect server drip".into(),
+        Action::Connect(Endpoint::Tls12) => "connect server tls12".into(),
         Action::Refused(port) => format!("refused {}", template(port)),
         Action::TurnedAway { port, said } => {
             let said = said.as_ref().map(quoted);
@@ -66,8 +67,10 @@ pub fn print_action(action: &Action) -> String {
             format!("turned away {}{said}", template(port))
         }
         Action::Accept(None) => "accept".into(),
-        Action::Accept(Some(target)) => format!("accept {}", unlike("drip", target)),
-        Action::AcceptDrip => "accept drip".into(),
+        Action::Accept(Some(target)) => format!("accept {}", unlike_a_way(target)),
+        Action::AcceptAs(way) => format!("accept {way}"),
+        Action::Handshake => "handshake".into(),
+        Action::Certificate(shown) => format!("certificate {shown}"),
         Action::Distrusts => "distrusts".into(),
         Action::Down(ms) => format!("down {}", seconds(*ms)),
         Action::Pause => "pause".into(),
@@ -80,6 +83,7 @@ pub fn print_action(action: &Action) -> String {
         Action::SendRandom(bulk) => format!(">> {}", random(*bulk)),
         Action::Ignore(word) => format!("ignore {word}"),
         Action::Shutdown => "> shutdown".into(),
+        Action::Cut => "> cut".into(),
         Action::Close => "> close".into(),
         Action::Reset => "> reset".into(),
         Action::Restart => "restart".into(),
@@ -157,6 +161,7 @@ fn print_setting(setting: &Setting) -> String {
     match setting {
         Setting::Timeout(seconds) => format!("timeout {seconds}"),
         Setting::Verify => "verify".into(),
+        Setting::Trust => "trust".into(),
         Setting::Maps { count, target } => format!("maps {count} -> {}", template(target)),
         Setting::Map { port, target, open } => {
             let closed = if *open { "" } else { " closed" };
@@ -179,6 +184,7 @@ fn print_expectation(expectation: &Expectation) -> String {
         Expectation::Random(bulk) => random(*bulk),
         Expectation::Closed => "closed".into(),
         Expectation::Eof => "eof".into(),
+        Expectation::Reset => "reset".into(),
         Expectation::Silence => "silence".into(),
         Expectation::Stalled => "stalled".into(),
     }
@@ -237,6 +243,20 @@ fn template(template: &Template) -> String {
 fn unlike(keyword: &str, value: &Template) -> String {
     match value.pieces().first() {
         Some(Piece::Bytes(bytes)) if bytes.starts_with(keyword.as_bytes()) => quoted(value),
+        _ => template(value),
+    }
+}
+
+/// With quotes if it is the name of a way to accept.
+fn unlike_a_way(value: &Template) -> String {
+    match value.pieces() {
+        [Piece::Bytes(bytes)]
+            if Way::ALL
+                .iter()
+                .any(|way| way.to_string().as_bytes() == bytes.as_slice()) =>
+        {
+            quoted(value)
+        }
         _ => template(value),
     }
 }

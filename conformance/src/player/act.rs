@@ -13,7 +13,7 @@ use super::{Player, Scene};
 use crate::descriptors::Noted;
 use crate::noise::noise;
 use crate::notation::ast::{
-    Action, Endpoint, Expectation, Message, Side, Step, Template, Transport,
+    Action, Endpoint, Expectation, Message, Side, Step, Template, Transport, Way,
 };
 use crate::transcript;
 use crate::wire::{Connection, WriteError};
@@ -26,8 +26,14 @@ impl Player<'_> {
             Action::Refused(port) => self.refused(name, port).await,
             Action::TurnedAway { port, said } => self.turned_away(step, port, said.as_ref()).await,
             Action::Maps(refused) => self.maps(name, refused).await,
-            Action::Accept(target) => self.accept(step, target.as_ref(), false).await,
-            Action::AcceptDrip => self.accept(step, None, true).await,
+            Action::Accept(target) => self.accept(step, target.as_ref(), None).await,
+            Action::AcceptAs(way) => self.accept(step, None, Some(*way)).await,
+            Action::Handshake => self.handshake(name).await,
+            Action::Certificate(shown) => {
+                self.tls = self.tls.showing(*shown);
+                self.transcript.add(name, step.action.clone(), None);
+                Ok(())
+            }
             Action::Distrusts => self.distrusts(step).await,
             Action::Down(ms) => self.down(name, *ms).await,
             Action::Pause => {
@@ -78,6 +84,13 @@ impl Player<'_> {
                 let outcome = self.connection(name)?.shutdown(limit).await;
                 let note = tolerated(outcome)?;
                 self.done(name, Action::Shutdown, note);
+                Ok(())
+            }
+            Action::Cut => {
+                let limit = self.limit();
+                let outcome = self.connection(name)?.cut(limit).await;
+                let note = tolerated(outcome)?;
+                self.done(name, Action::Cut, note);
                 Ok(())
             }
             Action::Close | Action::Reset => self.leave(name, &step.action).await,
@@ -176,14 +189,24 @@ impl Player<'_> {
         let (address, transport) = self.address(endpoint)?;
         self.last_sent = Instant::now();
         let drip = *endpoint == Endpoint::Drip;
-        let opened = Connection::open(address, transport, self.tls, self.limit(), drip).await;
+        let only12 = *endpoint == Endpoint::Tls12;
+        let tls = match only12 {
+            true => self.tls.only12(),
+            false => self.tls.clone(),
+        };
+        let opened = Connection::open(address, transport, &tls, self.limit(), drip).await;
         self.late_if(timed_out(&opened));
         let connection = opened.map_err(|error| format!("cannot connect to {address}: {error}"))?;
+        if !only12 {
+            self.half_close_means_something(&connection)?;
+        }
         self.enter(name, connection);
         self.actor(name)?.bare = *endpoint == Endpoint::Bare && self.over_tls();
         let port = Template::bytes(address.port().to_string());
         let seen = match endpoint {
-            Endpoint::Server(_) | Endpoint::Bare | Endpoint::Drip => endpoint.clone(),
+            Endpoint::Server(_) | Endpoint::Bare | Endpoint::Drip | Endpoint::Tls12 => {
+                endpoint.clone()
+            }
             Endpoint::Port(_) => Endpoint::Port(port),
         };
         self.transcript.add(name, Action::Connect(seen), None);
@@ -234,7 +257,7 @@ impl Player<'_> {
         let (address, transport) = self.address(&Endpoint::Port(port.clone()))?;
         let port = Template::bytes(address.port().to_string());
         self.last_sent = Instant::now();
-        let opened = Connection::open(address, transport, self.tls, self.limit(), false).await;
+        let opened = Connection::open(address, transport, &self.tls, self.limit(), false).await;
         self.late_if(timed_out(&opened));
         let connection = match opened {
             Ok(connection) => connection,
@@ -285,7 +308,7 @@ impl Player<'_> {
         match endpoint {
             Endpoint::Server(named) => find(*named),
             Endpoint::Bare => Ok((find(None)?.0, Transport::Plain)),
-            Endpoint::Drip => find(None),
+            Endpoint::Drip | Endpoint::Tls12 => find(None),
             Endpoint::Port(port) => {
                 let text = fill(port, &self.vars)?;
                 let port = std::str::from_utf8(&text)
@@ -306,14 +329,25 @@ impl Player<'_> {
         &mut self,
         step: &Step,
         target: Option<&Template>,
-        drip: bool,
+        way: Option<Way>,
     ) -> Result<(), String> {
         let (stream, transport) = self.awaited(step, target).await?;
         let begun = Instant::now();
-        let accepted = Connection::accept(stream, transport, self.tls, self.limit(), drip).await;
+        let drip = way == Some(Way::Drip);
+        let (transport, tls) = match way {
+            Some(Way::Bare) => (Transport::Plain, self.tls.clone()),
+            Some(Way::Tls12) => (transport, self.tls.only12()),
+            Some(Way::Drip) | None => (transport, self.tls.clone()),
+        };
+        let accepted = Connection::accept(stream, transport, &tls, self.limit(), drip).await;
         self.late_if(timed_out(&accepted));
         let connection =
             accepted.map_err(|error| format!("the handshake of a connection failed: {error}"))?;
+        match way {
+            Some(Way::Bare) => connection.inbox.deafen(),
+            Some(Way::Tls12) => {}
+            Some(Way::Drip) | None => self.half_close_means_something(&connection)?,
+        }
         self.enter(&step.actor, connection);
         self.transcript.add(&step.actor, step.action.clone(), None);
         self.transcript.came(begun);
@@ -322,6 +356,38 @@ impl Player<'_> {
             self.transcript.whole(Action::Accept(Some(target)));
         }
         Ok(())
+    }
+
+    /// A bare connection becomes one over TLS.
+    async fn handshake(&mut self, name: &str) -> Result<(), String> {
+        let limit = self.limit();
+        let open = self.actor(name)?.connection.take();
+        let connection = open.ok_or_else(|| format!("the case has closed `{name}` already"))?;
+        if let Some(seen) = connection
+            .inbox
+            .look(|state| (state.end.is_some() || !state.unread().is_empty()).then(|| seen(state)))
+        {
+            return Err(seen);
+        }
+        self.last_sent = Instant::now();
+        let shaken = connection.handshake(&self.tls, limit).await;
+        self.late_if(timed_out(&shaken));
+        let connection = shaken.map_err(|error| format!("the handshake failed: {error}"))?;
+        self.half_close_means_something(&connection)?;
+        self.enter(name, connection);
+        self.done(name, Action::Handshake, None);
+        Ok(())
+    }
+
+    /// Over TLS 1.2 a peer may close both directions at once; a peer that has chosen it from all versions knows no other.
+    fn half_close_means_something(&mut self, connection: &Connection) -> Result<(), String> {
+        if !self.half_closes || !connection.is_tls12() {
+            return Ok(());
+        }
+        let reason = "its newest version is TLS 1.2, over which a peer may close both directions at \
+                      once, and the case ends one of them (tunnel.half-close)";
+        self.skip = Some(reason.to_owned());
+        Err(reason.to_owned())
     }
 
     /// The next connection, if it keeps to the bounds of the step.
@@ -348,7 +414,7 @@ impl Player<'_> {
     async fn distrusts(&mut self, step: &Step) -> Result<(), String> {
         let (stream, transport) = self.awaited(step, None).await?;
         let limit = self.limit();
-        let accepted = Connection::accept(stream, transport, self.tls, limit, false).await;
+        let accepted = Connection::accept(stream, transport, &self.tls, limit, false).await;
         let note = match accepted {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 let got = "it neither ends the TLS handshake nor the connection";

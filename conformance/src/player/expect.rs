@@ -8,6 +8,7 @@ use crate::message::{Decoded, first_message};
 use crate::notation::ast::{Action, Expectation, Field, Message, Step, Template};
 use crate::notation::print_action;
 use crate::transcript;
+use crate::transcript::CUT;
 use crate::wire::{End, State, transfer};
 
 /// When something has to come.
@@ -94,6 +95,7 @@ impl Player<'_> {
         let (index, length) = match found {
             Some(Choice::Found(index, length)) => (index, length),
             Some(Choice::Impossible) => {
+                self.cut = inbox.look(|state| is_cut(&patterns, state));
                 return Err(inbox.look(|state| difference(&patterns, state)));
             }
             None => {
@@ -137,7 +139,7 @@ impl Player<'_> {
         }
         self.late_if(came.is_some_and(|came| window.missed(came)));
         self.early = came.map_or(Ok(None), |came| window.check(came))?;
-        if ends && end == Some(End::Eof) {
+        if ends && matches!(end, Some(End::Eof | End::Cut)) {
             self.both_directions(&step.actor).await?;
         }
         Ok(index)
@@ -201,7 +203,7 @@ impl Player<'_> {
     pub(super) fn window(&self, step: &Step, patterns: &[Pattern]) -> Window {
         // A new connection has no past, not even that of a namesake.
         let actor = match step.action {
-            Action::Accept(_) => None,
+            Action::Accept(_) | Action::AcceptAs(_) => None,
             _ => self.actors.get(&step.actor),
         };
         let sent = actor
@@ -292,7 +294,7 @@ impl Player<'_> {
             }
             let end = match end {
                 Some(End::Eof) => Expectation::Eof,
-                Some(End::Broken(_)) => Expectation::Closed,
+                Some(End::Cut | End::Broken(_)) => Expectation::Closed,
                 Some(End::Garbled(_) | End::Flooded) | None => continue,
             };
             if !known {
@@ -326,7 +328,7 @@ impl Player<'_> {
                 self.learn(actor, &message);
                 (Expectation::Message(message), None)
             }
-            Pattern::Closed | Pattern::ClosedByTls | Pattern::Eof => {
+            Pattern::Closed | Pattern::ClosedByTls | Pattern::Eof | Pattern::Reset => {
                 let alert = (!bytes.is_empty()).then(|| "a TLS alert".to_owned());
                 (wanted.clone(), alert.or_else(|| end.map(end_text)))
             }
@@ -386,6 +388,11 @@ fn choose(patterns: &[Pattern], state: &State) -> Option<Choice> {
     let possible = |pattern: &Pattern| pattern.fit(state) != Fit::No;
     let impossible = || (!patterns.iter().any(possible)).then_some(Choice::Impossible);
     found_already(patterns, state).or_else(impossible)
+}
+
+/// Whether an orderly end was all that was missing, and a FIN without close_notify came.
+fn is_cut(patterns: &[Pattern], state: &State) -> bool {
+    patterns.contains(&Pattern::Eof) && state.unread().is_empty() && state.end == Some(End::Cut)
 }
 
 /// What has come about.
@@ -508,6 +515,7 @@ fn missing(patterns: &[Pattern], state: &State, waited: Duration) -> String {
 fn end_text(end: &End) -> String {
     match end {
         End::Eof => "eof".to_owned(),
+        End::Cut => CUT.to_owned(),
         End::Broken(why) => why.to_ascii_lowercase(),
         End::Flooded => "not closed, but it floods: nobody listens any longer".to_owned(),
         End::Garbled(why) => format!("not closed, but no TLS: {}", why.to_ascii_lowercase()),

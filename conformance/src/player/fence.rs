@@ -123,7 +123,7 @@ impl Player<'_> {
             .ok_or("the server has no such port")?;
         let credentials = (instance.username.as_str(), instance.password.as_str());
         let until = Instant::now() + self.limit();
-        let login = sut::login(address, *transport, self.tls, credentials, until).await;
+        let login = sut::login(address, *transport, &self.tls, credentials, until).await;
         self.late_if(login.as_ref().is_err_and(|error| error.silent));
         let connection = login.map_err(|why| format!("no login on a fresh connection: {why}"))?;
         let ars = Template::bytes("ARS\ntrue\n...");
@@ -163,7 +163,7 @@ impl Player<'_> {
             .next_connection(None, until)
             .await
             .map_err(|why| format!("fence: {why}"))?;
-        let accepted = Connection::accept(stream, transport, self.tls, self.limit(), false).await;
+        let accepted = Connection::accept(stream, transport, &self.tls, self.limit(), false).await;
         self.late_if(timed_out(&accepted));
         self.enter(
             "fence",

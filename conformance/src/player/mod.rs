@@ -37,6 +37,8 @@ pub(crate) struct Outcome {
     pub(crate) waited: Option<Waited>,
     /// What a client is still connected with; `None` for a server.
     pub(crate) left: Option<Left>,
+    /// Why the case means nothing to this peer.
+    pub(crate) skip: Option<String>,
 }
 
 /// A step whose time was over.
@@ -87,7 +89,7 @@ pub(crate) struct Remark {
 #[derive(Debug)]
 pub(crate) struct Player<'a> {
     scene: Scene<'a>,
-    tls: &'a Tls,
+    tls: Tls,
     tempo: Tempo,
     scale: f64,
     vars: BTreeMap<String, Vec<u8>>,
@@ -110,6 +112,12 @@ pub(crate) struct Player<'a> {
     nth_ports: Vec<u16>,
     /// Set when a step has come true before its lenient lower bound.
     early: Option<String>,
+    /// Set when a step wanted an orderly end of a TLS connection, and a FIN alone came.
+    cut: bool,
+    /// Whether the case ends one direction of a tunnel and goes on with the other.
+    half_closes: bool,
+    /// Set when the case turns out to mean nothing to this peer.
+    skip: Option<String>,
 }
 
 /// A connection that takes part.
@@ -131,7 +139,7 @@ impl<'a> Player<'a> {
     /// Nothing has happened yet; `tempo` says how long things may take.
     pub(crate) fn new(
         scene: Scene<'a>,
-        tls: &'a Tls,
+        tls: &Tls,
         tempo: Tempo,
         vars: BTreeMap<String, Vec<u8>>,
     ) -> Self {
@@ -146,7 +154,7 @@ impl<'a> Player<'a> {
         let judged_rules = BTreeSet::new();
         Self {
             scene,
-            tls,
+            tls: tls.clone(),
             tempo,
             scale: tempo.scale(),
             vars,
@@ -165,6 +173,9 @@ impl<'a> Player<'a> {
             in_vain: None,
             nth_ports: Vec::new(),
             early: None,
+            cut: false,
+            half_closes: false,
+            skip: None,
         }
     }
 
@@ -179,7 +190,9 @@ impl<'a> Player<'a> {
 
     /// Plays the steps in order, up to the first that does not come true.
     pub(crate) async fn play(mut self, case: &Case) -> Outcome {
+        self.half_closes = case.half_closes();
         let broken = self.lines(case).await.err();
+        let broken = broken.filter(|_| self.skip.is_none());
         if broken.is_none() {
             self.record_left();
         }
@@ -196,6 +209,7 @@ impl<'a> Player<'a> {
         Outcome {
             waited,
             left,
+            skip: self.skip,
             broken,
             remarks: self.remarks,
             judged_rules: self.judged_rules,
@@ -257,7 +271,10 @@ impl<'a> Player<'a> {
         }
         // What does not come at all cannot come too early: then there was nothing to judge.
         let lenient = step.within.is_some_and(|within| within.lenient);
-        let marks = if lenient {
+        let marks = if std::mem::take(&mut self.cut) {
+            // The step may be about something else, but this is what is wrong.
+            vec![CLOSE_NOTIFY.to_owned()]
+        } else if lenient {
             Vec::new()
         } else {
             step.marks.clone()
@@ -359,6 +376,9 @@ impl<'a> Player<'a> {
         self.actors.insert(name.to_owned(), actor);
     }
 }
+
+/// The rule that a FIN alone breaks on TLS.
+const CLOSE_NOTIFY: &str = "tls.close-notify";
 
 /// Lines with their numbers; the alternatives of a step and the body of a block take lines too.
 fn numbered(first: usize, body: &[Line]) -> impl Iterator<Item = (usize, &Line)> {

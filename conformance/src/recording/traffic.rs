@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::{Entry, Recording, Source};
 use crate::noise::noise;
 use crate::notation::ast::{
-    Action, Endpoint, Expectation, Field, Message, Piece, Step, Template, Transport,
+    Action, Endpoint, Expectation, Field, Message, Piece, Step, Template, Transport, Way,
 };
+use crate::transcript::CUT;
 
 /// Something that has happened on a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,9 +135,12 @@ impl Book {
             }
             Action::Connect(_) => Some((Kind::Control(recording.head.over), Sender::Opener)),
             Action::Accept(Some(target)) => Some((Kind::Target(text(target)), Sender::Acceptor)),
-            Action::Accept(None) | Action::AcceptDrip => {
+            Action::Accept(None) | Action::AcceptAs(Way::Drip | Way::Tls12) => {
                 Some((Kind::Control(recording.head.over), Sender::Acceptor))
             }
+            Action::AcceptAs(Way::Bare) => Some((Kind::Foreign, Sender::Acceptor)),
+            // What was foreign until now is a connection to the server.
+            Action::Handshake => Some((Kind::Control(recording.head.over), Sender::Opener)),
             _ => None,
         };
         if let Some((kind, we)) = opened {
@@ -181,6 +185,8 @@ impl Book {
                     self.open.remove(&step.actor);
                 }
             }
+            // A peer that is careful takes it for no better.
+            Action::Cut => self.add(entry, What::Ended(we, End::Reset)),
             Action::Reset => {
                 self.add(entry, What::Ended(we, End::Reset));
                 self.open.remove(&step.actor);
@@ -195,9 +201,13 @@ impl Book {
                 self.add(entry, What::Bytes(they, noise(bulk.bytes, bulk.seed)));
             }
             Action::Expect(Expectation::Eof) => self.add(entry, What::Ended(they, End::Fin)),
+            Action::Expect(Expectation::Reset) => self.add(entry, What::Ended(they, End::Reset)),
             Action::Expect(Expectation::Closed) if is_no_end(step) => {}
             Action::Expect(Expectation::Closed) => {
-                let orderly = step.comment.as_deref() == Some("eof");
+                let orderly = step
+                    .comment
+                    .as_deref()
+                    .is_some_and(|comment| ["eof", CUT].contains(&comment));
                 let end = if orderly { End::Fin } else { End::Reset };
                 self.add(entry, What::Ended(they, end));
             }

@@ -124,7 +124,7 @@ async fn is_deaf(left: Left, limit: Duration) -> bool {
 fn has_ended(connection: &Connection) -> bool {
     connection
         .inbox
-        .look(|state| matches!(state.end, Some(End::Eof | End::Broken(_))))
+        .look(|state| matches!(state.end, Some(End::Eof | End::Cut | End::Broken(_))))
 }
 
 /// How long a program that goes down may take to be gone.

@@ -13,7 +13,7 @@ use super::{Job, starts};
 use crate::catalog::{PORTS, TARGETS};
 use crate::descriptors::{self, Since};
 use crate::manifest::Manifest;
-use crate::notation::ast::{Case, Line, Piece, Setting, Side, Template, Transport};
+use crate::notation::ast::{Case, Line, Piece, Setting, Shown, Side, Template, Transport};
 use crate::notation::print_step;
 use crate::player::{Broken, ClientScene, Listener, Outcome, Player, Scene, SilentTarget, Waited};
 use crate::ports::Lease;
@@ -127,6 +127,11 @@ async fn played(
         descriptors::look();
     }
     match staged {
+        Ok((outcome, instance)) if outcome.skip.is_some() => {
+            instance.stop().await;
+            let reason = outcome.skip.unwrap_or_default();
+            (job.without_run(Verdict::Skip, reason), None)
+        }
         Ok((mut outcome, mut instance)) => {
             let played_well = outcome.broken.is_none();
             if played_well {
@@ -214,7 +219,7 @@ type Played = Result<(Outcome, Instance), StartError>;
 fn timeout_of(case: &Case) -> u32 {
     let timeout = case.config.iter().find_map(|setting| match setting.value {
         Setting::Timeout(seconds) => Some(seconds),
-        Setting::Verify | Setting::Maps { .. } | Setting::Map { .. } => None,
+        Setting::Verify | Setting::Trust | Setting::Maps { .. } | Setting::Map { .. } => None,
     });
     timeout.unwrap_or(DEFAULT_TIMEOUT)
 }
@@ -279,13 +284,19 @@ async fn play_server(job: &Job, case: &Case, tls: &Tls, turn: Turn) -> Played {
 }
 
 async fn play_client(job: &Job, case: &Case, manifest: &Manifest, tls: &Tls, turn: Turn) -> Played {
-    let (mut scene, vars, plan, (leases, nth)) = client_scene(case, job.transport).await?;
+    let trusts = case.config.iter().any(|one| one.value == Setting::Trust);
+    let shown = match trusts {
+        true => &tls.showing(Shown::Trusted),
+        false => tls,
+    };
+    let (mut scene, vars, mut plan, (leases, nth)) = client_scene(case, job.transport).await?;
+    plan.authority = trusts.then(|| tls.authority().to_owned());
     let mut instance = start_client(manifest, &plan).await?;
     instance.hold(leases);
     let instance = connected(instance, &mut scene, manifest, job.tempo.scale()).await?;
     drop(turn);
     let vars = with_login(vars, &instance);
-    let player = Player::new(Scene::Client(scene), tls, job.tempo, vars).with_nth_ports(nth);
+    let player = Player::new(Scene::Client(scene), shown, job.tempo, vars).with_nth_ports(nth);
     let outcome = player.play(case).await;
     Ok((outcome, instance))
 }
@@ -341,7 +352,11 @@ pub(super) async fn client_scene(
     let plan = ClientPlan {
         server: server.address,
         transport,
-        verify: case.config.iter().any(|one| one.value == Setting::Verify),
+        verify: case
+            .config
+            .iter()
+            .any(|one| matches!(one.value, Setting::Verify | Setting::Trust)),
+        authority: None,
         mappings: services.mappings.clone(),
     };
     let scene = ClientScene {
@@ -446,7 +461,7 @@ pub(super) fn nth_count(case: &Case) -> u32 {
     });
     let configured = case.config.iter().map(|setting| match setting.value {
         Setting::Maps { count, .. } => count,
-        Setting::Map { .. } | Setting::Timeout(_) | Setting::Verify => 0,
+        Setting::Map { .. } | Setting::Timeout(_) | Setting::Verify | Setting::Trust => 0,
     });
     blocks.chain(configured).max().unwrap_or(0)
 }
@@ -458,7 +473,7 @@ fn numbers(leases: &[Lease]) -> Vec<u16> {
 pub(super) fn leads_to(setting: &Setting, name: &str) -> bool {
     match setting {
         Setting::Map { target, .. } | Setting::Maps { target, .. } => names(target, name),
-        Setting::Timeout(_) | Setting::Verify => false,
+        Setting::Timeout(_) | Setting::Verify | Setting::Trust => false,
     }
 }
 

@@ -149,9 +149,14 @@ fn of_step(step: &Step, role: Role, embedded: bool) -> usize {
     match (&step.action, role) {
         // The users of a pair: from the server to the client, and from there to the target.
         (Action::Connect(_), Role::Pair) => OURS + 4 * of_peer,
-        (Action::Connect(_) | Action::Accept(_) | Action::AcceptDrip | Action::Distrusts, _) => {
-            OURS + of_peer
-        }
+        (
+            Action::Connect(_)
+            | Action::TurnedAway { .. }
+            | Action::Accept(_)
+            | Action::AcceptAs(_)
+            | Action::Distrusts,
+            _,
+        ) => OURS + of_peer,
         (Action::Send(message), Role::Client) if message.word == "TRQ" => {
             // To us and to a target.
             2 + 2 * of_peer

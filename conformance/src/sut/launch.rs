@@ -15,7 +15,7 @@ use super::ready::{self, Unready};
 use super::{Body, Instance, Subject, explained};
 use crate::descriptors::Noted as _;
 use crate::embedded::Embedded;
-use crate::manifest::{Content, Launch, Manifest, Vars, render, render_text};
+use crate::manifest::{CA_FILE, Content, Launch, Manifest, Vars, render, render_text};
 use crate::notation::ast::Transport;
 use crate::ports::Lease;
 use crate::wire::Tls;
@@ -54,6 +54,8 @@ pub(crate) struct ClientPlan {
     pub(crate) transport: Transport,
     /// Whether the client is told to verify the server's certificate.
     pub(crate) verify: bool,
+    /// In PEM form: the certificate that vouches for those that the client has to trust.
+    pub(crate) authority: Option<String>,
     /// Remote port, target, isOpen.
     pub(crate) mappings: Vec<(u16, SocketAddr, bool)>,
 }
@@ -63,6 +65,7 @@ pub(crate) struct ClientPlan {
 pub(super) struct Setup {
     manifest: Manifest,
     vars: Vars,
+    authority: Option<String>,
 }
 
 /// The credentials of every instance; they protect nothing.
@@ -131,11 +134,16 @@ pub(crate) async fn start_client(
     common.insert("port", Value::from(plan.server.port()));
     common.insert("tls", Value::from(plan.transport == Transport::Tls));
     common.insert("verify", Value::from(plan.verify));
+    // The path is known when there is a folder.
+    common.insert(CA_FILE, Value::Null);
     let vars = Vars {
         common,
         mappings: mappings.collect(),
     };
-    let setup = Setup::new(manifest, vars);
+    let setup = Setup {
+        authority: plan.authority.clone(),
+        ..Setup::new(manifest, vars)
+    };
     Ok(Instance {
         body: setup.launch().await?,
         setup: Some(setup),
@@ -191,7 +199,12 @@ fn common() -> BTreeMap<&'static str, Value> {
 impl Setup {
     fn new(manifest: &Manifest, vars: Vars) -> Self {
         let manifest = manifest.clone();
-        Self { manifest, vars }
+        let authority = None;
+        Self {
+            manifest,
+            vars,
+            authority,
+        }
     }
 
     /// Starts the program in a fresh directory.
@@ -203,12 +216,19 @@ impl Setup {
             ))
         };
         let directory = TempDir::with_prefix(folder_prefix()).map_err(harness)?;
+        let mut vars = self.vars.clone();
+        if let Some(authority) = &self.authority {
+            let file = directory.path().join(AUTHORITY);
+            fs::write(&file, authority).map_err(harness)?;
+            let file = file.to_string_lossy().into_owned();
+            vars.common.insert(CA_FILE, Value::from(file));
+        }
         for (name, content) in &self.manifest.files {
-            write(&directory.path().join(name), content, &self.vars).map_err(harness)?;
+            write(&directory.path().join(name), content, &vars).map_err(harness)?;
         }
         match &self.manifest.launch {
             Launch::Command(words) => {
-                let filled = words.iter().map(|word| word.fill(&self.vars));
+                let filled = words.iter().map(|word| word.fill(&vars));
                 // The manifest has been tried out when it was loaded.
                 let command: Vec<String> = filled
                     .collect::<Result<_, _>>()
@@ -225,6 +245,9 @@ impl Setup {
         }
     }
 }
+
+/// The file with the certificate that a client has to trust, in its working directory.
+const AUTHORITY: &str = "netroxy-conformance-ca.pem";
 
 /// How the names of the folders begin that this program makes, and no other that is running.
 pub(crate) fn folder_prefix() -> String {

@@ -78,6 +78,7 @@ impl Pair {
         let mut mappings = plan.mappings;
         mappings.push((port.port(), target.address, true));
         let client_plan = ClientPlan {
+            authority: None,
             server: reached,
             verify: false,
             transport: plan.transport,

@@ -15,8 +15,10 @@ pub(crate) struct Inbox {
 /// How the peer's direction has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum End {
-    /// In an orderly way.
+    /// In an orderly way; on TLS that is close_notify.
     Eof,
+    /// On TLS, by a FIN alone.
+    Cut,
     /// By a reset, or by a TLS alert.
     Broken(String),
     /// The peer has not ended it: it sent bytes that are no TLS.
@@ -38,6 +40,8 @@ pub(crate) struct State {
     pub(crate) end: Option<End>,
     /// When it ended.
     ended: Option<Instant>,
+    /// Whether all bytes are thrown away.
+    deaf: bool,
 }
 
 impl Inbox {
@@ -70,6 +74,9 @@ impl Inbox {
     /// Adds bytes; false when nobody wants that many.
     pub(crate) fn push(&self, bytes: &[u8]) -> bool {
         let mut state = self.lock();
+        if state.deaf {
+            return true;
+        }
         state.add(bytes);
         let accepted = state.unread().len() <= LIMIT;
         if !accepted {
@@ -78,6 +85,14 @@ impl Inbox {
         drop(state);
         self.changed.notify_one();
         accepted
+    }
+
+    /// Throws away what has come and what will come; an end is seen all the same.
+    pub(crate) fn deafen(&self) {
+        let mut state = self.lock();
+        state.deaf = true;
+        let unread = state.unread().len();
+        state.take(unread);
     }
 
     pub(crate) fn end(&self, end: End) {

@@ -1,5 +1,6 @@
 //! Connections: bytes in and out, plain or TLS, with times. Nothing here knows what the bytes mean.
 
+mod authority;
 mod drip;
 mod inbox;
 mod tls;
@@ -33,6 +34,8 @@ pub(crate) struct Connection {
     paused: watch::Sender<bool>,
     progress: Arc<Progress>,
     socket: socket2::Socket,
+    /// The version of TLS that both sides have agreed on; `None` without TLS.
+    version: Option<rustls::ProtocolVersion>,
     /// When the last order was carried out; `None` before the first.
     pub(crate) last_sent: Option<Instant>,
     /// The time that bytes may need which are sent while the case goes on.
@@ -66,8 +69,12 @@ impl Connection {
             let stream = Tcp::new(drip::connect(to).await.noted()?, drip);
             let socket = stream.socket().noted()?;
             match transport {
-                Transport::Plain => Ok(Self::drive(stream, socket)),
-                Transport::Tls => Ok(Self::drive(tls.connect(stream).await?, socket)),
+                Transport::Plain => Ok(Self::drive(stream, socket, None)),
+                Transport::Tls => {
+                    let stream = tls.connect(stream).await?;
+                    let version = stream.get_ref().1.protocol_version();
+                    Ok(Self::drive(stream, socket, version))
+                }
             }
         };
         timeout(limit, work)
@@ -89,13 +96,35 @@ impl Connection {
         let stream = Tcp::new(stream, drip);
         let socket = stream.socket().noted()?;
         match transport {
-            Transport::Plain => Ok(Self::drive(stream, socket)),
+            Transport::Plain => Ok(Self::drive(stream, socket, None)),
             Transport::Tls => {
                 let handshake = timeout(limit, tls.accept(stream)).await;
                 let stream = handshake.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-                Ok(Self::drive(stream, socket))
+                let version = stream.get_ref().1.protocol_version();
+                Ok(Self::drive(stream, socket, version))
             }
         }
+    }
+
+    /// Makes the TLS handshake of a client on a connection that has none yet, and on which nothing has come.
+    ///
+    /// # Errors
+    /// When it fails or takes longer than `limit`.
+    pub(crate) async fn handshake(self, tls: &Tls, limit: Duration) -> io::Result<Self> {
+        // The tasks hold the other handle of the socket.
+        self.tasks.end().await;
+        let stream = TcpStream::from_std(self.socket.into())?;
+        let stream = Tcp::new(stream, false);
+        let socket = stream.socket()?;
+        let handshake = timeout(limit, tls.connect(stream)).await;
+        let stream = handshake.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        let version = stream.get_ref().1.protocol_version();
+        Ok(Self::drive(stream, socket, version))
+    }
+
+    /// Whether both sides have agreed on TLS 1.2.
+    pub(crate) fn is_tls12(&self) -> bool {
+        self.version == Some(rustls::ProtocolVersion::TLSv1_2)
     }
 
     /// Sends segments, each on its own, and waits until the system has taken them.
@@ -129,6 +158,14 @@ impl Connection {
     /// Ends our direction.
     pub(crate) async fn shutdown(&mut self, limit: Duration) -> Result<(), WriteError> {
         self.order(Order::Shutdown, limit).await
+    }
+
+    /// Ends our direction by a FIN alone, once all that was sent has left: on TLS, without close_notify.
+    pub(crate) async fn cut(&mut self, limit: Duration) -> Result<(), WriteError> {
+        self.order(|done| Order::Send(Vec::new(), done), limit)
+            .await?;
+        let outcome = self.socket.shutdown(std::net::Shutdown::Write);
+        outcome.map_err(WriteError::Broken)
     }
 
     /// Reads no more until [`resume`](Self::resume).
@@ -198,6 +235,7 @@ impl Connection {
     fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(
         stream: S,
         socket: socket2::Socket,
+        version: Option<rustls::ProtocolVersion>,
     ) -> Self {
         let (reader, writer) = split(stream);
         let inbox = Arc::new(Inbox::default());
@@ -215,6 +253,7 @@ impl Connection {
             paused,
             progress,
             socket,
+            version,
             last_sent: None,
             behind: Duration::ZERO,
         }
@@ -295,7 +334,7 @@ async fn read_all(
             }
             // TLS without close_notify: the TCP connection has ended all the same.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return inbox.end(End::Eof);
+                return inbox.end(End::Cut);
             }
             Err(error) => return inbox.end(broken(&error)),
         }

@@ -47,6 +47,8 @@ struct Session {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     Connect,
+    /// The control connection has to be open.
+    Open,
     Login,
     Keepalive,
     /// SRQ is unanswered since one timeout before.
@@ -83,6 +85,7 @@ impl Client {
         match input {
             Input::Connected => {
                 self.step(Event::Connected)?;
+                self.timers.clear(Timer::Open);
                 self.timers
                     .set(Timer::Login, now.saturating_add(self.config.login_deadline));
                 self.send(ClientMessage::Ath(Ath {
@@ -216,7 +219,13 @@ impl Client {
         match timer {
             Timer::Connect => {
                 self.step(Event::RetryDue)?;
+                let limit = now.saturating_add(self.config.connect_deadline);
+                self.timers.set(Timer::Open, limit);
                 self.outputs.push_back(Output::Connect);
+            }
+            Timer::Open => {
+                self.step(Event::ConnectOverdue)?;
+                self.disconnect(now, DisconnectReason::ConnectOverdue);
             }
             Timer::Login => {
                 self.step(Event::LoginOverdue)?;

@@ -56,6 +56,8 @@ pub struct Config {
     /// Asked for after each login, in this order. Of several with the same remote port only the
     /// first counts: the server could not tell them apart.
     pub mappings: Vec<Mapping>,
+    /// An attempt to open the control connection that has not succeeded by then is given up, TLS handshake included.
+    pub connect_deadline: Duration,
     /// A server that has not answered ATH by then is given up.
     pub login_deadline: Duration,
     /// Random bits: they spread the attempts of many clients in time.
@@ -63,7 +65,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// A client with 10 s for the answer to its login.
+    /// A client with 10 s to open a control connection, and 10 s for the answer to its login.
     #[must_use]
     pub fn new(
         client_name: ClientName,
@@ -72,12 +74,14 @@ impl Config {
         mappings: Vec<Mapping>,
         jitter: u64,
     ) -> Self {
+        let connect_deadline = Duration::from_secs(10);
         let login_deadline = Duration::from_secs(10);
         Self {
             client_name,
             username,
             password,
             mappings,
+            connect_deadline,
             login_deadline,
             jitter,
         }
@@ -116,11 +120,12 @@ pub enum Input {
 /// What the machine asks of the driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// Open the control connection; answer with [`Input::Connected`] or [`Input::ConnectFailed`].
+    /// Open the control connection; answer with [`Input::Connected`] or [`Input::ConnectFailed`], unless
+    /// [`Output::Disconnect`] comes before.
     Connect,
     /// Send a message on the control connection.
     Send(ClientMessage),
-    /// Close the control connection and feed no more of what it delivered.
+    /// Close the control connection and feed no more of what it delivered; or give up opening it.
     Disconnect(DisconnectReason),
     /// Open a data connection to the server, send TRS on it, connect to the target and relay.
     /// If the target cannot be reached, send TRS all the same, then close
@@ -143,6 +148,9 @@ pub enum DisconnectReason {
     /// The server answered ARS false.
     #[error("the server refused user name or password")]
     Rejected,
+    /// The control connection was not open in time.
+    #[error("the server did not answer in time, or did not finish the TLS handshake")]
+    ConnectOverdue,
     /// A message that is not allowed now, or none in time.
     #[error(transparent)]
     Misbehaved(#[from] PeerMisbehaved),
@@ -157,6 +165,7 @@ impl DisconnectReason {
     pub fn rule(&self) -> &'static str {
         match self {
             Self::Rejected => "auth.refused-close",
+            Self::ConnectOverdue => "life.connect-deadline",
             Self::Misbehaved(how) => how.rule(),
             Self::Malformed(error) => error.rule(),
         }

@@ -15,7 +15,7 @@ use nom::{Finish, IResult, Parser};
 
 use crate::notation::ast::{
     Action, Alternative, Bulk, Endpoint, Expectation, Field, Grade, Message, Near, Noted, Piece,
-    Role, Setting, Step, Template, Transport, Within,
+    Role, Setting, Shown, Step, Template, Transport, Way, Within,
 };
 use crate::notation::print::{RESERVED, is_bare_byte, is_name_byte};
 
@@ -198,10 +198,11 @@ pub(super) fn setting(i: &str) -> Parsed<'_, Setting> {
         |((port, target), open)| Setting::Map { port, target, open },
     );
     context(
-        "`timeout SECONDS`, `map $port -> $target`, `maps NUMBER -> $target` or `verify`",
+        "`timeout SECONDS`, `map $port -> $target`, `maps NUMBER -> $target`, `verify` or `trust`",
         alt((
             timeout,
             value(Setting::Verify, tag("verify")),
+            value(Setting::Trust, tag("trust")),
             many,
             mapping,
         )),
@@ -236,6 +237,8 @@ fn action(i: &str) -> Parsed<'_, Action> {
         refused,
         turned_away,
         accept,
+        value(Action::Handshake, tag("handshake")),
+        certificate,
         distrusts,
         down,
         pause,
@@ -247,7 +250,7 @@ fn action(i: &str) -> Parsed<'_, Action> {
         expect,
     ));
     context(
-        "`connect`, `refused`, `turned away`, `accept`, `distrusts`, `down`, `pause`, `ignore`, `restart`, `>`, `>>`, `<` or `<<`",
+        "`connect`, `refused`, `turned away`, `accept`, `handshake`, `certificate`, `distrusts`, `down`, `pause`, `ignore`, `restart`, `>`, `>>`, `<` or `<<`",
         verbs,
     )
     .parse(i)
@@ -260,13 +263,14 @@ fn restart(i: &str) -> Parsed<'_, Action> {
 fn connect(i: &str) -> Parsed<'_, Action> {
     let bare = value(Endpoint::Bare, (tag("server"), space1, tag("bare")));
     let drip = value(Endpoint::Drip, (tag("server"), space1, tag("drip")));
+    let tls12 = value(Endpoint::Tls12, (tag("server"), space1, tag("tls12")));
     let server = map(
         preceded(tag("server"), opt(preceded(space1, transport))),
         Endpoint::Server,
     );
     let endpoint = context(
         "`server` or a port",
-        alt((bare, drip, server, map(template, Endpoint::Port))),
+        alt((bare, drip, tls12, server, map(template, Endpoint::Port))),
     );
     map(
         preceded((tag("connect"), space1), cut(endpoint)),
@@ -298,12 +302,27 @@ fn ignore(i: &str) -> Parsed<'_, Action> {
 }
 
 fn accept(i: &str) -> Parsed<'_, Action> {
-    let drip = value(Action::AcceptDrip, (tag("accept"), space1, tag("drip")));
+    let way = map_opt(take_while1(is_bare), |name: &str| {
+        Way::ALL.into_iter().find(|way| way.to_string() == name)
+    });
+    let otherwise = map(preceded((tag("accept"), space1), way), Action::AcceptAs);
     let any = map(
         preceded(tag("accept"), opt(preceded(space1, template))),
         Action::Accept,
     );
-    alt((drip, any)).parse(i)
+    alt((otherwise, any)).parse(i)
+}
+
+fn certificate(i: &str) -> Parsed<'_, Action> {
+    let named = map_opt(take_while1(is_bare), |name: &str| {
+        Shown::ALL.into_iter().find(|one| one.to_string() == name)
+    });
+    let named = context("`other`, `trusted`, `misnamed` or `expired`", named);
+    map(
+        preceded((tag("certificate"), space1), cut(named)),
+        Action::Certificate,
+    )
+    .parse(i)
 }
 
 fn distrusts(i: &str) -> Parsed<'_, Action> {
@@ -336,11 +355,12 @@ fn send_raw(i: &str) -> Parsed<'_, Action> {
 fn send(i: &str) -> Parsed<'_, Action> {
     let what = alt((
         value(Action::Shutdown, tag("shutdown")),
+        value(Action::Cut, tag("cut")),
         value(Action::Close, tag("close")),
         value(Action::Reset, tag("reset")),
         map(message, Action::Send),
     ));
-    let what = context("a message, `shutdown`, `close` or `reset`", what);
+    let what = context("a message, `shutdown`, `cut`, `close` or `reset`", what);
     preceded((char('>'), space1), cut(what)).parse(i)
 }
 
@@ -367,7 +387,7 @@ fn expect(i: &str) -> Parsed<'_, Action> {
     });
     let what = alt((one_of, maps, map(expectation, Action::Expect)));
     let what = context(
-        "a message, `closed`, `eof`, `silence`, `stalled`, `maps` or `one of`",
+        "a message, `closed`, `eof`, `reset`, `silence`, `stalled`, `maps` or `one of`",
         what,
     );
     preceded((char('<'), space1), cut(what)).parse(i)
@@ -377,6 +397,7 @@ fn expectation(i: &str) -> Parsed<'_, Expectation> {
     alt((
         value(Expectation::Closed, tag("closed")),
         value(Expectation::Eof, tag("eof")),
+        value(Expectation::Reset, tag("reset")),
         value(Expectation::Silence, tag("silence")),
         value(Expectation::Stalled, tag("stalled")),
         map(message, Expectation::Message),

@@ -95,6 +95,7 @@ fn altered(step: &Step) -> Vec<(Action, Option<Within>)> {
                 .filter_map(|one| match &one.expectation {
                     Expectation::Closed
                     | Expectation::Eof
+                    | Expectation::Reset
                     | Expectation::Silence
                     | Expectation::Stalled => None,
                     other => Some(Alternative {
@@ -120,9 +121,12 @@ fn altered(step: &Step) -> Vec<(Action, Option<Within>)> {
             found
         }
         Action::Connect(Endpoint::Port(port)) => vec![keep(Action::Refused(port.clone()))],
+        Action::Connect(Endpoint::Tls12) | Action::Handshake => {
+            vec![keep(Action::Refused(control))]
+        }
         // A port that is open, and stays so.
         Action::Refused(_) => vec![keep(Action::Refused(control))],
-        Action::Accept(_) => {
+        Action::Accept(_) | Action::AcceptAs(_) => {
             let late = Within {
                 low: Some(60_000),
                 high: None,
@@ -149,7 +153,7 @@ fn word(word: &str) -> Expectation {
 
 fn others(expectation: &Expectation) -> Vec<Expectation> {
     match expectation {
-        Expectation::Closed | Expectation::Eof => vec![Expectation::Silence],
+        Expectation::Closed | Expectation::Eof | Expectation::Reset => vec![Expectation::Silence],
         Expectation::Silence | Expectation::Stalled => vec![Expectation::Closed],
         Expectation::Random(bulk) => vec![Expectation::Random(Bulk {
             seed: bulk.seed + 77,
