@@ -1,6 +1,8 @@
 //! What must be true of a case beyond its grammar, so that nothing goes wrong only when it is played.
 
-use std::collections::BTreeSet;
+mod block;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::place::Spot;
 use crate::input::nearest;
@@ -40,21 +42,7 @@ pub(super) fn check(case: &Case) -> Result<(), Wrong> {
             Line::Step(step) => scope
                 .step(step, next, &mut marked)
                 .map_err(|found| found.on(next))?,
-            Line::Repeat(repeat) => {
-                let outside = scope.actors.clone();
-                scope.vars.insert(NTH_PORT.to_owned());
-                let mut inner = next + 1;
-                for line in &repeat.body {
-                    if let Line::Step(step) = line {
-                        scope
-                            .step(step, inner, &mut marked)
-                            .map_err(|found| found.on(inner))?;
-                    }
-                    inner += line.height();
-                }
-                scope.vars.remove(NTH_PORT);
-                scope.actors.retain(|name| outside.contains(name));
-            }
+            Line::Repeat(repeat) => scope.block(repeat, next, &mut marked)?,
         }
         next += line.height();
     }
@@ -136,6 +124,8 @@ struct Scope {
     role: Role,
     vars: BTreeSet<String>,
     actors: BTreeSet<String>,
+    /// Connections of a `repeat kept`, with the number of their turns.
+    kept: BTreeMap<String, u32>,
 }
 
 impl Scope {
@@ -154,19 +144,28 @@ impl Scope {
             role,
             vars,
             actors: BTreeSet::new(),
+            kept: BTreeMap::new(),
         }
     }
 
     fn setting(&self, setting: &Setting) -> Result<(), Found> {
         match (setting, self.role) {
-            (Setting::Timeout(3..), Role::Server | Role::Pair) => Ok(()),
+            (Setting::Timeout(1..=LONGEST), Role::Server | Role::Pair) => Ok(()),
             (Setting::Timeout(_), Role::Server | Role::Pair) => found(
                 Spot::Word(2),
-                "a timeout below 3 s ends the original server",
+                format!("a timeout is from 1 to {LONGEST} seconds"),
             ),
             (Setting::Map { port, target, .. }, Role::Client | Role::Pair) => {
                 if names_one(port, &PORTS) {
                     leads_somewhere(target)
+                } else if number_of(port).is_some() {
+                    match self.role {
+                        Role::Client => leads_somewhere(target),
+                        _ => found(
+                            Spot::Word(2),
+                            "a number can be taken: only a client is given one, which does not listen on it",
+                        ),
+                    }
                 } else {
                     let ports = PORTS.join(" $");
                     let message = format!("the port of a mapping is one of ${ports}");
@@ -220,11 +219,7 @@ impl Scope {
             return found(Spot::Word(0), message);
         }
         if !opens && !alone && !self.actors.contains(&step.actor) {
-            let message = format!(
-                "`{}` is no connection yet, or closed: it needs `connect` or `accept` first",
-                step.actor
-            );
-            return found(Spot::Word(0), message);
+            return found(Spot::Word(0), self.no_connection(&step.actor));
         }
         let bounded = matches!(
             step.action,
@@ -464,8 +459,24 @@ const CLIENT_VARS: [&str; 7] = [
 ];
 const PAIR_VARS: [&str; 4] = ["target", "target2", "dead_target", "silent_target"];
 
-/// Only inside of a block.
-const NTH_PORT: &str = "nth_port";
+/// Only inside of a block: a remote port of the turn, and its number.
+const OF_TURN: [&str; 2] = ["nth_port", "nth"];
+
+/// The longest timeout there is, in seconds: `auth.timeout-positive`.
+const LONGEST: u64 = 9_223_372_036;
+
+/// The remote port that is written as a number.
+pub(crate) fn number_of(port: &Template) -> Option<u16> {
+    match port.pieces() {
+        [Piece::Bytes(digits)] if port.times() == 1 => {
+            let digits = std::str::from_utf8(digits).ok()?;
+            let number = digits.parse::<u16>().ok().filter(|number| *number > 0)?;
+            // Another spelling would be another port for whom compares texts.
+            (number.to_string() == digits).then_some(number)
+        }
+        _ => None,
+    }
+}
 
 /// Remote ports of a case.
 pub(crate) const PORTS: [&str; 3] = ["port", "port2", "port3"];
@@ -486,7 +497,14 @@ mod tests {
             check(&parse(&text).unwrap())
         };
         let wrong = |mapping: &str| checked(mapping).unwrap_err();
-        for port in ["\"$port\"*2", "\"$port$port\"", "$target", "80"] {
+        for port in [
+            "\"$port\"*2",
+            "\"$port$port\"",
+            "$target",
+            "080",
+            "0",
+            "65536",
+        ] {
             let found = wrong(&format!("{port} -> $target"));
             let told = "the port of a mapping is one of $port $port2 $port3";
             assert_eq!((found.line, found.message.as_str()), (4, told), "{port}");

@@ -10,7 +10,6 @@ use tokio::time::{sleep, timeout};
 use super::expect::seen;
 use super::pattern::{encode, fill};
 use super::{Player, Scene};
-use crate::noise::noise;
 use crate::notation::ast::{Action, Endpoint, Message, Side, Step, Template, Transport};
 use crate::transcript;
 use crate::wire::{Connection, WriteError};
@@ -58,8 +57,7 @@ impl Player<'_> {
                 .await
             }
             Action::SendRandom(bulk) => {
-                self.connection(name)?
-                    .send_behind(noise(bulk.bytes, bulk.seed));
+                self.connection(name)?.send_behind(bulk.bytes, bulk.seed);
                 self.done(name, step.action.clone(), None);
                 Ok(())
             }

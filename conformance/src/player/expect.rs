@@ -65,6 +65,10 @@ impl Player<'_> {
             self.stalled(&step.actor).await?;
             return Ok(0);
         }
+        if let [Expectation::Random(bulk)] = expectations {
+            self.bulk(step, *bulk).await?;
+            return Ok(0);
+        }
         self.connection(&step.actor)?.resume();
         let bare = self.actor(&step.actor)?.bare;
         let patterns: Result<Vec<_>, _> = expectations
@@ -505,7 +509,7 @@ fn missing(patterns: &[Pattern], state: &State, waited: Duration) -> String {
     }
 }
 
-fn end_text(end: &End) -> String {
+pub(super) fn end_text(end: &End) -> String {
     match end {
         End::Eof => "eof".to_owned(),
         End::Broken(why) => why.to_ascii_lowercase(),

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::Job;
 use super::hang::{self, afterwards};
 use super::twins::Twins;
-use crate::catalog::{PORTS, TARGETS};
+use crate::catalog::{PORTS, TARGETS, number_of};
 use crate::manifest::Manifest;
 use crate::notation::ast::{Case, Line, Piece, Setting, Side, Template, Transport};
 use crate::notation::print_step;
@@ -102,7 +102,7 @@ async fn play(job: &Job, case: &Case, tls: &Tls) -> (Judged, Option<Waited>) {
 }
 
 /// Long enough to be no part of a case that does not ask for it.
-pub(super) const DEFAULT_TIMEOUT: u32 = 30;
+pub(super) const DEFAULT_TIMEOUT: u64 = 30;
 
 async fn conclude(job: &Job, mut outcome: Outcome, mut instance: Instance, tls: &Tls) -> Judged {
     let mut ended = ended(&outcome, &mut instance).await;
@@ -155,7 +155,7 @@ async fn ended(outcome: &Outcome, instance: &mut Instance) -> Option<String> {
 type Played = Result<(Outcome, Instance), StartError>;
 
 /// What the configuration of the server must say, in seconds.
-fn timeout_of(case: &Case) -> u32 {
+fn timeout_of(case: &Case) -> u64 {
     let timeout = case.config.iter().find_map(|setting| match setting.value {
         Setting::Timeout(seconds) => Some(seconds),
         Setting::Verify | Setting::Maps { .. } | Setting::Map { .. } => None,
@@ -327,7 +327,9 @@ impl Services {
             match (setting, target) {
                 (Setting::Map { port, open, .. }, Some((_, target))) => {
                     let named = PORTS.iter().position(|name| names(port, name));
-                    mappings.extend(named.map(|port| (leases[port].port(), *target, *open)));
+                    let named = named.map(|port| leases[port].port());
+                    let port = named.or_else(|| number_of(port));
+                    mappings.extend(port.map(|port| (port, *target, *open)));
                 }
                 (Setting::Maps { count, .. }, Some((_, target))) => {
                     let ports = numbers.iter().zip(0..*count);

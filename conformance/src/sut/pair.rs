@@ -43,7 +43,7 @@ pub(crate) struct PairPlan<'a> {
     pub(crate) client: &'a Manifest,
     pub(crate) transport: Transport,
     /// The timeout of the server in seconds.
-    pub(crate) timeout: u32,
+    pub(crate) timeout: u64,
     /// Remote port, target, isOpen.
     pub(crate) mappings: Vec<(u16, SocketAddr, bool)>,
 }
