@@ -124,6 +124,8 @@ struct Scope {
     role: Role,
     vars: BTreeSet<String>,
     actors: BTreeSet<String>,
+    /// How much noise was sent last on a connection.
+    noise: BTreeMap<String, u32>,
     /// Connections of a `repeat kept`, with the number of their turns.
     kept: BTreeMap<String, u32>,
 }
@@ -144,6 +146,7 @@ impl Scope {
             role,
             vars,
             actors: BTreeSet::new(),
+            noise: BTreeMap::new(),
             kept: BTreeMap::new(),
         }
     }
@@ -230,7 +233,8 @@ impl Scope {
                 | Action::OneOf(_)
         );
         let silent = matches!(step.action, Action::Expect(Expectation::Silence));
-        if step.within.is_some() && matches!(step.action, Action::Expect(Expectation::Stalled)) {
+        let stalls = matches!(step.action, Action::Expect(Expectation::Stalled));
+        if step.within.is_some() && stalls {
             let message = "`stalled` has no bounds: it takes as long as it takes";
             return found(Spot::Bounds, message);
         }
@@ -263,6 +267,17 @@ impl Scope {
         if !step.marks.is_empty() && !judges {
             let message = "only a step that can fail can carry a mark";
             return found(Spot::Marks, message);
+        }
+        if let Action::SendRandom(bulk) = &step.action {
+            self.noise.insert(step.actor.clone(), bulk.bytes);
+        }
+        if stalls && self.noise.get(&step.actor) != Some(&(BEHIND + BUFFERS)) {
+            let message = format!(
+                "`stalled` needs `>> random {}MiB` before it: a peer may be {} MiB behind, and systems take some too",
+                (BEHIND + BUFFERS) >> 20,
+                BEHIND >> 20
+            );
+            return found(Spot::Word(2), message);
         }
         self.action(&step.action)?;
         if matches!(step.action, Action::Close | Action::Reset) {
@@ -462,6 +477,12 @@ const PAIR_VARS: [&str; 4] = ["target", "target2", "dead_target", "silent_target
 /// Only inside of a block: a remote port of the turn, and its number.
 const OF_TURN: [&str; 2] = ["nth_port", "nth"];
 
+/// How far a peer may let one side of a tunnel fall behind the other, in bytes: `tunnel.backpressure`.
+const BEHIND: u32 = 48 << 20;
+
+/// What the systems of a peer and of the suite take for a connection that is not read; Linux takes 10 MB by itself.
+const BUFFERS: u32 = 16 << 20;
+
 /// The longest timeout there is, in seconds: `auth.timeout-positive`.
 const LONGEST: u64 = 9_223_372_036;
 
@@ -488,6 +509,25 @@ pub(crate) const TARGETS: [&str; 4] = ["target", "target2", "dead_target", "sile
 mod tests {
     use super::*;
     use crate::notation::parse;
+
+    #[test]
+    fn a_peer_is_given_as_much_as_the_rule_lets_it_fall_behind() {
+        let rules = crate::rules::embedded().unwrap();
+        let rule = rules.iter().find(|rule| rule.id == "tunnel.backpressure");
+        let number = format!("{} MiB behind", BEHIND >> 20);
+        assert!(rule.unwrap().text.contains(&number), "{number}");
+        let checked = |size: &str| {
+            let head = "title x\nrole server\nrules a.b\n\nu connect $port\n";
+            let text = format!("{head}u >> random {size} 1\nu < stalled [a.b]\n");
+            check(&parse(&text).unwrap())
+        };
+        assert_eq!(checked("64MiB"), Ok(()));
+        let wrong = checked("48MiB").unwrap_err();
+        assert!(
+            wrong.line == 7 && wrong.message.contains("random 64MiB"),
+            "{wrong:?}"
+        );
+    }
 
     #[test]
     fn a_mapping_has_one_port_and_leads_to_one_target() {
