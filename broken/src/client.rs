@@ -404,6 +404,7 @@ impl Session {
         let interval = match shared.bug {
             Some(Bug::SrqTooRarely) => period.mul_f64(1.6),
             Some(Bug::SrqNever) => LONG * 60,
+            Some(Bug::SrqInFirstLogin) if shared.past.logins() > 1 => LONG * 60,
             Some(Bug::SrqEachTwoSeconds) => (period / 3).max(Duration::from_secs(2)),
             _ => period / 3,
         };
@@ -534,7 +535,12 @@ impl Session {
                         token: self.token.clone(),
                     };
                     let (tunnels, broken) = (self.tunnels.clone(), broken.clone());
+                    let waits = shared.has(Bug::DialsAtMost8);
+                    let places = shared.clone();
                     let body = async move {
+                        while waits && places.mixer.tunnels() >= 8 {
+                            sleep(Duration::from_millis(20)).await;
+                        }
                         tokio::select! {
                             ended = tunnel.run() => if !ended { broken.cancel() },
                             () = tunnels.cancelled() => {}
@@ -624,7 +630,7 @@ impl Tunnel {
             let _ = timeout(Duration::from_millis(200), reader.read(&mut waste)).await;
         }
         let early_bytes = match shared.bug {
-            Some(Bug::EarlyBytesAtMost64KiB) => hoard(&mut reader, 64 << 10).await,
+            Some(Bug::EarlyBytesAtMost64Kib) => hoard(&mut reader, 64 << 10).await,
             Some(Bug::EarlyBytesAsText) => {
                 let said = hoard(&mut reader, 1 << 20).await;
                 String::from_utf8_lossy(&said).into_owned().into()

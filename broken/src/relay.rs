@@ -161,7 +161,7 @@ impl Way<'_> {
         };
         let (mut carried, mut chunk) = (0, said);
         loop {
-            if self.has(Bug::TunnelEndsAt16MiB) && carried >= FAR {
+            if self.has(Bug::TunnelEndsAt16Mib) && carried >= FAR {
                 return self.both_gone();
             }
             if !chunk.is_empty() {
@@ -298,15 +298,15 @@ impl Way<'_> {
             Some(Bug::TunnelLosesBehindMegabyte) if offset >= 1024 * 1024 => {
                 chunk.truncate(chunk.len() - 1)
             }
-            Some(Bug::TunnelFlipsAt16MiB) if offset <= FAR => {
+            Some(Bug::TunnelFlipsAt16Mib) if offset <= FAR => {
                 if let Some(byte) = chunk.get_mut(FAR - offset) {
                     *byte ^= 1;
                 }
             }
-            Some(Bug::TunnelLosesInwardsBehind16MiB) if self.inwards && offset >= FAR => {
+            Some(Bug::TunnelLosesInwardsBehind16Mib) if self.inwards && offset >= FAR => {
                 chunk.truncate(chunk.len() - 1)
             }
-            Some(Bug::TunnelLosesOutwardsBehind16MiB) if !self.inwards && offset >= FAR => {
+            Some(Bug::TunnelLosesOutwardsBehind16Mib) if !self.inwards && offset >= FAR => {
                 chunk.truncate(chunk.len() - 1)
             }
             Some(Bug::TunnelHearsWords) => {

@@ -57,6 +57,8 @@ struct State {
     ports: HashMap<u16, Port>,
     /// Tokens that were given once, and where.
     tokens: Vec<(Vec<u8>, bool, u64)>,
+    /// Users who have ever come, for a bug.
+    places: usize,
     /// Who has ever logged in, and the token of each.
     ever: Vec<(Vec<u8>, Vec<u8>)>,
 }

@@ -16,6 +16,7 @@ impl Shared {
     pub(super) fn is_full(&self, state: &State) -> bool {
         match self.bug {
             Some(Bug::OneClientOnly) => !state.logins.is_empty(),
+            Some(Bug::LoginsEverAtMost16) => state.ever.len() >= 16,
             Some(Bug::ClientsAtMost8) => state.logins.len() >= 8,
             Some(Bug::ClientsAtMost15) => state.logins.len() >= 15,
             _ => false,
@@ -103,6 +104,11 @@ impl Shared {
         let waiting: usize = own.map(|port| port.waiting.len()).sum();
         match self.bug {
             Some(Bug::WaitingAtMost16) => waiting >= 16,
+            // Those who were joined have given theirs back.
+            Some(Bug::GoneUsersKeepPlaces) => {
+                state.places += 1;
+                state.places > 100 + self.mixer.ever()
+            }
             Some(Bug::WaitingAtMost99) => waiting >= 99,
             Some(Bug::WaitingAtMost64) if waiting >= 64 => {
                 let port = state.ports.get_mut(&number);

@@ -49,7 +49,7 @@ impl Shared {
             let mut waste = vec![0; 64 * 1024];
             let _ = timeout(Duration::from_millis(30), reader.read(&mut waste)).await;
         }
-        if self.has(Bug::EarlyDataAtMost64KiB) {
+        if self.has(Bug::EarlyDataAtMost64Kib) {
             said.extend(hoard(&mut reader, 64 << 10).await);
             said.truncate(64 << 10);
         }
@@ -66,9 +66,9 @@ impl Shared {
             let _ = far_reader.try_read(&mut waste);
         }
         let mut far_said = match self.bug {
-            Some(Bug::EarlyUserDataAtMost16KiB) => hoard(&mut far_reader, 16 << 10).await,
-            Some(Bug::EarlyUserDataAtMost64KiB) => hoard(&mut far_reader, 64 << 10).await,
-            Some(Bug::EarlyUserDataAtMost1MiB) => hoard(&mut far_reader, 1 << 20).await,
+            Some(Bug::EarlyUserDataAtMost16Kib) => hoard(&mut far_reader, 16 << 10).await,
+            Some(Bug::EarlyUserDataAtMost64Kib) => hoard(&mut far_reader, 64 << 10).await,
+            Some(Bug::EarlyUserDataAtMost1Mib) => hoard(&mut far_reader, 1 << 20).await,
             Some(Bug::EarlyUserDataAsText) => {
                 let said = hoard(&mut far_reader, 1 << 20).await;
                 String::from_utf8_lossy(&said).into_owned().into()

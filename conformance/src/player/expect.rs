@@ -82,7 +82,7 @@ impl Player<'_> {
         let window = self.window(step, &patterns);
         let begun = Instant::now();
         if patterns == [Pattern::Silence] {
-            let lasts = window.not_before.map(|(until, _)| until);
+            let lasts = self.lasts(&step.actor, window.not_before);
             self.silence(&step.actor, lasts).await?;
             return Ok(0);
         }
