@@ -19,9 +19,13 @@ use crate::drips::written_by;
 use crate::lines::{
     Lines, Message, NO_BOOLEAN, NO_INTEGER, OF_SERVERS, Stream, bytes, integer, shaped,
 };
-use crate::relay::{End, Mixer, relay};
+use crate::relay::{End, Mixer, hoard, relay};
 use crate::tls::{self, Secure};
 use crate::{Bug, Manner};
+
+mod past;
+
+use past::Past;
 
 /// A client that has read its configuration.
 #[derive(Clone)]
@@ -47,6 +51,8 @@ struct Shared {
     /// The token of the first login, for a bug.
     first_token: std::sync::OnceLock<Vec<u8>>,
     first_timeout: std::sync::OnceLock<u64>,
+    /// What bugs remember of logins.
+    past: Past,
 }
 
 struct Mapping {
@@ -136,6 +142,7 @@ impl Client {
                 closed_once: AtomicBool::new(false),
                 first_token: std::sync::OnceLock::new(),
                 first_timeout: std::sync::OnceLock::new(),
+                past: Past::default(),
             }),
         })
     }
@@ -252,6 +259,15 @@ impl Shared {
         if self.has(Bug::MapsBeforeArs) {
             let _ = self.ask_all(writer).await;
         }
+        if self.has(Bug::OldKeepaliveGoesOn)
+            && let Some(seconds) = self.first_timeout.get()
+        {
+            let due = Instant::now() + Duration::from_secs(*seconds) / 3;
+            lines.first_byte_by(due).await;
+            if !lines.has_more() {
+                let _ = writer.write_all(b"SRQ\n").await;
+            }
+        }
         let _ = writer.flush().await;
         let ars = match self.ars(lines).await {
             Ok(ars) => ars,
@@ -273,6 +289,7 @@ impl Shared {
             Some(Bug::TimeoutZeroAccepted) => seconds >= 0,
             Some(Bug::TimeoutNegativeAccepted) => seconds != 0,
             Some(Bug::TimeoutHugeAccepted) => seconds >= 1,
+            Some(Bug::TimeoutOneRefused) => (2..=9_223_372_036).contains(&seconds),
             Some(Bug::TimeoutLongestRefused) => (1..=86_400).contains(&seconds),
             _ => (1..=9_223_372_036).contains(&seconds),
         };
@@ -287,6 +304,8 @@ impl Shared {
         }
         lines.log_in();
         let _ = self.first_token.set(ars[3].clone());
+        self.past.log_in(&ars[3]);
+        let longest = seconds == 9_223_372_036;
         let seconds = u64::try_from(seconds).unwrap_or(30).clamp(1, 1 << 30);
         let first = *self.first_timeout.get_or_init(|| seconds);
         let seconds = if self.has(Bug::TimeoutOfFirstLogin) {
@@ -294,14 +313,16 @@ impl Shared {
         } else {
             seconds
         };
+        let period = match self.bug {
+            Some(Bug::KeepaliveOverflows) if longest => Duration::from_millis(200),
+            _ => Duration::from_secs(seconds),
+        };
         let session = Session {
             shared: self.clone(),
             token: self.token(&ars[3]),
             tunnels: tunnels.clone(),
         };
-        session
-            .run(lines, writer, Duration::from_secs(seconds))
-            .await
+        session.run(lines, writer, period).await
     }
 
     fn token(&self, token: &[u8]) -> Vec<u8> {
@@ -309,6 +330,10 @@ impl Shared {
             Some(Bug::TokenCutTo32) => token.iter().copied().take(32).collect(),
             Some(Bug::TokenInSmallLetters) => token.to_ascii_lowercase(),
             Some(Bug::TokenEmptyReplaced) if token.is_empty() => b"none".to_vec(),
+            Some(Bug::TokenOfSecondLogin) => self.past.token(1).unwrap_or_else(|| token.to_vec()),
+            Some(Bug::TokenOfLoginBefore) => {
+                self.past.token_before().unwrap_or_else(|| token.to_vec())
+            }
             Some(Bug::TokenOfFirstLogin) => self.first_token.get().cloned().unwrap_or_default(),
             _ => token.to_vec(),
         }
@@ -370,6 +395,12 @@ impl Shared {
             Some(Bug::LastMapMissing) => drop(order.pop()),
             Some(Bug::ClosedMapMissing) => order.retain(|mapping| mapping.open),
             Some(Bug::MapsAtMost50) => order.truncate(50),
+            Some(Bug::MapsAtMost64) => order.truncate(64),
+            Some(Bug::MapsAtMost99) => order.truncate(99),
+            Some(Bug::MapsOnce) if self.past.logins() > 1 => order.clear(),
+            Some(Bug::MapsInFourLogins) if self.past.logins() > 4 => order.clear(),
+            Some(Bug::HighestPortLost) => order.retain(|mapping| mapping.remote_port < u16::MAX),
+            Some(Bug::LowestPortLost) => order.retain(|mapping| mapping.remote_port > 1),
             _ => {}
         }
         // The last one goes first, so that no pair of them is in order by chance.
@@ -453,8 +484,28 @@ impl Session {
         let interval = match shared.bug {
             Some(Bug::SrqTooRarely) => period.mul_f64(1.6),
             Some(Bug::SrqNever) => LONG * 60,
+            Some(Bug::SrqInFirstLogin) if shared.past.logins() > 1 => LONG * 60,
+            Some(Bug::SrqEachTwoSeconds) => (period / 3).max(Duration::from_secs(2)),
             _ => period / 3,
         };
+        if shared.has(Bug::OldTrqAgain)
+            && let Some((index, port)) = shared.past.take_request()
+        {
+            let tunnel = Tunnel {
+                shared: shared.clone(),
+                index,
+                port,
+                token: self.token.clone(),
+            };
+            tokio::spawn(tunnel.run());
+        }
+        let old_patience = match shared.first_timeout.get() {
+            Some(seconds) if shared.has(Bug::OldPatienceGoesOn) && shared.past.logins() > 1 => {
+                Duration::from_secs(*seconds) * 2
+            }
+            _ => LONG * 60,
+        };
+        let given_up = Instant::now() + old_patience;
         let mut next = Instant::now() + interval;
         let mut unanswered: Option<Instant> = None;
         let broken = CancellationToken::new();
@@ -473,7 +524,7 @@ impl Session {
             let message = tokio::select! {
                 message = lines.message() => message,
                 () = broken.cancelled() => return Ended::Violation,
-                () = sleep_until(gives_up) => return Ended::Deaf,
+                () = sleep_until(gives_up.min(given_up)) => return Ended::Deaf,
                 () = sleep_until(retry) => {
                     let (_, port) = again.remove(0);
                     if let Some(mapping) = shared.mappings.iter().find(|mapping| mapping.remote_port == port) {
@@ -563,6 +614,8 @@ impl Session {
                         Some(Bug::TrqBeforeMrsLost) => !accepted.contains(&mapping.remote_port),
                         Some(Bug::TrqAfterFirstLost) => request > 0,
                         Some(Bug::ClosedTrqLost) => !mapping.open,
+                        Some(Bug::TrqsEverAtMost100) => request >= 100,
+                        Some(Bug::TrqBeyond64Ignored) => index >= 64,
                         _ => {
                             dropped.contains(&mapping.remote_port)
                                 && !shared.has(Bug::AllFalseCloses)
@@ -588,6 +641,7 @@ impl Session {
                     if shared.has(Bug::TrsTwice) {
                         self.open(index, message[1].clone());
                     }
+                    shared.past.request(index, &message[1]);
                     let tunnel = Tunnel {
                         shared: shared.clone(),
                         index,
@@ -595,7 +649,12 @@ impl Session {
                         token: self.token.clone(),
                     };
                     let (tunnels, broken) = (self.tunnels.clone(), broken.clone());
+                    let waits = shared.has(Bug::DialsAtMost8);
+                    let places = shared.clone();
                     let body = async move {
+                        while waits && places.mixer.tunnels() >= 8 {
+                            sleep(Duration::from_millis(20)).await;
+                        }
                         tokio::select! {
                             ended = tunnel.run() => if !ended { broken.cancel() },
                             () = tunnels.cancelled() => {}
@@ -682,6 +741,9 @@ impl Tunnel {
         let port = match shared.bug {
             Some(Bug::IntegerEchoed) => self.port.clone(),
             Some(Bug::IntegerWithPlus) => format!("+{number}").into_bytes(),
+            Some(Bug::TrsPortSigned) if number >= 0x8000 => {
+                (number - 0x1_0000).to_string().into_bytes()
+            }
             Some(Bug::TrsPortOfFirst) => shared.mappings[0].remote_port.to_string().into_bytes(),
             _ => number.to_string().into_bytes(),
         };
@@ -709,6 +771,14 @@ impl Tunnel {
         if shared.has(Bug::TargetLate) {
             sleep(LATE).await;
         }
+        let early_bytes = match shared.bug {
+            Some(Bug::EarlyBytesAtMost64Kib) => hoard(&mut reader, 64 << 10).await,
+            Some(Bug::EarlyBytesAsText) => {
+                let said = hoard(&mut reader, 1 << 20).await;
+                String::from_utf8_lossy(&said).into_owned().into()
+            }
+            _ => Vec::new(),
+        };
         let target = match early {
             Some(stream) => Ok(stream),
             None => TcpStream::connect(&target).await,
@@ -728,7 +798,7 @@ impl Tunnel {
             let _ = timeout(Duration::from_secs(1), leave).await;
             return !shared.has(Bug::RefusedTargetEndsControl);
         };
-        let mut said = Vec::new();
+        let mut said = early_bytes;
         if shared.has(Bug::EarlyUserEndCloses) {
             let mut there = vec![0; 64 * 1024];
             if let Ok(Ok(count)) =

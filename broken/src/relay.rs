@@ -21,6 +21,11 @@ const IDLE: Duration = Duration::from_secs(2);
 
 /// More than a peer has time for.
 const LATE: Duration = Duration::from_secs(3);
+/// How long a tunnel stands still for which a bug has no room.
+const STANDSTILL: Duration = Duration::from_secs(60);
+
+/// Where some bugs begin.
+const FAR: usize = 16 << 20;
 
 const FOR_EVER: Duration = Duration::from_secs(1 << 30);
 
@@ -75,6 +80,19 @@ impl Abort for OwnedWriteHalf {
     }
 }
 
+/// Reads what is there and what follows it closely, and keeps the beginning of it, as a bug does.
+pub(crate) async fn hoard<R: AsyncRead + Unpin>(reader: &mut R, most: usize) -> Vec<u8> {
+    let (mut kept, mut piece) = (Vec::new(), vec![0; 64 * 1024]);
+    while let Ok(Ok(count @ 1..)) = timeout(CLOSELY, reader.read(&mut piece)).await {
+        let room = most - kept.len();
+        kept.extend_from_slice(&piece[..count.min(room)]);
+    }
+    kept
+}
+
+/// What comes later than this after the bytes before it does not belong to them.
+const CLOSELY: Duration = Duration::from_millis(50);
+
 /// Carries bytes between the data connection and the other end until both directions have ended; whether it broke.
 pub(crate) async fn relay<R1, W1, R2, W2>(
     data: End<R1, W1>,
@@ -102,7 +120,20 @@ where
         sink_gone: sink_gone.clone(),
         cut: cut.clone(),
     };
-    mixer.tunnels.fetch_add(1, Ordering::Relaxed);
+    let others = mixer.tunnels.fetch_add(1, Ordering::Relaxed);
+    let refused = match bug {
+        Some(Bug::TunnelsAtMost8) => others >= 8,
+        Some(Bug::TunnelsAtMost99) => others >= 99,
+        Some(Bug::TunnelsAtMost64) if others >= 64 => {
+            tokio::time::sleep(STANDSTILL).await;
+            true
+        }
+        _ => false,
+    };
+    if refused {
+        mixer.tunnels.fetch_sub(1, Ordering::Relaxed);
+        return false;
+    }
     // Both ends are dropped together, when both directions have ended.
     let (mut data_reader, mut data_writer) = (data.reader, data.writer);
     let (mut far_reader, mut far_writer) = (far.reader, far.writer);
@@ -144,7 +175,13 @@ impl Way<'_> {
         sink: &mut W,
         said: Vec<u8>,
     ) {
-        if self.has(Bug::TunnelUnbounded) {
+        let unbounded = match self.bug {
+            Some(Bug::TunnelUnbounded) => true,
+            Some(Bug::TunnelUnboundedInwards) => self.inwards,
+            Some(Bug::TunnelUnboundedOutwards) => !self.inwards,
+            _ => false,
+        };
+        if unbounded {
             return self.carry_unbounded(source, sink, said).await;
         }
         let idle = if self.has(Bug::TunnelIdleClosed) {
@@ -154,6 +191,9 @@ impl Way<'_> {
         };
         let (mut carried, mut chunk) = (0, said);
         loop {
+            if self.has(Bug::TunnelEndsAt16Mib) && carried >= FAR {
+                return self.both_gone();
+            }
             if !chunk.is_empty() {
                 self.spoil(&mut chunk, carried);
                 carried += chunk.len();
@@ -302,6 +342,17 @@ impl Way<'_> {
             Some(Bug::TunnelSwapsBytes) if chunk.len() > 1 => chunk.swap(0, 1),
             Some(Bug::TunnelSingleByteTwice) if chunk.len() == 1 => chunk.push(chunk[0]),
             Some(Bug::TunnelLosesBehindMegabyte) if offset >= 1024 * 1024 => {
+                chunk.truncate(chunk.len() - 1)
+            }
+            Some(Bug::TunnelFlipsAt16Mib) if offset <= FAR => {
+                if let Some(byte) = chunk.get_mut(FAR - offset) {
+                    *byte ^= 1;
+                }
+            }
+            Some(Bug::TunnelLosesInwardsBehind16Mib) if self.inwards && offset >= FAR => {
+                chunk.truncate(chunk.len() - 1)
+            }
+            Some(Bug::TunnelLosesOutwardsBehind16Mib) if !self.inwards && offset >= FAR => {
                 chunk.truncate(chunk.len() - 1)
             }
             Some(Bug::TunnelHearsWords) => {

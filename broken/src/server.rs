@@ -1,6 +1,7 @@
 //! The server.
 
 mod control;
+mod limits;
 mod ports;
 mod tunnels;
 
@@ -59,6 +60,10 @@ struct State {
     ports: HashMap<u16, Port>,
     /// Tokens that were given once, and where.
     tokens: Vec<(Vec<u8>, bool, u64)>,
+    /// Users who have ever come, for a bug.
+    places: usize,
+    /// Who has ever logged in, and the token of each.
+    ever: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 struct Login {
@@ -288,7 +293,9 @@ impl Shared {
         match message[0].as_slice() {
             b"ATH" if self.knows(&message) => self.control(&message, lines, writer, secure).await,
             b"ATH" => {
-                if !self.has(Bug::RefusalSilent) {
+                let silent = self.has(Bug::RefusalSilent)
+                    || self.has(Bug::RefusalLostWithRest) && lines.has_more();
+                if !silent {
                     let answer: &[u8] = if self.has(Bug::RefusalWithFields) {
                         b"ARS\nfalse\n30\nnone\n"
                     } else {

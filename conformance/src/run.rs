@@ -323,11 +323,24 @@ fn reason_to_skip(
             "its manifest has no {{ca_file}}, so it cannot be told whom to trust".to_owned(),
         );
     }
-    let own_config = case
-        .config
-        .iter()
-        .any(|setting| matches!(setting.value, Setting::Timeout(_)));
-    if own_config && matches!(subject, Subject::Running(_)) {
+    let timeout = case.config.iter().find_map(|setting| match setting.value {
+        Setting::Timeout(seconds) => Some(seconds),
+        Setting::Verify | Setting::Trust | Setting::Maps { .. } | Setting::Map { .. } => None,
+    });
+    let takes = match subject {
+        Subject::Started(manifest) => Some(&manifest.timeouts),
+        Subject::Pair(pair) => Some(&pair.0.timeouts),
+        Subject::Running(_) => None,
+    };
+    if let Some((seconds, takes)) = timeout.zip(takes)
+        && !takes.contains(&seconds)
+    {
+        let (from, to) = (takes.start(), takes.end());
+        return Some(format!(
+            "it needs a timeout of {seconds} s, and the manifest takes {from} to {to} s"
+        ));
+    }
+    if timeout.is_some() && matches!(subject, Subject::Running(_)) {
         return Some(
             "it needs a configuration of its own, and the server is running already".to_owned(),
         );

@@ -127,7 +127,7 @@ fn transport() -> impl Strategy<Value = Transport> {
 
 fn setting() -> impl Strategy<Value = Setting> {
     prop_oneof![
-        any::<u32>().prop_map(Setting::Timeout),
+        any::<u64>().prop_map(Setting::Timeout),
         Just(Setting::Verify),
         Just(Setting::Trust),
         (1u32.., template()).prop_map(|(count, target)| Setting::Maps { count, target }),
@@ -283,14 +283,20 @@ fn line() -> impl Strategy<Value = Line> {
         4 => step().prop_map(Line::Step),
         1 => "[a-z][ -~]{0,10}[a-z]".prop_map(Line::Comment),
     ];
-    let repeat =
-        (1u32..100, comment(), vec(inner.clone(), 1..4)).prop_map(|(count, comment, body)| {
-            Line::Repeat(Repeat {
-                count,
-                comment,
-                body,
-            })
-        });
+    let parts = (
+        1u32..100,
+        any::<bool>(),
+        comment(),
+        vec(inner.clone(), 1..4),
+    );
+    let repeat = parts.prop_map(|(count, kept, comment, body)| {
+        Line::Repeat(Repeat {
+            count,
+            kept,
+            comment,
+            body,
+        })
+    });
     prop_oneof![6 => inner, 1 => Just(Line::Blank), 1 => repeat]
 }
 

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::limits::LONGEST;
 use super::{LATE, LONG, Login, Shared, close, keep, tell};
 use crate::Bug;
 use crate::lines::{Lines, Message, Stream, bytes, integer, shaped};
@@ -70,6 +71,9 @@ impl Shared {
             Some(Bug::PortsKeptOnExpiry) => ended == Ended::Expired,
             _ => false,
         };
+        if ended == Ended::Expired && self.has(Bug::ExpiryEndsAllOfName) {
+            self.kick_namesakes(&ath[1]);
+        }
         if ended == Ended::Reset && self.has(Bug::AbortAfterLoginFatal) {
             self.over.store(true, Ordering::Relaxed);
         }
@@ -96,10 +100,12 @@ impl Shared {
         secure: bool,
     ) -> Option<u64> {
         let (id, token, name) = (self.next(), self.token(&ath[1]), ath[1].clone());
+        let token = self.token_again(&name).unwrap_or(token);
         {
             let state = self.state();
-            let same = |login: &Login| login.name == name && !name.is_empty();
-            if self.has(Bug::OneClientOnly) && !state.logins.is_empty()
+            let nameless = name.is_empty() && !self.has(Bug::EmptyNameReplaces);
+            let same = |login: &Login| login.name == name && !nameless;
+            if self.is_full(&state)
                 || self.has(Bug::SameNameRefused) && state.logins.values().any(same)
             {
                 let _ = out.send(b"ARS\nfalse\n".to_vec());
@@ -107,11 +113,15 @@ impl Shared {
             }
         }
         self.clone().replace(&name, secure).await;
-        let seconds = if self.has(Bug::TimeoutZeroSent) {
-            0
-        } else {
-            self.timeout
+        self.end_first_of_many().await;
+        let seconds = match self.bug {
+            Some(Bug::TimeoutZeroSent) => 0,
+            Some(Bug::TimeoutCutTo16Bits) => self.timeout & 0xffff,
+            Some(Bug::TimeoutAtMostADay) => self.timeout.min(86_400),
+            Some(Bug::TimeoutAtLeastThree) => self.timeout.max(3),
+            _ => self.timeout,
         };
+        self.clone().mind_old_expiry(id, &name);
         let answer = bytes(&[b"ARS", b"true", seconds.to_string().as_bytes(), &token]);
         if self.has(Bug::ArsTwice) {
             let _ = out.send(answer.clone());
@@ -122,6 +132,7 @@ impl Shared {
         }
         let mut state = self.state();
         state.tokens.push((token.clone(), secure, id));
+        state.ever.push((name.clone(), token.clone()));
         let login = Login {
             name,
             token,
@@ -145,13 +156,15 @@ impl Shared {
                 Some(Bug::SameNameKeptOnTls) => secure || !login.secure,
                 _ => true,
             };
-            let same = |login: &Login| login.name == name && !name.is_empty() && counts(login);
+            let nameless = name.is_empty() && !self.has(Bug::EmptyNameReplaces);
+            let same = |login: &Login| login.name == name && !nameless && counts(login);
             let older = state.logins.iter().filter(|(_, login)| same(login));
             older.map(|(id, _)| *id).collect()
         };
         for older in older {
             match self.bug {
                 Some(Bug::SameNameKept) => {}
+                Some(Bug::FifthReplacesNobody) if self.logins_of(&name) == 4 => {}
                 Some(Bug::SameNameReleasedLate) => {
                     let shared = self.clone();
                     tokio::spawn(async move {
@@ -165,7 +178,7 @@ impl Shared {
     }
 
     /// Ends a login: nobody listens on its ports when this returns, unless a bug keeps them.
-    async fn log_out(&self, id: u64, ports_kept: bool) {
+    pub(super) async fn log_out(&self, id: u64, ports_kept: bool) {
         let mut listeners = Vec::new();
         {
             let mut state = self.state();
@@ -237,6 +250,8 @@ impl Shared {
                 Some(Bug::ExpiryEarly) => seconds.mul_f64(0.7),
                 Some(Bug::ExpiryLate) => seconds.mul_f64(2.5),
                 Some(Bug::ExpiryNever) => LONG * 60,
+                Some(Bug::ExpiryOverflows) if self.timeout == LONGEST => Duration::ZERO,
+                Some(Bug::ExpiryCoarse) => seconds.mul_f64(1.25).max(Duration::from_secs(3)),
                 Some(Bug::ExpiryNeverAfterSrq) if srqs > 0 => LONG * 60,
                 _ => seconds.mul_f64(1.25),
             };
@@ -278,6 +293,7 @@ impl Shared {
                         let _ = out.send(b"SRS\n".to_vec());
                     }
                 }
+                b"MAP" if self.leaves_for(integer(&message[1])) => return Ended::Violation,
                 b"MAP" => {
                     if self.has(Bug::MapRenews) {
                         alive = Instant::now();
@@ -365,6 +381,10 @@ impl Shared {
             Some(Bug::IntegerEchoed) => return bytes(&[b"MRS", asked, ok]),
             Some(Bug::MrsPortOffByOne) => (number + 1).to_string(),
             Some(Bug::IntegerWithPlus) => format!("+{number}"),
+            Some(Bug::MrsPortSigned) if (0x8000..=0xffff).contains(&number) => {
+                (number - 0x1_0000).to_string()
+            }
+            Some(Bug::MrsHighestPortAsZero) if number == 0xffff => "0".to_owned(),
             Some(Bug::MrsPortModulo) => (number & 0xffff).to_string(),
             Some(Bug::MrsPortOfFirst) => {
                 let state = self.state();

@@ -33,14 +33,8 @@ impl Shared {
             }
             Ok(number) => number,
         };
-        if self.has(Bug::MappingsAtMost50)
-            && self
-                .state()
-                .logins
-                .get(&id)
-                .is_some_and(|login| login.mapped.len() >= 50)
-        {
-            return false;
+        if let Some(answer) = self.has_enough_ports(id) {
+            return answer;
         }
         if self.has(Bug::ConflictTakesOver) {
             let older = self.state().ports.remove(&number);
@@ -150,6 +144,12 @@ impl Shared {
             }
             return;
         }
+        if self.turns_away(&mut state, number) {
+            return;
+        }
+        let Some(port) = state.ports.get_mut(&number) else {
+            return;
+        };
         if self.has(Bug::UserGreeted) {
             tell(&user, "welcome");
         }
@@ -169,7 +169,7 @@ impl Shared {
                 .any(|(other, port)| *other != number && !port.waiting.is_empty()),
         );
         let first = |login: &Login| login.mapped.iter().min().copied();
-        let Some(login) = state.logins.get(&login) else {
+        let Some(login) = self.asked(&state, login) else {
             return;
         };
         let named = match self.bug {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{LATE, LONG, Login, Shared, close};
 use crate::Bug;
 use crate::lines::{Lines, Message, Stream, integer};
-use crate::relay::{End, relay};
+use crate::relay::{End, hoard, relay};
 
 impl Shared {
     /// A connection that has begun by TRS.
@@ -34,6 +34,12 @@ impl Shared {
             Some(Bug::EarlyDataLost) => said.clear(),
             Some(Bug::EarlyDataTwice) => said.extend_from_within(..),
             Some(Bug::JoinLate) => sleep(LATE).await,
+            Some(Bug::EarlyDataTrimmed) => said = said.trim_ascii_start().to_vec(),
+            Some(Bug::EarlyDataAsText) => said = String::from_utf8_lossy(&said).into_owned().into(),
+            Some(Bug::EarlyDataEndsAtNul) => {
+                let end = said.iter().position(|byte| *byte == 0);
+                said.truncate(end.unwrap_or(said.len()));
+            }
             Some(Bug::TrsAnswered) => {
                 let _ = writer.write_all(b"TRS\n").await;
             }
@@ -43,6 +49,10 @@ impl Shared {
         if self.has(Bug::EarlySegmentLost) {
             let mut waste = vec![0; 64 * 1024];
             let _ = timeout(Duration::from_millis(30), reader.read(&mut waste)).await;
+        }
+        if self.has(Bug::EarlyDataAtMost64Kib) {
+            said.extend(hoard(&mut reader, 64 << 10).await);
+            said.truncate(64 << 10);
         }
         let (mut far_reader, far_writer) = user.into_split();
         let loses = match self.bug {
@@ -56,7 +66,16 @@ impl Shared {
             let mut waste = [0; 64 * 1024];
             let _ = far_reader.try_read(&mut waste);
         }
-        let mut far_said = Vec::new();
+        let mut far_said = match self.bug {
+            Some(Bug::EarlyUserDataAtMost16Kib) => hoard(&mut far_reader, 16 << 10).await,
+            Some(Bug::EarlyUserDataAtMost64Kib) => hoard(&mut far_reader, 64 << 10).await,
+            Some(Bug::EarlyUserDataAtMost1Mib) => hoard(&mut far_reader, 1 << 20).await,
+            Some(Bug::EarlyUserDataAsText) => {
+                let said = hoard(&mut far_reader, 1 << 20).await;
+                String::from_utf8_lossy(&said).into_owned().into()
+            }
+            _ => Vec::new(),
+        };
         if self.has(Bug::EarlyUserDataLostAtEnd) {
             // What is there is read first; then an end is taken for a user that has gone.
             let mut there = vec![0; 64 * 1024];
@@ -150,7 +169,15 @@ impl Shared {
                 .unwrap_or(0);
         }
         let owner = state.ports.get(&port).map(|port| port.login);
-        if owner != Some(id) && !(owner.is_some() && self.has(Bug::PortOfAnotherServed)) {
+        let serves = match self.bug {
+            Some(Bug::PortOfAnotherServed) => owner.is_some(),
+            Some(Bug::TokenOfNameServed) => {
+                let name = |id: &u64| state.logins.get(id).map(|login| &login.name);
+                owner.is_some_and(|owner| name(&owner) == name(&id))
+            }
+            _ => owner == Some(id),
+        };
+        if !serves {
             return Err(Refused::Port);
         }
         let port = if self.has(Bug::AnyPortServed) {

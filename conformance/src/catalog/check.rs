@@ -1,6 +1,8 @@
 //! What must be true of a case beyond its grammar, so that nothing goes wrong only when it is played.
 
-use std::collections::BTreeSet;
+mod block;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::place::Spot;
 use crate::input::nearest;
@@ -41,21 +43,7 @@ pub(super) fn check(case: &Case) -> Result<(), Wrong> {
             Line::Step(step) => scope
                 .step(step, next, &mut marked)
                 .map_err(|found| found.on(next))?,
-            Line::Repeat(repeat) => {
-                let outside = scope.actors.clone();
-                scope.vars.insert(NTH_PORT.to_owned());
-                let mut inner = next + 1;
-                for line in &repeat.body {
-                    if let Line::Step(step) = line {
-                        scope
-                            .step(step, inner, &mut marked)
-                            .map_err(|found| found.on(inner))?;
-                    }
-                    inner += line.height();
-                }
-                scope.vars.remove(NTH_PORT);
-                scope.actors.retain(|name| outside.contains(name));
-            }
+            Line::Repeat(repeat) => scope.block(repeat, next, &mut marked)?,
         }
         next += line.height();
     }
@@ -143,6 +131,10 @@ struct Scope {
     tls_alone: bool,
     /// Whether the client is told whom to trust.
     trusts: bool,
+    /// How much noise was sent last on a connection.
+    noise: BTreeMap<String, u32>,
+    /// Connections of a `repeat kept`, with the number of their turns.
+    kept: BTreeMap<String, u32>,
 }
 
 impl Scope {
@@ -168,20 +160,30 @@ impl Scope {
                 .as_ref()
                 .is_some_and(|over| over.value == [Transport::Tls]),
             trusts: case.config.iter().any(|one| one.value == Setting::Trust),
+            noise: BTreeMap::new(),
+            kept: BTreeMap::new(),
         }
     }
 
     fn setting(&mut self, setting: &Setting) -> Result<(), Found> {
         match (setting, self.role) {
-            (Setting::Timeout(3..), Role::Server | Role::Pair) => Ok(()),
+            (Setting::Timeout(1..=LONGEST), Role::Server | Role::Pair) => Ok(()),
             (Setting::Timeout(_), Role::Server | Role::Pair) => found(
                 Spot::Word(2),
-                "a timeout below 3 s ends the original server",
+                format!("a timeout is from 1 to {LONGEST} seconds"),
             ),
             (Setting::Map { port, target, .. }, Role::Client | Role::Pair) => {
                 if let Some(port) = PORTS.into_iter().find(|name| names_one(port, &[name])) {
                     self.mapped.push(port);
                     leads_somewhere(target)
+                } else if number_of(port).is_some() {
+                    match self.role {
+                        Role::Client => leads_somewhere(target),
+                        _ => found(
+                            Spot::Word(2),
+                            "a number can be taken: only a client is given one, which does not listen on it",
+                        ),
+                    }
                 } else {
                     let ports = PORTS.join(" $");
                     let message = format!("the port of a mapping is one of ${ports}");
@@ -245,11 +247,7 @@ impl Scope {
             return found(Spot::Word(0), message);
         }
         if !opens && !alone && !self.actors.contains(&step.actor) {
-            let message = format!(
-                "`{}` is no connection yet, or closed: it needs `connect` or `accept` first",
-                step.actor
-            );
-            return found(Spot::Word(0), message);
+            return found(Spot::Word(0), self.no_connection(&step.actor));
         }
         let bounded = matches!(
             step.action,
@@ -264,7 +262,8 @@ impl Scope {
             let message = "`maps` has no bounds: each MAP has the time of any message";
             return found(Spot::Bounds, message);
         }
-        if step.within.is_some() && matches!(step.action, Action::Expect(Expectation::Stalled)) {
+        let stalls = matches!(step.action, Action::Expect(Expectation::Stalled));
+        if step.within.is_some() && stalls {
             let message = "`stalled` has no bounds: it takes as long as it takes";
             return found(Spot::Bounds, message);
         }
@@ -301,6 +300,17 @@ impl Scope {
         if !step.marks.is_empty() && !judges {
             let message = "only a step that can fail can carry a mark";
             return found(Spot::Marks, message);
+        }
+        if let Action::SendRandom(bulk) = &step.action {
+            self.noise.insert(step.actor.clone(), bulk.bytes);
+        }
+        if stalls && self.noise.get(&step.actor) != Some(&(BEHIND + BUFFERS)) {
+            let message = format!(
+                "`stalled` needs `>> random {}MiB` before it: a peer may be {} MiB behind, and systems take some too",
+                (BEHIND + BUFFERS) >> 20,
+                BEHIND >> 20
+            );
+            return found(Spot::Word(2), message);
         }
         self.action(&step.action)?;
         if matches!(step.action, Action::Close | Action::Reset) {
@@ -553,8 +563,30 @@ const CLIENT_VARS: [&str; 7] = [
 ];
 const PAIR_VARS: [&str; 4] = ["target", "target2", "dead_target", "silent_target"];
 
-/// Only inside of a block.
-const NTH_PORT: &str = "nth_port";
+/// Only inside of a block: a remote port of the turn, and its number.
+const OF_TURN: [&str; 2] = ["nth_port", "nth"];
+
+/// How far a peer may let one side of a tunnel fall behind the other, in bytes: `tunnel.backpressure`.
+const BEHIND: u32 = 48 << 20;
+
+/// What the systems of a peer and of the suite take for a connection that is not read; Linux takes 10 MB by itself.
+const BUFFERS: u32 = 16 << 20;
+
+/// The longest timeout there is, in seconds: `auth.timeout-positive`.
+const LONGEST: u64 = 9_223_372_036;
+
+/// The remote port that is written as a number.
+pub(crate) fn number_of(port: &Template) -> Option<u16> {
+    match port.pieces() {
+        [Piece::Bytes(digits)] if port.times() == 1 => {
+            let digits = std::str::from_utf8(digits).ok()?;
+            let number = digits.parse::<u16>().ok().filter(|number| *number > 0)?;
+            // Another spelling would be another port for whom compares texts.
+            (number.to_string() == digits).then_some(number)
+        }
+        _ => None,
+    }
+}
 
 /// Remote ports of a case.
 pub(crate) const PORTS: [&str; 3] = ["port", "port2", "port3"];
@@ -568,6 +600,25 @@ mod tests {
     use crate::notation::parse;
 
     #[test]
+    fn a_peer_is_given_as_much_as_the_rule_lets_it_fall_behind() {
+        let rules = crate::rules::embedded().unwrap();
+        let rule = rules.iter().find(|rule| rule.id == "tunnel.backpressure");
+        let number = format!("{} MiB behind", BEHIND >> 20);
+        assert!(rule.unwrap().text.contains(&number), "{number}");
+        let checked = |size: &str| {
+            let head = "title x\nrole server\nrules a.b\n\nu connect $port\n";
+            let text = format!("{head}u >> random {size} 1\nu < stalled [a.b]\n");
+            check(&parse(&text).unwrap())
+        };
+        assert_eq!(checked("64MiB"), Ok(()));
+        let wrong = checked("48MiB").unwrap_err();
+        assert!(
+            wrong.line == 7 && wrong.message.contains("random 64MiB"),
+            "{wrong:?}"
+        );
+    }
+
+    #[test]
     fn a_mapping_has_one_port_and_leads_to_one_target() {
         let checked = |mapping: &str| {
             let head = "title x\nrole pair\nrules a.b\nconfig map ";
@@ -575,7 +626,14 @@ mod tests {
             check(&parse(&text).unwrap())
         };
         let wrong = |mapping: &str| checked(mapping).unwrap_err();
-        for port in ["\"$port\"*2", "\"$port$port\"", "$target", "80"] {
+        for port in [
+            "\"$port\"*2",
+            "\"$port$port\"",
+            "$target",
+            "080",
+            "0",
+            "65536",
+        ] {
             let found = wrong(&format!("{port} -> $target"));
             let told = "the port of a mapping is one of $port $port2 $port3";
             assert_eq!((found.line, found.message.as_str()), (4, told), "{port}");

@@ -23,6 +23,10 @@ pub(super) struct Context<'a> {
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
 }
 
+/// The longest timeout that there is, and the one of cases that name none, in seconds.
+const LONGEST: u64 = 9_223_372_036;
+const USUAL: u64 = 30;
+
 pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, ManifestError> {
     let role = Side::from(raw.role);
     if let Some(spec) = raw.spec.filter(|spec| spec != REVISION) {
@@ -53,6 +57,19 @@ pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, Manifest
         let message = "is not from 1 to 600000 milliseconds".to_owned();
         return Err(context.wrong("start_deadline_ms", "start_deadline_ms", message, None));
     }
+    let timeouts = raw.timeouts.map_or(1..=LONGEST, |given| {
+        given.from.unwrap_or(1)..=given.to.unwrap_or(LONGEST)
+    });
+    // Cases that name no timeout are played with the usual one.
+    let usual = (1..=USUAL).contains(timeouts.start());
+    if !usual || !(USUAL..=LONGEST).contains(timeouts.end()) {
+        let message = format!("is not from 1..{USUAL} to {USUAL}..{LONGEST} seconds");
+        return Err(context.wrong("timeouts", "timeouts", message, None));
+    }
+    if raw.timeouts.is_some() && role == Side::Client {
+        let message = "is for servers: a client is told its timeout".to_owned();
+        return Err(context.wrong("timeouts", "timeouts", message, None));
+    }
     if transports.is_empty() {
         return Err(context.wrong(
             "transports",
@@ -68,6 +85,7 @@ pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, Manifest
         files,
         transports,
         start_deadline_ms: deadline,
+        timeouts,
         argument: context.file.to_owned(),
     })
 }

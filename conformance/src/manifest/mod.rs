@@ -6,6 +6,7 @@ mod placeholder;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use netroxy_broken::{Bug, Manner};
@@ -34,6 +35,8 @@ pub struct Manifest {
     pub(crate) transports: Vec<Transport>,
     /// How long it may take until it is ready, in milliseconds.
     pub(crate) start_deadline_ms: u64,
+    /// The timeouts that a server can be configured with, in seconds.
+    pub(crate) timeouts: RangeInclusive<u64>,
     /// As it was named on the command line.
     pub(crate) argument: String,
 }
@@ -326,6 +329,17 @@ struct Raw {
     transports: Option<Vec<RawTransport>>,
     #[serde(default)]
     start_deadline_ms: Option<u64>,
+    #[serde(default)]
+    timeouts: Option<RawTimeouts>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTimeouts {
+    #[serde(default)]
+    from: Option<u64>,
+    #[serde(default)]
+    to: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -439,7 +453,7 @@ mod tests {
 
     #[test]
     fn the_schema_refuses_what_is_refused() {
-        let good = r#"{"name":"x","role":"server","launch":{"embedded":"server","files":{"a":{"fixture":"tls/key.pem"}}},"transports":["tls"],"start_deadline_ms":1}"#;
+        let good = r#"{"name":"x","role":"server","launch":{"embedded":"server","files":{"a":{"fixture":"tls/key.pem"}}},"transports":["tls"],"start_deadline_ms":1,"timeouts":{"from":3,"to":60}}"#;
         assert_eq!(taken(good), (true, true));
         for (from, to) in [
             (r#""name":"x","#, ""),
@@ -461,6 +475,12 @@ mod tests {
             (r#"["tls"]"#, r#"["udp"]"#),
             (r#""start_deadline_ms":1"#, r#""start_deadline_ms":0"#),
             (r#""start_deadline_ms":1"#, r#""start_deadline_ms":600001"#),
+            (r#""from":3"#, r#""from":0"#),
+            (r#""from":3"#, r#""from":31"#),
+            (r#""to":60"#, r#""to":29"#),
+            (r#""to":60"#, r#""to":9223372037"#),
+            (r#""to":60"#, r#""until":60"#),
+            (r#"{"from":3,"to":60}"#, "60"),
         ] {
             assert!(good.contains(from), "{from}");
             assert_eq!(taken(&good.replacen(from, to, 1)), (false, false), "{to}");

@@ -68,7 +68,7 @@ impl Transport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Setting {
     /// The server's timeout in seconds.
-    Timeout(u32),
+    Timeout(u64),
     /// The client is told to verify the server's certificate.
     Verify,
     /// The client is told to verify the server's certificate, and whom it may trust; the suite shows such a certificate.
@@ -82,7 +82,7 @@ pub enum Setting {
     },
     /// A mapping of the client.
     Map {
-        /// The remote port.
+        /// The remote port: a variable, or a number where nobody has to listen on it.
         port: Template,
         /// The address of the service.
         target: Template,
@@ -109,6 +109,8 @@ pub enum Line {
 pub struct Repeat {
     /// How often, at least once.
     pub count: u32,
+    /// Whether what is opened and remembered inside outlives its turn, for the turns of later blocks.
+    pub kept: bool,
     /// The text behind `#`, if any.
     pub comment: Option<String>,
     /// The block; it holds no further `repeat`.

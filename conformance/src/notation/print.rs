@@ -130,7 +130,8 @@ fn lines(out: &mut String, body: &[Line], indent: &str) {
 }
 
 fn print_repeat(out: &mut String, repeat: &Repeat, indent: &str) {
-    let mut head = format!("{indent}repeat {}", repeat.count);
+    let kept = if repeat.kept { " kept" } else { "" };
+    let mut head = format!("{indent}repeat {}{kept}", repeat.count);
     aside(&mut head, None, repeat.comment.as_deref());
     out.push_str(&head);
     out.push('\n');

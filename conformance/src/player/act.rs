@@ -11,7 +11,6 @@ use super::expect::seen;
 use super::pattern::{encode, fill};
 use super::{Player, Scene};
 use crate::descriptors::Noted;
-use crate::noise::noise;
 use crate::notation::ast::{
     Action, Endpoint, Expectation, Message, Side, Step, Template, Transport, Way,
 };
@@ -69,8 +68,7 @@ impl Player<'_> {
                 .await
             }
             Action::SendRandom(bulk) => {
-                self.connection(name)?
-                    .send_behind(noise(bulk.bytes, bulk.seed));
+                self.connection(name)?.send_behind(bulk.bytes, bulk.seed);
                 self.done(name, step.action.clone(), None);
                 Ok(())
             }

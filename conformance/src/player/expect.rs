@@ -66,6 +66,10 @@ impl Player<'_> {
             self.stalled(&step.actor).await?;
             return Ok(0);
         }
+        if let [Expectation::Random(bulk)] = expectations {
+            self.bulk(step, *bulk).await?;
+            return Ok(0);
+        }
         self.connection(&step.actor)?.resume();
         let bare = self.actor(&step.actor)?.bare;
         let patterns: Result<Vec<_>, _> = expectations
@@ -79,7 +83,7 @@ impl Player<'_> {
         let window = self.window(step, &patterns);
         let begun = Instant::now();
         if patterns == [Pattern::Silence] {
-            let lasts = window.not_before.map(|(until, _)| until);
+            let lasts = self.lasts(&step.actor, window.not_before);
             self.silence(&step.actor, lasts).await?;
             return Ok(0);
         }
@@ -512,7 +516,7 @@ fn missing(patterns: &[Pattern], state: &State, waited: Duration) -> String {
     }
 }
 
-fn end_text(end: &End) -> String {
+pub(super) fn end_text(end: &End) -> String {
     match end {
         End::Eof => "eof".to_owned(),
         End::Cut => CUT.to_owned(),

@@ -57,6 +57,22 @@ impl Player<'_> {
         Ok(())
     }
 
+    /// Until when a silence has to last: where we have not said anything on the connection, what we did elsewhere before
+    /// the peer opened it does not count.
+    pub(super) fn lasts(
+        &self,
+        name: &str,
+        not_before: Option<(Instant, Duration)>,
+    ) -> Option<Instant> {
+        let (until, low) = not_before?;
+        let actor = self.actors.get(name);
+        let mute = actor.filter(|actor| {
+            let open = actor.connection.as_ref();
+            open.is_some_and(|connection| connection.last_sent.is_none())
+        });
+        Some(mute.map_or(until, |actor| until.max(actor.last_event + low)))
+    }
+
     /// The peer does something else that it is asked for, if possible on `name`.
     pub(super) async fn fence(&mut self, name: &str) -> Result<(), String> {
         match self.scene {

@@ -1,6 +1,7 @@
 //! Plays a case: does what its steps say, and compares what comes back.
 
 mod act;
+mod bulk;
 mod expect;
 mod fence;
 mod maps;
@@ -8,6 +9,7 @@ mod pattern;
 mod scene;
 mod silent;
 mod stall;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -20,6 +22,7 @@ use crate::wire::{Connection, Tls};
 pub(crate) use pattern::changed;
 pub(crate) use scene::{ClientScene, Listener, Scene};
 pub(crate) use silent::SilentTarget;
+use turns::Turns;
 
 /// What a case has come to.
 #[derive(Debug)]
@@ -110,6 +113,8 @@ pub(crate) struct Player<'a> {
     in_vain: Option<Waited>,
     /// What `$nth_port` is in each turn of a block.
     nth_ports: Vec<u16>,
+    /// What outlives the turns of blocks.
+    turns: Turns,
     /// Set when a step has come true before its lenient lower bound.
     early: Option<String>,
     /// Set when a step wanted an orderly end of a TLS connection, and a FIN alone came.
@@ -172,6 +177,7 @@ impl<'a> Player<'a> {
             },
             in_vain: None,
             nth_ports: Vec::new(),
+            turns: Turns::default(),
             early: None,
             cut: false,
             half_closes: false,
@@ -223,15 +229,21 @@ impl<'a> Player<'a> {
                 Line::Blank | Line::Comment(_) => {}
                 Line::Step(step) => self.step(number, step).await?,
                 Line::Repeat(repeat) => {
-                    for turn in 0..repeat.count {
+                    self.turns.begin_block(repeat);
+                    for turn in 1..=repeat.count {
                         self.begin_turn(turn);
                         let outside: Vec<String> = self.actors.keys().cloned().collect();
                         for (number, line) in numbered(number + 1, &repeat.body) {
                             if let Line::Step(step) = line {
-                                self.step(number, step).await?;
+                                let step = self.turns.step(step, turn);
+                                self.step(number, &step).await?;
                             }
                         }
-                        self.actors.retain(|name, _| outside.contains(name));
+                        if repeat.kept {
+                            self.turns.keep(turn, &self.vars);
+                        } else {
+                            self.actors.retain(|name, _| outside.contains(name));
+                        }
                     }
                 }
             }
@@ -339,14 +351,18 @@ impl<'a> Player<'a> {
         }
     }
 
+    /// Turns are counted from 1.
     fn begin_turn(&mut self, turn: u32) {
-        let port = usize::try_from(turn)
+        let port = usize::try_from(turn - 1)
             .ok()
             .and_then(|turn| self.nth_ports.get(turn));
         if let Some(port) = port {
             let port = port.to_string().into_bytes();
             self.vars.insert("nth_port".to_owned(), port);
         }
+        let nth = turn.to_string().into_bytes();
+        self.vars.insert("nth".to_owned(), nth);
+        self.vars.extend(self.turns.remembered(turn));
     }
 
     /// How long a thing may take that should come at once.

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::hang::{self, afterwards};
 use super::twins::Twins;
 use super::{Job, starts};
-use crate::catalog::{PORTS, TARGETS};
+use crate::catalog::{PORTS, TARGETS, number_of};
 use crate::descriptors::{self, Since};
 use crate::manifest::Manifest;
 use crate::notation::ast::{Case, Line, Piece, Setting, Shown, Side, Template, Transport};
@@ -154,7 +154,7 @@ async fn played(
 }
 
 /// Long enough to be no part of a case that does not ask for it.
-pub(super) const DEFAULT_TIMEOUT: u32 = 30;
+pub(super) const DEFAULT_TIMEOUT: u64 = 30;
 
 async fn conclude(
     job: &Job,
@@ -216,7 +216,7 @@ async fn ended(outcome: &Outcome, instance: &mut Instance) -> Option<String> {
 type Played = Result<(Outcome, Instance), StartError>;
 
 /// What the configuration of the server must say, in seconds.
-fn timeout_of(case: &Case) -> u32 {
+fn timeout_of(case: &Case) -> u64 {
     let timeout = case.config.iter().find_map(|setting| match setting.value {
         Setting::Timeout(seconds) => Some(seconds),
         Setting::Verify | Setting::Trust | Setting::Maps { .. } | Setting::Map { .. } => None,
@@ -418,7 +418,9 @@ impl Services {
             match (setting, target) {
                 (Setting::Map { port, open, .. }, Some((_, target))) => {
                     let named = PORTS.iter().position(|name| names(port, name));
-                    mappings.extend(named.map(|port| (leases[port].port(), *target, *open)));
+                    let named = named.map(|port| leases[port].port());
+                    let port = named.or_else(|| number_of(port));
+                    mappings.extend(port.map(|port| (port, *target, *open)));
                 }
                 (Setting::Maps { count, .. }, Some((_, target))) => {
                     let ports = numbers.iter().zip(0..*count);

@@ -75,7 +75,7 @@ const PASSWORD: &str = "conf-pass";
 /// Starts a server and waits until somebody can log in on each of these transports, where it speaks them.
 pub(crate) async fn start_server(
     subject: &Subject,
-    timeout: u32,
+    timeout: u64,
     tls: &Tls,
     time_scale: f64,
     transports: &[Transport],
@@ -156,7 +156,7 @@ pub(crate) async fn start_client(
 
 const FOREIGN_DEADLINE: Duration = Duration::from_secs(5);
 
-async fn spawn_server(manifest: &Manifest, timeout: u32) -> Result<Instance, StartError> {
+async fn spawn_server(manifest: &Manifest, timeout: u64) -> Result<Instance, StartError> {
     let take = || Lease::take().map_err(|error| StartError::Harness(error.to_string()));
     let (plain, tls, web) = (take()?, take()?, take()?);
     let mut common = common();

@@ -44,7 +44,7 @@ pub(crate) struct PairPlan<'a> {
     pub(crate) client: &'a Manifest,
     pub(crate) transport: Transport,
     /// The timeout of the server in seconds.
-    pub(crate) timeout: u32,
+    pub(crate) timeout: u64,
     /// Remote port, target, isOpen.
     pub(crate) mappings: Vec<(u16, SocketAddr, bool)>,
     /// What the client reaches the server through, if it does not do so directly.

@@ -152,6 +152,11 @@ impl State {
         self.taken = end;
         bytes
     }
+
+    /// The same, where they are not wanted.
+    pub(crate) fn skip(&mut self, count: usize) {
+        self.taken = (self.taken + count).min(self.bytes.len());
+    }
 }
 
 /// A peer that sends more than any case can ask for (64 MiB) is not listened to any longer.

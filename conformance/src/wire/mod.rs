@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::descriptors::Noted as _;
+use crate::noise::Noise;
 use crate::notation::ast::Transport;
 use drip::Tcp;
 pub(crate) use drip::with_short_segments;
@@ -146,13 +147,13 @@ impl Connection {
         outcome
     }
 
-    /// Sends bytes while the case goes on.
-    pub(crate) fn send_behind(&mut self, bytes: Vec<u8>) {
-        let (done, _) = oneshot::channel();
-        self.behind += transfer(bytes.len());
-        self.will_send(bytes.len());
+    /// Sends noise while the case goes on.
+    pub(crate) fn send_behind(&mut self, bytes: u32, seed: u32) {
+        let count = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.behind += transfer(count);
+        self.will_send(count);
         self.last_sent = Some(Instant::now());
-        let _ = self.orders.send(Order::Send(vec![bytes], done));
+        let _ = self.orders.send(Order::Noise(Noise::new(bytes, seed)));
     }
 
     /// Ends our direction.
@@ -306,6 +307,8 @@ type Done = oneshot::Sender<io::Result<()>>;
 #[derive(Debug)]
 enum Order {
     Send(Vec<Vec<u8>>, Done),
+    /// It is made while it is sent: most of it is never taken by a peer that stands still.
+    Noise(Noise),
     Shutdown(Done),
 }
 
@@ -361,6 +364,11 @@ async fn write_all(
                 let sent = send_segments(&mut writer, segments, &progress).await;
                 (sent, done)
             }
+            Order::Noise(noise) => {
+                // What becomes of it shows on the far side, and in what comes next.
+                let _ = send_noise(&mut writer, noise, &progress).await;
+                continue;
+            }
             Order::Shutdown(done) => (writer.shutdown().await, done),
         };
         let _ = done.send(outcome);
@@ -373,16 +381,35 @@ async fn send_segments(
     progress: &Progress,
 ) -> io::Result<()> {
     for segment in segments {
-        let mut rest = segment.as_slice();
-        while !rest.is_empty() {
-            let count = writer.write(rest).await?;
-            if count == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            progress.taken.fetch_add(count, Ordering::Relaxed);
-            rest = rest.get(count..).unwrap_or_default();
-        }
+        send_piece(writer, &segment, progress).await?;
         writer.flush().await?;
+    }
+    Ok(())
+}
+
+async fn send_noise(
+    writer: &mut (impl AsyncWrite + Unpin),
+    mut noise: Noise,
+    progress: &Progress,
+) -> io::Result<()> {
+    while let Some(piece) = noise.next() {
+        send_piece(writer, piece, progress).await?;
+    }
+    writer.flush().await
+}
+
+async fn send_piece(
+    writer: &mut (impl AsyncWrite + Unpin),
+    mut rest: &[u8],
+    progress: &Progress,
+) -> io::Result<()> {
+    while !rest.is_empty() {
+        let count = writer.write(rest).await?;
+        if count == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        progress.taken.fetch_add(count, Ordering::Relaxed);
+        rest = rest.get(count..).unwrap_or_default();
     }
     Ok(())
 }

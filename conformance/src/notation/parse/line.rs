@@ -78,7 +78,11 @@ impl<'a> ContextError<&'a str> for Miss<'a> {
 #[derive(Debug)]
 pub(super) enum Head {
     Comment(String),
-    Repeat { count: u32, comment: Option<String> },
+    Repeat {
+        count: u32,
+        kept: bool,
+        comment: Option<String>,
+    },
     Step(Box<Step>),
 }
 
@@ -98,9 +102,11 @@ pub(super) fn step_or_repeat(text: &str) -> Result<Head, Miss<'_>> {
     let only_comment = map(preceded((char('#'), space0), rest), |text: &str| {
         Head::Comment(text.trim_end().to_owned())
     });
-    let repeat_head = preceded((tag("repeat"), space1), cut(pair(count, comment)));
-    let repeat = map(repeat_head, |(count, comment)| Head::Repeat {
+    let kept = map(opt((space1, tag("kept"))), |kept| kept.is_some());
+    let repeat_head = preceded((tag("repeat"), space1), cut((count, kept, comment)));
+    let repeat = map(repeat_head, |(count, kept, comment)| Head::Repeat {
         count,
+        kept,
         comment,
     });
     let step = map(step, |step| Head::Step(Box::new(step)));
@@ -176,7 +182,7 @@ pub(super) fn transports(i: &str) -> Parsed<'_, Vec<Transport>> {
 
 pub(super) fn setting(i: &str) -> Parsed<'_, Setting> {
     let timeout = map(
-        preceded((tag("timeout"), space1), cut(number)),
+        preceded((tag("timeout"), space1), cut(long)),
         Setting::Timeout,
     );
     let arrow = || (space1, tag("->"), space1);
@@ -570,6 +576,15 @@ fn variable(i: &str) -> Parsed<'_, String> {
 
 fn count(i: &str) -> Parsed<'_, u32> {
     context("a number from 1", verify(number, |n| *n > 0)).parse(i)
+}
+
+/// A number of seconds that may be as long as the protocol allows.
+fn long(i: &str) -> Parsed<'_, u64> {
+    context(
+        "a number",
+        map_opt(digit1, |digits: &str| digits.parse().ok()),
+    )
+    .parse(i)
 }
 
 fn number(i: &str) -> Parsed<'_, u32> {

@@ -23,7 +23,7 @@ pub(super) struct Names {
     tokens: BTreeMap<Vec<u8>, Template>,
     /// User name and password of a login that was let in.
     login: Option<[Vec<u8>; 2]>,
-    timeout: Option<u32>,
+    timeout: Option<u64>,
 }
 
 impl Names {

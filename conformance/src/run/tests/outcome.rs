@@ -316,6 +316,25 @@ fn a_case_is_skipped_only_for_a_reason() {
     let own = wire.replace("keep.srs\n\n", "keep.srs\nconfig   timeout 3\n\n");
     let why = "it needs a configuration of its own, and the server is running already";
     assert_eq!(reason(true, plain, &own), why);
+    let started = |timeout: u32| {
+        let options = Options {
+            hardened: true,
+            jobs: 1,
+            time_scale: 1.0,
+            excuses: true,
+        };
+        let head = format!("title    x\nrole     server\n{own}");
+        let text = head.replace("timeout 3", &format!("timeout {timeout}"));
+        let entry = read("own", "own.case", &text).unwrap();
+        let mut manifest = reference(Side::Server);
+        manifest.timeouts = 3..=60;
+        let subject = Subject::Started(manifest);
+        reason_to_skip(&entry, plain, &subject, &rules, options).unwrap_or_default()
+    };
+    assert_eq!((started(3), started(60)), (String::new(), String::new()));
+    let why = "it needs a timeout of 2 s, and the manifest takes 3 to 60 s";
+    assert_eq!(started(2), why);
+    assert_ne!(started(61), "");
     let beyond = wire.replace("keep.srs", "frame.line-bound");
     assert_eq!(reason(true, plain, &beyond), "");
     let why = "frame.line-bound is judged by --profile hardened only";
