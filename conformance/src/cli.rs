@@ -230,7 +230,7 @@ impl Arguments {
 
 #[derive(Debug, Clone, Copy, Args)]
 struct Pace {
-    /// How many cases run at a time; most of them wait most of the time [default: 96, selftest 600]
+    /// How many cases run at a time; most of them wait most of the time [default: 96, selftest 600; fewer where the limit of file descriptors is low]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// Multiply every deadline, for slow machines [default: 1]
@@ -281,7 +281,7 @@ async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
         Some(Command::List(list)) => list::execute(&list, &rules),
         Some(Command::Explain(explain)) => explain::execute(&explain, &rules),
         Some(Command::Format(format)) => format::execute(&format),
-        Some(Command::Baseline { command }) => baseline::execute(command, &rules).await,
+        Some(Command::Baseline { command }) => Box::pin(baseline::execute(command, &rules)).await,
         Some(Command::Diff(diff)) => diff::execute(&diff, &rules).await,
         Some(Command::Flakes(flakes)) => flakes::execute(&flakes, &rules).await,
         Some(Command::Sut { command }) => sut::execute(command).await,

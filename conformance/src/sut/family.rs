@@ -229,3 +229,54 @@ const UNCLEAR: usize = 5;
 
 /// For the system to carry out a kill.
 const PAUSE: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::super::process::Process;
+
+    /// A shell, and the file by which it tells how far it is.
+    fn shell(text: &str) -> (Process, std::path::PathBuf) {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("done");
+        let command = ["sh", "-c", text].map(str::to_owned);
+        (Process::start(&command, folder).unwrap(), file)
+    }
+
+    async fn until_there(file: &std::path::Path) {
+        while !file.exists() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn processor_time_of_a_program_and_its_children_is_counted() {
+        let burn = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
+        let (idle, there) = shell("touch done; exec sleep 1000");
+        until_there(&there).await;
+        let (busy, done) = shell(&format!("({burn}; touch done; exec sleep 1000) & wait"));
+        until_there(&done).await;
+        let (little, much) = (idle.effort(), busy.effort());
+        assert!(much > little * 3, "{little:?} {much:?}");
+        idle.stop().await;
+        busy.stop().await;
+    }
+
+    #[tokio::test]
+    async fn only_a_program_that_leaves_somebody_behind_is_called_a_daemon() {
+        for (text, is_daemon) in [("touch done", false), ("sleep 1000 & touch done", true)] {
+            let (mut program, done) = shell(text);
+            until_there(&done).await;
+            let status = loop {
+                match program.ended() {
+                    Some(status) => break status,
+                    None => tokio::task::yield_now().await,
+                }
+            };
+            assert!(status.starts_with("exit status: 0"), "{status}");
+            assert_eq!(status.contains("daemon"), is_daemon, "{status}");
+            program.stop().await;
+        }
+    }
+}
