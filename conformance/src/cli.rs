@@ -80,12 +80,10 @@ pub fn main() -> ExitCode {
 
 /// The exit code, when everything has been said.
 fn told(code: u8) -> u8 {
-    let Some(why) = lost() else { return code };
-    let lost = complain(&incomplete(&why));
-    match code {
-        0 | EXIT_FAILURE | EXIT_NOTHING => lost,
-        // The reason came first.
-        code => code,
+    match (code, lost()) {
+        (0 | EXIT_FAILURE | EXIT_NOTHING, Some(why)) => complain(&incomplete(&why)),
+        // Something worse has been told.
+        (code, _) => code,
     }
 }
 
