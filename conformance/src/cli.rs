@@ -71,7 +71,7 @@ pub fn main() -> ExitCode {
     };
     let code = runtime.block_on(async {
         signals::survive_long_files();
-        execute(arguments).await
+        Box::pin(execute(arguments)).await
     });
     // Tasks that still wait for a peer must not keep the program alive.
     runtime.shutdown_background();
