@@ -77,7 +77,7 @@ pub fn main() -> ExitCode {
     };
     let code = runtime.block_on(async {
         signals::survive_long_files();
-        execute(arguments).await
+        Box::pin(execute(arguments)).await
     });
     // Tasks that still wait for a peer must not keep the program alive.
     runtime.shutdown_background();
@@ -117,12 +117,10 @@ fn too_few() -> Complaint {
 
 /// The exit code, when everything has been said.
 fn told(code: u8) -> u8 {
-    let Some(why) = lost() else { return code };
-    let lost = complain(&incomplete(&why));
-    match code {
-        0 | EXIT_FAILURE | EXIT_NOTHING => lost,
-        // The reason came first.
-        code => code,
+    match (code, lost()) {
+        (0 | EXIT_FAILURE | EXIT_NOTHING, Some(why)) => complain(&incomplete(&why)),
+        // Something worse has been told.
+        (code, _) => code,
     }
 }
 

@@ -164,3 +164,55 @@ pub(crate) fn ticks() -> tokio::time::Interval {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     ticks
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_tap_that_is_behind_knows_it() {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (seen, mut queue) = mpsc::channel(1);
+        let (started, stop) = (Instant::now(), CancellationToken::new());
+        let to = server.local_addr().unwrap();
+        let tap = tokio::spawn(tap(listener, to, started, seen, stop.clone()));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"SRQ\n").await.unwrap();
+        let mut backlogs = Vec::new();
+        for _ in 0..2 {
+            if let Some(Seen::Event(event)) = queue.recv().await {
+                backlogs.push(event.backlog);
+            }
+        }
+        let backlog = backlogs.pop().unwrap();
+        assert_eq!(backlog.held_up(), Duration::ZERO);
+        // Now nobody takes what is seen, and the queue holds one event.
+        let mut behind = Duration::ZERO;
+        // While it is behind, that goes on with the time.
+        while behind == Duration::ZERO || backlog.held_up() <= behind {
+            assert!(started.elapsed() < Duration::from_secs(20));
+            client.write_all(b"SRQ\n").await.unwrap();
+            tokio::task::yield_now().await;
+            behind = backlog.held_up();
+        }
+        drop(client);
+        // What was waiting comes, up to the end.
+        while let Some(Seen::Event(event)) = queue.recv().await {
+            if event.what
+                == What::Ended(crate::recording::Sender::Opener, crate::recording::End::Fin)
+            {
+                break;
+            }
+        }
+        let over = backlog.held_up();
+        assert!(over >= behind && over <= started.elapsed());
+        stop.cancel();
+        tap.await.unwrap();
+    }
+}

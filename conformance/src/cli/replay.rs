@@ -149,7 +149,7 @@ fn held_up(events: &[Event]) -> Vec<Option<Duration>> {
     let backwards = events.iter().rev().map(|event| {
         let later = next.insert(&event.connection, event);
         let later = later.filter(|later| later.held_up).map(|later| later.at);
-        later.or(event.held_up.then_some(event.at))
+        later.or_else(|| event.held_up.then_some(event.at))
     });
     let mut all: Vec<Option<Duration>> = backwards.collect();
     all.reverse();

@@ -109,7 +109,7 @@ pub(super) async fn execute(options: &Tap, rules: &[Rule]) -> Result<u8, Complai
 const QUEUED: usize = 16;
 
 /// How long what has been seen may be judged after the end.
-const REST: Duration = Duration::from_secs(2);
+const REST: Duration = Duration::from_secs(1);
 
 fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "a time such as 90s, 15m or 2h".to_owned();

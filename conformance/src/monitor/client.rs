@@ -233,7 +233,7 @@ impl Monitor {
             .get_mut(&port)
             .and_then(std::collections::VecDeque::pop_front);
         // Where not all is remembered, it is taken for an answer.
-        let asked = asked.or(login.too_many_trqs.then_some((now, false)));
+        let asked = asked.or_else(|| login.too_many_trqs.then_some((now, false)));
         let mapped =
             login.mapped.contains_key(&port) || login.asked.iter().any(|asked| asked.port == port);
         // The client may not have heard of the end.

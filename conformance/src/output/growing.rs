@@ -202,7 +202,7 @@ mod tests {
         assert_eq!((stopped.missing, file.parts), (2, 2));
         file.finish(|parts, stopped| {
             let missing = stopped.map_or(0, |stopped| stopped.missing);
-            format!("{parts} of {}", u64::from(parts) + missing)
+            format!("{parts} of {}", parts + missing)
         });
         assert_eq!(std::fs::read(&path).unwrap(), b"fourfive!2 of 4");
     }

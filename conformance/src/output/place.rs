@@ -119,7 +119,7 @@ impl Folder {
     pub(crate) fn find(path: &Path, readers: Readers) -> Result<Self, Misplaced> {
         let there = path.ancestors().find(|one| one.symlink_metadata().is_ok());
         // A relative path begins in the folder that we are in.
-        let there = there.unwrap_or(Path::new("."));
+        let there = there.unwrap_or_else(|| Path::new("."));
         if !there.is_dir() {
             let message = format!("{} is no folder", there.display());
             return Err(Misplaced::new(message, "name a folder"));

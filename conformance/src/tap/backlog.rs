@@ -25,6 +25,14 @@ impl Backlog {
         }
     }
 
+    /// What the acceptor sends has waited since the start.
+    #[cfg(test)]
+    pub(crate) fn waiting(started: Instant) -> Self {
+        let backlog = Self::new(started);
+        backlog.of(Sender::Acceptor).store(1, Ordering::Relaxed);
+        backlog
+    }
+
     /// Something has been read, and what follows it waits.
     pub(super) fn begin(&self, sender: Sender) {
         let now = self.now().saturating_add(1);
@@ -79,16 +87,9 @@ mod tests {
 
     #[test]
     fn a_backlog_counts_from_its_beginning_until_all_is_carried() {
-        let ago = |ms| {
-            Instant::now()
-                .checked_sub(Duration::from_millis(ms))
-                .unwrap()
-        };
-        let long = Backlog::new(ago(10_000));
-        assert_eq!(long.held_up(), Duration::ZERO);
-        long.begin(Sender::Acceptor);
-        // As if it had begun then.
-        long.since[1].store(1, Ordering::Relaxed);
+        let ago = Instant::now().checked_sub(Duration::from_secs(10)).unwrap();
+        assert_eq!(Backlog::new(ago).held_up(), Duration::ZERO);
+        let long = Backlog::waiting(ago);
         long.begin(Sender::Acceptor);
         assert!(long.held_up() >= Duration::from_secs(10));
         long.end(Sender::Opener);

@@ -322,3 +322,80 @@ impl<'a> Desk<'a> {
         self.record.iter_mut().chain(capture)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::recording::{Kind, Sender, What};
+
+    fn desk() -> Desk<'static> {
+        let options = Tap {
+            listen: String::new(),
+            to: String::new(),
+            record: None,
+            pcap: None,
+            lasting: None,
+            time_scale: None,
+            verbose: true,
+        };
+        let files = Files::check(&options).unwrap();
+        let to = SocketAddr::from(([127, 0, 0, 1], 1));
+        Desk::open(&options, &[], &files, to, DateTime::UNIX_EPOCH).unwrap()
+    }
+
+    /// What is said of an SRQ without an answer, when the tap was behind, or was not.
+    fn said(backlog: Backlog) -> String {
+        let mut desk = desk();
+        let (clock, backlog) = (FairClock::new(), Arc::new(backlog));
+        let bytes = |sender, text: &str| What::Bytes(sender, text.as_bytes().to_vec());
+        for (at, what) in [
+            (0, What::Open(Kind::Control(Transport::Plain))),
+            (0, bytes(Sender::Opener, "ATH\na\nb\nc\n")),
+            (0, bytes(Sender::Acceptor, "ARS\ntrue\n30\ntoken\n")),
+            (1, bytes(Sender::Opener, "SRQ\n")),
+        ] {
+            desk.see(
+                &clock,
+                Event {
+                    at: Duration::from_secs(at),
+                    connection: "c1".to_owned(),
+                    what,
+                    backlog: Arc::clone(&backlog),
+                },
+            );
+        }
+        desk.pass(Duration::from_secs(5));
+        desk.said()
+    }
+
+    #[test]
+    fn what_the_tap_holds_up_is_blamed_on_nobody() {
+        let ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
+        let idle = said(Backlog::new(ago));
+        assert!(idle.contains("VIOLATION server keep.srs"), "{idle}");
+        assert!(idle.contains("> SRQ\n"), "{idle}");
+        let behind = said(Backlog::waiting(ago));
+        assert!(!behind.contains("VIOLATION"), "{behind}");
+        // So that a recording says it too.
+        assert!(
+            behind.contains("> SRQ") && behind.contains("# held up by the tap"),
+            "{behind}"
+        );
+    }
+
+    #[test]
+    fn what_is_said_again_and_again_is_counted() {
+        let mut desk = desk();
+        for step in ["c1 > SRQ", "c1 > SRQ", "c1 > SRQ", "c1 < SRS"] {
+            desk.show(Duration::from_secs(1), step.to_owned());
+        }
+        let lines = [
+            "    1.000  c1 > SRQ\n",
+            "           the same 2 times more\n",
+            "    1.000  c1 < SRS\n",
+        ];
+        assert_eq!(desk.said(), lines.concat());
+    }
+}

@@ -69,12 +69,11 @@ impl Voice {
             );
             text.insert_str(0, &note);
         }
-        let patience = match self.unheard {
-            true => Duration::ZERO,
-            false => PATIENCE,
+        self.unheard = match self.unheard {
+            // It is not waited for again and again.
+            true => self.texts.try_send(text).is_err(),
+            false => !matches!(timeout(PATIENCE, self.texts.send(text)).await, Ok(Ok(()))),
         };
-        let sent = timeout(patience, self.texts.send(text)).await;
-        self.unheard = !matches!(sent, Ok(Ok(())));
         match self.unheard {
             true => self.missing += lines,
             false => self.missing = 0,
