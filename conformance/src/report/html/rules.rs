@@ -267,7 +267,7 @@ fn standings(rule: &RuleEntry) -> Markup {
     html! {
         @for (standing, count) in counts {
             (chip(standing))
-            @if rule.standing.len() > 1 { span.soft { " " (count) } }
+            @if rule.standing.len() > 1 { span.soft title="how many programs or pairs" { " × " (count) } }
             " "
         }
     }
