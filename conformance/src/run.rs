@@ -232,6 +232,7 @@ fn start(
                 if let Some((mut judged, retried, _held)) = done {
                     if job.listens {
                         // The verdict is known, so stopping must not lose it.
+                        let _played = job.in_play.begin(job.id());
                         let heard = Box::pin(between::listen(&job, &judged, &tls));
                         judged.heard = stop.run_until_cancelled(heard).await.flatten();
                     }

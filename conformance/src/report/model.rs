@@ -352,6 +352,9 @@ impl Report {
     }
 }
 
+/// What was expected, where a step says it, and what came.
+pub(crate) type Evidence<'a> = (Option<&'a str>, &'a str);
+
 impl CaseResult {
     /// A pass, and nothing else to say about it.
     pub(crate) fn is_plain(&self) -> bool {
@@ -370,7 +373,7 @@ impl CaseResult {
 
     /// What was expected of a rule, and what came, where this result breaks it. What is allowed and not recommended has
     /// no step that did not come true.
-    pub(crate) fn evidence(&self, rule: &str) -> Option<(Option<&str>, &str)> {
+    pub(crate) fn evidence(&self, rule: &str) -> Option<Evidence<'_>> {
         let cites = |rules: &[String]| rules.iter().any(|id| id == rule);
         let broken = self.broken.as_ref().filter(|broken| cites(&broken.rules));
         let seen = broken.map(|broken| (Some(broken.expected.as_str()), broken.got.as_str()));

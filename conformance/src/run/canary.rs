@@ -146,7 +146,7 @@ async fn pair(
             mappings: Vec::new(),
         };
         let begun = Instant::now();
-        let mut pair = Pair::start(plan, tls, scale).await?;
+        let mut pair = Box::pin(Pair::start(plan, tls, scale)).await?;
         after = after.max(begun.elapsed());
         effort = effort.max(pair.effort());
         let mut measured = Vec::new();

@@ -241,7 +241,8 @@ async fn play_pair(
         timeout: timeout_of(case),
         mappings: services.mappings,
     };
-    let mut instance = Instance::from(Pair::start(plan, tls, job.tempo.scale()).await?);
+    let started = Box::pin(Pair::start(plan, tls, job.tempo.scale())).await?;
+    let mut instance = Instance::from(started);
     drop(turn);
     instance.hold(services.leases);
     let pair = instance

@@ -138,8 +138,12 @@ fn of_line(line: &Line, role: Role, embedded: bool) -> usize {
                 .map(|line| of_line(line, role, embedded))
                 .sum();
             let turns = usize::try_from(block.count).unwrap_or(usize::MAX);
-            // What a turn has opened is closed when it ends, which the peer may notice a little later.
-            turn * turns.min(TURNS)
+            // What a turn has opened is closed when it ends, which the peer may notice a little later. A block that
+            // keeps it holds it all.
+            match block.kept {
+                true => turn.saturating_mul(turns),
+                false => turn * turns.min(TURNS),
+            }
         }
     }
 }

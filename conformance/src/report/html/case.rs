@@ -132,7 +132,7 @@ fn said(result: &CaseResult, between: &BetweenEntry) -> Markup {
         p.legend {
             "Between the two → is the client and ← the server; of users and services, → is the suite. Seconds since the relay began."
         }
-        (wire(&between.transcript, lane, kept, between.otherwise.as_deref()))
+        (wire(&between.transcript, lane, kept, None))
     }
 }
 

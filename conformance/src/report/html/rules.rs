@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::{Links, verdict};
 use crate::html::inline;
-use crate::report::model::{CaseResult, Report, RuleEntry, Standing};
+use crate::report::model::{CaseResult, Evidence, Report, RuleEntry, Standing};
 use crate::report::text::counted;
 
 /// The rules that somebody breaks.
@@ -40,7 +40,7 @@ pub(super) fn why(rule: &RuleEntry) -> Markup {
 
 /// What was expected, what came instead, and the cases that have seen it. What was seen more than once is told once.
 fn shown(report: &Report, links: &Links, rule: &RuleEntry, results: &[&CaseResult]) -> Markup {
-    let mut seen: Vec<((Option<&str>, &str), Vec<&CaseResult>)> = Vec::new();
+    let mut seen: Vec<(Evidence<'_>, Vec<&CaseResult>)> = Vec::new();
     for result in results {
         let Some(evidence) = result.evidence(&rule.id) else {
             continue;
@@ -70,7 +70,7 @@ const WHOLE: usize = 3;
 fn one_way(
     report: &Report,
     links: &Links,
-    (expected, got): (Option<&str>, &str),
+    (expected, got): Evidence<'_>,
     results: &[&CaseResult],
 ) -> Markup {
     html! {
@@ -267,7 +267,7 @@ fn standings(rule: &RuleEntry) -> Markup {
     html! {
         @for (standing, count) in counts {
             (chip(standing))
-            @if rule.standing.len() > 1 { span.soft { " " (count) } }
+            @if rule.standing.len() > 1 { span.soft title="how many programs or pairs" { " × " (count) } }
             " "
         }
     }
