@@ -647,4 +647,36 @@ mod tests {
             assert_eq!(checked(mapping), Ok(()), "{mapping}");
         }
     }
+
+    #[test]
+    fn only_mappings_of_the_header_can_be_refused_and_maps_has_no_bounds() {
+        let checked = |steps: &str| {
+            let head =
+                "title x\nrole client\nrules a.b\nconfig map $port2 -> $target\n\nc accept\n";
+            check(&parse(&format!("{head}{steps}\n")).unwrap())
+        };
+        assert_eq!(checked("c < maps [a.b]"), Ok(()));
+        assert_eq!(checked("c < maps but $port2 [a.b]"), Ok(()));
+        for port in ["$port", "80", "\"$port2\"*2"] {
+            let found = checked(&format!("c < maps but $port2 {port} [a.b]")).unwrap_err();
+            let told = "only a mapping of the header can be refused: $port2";
+            assert_eq!((found.line, found.message.as_str()), (7, told), "{port}");
+            assert_eq!(found.spot, Spot::Word(5), "{port}");
+        }
+        let found = checked("c < maps in ..3s [a.b]").unwrap_err();
+        assert_eq!(found.spot, Spot::Bounds);
+        assert!(found.message.contains("no bounds"), "{}", found.message);
+    }
+
+    #[test]
+    fn a_client_is_not_turned_away_and_a_server_has_no_maps() {
+        let wrong = |role: &str, steps: &str| {
+            let text = format!("title x\nrole {role}\nrules a.b\n\n{steps}\n");
+            check(&parse(&text).unwrap()).unwrap_err().message
+        };
+        let away = wrong("client", "u turned away $port [a.b]");
+        assert_eq!(away, "`turned away` is for cases of role server or pair");
+        let maps = wrong("server", "c connect server\nc < maps [a.b]");
+        assert_eq!(maps, "`< maps` is for cases of role client");
+    }
 }

@@ -168,7 +168,7 @@ fn rule(action: &Action, side: Side) -> Option<&'static str> {
         ("target", _) => "tunnel.target",
         ("refused", _) => "map.released-on-close",
         ("bytes", _) => "tunnel.transparent",
-        ("eof", _) => "tunnel.half-close",
+        ("eof", _) => "tunnel.end-passed",
         (_, Side::Server) => "life.server-survives",
         (_, Side::Client) => "life.client-survives",
     })

@@ -366,3 +366,34 @@ fn more_than_what_a_busy_machine_may_take_excuses_what_was_late() {
     assert_eq!(pressed(ms(251), true), Some(ms(251)));
     assert_eq!(pressed(ms(900), false), None);
 }
+
+/// A port that is not open need not be listened on, and who is let in gets nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_is_turned_away_by_a_refusal_or_by_a_close_without_a_byte() {
+    let step = |port: &str| format!("u     turned away {port}  [keep.srs]\n");
+    for (manners, port, verdict, got) in [
+        // Nobody listens there.
+        (Manners::YesSayer, "$port", Verdict::Pass, ""),
+        (Manners::SlamShut, "$control \"x\"", Verdict::Pass, ""),
+        (Manners::Resets, "$control \"x\"", Verdict::Pass, ""),
+        (Manners::Echo, "$control \"x\"", Verdict::Fail, "<< \"x\""),
+        (
+            Manners::BlackHole,
+            "$control \"x\"",
+            Verdict::Fail,
+            "the connection is open",
+        ),
+        (
+            Manners::HalfClose,
+            "$control \"x\"",
+            Verdict::Fail,
+            "ended its own direction only",
+        ),
+    ] {
+        let body = format!("\n{}", step(port));
+        let judged = judged(&job(at(fake(manners, true).await), "server", &body)).await;
+        assert_eq!(judged.verdict, verdict, "{port} {got}: {:?}", judged.broken);
+        let seen = judged.broken.map(|broken| broken.got).unwrap_or_default();
+        assert!(seen.contains(got), "{port}: {seen}");
+    }
+}
