@@ -286,7 +286,11 @@ fn direction(action: &Action) -> Option<Direction> {
         | Action::Distrusts
         | Action::Expect(_)
         | Action::OneOf(_) => Some(Direction::Received),
-        Action::Ignore(_) | Action::Pause | Action::Down(_) | Action::Certificate(_) => None,
+        Action::Ignore(_)
+        | Action::Pause
+        | Action::Down(_)
+        | Action::Certificate(_)
+        | Action::Unguessable(_) => None,
     }
 }
 
@@ -348,6 +352,7 @@ pub(crate) fn shortened(step: &Step) -> Step {
         | Action::AcceptAs(_)
         | Action::Handshake
         | Action::Certificate(_)
+        | Action::Unguessable(_)
         | Action::Distrusts
         | Action::Down(_)
         | Action::Pause

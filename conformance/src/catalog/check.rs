@@ -284,7 +284,10 @@ impl Scope {
             return found(Spot::Bounds, message);
         }
         let waits = alone && !matches!(step.action, Action::Down(_) | Action::Certificate(_));
-        let opened = matches!(step.action, Action::Connect(_) | Action::Handshake);
+        let opened = matches!(
+            step.action,
+            Action::Connect(_) | Action::Handshake | Action::Unguessable(_)
+        );
         let judges = bounded || waits || opened;
         if !step.marks.is_empty() && !judges {
             let message = "only a step that can fail can carry a mark";
@@ -348,6 +351,7 @@ impl Scope {
                 segments.try_for_each(|(one, word)| self.template(one, word))
             }
             Action::SendDrip(bytes) => self.template(bytes, 3),
+            Action::Unguessable(value) => self.template(value, 2),
             Action::Expect(expectation) => self.expectation(expectation, 2),
             Action::OneOf(alternatives) => {
                 let mut alternatives = alternatives.iter().zip(1..);

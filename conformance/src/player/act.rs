@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::expect::seen;
 use super::pattern::{encode, fill};
-use super::{Player, Scene};
+use super::{Player, Scene, secrets};
 use crate::noise::noise;
 use crate::notation::ast::{Action, Endpoint, Message, Side, Step, Template, Transport, Way};
 use crate::transcript;
@@ -67,6 +67,14 @@ impl Player<'_> {
                 self.connection(name)?
                     .send_behind(noise(bulk.bytes, bulk.seed));
                 self.done(name, step.action.clone(), None);
+                Ok(())
+            }
+            Action::Unguessable(value) => {
+                let value = fill(value, &self.vars)?;
+                self.secrets.push(value.clone());
+                let seen = Action::Unguessable(Template::bytes(value));
+                self.transcript.add(name, seen, None);
+                self.early = secrets::flaw(&self.secrets);
                 Ok(())
             }
             Action::Ignore(word) => {

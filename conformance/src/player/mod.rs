@@ -5,6 +5,7 @@ mod expect;
 mod fence;
 mod pattern;
 mod scene;
+mod secrets;
 mod silent;
 mod stall;
 
@@ -109,12 +110,14 @@ pub(crate) struct Player<'a> {
     in_vain: Option<Waited>,
     /// What `$nth_port` is in each turn of a block.
     nth_ports: Vec<u16>,
-    /// Set when a step has come true before its lenient lower bound.
+    /// Set when a step has come true as far as is allowed: before its lenient lower bound, for one.
     early: Option<String>,
     /// Set when a step wanted an orderly end of a TLS connection, and a FIN alone came.
     cut: bool,
     /// Whether the case ends one direction of a tunnel and goes on with the other.
     half_closes: bool,
+    /// What nobody ought to guess, in the order in which it came.
+    secrets: Vec<Vec<u8>>,
     /// Set when the case turns out to mean nothing to this peer.
     skip: Option<String>,
 }
@@ -174,6 +177,7 @@ impl<'a> Player<'a> {
             early: None,
             cut: false,
             half_closes: false,
+            secrets: Vec::new(),
             skip: None,
         }
     }

@@ -242,6 +242,7 @@ fn action(i: &str) -> Parsed<'_, Action> {
         down,
         pause,
         ignore,
+        unguessable,
         restart,
         send_raw,
         send,
@@ -249,7 +250,7 @@ fn action(i: &str) -> Parsed<'_, Action> {
         expect,
     ));
     context(
-        "`connect`, `refused`, `accept`, `handshake`, `certificate`, `distrusts`, `down`, `pause`, `ignore`, `restart`, `>`, `>>`, `<` or `<<`",
+        "`connect`, `refused`, `accept`, `handshake`, `certificate`, `distrusts`, `down`, `pause`, `ignore`, `unguessable`, `restart`, `>`, `>>`, `<` or `<<`",
         verbs,
     )
     .parse(i)
@@ -288,6 +289,14 @@ fn refused(i: &str) -> Parsed<'_, Action> {
 
 fn ignore(i: &str) -> Parsed<'_, Action> {
     map(preceded((tag("ignore"), space1), cut(word)), Action::Ignore).parse(i)
+}
+
+fn unguessable(i: &str) -> Parsed<'_, Action> {
+    map(
+        preceded((tag("unguessable"), space1), cut(template)),
+        Action::Unguessable,
+    )
+    .parse(i)
 }
 
 fn accept(i: &str) -> Parsed<'_, Action> {

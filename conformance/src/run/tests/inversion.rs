@@ -135,7 +135,7 @@ fn altered(step: &Step) -> Vec<(Action, Option<Within>)> {
             vec![(step.action.clone(), Some(late))]
         }
         // It says nothing that could be said otherwise.
-        Action::Restart => Vec::new(),
+        Action::Restart | Action::Unguessable(_) => Vec::new(),
         Action::Distrusts => vec![keep(Action::Accept(None))],
         other => panic!("{other:?} is marked and has no inversion"),
     }
