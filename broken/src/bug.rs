@@ -318,6 +318,11 @@ bugs! {
     PlainFallback: Server, "tls.no-plain-effect", "falls back to plain on the TLS port";
     PlainLoginCounts: Server, "tls.no-plain-effect", "lets a plain login on the TLS port replace another one, and closes it";
     PlainTrsCounts: Server, "tls.no-plain-effect", "gives a user to a plain TRS on the TLS port, and closes both";
+    TokenCounted: Server, "auth.token-random", "counts its tokens up";
+    TokenShort: Server, "auth.token-random", "makes tokens of 8 hexadecimal digits";
+    TokenSharesPrefix: Server, "auth.token-random", "makes tokens that differ in their last 8 digits alone";
+    TokenOfClock: Server, "auth.token-random", "writes the time into its tokens";
+    TokenOfClockInPart: Server, "auth.token-random", "makes the first half of a token from the time";
     CloseNotifyNever: Both, "tls.close-notify", "ends a direction of a TLS connection by a FIN alone";
     CloseNotifyNotAtHalf: Both, "tls.close-notify", "does so when it is the first to end";
     CloseNotifyNotAtClose: Both, "tls.close-notify", "does so when it is the second to end";

@@ -86,7 +86,7 @@ struct Port {
     listener: JoinHandle<()>,
 }
 
-const LOGIN_TIME: Duration = Duration::from_secs(6);
+const LOGIN_TIME: Duration = Duration::from_millis(8_200);
 const RENEWED_TIME: Duration = Duration::from_secs(10);
 const USER_TIME: Duration = Duration::from_secs(7);
 /// More than a peer has time for.

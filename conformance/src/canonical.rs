@@ -283,6 +283,7 @@ fn named(action: &Action, names: &Names) -> Action {
         Action::Send(message) => Action::Send(named_message(message, names)),
         Action::SendRaw(segments) => Action::SendRaw(segments.iter().map(template).collect()),
         Action::SendDrip(bytes) => Action::SendDrip(template(bytes)),
+        Action::Unguessable(value) => Action::Unguessable(template(value)),
         Action::Expect(Expectation::Message(message)) => {
             Action::Expect(Expectation::Message(named_message(message, names)))
         }

@@ -320,7 +320,11 @@ fn direction(action: &Action) -> Option<Direction> {
         | Action::Expect(_)
         | Action::OneOf(_)
         | Action::Maps(_) => Some(Direction::Received),
-        Action::Ignore(_) | Action::Pause | Action::Down(_) | Action::Certificate(_) => None,
+        Action::Ignore(_)
+        | Action::Pause
+        | Action::Down(_)
+        | Action::Certificate(_)
+        | Action::Unguessable(_) => None,
     }
 }
 
@@ -383,6 +387,7 @@ pub(crate) fn shortened(step: &Step) -> Step {
         | Action::AcceptAs(_)
         | Action::Handshake
         | Action::Certificate(_)
+        | Action::Unguessable(_)
         | Action::Distrusts
         | Action::Down(_)
         | Action::Pause

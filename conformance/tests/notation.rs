@@ -242,6 +242,7 @@ fn action() -> impl Strategy<Value = Action> {
         template().prop_map(Action::SendDrip),
         bulk().prop_map(Action::SendRandom),
         "[A-Z]{3}".prop_map(Action::Ignore),
+        template().prop_map(Action::Unguessable),
         Just(Action::Shutdown),
         Just(Action::Cut),
         Just(Action::Close),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
@@ -38,10 +38,20 @@ impl Shared {
         let mut random = [0; 16];
         // Without randomness there is nothing to judge either.
         let _ = getrandom::fill(&mut random);
-        random
-            .iter()
-            .flat_map(|byte| format!("{byte:02X}").into_bytes())
-            .collect()
+        let text: String = random.iter().map(|byte| format!("{byte:02X}")).collect();
+        let (half, short) = (text.get(..16), text.get(..8));
+        let (half, short) = (half.unwrap_or_default(), short.unwrap_or_default());
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let since = since.unwrap_or_default();
+        let token = match self.bug {
+            Some(Bug::TokenCounted) => format!("{:032X}", u128::MAX / 3 + u128::from(self.next())),
+            Some(Bug::TokenShort) => short.to_owned(),
+            Some(Bug::TokenSharesPrefix) => format!("5D41402ABC4B2A76B9719D91{short}"),
+            Some(Bug::TokenOfClock) => format!("{:032X}", since.as_nanos()),
+            Some(Bug::TokenOfClockInPart) => format!("{:016X}{half}", since.as_millis()),
+            _ => text,
+        };
+        token.into_bytes()
     }
 
     pub(super) async fn control(

@@ -294,7 +294,7 @@ impl Scope {
         let waits = alone && !matches!(step.action, Action::Down(_) | Action::Certificate(_));
         let opened = matches!(
             step.action,
-            Action::Connect(_) | Action::Handshake | Action::Maps(_)
+            Action::Connect(_) | Action::Handshake | Action::Maps(_) | Action::Unguessable(_)
         );
         let judges = bounded || waits || opened;
         if !step.marks.is_empty() && !judges {
@@ -380,6 +380,7 @@ impl Scope {
                 segments.try_for_each(|(one, word)| self.template(one, word))
             }
             Action::SendDrip(bytes) => self.template(bytes, 3),
+            Action::Unguessable(value) => self.template(value, 2),
             Action::Expect(expectation) => self.expectation(expectation, 2),
             Action::OneOf(alternatives) => {
                 let mut alternatives = alternatives.iter().zip(1..);

@@ -168,6 +168,8 @@ pub enum Action {
     SendDrip(Template),
     /// `>> random SIZE SEED`: send reproducible noise while the case goes on.
     SendRandom(Bulk),
+    /// `unguessable $token`: with all that were named before, this value looks as if nobody could guess it.
+    Unguessable(Template),
     /// `ignore WORD`: messages of this word are passed over from now on.
     Ignore(String),
     /// `> shutdown`: end our direction only.

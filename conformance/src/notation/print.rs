@@ -82,6 +82,7 @@ pub fn print_action(action: &Action) -> String {
         Action::SendDrip(bytes) => format!(">> drip {}", quoted(bytes)),
         Action::SendRandom(bulk) => format!(">> {}", random(*bulk)),
         Action::Ignore(word) => format!("ignore {word}"),
+        Action::Unguessable(value) => format!("unguessable {}", template(value)),
         Action::Shutdown => "> shutdown".into(),
         Action::Cut => "> cut".into(),
         Action::Close => "> close".into(),

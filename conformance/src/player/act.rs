@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::expect::seen;
 use super::pattern::{encode, fill};
-use super::{Player, Scene};
+use super::{Player, Scene, secrets};
 use crate::descriptors::Noted;
 use crate::notation::ast::{
     Action, Endpoint, Expectation, Message, Side, Step, Template, Transport, Way,
@@ -70,6 +70,14 @@ impl Player<'_> {
             Action::SendRandom(bulk) => {
                 self.connection(name)?.send_behind(bulk.bytes, bulk.seed);
                 self.done(name, step.action.clone(), None);
+                Ok(())
+            }
+            Action::Unguessable(value) => {
+                let value = fill(value, &self.vars)?;
+                self.secrets.push(value.clone());
+                let seen = Action::Unguessable(Template::bytes(value));
+                self.transcript.add(name, seen, None);
+                self.early = secrets::flaw(&self.secrets);
                 Ok(())
             }
             Action::Ignore(word) => {

@@ -7,6 +7,7 @@ mod fence;
 mod maps;
 mod pattern;
 mod scene;
+mod secrets;
 mod silent;
 mod stall;
 mod turns;
@@ -115,12 +116,14 @@ pub(crate) struct Player<'a> {
     nth_ports: Vec<u16>,
     /// What outlives the turns of blocks.
     turns: Turns,
-    /// Set when a step has come true before its lenient lower bound.
+    /// Set when a step has come true as far as is allowed: before its lenient lower bound, for one.
     early: Option<String>,
     /// Set when a step wanted an orderly end of a TLS connection, and a FIN alone came.
     cut: bool,
     /// Whether the case ends one direction of a tunnel and goes on with the other.
     half_closes: bool,
+    /// What nobody ought to guess, in the order in which it came.
+    secrets: Vec<Vec<u8>>,
     /// Set when the case turns out to mean nothing to this peer.
     skip: Option<String>,
 }
@@ -181,6 +184,7 @@ impl<'a> Player<'a> {
             early: None,
             cut: false,
             half_closes: false,
+            secrets: Vec::new(),
             skip: None,
         }
     }

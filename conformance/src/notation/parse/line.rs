@@ -249,6 +249,7 @@ fn action(i: &str) -> Parsed<'_, Action> {
         down,
         pause,
         ignore,
+        unguessable,
         restart,
         send_raw,
         send,
@@ -256,7 +257,7 @@ fn action(i: &str) -> Parsed<'_, Action> {
         expect,
     ));
     context(
-        "`connect`, `refused`, `turned away`, `accept`, `handshake`, `certificate`, `distrusts`, `down`, `pause`, `ignore`, `restart`, `>`, `>>`, `<` or `<<`",
+        "`connect`, `refused`, `turned away`, `accept`, `handshake`, `certificate`, `distrusts`, `down`, `pause`, `ignore`, `unguessable`, `restart`, `>`, `>>`, `<` or `<<`",
         verbs,
     )
     .parse(i)
@@ -305,6 +306,14 @@ fn turned_away(i: &str) -> Parsed<'_, Action> {
 
 fn ignore(i: &str) -> Parsed<'_, Action> {
     map(preceded((tag("ignore"), space1), cut(word)), Action::Ignore).parse(i)
+}
+
+fn unguessable(i: &str) -> Parsed<'_, Action> {
+    map(
+        preceded((tag("unguessable"), space1), cut(template)),
+        Action::Unguessable,
+    )
+    .parse(i)
 }
 
 fn accept(i: &str) -> Parsed<'_, Action> {

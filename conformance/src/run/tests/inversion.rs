@@ -138,7 +138,7 @@ fn altered(step: &Step) -> Vec<(Action, Option<Within>)> {
         Action::TurnedAway { port, .. } => vec![keep(Action::Refused(port.clone()))],
         Action::Maps(_) => vec![keep(Action::Expect(word("XYZ")))],
         // It says nothing that could be said otherwise.
-        Action::Restart => Vec::new(),
+        Action::Restart | Action::Unguessable(_) => Vec::new(),
         Action::Distrusts => vec![keep(Action::Accept(None))],
         other => panic!("{other:?} is marked and has no inversion"),
     }
