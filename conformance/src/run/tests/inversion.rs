@@ -13,12 +13,21 @@ fn takes_time(case: &Case) -> bool {
     let timed = |step: &Step| step.within.is_some_and(|within| within.high.is_some());
     let low = |step: &Step| step.within.is_some_and(|within| within.low >= Some(1000));
     let down = |step: &Step| matches!(step.action, Action::Down(_));
-    let takes =
-        |line: &Line| matches!(line, Line::Step(step) if timed(step) || low(step) || down(step));
-    case.body.iter().any(|line| match line {
-        Line::Repeat(repeat) => repeat.body.iter().any(takes),
-        line => takes(line),
-    })
+    let long = |step: &Step| {
+        step.within
+            .is_some_and(|within| within.high >= Some(10_000))
+    };
+    let any = |body: &[Line], takes: &dyn Fn(&Step) -> bool| {
+        let mut lines = body.iter();
+        lines.any(|line| matches!(line, Line::Step(step) if takes(step)))
+    };
+    let steps = any(&case.body, &|step| timed(step) || low(step) || down(step));
+    // Those that take a second in each turn can be borne.
+    let blocks = case.body.iter().any(|line| match line {
+        Line::Repeat(repeat) => any(&repeat.body, &long),
+        Line::Step(_) | Line::Blank | Line::Comment(_) => false,
+    });
+    steps || blocks
 }
 
 /// A variant of a case, the line of its altered step, and what it says now.
