@@ -304,7 +304,8 @@ impl Scope {
         if let Action::SendRandom(bulk) = &step.action {
             self.noise.insert(step.actor.clone(), bulk.bytes);
         }
-        if stalls && self.noise.get(&step.actor) != Some(&(BEHIND + BUFFERS)) {
+        let noise = self.noise.get(&step.actor).filter(|_| stalls);
+        if noise.is_some_and(|bytes| *bytes != BEHIND + BUFFERS) {
             let message = format!(
                 "`stalled` needs `>> random {}MiB` before it: a peer may be {} MiB behind, and systems take some too",
                 (BEHIND + BUFFERS) >> 20,

@@ -76,3 +76,51 @@ fn binds(expectation: &Expectation) -> Vec<String> {
     };
     message.fields.iter().filter_map(bind).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notation::parse;
+
+    fn blocks(body: &str) -> Vec<Repeat> {
+        let text = format!("title x\nrole server\nrules a.b\n\n{body}");
+        let lines = parse(&text).unwrap().body.into_iter();
+        let block = |line| match line {
+            Line::Repeat(repeat) => Some(repeat),
+            _ => None,
+        };
+        lines.filter_map(block).collect()
+    }
+
+    #[test]
+    fn what_is_kept_has_the_number_of_its_turn() {
+        let blocks = blocks(
+            "repeat 2 kept\n  c     connect server\n  c     < ARS true _ ?token\n  d     < TRQ ?other\n\n\
+             repeat 2\n  e     connect server\n  c     < ARS true _ ?late\n",
+        );
+        let mut turns = Turns::default();
+        turns.begin_block(&blocks[0]);
+        let actors = |turns: &Turns, block: &Repeat| -> Vec<String> {
+            let steps = block.body.iter().filter_map(|line| match line {
+                Line::Step(step) => Some(turns.step(step, 2).actor.clone()),
+                _ => None,
+            });
+            steps.collect()
+        };
+        assert_eq!(actors(&turns, &blocks[0]), ["c2", "c2", "d"]);
+        let value = |text: &str| text.as_bytes().to_vec();
+        for turn in [1, 2] {
+            let seen = ["token", "other", "port"]
+                .map(|name| (name.into(), value(&format!("{name}{turn}"))));
+            turns.keep(turn, &seen.into());
+        }
+        turns.begin_block(&blocks[1]);
+        assert_eq!(actors(&turns, &blocks[1]), ["e", "c2"]);
+        let known = [
+            ("other".into(), value("other1")),
+            ("token".into(), value("token1")),
+        ];
+        assert_eq!(turns.remembered(1), known.into());
+        assert_eq!(turns.remembered(3), BTreeMap::new());
+    }
+}
