@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{LONG, Login, Shared, close, keep};
-use crate::Bug;
 use crate::lines::{Lines, Message, Stream, bytes, integer};
+use crate::{Bug, chance};
 
 /// How a control connection ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -268,6 +268,7 @@ impl Shared {
                     }
                     if self.has(Bug::SrsEverySecond) && srqs % 2 == 0
                         || self.has(Bug::SrsMissingInCrowd) && srqs % 50 == 0
+                        || self.has(Bug::SrsMissingByChance) && chance::strikes()
                     {
                         continue;
                     }
@@ -282,6 +283,9 @@ impl Shared {
                     }
                     let ok = self.clone().map(id, &message).await;
                     let answer = self.mrs(id, &message[1], ok);
+                    if self.has(Bug::MrsMissingByChance) && chance::strikes() {
+                        continue;
+                    }
                     if self.has(Bug::MrsTwice) {
                         let _ = out.send(answer.clone());
                     }

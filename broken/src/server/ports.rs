@@ -10,8 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
 use super::{Login, Port, Shared, USER_TIME, keep};
-use crate::Bug;
 use crate::lines::{Message, integer};
+use crate::{Bug, chance};
 
 impl Shared {
     /// Listens on a remote port; whether that is so.
@@ -151,6 +151,7 @@ impl Shared {
             Some(Bug::TrqTwiceInCrowd) if crowd == 3 => 2,
             Some(Bug::TrqOnlyForFirst) if crowd > 1 => 0,
             Some(Bug::TrqHeldWhileOthersWait) if others => 0,
+            Some(Bug::TrqMissingByChance) if chance::strikes() => 0,
             Some(Bug::TrqMissingNowAndThen) if id.is_multiple_of(25) => 0,
             _ => 1,
         };
