@@ -323,6 +323,16 @@ bugs! {
     TokenSharesPrefix: Server, "auth.token-random", "makes tokens that differ in their last 8 digits alone";
     TokenOfClock: Server, "auth.token-random", "writes the time into its tokens";
     TokenOfClockInPart: Server, "auth.token-random", "makes the first half of a token from the time";
+    FirstByteLostByChance: Both, "tunnel.transparent", "loses the first byte of one tunnel in 20, by chance";
+    EndsEarlyByChance: Both, "tunnel.transparent", "ends one tunnel in 20 behind its first bytes, by chance";
+    WrongUserByChance: Server, "tunnel.fifo", "joins one data connection in 20 with the user that came last, by chance";
+    WrongPortByChance: Server, "tunnel.isolation", "joins one data connection in 20 with a user of another port, by chance";
+    SrsMissingByChance: Server, "keep.srs", "forgets one SRS of 20, by chance";
+    MrsMissingByChance: Server, "map.one-reply", "forgets one MRS of 20, by chance";
+    TrqMissingByChance: Server, "tunnel.one-trq-per-user", "forgets one TRQ of 20, by chance";
+    LoginRefusedByChance: Server, "auth.ok-reply", "refuses one good login of 20, by chance";
+    EarlyDataLostByChance: Server, "tunnel.early-data", "loses what came with one TRS of 20, by chance";
+    EarlyUserDataLostByChance: Server, "tunnel.early-user-data", "loses what one user of 20 has said before it was joined, by chance";
     CloseNotifyNever: Both, "tls.close-notify", "ends a direction of a TLS connection by a FIN alone";
     CloseNotifyNotAtHalf: Both, "tls.close-notify", "does so when it is the first to end";
     CloseNotifyNotAtClose: Both, "tls.close-notify", "does so when it is the second to end";
@@ -433,6 +443,8 @@ bugs! {
     BehindArsFatal: Client, "life.client-survives", "ends when something comes with ARS";
     DataWithoutTls: Client, "tls.both-connections", "opens data connections without TLS";
     CertificateNotVerified: Client, "tls.verify", "does not look at the certificate";
+    TrqLostByChance: Client, "tunnel.trs-new-connection", "forgets one TRQ of 20, by chance";
+    WrongTargetByChance: Client, "tunnel.target", "connects one tunnel in 20 to the target of the next mapping, by chance";
     CertificateOfDataNotVerified: Client, "tls.verify", "does not look at the certificate of data connections";
     CertificateVerifiedOnce: Client, "tls.verify", "looks at the certificate of its first connection alone";
     CertificateHostNotChecked: Client, "tls.verify", "takes a certificate of another host";

@@ -21,7 +21,7 @@ use crate::lines::{
 };
 use crate::relay::{End, Mixer, hoard, relay};
 use crate::tls::{self, Secure};
-use crate::{Bug, Manner};
+use crate::{Bug, Manner, chance};
 
 mod past;
 
@@ -610,6 +610,7 @@ impl Session {
                     };
                     let request = shared.requests.fetch_add(1, Ordering::Relaxed);
                     let lost = match shared.bug {
+                        Some(Bug::TrqLostByChance) => chance::strikes(),
                         Some(Bug::TrqLostNowAndThen) => request % 25 == 24,
                         Some(Bug::TrqBeforeMrsLost) => !accepted.contains(&mapping.remote_port),
                         Some(Bug::TrqAfterFirstLost) => request > 0,
@@ -710,6 +711,9 @@ impl Tunnel {
         let index = match shared.bug {
             Some(Bug::TargetAlwaysFirst) => 0,
             Some(Bug::TargetOfSecondIsFirst) if self.index == 1 => 0,
+            Some(Bug::WrongTargetByChance) if chance::strikes() => {
+                (self.index + 1) % shared.mappings.len()
+            }
             Some(Bug::TargetOfNext) => (self.index + 1) % shared.mappings.len(),
             _ => self.index,
         };

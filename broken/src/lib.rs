@@ -5,6 +5,7 @@
 //! they can be; nobody is meant to run them for anything else.
 
 mod bug;
+mod chance;
 mod client;
 mod drips;
 mod lines;

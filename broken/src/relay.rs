@@ -11,7 +11,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::Bug;
+use crate::{Bug, chance};
 
 /// How long a side is left to take what it has been sent when the other one has gone.
 const LINGER: Duration = Duration::from_secs(1);
@@ -110,12 +110,18 @@ where
     let ended = AtomicUsize::new(0);
     let cut = CancellationToken::new();
     let odd = mixer.ever.fetch_add(1, Ordering::Relaxed) % 2 == 1;
-    let way = |inwards, source_gone: &CancellationToken, sink_gone: &CancellationToken| Way {
+    let unlucky = matches!(
+        bug,
+        Some(Bug::FirstByteLostByChance | Bug::EndsEarlyByChance)
+    ) && chance::strikes();
+    let unlucky_inwards = unlucky && chance::coin();
+    let way = |inwards: bool, source_gone: &CancellationToken, sink_gone: &CancellationToken| Way {
         bug,
         mixer,
         inwards,
         odd,
         ended: &ended,
+        unlucky: unlucky && inwards == unlucky_inwards,
         source_gone: source_gone.clone(),
         sink_gone: sink_gone.clone(),
         cut: cut.clone(),
@@ -158,6 +164,8 @@ struct Way<'a> {
     odd: bool,
     /// How many directions of this tunnel have ended.
     ended: &'a AtomicUsize,
+    /// Whether chance has hit this direction of this tunnel.
+    unlucky: bool,
     source_gone: CancellationToken,
     sink_gone: CancellationToken,
     /// The data connection has ended without close_notify: what came may not be the whole.
@@ -217,6 +225,9 @@ impl Way<'_> {
                     self.sink_gone.cancel();
                     break;
                 }
+            }
+            if carried > 0 && self.unlucky && self.has(Bug::EndsEarlyByChance) {
+                return self.both_gone();
             }
             chunk.clear();
             chunk.reserve(16 * 1024);
@@ -359,6 +370,9 @@ impl Way<'_> {
                 if let Some(at) = chunk.windows(4).position(|four| four == b"SRQ\n") {
                     drop(chunk.drain(at..at + 4));
                 }
+            }
+            Some(Bug::FirstByteLostByChance) if self.unlucky && offset == 0 => {
+                let _lost = chunk.remove(0);
             }
             Some(Bug::TunnelsOddMute) if self.odd && offset == 0 => chunk.clear(),
             Some(Bug::TunnelLosesNowAndThen) if count % 60 == 59 => chunk.clear(),

@@ -27,7 +27,7 @@ use crate::drips::written_by;
 use crate::lines::{Lines, Message, OF_CLIENTS, Stream, bytes, integer};
 use crate::relay::Mixer;
 use crate::tls::{self, Secure};
-use crate::{Bug, Manner};
+use crate::{Bug, Manner, chance};
 
 /// A server that has bound its ports.
 pub struct Server {
@@ -291,7 +291,12 @@ impl Shared {
         secure: bool,
     ) {
         match message[0].as_slice() {
-            b"ATH" if self.knows(&message) => self.control(&message, lines, writer, secure).await,
+            b"ATH"
+                if self.knows(&message)
+                    && !(self.has(Bug::LoginRefusedByChance) && chance::strikes()) =>
+            {
+                self.control(&message, lines, writer, secure).await;
+            }
             b"ATH" => {
                 let silent = self.has(Bug::RefusalSilent)
                     || self.has(Bug::RefusalLostWithRest) && lines.has_more();

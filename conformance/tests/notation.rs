@@ -29,7 +29,7 @@ fn an_error_names_its_place_and_what_could_stand_there() {
     );
     assert_eq!(
         error("a     <  "),
-        "line 5, column 10: expected a message, `closed`, `eof`, `silence`, `stalled`, `maps` or `one of`, found the end of the line"
+        "line 5, column 10: expected a message, `closed`, `eof`, `reset`, `silence`, `stalled`, `maps` or `one of`, found the end of the line"
     );
     assert_eq!(
         error("ctl   << \"\\q\""),

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::limits::LONGEST;
 use super::{LATE, LONG, Login, Shared, close, keep, tell};
-use crate::Bug;
 use crate::lines::{Lines, Message, Stream, bytes, integer, shaped};
+use crate::{Bug, chance};
 
 /// How a control connection ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -292,6 +292,7 @@ impl Shared {
                     }
                     if self.has(Bug::SrsEverySecond) && srqs % 2 == 0
                         || self.has(Bug::SrsMissingInCrowd) && srqs % 50 == 0
+                        || self.has(Bug::SrsMissingByChance) && chance::strikes()
                     {
                         continue;
                     }
@@ -312,6 +313,9 @@ impl Shared {
                     let answer = self.mrs(id, &message[1], ok);
                     if self.has(Bug::MrsLate) {
                         sleep(LATE).await;
+                    }
+                    if self.has(Bug::MrsMissingByChance) && chance::strikes() {
+                        continue;
                     }
                     if self.has(Bug::MessagesInterleaved) {
                         // Whoever else writes meanwhile gets in between.

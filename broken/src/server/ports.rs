@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::{LATE, Login, Port, Shared, USER_TIME, keep, tell};
 use crate::lines::{Message, integer};
-use crate::{Bug, Manner};
+use crate::{Bug, Manner, chance};
 
 impl Shared {
     /// Listens on a remote port; whether that is so.
@@ -182,6 +182,7 @@ impl Shared {
             Some(Bug::TrqTwiceInCrowd) if crowd == 3 => 2,
             Some(Bug::TrqOnlyForFirst) if crowd > 1 => 0,
             Some(Bug::TrqHeldWhileOthersWait) if others => 0,
+            Some(Bug::TrqMissingByChance) if chance::strikes() => 0,
             Some(Bug::TrqMissingNowAndThen) if id.is_multiple_of(25) => 0,
             _ => 1,
         };

@@ -10,9 +10,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{LATE, LONG, Login, Shared, close};
-use crate::Bug;
 use crate::lines::{Lines, Message, Stream, integer};
 use crate::relay::{End, hoard, relay};
+use crate::{Bug, chance};
 
 impl Shared {
     /// A connection that has begun by TRS.
@@ -32,6 +32,7 @@ impl Shared {
         };
         match self.bug {
             Some(Bug::EarlyDataLost) => said.clear(),
+            Some(Bug::EarlyDataLostByChance) if chance::strikes() => said.clear(),
             Some(Bug::EarlyDataTwice) => said.extend_from_within(..),
             Some(Bug::JoinLate) => sleep(LATE).await,
             Some(Bug::EarlyDataTrimmed) => said = said.trim_ascii_start().to_vec(),
@@ -57,6 +58,7 @@ impl Shared {
         let (mut far_reader, far_writer) = user.into_split();
         let loses = match self.bug {
             Some(Bug::EarlyUserDataLost) => true,
+            Some(Bug::EarlyUserDataLostByChance) => chance::strikes(),
             Some(Bug::EarlyUserDataLostNowAndThen) => self.mixer.ever() % 5 == 4,
             _ => false,
         };
@@ -180,7 +182,13 @@ impl Shared {
         if !serves {
             return Err(Refused::Port);
         }
-        let port = if self.has(Bug::AnyPortServed) {
+        let port = if self.has(Bug::WrongPortByChance) && chance::strikes() {
+            let mut others = state
+                .ports
+                .iter()
+                .filter(|(other, found)| **other != port && !found.waiting.is_empty());
+            others.next().map_or(port, |(number, _)| *number)
+        } else if self.has(Bug::AnyPortServed) {
             let longest = state
                 .ports
                 .iter()
@@ -194,6 +202,11 @@ impl Shared {
         let Some(port) = state.ports.get_mut(&port) else {
             return Err(Refused::Port);
         };
+        if self.has(Bug::WrongUserByChance) && chance::strikes() {
+            let last = port.waiting.pop_back();
+            last.into_iter()
+                .for_each(|last| port.waiting.push_front(last));
+        }
         while let Some((_, user)) = port.waiting.pop_front() {
             let gone = user.take_error().is_ok_and(|error| error.is_some());
             if !gone || self.has(Bug::GoneUserServed) {

@@ -101,6 +101,7 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     ));
     let mut table: Option<Table> = None;
     let mut missed: BTreeMap<Mutant, BTreeSet<String>> = BTreeMap::new();
+    let mut noticed: BTreeMap<Mutant, usize> = BTreeMap::new();
     let options = Options {
         // Who is late is caught; nothing is played twice.
         excuses: false,
@@ -121,13 +122,18 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
                 missed.entry(*mutant).or_default().insert(in_short(&judged));
             }
         }
+        for mutant in &mutants {
+            *noticed.entry(*mutant).or_default() +=
+                usize::from(round.killers(*mutant).next().is_some());
+        }
         match &mut table {
             Some(table) => table.keep(&round),
             None => table = Some(round),
         }
     }
     let table = table.unwrap_or_default();
-    findings.extend(judge(&table, &mutants, &missed));
+    say(&often(&noticed, usize::try_from(order.repeat).unwrap_or(1)));
+    findings.extend(judge(&noticed, &mutants, &missed));
     if selftest.bugs.is_empty() {
         findings.extend(holes(&table, &entries, rules));
     }
@@ -161,15 +167,24 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
 /// How many broken peers are judged at a time.
 const JOBS: usize = 600;
 
-/// Bugs that are not noticed, or not as they were.
+/// How often the bugs were noticed that were not noticed in each of several rounds.
+fn often(noticed: &BTreeMap<Mutant, usize>, rounds: usize) -> String {
+    let now_and_then = noticed.iter().filter(|(_, times)| **times < rounds);
+    let lines = now_and_then.filter(|_| rounds > 1).map(|(mutant, times)| {
+        format!("    note: {mutant} was noticed in {times} of {rounds} rounds\n")
+    });
+    lines.collect()
+}
+
+/// Bugs that are not noticed.
 fn judge(
-    table: &Table,
+    noticed: &BTreeMap<Mutant, usize>,
     mutants: &[Mutant],
     missed: &BTreeMap<Mutant, BTreeSet<String>>,
 ) -> Vec<String> {
     let mut findings = Vec::new();
     for mutant in mutants {
-        if table.killers(*mutant).next().is_some() {
+        if noticed.get(mutant).is_some_and(|rounds| *rounds > 0) {
             continue;
         }
         let (rule, what) = (mutant.bug.rule(), mutant.bug.what());

@@ -33,7 +33,7 @@ fn errors_name_their_place() {
     );
     assert_eq!(
         body("         1.500000  c1    > hello"),
-        "line 8, column 28: expected a message, `shutdown`, `close` or `reset`, found `hello`"
+        "line 8, column 28: expected a message, `shutdown`, `cut`, `close` or `reset`, found `hello`"
     );
     assert_eq!(
         body("         1.500000  c1    > SRQ\n         1.400000  c1    > SRQ"),
