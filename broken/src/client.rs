@@ -66,7 +66,8 @@ enum Ended {
     Deaf,
 }
 
-const LOGIN_TIME: Duration = Duration::from_secs(6);
+const LOGIN_TIME: Duration = Duration::from_millis(8_200);
+const DIAL_TIME: Duration = Duration::from_secs(9);
 const PAUSE: Duration = Duration::from_millis(1100);
 const RETRY: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(60);
@@ -124,11 +125,15 @@ impl Client {
     /// Connects again and again, for ever.
     pub async fn run(self) {
         let shared = self.shared;
-        let mut sessions = 0;
+        let (mut sessions, mut early) = (0, 0);
+        let (mut last, mut in_a_row) = (Ended::Closed, 0);
         loop {
             let tunnels = CancellationToken::new();
             let ended = shared.clone().session(&tunnels).await;
             sessions += 1;
+            in_a_row = if ended == last { in_a_row + 1 } else { 1 };
+            last = ended;
+            early += u32::from(ended == Ended::Early);
             if shared.has(Bug::TunnelsEndWithControl) {
                 tunnels.cancel();
             }
@@ -142,12 +147,22 @@ impl Client {
                 Some(Bug::ViolationFatal) => ended == Ended::Violation,
                 Some(Bug::BehindArsFatal) => ended == Ended::Behind,
                 Some(Bug::SecondSessionLast) => sessions == 2,
+                Some(Bug::ThirdFailureLast) => ended == Ended::Absent && in_a_row == 3,
+                Some(Bug::ThirdEarlyEndLast) => ended == Ended::Early && in_a_row == 3,
+                Some(Bug::ThirdRefusalLast) => ended == Ended::Refused && in_a_row == 3,
+                Some(Bug::FourthEarlyEndInAllLast) => early == 4,
                 _ => false,
             };
             if gives_up {
                 return;
             }
-            sleep(pause(shared.bug, ended)).await;
+            let wait = match shared.bug {
+                Some(Bug::ReconnectsLate) => Duration::from_secs(18),
+                // 1 s, 4 s, 16 s.
+                Some(Bug::PausesForever) => PAUSE * 4_u32.pow(in_a_row.clamp(1, 4) - 1),
+                bug => pause(bug, ended),
+            };
+            sleep(wait).await;
         }
     }
 }
@@ -278,6 +293,8 @@ impl Shared {
     async fn ars(&self, lines: &mut Lines<ReadHalf<Stream>>) -> Result<Message, Ended> {
         let due = match self.bug {
             Some(Bug::ArsNeverDue) => LONG,
+            Some(Bug::ArsDueEarly) => Duration::from_secs(3),
+            Some(Bug::ArsDueNearlyEnough) => Duration::from_secs(7),
             _ => LOGIN_TIME,
         };
         let due = Instant::now() + due;
@@ -372,12 +389,20 @@ impl Session {
         let mut again: Vec<(Instant, u16)> = Vec::new();
         let interval = match shared.bug {
             Some(Bug::SrqTooRarely) => period.mul_f64(1.6),
+            Some(Bug::SrqALittleLate) => period.mul_f64(1.2),
             Some(Bug::SrqNever) => LONG * 60,
             _ => period / 3,
         };
         let mut next = Instant::now() + interval;
         let mut unanswered: Option<Instant> = None;
         let broken = CancellationToken::new();
+        let over = match shared.bug {
+            Some(Bug::SessionLimited) => Duration::from_secs(9),
+            _ => LONG * 60,
+        };
+        let over = Instant::now() + over;
+        let mut refusals = 0;
+        let mut heard = Instant::now();
         loop {
             let patience = match shared.bug {
                 Some(Bug::PatienceShort) => period.mul_f64(0.4),
@@ -390,10 +415,22 @@ impl Session {
             let retry = again
                 .first()
                 .map_or_else(|| Instant::now() + LONG * 60, |(at, _)| *at);
+            let quiet = match shared.bug {
+                Some(Bug::SessionIdleClosed) => Duration::from_secs(8),
+                _ => LONG * 60,
+            };
             let message = tokio::select! {
                 message = lines.message() => message,
+                () = sleep_until(over) => return Ended::Closed,
+                () = sleep_until(heard + quiet) => return Ended::Closed,
                 () = broken.cancelled() => return Ended::Violation,
-                () = sleep_until(gives_up) => return Ended::Deaf,
+                () = sleep_until(gives_up) => {
+                    if shared.has(Bug::BytesCountAsSrs) && shared.mixer.take_bytes() {
+                        unanswered = Some(Instant::now());
+                        continue;
+                    }
+                    return Ended::Deaf;
+                }
                 () = sleep_until(retry) => {
                     let (_, port) = again.remove(0);
                     if let Some(mapping) = shared.mappings.iter().find(|mapping| mapping.remote_port == port) {
@@ -421,6 +458,15 @@ impl Session {
                 }
                 Err(_) => return Ended::Reset,
             };
+            heard = Instant::now();
+            let counts = match shared.bug {
+                Some(Bug::TrqCountsAsSrs) => message[0] == b"TRQ",
+                Some(Bug::MrsCountsAsSrs) => message[0] == b"MRS",
+                _ => false,
+            };
+            if counts {
+                unanswered = None;
+            }
             let port = message.get(1).map_or(0, |port| integer(port));
             let known = shared
                 .mappings
@@ -447,7 +493,14 @@ impl Session {
                                 return Ended::Violation;
                             }
                         } else if !shared.has(Bug::RefusedMapForgotten) {
-                            again.push((Instant::now() + RETRY, port));
+                            refusals += 1;
+                            let wait = match shared.bug {
+                                Some(Bug::MapsAgainAtOnce) => Duration::ZERO,
+                                Some(Bug::MapsAgainAtOnceLater) if refusals > 1 => Duration::ZERO,
+                                Some(Bug::MapsAgainLate) => Duration::from_secs(18),
+                                _ => RETRY,
+                            };
+                            again.push((Instant::now() + wait, port));
                         }
                     }
                 },
@@ -541,6 +594,9 @@ impl Tunnel {
                 Err(_) => return true,
             }
         }
+        if shared.has(Bug::DataLate) {
+            sleep(Duration::from_secs(7)).await;
+        }
         let Ok(stream) = shared
             .connect(shared.secure && !shared.has(Bug::DataWithoutTls))
             .await
@@ -555,6 +611,9 @@ impl Tunnel {
             Some(Bug::TrsPortOfFirst) => shared.mappings[0].remote_port.to_string().into_bytes(),
             _ => number.to_string().into_bytes(),
         };
+        if shared.has(Bug::TrsLate) {
+            sleep(Duration::from_secs(6)).await;
+        }
         let trs = bytes(&[b"TRS", &self.token, &port]);
         if shared.has(Bug::TrsBehindEmptyLine) {
             let _ = writer.write_all(b"\n").await;
@@ -569,11 +628,23 @@ impl Tunnel {
         }
         let target = match early {
             Some(stream) => Ok(stream),
-            None => TcpStream::connect(&target).await,
+            None => {
+                let patience = match shared.bug {
+                    Some(Bug::TargetGivenUpEarly) => Duration::from_secs(3),
+                    Some(Bug::TargetGivenUpNearlyEnough) => Duration::from_secs(6),
+                    Some(Bug::TargetNeverGivenUp) => LONG * 60,
+                    _ => DIAL_TIME,
+                };
+                let dialled = timeout(patience, TcpStream::connect(&target)).await;
+                dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            }
         };
         let Ok(target) = target else {
             if shared.has(Bug::RefusedTargetHangs) {
                 sleep(LONG).await;
+            }
+            if shared.has(Bug::RefusedTargetClosedLate) {
+                sleep(Duration::from_secs(20)).await;
             }
             // Unread bytes, which can be TLS's own, would turn the close into a reset that TRS does not survive.
             let leave = async {

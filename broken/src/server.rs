@@ -46,6 +46,8 @@ struct Shared {
     mixer: Mixer,
     /// Set by bugs that end the whole server.
     over: AtomicBool,
+    /// Set by what bugs take for a sign of life.
+    renewed: AtomicBool,
     /// Held by a connection, which only a lonely server minds.
     only_one: tokio::sync::Mutex<()>,
 }
@@ -78,8 +80,8 @@ struct Port {
     listener: JoinHandle<()>,
 }
 
-const LOGIN_TIME: Duration = Duration::from_secs(6);
-const USER_TIME: Duration = Duration::from_secs(7);
+const LOGIN_TIME: Duration = Duration::from_millis(8_200);
+const USER_TIME: Duration = Duration::from_millis(8_200);
 const LONG: Duration = Duration::from_secs(60);
 
 impl fmt::Debug for Server {
@@ -120,6 +122,7 @@ impl Server {
                 counter: AtomicU64::new(1),
                 mixer: Mixer::default(),
                 over: AtomicBool::new(false),
+                renewed: AtomicBool::new(false),
                 only_one: tokio::sync::Mutex::default(),
             }),
         })
@@ -182,6 +185,9 @@ impl Shared {
         let limit = match self.bug {
             Some(Bug::LoginNeverDue) => LONG,
             Some(Bug::HandshakeNeverDue) if secure => LONG,
+            Some(Bug::LoginDueAtOnce) => Duration::from_millis(300),
+            Some(Bug::LoginDueEarly) => Duration::from_secs(5),
+            Some(Bug::HandshakeDueEarly) if secure => Duration::from_secs(3),
             _ => LOGIN_TIME,
         };
         let due = Instant::now() + limit;
@@ -191,6 +197,11 @@ impl Shared {
                 Some(stream) => stream,
                 None => return,
             },
+        };
+        let due = match self.bug {
+            Some(Bug::HandshakeDueEarly) => Instant::now() + LOGIN_TIME,
+            Some(Bug::HandshakeCountsTwice) if secure => Instant::now() + LOGIN_TIME * 2,
+            _ => due,
         };
         let (reader, writer) = split(stream);
         let mut lines = Lines::new(reader, OF_CLIENTS, self.bug);
@@ -245,8 +256,15 @@ impl Shared {
         secure: bool,
     ) {
         match message[0].as_slice() {
+            b"ATH" if self.knows(&message) && self.has(Bug::AnswerLate) => {
+                sleep(Duration::from_secs(6)).await;
+                self.control(&message, lines, writer, secure).await
+            }
             b"ATH" if self.knows(&message) => self.control(&message, lines, writer, secure).await,
             b"ATH" => {
+                if self.has(Bug::RefusalLate) {
+                    sleep(Duration::from_secs(7)).await;
+                }
                 if !self.has(Bug::RefusalSilent) {
                     let answer: &[u8] = if self.has(Bug::RefusalWithFields) {
                         b"ARS\nfalse\n30\nnone\n"

@@ -23,6 +23,7 @@ mod vectors;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -141,6 +142,9 @@ struct Pace {
     /// Multiply every deadline, for slow machines [default: 1]
     #[arg(long, value_name = "X", value_parser = time_scale)]
     time_scale: Option<f64>,
+    /// How many seconds connections stand still in the cases that look for deadlines [default: as the manifest says]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u16).range(1..=600))]
+    still: Option<u16>,
     /// Run the cases in a random order
     #[arg(long)]
     shuffle: bool,
@@ -207,6 +211,7 @@ impl Pace {
             hardened,
             jobs: usize::from(self.jobs.unwrap_or(96)),
             time_scale: self.time_scale.unwrap_or(1.0),
+            still: self.still.map(|still| Duration::from_secs(still.into())),
             excuses: true,
         }
     }

@@ -182,6 +182,11 @@ impl Shared {
                     listeners.push(port.listener);
                     if self.has(Bug::WaitingUsersKept) {
                         port.waiting.into_iter().for_each(|(_, user)| keep(user));
+                    } else if self.has(Bug::ClosesAllWaitingLate) {
+                        tokio::spawn(async move {
+                            sleep(Duration::from_secs(4)).await;
+                            drop(port.waiting);
+                        });
                     }
                 }
             }
@@ -210,6 +215,11 @@ impl Shared {
             None => return Ended::Replaced,
         };
         let mut alive = Instant::now();
+        let limit = match self.bug {
+            Some(Bug::ControlLimited) => Duration::from_secs(9),
+            _ => LONG * 60,
+        };
+        let over = Instant::now() + limit;
         let (mut srqs, mut held) = (0, None);
         loop {
             let seconds = Duration::from_secs(self.timeout);
@@ -220,11 +230,26 @@ impl Shared {
                 Some(Bug::ExpiryNeverAfterSrq) if srqs > 0 => LONG * 60,
                 _ => seconds.mul_f64(1.25),
             };
+            let quiet = match self.bug {
+                Some(Bug::ControlIdleClosed) => Duration::from_secs(4),
+                Some(Bug::ControlIdleClosedLate) => Duration::from_secs(9),
+                _ => LONG * 60,
+            };
             let message = tokio::select! {
                 message = lines.message() => message,
+                () = sleep(quiet) => return Ended::Expired,
+                () = tokio::time::sleep_until(over) => return Ended::Expired,
                 () = kicked.cancelled() => return Ended::Replaced,
                 () = tokio::time::sleep_until(alive + patience) => {
-                    if self.has(Bug::TunnelRenews) && self.mixer.take_bytes() {
+                    let renewed = match self.bug {
+                        Some(Bug::TunnelRenews) => self.mixer.take_bytes(),
+                        Some(Bug::HalfSrqRenews) => lines.has_more(),
+                        Some(Bug::TrsRenews | Bug::UserRenews) => {
+                            self.renewed.swap(false, Ordering::Relaxed)
+                        }
+                        _ => false,
+                    };
+                    if renewed {
                         alive = Instant::now();
                         continue;
                     }

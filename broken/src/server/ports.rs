@@ -122,6 +122,9 @@ impl Shared {
             }
             return;
         }
+        if self.has(Bug::UserRenews) {
+            self.renewed.store(true, Ordering::Relaxed);
+        }
         if self.has(Bug::Lifo) {
             port.waiting.push_front((id, user));
         } else if self.has(Bug::SecondComesFirst) && port.waiting.len() >= 2 {
@@ -195,7 +198,12 @@ impl Shared {
         }
         if !self.has(Bug::UserWaitsForever) {
             tokio::spawn(async move {
-                sleep(USER_TIME).await;
+                let limit = match self.bug {
+                    Some(Bug::UserTimeShort) => Duration::from_secs(2),
+                    Some(Bug::UserTimeNearlyEnough) => Duration::from_secs(7),
+                    _ => USER_TIME,
+                };
+                sleep(limit).await;
                 if let Some(port) = self.state().ports.get_mut(&number) {
                     port.waiting.retain(|(other, _)| *other != id);
                 }

@@ -25,6 +25,9 @@ impl Shared {
     ) {
         let (token, number) = (&trs[1], integer(&trs[2]));
         let (reader, mut said) = lines.into_parts();
+        if self.has(Bug::TrsRenews) {
+            self.renewed.store(true, Ordering::Relaxed);
+        }
         let joined = self.join(token, number, secure);
         let (user, tunnels) = match joined {
             Ok(joined) => joined,

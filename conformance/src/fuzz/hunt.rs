@@ -18,7 +18,7 @@ use crate::notation::ast::{Line, Noted, Side, Transport};
 use crate::notation::{parse, print};
 use crate::report;
 use crate::rules::Rule;
-use crate::run::{self, Job, Options, Order, Tempo};
+use crate::run::{self, Job, Options, Order, STILL, Tempo};
 use crate::sut::Subject;
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
@@ -271,6 +271,7 @@ impl<'a> Hunt<'a> {
             hardened: true,
             jobs: self.wanted.jobs,
             time_scale: self.wanted.time_scale,
+            still: None,
             excuses: true,
         }
     }
@@ -282,6 +283,7 @@ impl<'a> Hunt<'a> {
             subject: Arc::clone(&self.subject),
             skip: None,
             tempo: self.tempo,
+            still: STILL,
             round: None,
             in_play: report::InPlay::default(),
         }

@@ -7,6 +7,7 @@ mod placeholder;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use netroxy_broken::{Bug, Manner};
 use serde::Deserialize;
@@ -33,6 +34,10 @@ pub struct Manifest {
     pub(crate) transports: Vec<Transport>,
     /// How long it may take until it is ready, in milliseconds.
     pub(crate) start_deadline_ms: u64,
+    /// How long `still` is: longer than each of its deadlines.
+    pub(crate) still: Duration,
+    /// Whether a client connects again when its control connection has ended.
+    pub(crate) reconnects: bool,
     /// As it was named on the command line.
     pub(crate) argument: String,
 }
@@ -289,6 +294,10 @@ struct Raw {
     transports: Option<Vec<RawTransport>>,
     #[serde(default)]
     start_deadline_ms: Option<u64>,
+    #[serde(default)]
+    still: Option<u64>,
+    #[serde(default)]
+    reconnects: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -362,7 +371,7 @@ mod tests {
         for (name, text) in BUILT_IN {
             assert_eq!(taken(text), (true, true), "{name}");
         }
-        let all = r#"{"name": "x", "role": "client", "transports": ["tls"], "start_deadline_ms": 600000,
+        let all = r#"{"name": "x", "role": "client", "transports": ["tls"], "start_deadline_ms": 600000, "still": 600, "reconnects": false,
             "launch": {"command": ["sh", "{{port}}"], "files": {"a": {"text": "{{user}}"}, "b": {"json": null}}}}"#;
         assert_eq!(taken(all), (true, true));
     }
@@ -391,6 +400,9 @@ mod tests {
             (r#"["tls"]"#, r#"["udp"]"#),
             (r#""start_deadline_ms":1"#, r#""start_deadline_ms":0"#),
             (r#""start_deadline_ms":1"#, r#""start_deadline_ms":600001"#),
+            (r#""start_deadline_ms":1"#, r#""still":0"#),
+            (r#""start_deadline_ms":1"#, r#""still":601"#),
+            (r#""start_deadline_ms":1"#, r#""reconnects":1"#),
         ] {
             assert!(good.contains(from), "{from}");
             assert_eq!(taken(&good.replacen(from, to, 1)), (false, false), "{to}");

@@ -16,15 +16,17 @@ use crate::transcript;
 use crate::wire::{Connection, WriteError};
 
 impl Player<'_> {
-    pub(super) async fn act(&mut self, step: &Step) -> Result<(), String> {
+    pub(super) async fn act(&mut self, line: usize, step: &Step) -> Result<(), String> {
         let name = step.actor.as_str();
         match &step.action {
             Action::Connect(endpoint) => self.connect(name, endpoint).await,
             Action::Refused(port) => self.refused(name, port).await,
-            Action::Accept(target) => self.accept(step, target.as_ref(), false).await,
-            Action::AcceptDrip => self.accept(step, None, true).await,
-            Action::Distrusts => self.distrusts(step).await,
+            Action::Accept(target) => self.accept(line, step, target.as_ref(), false).await,
+            Action::AcceptDrip => self.accept(line, step, None, true).await,
+            Action::Distrusts => self.distrusts(line, step).await,
             Action::Down(ms) => self.down(name, *ms).await,
+            Action::Late(ms) => self.late_target(name, *ms),
+            Action::Keep => self.keep(name),
             Action::Pause => {
                 self.connection(name)?.pause();
                 self.transcript.add(name, Action::Pause, None);
@@ -56,6 +58,20 @@ impl Player<'_> {
                     None,
                 )
                 .await
+            }
+            Action::SendSlow(bytes) => {
+                let bytes = fill(bytes, &self.vars)?;
+                let pause = self.still / u32::try_from(bytes.len()).unwrap_or(u32::MAX).max(1);
+                let segments = bytes.iter().map(|byte| vec![*byte]).collect();
+                self.send_apart(name, segments, pause).await
+            }
+            Action::SendEvery(ms, segments) => {
+                let segments = segments
+                    .iter()
+                    .map(|one| fill(one, &self.vars))
+                    .collect::<Result<Vec<_>, _>>()?;
+                let pause = Duration::from_millis((*ms).into());
+                self.send_apart(name, segments, pause).await
             }
             Action::SendRandom(bulk) => {
                 self.connection(name)?
@@ -104,6 +120,11 @@ impl Player<'_> {
         let mut bytes = lines.join(&b'\n');
         bytes.push(b'\n');
         let message: Message = transcript::message(lines);
+        if let [word, port] = lines
+            && word == b"TRQ"
+        {
+            self.dial = self.dials(port);
+        }
         // In the role of the server we are the one who says that a login has succeeded.
         if lines.first().is_some_and(|word| word == b"ARS")
             && lines.get(1).is_some_and(|ok| ok == b"true")
@@ -122,6 +143,24 @@ impl Player<'_> {
         }
         self.send(name, vec![bytes], Action::Send(message), note)
             .await
+    }
+
+    /// Sends segments with a pause behind each but the last; what comes meanwhile waits to be read.
+    async fn send_apart(
+        &mut self,
+        name: &str,
+        segments: Vec<Vec<u8>>,
+        pause: Duration,
+    ) -> Result<(), String> {
+        let last = segments.len().saturating_sub(1);
+        for (index, segment) in segments.into_iter().enumerate() {
+            let recorded = Action::SendRaw(vec![Template::bytes(segment.clone())]);
+            self.send(name, vec![segment], recorded, None).await?;
+            if index < last {
+                sleep(pause).await;
+            }
+        }
+        Ok(())
     }
 
     async fn send(
@@ -146,15 +185,18 @@ impl Player<'_> {
             .get(name)
             .and_then(|actor| actor.connection.as_ref()?.last_sent);
         self.last_sent = sent.unwrap_or_else(Instant::now);
+        self.acted = true;
         self.transcript.add(name, action, note);
         self.transcript.came(self.last_sent);
     }
 
     async fn leave(&mut self, name: &str, action: &Action) -> Result<(), String> {
         let limit = self.limit();
-        let open = self.actor(name)?.connection.take();
+        let actor = self.actor(name)?;
+        actor.kept = None;
+        let open = actor.connection.take();
         let connection = open.ok_or_else(|| format!("the case has closed `{name}` already"))?;
-        self.last_sent = Instant::now();
+        (self.last_sent, self.acted) = (Instant::now(), true);
         match action {
             Action::Reset => connection
                 .reset()
@@ -169,12 +211,12 @@ impl Player<'_> {
 
     async fn connect(&mut self, name: &str, endpoint: &Endpoint) -> Result<(), String> {
         let (address, transport) = self.address(endpoint)?;
-        self.last_sent = Instant::now();
+        (self.last_sent, self.acted) = (Instant::now(), true);
         let drip = *endpoint == Endpoint::Drip;
         let opened = Connection::open(address, transport, self.tls, self.limit(), drip).await;
         self.late_if(timed_out(&opened));
         let connection = opened.map_err(|error| format!("cannot connect to {address}: {error}"))?;
-        self.enter(name, connection);
+        self.enter(name, connection, self.last_sent);
         self.actor(name)?.bare = *endpoint == Endpoint::Bare && self.over_tls();
         let port = Template::bytes(address.port().to_string());
         let seen = match endpoint {
@@ -261,17 +303,21 @@ impl Player<'_> {
 
     async fn accept(
         &mut self,
+        line: usize,
         step: &Step,
         target: Option<&Template>,
         drip: bool,
     ) -> Result<(), String> {
-        let (stream, transport) = self.awaited(step, target).await?;
+        let (stream, came, transport) = self.awaited(line, step, target).await?;
         let begun = Instant::now();
         let accepted = Connection::accept(stream, transport, self.tls, self.limit(), drip).await;
         self.late_if(timed_out(&accepted));
         let connection =
             accepted.map_err(|error| format!("the handshake of a connection failed: {error}"))?;
-        self.enter(&step.actor, connection);
+        self.enter(&step.actor, connection, came);
+        if target.is_none() && !self.control.contains(&line) {
+            self.actor(&step.actor)?.dial = self.dial;
+        }
         self.transcript.add(&step.actor, step.action.clone(), None);
         self.transcript.came(begun);
         if let Some(target) = target {
@@ -284,26 +330,25 @@ impl Player<'_> {
     /// The next connection, if it keeps to the bounds of the step.
     async fn awaited(
         &mut self,
+        line: usize,
         step: &Step,
         target: Option<&Template>,
-    ) -> Result<(TcpStream, Transport), String> {
+    ) -> Result<(TcpStream, Instant, Transport), String> {
         let within = self.window(step, &[]);
-        // Without bounds: a client may pause before it logs in again, the original for 3 s.
-        let patience = Duration::from_secs(6).mul_f64(self.scale);
         let until = if step.within.is_some() {
             within.until
         } else {
-            Instant::now() + patience
+            Instant::now() + self.connection_limit(target, self.control.contains(&line))
         };
         let (stream, came, transport) = self.next_connection(target, until).await?;
         self.late_if(within.missed(came));
         self.early = within.check(came)?;
-        Ok((stream, transport))
+        Ok((stream, came, transport))
     }
 
     /// A client that does not trust us ends its connection in the handshake, or at least before it says anything.
-    async fn distrusts(&mut self, step: &Step) -> Result<(), String> {
-        let (stream, transport) = self.awaited(step, None).await?;
+    async fn distrusts(&mut self, line: usize, step: &Step) -> Result<(), String> {
+        let (stream, _, transport) = self.awaited(line, step, None).await?;
         let limit = self.limit();
         let accepted = Connection::accept(stream, transport, self.tls, limit, false).await;
         let note = match accepted {
@@ -337,6 +382,20 @@ impl Player<'_> {
         let pause = Duration::from_millis(ms.into());
         let outcome = scene.server.down(pause).await;
         outcome.map_err(|error| format!("cannot listen again: {error}"))
+    }
+
+    /// Makes the silent target accept after a while.
+    fn late_target(&mut self, name: &str, ms: u32) -> Result<(), String> {
+        let Scene::Client(scene) = &mut self.scene else {
+            return Err("in a case for servers there are no targets".to_owned());
+        };
+        let silent = scene.silent.take();
+        let silent =
+            silent.ok_or("no mapping leads to the silent target, or it accepts already")?;
+        let listener = silent.accept_after(Duration::from_millis(ms.into()));
+        scene.targets.insert(listener.address, listener);
+        self.transcript.add(name, Action::Late(ms), None);
+        Ok(())
     }
 
     /// The next connection that the client has opened, to us or to one of its targets.

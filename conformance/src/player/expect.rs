@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::Player;
+use super::keep::is_word;
 use super::pattern::{FieldPattern, Fit, Pattern};
 use crate::message::{Decoded, first_message};
-use crate::notation::ast::{Action, Expectation, Field, Message, Step, Template};
+use crate::notation::ast::{Action, Expectation, Field, Low, Message, Step, Template};
 use crate::notation::print_action;
 use crate::transcript;
 use crate::wire::{End, State, transfer};
@@ -180,7 +181,9 @@ impl Player<'_> {
         };
         let actor = self.actor(name)?;
         let mut words = actor.ignored.clone();
-        if client && (actor.logged_in || wants(b"MAP")) && !wants(b"SRQ") {
+        let logged_in = actor.logged_in;
+        words.extend(self.kept_word(name).map(str::to_owned));
+        if client && (logged_in || wants(b"MAP")) && !wants(b"SRQ") {
             words.push("SRQ".to_owned());
         }
         Ok(words)
@@ -188,10 +191,24 @@ impl Player<'_> {
 
     pub(super) fn record_ignored(&mut self, name: &str, passed_over: &[Passed]) {
         for (seen, came) in passed_over {
+            let kept = self.kept_word(name);
+            let is_kept = kept.is_some_and(|word| is_word(seen, word));
+            if is_kept && kept == Some("SRS") {
+                self.note_kept(name, true);
+            }
             let seen = Action::Expect(seen.clone());
             self.transcript.add(name, seen, Some("ignored".to_owned()));
             came.iter().for_each(|came| self.transcript.came(*came));
+            if is_kept && kept == Some("SRQ") {
+                self.note_kept(name, true);
+            }
         }
+    }
+
+    /// Adds what was sent to keep connections alive and has no answer yet.
+    fn record_kept(&mut self) {
+        let names: Vec<String> = self.actors.keys().cloned().collect();
+        names.iter().for_each(|name| self.note_kept(name, false));
     }
 
     /// The bounds of a step, counted from what happened last on its connection.
@@ -204,12 +221,23 @@ impl Player<'_> {
             Action::Accept(_) => None,
             _ => self.actors.get(&step.actor),
         };
-        let sent = actor
-            .and_then(|actor| actor.connection.as_ref()?.last_sent)
-            .unwrap_or(self.last_sent);
+        let opened = |actor: &super::Actor| match self.acted {
+            true => self.last_sent,
+            // The client has started before the case.
+            false => actor.begun,
+        };
+        let own = actor.map(|actor| {
+            let sent = actor.connection.as_ref().and_then(|one| one.last_sent);
+            sent.unwrap_or_else(|| opened(actor))
+        });
+        let sent = own.unwrap_or(self.last_sent);
         let event = actor.map_or(self.last_event, |actor| actor.last_event);
         let ms = |ms: u32| Duration::from_millis(ms.into());
-        let low = step.within.and_then(|within| within.low).map(ms);
+        let low = step.within.and_then(|within| within.low);
+        let low = low.map(|low| match low {
+            Low::Ms(low) => ms(low),
+            Low::Still => self.still,
+        });
         let until = match step.within {
             Some(within) => match within.high {
                 Some(high) => event + ms(high) + self.tempo.slack(),
@@ -218,7 +246,8 @@ impl Player<'_> {
             None => {
                 let longest = patterns.iter().map(Pattern::length).max().unwrap_or(0);
                 // Bytes take their time, in a hasty run too.
-                Instant::now() + self.limit() + transfer(longest).mul_f64(self.scale.max(1.0))
+                let limit = self.answer_limit(&step.actor, patterns);
+                Instant::now() + limit + transfer(longest).mul_f64(self.scale.max(1.0))
             }
         };
         let bounded = step.within.is_some_and(|within| within.high.is_some());
@@ -232,6 +261,7 @@ impl Player<'_> {
 
     /// Adds what has arrived and was not asked for to the recording.
     pub(super) fn record_unread(&mut self) {
+        self.record_kept();
         for (name, actor) in &self.actors {
             let Some(connection) = &actor.connection else {
                 continue;
@@ -275,6 +305,7 @@ impl Player<'_> {
 
     /// Adds what has arrived by the end of a case and was not asked for; reports do not show it.
     pub(super) fn record_left(&mut self) {
+        self.record_kept();
         for (name, actor) in &self.actors {
             let Some(connection) = &actor.connection else {
                 continue;
@@ -360,6 +391,8 @@ impl Player<'_> {
             && let Some(actor) = self.actors.get_mut(actor)
         {
             actor.logged_in = true;
+            let seconds = String::from_utf8_lossy(&field(1)).parse().ok();
+            actor.timeout = seconds.map(Duration::from_secs);
         }
     }
 }

@@ -3,17 +3,19 @@
 mod act;
 mod expect;
 mod fence;
+mod keep;
 mod pattern;
 mod scene;
 mod silent;
 mod stall;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::notation::ast::{Action, Alternative, Case, Grade, Line, Step};
 use crate::notation::{print_action, print_step};
-use crate::run::Tempo;
+use crate::run::{STILL, Tempo};
 use crate::transcript::Transcript;
 use crate::wire::{Connection, Tls};
 pub(crate) use pattern::changed;
@@ -96,6 +98,14 @@ pub(crate) struct Player<'a> {
     judged_rules: BTreeSet<String>,
     /// When we did something last, on any connection.
     last_sent: Instant,
+    /// Whether we have done anything at all.
+    acted: bool,
+    /// How long `still` is.
+    still: Duration,
+    /// What a client may take longer to answer the last TRQ, because the target does not answer or refuses.
+    dial: Duration,
+    /// The lines of the case on which a control connection of the client is accepted.
+    control: BTreeSet<usize>,
     /// When anything happened last, on any connection.
     last_event: Instant,
     /// The open mappings with a listening target that the client has asked for and that we have not refused; what we
@@ -124,6 +134,14 @@ struct Actor {
     ignored: Vec<String>,
     /// When anything happened on it last.
     last_event: Instant,
+    /// When it was opened.
+    begun: Instant,
+    /// What ARS has told a client of ours.
+    timeout: Option<Duration>,
+    /// Set by `keep`.
+    kept: Option<keep::Kept>,
+    /// What a client may take longer on it, because its target does not answer or refuses.
+    dial: Duration,
 }
 
 impl<'a> Player<'a> {
@@ -155,6 +173,10 @@ impl<'a> Player<'a> {
             judged_rules,
             last_sent,
             last_event,
+            acted: false,
+            still: STILL,
+            dial: Duration::ZERO,
+            control: BTreeSet::new(),
             fence_ports,
             clock: Waited {
                 from: now,
@@ -176,8 +198,15 @@ impl<'a> Player<'a> {
         self
     }
 
+    /// With a `still` of its own.
+    pub(crate) fn standing_still(mut self, still: Duration) -> Self {
+        self.still = still;
+        self
+    }
+
     /// Plays the steps in order, up to the first that does not come true.
     pub(crate) async fn play(mut self, case: &Case) -> Outcome {
+        self.control = waits::control_connections(case);
         let broken = self.lines(case).await.err();
         if broken.is_none() {
             self.record_left();
@@ -240,7 +269,7 @@ impl<'a> Player<'a> {
                 let found = self.expect(step, &expectations).await;
                 found.map(|index| self.remark(line, step, &alternatives[index]))
             }
-            _ => self.act(step).await,
+            _ => self.act(line, step).await,
         };
         self.last_event = Instant::now();
         if let Some(actor) = self.actors.get_mut(&step.actor) {
@@ -347,8 +376,13 @@ impl<'a> Player<'a> {
         open.ok_or_else(|| format!("the case has closed `{name}` itself"))
     }
 
-    fn enter(&mut self, name: &str, connection: Connection) {
+    /// A connection that is open since then.
+    fn enter(&mut self, name: &str, connection: Connection, begun: Instant) {
         let actor = Actor {
+            begun,
+            timeout: None,
+            kept: None,
+            dial: Duration::ZERO,
             connection: Some(connection),
             logged_in: false,
             bare: false,

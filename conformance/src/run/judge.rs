@@ -106,6 +106,10 @@ pub(super) const DEFAULT_TIMEOUT: u32 = 30;
 
 async fn conclude(job: &Job, mut outcome: Outcome, mut instance: Instance, tls: &Tls) -> Judged {
     let mut ended = ended(&outcome, &mut instance).await;
+    // A program that runs only once ends with its control connection.
+    if job.subject.runs_once() && outcome.broken.is_none() {
+        ended = None;
+    }
     let mut hangs = None;
     if ended.is_none() && outcome.broken.is_some() && outcome.waited.is_some() {
         hangs = hang::find(job, &mut instance, outcome.left.take(), tls).await;
@@ -186,7 +190,9 @@ async fn play_pair(
         pair,
         targets: services.targets,
     };
-    let player = Player::new(scene, tls, job.tempo, services.vars).with_nth_ports(services.nth);
+    let player = Player::new(scene, tls, job.tempo, services.vars)
+        .with_nth_ports(services.nth)
+        .standing_still(job.still);
     let outcome = player.play(case).await;
     // The client may have been trying to reach it.
     drop(services.silent);
@@ -211,7 +217,9 @@ async fn play_server(job: &Job, case: &Case, tls: &Tls) -> Played {
         instance: &instance,
         transport: job.transport,
     };
-    let player = Player::new(scene, tls, job.tempo, vars).with_nth_ports(numbers(&nth));
+    let player = Player::new(scene, tls, job.tempo, vars)
+        .with_nth_ports(numbers(&nth))
+        .standing_still(job.still);
     let outcome = player.play(case).await;
     instance.hold(leases.into_iter().chain(nth));
     Ok((outcome, instance))
@@ -223,7 +231,9 @@ async fn play_client(job: &Job, case: &Case, manifest: &Manifest, tls: &Tls) -> 
     instance.hold(leases);
     let instance = connected(instance, &mut scene, manifest, job.tempo.scale()).await?;
     let vars = with_login(vars, &instance);
-    let player = Player::new(Scene::Client(scene), tls, job.tempo, vars).with_nth_ports(nth);
+    let player = Player::new(Scene::Client(scene), tls, job.tempo, vars)
+        .with_nth_ports(nth)
+        .standing_still(job.still);
     let outcome = player.play(case).await;
     Ok((outcome, instance))
 }
@@ -271,7 +281,7 @@ pub(super) async fn client_scene(
     let scene = ClientScene {
         server,
         targets: services.targets,
-        _silent: services.silent,
+        silent: services.silent,
         transport,
         mappings: services.mappings,
     };

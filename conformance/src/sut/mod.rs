@@ -7,11 +7,13 @@ mod process;
 mod ready;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::embedded::Embedded;
 use crate::manifest::Manifest;
 use crate::notation::ast::{Role, Transport};
 use crate::ports::Lease;
+use crate::run::STILL;
 use launch::Setup;
 pub(crate) use launch::{ClientPlan, StartError, folder_prefix, start_client, start_server};
 pub(crate) use pair::{Pair, PairPlan};
@@ -93,6 +95,24 @@ impl Subject {
             Self::Pair(pair) => [&pair.0, &pair.1]
                 .iter()
                 .all(|manifest| manifest.transports.contains(&transport)),
+        }
+    }
+
+    /// How long `still` is for it: longer than each of its deadlines.
+    pub(crate) fn still(&self) -> Duration {
+        match self {
+            Self::Started(manifest) => manifest.still,
+            Self::Running(_) => STILL,
+            Self::Pair(pair) => pair.0.still.max(pair.1.still),
+        }
+    }
+
+    /// Whether a client is told to log in only once.
+    pub(crate) fn runs_once(&self) -> bool {
+        match self {
+            Self::Started(manifest) => !manifest.reconnects,
+            Self::Running(_) => false,
+            Self::Pair(pair) => !pair.1.reconnects,
         }
     }
 

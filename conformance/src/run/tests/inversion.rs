@@ -4,15 +4,25 @@
 use super::*;
 use crate::manifest::Manifest;
 use crate::notation::ast::{
-    Action, Alternative, Bulk, Case, Endpoint, Expectation, Field, Grade, Message, Piece, Side,
-    Step, Template, Within,
+    Action, Alternative, Bulk, Case, Endpoint, Expectation, Field, Grade, Low, Message, Piece,
+    Side, Step, Template, Within,
 };
 
 /// Steps that need seconds to come true or not to.
 fn takes_time(case: &Case) -> bool {
     let timed = |step: &Step| step.within.is_some_and(|within| within.high.is_some());
-    let low = |step: &Step| step.within.is_some_and(|within| within.low >= Some(1000));
-    let down = |step: &Step| matches!(step.action, Action::Down(_));
+    let long = |low: Option<Low>| match low {
+        Some(Low::Ms(ms)) => ms >= 1000,
+        Some(Low::Still) => true,
+        None => false,
+    };
+    let low = |step: &Step| step.within.is_some_and(|within| long(within.low));
+    let down = |step: &Step| {
+        matches!(
+            step.action,
+            Action::Down(_) | Action::Late(_) | Action::SendSlow(_) | Action::SendEvery(..)
+        )
+    };
     case.body
         .iter()
         .any(|line| matches!(line, Line::Step(step) if timed(step) || low(step) || down(step)))
@@ -124,7 +134,7 @@ fn altered(step: &Step) -> Vec<(Action, Option<Within>)> {
         Action::Refused(_) => vec![keep(Action::Refused(control))],
         Action::Accept(_) => {
             let late = Within {
-                low: Some(60_000),
+                low: Some(Low::Ms(60_000)),
                 high: None,
                 lenient: false,
             };
@@ -191,6 +201,7 @@ async fn every_judged_step_fails_when_it_says_something_else() {
         hardened: true,
         jobs: 64,
         time_scale: 0.5,
+        still: None,
         excuses: true,
     };
     let [server, client] =
@@ -229,6 +240,7 @@ async fn every_judged_step_fails_when_it_says_something_else() {
                 subject: Arc::clone(subject),
                 skip: None,
                 tempo: Tempo::new(options.time_scale),
+                still: STILL,
                 round: None,
                 in_play: InPlay::default(),
             });
