@@ -70,6 +70,8 @@ const LOGIN_TIME: Duration = Duration::from_millis(8_200);
 const DIAL_TIME: Duration = Duration::from_secs(9);
 const PAUSE: Duration = Duration::from_millis(1100);
 const RETRY: Duration = Duration::from_secs(2);
+/// Of a slow client, before it connects or asks for a mapping again.
+const SLOW_PAUSE: Duration = Duration::from_secs(8);
 const LONG: Duration = Duration::from_secs(60);
 
 impl fmt::Debug for Client {
@@ -157,6 +159,7 @@ impl Client {
                 return;
             }
             let wait = match shared.bug {
+                None if shared.manner == Manner::Slow => SLOW_PAUSE,
                 Some(Bug::ReconnectsLate) => Duration::from_secs(18),
                 // 1 s, 4 s, 16 s.
                 Some(Bug::PausesForever) => PAUSE * 4_u32.pow(in_a_row.clamp(1, 4) - 1),
@@ -294,7 +297,7 @@ impl Shared {
         let due = match self.bug {
             Some(Bug::ArsNeverDue) => LONG,
             Some(Bug::ArsDueEarly) => Duration::from_secs(3),
-            Some(Bug::ArsDueNearlyEnough) => Duration::from_secs(7),
+            Some(Bug::ArsDueNearlyEnough) => Duration::from_secs(6),
             _ => LOGIN_TIME,
         };
         let due = Instant::now() + due;
@@ -495,6 +498,7 @@ impl Session {
                         } else if !shared.has(Bug::RefusedMapForgotten) {
                             refusals += 1;
                             let wait = match shared.bug {
+                                None if shared.manner == Manner::Slow => SLOW_PAUSE,
                                 Some(Bug::MapsAgainAtOnce) => Duration::ZERO,
                                 Some(Bug::MapsAgainAtOnceLater) if refusals > 1 => Duration::ZERO,
                                 Some(Bug::MapsAgainLate) => Duration::from_secs(18),
@@ -587,12 +591,27 @@ impl Tunnel {
         {
             return true;
         }
-        let mut early = None;
+        let (mut early, mut refused) = (None, false);
         if shared.has(Bug::RefusedTargetNoData) {
             match TcpStream::connect(&target).await {
                 Ok(stream) => early = Some(stream),
                 Err(_) => return true,
             }
+        }
+        if shared.manner == Manner::Slow {
+            // As the original, it reaches its target first; if that refuses, it tries for some seconds.
+            let mut tries = 3;
+            while early.is_none() && tries > 0 {
+                let dial = timeout(DIAL_TIME, TcpStream::connect(&target)).await;
+                match dial {
+                    Ok(Ok(stream)) => early = Some(stream),
+                    Ok(Err(_)) => sleep(Duration::from_secs(1)).await,
+                    Err(_) => break,
+                }
+                tries -= 1;
+            }
+            sleep(Duration::from_secs(1)).await;
+            refused = early.is_none();
         }
         if shared.has(Bug::DataLate) {
             sleep(Duration::from_secs(7)).await;
@@ -628,6 +647,7 @@ impl Tunnel {
         }
         let target = match early {
             Some(stream) => Ok(stream),
+            None if refused => Err(io::ErrorKind::ConnectionRefused.into()),
             None => {
                 let patience = match shared.bug {
                     Some(Bug::TargetGivenUpEarly) => Duration::from_secs(3),

@@ -11,6 +11,8 @@ pub enum Manner {
     Good,
     /// As it should; the first bytes of each connection leave one at a time, with a pause in each line.
     Drips,
+    /// As it should, and nearly as late as it may.
+    Slow,
     /// A server that has never more than one connection, and closes all others.
     Lonely,
     /// With a bug.
@@ -18,11 +20,12 @@ pub enum Manner {
 }
 
 impl Manner {
-    /// The manner of this name: of a bug, `drips` or `lonely`.
+    /// The manner of this name: of a bug, `drips`, `slow` or `lonely`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "drips" => Some(Self::Drips),
+            "slow" => Some(Self::Slow),
             "lonely" => Some(Self::Lonely),
             _ => Bug::named(name).map(Self::Bad),
         }
@@ -33,7 +36,7 @@ impl Manner {
     pub const fn bug(self) -> Option<Bug> {
         match self {
             Self::Bad(bug) => Some(bug),
-            Self::Good | Self::Drips | Self::Lonely => None,
+            Self::Good | Self::Drips | Self::Slow | Self::Lonely => None,
         }
     }
 }
@@ -44,6 +47,7 @@ impl fmt::Display for Manner {
         match self {
             Self::Good => Ok(()),
             Self::Drips => f.write_str("drips"),
+            Self::Slow => f.write_str("slow"),
             Self::Lonely => f.write_str("lonely"),
             Self::Bad(bug) => bug.fmt(f),
         }

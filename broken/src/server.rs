@@ -256,12 +256,15 @@ impl Shared {
         secure: bool,
     ) {
         match message[0].as_slice() {
-            b"ATH" if self.knows(&message) && self.has(Bug::AnswerLate) => {
+            b"ATH" if self.has(Bug::AnswerLate) && self.answers_late(&message) => {
                 sleep(Duration::from_secs(6)).await;
                 self.control(&message, lines, writer, secure).await
             }
             b"ATH" if self.knows(&message) => self.control(&message, lines, writer, secure).await,
             b"ATH" => {
+                if self.manner == Manner::Slow {
+                    sleep(Duration::from_secs(3)).await;
+                }
                 if self.has(Bug::RefusalLate) {
                     sleep(Duration::from_secs(7)).await;
                 }
@@ -289,7 +292,7 @@ impl Shared {
                     }
                 }
                 let (reader, _) = lines.into_parts();
-                close(reader, writer).await;
+                self.close(reader, writer).await;
             }
             b"TRS" => self.data(&message, lines, writer, secure).await,
             b"SRQ" if self.has(Bug::SrqBeforeLogin) => {
@@ -307,6 +310,11 @@ impl Shared {
             }
             _ => {}
         }
+    }
+
+    /// The first login is answered in time on each port, so that the server seems to work.
+    fn answers_late(&self, ath: &Message) -> bool {
+        self.knows(ath) && self.state().tokens.len() >= 2
     }
 
     /// Whether these are user name and password.
@@ -357,10 +365,16 @@ fn keep(user: TcpStream) {
     });
 }
 
-/// Ends a connection so that what was said last arrives: what still comes is thrown away for a while.
-async fn close(mut reader: ReadHalf<Stream>, mut writer: WriteHalf<Stream>) {
-    let _ = writer.shutdown().await;
-    let mut waste = vec![0; 4096];
-    let rest = async { while let Ok(1..) = reader.read(&mut waste).await {} };
-    let _ = timeout(Duration::from_millis(500), rest).await;
+impl Shared {
+    /// Ends a connection so that what was said last arrives: what still comes is thrown away for a while.
+    async fn close(&self, mut reader: ReadHalf<Stream>, mut writer: WriteHalf<Stream>) {
+        let _ = writer.shutdown().await;
+        let mut waste = vec![0; 4096];
+        let rest = async { while let Ok(1..) = reader.read(&mut waste).await {} };
+        let linger = match self.manner {
+            Manner::Slow => Duration::from_secs(3),
+            _ => Duration::from_millis(500),
+        };
+        let _ = timeout(linger, rest).await;
+    }
 }

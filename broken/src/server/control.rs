@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{LONG, Login, Shared, close, keep};
+use super::{LONG, Login, Shared, keep};
 use crate::Bug;
 use crate::lines::{Lines, Message, Stream, bytes, integer};
 
@@ -54,7 +54,7 @@ impl Shared {
         let Some(id) = self.clone().log_in(ath, &out, secure).await else {
             drop(out);
             let (reader, _) = lines.into_parts();
-            return finish(reader, writer).await;
+            return self.finish(reader, writer).await;
         };
         lines.log_in();
         let ended = self.clone().serve(id, &mut lines, &out).await;
@@ -84,7 +84,7 @@ impl Shared {
         }
         drop(out);
         let (reader, _) = lines.into_parts();
-        finish(reader, writer).await;
+        self.finish(reader, writer).await;
     }
 
     /// Adds a login and answers it.
@@ -383,8 +383,10 @@ async fn write(
     writer
 }
 
-async fn finish(reader: ReadHalf<Stream>, writer: JoinHandle<WriteHalf<Stream>>) {
-    if let Ok(Ok(writer)) = timeout(Duration::from_secs(1), writer).await {
-        close(reader, writer).await;
+impl Shared {
+    async fn finish(&self, reader: ReadHalf<Stream>, writer: JoinHandle<WriteHalf<Stream>>) {
+        if let Ok(Ok(writer)) = timeout(Duration::from_secs(1), writer).await {
+            self.close(reader, writer).await;
+        }
     }
 }

@@ -200,7 +200,7 @@ impl Shared {
             tokio::spawn(async move {
                 let limit = match self.bug {
                     Some(Bug::UserTimeShort) => Duration::from_secs(2),
-                    Some(Bug::UserTimeNearlyEnough) => Duration::from_secs(7),
+                    Some(Bug::UserTimeNearlyEnough) => Duration::from_secs(6),
                     _ => USER_TIME,
                 };
                 sleep(limit).await;

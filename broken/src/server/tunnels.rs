@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{LONG, Login, Shared, close};
+use super::{LONG, Login, Shared};
 use crate::Bug;
 use crate::lines::{Lines, Message, Stream, integer};
 use crate::relay::{End, relay};
@@ -195,7 +195,7 @@ impl Shared {
         if self.has(Bug::RefusedTunnelEndsControls) {
             self.kick_all();
         }
-        close(reader, writer).await;
+        self.close(reader, writer).await;
     }
 }
 

@@ -222,14 +222,15 @@ fn chosen(names: &[String]) -> Result<Vec<Mutant>, Complaint> {
     Ok(mutants.into_iter().filter(wanted).collect())
 }
 
-/// Every case against the peers that break nothing, whether their bytes come together or one by one.
+/// Every case against the peers that break nothing, whether their bytes come together or one by one, and however late they
+/// act.
 fn unbroken(
     entries: &[Arc<Entry>],
     rules: &[Rule],
     options: Options,
 ) -> Result<Vec<Job>, Complaint> {
     let mut jobs = Vec::new();
-    for manner in [Manner::Good, Manner::Drips] {
+    for manner in [Manner::Good, Manner::Drips, Manner::Slow] {
         let peer = |side| Manifest::broken(side, manner).map_err(manifest_complaint);
         let (server, client) = (peer(Side::Server)?, peer(Side::Client)?);
         for subject in [

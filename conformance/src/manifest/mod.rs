@@ -251,7 +251,7 @@ fn named(argument: &str, side: Side, name: &str) -> Result<Manner, ManifestError
 pub(crate) fn fits(manner: Manner, side: Side) -> bool {
     use netroxy_broken::Side as Of;
     let of = match manner {
-        Manner::Good | Manner::Drips => Of::Both,
+        Manner::Good | Manner::Drips | Manner::Slow => Of::Both,
         Manner::Lonely => Of::Server,
         Manner::Bad(bug) => bug.side(),
     };

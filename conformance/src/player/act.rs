@@ -152,13 +152,13 @@ impl Player<'_> {
         segments: Vec<Vec<u8>>,
         pause: Duration,
     ) -> Result<(), String> {
-        let last = segments.len().saturating_sub(1);
-        for (index, segment) in segments.into_iter().enumerate() {
+        let mut next = Instant::now();
+        for segment in segments {
+            // Counted from the first one, so that no delay adds up.
+            sleep(next.saturating_duration_since(Instant::now())).await;
+            next += pause;
             let recorded = Action::SendRaw(vec![Template::bytes(segment.clone())]);
             self.send(name, vec![segment], recorded, None).await?;
-            if index < last {
-                sleep(pause).await;
-            }
         }
         Ok(())
     }
@@ -335,10 +335,12 @@ impl Player<'_> {
         target: Option<&Template>,
     ) -> Result<(TcpStream, Instant, Transport), String> {
         let within = self.window(step, &[]);
-        let until = if step.within.is_some() {
-            within.until
-        } else {
-            Instant::now() + self.connection_limit(target, self.control.contains(&line))
+        let limit = self.connection_limit(target, self.control.contains(&line));
+        let until = match step.within {
+            Some(bounds) if bounds.high.is_some() => within.until,
+            // Without an upper bound it has the usual time, from the lower one on.
+            Some(_) => within.begins(Instant::now()) + limit,
+            None => Instant::now() + limit,
         };
         let (stream, came, transport) = self.next_connection(target, until).await?;
         self.late_if(within.missed(came));

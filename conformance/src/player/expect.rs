@@ -25,6 +25,11 @@ pub(super) struct Window {
 }
 
 impl Window {
+    /// The lower bound, or now if that is later or there is none.
+    pub(super) fn begins(&self, now: Instant) -> Instant {
+        self.not_before.map_or(now, |(low, _)| low.max(now))
+    }
+
     /// Whether something that has come has come too late.
     pub(super) fn missed(&self, came: Instant) -> bool {
         self.bounded && came > self.until

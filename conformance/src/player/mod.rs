@@ -13,7 +13,7 @@ mod waits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::notation::ast::{Action, Alternative, Case, Grade, Line, Step};
+use crate::notation::ast::{Action, Alternative, Case, Expectation, Grade, Line, Step};
 use crate::notation::{print_action, print_step};
 use crate::run::{STILL, Tempo};
 use crate::transcript::Transcript;
@@ -113,6 +113,8 @@ pub(crate) struct Player<'a> {
     fence_ports: Vec<Vec<u8>>,
     /// That of the step that is being played.
     clock: Waited,
+    /// Whether what the step of now waits for has not come at all.
+    missing: bool,
     /// The last step for which something did not come, or came too late.
     in_vain: Option<Waited>,
     /// What `$nth_port` is in each turn of a block.
@@ -183,6 +185,7 @@ impl<'a> Player<'a> {
                 until: now,
                 bounded: false,
             },
+            missing: false,
             in_vain: None,
             nth_ports: Vec::new(),
             early: None,
@@ -255,6 +258,7 @@ impl<'a> Player<'a> {
 
     async fn step(&mut self, line: usize, step: &Step) -> Result<(), Broken> {
         self.clock = self.clock_of(step);
+        self.missing = false;
         self.transcript.judge(&step.marks);
         let outcome = match &step.action {
             Action::Expect(expectation) => self
@@ -285,7 +289,9 @@ impl<'a> Player<'a> {
         }
         // What does not come at all cannot come too early: then there was nothing to judge.
         let lenient = step.within.is_some_and(|within| within.lenient);
-        let marks = if lenient {
+        let silent = step.action == Action::Expect(Expectation::Silence);
+        let only_low = !silent && step.within.is_some_and(|within| within.high.is_none());
+        let marks = if lenient || only_low && self.missing {
             Vec::new()
         } else {
             step.marks.clone()
@@ -337,6 +343,7 @@ impl<'a> Player<'a> {
     /// What a step says that has waited for nothing.
     fn in_vain(&mut self, got: String) -> String {
         self.late_if(true);
+        self.missing = true;
         got
     }
 
