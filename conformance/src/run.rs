@@ -28,7 +28,7 @@ pub(crate) use judge::stage;
 pub(crate) use order::Order;
 use stall::Watch;
 pub(crate) use summary::{Ended, Start, Summary};
-pub(crate) use tempo::{RoundTrips, STILL, Tempo};
+pub(crate) use tempo::{LINGER, RoundTrips, STILL, Tempo};
 use twins::Twins;
 
 /// How cases are run.

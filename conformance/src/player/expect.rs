@@ -8,6 +8,7 @@ use super::pattern::{FieldPattern, Fit, Pattern};
 use crate::message::{Decoded, first_message};
 use crate::notation::ast::{Action, Expectation, Field, Low, Message, Step, Template};
 use crate::notation::print_action;
+use crate::run::LINGER;
 use crate::transcript;
 use crate::wire::{End, State, transfer};
 
@@ -401,9 +402,6 @@ impl Player<'_> {
         }
     }
 }
-
-/// How long a peer may read on after its own end.
-const LINGER: Duration = Duration::from_secs(6);
 
 /// How much of what no step has read is recorded.
 const SHOWN: usize = 4096;

@@ -55,7 +55,8 @@ impl Player<'_> {
     }
 }
 
-/// The lines on which a control connection is accepted, or what may be one: what comes first on it is not TRS.
+/// The lines on which a control connection is accepted, or what may be one: what is expected first on it is not TRS. Where
+/// nothing is expected, the last TRQ tells.
 pub(super) fn control_connections(case: &Case) -> BTreeSet<usize> {
     let mut steps: Vec<(usize, &Step)> = Vec::new();
     for (number, line) in super::numbered(case.first_line(), &case.body) {
@@ -72,6 +73,8 @@ pub(super) fn control_connections(case: &Case) -> BTreeSet<usize> {
         }
     }
     let mut found = BTreeSet::new();
+    // Whether we have asked for a data connection since the last connection.
+    let mut requested = false;
     for (index, (number, step)) in steps.iter().enumerate() {
         let accepts = matches!(
             step.action,
@@ -80,8 +83,14 @@ pub(super) fn control_connections(case: &Case) -> BTreeSet<usize> {
         let next = steps[index + 1..].iter().map(|(_, next)| next);
         let next = next.filter(|next| next.actor == step.actor);
         let answers = next.clone().find_map(|next| begins(&next.action));
-        if accepts && answers != Some(true) {
+        let data = answers.unwrap_or(requested);
+        if accepts && !data {
             found.insert(*number);
+        }
+        match &step.action {
+            Action::Send(message) => requested |= message.word == "TRQ",
+            _ if accepts => requested = false,
+            _ => {}
         }
     }
     found
@@ -96,5 +105,29 @@ fn begins(action: &Action) -> Option<bool> {
             _ => Some(false),
         },
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog;
+
+    #[test]
+    fn a_data_connection_is_one_on_which_trs_comes_first() {
+        let entries = catalog::embedded().unwrap();
+        let lines = |id: &str| control_connections(&entries[id].case).len();
+        // One login, and a tunnel; a login, then another, and its tunnel.
+        assert_eq!(lines("client/tunnel/echo"), 1);
+        assert_eq!(lines("client/life/reconnect"), 2);
+        assert_eq!(lines("client/life/closed-four-times"), 2);
+        assert_eq!(lines("client/tunnel/dropped-at-once"), 1);
+        for entry in entries.values() {
+            for line in control_connections(&entry.case) {
+                let text = entry.text.lines().nth(line - 1).unwrap();
+                let actor = text.split_whitespace().next().unwrap();
+                assert!(!actor.starts_with("tun"), "{}:{line}: {text}", entry.file);
+            }
+        }
     }
 }

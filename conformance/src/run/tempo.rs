@@ -61,6 +61,9 @@ const fn bound(rule: &'static str, seconds: u64) -> Bound {
     Bound { rule, seconds }
 }
 
+/// How long a peer may read on after its own FIN. No rule gives it a time: it saves what it said last.
+pub(crate) const LINGER: Duration = Duration::from_secs(6);
+
 /// How long `still` is where neither the manifest nor the command line says so: limits of 2 to 30 seconds are found.
 pub(crate) const STILL: Duration = Duration::from_secs(32);
 

@@ -422,3 +422,4 @@ mod inversion;
 mod lonely;
 mod outcome;
 mod relay;
+mod still;
