@@ -114,10 +114,12 @@ impl Player<'_> {
                 };
                 // What was late only because of a stall would have been another alternative.
                 self.late_if(window.bounded);
-                if self.can_fence() || !window.bounded {
+                let askable = self.can_fence() || step.within.is_none();
+                if askable && self.dial.is_zero() {
                     self.silence(&step.actor, None).await?;
                 } else {
-                    // A client that has not been let in can be asked for nothing: the deadline has to do.
+                    // A client that has not been let in can be asked for nothing, nor can one that may be busy with a
+                    // target that does not answer: the deadline has to do.
                     let seen = Action::Expect(Expectation::Silence);
                     self.transcript.add(&step.actor, seen, None);
                 }

@@ -273,7 +273,7 @@ impl<'a> Player<'a> {
                 let found = self.expect(step, &expectations).await;
                 found.map(|index| self.remark(line, step, &alternatives[index]))
             }
-            _ => self.act(line, step).await,
+            _ => Box::pin(self.act(line, step)).await,
         };
         self.last_event = Instant::now();
         if let Some(actor) = self.actors.get_mut(&step.actor) {
