@@ -79,11 +79,14 @@ enum Ended {
     Deaf,
 }
 
-const LOGIN_TIME: Duration = Duration::from_secs(6);
+const LOGIN_TIME: Duration = Duration::from_millis(8_200);
+const DIAL_TIME: Duration = Duration::from_secs(9);
 const PAUSE: Duration = Duration::from_millis(1100);
 const RETRY: Duration = Duration::from_secs(2);
 /// More than a peer has time for.
 const LATE: Duration = Duration::from_secs(3);
+/// Of a slow client, before it connects or asks for a mapping again.
+const SLOW_PAUSE: Duration = Duration::from_secs(8);
 const LONG: Duration = Duration::from_secs(60);
 
 impl fmt::Debug for Client {
@@ -150,11 +153,15 @@ impl Client {
     /// Connects again and again, for ever.
     pub async fn run(self) {
         let shared = self.shared;
-        let mut sessions = 0;
+        let (mut sessions, mut early) = (0, 0);
+        let (mut last, mut in_a_row) = (Ended::Closed, 0);
         loop {
             let tunnels = CancellationToken::new();
             let ended = shared.clone().session(&tunnels).await;
             sessions += 1;
+            in_a_row = if ended == last { in_a_row + 1 } else { 1 };
+            last = ended;
+            early += u32::from(ended == Ended::Early);
             if shared.has(Bug::TunnelsEndWithControl) {
                 tunnels.cancel();
             }
@@ -168,12 +175,23 @@ impl Client {
                 Some(Bug::ViolationFatal) => ended == Ended::Violation,
                 Some(Bug::BehindArsFatal) => ended == Ended::Behind,
                 Some(Bug::SecondSessionLast) => sessions == 2,
+                Some(Bug::ThirdFailureLast) => ended == Ended::Absent && in_a_row == 3,
+                Some(Bug::ThirdEarlyEndLast) => ended == Ended::Early && in_a_row == 3,
+                Some(Bug::ThirdRefusalLast) => ended == Ended::Refused && in_a_row == 3,
+                Some(Bug::FourthEarlyEndInAllLast) => early == 4,
                 _ => false,
             };
             if gives_up {
                 return;
             }
-            sleep(pause(shared.bug, ended)).await;
+            let wait = match shared.bug {
+                None if shared.manner == Manner::Slow => SLOW_PAUSE,
+                Some(Bug::ReconnectsLate) => Duration::from_secs(18),
+                // 1 s, 4 s, 16 s.
+                Some(Bug::PausesForever) => PAUSE * 4_u32.pow(in_a_row.clamp(1, 4) - 1),
+                bug => pause(bug, ended),
+            };
+            sleep(wait).await;
         }
     }
 }
@@ -343,6 +361,8 @@ impl Shared {
     async fn ars(&self, lines: &mut Lines<ReadHalf<Stream>>) -> Result<Message, Ended> {
         let due = match self.bug {
             Some(Bug::ArsNeverDue) => LONG,
+            Some(Bug::ArsDueEarly) => Duration::from_secs(3),
+            Some(Bug::ArsDueNearlyEnough) => Duration::from_secs(6),
             _ => LOGIN_TIME,
         };
         let due = Instant::now() + due;
@@ -483,6 +503,7 @@ impl Session {
         let mut again: Vec<(Instant, u16)> = Vec::new();
         let interval = match shared.bug {
             Some(Bug::SrqTooRarely) => period.mul_f64(1.6),
+            Some(Bug::SrqALittleLate) => period.mul_f64(1.2),
             Some(Bug::SrqNever) => LONG * 60,
             Some(Bug::SrqInFirstLogin) if shared.past.logins() > 1 => LONG * 60,
             Some(Bug::SrqEachTwoSeconds) => (period / 3).max(Duration::from_secs(2)),
@@ -509,6 +530,13 @@ impl Session {
         let mut next = Instant::now() + interval;
         let mut unanswered: Option<Instant> = None;
         let broken = CancellationToken::new();
+        let over = match shared.bug {
+            Some(Bug::SessionLimited) => Duration::from_secs(9),
+            _ => LONG * 60,
+        };
+        let over = Instant::now() + over;
+        let mut refusals = 0;
+        let mut heard = Instant::now();
         loop {
             let patience = match shared.bug {
                 Some(Bug::PatienceShort) => period.mul_f64(0.4),
@@ -521,10 +549,22 @@ impl Session {
             let retry = again
                 .first()
                 .map_or_else(|| Instant::now() + LONG * 60, |(at, _)| *at);
+            let quiet = match shared.bug {
+                Some(Bug::SessionIdleClosed) => Duration::from_secs(8),
+                _ => LONG * 60,
+            };
             let message = tokio::select! {
                 message = lines.message() => message,
+                () = sleep_until(over) => return Ended::Closed,
+                () = sleep_until(heard + quiet) => return Ended::Closed,
                 () = broken.cancelled() => return Ended::Violation,
-                () = sleep_until(gives_up.min(given_up)) => return Ended::Deaf,
+                () = sleep_until(gives_up.min(given_up)) => {
+                    if shared.has(Bug::BytesCountAsSrs) && shared.mixer.take_bytes() {
+                        unanswered = Some(Instant::now());
+                        continue;
+                    }
+                    return Ended::Deaf;
+                }
                 () = sleep_until(retry) => {
                     let (_, port) = again.remove(0);
                     if let Some(mapping) = shared.mappings.iter().find(|mapping| mapping.remote_port == port) {
@@ -556,6 +596,15 @@ impl Session {
                 }
                 Err(_) => return Ended::Reset,
             };
+            heard = Instant::now();
+            let counts = match shared.bug {
+                Some(Bug::TrqCountsAsSrs) => message[0] == b"TRQ",
+                Some(Bug::MrsCountsAsSrs) => message[0] == b"MRS",
+                _ => false,
+            };
+            if counts {
+                unanswered = None;
+            }
             let port = message.get(1).map_or(0, |port| integer(port));
             let known = shared
                 .mappings
@@ -594,7 +643,15 @@ impl Session {
                                 return Ended::Violation;
                             }
                         } else if !shared.has(Bug::RefusedMapForgotten) {
-                            again.push((Instant::now() + RETRY, port));
+                            refusals += 1;
+                            let wait = match shared.bug {
+                                None if shared.manner == Manner::Slow => SLOW_PAUSE,
+                                Some(Bug::MapsAgainAtOnce) => Duration::ZERO,
+                                Some(Bug::MapsAgainAtOnceLater) if refusals > 1 => Duration::ZERO,
+                                Some(Bug::MapsAgainLate) => Duration::from_secs(18),
+                                _ => RETRY,
+                            };
+                            again.push((Instant::now() + wait, port));
                         }
                     }
                 },
@@ -724,12 +781,30 @@ impl Tunnel {
         {
             return true;
         }
-        let mut early = None;
+        let (mut early, mut refused) = (None, false);
         if shared.has(Bug::RefusedTargetNoData) {
             match TcpStream::connect(&target).await {
                 Ok(stream) => early = Some(stream),
                 Err(_) => return true,
             }
+        }
+        if shared.manner == Manner::Slow {
+            // As the original, it reaches its target first; if that refuses, it tries for some seconds.
+            let mut tries = 3;
+            while early.is_none() && tries > 0 {
+                let dial = timeout(DIAL_TIME, TcpStream::connect(&target)).await;
+                match dial {
+                    Ok(Ok(stream)) => early = Some(stream),
+                    Ok(Err(_)) => sleep(Duration::from_secs(1)).await,
+                    Err(_) => break,
+                }
+                tries -= 1;
+            }
+            sleep(Duration::from_secs(1)).await;
+            refused = early.is_none();
+        }
+        if shared.has(Bug::DataLate) {
+            sleep(Duration::from_secs(7)).await;
         }
         let Ok(stream) = shared
             .connect(
@@ -751,6 +826,9 @@ impl Tunnel {
             Some(Bug::TrsPortOfFirst) => shared.mappings[0].remote_port.to_string().into_bytes(),
             _ => number.to_string().into_bytes(),
         };
+        if shared.has(Bug::TrsLate) {
+            sleep(Duration::from_secs(6)).await;
+        }
         let mut trs = shaped(shared.bug, &bytes(&[b"TRS", &self.token, &port]));
         match shared.bug {
             Some(Bug::LfBehindTrs) => trs.push(b'\n'),
@@ -785,7 +863,17 @@ impl Tunnel {
         };
         let target = match early {
             Some(stream) => Ok(stream),
-            None => TcpStream::connect(&target).await,
+            None if refused => Err(io::ErrorKind::ConnectionRefused.into()),
+            None => {
+                let patience = match shared.bug {
+                    Some(Bug::TargetGivenUpEarly) => Duration::from_secs(3),
+                    Some(Bug::TargetGivenUpNearlyEnough) => Duration::from_secs(6),
+                    Some(Bug::TargetNeverGivenUp) => LONG * 60,
+                    _ => DIAL_TIME,
+                };
+                let dialled = timeout(patience, TcpStream::connect(&target)).await;
+                dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            }
         };
         let Ok(target) = target else {
             if shared.has(Bug::RefusalTold) {
@@ -793,6 +881,9 @@ impl Tunnel {
             }
             if shared.has(Bug::RefusedTargetHangs) {
                 sleep(LONG).await;
+            }
+            if shared.has(Bug::RefusedTargetClosedLate) {
+                sleep(Duration::from_secs(20)).await;
             }
             // Unread bytes, which can be TLS's own, would turn the close into a reset that TRS does not survive.
             let leave = async {

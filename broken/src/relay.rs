@@ -26,6 +26,11 @@ const STANDSTILL: Duration = Duration::from_secs(60);
 
 /// Where some bugs begin.
 const FAR: usize = 16 << 20;
+/// How long other bugs wait for bytes of one side.
+const SILENT: Duration = Duration::from_secs(3);
+
+/// How long a bug lets a tunnel live.
+const LIFE: Duration = Duration::from_secs(9);
 
 const FOR_EVER: Duration = Duration::from_secs(1 << 30);
 
@@ -107,7 +112,7 @@ where
     W2: AsyncWrite + Unpin + Abort,
 {
     let (data_gone, far_gone) = (CancellationToken::new(), CancellationToken::new());
-    let ended = AtomicUsize::new(0);
+    let ended = Ended::default();
     let cut = CancellationToken::new();
     let odd = mixer.ever.fetch_add(1, Ordering::Relaxed) % 2 == 1;
     let unlucky = matches!(
@@ -143,15 +148,69 @@ where
     // Both ends are dropped together, when both directions have ended.
     let (mut data_reader, mut data_writer) = (data.reader, data.writer);
     let (mut far_reader, mut far_writer) = (far.reader, far.writer);
-    tokio::join!(
-        way(true, &data_gone, &far_gone).carry(&mut data_reader, &mut far_writer, data.said),
-        way(false, &far_gone, &data_gone).carry(&mut far_reader, &mut data_writer, far.said),
-    );
+    let both = async {
+        tokio::join!(
+            way(true, &data_gone, &far_gone).carry(&mut data_reader, &mut far_writer, data.said),
+            way(false, &far_gone, &data_gone).carry(&mut far_reader, &mut data_writer, far.said),
+        );
+    };
+    // Bugs about time end a tunnel whatever passes through it.
+    tokio::select! {
+        () = both => {}
+        () = ended.over(bug) => {
+            data_gone.cancel();
+            far_gone.cancel();
+        }
+    }
     mixer.tunnels.fetch_sub(1, Ordering::Relaxed);
     if cut.is_cancelled() {
         far_writer.abort();
     }
     data_gone.is_cancelled() || far_gone.is_cancelled()
+}
+
+/// What the two directions of a tunnel tell each other, for bugs.
+#[derive(Default)]
+struct Ended {
+    /// When each direction ended, and whether it was that of the data connection.
+    first: Mutex<Option<(Instant, bool)>>,
+    changed: tokio::sync::Notify,
+    /// How many directions of this tunnel have ended.
+    count: AtomicUsize,
+}
+
+impl Ended {
+    /// Notes the end of a direction; how many had ended before.
+    fn note(&self, inwards: bool) -> usize {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| (Instant::now(), inwards));
+        self.changed.notify_waiters();
+        self.count.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn first(&self) -> Option<(Instant, bool)> {
+        *self.first.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Comes when a bug ends the tunnel, busy or not.
+    async fn over(&self, bug: Option<Bug>) {
+        let limit = Duration::from_secs(6);
+        let begun = Instant::now();
+        if bug == Some(Bug::TunnelLimited) {
+            return tokio::time::sleep_until(begun + LIFE).await;
+        }
+        loop {
+            let changed = self.changed.notified();
+            match (bug, self.first()) {
+                (Some(Bug::HalfCloseLimited), Some((at, _)))
+                | (Some(Bug::HalfCloseInwardsLimited), Some((at, true)))
+                | (Some(Bug::HalfCloseOutwardsLimited), Some((at, false))) => {
+                    return tokio::time::sleep_until(at + limit).await;
+                }
+                _ => changed.await,
+            }
+        }
+    }
 }
 
 /// One direction.
@@ -162,8 +221,7 @@ struct Way<'a> {
     inwards: bool,
     /// Of the second tunnel, the fourth, and so on.
     odd: bool,
-    /// How many directions of this tunnel have ended.
-    ended: &'a AtomicUsize,
+    ended: &'a Ended,
     /// Whether chance has hit this direction of this tunnel.
     unlucky: bool,
     source_gone: CancellationToken,
@@ -192,10 +250,17 @@ impl Way<'_> {
         if unbounded {
             return self.carry_unbounded(source, sink, said).await;
         }
-        let idle = if self.has(Bug::TunnelIdleClosed) {
-            IDLE
-        } else {
-            FOR_EVER
+        let idle = match self.bug {
+            Some(Bug::TunnelIdleClosed) => IDLE,
+            Some(Bug::TunnelIdleClosedLate) => IDLE * 4,
+            Some(Bug::DataSilentClosed) if self.inwards => SILENT,
+            Some(Bug::FarSilentClosed) if !self.inwards => SILENT,
+            _ => FOR_EVER,
+        };
+        let stall = match self.bug {
+            Some(Bug::StalledWriteCloses) => SILENT,
+            Some(Bug::StalledWriteClosesLate) => IDLE * 4,
+            _ => FOR_EVER,
         };
         let (mut carried, mut chunk) = (0, said);
         loop {
@@ -211,6 +276,7 @@ impl Way<'_> {
                     false => None,
                 };
                 let written = tokio::select! {
+                    () = tokio::time::sleep(stall) => return self.both_gone(),
                     written = async { sink.write_all(&chunk).await.is_ok() && sink.flush().await.is_ok() } => written,
                     () = self.sink_gone.cancelled() => false,
                 };
@@ -232,6 +298,7 @@ impl Way<'_> {
             chunk.clear();
             chunk.reserve(16 * 1024);
             let count = tokio::select! {
+                () = self.half_closed_and_quiet() => return self.both_gone(),
                 count = timeout(idle, source.read_buf(&mut chunk)) => count,
                 () = self.sink_gone.cancelled() => break,
             };
@@ -299,9 +366,25 @@ impl Way<'_> {
         tokio::join!(reading, writing);
     }
 
+    /// Comes when a bug has waited long enough for the direction that has not ended.
+    async fn half_closed_and_quiet(&self) {
+        let limit = match self.bug {
+            Some(Bug::HalfCloseEndsAfterOne) => Duration::from_secs(1),
+            Some(Bug::HalfCloseEndsAfterThree) => SILENT,
+            _ => FOR_EVER,
+        };
+        loop {
+            let changed = self.ended.changed.notified();
+            if self.ended.first().is_some() {
+                return tokio::time::sleep(limit).await;
+            }
+            changed.await;
+        }
+    }
+
     /// The source has said everything.
     async fn end<W: AsyncWrite + Unpin>(&self, sink: &mut W) {
-        let before = self.ended.fetch_add(1, Ordering::Relaxed);
+        let before = self.ended.note(self.inwards);
         match self.bug {
             Some(Bug::SecondEndSwallowed) if before > 0 => self.sink_gone.cancelled().await,
             Some(Bug::EndLate) => {

@@ -50,6 +50,8 @@ struct Shared {
     mixer: Mixer,
     /// Set by bugs that end the whole server.
     over: AtomicBool,
+    /// Set by what bugs take for a sign of life.
+    renewed: AtomicBool,
     /// Held by a connection, which only a lonely server minds.
     only_one: tokio::sync::Mutex<()>,
 }
@@ -88,7 +90,7 @@ struct Port {
 
 const LOGIN_TIME: Duration = Duration::from_millis(8_200);
 const RENEWED_TIME: Duration = Duration::from_secs(10);
-const USER_TIME: Duration = Duration::from_secs(7);
+const USER_TIME: Duration = Duration::from_millis(8_200);
 /// More than a peer has time for.
 const LATE: Duration = Duration::from_secs(3);
 const LONG: Duration = Duration::from_secs(60);
@@ -133,6 +135,7 @@ impl Server {
                 counter: AtomicU64::new(1),
                 mixer: Mixer::default(),
                 over: AtomicBool::new(false),
+                renewed: AtomicBool::new(false),
                 only_one: tokio::sync::Mutex::default(),
             }),
         })
@@ -195,6 +198,9 @@ impl Shared {
         let limit = match self.bug {
             Some(Bug::LoginNeverDue) => LONG,
             Some(Bug::HandshakeNeverDue) if secure => LONG,
+            Some(Bug::LoginDueAtOnce) => Duration::from_millis(300),
+            Some(Bug::LoginDueEarly) => Duration::from_secs(5),
+            Some(Bug::HandshakeDueEarly) if secure => Duration::from_secs(3),
             _ => LOGIN_TIME,
         };
         let due = Instant::now() + limit;
@@ -207,6 +213,8 @@ impl Shared {
         };
         let due = match self.bug {
             Some(Bug::HandshakeRenewsDeadline) => Instant::now() + RENEWED_TIME,
+            Some(Bug::HandshakeDueEarly) => Instant::now() + LOGIN_TIME,
+            Some(Bug::HandshakeCountsTwice) if secure => Instant::now() + LOGIN_TIME * 2,
             _ => due,
         };
         let (reader, writer) = split(stream);
@@ -291,6 +299,10 @@ impl Shared {
         secure: bool,
     ) {
         match message[0].as_slice() {
+            b"ATH" if self.has(Bug::AnswerLate) && self.answers_late(&message) => {
+                sleep(Duration::from_secs(6)).await;
+                self.control(&message, lines, writer, secure).await;
+            }
             b"ATH"
                 if self.knows(&message)
                     && !(self.has(Bug::LoginRefusedByChance) && chance::strikes()) =>
@@ -298,6 +310,12 @@ impl Shared {
                 self.control(&message, lines, writer, secure).await;
             }
             b"ATH" => {
+                if self.manner == Manner::Slow {
+                    sleep(Duration::from_secs(3)).await;
+                }
+                if self.has(Bug::RefusalLate) {
+                    sleep(Duration::from_secs(7)).await;
+                }
                 let silent = self.has(Bug::RefusalSilent)
                     || self.has(Bug::RefusalLostWithRest) && lines.has_more();
                 if !silent {
@@ -324,7 +342,7 @@ impl Shared {
                     }
                 }
                 let (reader, _) = lines.into_parts();
-                close(reader, writer).await;
+                self.close(reader, writer).await;
             }
             b"TRS" => self.data(&message, lines, writer, secure).await,
             b"SRQ" if self.has(Bug::SrqBeforeLogin) => {
@@ -342,6 +360,11 @@ impl Shared {
             }
             _ => {}
         }
+    }
+
+    /// The first login is answered in time on each port, so that the server seems to work.
+    fn answers_late(&self, ath: &Message) -> bool {
+        self.knows(ath) && self.state().tokens.len() >= 2
     }
 
     /// Whether these are user name and password.
@@ -398,10 +421,16 @@ fn keep(user: TcpStream) {
     });
 }
 
-/// Ends a connection so that what was said last arrives: what still comes is thrown away for a while.
-async fn close(mut reader: ReadHalf<Stream>, mut writer: WriteHalf<Stream>) {
-    let _ = writer.shutdown().await;
-    let mut waste = vec![0; 4096];
-    let rest = async { while let Ok(1..) = reader.read(&mut waste).await {} };
-    let _ = timeout(Duration::from_millis(500), rest).await;
+impl Shared {
+    /// Ends a connection so that what was said last arrives: what still comes is thrown away for a while.
+    async fn close(&self, mut reader: ReadHalf<Stream>, mut writer: WriteHalf<Stream>) {
+        let _ = writer.shutdown().await;
+        let mut waste = vec![0; 4096];
+        let rest = async { while let Ok(1..) = reader.read(&mut waste).await {} };
+        let linger = match self.manner {
+            Manner::Slow => Duration::from_secs(3),
+            _ => Duration::from_millis(500),
+        };
+        let _ = timeout(linger, rest).await;
+    }
 }

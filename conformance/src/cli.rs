@@ -26,6 +26,7 @@ mod violations;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -234,6 +235,9 @@ struct Pace {
     /// Multiply every deadline, for slow machines [default: 1]
     #[arg(long, value_name = "X", value_parser = time_scale)]
     time_scale: Option<f64>,
+    /// How many seconds connections stand still in the cases that look for deadlines [default: as the manifest says]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u16).range(1..=600))]
+    still: Option<u16>,
     /// Run the cases in a random order
     #[arg(long)]
     shuffle: bool,
@@ -286,7 +290,7 @@ async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
         Some(Command::Spec { command }) => output::spec(&command, &rules),
         Some(Command::Report { command }) => Ok(output::report(&command)),
         Some(Command::Selftest(selftest)) => selftest::execute(&selftest, &rules).await,
-        Some(Command::Fuzz(fuzz)) => fuzz::execute(fuzz, &rules).await,
+        Some(Command::Fuzz(fuzz)) => Box::pin(fuzz::execute(fuzz, &rules)).await,
         Some(Command::Tap(tap)) => tap::execute(&tap, &rules).await,
         Some(Command::Replay(replay)) => replay::execute(&replay, &rules).await,
         Some(Command::Export(export)) => export::execute(&export),
@@ -300,6 +304,7 @@ impl Pace {
             hardened,
             jobs: usize::from(self.jobs.unwrap_or(96)),
             time_scale: self.time_scale.unwrap_or(1.0),
+            still: self.still.map(|still| Duration::from_secs(still.into())),
             excuses: true,
         }
     }

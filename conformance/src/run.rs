@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Entry;
-use crate::notation::ast::{Line, Setting, Transport};
+use crate::notation::ast::{Action, Line, Low, Setting, Step, Transport};
 use crate::player::Waited;
 use crate::report::InPlay;
 use crate::rules::Rule;
@@ -33,7 +33,7 @@ pub(crate) use order::Order;
 use room::Room;
 use stall::Watch;
 pub(crate) use summary::{Ended, Start, Summary};
-pub(crate) use tempo::{RoundTrips, Tempo};
+pub(crate) use tempo::{LINGER, RoundTrips, STILL, Tempo};
 use twins::Twins;
 
 /// How cases are run.
@@ -44,6 +44,8 @@ pub(crate) struct Options {
     pub(crate) jobs: usize,
     /// Deadlines are multiplied by it.
     pub(crate) time_scale: f64,
+    /// How long `still` is; `None` is as the manifest says.
+    pub(crate) still: Option<Duration>,
     /// Whether what was late when the machine had no time is played once more.
     pub(crate) excuses: bool,
 }
@@ -59,6 +61,8 @@ pub(crate) struct Job {
     pub(crate) skip: Option<String>,
     /// How long things may take.
     pub(crate) tempo: Tempo,
+    /// How long `still` is.
+    pub(crate) still: Duration,
     /// Which of several runs of the case, counted from 1; `None` when it is run once.
     pub(crate) round: Option<u32>,
     /// Where it tells that it is being played.
@@ -87,6 +91,7 @@ pub(crate) fn plan(
                 subject: Arc::clone(subject),
                 skip,
                 tempo: Tempo::new(options.time_scale),
+                still: options.still.unwrap_or_else(|| subject.still()),
                 round: None,
                 in_play: InPlay::default(),
                 listens: false,
@@ -315,6 +320,9 @@ fn reason_to_skip(
     {
         return Some(format!("it does not speak {named}"));
     }
+    if subject.runs_once() && case.needs_reconnect() {
+        return Some("its manifest says that it does not connect again".to_owned());
+    }
     let trusts = case.config.iter().any(|one| one.value == Setting::Trust);
     if let Subject::Started(manifest) = subject
         && trusts
@@ -349,16 +357,36 @@ fn reason_to_skip(
     None
 }
 
-/// The longest time that a case may wait for one step, in milliseconds.
-fn waits(entry: &Entry) -> u32 {
-    let bound = |line: &Line| match line {
-        Line::Step(step) => step
+/// For how long a case may wait in all, in milliseconds.
+fn waits(job: &Job) -> u64 {
+    let still = u64::try_from(job.still.as_millis()).unwrap_or(u64::MAX);
+    let of_step = |step: &Step| {
+        let bound = step
             .within
-            .and_then(|within| within.high.or(within.low))
-            .unwrap_or(0),
-        Line::Blank | Line::Comment(_) | Line::Repeat(_) => 0,
+            .map_or(0, |within| match (within.high, within.low) {
+                (Some(ms), _) | (None, Some(Low::Ms(ms))) => u64::from(ms),
+                (None, Some(Low::Still)) => still,
+                (None, None) => 0,
+            });
+        match &step.action {
+            Action::SendSlow(_) => still,
+            Action::SendEvery(ms, segments) => u64::from(*ms) * segments.len() as u64,
+            Action::Down(ms) => u64::from(*ms),
+            _ => bound,
+        }
     };
-    entry.case.body.iter().map(bound).sum()
+    let of_line = |line: &Line| match line {
+        Line::Step(step) => of_step(step),
+        Line::Repeat(repeat) => {
+            let turn = repeat.body.iter().map(|line| match line {
+                Line::Step(step) => of_step(step),
+                Line::Blank | Line::Comment(_) | Line::Repeat(_) => 0,
+            });
+            turn.sum::<u64>() * u64::from(repeat.count)
+        }
+        Line::Blank | Line::Comment(_) => 0,
+    };
+    job.entry.case.body.iter().map(of_line).sum()
 }
 
 #[cfg(test)]

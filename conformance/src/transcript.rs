@@ -306,6 +306,8 @@ fn direction(action: &Action) -> Option<Direction> {
         | Action::Send(_)
         | Action::SendRaw(_)
         | Action::SendDrip(_)
+        | Action::SendSlow(_)
+        | Action::SendEvery(..)
         | Action::SendRandom(_)
         | Action::Shutdown
         | Action::Cut
@@ -322,7 +324,9 @@ fn direction(action: &Action) -> Option<Direction> {
         | Action::Maps(_) => Some(Direction::Received),
         Action::Ignore(_)
         | Action::Pause
+        | Action::Keep
         | Action::Down(_)
+        | Action::Late(_)
         | Action::Certificate(_)
         | Action::Unguessable(_) => None,
     }
@@ -371,8 +375,12 @@ pub(crate) fn shortened(step: &Step) -> Step {
         }
     };
     match &mut step.action {
-        Action::SendRaw(segments) => segments.iter_mut().for_each(&mut cut),
-        Action::SendDrip(bytes) | Action::Expect(Expectation::Raw(bytes)) => cut(bytes),
+        Action::SendRaw(segments) | Action::SendEvery(_, segments) => {
+            segments.iter_mut().for_each(&mut cut);
+        }
+        Action::SendDrip(bytes)
+        | Action::SendSlow(bytes)
+        | Action::Expect(Expectation::Raw(bytes)) => cut(bytes),
         Action::Send(message) | Action::Expect(Expectation::Message(message)) => {
             for field in &mut message.fields {
                 if let Field::Text(text) = field {
@@ -390,7 +398,9 @@ pub(crate) fn shortened(step: &Step) -> Step {
         | Action::Unguessable(_)
         | Action::Distrusts
         | Action::Down(_)
+        | Action::Late(_)
         | Action::Pause
+        | Action::Keep
         | Action::SendRandom(_)
         | Action::Ignore(_)
         | Action::Shutdown

@@ -2,7 +2,7 @@
 
 use netroxy_conformance::catalog;
 use netroxy_conformance::notation::ast::{
-    Action, Alternative, Bulk, Case, Endpoint, Expectation, Field, Grade, Line, Message, Near,
+    Action, Alternative, Bulk, Case, Endpoint, Expectation, Field, Grade, Line, Low, Message, Near,
     Noted, Piece, Repeat, Role, Setting, Shown, Side, Step, Template, Transport, Way, Within,
 };
 use netroxy_conformance::notation::{parse, print};
@@ -236,10 +236,14 @@ fn action() -> impl Strategy<Value = Action> {
         .prop_map(Action::Certificate),
         Just(Action::Distrusts),
         any::<u32>().prop_map(Action::Down),
+        any::<u32>().prop_map(Action::Late),
         Just(Action::Pause),
+        Just(Action::Keep),
         message().prop_map(Action::Send),
         vec(template(), 1..4).prop_map(Action::SendRaw),
         template().prop_map(Action::SendDrip),
+        template().prop_map(Action::SendSlow),
+        (any::<u32>(), vec(template(), 1..4)).prop_map(|(ms, all)| Action::SendEvery(ms, all)),
         bulk().prop_map(Action::SendRandom),
         "[A-Z]{3}".prop_map(Action::Ignore),
         template().prop_map(Action::Unguessable),
@@ -258,8 +262,9 @@ fn within() -> impl Strategy<Value = Within> {
     let parts = (of(any::<u32>()), any::<u32>(), any::<bool>(), any::<bool>());
     parts.prop_map(|(one, two, low, lenient)| {
         let (low, high) = match (one, low) {
-            (Some(one), _) => (Some(one), Some(two)),
-            (None, true) => (Some(two), None),
+            (Some(one), _) => (Some(Low::Ms(one)), Some(two)),
+            (None, true) if lenient => (Some(Low::Still), None),
+            (None, true) => (Some(Low::Ms(two)), None),
             (None, false) => (None, Some(two)),
         };
         Within { low, high, lenient }

@@ -90,6 +90,7 @@ impl Client {
         let mappings = config.services.iter().map(Service::mapping).collect();
         let machine = machine::Client::new(machine::Config {
             login_deadline: config.login_timeout,
+            longest_retry_wait: config.longest_retry_wait,
             ..machine::Config::new(
                 config.name,
                 config.username,

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::limits::LONGEST;
-use super::{LATE, LONG, Login, Shared, close, keep, tell};
+use super::{LATE, LONG, Login, Shared, keep, tell};
 use crate::lines::{Lines, Message, Stream, bytes, integer, shaped};
 use crate::{Bug, chance};
 
@@ -66,7 +66,7 @@ impl Shared {
         let Some(id) = self.clone().log_in(ath, &out, secure).await else {
             drop(out);
             let (reader, _) = lines.into_parts();
-            return finish(reader, writer).await;
+            return self.finish(reader, writer).await;
         };
         lines.log_in();
         let ended = self.clone().serve(id, &mut lines, &out).await;
@@ -99,7 +99,7 @@ impl Shared {
         }
         drop(out);
         let (reader, _) = lines.into_parts();
-        finish(reader, writer).await;
+        self.finish(reader, writer).await;
     }
 
     /// Adds a login and answers it.
@@ -225,6 +225,11 @@ impl Shared {
                     }
                     if self.has(Bug::WaitingUsersKept) {
                         port.waiting.into_iter().for_each(|(_, user)| keep(user));
+                    } else if self.has(Bug::ClosesAllWaitingLate) {
+                        tokio::spawn(async move {
+                            sleep(Duration::from_secs(4)).await;
+                            drop(port.waiting);
+                        });
                     }
                 }
             }
@@ -253,6 +258,11 @@ impl Shared {
             None => return Ended::Replaced,
         };
         let mut alive = Instant::now();
+        let limit = match self.bug {
+            Some(Bug::ControlLimited) => Duration::from_secs(9),
+            _ => LONG * 60,
+        };
+        let over = Instant::now() + limit;
         let (mut srqs, mut held) = (0, None);
         loop {
             let seconds = Duration::from_secs(self.timeout);
@@ -265,11 +275,26 @@ impl Shared {
                 Some(Bug::ExpiryNeverAfterSrq) if srqs > 0 => LONG * 60,
                 _ => seconds.mul_f64(1.25),
             };
+            let quiet = match self.bug {
+                Some(Bug::ControlIdleClosed) => Duration::from_secs(4),
+                Some(Bug::ControlIdleClosedLate) => Duration::from_secs(9),
+                _ => LONG * 60,
+            };
             let message = tokio::select! {
                 message = lines.message() => message,
+                () = sleep(quiet) => return Ended::Expired,
+                () = tokio::time::sleep_until(over) => return Ended::Expired,
                 () = kicked.cancelled() => return Ended::Replaced,
                 () = tokio::time::sleep_until(alive + patience) => {
-                    if self.has(Bug::TunnelRenews) && self.mixer.take_bytes() {
+                    let renewed = match self.bug {
+                        Some(Bug::TunnelRenews) => self.mixer.take_bytes(),
+                        Some(Bug::HalfSrqRenews) => lines.has_more(),
+                        Some(Bug::TrsRenews | Bug::UserRenews) => {
+                            self.renewed.swap(false, Ordering::Relaxed)
+                        }
+                        _ => false,
+                    };
+                    if renewed {
                         alive = Instant::now();
                         continue;
                     }
@@ -428,8 +453,10 @@ async fn write(
     writer
 }
 
-async fn finish(reader: ReadHalf<Stream>, writer: JoinHandle<WriteHalf<Stream>>) {
-    if let Ok(Ok(writer)) = timeout(Duration::from_secs(1), writer).await {
-        close(reader, writer).await;
+impl Shared {
+    async fn finish(&self, reader: ReadHalf<Stream>, writer: JoinHandle<WriteHalf<Stream>>) {
+        if let Ok(Ok(writer)) = timeout(Duration::from_secs(1), writer).await {
+            self.close(reader, writer).await;
+        }
     }
 }

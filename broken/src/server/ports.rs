@@ -144,6 +144,9 @@ impl Shared {
             }
             return;
         }
+        if self.has(Bug::UserRenews) {
+            self.renewed.store(true, Ordering::Relaxed);
+        }
         if self.turns_away(&mut state, number) {
             return;
         }
@@ -235,7 +238,12 @@ impl Shared {
         }
         if !self.has(Bug::UserWaitsForever) {
             tokio::spawn(async move {
-                sleep(USER_TIME).await;
+                let limit = match self.bug {
+                    Some(Bug::UserTimeShort) => Duration::from_secs(2),
+                    Some(Bug::UserTimeNearlyEnough) => Duration::from_secs(6),
+                    _ => USER_TIME,
+                };
+                sleep(limit).await;
                 if let Some(port) = self.state().ports.get_mut(&number) {
                     if self.has(Bug::WaitingUserTold) {
                         let late = port.waiting.iter().filter(|(other, _)| *other == id);

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{LATE, LONG, Login, Shared, close};
+use super::{LATE, LONG, Login, Shared};
 use crate::lines::{Lines, Message, Stream, integer};
 use crate::relay::{End, hoard, relay};
 use crate::{Bug, chance};
@@ -25,6 +25,9 @@ impl Shared {
     ) {
         let (token, number) = (&trs[1], integer(&trs[2]));
         let (reader, mut said) = lines.into_parts();
+        if self.has(Bug::TrsRenews) {
+            self.renewed.store(true, Ordering::Relaxed);
+        }
         let joined = self.join(token, number, secure);
         let (user, tunnels) = match joined {
             Ok(joined) => joined,
@@ -233,7 +236,7 @@ impl Shared {
         if self.has(Bug::RefusedTunnelEndsControls) {
             self.kick_all();
         }
-        close(reader, writer).await;
+        self.close(reader, writer).await;
     }
 }
 

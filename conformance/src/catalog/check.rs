@@ -8,7 +8,7 @@ use super::place::Spot;
 use crate::input::nearest;
 use crate::message::lines_after;
 use crate::notation::ast::{
-    Action, Case, Endpoint, Expectation, Field, Line, Message, Piece, Role, Setting, Step,
+    Action, Case, Endpoint, Expectation, Field, Line, Low, Message, Piece, Role, Setting, Step,
     Template, Transport, Way,
 };
 use crate::rules::REVISION;
@@ -240,6 +240,7 @@ impl Scope {
                 | Action::Restart
                 | Action::Distrusts
                 | Action::Down(_)
+                | Action::Late(_)
                 | Action::Certificate(_)
         );
         if step.action == Action::Restart && !["server", "client"].contains(&step.actor.as_str()) {
@@ -283,15 +284,22 @@ impl Scope {
             return found(Spot::Bounds, message);
         }
         if step.within.is_some_and(|within| {
-            within
-                .low
-                .zip(within.high)
-                .is_some_and(|(low, high)| low >= high)
+            let low = match within.low {
+                Some(Low::Ms(low)) => Some(low),
+                // How long that is, the run decides.
+                Some(Low::Still) => Some(u32::MAX),
+                None => None,
+            };
+            low.zip(within.high).is_some_and(|(low, high)| low >= high)
         }) {
             let message = "the bounds are empty";
             return found(Spot::Bounds, message);
         }
-        let waits = alone && !matches!(step.action, Action::Down(_) | Action::Certificate(_));
+        let waits = alone
+            && !matches!(
+                step.action,
+                Action::Down(_) | Action::Late(_) | Action::Certificate(_)
+            );
         let opened = matches!(
             step.action,
             Action::Connect(_) | Action::Handshake | Action::Maps(_) | Action::Unguessable(_)
@@ -375,13 +383,20 @@ impl Scope {
             Action::Distrusts => self.only(&[Role::Client], "distrusts"),
             Action::Down(10_001..) => found(Spot::Word(2), "more than 10 s are too long"),
             Action::Down(_) => self.only(&[Role::Client], "down"),
+            Action::Late(10_001..) => found(Spot::Word(2), "more than 10 s are too long"),
+            Action::Late(_) => self.only(&[Role::Client], "late"),
+            Action::Keep => self.only(&[Role::Server, Role::Client], "keep"),
             Action::Send(message) => self.sent(message),
             Action::SendRaw(segments) => {
                 let mut segments = segments.iter().zip(2..);
                 segments.try_for_each(|(one, word)| self.template(one, word))
             }
-            Action::SendDrip(bytes) => self.template(bytes, 3),
+            Action::SendDrip(bytes) | Action::SendSlow(bytes) => self.template(bytes, 3),
             Action::Unguessable(value) => self.template(value, 2),
+            Action::SendEvery(_, segments) => {
+                let mut segments = segments.iter().zip(4..);
+                segments.try_for_each(|(one, word)| self.template(one, word))
+            }
             Action::Expect(expectation) => self.expectation(expectation, 2),
             Action::OneOf(alternatives) => {
                 let mut alternatives = alternatives.iter().zip(1..);

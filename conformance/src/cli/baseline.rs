@@ -80,7 +80,10 @@ pub(super) async fn execute(command: Command, rules: &[Rule]) -> Result<u8, Comp
             baseline,
             pace,
             output,
-        } => check(rules, &sut, baseline, pace, conduct(pace, output)?).await,
+        } => {
+            let conduct = conduct(pace, output)?;
+            Box::pin(check(rules, &sut, baseline, pace, conduct)).await
+        }
         Command::Schema => {
             report::out(baseline::SCHEMA);
             Ok(0)

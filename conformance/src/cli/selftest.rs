@@ -240,7 +240,7 @@ fn chosen(names: &[String]) -> Result<Vec<Mutant>, Complaint> {
 }
 
 /// Every case against the peers that break nothing: whether their bytes come together or one by one, whether they ask
-/// for all their mappings at once, one by one or in another order.
+/// for all their mappings at once, one by one or in another order, and however late they act.
 fn unbroken(
     entries: &[Arc<Entry>],
     rules: &[Rule],

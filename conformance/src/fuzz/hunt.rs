@@ -17,7 +17,7 @@ use crate::notation::{parse, print};
 use crate::output::Folder;
 use crate::report;
 use crate::rules::Rule;
-use crate::run::{self, Job, Options, Order, Tempo};
+use crate::run::{self, Job, Options, Order, STILL, Tempo};
 use crate::sut::Subject;
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
@@ -276,6 +276,7 @@ impl<'a> Hunt<'a> {
             hardened: true,
             jobs: self.wanted.jobs,
             time_scale: self.wanted.time_scale,
+            still: None,
             excuses: true,
         }
     }
@@ -287,6 +288,7 @@ impl<'a> Hunt<'a> {
             subject: Arc::clone(&self.subject),
             skip: None,
             tempo: self.tempo,
+            still: STILL,
             round: None,
             in_play: report::InPlay::default(),
             listens: false,

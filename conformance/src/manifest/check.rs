@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -13,6 +14,7 @@ use crate::embedded::Breed;
 use crate::input;
 use crate::notation::ast::{Side, Transport};
 use crate::rules::REVISION;
+use crate::run::STILL;
 
 /// Where a manifest comes from.
 #[derive(Clone, Copy)]
@@ -70,6 +72,15 @@ pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, Manifest
         let message = "is for servers: a client is told its timeout".to_owned();
         return Err(context.wrong("timeouts", "timeouts", message, None));
     }
+    let still = raw.still.map_or(STILL, Duration::from_secs);
+    if !(1..=600).contains(&still.as_secs()) {
+        let message = "is not from 1 to 600 seconds".to_owned();
+        return Err(context.wrong("still", "still", message, None));
+    }
+    if raw.reconnects.is_some() && role == Side::Server {
+        let message = "is for clients: a server connects to nobody".to_owned();
+        return Err(context.wrong("reconnects", "reconnects", message, None));
+    }
     if transports.is_empty() {
         return Err(context.wrong(
             "transports",
@@ -86,6 +97,8 @@ pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, Manifest
         transports,
         start_deadline_ms: deadline,
         timeouts,
+        still,
+        reconnects: raw.reconnects.unwrap_or(true),
         argument: context.file.to_owned(),
     })
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use netroxy_broken::{Bug, Manner};
 use serde::Deserialize;
@@ -37,6 +38,10 @@ pub struct Manifest {
     pub(crate) start_deadline_ms: u64,
     /// The timeouts that a server can be configured with, in seconds.
     pub(crate) timeouts: RangeInclusive<u64>,
+    /// How long `still` is: longer than each of its deadlines.
+    pub(crate) still: Duration,
+    /// Whether a client connects again when its control connection has ended.
+    pub(crate) reconnects: bool,
     /// As it was named on the command line.
     pub(crate) argument: String,
 }
@@ -285,7 +290,7 @@ fn named(argument: &str, side: Side, name: &str) -> Result<Manner, ManifestError
 pub(crate) fn fits(manner: Manner, side: Side) -> bool {
     use netroxy_broken::Side as Of;
     let of = match manner {
-        Manner::Good | Manner::Drips | Manner::Tls12 => Of::Both,
+        Manner::Good | Manner::Drips | Manner::Slow | Manner::Tls12 => Of::Both,
         Manner::WaitsForMrs | Manner::MapsInAnyOrder => Of::Client,
         Manner::ClosedUnheard | Manner::PortsElsewhere | Manner::Lonely => Of::Server,
         Manner::Bad(bug) => bug.side(),
@@ -331,6 +336,10 @@ struct Raw {
     start_deadline_ms: Option<u64>,
     #[serde(default)]
     timeouts: Option<RawTimeouts>,
+    #[serde(default)]
+    still: Option<u64>,
+    #[serde(default)]
+    reconnects: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -413,7 +422,7 @@ mod tests {
         for (name, text) in BUILT_IN {
             assert_eq!(taken(text), (true, true), "{name}");
         }
-        let all = r#"{"name": "x", "role": "client", "transports": ["tls"], "start_deadline_ms": 600000,
+        let all = r#"{"name": "x", "role": "client", "transports": ["tls"], "start_deadline_ms": 600000, "still": 600, "reconnects": false,
             "launch": {"command": ["sh", "{{port}}"], "files": {"a": {"text": "{{user}}"}, "b": {"json": null}}}}"#;
         assert_eq!(taken(all), (true, true));
     }
@@ -481,6 +490,9 @@ mod tests {
             (r#""to":60"#, r#""to":9223372037"#),
             (r#""to":60"#, r#""until":60"#),
             (r#"{"from":3,"to":60}"#, "60"),
+            (r#""start_deadline_ms":1"#, r#""still":0"#),
+            (r#""start_deadline_ms":1"#, r#""still":601"#),
+            (r#""start_deadline_ms":1"#, r#""reconnects":1"#),
         ] {
             assert!(good.contains(from), "{from}");
             assert_eq!(taken(&good.replacen(from, to, 1)), (false, false), "{to}");

@@ -4,6 +4,7 @@ mod act;
 mod bulk;
 mod expect;
 mod fence;
+mod keep;
 mod maps;
 mod pattern;
 mod scene;
@@ -11,13 +12,14 @@ mod secrets;
 mod silent;
 mod stall;
 mod turns;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::notation::ast::{Action, Alternative, Case, Grade, Line, Step};
+use crate::notation::ast::{Action, Alternative, Case, Expectation, Grade, Line, Step};
 use crate::notation::{print_action, print_step};
-use crate::run::Tempo;
+use crate::run::{STILL, Tempo};
 use crate::transcript::Transcript;
 use crate::wire::{Connection, Tls};
 pub(crate) use pattern::changed;
@@ -103,6 +105,14 @@ pub(crate) struct Player<'a> {
     judged_rules: BTreeSet<String>,
     /// When we did something last, on any connection.
     last_sent: Instant,
+    /// Whether we have done anything at all.
+    acted: bool,
+    /// How long `still` is.
+    still: Duration,
+    /// What a client may take longer to answer the last TRQ, because the target does not answer or refuses.
+    dial: Duration,
+    /// The lines of the case on which a control connection of the client is accepted.
+    control: BTreeSet<usize>,
     /// When anything happened last, on any connection.
     last_event: Instant,
     /// The open mappings with a listening target that the client has asked for and that we have not refused; what we
@@ -110,6 +120,8 @@ pub(crate) struct Player<'a> {
     fence_ports: Vec<Vec<u8>>,
     /// That of the step that is being played.
     clock: Waited,
+    /// Whether what the step of now waits for has not come at all.
+    missing: bool,
     /// The last step for which something did not come, or came too late.
     in_vain: Option<Waited>,
     /// What `$nth_port` is in each turn of a block.
@@ -141,6 +153,14 @@ struct Actor {
     ignored: Vec<String>,
     /// When anything happened on it last.
     last_event: Instant,
+    /// When it was opened.
+    begun: Instant,
+    /// What ARS has told a client of ours.
+    timeout: Option<Duration>,
+    /// Set by `keep`.
+    kept: Option<keep::Kept>,
+    /// What a client may take longer on it, because its target does not answer or refuses.
+    dial: Duration,
 }
 
 impl<'a> Player<'a> {
@@ -172,12 +192,17 @@ impl<'a> Player<'a> {
             judged_rules,
             last_sent,
             last_event,
+            acted: false,
+            still: STILL,
+            dial: Duration::ZERO,
+            control: BTreeSet::new(),
             fence_ports,
             clock: Waited {
                 from: now,
                 until: now,
                 bounded: false,
             },
+            missing: false,
             in_vain: None,
             nth_ports: Vec::new(),
             turns: Turns::default(),
@@ -198,9 +223,16 @@ impl<'a> Player<'a> {
         self
     }
 
+    /// With a `still` of its own.
+    pub(crate) fn standing_still(mut self, still: Duration) -> Self {
+        self.still = still;
+        self
+    }
+
     /// Plays the steps in order, up to the first that does not come true.
     pub(crate) async fn play(mut self, case: &Case) -> Outcome {
         self.half_closes = case.half_closes();
+        self.control = waits::control_connections(case);
         let broken = self.lines(case).await.err();
         let broken = broken.filter(|_| self.skip.is_none());
         if broken.is_none() {
@@ -257,6 +289,7 @@ impl<'a> Player<'a> {
 
     async fn step(&mut self, line: usize, step: &Step) -> Result<(), Broken> {
         self.clock = self.clock_of(step);
+        self.missing = false;
         self.transcript.judge(&step.marks);
         let outcome = match &step.action {
             Action::Expect(expectation) => self
@@ -271,7 +304,7 @@ impl<'a> Player<'a> {
                 let found = self.expect(step, &expectations).await;
                 found.map(|index| self.remark(line, step, &alternatives[index]))
             }
-            _ => self.act(step).await,
+            _ => Box::pin(self.act(line, step)).await,
         };
         self.last_event = Instant::now();
         if let Some(actor) = self.actors.get_mut(&step.actor) {
@@ -287,10 +320,12 @@ impl<'a> Player<'a> {
         }
         // What does not come at all cannot come too early: then there was nothing to judge.
         let lenient = step.within.is_some_and(|within| within.lenient);
+        let silent = step.action == Action::Expect(Expectation::Silence);
+        let only_low = !silent && step.within.is_some_and(|within| within.high.is_none());
         let marks = if std::mem::take(&mut self.cut) {
             // The step may be about something else, but this is what is wrong.
             vec![CLOSE_NOTIFY.to_owned()]
-        } else if lenient {
+        } else if lenient || only_low && self.missing {
             Vec::new()
         } else {
             step.marks.clone()
@@ -342,6 +377,7 @@ impl<'a> Player<'a> {
     /// What a step says that has waited for nothing.
     fn in_vain(&mut self, got: String) -> String {
         self.late_if(true);
+        self.missing = true;
         got
     }
 
@@ -385,8 +421,13 @@ impl<'a> Player<'a> {
         open.ok_or_else(|| format!("the case has closed `{name}` itself"))
     }
 
-    fn enter(&mut self, name: &str, connection: Connection) {
+    /// A connection that is open since then.
+    fn enter(&mut self, name: &str, connection: Connection, begun: Instant) {
         let actor = Actor {
+            begun,
+            timeout: None,
+            kept: None,
+            dial: Duration::ZERO,
             connection: Some(connection),
             logged_in: false,
             bare: false,

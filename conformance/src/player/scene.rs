@@ -53,7 +53,7 @@ pub(crate) struct ClientScene {
     pub(crate) server: Listener,
     pub(crate) targets: BTreeMap<SocketAddr, Listener>,
     /// Held while the client may try to reach it.
-    pub(crate) _silent: Option<Box<SilentTarget>>,
+    pub(crate) silent: Option<Box<SilentTarget>>,
     pub(crate) transport: Transport,
     /// Which target belongs to which remote port.
     pub(crate) mappings: Vec<(u16, SocketAddr, bool)>,
@@ -71,6 +71,9 @@ impl ClientScene {
             .filter(|target| self.targets.contains_key(target))
     }
 }
+
+/// Where connections go, with the time of each.
+pub(super) type Accepted = mpsc::Sender<(TcpStream, Instant)>;
 
 /// A port on which connections are taken and queued in the order of their arrival.
 #[derive(Debug)]
@@ -93,8 +96,7 @@ impl Listener {
             .noted()?;
         with_short_segments(&listener);
         let address = listener.local_addr()?;
-        let (sender, queue) = mpsc::channel(QUEUED);
-        let task = tokio::spawn(async move {
+        Ok(Self::of(address, |sender| async move {
             loop {
                 let Ok((stream, _)) = listener.accept().await.noted() else {
                     // It has been aborted already, or there is no descriptor for it yet: the next one may be taken.
@@ -105,13 +107,21 @@ impl Listener {
                     return;
                 }
             }
-        });
-        Ok(Self {
+        }))
+    }
+
+    /// Whose connections are handed over by a task.
+    pub(super) fn of<F>(address: SocketAddr, accept: impl FnOnce(Accepted) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (sender, queue) = mpsc::channel(QUEUED);
+        Self {
             address,
             queue,
             front: None,
-            task,
-        })
+            task: tokio::spawn(accept(sender)),
+        }
     }
 
     /// The next connection and when it was made, if one comes in time.

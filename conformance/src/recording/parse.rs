@@ -161,8 +161,10 @@ fn weight(step: &Step) -> Option<usize> {
             });
             fields.try_fold(0_usize, |sum, one| Some(sum.saturating_add(one?)))
         }
-        Action::SendRaw(parts) => sum(parts),
-        Action::SendDrip(bytes) | Action::Expect(Expectation::Raw(bytes)) => template(bytes),
+        Action::SendRaw(parts) | Action::SendEvery(_, parts) => sum(parts),
+        Action::SendDrip(bytes)
+        | Action::SendSlow(bytes)
+        | Action::Expect(Expectation::Raw(bytes)) => template(bytes),
         Action::SendRandom(bulk) | Action::Expect(Expectation::Random(bulk)) => {
             usize::try_from(bulk.bytes).ok()
         }

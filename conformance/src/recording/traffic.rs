@@ -163,12 +163,12 @@ impl Book {
         let (we, they) = (*we, we.other());
         match &step.action {
             Action::Send(message) => self.add(entry, What::Bytes(we, encoded(message))),
-            Action::SendRaw(segments) => {
+            Action::SendRaw(segments) | Action::SendEvery(_, segments) => {
                 for segment in segments {
                     self.add(entry, What::Bytes(we, bytes(segment)));
                 }
             }
-            Action::SendDrip(drips) => {
+            Action::SendDrip(drips) | Action::SendSlow(drips) => {
                 for byte in bytes(drips) {
                     self.add(entry, What::Bytes(we, vec![byte]));
                 }

@@ -286,6 +286,9 @@ fn replay(subject: &Subject, judged: &Judged, settings: Settings) -> String {
         1.0 => String::new(),
         scale => format!(" --time-scale {scale}"),
     };
+    let still = options
+        .still
+        .map_or_else(String::new, |still| format!(" --still {}", still.as_secs()));
     let (role, subject) = (subject.role(), subject.arguments());
-    format!("netroxy-conformance run {role} {case} {subject}{profile}{strict}{scale}")
+    format!("netroxy-conformance run {role} {case} {subject}{profile}{strict}{scale}{still}")
 }

@@ -44,6 +44,7 @@ const SETTINGS: Settings = Settings {
         hardened: true,
         jobs: 8,
         time_scale: 2.0,
+        still: None,
         excuses: true,
     },
     strict: false,

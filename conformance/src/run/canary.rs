@@ -82,13 +82,14 @@ async fn server(subject: &Subject, tls: &Tls, scale: f64) -> Result<Ready, Start
 
 /// Asks SRQ until an answer is missing, which is for the cases to judge.
 async fn ask(instance: &Instance, transport: Transport, tls: &Tls, scale: f64) -> Vec<Duration> {
-    let limit = Tempo::new(scale).at_once();
+    let tempo = Tempo::new(scale);
+    let limit = tempo.at_once();
     let credentials = (instance.username.as_str(), instance.password.as_str());
     let mut measured = Vec::new();
     let Some(address) = instance.address(transport) else {
         return measured;
     };
-    let until = Instant::now() + limit;
+    let until = Instant::now() + tempo.reply();
     let Ok(mut connection) = login(address, transport, tls, credentials, until).await else {
         return measured;
     };
@@ -152,7 +153,7 @@ async fn pair(
         let mut measured = Vec::new();
         while measured.len() < TRIPS {
             let begun = Instant::now();
-            if pair.works(Tempo::new(scale).at_once()).await.is_err() {
+            if pair.works(Tempo::new(scale).tunnel()).await.is_err() {
                 break;
             }
             measured.push(begun.elapsed());

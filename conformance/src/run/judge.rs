@@ -164,6 +164,10 @@ async fn conclude(
     between: Option<&mut Between>,
 ) -> Judged {
     let mut ended = ended(&outcome, &mut instance).await;
+    // A program that runs only once ends with its control connection.
+    if job.subject.runs_once() && outcome.broken.is_none() {
+        ended = None;
+    }
     let mut hangs = None;
     if ended.is_none() && outcome.broken.is_some() && outcome.waited.is_some() {
         hangs = hang::find(job, &mut instance, outcome.left.take(), tls).await;
@@ -252,7 +256,9 @@ async fn play_pair(
         pair,
         targets: services.targets,
     };
-    let player = Player::new(scene, tls, job.tempo, services.vars).with_nth_ports(services.nth);
+    let player = Player::new(scene, tls, job.tempo, services.vars)
+        .with_nth_ports(services.nth)
+        .standing_still(job.still);
     let outcome = player.play(case).await;
     // The client may have been trying to reach it.
     drop(services.silent);
@@ -278,7 +284,9 @@ async fn play_server(job: &Job, case: &Case, tls: &Tls, turn: Turn) -> Played {
         instance: &instance,
         transport: job.transport,
     };
-    let player = Player::new(scene, tls, job.tempo, vars).with_nth_ports(numbers(&nth));
+    let player = Player::new(scene, tls, job.tempo, vars)
+        .with_nth_ports(numbers(&nth))
+        .standing_still(job.still);
     let outcome = player.play(case).await;
     instance.hold(leases.into_iter().chain(nth));
     Ok((outcome, instance))
@@ -297,7 +305,9 @@ async fn play_client(job: &Job, case: &Case, manifest: &Manifest, tls: &Tls, tur
     let instance = connected(instance, &mut scene, manifest, job.tempo.scale()).await?;
     drop(turn);
     let vars = with_login(vars, &instance);
-    let player = Player::new(Scene::Client(scene), shown, job.tempo, vars).with_nth_ports(nth);
+    let player = Player::new(Scene::Client(scene), shown, job.tempo, vars)
+        .with_nth_ports(nth)
+        .standing_still(job.still);
     let outcome = player.play(case).await;
     Ok((outcome, instance))
 }
@@ -363,7 +373,7 @@ pub(super) async fn client_scene(
     let scene = ClientScene {
         server,
         targets: services.targets,
-        _silent: services.silent,
+        silent: services.silent,
         transport,
         mappings: services.mappings,
     };

@@ -141,12 +141,13 @@ async fn verdicts_of(subject: &Arc<Subject>, time_scale: f64) -> Vec<(String, Ve
         hardened: true,
         jobs: 64,
         time_scale,
+        still: None,
         excuses: true,
     };
     let entries: Vec<Arc<Entry>> = embedded().unwrap().into_values().map(Arc::new).collect();
     let mut jobs = plan(&entries, subject, &rules::embedded().unwrap(), options);
     // Those that wait for seconds tell nothing new about a fake.
-    jobs.retain(|job| job.skip.is_none() && waits(&job.entry) < 1000);
+    jobs.retain(|job| job.skip.is_none() && waits(job) < 1000);
     assert!(jobs.len() > 60, "{}", jobs.len());
     let mut found = Vec::new();
     let tls = Tls::new().unwrap();
@@ -407,6 +408,7 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
             subject: Arc::clone(subject),
             skip: None,
             tempo: Tempo::new(1.0),
+            still: STILL,
             round: None,
             in_play: InPlay::default(),
             listens: false,
@@ -425,4 +427,5 @@ mod inversion;
 mod lonely;
 mod outcome;
 mod relay;
+mod still;
 mod tls;

@@ -19,6 +19,7 @@ use crate::embedded::Embedded;
 use crate::manifest::Manifest;
 use crate::notation::ast::{Role, Side, Transport};
 use crate::ports::Lease;
+use crate::run::STILL;
 pub(crate) use between::{Between, Kind, Talk};
 pub(crate) use family::Family;
 use launch::Setup;
@@ -134,6 +135,24 @@ impl Subject {
             Self::Pair(pair) => [&pair.0, &pair.1]
                 .iter()
                 .all(|manifest| manifest.transports.contains(&transport)),
+        }
+    }
+
+    /// How long `still` is for it: longer than each of its deadlines.
+    pub(crate) fn still(&self) -> Duration {
+        match self {
+            Self::Started(manifest) => manifest.still,
+            Self::Running(_) => STILL,
+            Self::Pair(pair) => pair.0.still.max(pair.1.still),
+        }
+    }
+
+    /// Whether a client is told to log in only once.
+    pub(crate) fn runs_once(&self) -> bool {
+        match self {
+            Self::Started(manifest) => !manifest.reconnects,
+            Self::Running(_) => false,
+            Self::Pair(pair) => !pair.1.reconnects,
         }
     }
 

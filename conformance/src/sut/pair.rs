@@ -13,6 +13,7 @@ use crate::manifest::Manifest;
 use crate::notation::ast::{Side, Transport};
 use crate::player::Listener;
 use crate::ports::Lease;
+use crate::run::Tempo;
 use crate::wire::Tls;
 
 /// Two running programs, and a mapping of their own by which they show that they work.
@@ -24,6 +25,7 @@ pub(crate) struct Pair {
     client: Instance,
     /// How long the two may take to work together, from their start.
     patience: Duration,
+    time_scale: f64,
     canary: Canary,
 }
 
@@ -104,6 +106,7 @@ impl Pair {
             server,
             client,
             patience,
+            time_scale,
             canary,
         };
         match pair.works(patience).await {
@@ -156,7 +159,9 @@ impl Pair {
             Side::Client => &mut self.client,
         };
         program.restart().await.map_err(|error| error.to_string())?;
-        self.works(self.patience).await
+        // A client may pause before it connects again.
+        let pause = Tempo::new(self.time_scale).reconnect();
+        self.works(self.patience + pause).await
     }
 
     /// Why one of them is no longer running, if it is not.

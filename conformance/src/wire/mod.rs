@@ -43,6 +43,23 @@ pub(crate) struct Connection {
     behind: Duration,
 }
 
+/// Sends on a connection beside what a case sends on it: it is no act of the case.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    orders: mpsc::UnboundedSender<Order>,
+    progress: Arc<Progress>,
+}
+
+impl Aside {
+    /// Sends a segment; false when the connection has gone.
+    pub(crate) fn send(&self, bytes: Vec<u8>) -> bool {
+        let (done, _) = oneshot::channel();
+        let wanted = &self.progress.wanted;
+        wanted.fetch_add(bytes.len(), Ordering::Relaxed);
+        self.orders.send(Order::Send(vec![bytes], done)).is_ok()
+    }
+}
+
 /// A write that was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WriteError {
@@ -145,6 +162,14 @@ impl Connection {
         // It is no act of the case.
         self.last_sent = before;
         outcome
+    }
+
+    /// For what is sent whatever the case does.
+    pub(crate) fn aside(&self) -> Aside {
+        Aside {
+            orders: self.orders.clone(),
+            progress: Arc::clone(&self.progress),
+        }
     }
 
     /// Sends noise while the case goes on.

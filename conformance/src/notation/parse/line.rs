@@ -14,8 +14,8 @@ use nom::sequence::{delimited, pair, preceded, separated_pair, terminated};
 use nom::{Finish, IResult, Parser};
 
 use crate::notation::ast::{
-    Action, Alternative, Bulk, Endpoint, Expectation, Field, Grade, Message, Near, Noted, Piece,
-    Role, Setting, Shown, Step, Template, Transport, Way, Within,
+    Action, Alternative, Bulk, Endpoint, Expectation, Field, Grade, Low, Message, Near, Noted,
+    Piece, Role, Setting, Shown, Step, Template, Transport, Way, Within,
 };
 use crate::notation::print::{RESERVED, is_bare_byte, is_name_byte};
 
@@ -247,7 +247,9 @@ fn action(i: &str) -> Parsed<'_, Action> {
         certificate,
         distrusts,
         down,
+        late,
         pause,
+        keep,
         ignore,
         unguessable,
         restart,
@@ -257,7 +259,7 @@ fn action(i: &str) -> Parsed<'_, Action> {
         expect,
     ));
     context(
-        "`connect`, `refused`, `turned away`, `accept`, `handshake`, `certificate`, `distrusts`, `down`, `pause`, `ignore`, `unguessable`, `restart`, `>`, `>>`, `<` or `<<`",
+        "`connect`, `refused`, `turned away`, `accept`, `handshake`, `certificate`, `distrusts`, `down`, `late`, `pause`, `keep`, `ignore`, `unguessable`, `restart`, `>`, `>>`, `<` or `<<`",
         verbs,
     )
     .parse(i)
@@ -349,6 +351,15 @@ fn down(i: &str) -> Parsed<'_, Action> {
     map(preceded((tag("down"), space1), cut(time)), Action::Down).parse(i)
 }
 
+fn late(i: &str) -> Parsed<'_, Action> {
+    let time = context("a time such as 2s", seconds);
+    map(preceded((tag("late"), space1), cut(time)), Action::Late).parse(i)
+}
+
+fn keep(i: &str) -> Parsed<'_, Action> {
+    value(Action::Keep, tag("keep")).parse(i)
+}
+
 fn pause(i: &str) -> Parsed<'_, Action> {
     value(Action::Pause, tag("pause")).parse(i)
 }
@@ -358,11 +369,21 @@ fn send_raw(i: &str) -> Parsed<'_, Action> {
         preceded((tag("drip"), space1), cut(string)),
         Action::SendDrip,
     );
+    let slow = map(
+        preceded((tag("slow"), space1), cut(string)),
+        Action::SendSlow,
+    );
+    let time = context("a time such as 2s", seconds);
+    let each = separated_pair(time, space1, separated_list1(space1, string));
+    let every = map(
+        preceded((tag("every"), space1), cut(each)),
+        |(ms, segments)| Action::SendEvery(ms, segments),
+    );
     let random = map(random, Action::SendRandom);
     let segments = map(separated_list1(space1, string), Action::SendRaw);
     let what = context(
-        "a string, `drip` or `random`",
-        alt((drip, random, segments)),
+        "a string, `drip`, `slow`, `every` or `random`",
+        alt((drip, slow, every, random, segments)),
     );
     preceded((tag(">>"), space1), cut(what)).parse(i)
 }
@@ -517,7 +538,8 @@ fn random(i: &str) -> Parsed<'_, Bulk> {
 }
 
 fn within(i: &str) -> Parsed<'_, Within> {
-    let range = separated_pair(opt(seconds), tag(".."), opt(seconds));
+    let low = alt((value(Low::Still, tag("still")), map(seconds, Low::Ms)));
+    let range = separated_pair(opt(low), tag(".."), opt(seconds));
     let lenient = map(opt((space1, tag("nonstrict"))), |found| found.is_some());
     let range = map(pair(range, lenient), |((low, high), lenient)| Within {
         low,
@@ -527,7 +549,7 @@ fn within(i: &str) -> Parsed<'_, Within> {
     let range = verify(range, |within| {
         within.low.is_some() || within.high.is_some()
     });
-    context("a range such as `3s..4.5s` or `..12s`", range).parse(i)
+    context("a range such as `3s..4.5s`, `..12s` or `still..`", range).parse(i)
 }
 
 /// In milliseconds.

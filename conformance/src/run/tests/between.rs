@@ -19,6 +19,7 @@ fn options() -> Options {
         hardened: true,
         jobs: 8,
         time_scale: 1.0,
+        still: None,
         excuses: true,
     }
 }

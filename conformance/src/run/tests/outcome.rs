@@ -27,6 +27,7 @@ fn job(subject: Arc<Subject>, role: &str, body: &str) -> Job {
         subject,
         skip: None,
         tempo: Tempo::new(1.0),
+        still: STILL,
         round: None,
         in_play: InPlay::default(),
         listens: false,
@@ -276,7 +277,7 @@ async fn a_target_is_dead_or_silent_where_the_case_says_so() {
         );
         let scene = judge::client_scene(&case.entry.case, Transport::Plain).await;
         let (scene, vars, ..) = scene.unwrap();
-        assert_eq!(scene._silent.is_some(), silent);
+        assert_eq!(scene.silent.is_some(), silent);
         let dead = String::from_utf8(vars["dead_target"].clone()).unwrap();
         let refused = TcpStream::connect(&dead).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
@@ -300,6 +301,7 @@ fn a_case_is_skipped_only_for_a_reason() {
             hardened,
             jobs: 1,
             time_scale: 1.0,
+            still: None,
             excuses: true,
         };
         let text = format!("title    x\nrole     server\n{case}");
@@ -321,6 +323,7 @@ fn a_case_is_skipped_only_for_a_reason() {
             hardened: true,
             jobs: 1,
             time_scale: 1.0,
+            still: None,
             excuses: true,
         };
         let head = format!("title    x\nrole     server\n{own}");
