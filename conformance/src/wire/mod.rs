@@ -70,7 +70,7 @@ impl Connection {
             match transport {
                 Transport::Plain => Ok(Self::drive(stream, socket, None)),
                 Transport::Tls => {
-                    let stream = tls.connect(stream).await?;
+                    let stream = Box::pin(tls.connect(stream)).await?;
                     let version = stream.get_ref().1.protocol_version();
                     Ok(Self::drive(stream, socket, version))
                 }
@@ -97,7 +97,7 @@ impl Connection {
         match transport {
             Transport::Plain => Ok(Self::drive(stream, socket, None)),
             Transport::Tls => {
-                let handshake = timeout(limit, tls.accept(stream)).await;
+                let handshake = timeout(limit, Box::pin(tls.accept(stream))).await;
                 let stream = handshake.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
                 let version = stream.get_ref().1.protocol_version();
                 Ok(Self::drive(stream, socket, version))
@@ -115,7 +115,7 @@ impl Connection {
         let stream = TcpStream::from_std(self.socket.into())?;
         let stream = Tcp::new(stream, false);
         let socket = stream.socket()?;
-        let handshake = timeout(limit, tls.connect(stream)).await;
+        let handshake = timeout(limit, Box::pin(tls.connect(stream))).await;
         let stream = handshake.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         let version = stream.get_ref().1.protocol_version();
         Ok(Self::drive(stream, socket, version))
