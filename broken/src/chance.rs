@@ -5,23 +5,19 @@ const ONE_IN: u8 = 20;
 
 /// Whether it happens this time: one time in 20.
 pub(crate) fn strikes() -> bool {
-    loop {
-        // Of 256 values, 240 are 12 times as many as there are outcomes.
-        match below_256() {
-            value if value < 240 => return value % ONE_IN == 0,
-            _ => {}
-        }
-    }
+    // Of 256 values, the first 240 are 12 times as many as there are outcomes.
+    let value = std::iter::repeat_with(byte).find(|value| *value < 240);
+    value.is_some_and(|value| value.is_multiple_of(ONE_IN))
 }
 
 /// Whether it is the one of two.
 pub(crate) fn coin() -> bool {
-    below_256() % 2 == 0
+    byte().is_multiple_of(2)
 }
 
-fn below_256() -> u8 {
-    let mut byte = [0];
-    // Without randomness it never happens, which the selftest tells.
-    let _ = getrandom::fill(&mut byte);
-    byte[0]
+fn byte() -> u8 {
+    let mut one = [0];
+    // Without randomness it always happens, which a bug may.
+    let _ = getrandom::fill(&mut one);
+    one[0]
 }

@@ -89,7 +89,7 @@ impl Connection {
             match transport {
                 Transport::Plain => Ok(Self::drive(stream, socket, None)),
                 Transport::Tls => {
-                    let stream = tls.connect(stream).await?;
+                    let stream = Box::pin(tls.connect(stream)).await?;
                     let version = stream.get_ref().1.protocol_version();
                     Ok(Self::drive(stream, socket, version))
                 }
@@ -116,7 +116,7 @@ impl Connection {
         match transport {
             Transport::Plain => Ok(Self::drive(stream, socket, None)),
             Transport::Tls => {
-                let handshake = timeout(limit, tls.accept(stream)).await;
+                let handshake = timeout(limit, Box::pin(tls.accept(stream))).await;
                 let stream = handshake.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
                 let version = stream.get_ref().1.protocol_version();
                 Ok(Self::drive(stream, socket, version))
@@ -134,7 +134,7 @@ impl Connection {
         let stream = TcpStream::from_std(self.socket.into())?;
         let stream = Tcp::new(stream, false);
         let socket = stream.socket()?;
-        let handshake = timeout(limit, tls.connect(stream)).await;
+        let handshake = timeout(limit, Box::pin(tls.connect(stream))).await;
         let stream = handshake.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         let version = stream.get_ref().1.protocol_version();
         Ok(Self::drive(stream, socket, version))
