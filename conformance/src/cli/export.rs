@@ -5,12 +5,13 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use super::replay::load;
-use super::{Complaint, EXIT_HARNESS, EXIT_USAGE};
+use super::{Complaint, EXIT_HARNESS, EXIT_LOOKED_UP, EXIT_USAGE};
 use crate::pcap::Capture;
 use crate::recording::{Recording, events};
 use crate::report;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_LOOKED_UP)]
 pub(super) struct Export {
     /// What `tap --record` or `run --record` has written
     recording: PathBuf,

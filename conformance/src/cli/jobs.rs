@@ -3,7 +3,7 @@
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::select::wants;
+use super::select::wanted;
 use super::session::{Round, not_ready};
 use super::{Complaint, EXIT_INTERRUPTED, EXIT_NOTHING, time_scale};
 use crate::rules::Rule;
@@ -22,6 +22,10 @@ pub(super) struct Haste {
 }
 
 impl Haste {
+    pub(super) fn time_scale(self) -> f64 {
+        self.time_scale
+    }
+
     pub(super) fn options(self, hardened: bool) -> Options {
         Options {
             hardened,
@@ -46,7 +50,7 @@ pub(super) async fn ready(
     let mut plans = Vec::new();
     for round in rounds {
         let mut jobs = run::plan(&round.entries, &round.subject, rules, options);
-        jobs.retain(|job| round.wanted.is_empty() || round.wanted.iter().any(|id| wants(id, job)));
+        jobs.retain(|job| wanted(&round.wanted, job));
         if jobs.iter().all(|job| job.skip.is_some()) {
             let message = format!("the selection has no case for {}", round.subject.name());
             return Err(Complaint::new(EXIT_NOTHING, message));

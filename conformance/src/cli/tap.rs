@@ -1,5 +1,6 @@
 //! `tap`: stands between any client and any server, and judges both.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write as _};
 use std::net::SocketAddr;
@@ -18,11 +19,15 @@ use crate::monitor::{Limits, Monitor, Violation};
 use crate::notation::ast::{Side, Transport};
 use crate::pcap::Capture;
 use crate::recording::{Head, LONGEST, Source, Writer};
-use crate::report;
+use crate::report::{self, Totals, last_line};
 use crate::rules::Rule;
 use crate::tap::{Event, FairClock, Seen, tap, ticks};
 
+const EXIT_CODES: &str = "It judges by every rule that it can see kept or broken (profile hardened).\n\n\
+Exit codes: 0 no violation, 1 violations, 2 wrong usage or an address that cannot be used, 5 the suite itself failed.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Tap {
     /// Where clients connect to, instead of the server
     #[arg(long, value_name = "HOST:PORT")]
@@ -102,6 +107,8 @@ struct Desk<'a> {
     capture: Option<(PathBuf, Capture<BufWriter<File>>)>,
     /// Violations of the server and of the client.
     found: [u64; 2],
+    /// The connections on which there were any.
+    blamed: BTreeSet<String>,
 }
 
 struct Record {
@@ -138,6 +145,7 @@ impl<'a> Desk<'a> {
             record: record.map(|path| Record::create(path, &head)).transpose()?,
             capture: capture.transpose()?,
             found: [0; 2],
+            blamed: BTreeSet::new(),
         })
     }
 
@@ -193,6 +201,7 @@ impl<'a> Desk<'a> {
         for violation in self.monitor.take() {
             self.found[usize::from(violation.side == Side::Client)] += 1;
             self.say(&shown(&violation, self.rules));
+            self.blamed.insert(violation.connection);
         }
     }
 
@@ -205,7 +214,12 @@ impl<'a> Desk<'a> {
             let flushed = capture.flush();
             flushed.map_err(|error| unwritable(path, &error))?;
         }
-        self.say(&totals("tap", &self.monitor, &self.found));
+        self.say(&totals(
+            "tap",
+            &self.monitor,
+            &self.found,
+            self.blamed.len(),
+        ));
         Ok(if self.found == [0; 2] {
             0
         } else {
@@ -214,14 +228,27 @@ impl<'a> Desk<'a> {
     }
 }
 
-/// The last lines, of what the judge has seen and found of server and client.
-pub(super) fn totals(name: &str, monitor: &Monitor, [server, client]: &[u64; 2]) -> String {
+/// The last lines, of what the judge has seen and found of server and client. The very last one counts connections:
+/// those without and with a violation, and those that could not be read.
+pub(super) fn totals(
+    name: &str,
+    monitor: &Monitor,
+    [server, client]: &[u64; 2],
+    blamed: usize,
+) -> String {
+    let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    let (opened, unread) = (number(monitor.opened()), monitor.unread());
+    let last = last_line(Totals {
+        passed: opened.saturating_sub(unread + blamed),
+        failed: blamed,
+        skipped: unread,
+    });
     let unread = match monitor.unread() {
         0 => String::new(),
         count => format!("{name}: {count} of the connections were TLS and are not judged\n"),
     };
     format!(
-        "{unread}{name}: {}, {}, {} (server {server}, client {client})\n",
+        "{unread}{name}: {}, {}, {} (server {server}, client {client})\n{last}",
         counted(monitor.opened(), "connection"),
         counted(monitor.messages(), "message"),
         counted(server + client, "violation"),

@@ -28,6 +28,9 @@ pub(crate) enum StartError {
     /// The program could not be started at all.
     #[error("cannot start it: {0}")]
     Spawn(String),
+    /// What the manifest configures is not what the program does: nothing can be judged by it.
+    #[error("{0}")]
+    Manifest(String),
     /// It ended by itself, or did not let anyone log in.
     #[error("{why}")]
     NotReady {
@@ -93,13 +96,42 @@ pub(crate) async fn start_server(
     };
     let mut instance = instance;
     match ready::wait(&mut instance, tls, limit.mul_f64(time_scale), transports).await {
-        Ok(()) => Ok(instance),
+        Ok(announced) => match other_timeout(subject, timeout, &announced) {
+            None => Ok(instance),
+            Some(why) => {
+                instance.stop().await;
+                Err(StartError::Manifest(why))
+            }
+        },
         Err(Unready(why)) => {
             let log = instance.log_tail().await;
             instance.stop().await;
             Err(StartError::NotReady { why, log })
         }
     }
+}
+
+/// Why the timeout that a started server has announced shows that its manifest does not configure it. Every rule that
+/// counts in timeouts would be judged by the wrong one.
+fn other_timeout(subject: &Subject, configured: u32, announced: &[u64]) -> Option<String> {
+    let Subject::Started(manifest) = subject else {
+        return None;
+    };
+    let other = announced
+        .iter()
+        .find(|announced| **announced != u64::from(configured))?;
+    let cause = match manifest.uses("timeout") {
+        false => "the manifest does not use {{timeout}}".to_owned(),
+        true if *other == u64::from(configured) * 1000 => {
+            "{{timeout}} is in seconds, and ARS has it in seconds too".to_owned()
+        }
+        true => "{{timeout}} is not where the server reads its timeout, or the server changes it"
+            .to_owned(),
+    };
+    Some(format!(
+        "the manifest of {} is wrong: the timeout to be configured is {configured} s, and ARS announces {other} s ({cause})",
+        manifest.name
+    ))
 }
 
 /// Starts a client. That it is ready shows when it logs in at the suite's listener.
