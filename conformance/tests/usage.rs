@@ -498,6 +498,27 @@ fn quiet_shows_failures_and_the_last_line_alone() {
     let (code, out, err) = suite(folder, &["run", "server/keepalive/answer", "--quiet"]);
     let line = "conformance: 2 passed, 0 failed, 0 skipped\n";
     assert_eq!((code, out.as_str(), err.as_str()), (0, line, ""));
+    let reference = "reference-server";
+    for arguments in [
+        &[
+            "diff",
+            "--sut",
+            reference,
+            "--sut",
+            reference,
+            "server/keepalive/answer",
+            "-q",
+        ][..],
+        &["fuzz", "server", "--runs", "2", "--seed", "1", "-q"],
+        &["selftest", "srs-twice", "srs-every-second", "-q"],
+    ] {
+        let (code, out, err) = suite(folder, arguments);
+        assert_eq!(
+            (code, out.as_str(), err.as_str()),
+            (0, line, ""),
+            "{arguments:?}"
+        );
+    }
     std::fs::write(folder.join("own.case"), CASE).unwrap();
     let (code, out, _) = suite(folder, &["run", "--case-file", "own.case", "-q"]);
     let lines: Vec<&str> = out.lines().collect();

@@ -45,6 +45,9 @@ pub(super) struct Diff {
     /// The seed of the first of them, a number; the others have those behind it
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = seed, requires = "sequences")]
     seed: u64,
+    /// Show only failures and the last line
+    #[arg(short, long, conflicts_with = "format")]
+    quiet: bool,
     /// How the differences are written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -79,11 +82,11 @@ pub(super) async fn execute(diff: &Diff, rules: &[Rule]) -> Result<u8, Complaint
     let options = diff.haste.options(diff.profile == Profile::Hardened);
     let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
     let stop = stop_on_interrupt();
-    let pulse = Pulse::start("diff");
+    let pulse = Pulse::start("diff", diff.quiet);
     if diff.format == Format::Text {
         let profile = options.profile();
         let [one, other] = &names;
-        pulse.say(&format!("diff: {one} and {other}, profile {profile}\n\n"));
+        pulse.aside(&format!("diff: {one} and {other}, profile {profile}\n\n"));
     }
     let mut plans = ready(&rounds, rules, &tls, options, &stop).await?;
     let sessions = sessions(diff, side);
@@ -134,7 +137,14 @@ pub(super) async fn execute(diff: &Diff, rules: &[Rule]) -> Result<u8, Complaint
     report.replay = first.map(|one| replay(role, diff, &rounds[1].subject, &one.id));
     let last = last_line(report.totals());
     match diff.format {
-        Format::Text => pulse.say(&format!("{}{last}", report.text(Columns::here()))),
+        Format::Text => {
+            let text = report.text(Columns::here());
+            match report.differences.is_empty() {
+                true => pulse.aside(&text),
+                false => pulse.say(&text),
+            }
+            pulse.say(&last);
+        }
         Format::Json => {
             pulse.say(&report.json());
             // Standard output belongs to the object.

@@ -41,6 +41,9 @@ pub(super) struct Flakes {
     /// Which rules count
     #[arg(long, value_enum, default_value_t)]
     profile: Profile,
+    /// Show only failures and the last line
+    #[arg(short, long)]
+    quiet: bool,
     #[command(flatten)]
     haste: Haste,
 }
@@ -79,10 +82,10 @@ pub(super) async fn execute(flakes: &Flakes, rules: &[Rule]) -> Result<u8, Compl
     // The signal handlers are there from here on.
     tokio::task::yield_now().await;
     let look = |error: std::io::Error| harness("cannot look for what is left behind", &error);
-    let pulse = Pulse::start("flakes");
+    let pulse = Pulse::start("flakes", flakes.quiet);
     let before = Belongings::now().map_err(look)?;
     let profile = options.profile();
-    pulse.say(&headline(flakes, &rounds, first, profile));
+    pulse.aside(&headline(flakes, &rounds, first, profile));
     let jobs = ready(&rounds, rules, &tls, options, &stop).await?.concat();
     let _load = match flakes.load {
         true => Load::start().map_err(|error| harness("cannot keep the cores busy", &error))?,
@@ -123,10 +126,19 @@ pub(super) async fn execute(flakes: &Flakes, rules: &[Rule]) -> Result<u8, Compl
             return Err(Complaint::new(EXIT_HARNESS, why));
         }
         let left = before.left_behind(CLOSING).await.map_err(look)?;
-        pulse.say(&tally.end(&run, &summary, &left));
+        let line = tally.end(&run, &summary, &left);
+        match left.is_empty() {
+            true => pulse.aside(&line),
+            false => pulse.say(&line),
+        }
     }
     let last = last_line(tally.totals());
-    pulse.say(&format!("{}{last}", tally.text(Columns::here())));
+    let text = tally.text(Columns::here());
+    match tally.is_steady() {
+        true => pulse.aside(&text),
+        false => pulse.say(&text),
+    }
+    pulse.say(&last);
     Ok(if tally.is_steady() { 0 } else { EXIT_FAILURE })
 }
 

@@ -54,6 +54,9 @@ pub(super) struct Fuzz {
     /// What is allowed but not recommended counts too
     #[arg(long)]
     strict: bool,
+    /// Show only failures and the last line
+    #[arg(short, long)]
+    quiet: bool,
     /// Multiply every deadline, for slow machines [default: 1]
     #[arg(long, value_name = "X", value_parser = super::time_scale)]
     time_scale: Option<f64>,
@@ -108,8 +111,8 @@ pub(super) async fn execute(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint>
         Profile::Wire => "wire",
         Profile::Hardened => "hardened",
     };
-    let pulse = Pulse::start("fuzz");
-    pulse.say(&format!(
+    let pulse = Pulse::start("fuzz", fuzz.quiet);
+    pulse.aside(&format!(
         "fuzz: {} over {transport}, profile {profile}, seed {seed}\n\n",
         subject.name()
     ));
@@ -139,16 +142,17 @@ pub(super) async fn execute(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint>
         time_scale,
     };
     let hunt = Hunt::new(wanted, subject, rules, &tls, tempo, stop);
-    let say = |text: &str| pulse.say(text);
+    // Blank lines only part what is shown.
+    let say = |text: &str| match text.trim().is_empty() {
+        true => pulse.aside(text),
+        false => pulse.say(text),
+    };
     let hunted = Box::pin(hunt.run(say, |stage| pulse.now(stage.to_string()))).await;
     if let Some(why) = &hunted.harness {
         pulse.say(&format!("some sessions could not be played: {why}\n"));
     }
-    pulse.say(&format!(
-        "{}{}",
-        in_all(&hunted),
-        last_line(hunted.totals())
-    ));
+    pulse.aside(&in_all(&hunted));
+    pulse.say(&last_line(hunted.totals()));
     Ok(match hunted {
         Hunted {
             interrupted: true, ..

@@ -43,6 +43,9 @@ pub(super) struct Selftest {
     /// Write the table of who kills whom to a file
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
+    /// Show only failures and the last line
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
     /// Name the cases that kill each bug
     #[arg(short, long)]
     verbose: bool,
@@ -69,8 +72,8 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     let options = selftest.pace.options(true);
     let order = selftest.pace.order()?;
     let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
-    let pulse = Pulse::start("selftest");
-    pulse.say(&format!(
+    let pulse = Pulse::start("selftest", selftest.quiet);
+    pulse.aside(&format!(
         "selftest: {} bugs, profile {}\n",
         mutants.len(),
         options.profile()
@@ -78,7 +81,7 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     let mut findings = Vec::new();
     if selftest.bugs.is_empty() {
         let jobs = unbroken(&entries, rules, options)?;
-        pulse.say(&format!(
+        pulse.aside(&format!(
             "{} runs against the peers without a bug\n",
             jobs.len()
         ));
@@ -104,7 +107,7 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     for job in &mut jobs {
         job.tempo = Tempo::new(options.time_scale);
     }
-    pulse.say(&format!(
+    pulse.aside(&format!(
         "{} bugs, {} runs of cases that may notice\n",
         mutants.len(),
         jobs.len()
@@ -150,14 +153,14 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     }
     // Some bugs show only if bytes come in an unlucky moment; each is noticed by somebody all the same.
     for (mutant, case) in selftest::listed().beyond(&table) {
-        pulse.say(&format!(
+        pulse.aside(&format!(
             "    note: {case} did not notice {mutant} this time\n"
         ));
     }
     for finding in &findings {
         pulse.say(&format!("    {finding}\n"));
     }
-    pulse.say(&format!(
+    pulse.aside(&format!(
         "\n    {table} by a case that names their rule, {:.1} s\n\nselftest: {}\n",
         begun.elapsed().as_secs_f64(),
         match findings.len() {

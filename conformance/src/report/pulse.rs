@@ -10,11 +10,13 @@ use super::live::is_dumb;
 use super::text::out;
 
 /// Tells on standard error how far a command is: on a line that is rewritten where that is a terminal, else on a new
-/// one whenever nothing has been said for about four seconds. Dropping it ends that.
+/// one whenever nothing has been said for about four seconds. Dropping it ends that. A quiet one only shows what is
+/// asked for.
 #[derive(Debug)]
 pub(crate) struct Pulse {
     state: Arc<Mutex<State>>,
-    ticker: JoinHandle<()>,
+    /// None where it is quiet.
+    ticker: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -34,7 +36,7 @@ pub(super) const LOOK: Duration = Duration::from_secs(1);
 
 impl Pulse {
     /// Of the command of this name.
-    pub(crate) fn start(name: &'static str) -> Self {
+    pub(crate) fn start(name: &'static str, quiet: bool) -> Self {
         let now = Instant::now();
         let state = Arc::new(Mutex::new(State {
             name,
@@ -43,7 +45,7 @@ impl Pulse {
             said: now,
             rewrites: io::stderr().is_terminal() && !is_dumb(),
         }));
-        let ticker = tokio::spawn(tick(Arc::clone(&state)));
+        let ticker = (!quiet).then(|| tokio::spawn(tick(Arc::clone(&state))));
         Self { state, ticker }
     }
 
@@ -52,10 +54,19 @@ impl Pulse {
         lock(&self.state).status = status;
     }
 
+    /// Shows something on standard output that a quiet command leaves out.
+    pub(crate) fn aside(&self, text: &str) {
+        if self.ticker.is_some() {
+            self.say(text);
+        }
+    }
+
     /// Shows something on standard output.
     pub(crate) fn say(&self, text: &str) {
         let mut state = lock(&self.state);
-        state.clear();
+        if self.ticker.is_some() {
+            state.clear();
+        }
         out(text);
         state.said = Instant::now();
     }
@@ -63,8 +74,10 @@ impl Pulse {
 
 impl Drop for Pulse {
     fn drop(&mut self) {
-        self.ticker.abort();
-        lock(&self.state).clear();
+        if let Some(ticker) = &self.ticker {
+            ticker.abort();
+            lock(&self.state).clear();
+        }
     }
 }
 
