@@ -125,7 +125,8 @@ fn who_does_nothing_wrong_is_told_so() {
     say(&mut client, &mut server, b"ATH\nhome\nalice\nsecret\n");
     say(&mut server, &mut client, b"ARS\ntrue\n30\ntoken\n");
     let (said, code) = tap.stop();
-    let last = "tap: 1 connection, 2 messages, 0 violations (server 0, client 0)\n";
+    let last = "tap: 1 connection, 2 messages, 0 violations (server 0, client 0)\n\
+        conformance: 1 passed, 0 failed, 0 skipped\n";
     assert_eq!((said.as_str(), code), (last, 0));
 }
 

@@ -53,7 +53,11 @@ pub(super) async fn ready(
         jobs.retain(|job| wanted(&round.wanted, job));
         if jobs.iter().all(|job| job.skip.is_some()) {
             let message = format!("the selection has no case for {}", round.subject.name());
-            return Err(Complaint::new(EXIT_NOTHING, message));
+            let complaint = Complaint::new(EXIT_NOTHING, message);
+            return Err(match jobs.into_iter().find_map(|job| job.skip) {
+                Some(why) => complaint.hint(why),
+                None => complaint,
+            });
         }
         plans.push(jobs);
     }
