@@ -1,4 +1,4 @@
-//! What would make a run useless: looked at once, and judged by nobody.
+//! What would make a run useless: looked at once before a run, and not judged.
 
 use std::sync::Arc;
 
@@ -79,7 +79,7 @@ fn job(
     subject: &Arc<Subject>,
     time_scale: f64,
 ) -> Result<Job, StartError> {
-    let harness = |why: String| StartError::Harness(format!("a look that cannot be had: {why}"));
+    let harness = |why: String| StartError::Harness(format!("the suite has no such look: {why}"));
     let head = format!("title    a look\nrole     {role}\nrules    auth.first\n");
     let text = format!(
         "{head}{}",
@@ -209,7 +209,7 @@ const CLIENT: &[Probe] = &[
     Probe {
         case: "config   map $port -> $target\nconfig   verify\nover     TRANSPORT\n\n\
             ctl   distrusts\n",
-        good: "verification: a certificate that nobody vouches for is refused",
+        good: "verification: a certificate that is not trusted is refused",
         bad: "verification does not work",
         causes: &[(
             "ctl distrusts",
