@@ -12,8 +12,10 @@ mod list;
 mod main_job;
 mod matrix;
 mod output;
+mod pattern;
 mod records;
 mod replay;
+mod role;
 mod run;
 mod select;
 mod selftest;
@@ -21,6 +23,7 @@ mod session;
 mod signals;
 mod sut;
 mod tap;
+mod template;
 mod vectors;
 mod violations;
 
@@ -37,6 +40,8 @@ use crate::output::{Misplaced, lost};
 use crate::rules;
 use crate::run::{Options, Order};
 use crate::sut::remains;
+pub(crate) use pattern::Pattern;
+
 use output::{Output, ReportCommand, SpecCommand};
 
 /// Runs the program and tells how it has ended.
@@ -132,7 +137,8 @@ fn incomplete(why: &dyn std::fmt::Display) -> Complaint {
 
 /// Judges any Netroxy v0.3 server or client by what it does on the wire.
 ///
-/// Without a command it runs every case of both roles against the embedded reference peers.
+/// Without a command it runs every case of both roles, and of the pair, against the embedded reference peers, by every
+/// rule (profile hardened). All commands that take --profile take the profile wire when it is not given.
 #[derive(Debug, Parser)]
 #[command(name = "netroxy-conformance", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 struct Arguments {
@@ -154,9 +160,12 @@ enum Command {
     List(list::List),
     /// Show a rule with its cases, or a case with its rules
     Explain(explain::Explain),
+    /// Print a case to begin with, for one of your own
+    Template(template::Template),
     /// Write case files in their canonical form
     Format(format::Format),
     /// Write down what is known to fail, or compare with it
+    #[command(after_help = EXIT_CODES)]
     Baseline {
         #[command(subcommand)]
         command: baseline::Command,
@@ -166,16 +175,19 @@ enum Command {
     /// Play every case many times over, in any order, and see whether all comes to the same
     Flakes(flakes::Flakes),
     /// Look at a system under test (SUT) without judging it
+    #[command(after_help = sut::EXIT_CODES)]
     Sut {
         #[command(subcommand)]
         command: sut::Command,
     },
     /// The specification as a page to read
+    #[command(after_help = EXIT_LOOKED_UP)]
     Spec {
         #[command(subcommand)]
         command: SpecCommand,
     },
     /// The formats of reports
+    #[command(after_help = EXIT_LOOKED_UP)]
     Report {
         #[command(subcommand)]
         command: ReportCommand,
@@ -191,6 +203,7 @@ enum Command {
     /// Write a recording as a capture that Wireshark opens
     Export(export::Export),
     /// Test vectors of the codec: what every parser and serializer must do
+    #[command(after_help = vectors::EXIT_CODES)]
     Vectors {
         #[command(subcommand)]
         command: vectors::Command,
@@ -209,6 +222,7 @@ impl Arguments {
                 | Command::Report { .. }
                 | Command::Export(_)
                 | Command::Tap(_)
+                | Command::Template(_)
                 | Command::Vectors { .. },
             ) => false,
             None
@@ -271,6 +285,10 @@ const EXIT_NOTHING: u8 = 4;
 const EXIT_HARNESS: u8 = 5;
 const EXIT_INTERRUPTED: u8 = 130;
 
+/// Of commands that look something up, or write it.
+const EXIT_LOOKED_UP: &str = "Exit codes: 0 done, 2 wrong usage or a file that cannot be used, 4 nothing is called so \
+or was selected, 5 the suite itself failed.";
+
 const EXIT_CODES: &str = "Exit codes: 0 nothing unexpected, 1 a case failed, 2 wrong usage, manifest or case file, \
 3 the SUT never became ready, 4 no case was selected or all were skipped, 5 the suite itself failed, 130 interrupted.";
 
@@ -282,6 +300,7 @@ async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
         Some(Command::Matrix(matrix)) => matrix::execute(matrix, &rules).await,
         Some(Command::List(list)) => list::execute(&list, &rules),
         Some(Command::Explain(explain)) => explain::execute(&explain, &rules),
+        Some(Command::Template(template)) => template::execute(&template, &rules),
         Some(Command::Format(format)) => format::execute(&format),
         Some(Command::Baseline { command }) => Box::pin(baseline::execute(command, &rules)).await,
         Some(Command::Diff(diff)) => diff::execute(&diff, &rules).await,

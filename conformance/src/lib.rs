@@ -2,6 +2,7 @@
 
 pub use cli::main;
 
+mod again;
 mod baseline;
 mod canonical;
 pub mod catalog;

@@ -5,6 +5,7 @@ mod canary;
 mod hang;
 mod judge;
 mod order;
+mod probe;
 mod room;
 mod stall;
 mod starts;
@@ -30,6 +31,7 @@ pub(crate) use between::Heard;
 pub(crate) use canary::{Ready, preflight};
 pub(crate) use judge::stage;
 pub(crate) use order::Order;
+pub(crate) use probe::{Found, probe};
 use room::Room;
 use stall::Watch;
 pub(crate) use summary::{Ended, Start, Summary};
@@ -48,6 +50,13 @@ pub(crate) struct Options {
     pub(crate) still: Option<Duration>,
     /// Whether what was late when the machine had no time is played once more.
     pub(crate) excuses: bool,
+}
+
+impl Options {
+    /// The name of the profile.
+    pub(crate) fn profile(self) -> &'static str {
+        if self.hardened { "hardened" } else { "wire" }
+    }
 }
 
 /// A case on one transport.
@@ -311,14 +320,9 @@ fn reason_to_skip(
     if let Some(id) = beyond.filter(|_| !options.hardened) {
         return Some(format!("{id} is judged by --profile hardened only"));
     }
-    if !subject.speaks(transport) {
-        return Some(format!("it does not speak {transport}"));
-    }
-    if let Some(named) = case
-        .named_transports()
-        .find(|named| !subject.speaks(*named))
-    {
-        return Some(format!("it does not speak {named}"));
+    let mut transports = std::iter::once(transport).chain(case.named_transports());
+    if let Some(why) = transports.find_map(|transport| subject.silent_on(transport)) {
+        return Some(why);
     }
     if subject.runs_once() && case.needs_reconnect() {
         return Some("its manifest says that it does not connect again".to_owned());

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use super::replay::{cut, load};
-use super::{Complaint, EXIT_USAGE, misplaced, unwritten};
+use super::{Complaint, EXIT_LOOKED_UP, EXIT_USAGE, misplaced, unwritten};
 use crate::output::{Place, Readers};
 use crate::pcap::Capture;
 use crate::recording::{Recording, events};
 use crate::report;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_LOOKED_UP)]
 pub(super) struct Export {
     /// What `tap --record` or `run --record` has written
     recording: PathBuf,

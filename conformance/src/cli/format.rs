@@ -8,7 +8,11 @@ use crate::notation::{parse, print};
 use crate::output::{Place, Readers};
 use crate::report::listing;
 
+const EXIT_CODES: &str = "Exit codes: 0 done, with --check: all are canonical, 1 with --check: some are not, 2 wrong \
+usage or a file that is no case or cannot be written.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Format {
     /// Only tell which are not, and fail
     #[arg(long)]

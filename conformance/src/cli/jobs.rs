@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::select::wants;
+use super::select::wanted;
 use super::session::{Round, not_ready};
 use super::{Complaint, EXIT_INTERRUPTED, EXIT_NOTHING, time_scale};
 use crate::rules::Rule;
@@ -27,6 +27,10 @@ pub(super) struct Haste {
 }
 
 impl Haste {
+    pub(super) fn time_scale(self) -> f64 {
+        self.time_scale
+    }
+
     pub(super) fn options(self, hardened: bool) -> Options {
         Options {
             hardened,
@@ -52,10 +56,14 @@ pub(super) async fn ready(
     let mut plans = Vec::new();
     for round in rounds {
         let mut jobs = run::plan(&round.entries, &round.subject, rules, options);
-        jobs.retain(|job| round.wanted.is_empty() || round.wanted.iter().any(|id| wants(id, job)));
+        jobs.retain(|job| wanted(&round.wanted, job));
         if jobs.iter().all(|job| job.skip.is_some()) {
             let message = format!("the selection has no case for {}", round.subject.name());
-            return Err(Complaint::new(EXIT_NOTHING, message));
+            let complaint = Complaint::new(EXIT_NOTHING, message);
+            return Err(match jobs.into_iter().find_map(|job| job.skip) {
+                Some(why) => complaint.hint(why),
+                None => complaint,
+            });
         }
         plans.push(jobs);
     }

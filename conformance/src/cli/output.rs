@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ColorChoice, Subcommand};
 
 use super::select::all;
-use super::{Complaint, EXIT_HARNESS, EXIT_USAGE, misplaced, unwritten};
+use super::{Complaint, EXIT_HARNESS, EXIT_LOOKED_UP, EXIT_USAGE, misplaced, unwritten};
 use crate::html;
 use crate::output::{Place, Readers};
 use crate::report::{self, Look, OutputError, Outputs};
@@ -19,6 +19,9 @@ pub(super) struct Output {
     /// Show every case, not only those that are neither a plain pass nor skipped
     #[arg(short, long)]
     verbose: bool,
+    /// Show only failures and the last line
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
     /// Colours: on a terminal, always or never
     #[arg(long, value_name = "WHEN", default_value = "auto", value_enum)]
     color: ColorChoice,
@@ -27,6 +30,7 @@ pub(super) struct Output {
 #[derive(Debug, Subcommand)]
 pub(super) enum SpecCommand {
     /// One page with the rules, the grammar, the notation and all cases; it loads nothing
+    #[command(after_help = EXIT_LOOKED_UP)]
     Html {
         /// Instead of standard output
         #[arg(long, value_name = "FILE")]
@@ -37,6 +41,7 @@ pub(super) enum SpecCommand {
 #[derive(Debug, Subcommand)]
 pub(super) enum ReportCommand {
     /// Print the JSON Schema of JSON reports
+    #[command(after_help = EXIT_LOOKED_UP)]
     Schema,
 }
 
@@ -49,6 +54,7 @@ impl Output {
     pub(super) fn look(&self, outputs: &Outputs, slowest: usize) -> Look {
         Look {
             verbose: self.verbose,
+            quiet: self.quiet,
             colour: self.color,
             slowest,
             to_stderr: outputs.takes_stdout(),

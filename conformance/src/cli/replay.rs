@@ -6,20 +6,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::run::{address, manifest};
+use super::role::{self, manifest_or_reference};
+use super::run::running;
 use super::session::{Conduct, Round, judge_all};
 use super::violations::Violations;
-use super::{Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_NOTHING, EXIT_USAGE, Output, Pace};
-use crate::catalog;
+use super::{
+    Complaint, EXIT_CODES, EXIT_FAILURE, EXIT_HARNESS, EXIT_NOTHING, EXIT_USAGE, Output, Pace,
+};
+use crate::again::{Again, quoted};
+use crate::catalog::{self, Entry, Origin};
 use crate::monitor::{Limits, Monitor};
 use crate::notation::ast::{Role, Side};
 use crate::notation::print;
 use crate::recording::{Event, LoadError, Recording, Source, events, to_case};
 use crate::report;
 use crate::rules::Rule;
-use crate::sut::{Running, Subject};
+use crate::sut::Subject;
 
+/// By every rule (profile hardened)
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Replay {
     /// What `tap --record` or `run --record` has written
     recording: PathBuf,
@@ -41,11 +47,11 @@ pub(super) struct Replay {
     /// Its password
     #[arg(long, requires = "addr")]
     pass: Option<String>,
-    /// Who is judged, where the recording of a tap does not say it
-    #[arg(long, value_enum, default_value = "server")]
-    role: SideName,
-    /// Print the case that it is played as
-    #[arg(long, conflicts_with_all = ["sut", "addr", "reference"])]
+    /// Who is judged, where the recording of a tap does not say it [default: that of --sut, else server]
+    #[arg(long, value_enum)]
+    role: Option<SideName>,
+    /// Print the case that it is played as, and play nothing
+    #[arg(long)]
     case: bool,
     #[command(flatten)]
     pace: Pace,
@@ -61,10 +67,7 @@ enum SideName {
 
 pub(super) async fn execute(replay: &Replay, rules: &[Rule]) -> Result<u8, Complaint> {
     let recording = load(&replay.recording)?;
-    let side = match (recording.head.source, replay.role) {
-        (Source::Case(Role::Client), _) | (Source::Tap, SideName::Client) => Side::Client,
-        _ => Side::Server,
-    };
+    let side = side(replay, recording.head.source)?;
     let played = replay.sut.is_some() || replay.addr.is_some() || replay.reference;
     if !played && !replay.case {
         return judge(&recording, rules);
@@ -77,6 +80,30 @@ pub(super) async fn execute(replay: &Replay, rules: &[Rule]) -> Result<u8, Compl
         return Ok(0);
     }
     play(replay, &text, side, rules).await
+}
+
+/// Who is judged: the recording of a case says it, that of a tap has both.
+fn side(replay: &Replay, source: Source) -> Result<Side, Complaint> {
+    let named = replay.role.map(|role| match role {
+        SideName::Server => Side::Server,
+        SideName::Client => Side::Client,
+    });
+    let recorded = match source {
+        Source::Case(Role::Client) => Some(Side::Client),
+        Source::Case(Role::Server) => Some(Side::Server),
+        Source::Case(Role::Pair) | Source::Tap => None,
+    };
+    if let (Some(named), Some(recorded)) = (named, recorded)
+        && named != recorded
+    {
+        let message = format!("it is the recording of a {recorded}, and --role is {named}");
+        return Err(Complaint::new(EXIT_USAGE, message).hint("leave --role out"));
+    }
+    match (recorded.or(named), &replay.sut) {
+        (Some(side), _) => Ok(side),
+        (None, Some(file)) => Ok(role::manifest(file, None)?.role),
+        (None, None) => Ok(Side::Server),
+    }
 }
 
 /// Reads a recording.
@@ -126,6 +153,10 @@ fn judge(recording: &Recording, rules: &[Rule]) -> Result<u8, Complaint> {
     if let Some(last) = recording.entries.last() {
         monitor.pass(last.at);
     }
+    report::out(&format!(
+        "replay: {}, every rule counts\n",
+        recording.head.title
+    ));
     let mut violations = Violations::new("replay", rules);
     for violation in monitor.take() {
         if let Some(text) = violations.note(violation) {
@@ -170,11 +201,6 @@ async fn play(replay: &Replay, text: &str, side: Side, rules: &[Rule]) -> Result
     let stem = stem.to_string_lossy();
     let (id, file) = (format!("replay/{stem}"), format!("{stem}.case"));
     // Where errors cannot be written, the case is played all the same.
-    let _ = writeln!(
-        std::io::stderr(),
-        "played as the case that `netroxy-conformance replay {} --case > {file}` writes",
-        replay.recording.display()
-    );
     let entry = catalog::read(&id, &file, text).map_err(|error| {
         Complaint::new(
             EXIT_HARNESS,
@@ -183,13 +209,31 @@ async fn play(replay: &Replay, text: &str, side: Side, rules: &[Rule]) -> Result
         .hint("--case shows it")
     })?;
     let subject = match &replay.addr {
-        Some(addr) => Subject::Running(Running {
-            plain: address(addr)?,
-            tls: replay.tls_addr.as_deref().map(address).transpose()?,
-            username: replay.user.clone().unwrap_or_default(),
-            password: replay.pass.clone().unwrap_or_default(),
-        }),
-        None => Subject::Started(manifest(replay.sut.as_deref(), side)?),
+        Some(addr) => {
+            let login = [&replay.user, &replay.pass];
+            running(addr, replay.tls_addr.as_deref(), login)?
+        }
+        None => Subject::Started(manifest_or_reference(replay.sut.as_deref(), side)?),
+    };
+    let recording = replay.recording.to_string_lossy();
+    let role = match side {
+        Side::Server => "server",
+        Side::Client => "client",
+    };
+    let again = Again::new(["replay", &recording]).flag("--role", role);
+    // Where errors cannot be written, the case is played all the same.
+    let _ = writeln!(
+        std::io::stderr(),
+        "played as the case that `{} > {}` writes",
+        again.subject(&subject).word("--case"),
+        quoted(&file),
+    );
+    let entry = Entry {
+        origin: Origin::Recording {
+            file: recording.into_owned(),
+            role,
+        },
+        ..entry
     };
     let round = Round {
         entries: vec![Arc::new(entry)],

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::pattern::Pattern;
 use super::select::all;
 use super::signals::stop_on_interrupt;
 use super::{
@@ -17,7 +18,8 @@ use crate::catalog::Entry;
 use crate::input::nearest;
 use crate::manifest::{Manifest, fits};
 use crate::notation::ast::Side;
-use crate::output::{Place, Readers, out as say};
+use crate::output::{Place, Readers};
+use crate::report::{Pulse, Totals, last_line, out};
 use crate::rules::Rule;
 use crate::run::{self, Ended, Job, Options, Order, Tempo};
 use crate::selftest::{self, Mutant, Table, kills};
@@ -25,9 +27,14 @@ use crate::sut::Subject;
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
 
+const EXIT_CODES: &str = "Exit codes: 0 everything was noticed, 1 findings, 2 wrong usage, 4 no bug or rule is called so, \
+5 the suite itself failed, 130 interrupted.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Selftest {
-    /// Bugs, or rules that they break; all, and the peers without a bug, when there are none
+    /// Bugs, or rules or areas of rules that they break, patterns with `*` as well; all, and the peers without a bug, when
+    /// there are none
     #[arg(value_name = "BUG")]
     bugs: Vec<String>,
     /// Show the bugs instead of running anything
@@ -36,6 +43,9 @@ pub(super) struct Selftest {
     /// Write the table of who kills whom to a file
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
+    /// Show only failures and the last line
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
     /// Name the cases that kill each bug
     #[arg(short, long)]
     verbose: bool,
@@ -55,7 +65,7 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
                 bug.what()
             )
         });
-        say(&lines.collect::<String>());
+        out(&lines.collect::<String>());
         return Ok(0);
     }
     let place = selftest.write.as_deref();
@@ -65,10 +75,16 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     let options = selftest.pace.options(true);
     let order = selftest.pace.order()?;
     let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
+    let pulse = Pulse::start("selftest", selftest.quiet);
+    pulse.aside(&format!(
+        "selftest: {} bugs, profile {}\n",
+        mutants.len(),
+        options.profile()
+    ));
     let mut findings = Vec::new();
     if selftest.bugs.is_empty() {
         let jobs = unbroken(&entries, rules, options)?;
-        say(&format!(
+        pulse.aside(&format!(
             "{} runs against the peers without a bug\n",
             jobs.len()
         ));
@@ -86,7 +102,7 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
             .collect()
         };
         findings.extend(all_pass(
-            &conduct(jobs, &tls, options, Order::default()).await?,
+            &conduct(jobs, &tls, options, Order::default(), &pulse).await?,
         ));
     }
     let (mut jobs, names) =
@@ -94,7 +110,7 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     for job in &mut jobs {
         job.tempo = Tempo::new(options.time_scale);
     }
-    say(&format!(
+    pulse.aside(&format!(
         "{} bugs, {} runs of cases that may notice\n",
         mutants.len(),
         jobs.len()
@@ -112,7 +128,7 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     for _ in 0..order.repeat {
         let once = Order { repeat: 1, ..order };
         let mut round = Table::of(&mutants);
-        for (job, judged) in conduct(jobs.clone(), &tls, options, once).await? {
+        for (job, judged) in conduct(jobs.clone(), &tls, options, once, &pulse).await? {
             let Some(mutant) = names.get(&job.subject.name()) else {
                 continue;
             };
@@ -133,7 +149,7 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     }
     let table = table.unwrap_or_default();
     let rounds = usize::try_from(order.repeat).unwrap_or(1);
-    say(&often(&noticed, rounds));
+    pulse.say(&often(&noticed, rounds));
     findings.extend(rarely(&noticed, rounds));
     findings.extend(judge(&noticed, &mutants, &missed));
     if selftest.bugs.is_empty() {
@@ -144,27 +160,33 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
         written.map_err(|error| unwritten(&place.name(), &error))?;
     }
     if selftest.verbose {
-        say(&table.text(&mutants));
+        pulse.say(&table.text(&mutants));
     }
     // Some bugs show only if bytes come in an unlucky moment; each is noticed by somebody all the same.
     for (mutant, case) in selftest::listed().beyond(&table) {
-        say(&format!(
+        pulse.aside(&format!(
             "    note: {case} did not notice {mutant} this time\n"
         ));
     }
     for finding in &findings {
-        say(&format!("    {finding}\n"));
+        pulse.say(&format!("    {finding}\n"));
     }
-    say(&format!(
-        "\n    {} of {} bugs killed by a case that names their rule, {:.1} s\n\nselftest: {}\n",
-        noticed.values().filter(|times| **times > 0).count(),
-        mutants.len(),
+    pulse.aside(&format!(
+        "\n    {table} by a case that names their rule, {:.1} s\n\nselftest: {}\n",
         begun.elapsed().as_secs_f64(),
         match findings.len() {
             0 => "everything was noticed".to_owned(),
             count => format!("{count} findings"),
         },
     ));
+    let noticed = mutants
+        .iter()
+        .filter(|mutant| table.killers(**mutant).next().is_some());
+    pulse.say(&last_line(Totals {
+        passed: noticed.count(),
+        failed: findings.iter().filter(|one| !one.starts_with(' ')).count(),
+        skipped: 0,
+    }));
     Ok(if findings.is_empty() { 0 } else { EXIT_FAILURE })
 }
 
@@ -219,7 +241,10 @@ fn in_short(judged: &Judged) -> String {
         ),
         (None, reason) => (String::new(), reason.clone().unwrap_or_default()),
     };
-    format!("{} [{marks}] {seen}", judged.id)
+    match marks.is_empty() {
+        true => format!("{} {seen}", judged.id),
+        false => format!("{} [{marks}] {seen}", judged.id),
+    }
 }
 
 /// Rules that nobody breaks, and cases that notice nobody.
@@ -237,11 +262,20 @@ fn chosen(names: &[String]) -> Result<Vec<Mutant>, Complaint> {
     if names.is_empty() {
         return Ok(mutants);
     }
-    let is = |mutant: &Mutant, name: &str| mutant.bug.name() == name || mutant.bug.rule() == name;
+    let is = |mutant: &Mutant, name: &str| {
+        // As it is printed, and as a manifest names it.
+        let side = mutant.to_string();
+        let side = side.split(' ').next().unwrap_or_default();
+        let bug = name
+            .strip_prefix(&format!("{side} "))
+            .or_else(|| name.strip_prefix(&format!("broken-{side}:")));
+        mutant.bug.name() == bug.unwrap_or(name) || Pattern::new(name).rule(mutant.bug.rule())
+    };
     for name in names {
         if !mutants.iter().any(|mutant| is(mutant, name)) {
             let known: Vec<String> = mutants.iter().map(|mutant| mutant.bug.name()).collect();
-            let hint = nearest(name, known.iter().map(String::as_str));
+            let rules = mutants.iter().map(|mutant| mutant.bug.rule());
+            let hint = nearest(name, known.iter().map(String::as_str).chain(rules));
             let hint = hint.unwrap_or_else(|| {
                 "`netroxy-conformance selftest --list` shows them all".to_owned()
             });
@@ -307,10 +341,13 @@ async fn conduct(
     tls: &Tls,
     options: Options,
     order: Order,
+    pulse: &Pulse,
 ) -> Result<Vec<(Job, Judged)>, Complaint> {
     let stop = stop_on_interrupt();
     let mut results = Vec::new();
+    let planned = jobs.len() * order.rounds();
     let each = |job: &Job, judged: Judged| {
+        pulse.now(format!("{} of {planned} runs", results.len() + 1));
         results.push((job.clone(), judged));
         false
     };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::records::Records;
-use super::select::wants;
+use super::select::wanted;
 use super::signals::stop_on_interrupt;
 use super::{
     Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOT_READY, EXIT_NOTHING, Output,
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::baseline::Baseline;
 use crate::catalog::Entry;
-use crate::report::{Session, Settings};
+use crate::report::{Last, Session, Settings, Totals};
 use crate::rules::Rule;
 use crate::run::{self, Ended, Job, Options, Order, Start, Summary};
 use crate::sut::{StartError, Subject};
@@ -41,6 +41,8 @@ pub(super) struct Conduct {
     pub(super) baseline: Option<Baseline>,
     /// Where the recordings of all cases go.
     pub(super) record: Option<PathBuf>,
+    /// Who writes the last line.
+    pub(super) last: Last,
 }
 
 /// What a session has come to.
@@ -48,6 +50,8 @@ pub(super) struct Done {
     /// The subject and the result, in the order in which they came.
     pub(super) results: Vec<(String, Judged)>,
     pub(super) summary: Summary,
+    /// What the last line counts.
+    pub(super) totals: Totals,
     /// The exit code.
     pub(super) code: u8,
 }
@@ -71,8 +75,7 @@ pub(super) async fn judge_all(
     let mut plans = Vec::new();
     for round in &rounds {
         let mut planned = run::plan(&round.entries, &round.subject, rules, options);
-        planned
-            .retain(|job| round.wanted.is_empty() || round.wanted.iter().any(|id| wants(id, job)));
+        planned.retain(|job| wanted(&round.wanted, job));
         if planned.is_empty() {
             return Err(Complaint::new(
                 EXIT_NOTHING,
@@ -131,7 +134,7 @@ pub(super) async fn judge_all(
         red
     };
     let summary = run::run(plans.concat(), &tls, options, order, &stop, each).await;
-    let (totals, unwritten) = session.end(&summary);
+    let (totals, unwritten) = session.end(&summary, conduct.last);
     let harness = |(_, judged): &(String, Judged)| judged.verdict == Verdict::Harness;
     let code = match summary.ended {
         Ended::Interrupted => EXIT_INTERRUPTED,
@@ -148,6 +151,7 @@ pub(super) async fn judge_all(
     Ok(Done {
         results,
         summary,
+        totals,
         code,
     })
 }
@@ -163,6 +167,12 @@ fn end_of(log: &str) -> String {
 pub(super) fn not_ready(subject: &Subject, error: &StartError) -> Complaint {
     match error {
         StartError::Harness(why) => Complaint::new(EXIT_HARNESS, why.clone()),
+        StartError::Manifest(why) => {
+            Complaint::new(EXIT_NOT_READY, why.as_str()).hint(
+                "write {{timeout}}, or {{timeout:int}}, where the configuration of the server has its timeout; \
+                 nothing was judged",
+            )
+        }
         StartError::Spawn(why) => Complaint::new(
             EXIT_NOT_READY,
             format!("{}: cannot start it: {why}", subject.name()),

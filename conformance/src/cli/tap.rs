@@ -19,7 +19,11 @@ use crate::tap::{FairClock, Seen, tap, ticks};
 use desk::{Desk, Files};
 use voice::Voice;
 
+const EXIT_CODES: &str = "It judges by every rule that it can see kept or broken (profile hardened).\n\n\
+Exit codes: 0 no violation, 1 violations, 2 wrong usage or an address that cannot be used, 5 the suite itself failed.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Tap {
     /// Where clients connect to, instead of the server
     #[arg(long, value_name = "HOST:PORT")]

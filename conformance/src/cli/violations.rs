@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::monitor::{Monitor, Violation};
 use crate::notation::ast::Side;
+use crate::report::{Totals, last_line};
 use crate::rules::Rule;
 
 /// Counts violations, and shows those that are new.
@@ -14,6 +15,8 @@ pub(super) struct Violations<'a> {
     /// Of the server and of the client.
     found: [u64; 2],
     kinds: BTreeMap<(&'static str, bool), Kind>,
+    /// The connections on which there was one, at most [`BLAMED`].
+    blamed: BTreeSet<String>,
 }
 
 /// The violations of one rule by one side.
@@ -29,6 +32,9 @@ struct Kind {
 /// So many violations of one rule by one side are shown, each on a connection of its own.
 const SHOWN: usize = 10;
 
+/// So many connections are remembered as blamed; a tap may run for months.
+const BLAMED: usize = 1 << 16;
+
 impl<'a> Violations<'a> {
     /// Nothing has been found.
     pub(super) fn new(name: &'static str, rules: &'a [Rule]) -> Self {
@@ -37,6 +43,7 @@ impl<'a> Violations<'a> {
             rules,
             found: [0; 2],
             kinds: BTreeMap::new(),
+            blamed: BTreeSet::new(),
         }
     }
 
@@ -44,6 +51,9 @@ impl<'a> Violations<'a> {
     pub(super) fn note(&mut self, violation: Violation) -> Option<String> {
         let client = violation.side == Side::Client;
         self.found[usize::from(client)] += 1;
+        if self.blamed.len() < BLAMED {
+            self.blamed.insert(violation.connection.clone());
+        }
         let kind = self.kinds.entry((violation.rule, client)).or_default();
         let new =
             kind.connections.len() < SHOWN && kind.connections.insert(violation.connection.clone());
@@ -60,7 +70,8 @@ impl<'a> Violations<'a> {
         self.found == [0; 2]
     }
 
-    /// The last lines: what was not shown, and what the judge has seen and found of server and client.
+    /// The last lines: what was not shown, and what the judge has seen and found of server and client. The very last one
+    /// counts connections: those without and with a violation, and those that could not be read.
     pub(super) fn totals(&self, monitor: &Monitor) -> String {
         let name = self.name;
         let mut text = String::new();
@@ -88,6 +99,13 @@ impl<'a> Violations<'a> {
             counted(monitor.messages(), "message"),
             counted(server + client, "violation"),
         ));
+        let opened = usize::try_from(monitor.opened()).unwrap_or(usize::MAX);
+        let (unread, blamed) = (monitor.unread(), self.blamed.len());
+        text.push_str(&last_line(Totals {
+            passed: opened.saturating_sub(unread + blamed),
+            failed: blamed,
+            skipped: unread,
+        }));
         text
     }
 }

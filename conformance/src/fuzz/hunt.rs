@@ -1,6 +1,7 @@
 //! Plays sessions against a program, and makes of what goes wrong findings that can be read and replayed.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -11,11 +12,11 @@ use super::act::Kind;
 use super::finding::{Catch, Key, truncated};
 use super::leak::{Burst, TURNS, growth};
 use super::shrink::shrink;
-use crate::catalog::Entry;
+use crate::catalog::{Entry, Origin};
 use crate::notation::ast::{Line, Noted, Side, Transport};
 use crate::notation::{parse, print};
 use crate::output::Folder;
-use crate::report;
+use crate::report::{self, Totals};
 use crate::rules::Rule;
 use crate::run::{self, Job, Options, Order, STILL, Tempo};
 use crate::sut::Subject;
@@ -76,6 +77,12 @@ pub(crate) struct Hunted {
     pub(crate) findings: u64,
     /// What was seen once and did not come 3 times of 3 again.
     pub(crate) elusive: u64,
+    /// Sessions in which something was wrong.
+    pub(crate) failed: u64,
+    /// Things that the program keeps, or needs more and more of.
+    pub(crate) leaks: u64,
+    /// Sessions that the suite could not play.
+    pub(crate) unplayed: u64,
     /// How long it took.
     pub(crate) took: Duration,
     /// Why the suite could not do its part, if that has happened.
@@ -84,6 +91,44 @@ pub(crate) struct Hunted {
     pub(crate) unsaved: Option<String>,
     /// Somebody has stopped it.
     pub(crate) interrupted: bool,
+}
+
+impl Hunted {
+    /// Sessions in which all was well, those in which something was wrong and leaks, and those that could not be played.
+    pub(crate) fn totals(&self) -> Totals {
+        let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let bad = self.failed + self.unplayed;
+        Totals {
+            passed: number(self.sessions.saturating_sub(bad)),
+            failed: number(self.failed + self.leaks),
+            skipped: number(self.unplayed),
+        }
+    }
+}
+
+/// What a hunt is at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stage<'a> {
+    /// New sessions are played.
+    Hunting(&'a Hunted),
+    /// What was found is played again and made small: which of them, and how many there are.
+    Shrinking(usize, usize),
+    /// The program is asked for the same thing many times.
+    Leaks,
+}
+
+impl fmt::Display for Stage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hunting(hunted) => write!(
+                f,
+                "{} sessions, {} steps, something wrong in {}",
+                hunted.sessions, hunted.steps, hunted.failed
+            ),
+            Self::Shrinking(at, of) => write!(f, "playing finding {at} of {of} again"),
+            Self::Leaks => f.write_str("looking for leaks"),
+        }
+    }
 }
 
 /// A session that was played.
@@ -125,10 +170,11 @@ impl<'a> Hunt<'a> {
     pub(crate) async fn run(
         mut self,
         mut say: impl FnMut(&str),
-        mut progress: impl FnMut(&Hunted),
+        mut progress: impl FnMut(Stage<'_>),
     ) -> Hunted {
         let mut next = self.wanted.seed;
         let mut caught: Vec<Vec<Catch>> = Vec::new();
+        progress(Stage::Hunting(&self.hunted));
         loop {
             let plans = self.choose(&mut next);
             if plans.is_empty() || self.stop.is_cancelled() {
@@ -149,11 +195,13 @@ impl<'a> Hunt<'a> {
                 self.hunted.steps += steps;
                 if matches!(judged.verdict, Verdict::Harness | Verdict::NotReady) {
                     self.hunted.harness = judged.reason.clone();
+                    self.hunted.unplayed += 1;
                     continue;
                 }
                 let Some(key) = Key::of(&judged, &self.wanted, self.rules) else {
                     continue;
                 };
+                self.hunted.failed += 1;
                 let catch = Catch {
                     plan: truncated(plan, &judged),
                     key,
@@ -176,12 +224,15 @@ impl<'a> Hunt<'a> {
                 }
             }
             self.hunted.took = self.begun.elapsed();
-            progress(&self.hunted);
+            progress(Stage::Hunting(&self.hunted));
         }
         say("\n");
         let mut rest = caught.iter();
+        let mut at = 0;
         // Most of the time is spent waiting for what does not come.
         while let Some(first) = rest.next() {
+            progress(Stage::Shrinking(at + 1, caught.len()));
+            at += 3;
             let (second, third) = (rest.next(), rest.next());
             let each = tokio::join!(
                 self.find_any(Some(first)),
@@ -195,6 +246,7 @@ impl<'a> Hunt<'a> {
             }
         }
         if self.wanted.runs.is_none() {
+            progress(Stage::Leaks);
             self.leaks(&mut say).await;
         }
         self.hunted.took = self.begun.elapsed();
@@ -312,6 +364,7 @@ impl<'a> Hunt<'a> {
             text: print(&case),
             case,
             twin: None,
+            origin: Origin::File,
         })
     }
 
@@ -409,6 +462,7 @@ impl<'a> Hunt<'a> {
             };
             let Some(first) = found.first() else { continue };
             self.hunted.findings += 1;
+            self.hunted.leaks += 1;
             let saved = self.wanted.out.write(&file, text.as_bytes());
             let also: String = found[1..].iter().map(|one| format!("; {one}")).collect();
             say(&format!("      LEAK {}: {first}{also}\n", burst.name));

@@ -50,6 +50,7 @@ pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, Manifest
         files.insert(name.clone(), context.content(name, file, role)?);
     }
     let launch = context.launch(&raw.launch, role)?;
+    let variables = context.variables(raw.launch.command.as_deref().unwrap_or_default());
     let transports = raw.transports.map_or_else(
         || vec![Transport::Plain, Transport::Tls],
         |list| list.into_iter().map(Transport::from).collect(),
@@ -100,6 +101,7 @@ pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, Manifest
         still,
         reconnects: raw.reconnects.unwrap_or(true),
         argument: context.file.to_owned(),
+        variables,
     })
 }
 

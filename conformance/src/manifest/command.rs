@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::check::{Context, example};
 use super::placeholder::{Cut, cut, lookup};
-use super::{ManifestError, Misfit, Place, Vars};
+use super::{ManifestError, Misfit, Place, Variable, Vars};
 use crate::input::{Part, locate, position};
 use crate::notation::ast::Side;
 
@@ -48,11 +48,12 @@ impl Word {
         &self.shown
     }
 
-    /// Whether it has this placeholder.
-    pub(super) fn names(&self, placeholder: &str) -> bool {
-        let is_it =
-            |piece: &Piece| matches!(piece, Piece::Placeholder(inside) if inside == placeholder);
-        self.pieces.iter().any(is_it)
+    /// Whether it has a placeholder of this name.
+    pub(super) fn names(&self, name: &str) -> bool {
+        let named = |inside: &String| inside.split(':').next() == Some(name);
+        self.pieces
+            .iter()
+            .any(|piece| matches!(piece, Piece::Placeholder(inside) if named(inside)))
     }
 
     /// Its text, if it has no placeholder.
@@ -77,6 +78,28 @@ impl Context<'_> {
             });
         }
         Ok(command)
+    }
+
+    /// The variables of the environment that the words name, each once.
+    pub(super) fn variables(self, words: &[String]) -> Vec<Variable> {
+        let mut found: Vec<Variable> = Vec::new();
+        for (index, written) in words.iter().enumerate() {
+            for piece in cut(written).unwrap_or_default() {
+                let Cut::Placeholder(inside) = piece else {
+                    continue;
+                };
+                let Some(name) = inside.strip_prefix("env:") else {
+                    continue;
+                };
+                if found.iter().all(|known| known.name != name) {
+                    found.push(Variable {
+                        name: name.to_owned(),
+                        program: (self.env)(name).filter(|_| index == 0),
+                    });
+                }
+            }
+        }
+        found
     }
 
     fn word(self, index: usize, written: &str, role: Side) -> Result<Word, ManifestError> {

@@ -44,6 +44,16 @@ pub struct Manifest {
     pub(crate) reconnects: bool,
     /// As it was named on the command line.
     pub(crate) argument: String,
+    /// What it takes from the environment.
+    pub(crate) variables: Vec<Variable>,
+}
+
+/// A variable of the environment that a manifest has read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Variable {
+    pub(crate) name: String,
+    /// Its value, where that names the program; any other may be a secret.
+    pub(crate) program: Option<String>,
 }
 
 /// What is started.
@@ -125,6 +135,20 @@ impl Manifest {
             Launch::Embedded(Breed::Broken(manner)) => Some(*manner),
             Launch::Embedded(Breed::Reference) | Launch::Command(_) => None,
         }
+    }
+
+    /// Whether a placeholder of this name stands anywhere in it.
+    pub(crate) fn uses(&self, name: &str) -> bool {
+        let in_files = self.files.values().any(|content| match content {
+            Content::Json(value) => mentions(&value.to_string(), name),
+            Content::Text(text) => mentions(text, name),
+            Content::Fixture(_) => false,
+        });
+        let in_command = match &self.launch {
+            Launch::Command(words) => words.iter().any(|word| word.names(name)),
+            Launch::Embedded(_) => false,
+        };
+        in_files || in_command
     }
 
     /// The peer that breaks a rule when it is told to. It reads the same files as the reference.
@@ -249,6 +273,13 @@ impl fmt::Display for Place {
         }
         Ok(())
     }
+}
+
+/// Whether a text has a placeholder of this name, with or without a type.
+fn mentions(text: &str, name: &str) -> bool {
+    let plain = format!("{{{{{name}}}}}");
+    let typed = format!("{{{{{name}:");
+    text.contains(&plain) || text.contains(&typed)
 }
 
 fn built_in_names() -> Vec<&'static str> {

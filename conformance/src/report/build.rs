@@ -12,6 +12,8 @@ use super::model::{
     Totals, TranscriptLine,
 };
 use super::printable::printable;
+use crate::again::Again;
+use crate::catalog::Origin;
 use crate::rules::{self, Rule};
 use crate::run::{self, Heard, Job, Start, Summary};
 use crate::sut::{Part, Subject};
@@ -26,7 +28,7 @@ impl Report {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION"),
             spec: rules::REVISION,
-            profile: profile(settings.options.hardened),
+            profile: settings.options.profile(),
             strict: settings.strict,
             seed: settings.order.seed.map(|seed| format!("{seed:#x}")),
             repeat: settings.order.repeat,
@@ -129,7 +131,9 @@ impl CaseResult {
         let file = printable(&judged.file);
         let broken = judged.broken.as_ref().map(|broken| BrokenStep {
             file: match &judged.twin {
-                Some(twin) if is_embedded(judged) => format!("{}/cases/{twin}.case", rules::FOLDER),
+                Some(twin) if job.entry.origin == Origin::Named => {
+                    format!("{}/cases/{twin}.case", rules::FOLDER)
+                }
                 Some(twin) => printable(twin),
                 None => file.clone(),
             },
@@ -178,7 +182,7 @@ impl CaseResult {
             transcript: lines.map(TranscriptLine::new).collect(),
             between: judged.heard.as_ref().map(BetweenEntry::new),
             log: printable(&judged.log),
-            replay: printable(&replay(subject, judged, settings)),
+            replay: printable(&replay(job, judged, settings)),
         }
     }
 }
@@ -261,34 +265,36 @@ fn seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
-/// Whether the case is one of those that this program carries.
-fn is_embedded(judged: &Judged) -> bool {
-    judged.file.starts_with("spec/")
-}
-
 /// A command that runs only this case.
-fn replay(subject: &Subject, judged: &Judged, settings: Settings) -> String {
+fn replay(job: &Job, judged: &Judged, settings: Settings) -> String {
     let Settings {
         options, strict, ..
     } = settings;
-    let case = match is_embedded(judged) {
-        // Without the number of the round.
-        true => judged.id.split('#').next().unwrap_or_default().to_owned(),
-        false => format!("--case-file {}", judged.file),
+    let role = job.subject.role().to_string();
+    let run = Again::new(["run", &role]);
+    let mut again = match &job.entry.origin {
+        Origin::Named => match job.entry.transports().len() {
+            1 => run.word(&job.entry.id),
+            _ => run.word(&format!("{}@{}", job.entry.id, job.transport)),
+        },
+        Origin::File => run.flag("--case-file", &judged.file),
+        Origin::Recording { file, role } => Again::new(["replay", file]).flag("--role", role),
     };
-    let profile = if options.hardened {
-        " --profile hardened"
-    } else {
-        ""
-    };
-    let strict = if strict { " --strict" } else { "" };
-    let scale = match options.time_scale {
-        1.0 => String::new(),
-        scale => format!(" --time-scale {scale}"),
-    };
-    let still = options
-        .still
-        .map_or_else(String::new, |still| format!(" --still {}", still.as_secs()));
-    let (role, subject) = (subject.role(), subject.arguments());
-    format!("netroxy-conformance run {role} {case} {subject}{profile}{strict}{scale}{still}")
+    again = again.subject(&job.subject);
+    // A recording is played by every rule, and knows no other way.
+    if !matches!(job.entry.origin, Origin::Recording { .. }) {
+        if options.hardened {
+            again = again.flag("--profile", "hardened");
+        }
+        if strict {
+            again = again.word("--strict");
+        }
+    }
+    if options.time_scale != 1.0 {
+        again = again.flag("--time-scale", &options.time_scale.to_string());
+    }
+    if let Some(still) = options.still {
+        again = again.flag("--still", &still.as_secs().to_string());
+    }
+    again.to_string()
 }

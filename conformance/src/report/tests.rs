@@ -65,7 +65,8 @@ fn subject() -> Arc<Subject> {
 
 fn job(name: &str) -> Job {
     let file = format!("spec/v0.3/cases/server/{name}.case");
-    let entry = catalog::read(&format!("server/{name}"), &file, CASE).unwrap();
+    let mut entry = catalog::read(&format!("server/{name}"), &file, CASE).unwrap();
+    entry.origin = catalog::Origin::Named;
     run::plan(&[Arc::new(entry)], &subject(), &rules(), SETTINGS.options).remove(0)
 }
 

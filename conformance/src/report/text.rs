@@ -244,7 +244,12 @@ fn meetings(matrix: &Matrix) -> String {
     for fault in &matrix.faults {
         let _ = writeln!(text, "\n    at fault: {}", fault.peer);
         for run in &fault.runs {
-            let _ = writeln!(text, "        {}  [{}]", run.id, run.rules.join(" "));
+            // A crash, or a step that only prepares, breaks no rule that could be named.
+            let what = match run.rules.is_empty() {
+                true => run.seen.split_whitespace().collect::<Vec<_>>().join(" "),
+                false => format!("[{}]", run.rules.join(" ")),
+            };
+            let _ = writeln!(text, "        {}  {what}", run.id);
         }
     }
     text

@@ -13,7 +13,7 @@ use crate::notation::ast::{Side, Transport};
 use crate::notation::parse;
 use crate::player::{Player, Scene};
 use crate::sut::{
-    Instance, Pair, PairPlan, StartError, Subject, login, start_client, start_server,
+    Announced, Instance, Pair, PairPlan, StartError, Subject, login, start_client, start_server,
 };
 use crate::wire::{Connection, Tls};
 
@@ -65,7 +65,14 @@ async fn measured(subject: &Subject, tls: &Tls, scale: f64) -> Result<Ready, Sta
 
 async fn server(subject: &Subject, tls: &Tls, scale: f64) -> Result<Ready, StartError> {
     let begun = Instant::now();
-    let instance = start_server(subject, DEFAULT_TIMEOUT, tls, scale, &Transport::ALL).await?;
+    let instance = start_server(
+        subject,
+        (timeout(subject), Announced::ByStart),
+        tls,
+        scale,
+        &Transport::ALL,
+    )
+    .await?;
     let (after, effort) = (begun.elapsed(), instance.effort());
     let mut trips = Vec::new();
     for (transport, _) in &instance.control {
@@ -143,7 +150,7 @@ async fn pair(
             server,
             client,
             transport,
-            timeout: DEFAULT_TIMEOUT,
+            timeout: unusual(server),
             mappings: Vec::new(),
         };
         let begun = Instant::now();
@@ -203,6 +210,25 @@ async fn client(manifest: &Manifest, tls: &Tls, scale: f64) -> Result<Ready, Sta
         trips,
     })
 }
+
+/// The timeout with which a server is started before a run.
+fn timeout(subject: &Subject) -> u64 {
+    match subject {
+        Subject::Started(manifest) => unusual(manifest),
+        Subject::Running(_) | Subject::Pair(_) => UNUSUAL_TIMEOUT,
+    }
+}
+
+fn unusual(server: &Manifest) -> u64 {
+    match server.timeouts.contains(&UNUSUAL_TIMEOUT) {
+        true => UNUSUAL_TIMEOUT,
+        // The usual one is in the range of each manifest.
+        false => DEFAULT_TIMEOUT,
+    }
+}
+
+/// In seconds. A server that has another one by itself, whatever its manifest says, hardly has this one.
+const UNUSUAL_TIMEOUT: u64 = 37;
 
 /// How often a server is asked.
 const TRIPS: usize = 20;

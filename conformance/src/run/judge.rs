@@ -18,8 +18,8 @@ use crate::notation::print_step;
 use crate::player::{Broken, ClientScene, Listener, Outcome, Player, Scene, SilentTarget, Waited};
 use crate::ports::Lease;
 use crate::sut::{
-    Between, ClientPlan, Instance, Pair, PairPlan, StartError, Subject, start_client, start_server,
-    unique_name,
+    Announced, Between, ClientPlan, Instance, Pair, PairPlan, StartError, Subject, start_client,
+    start_server, unique_name,
 };
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
@@ -269,7 +269,18 @@ async fn play_server(job: &Job, case: &Case, tls: &Tls, turn: Turn) -> Played {
     let timeout = timeout_of(case);
     let transports: Vec<Transport> = case.named_transports().chain([job.transport]).collect();
     let scale = job.tempo.scale();
-    let mut instance = start_server(&job.subject, timeout, tls, scale, &transports).await?;
+    // A case of this rule has to see what the server makes of a timeout.
+    let judges = case
+        .rules
+        .value
+        .iter()
+        .any(|rule| rule == "auth.timeout-positive");
+    let announced = match judges {
+        true => Announced::ByCase,
+        false => Announced::ByStart,
+    };
+    let mut instance =
+        start_server(&job.subject, (timeout, announced), tls, scale, &transports).await?;
     drop(turn);
     let leases = [lease()?, lease()?, lease()?];
     let nth = nth_ports(case)?;

@@ -37,6 +37,9 @@ pub(crate) enum StartError {
         /// The end of its log.
         log: String,
     },
+    /// What the manifest configures is not what the program does: nothing can be judged by it.
+    #[error("{0}")]
+    Manifest(String),
     /// It ended by itself, or did not let anyone log in.
     #[error("{why}")]
     NotReady {
@@ -72,10 +75,19 @@ pub(super) struct Setup {
 const USER: &str = "conf-user";
 const PASSWORD: &str = "conf-pass";
 
+/// Who judges the timeout that a server announces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Announced {
+    /// The start: another one than the configured one is a fault of the manifest.
+    ByStart,
+    /// The case that is played.
+    ByCase,
+}
+
 /// Starts a server and waits until somebody can log in on each of these transports, where it speaks them.
 pub(crate) async fn start_server(
     subject: &Subject,
-    timeout: u64,
+    (timeout, announced_is_judged): (u64, Announced),
     tls: &Tls,
     time_scale: f64,
     transports: &[Transport],
@@ -105,7 +117,14 @@ pub(crate) async fn start_server(
     };
     let mut instance = instance;
     match ready::wait(&mut instance, tls, limit.mul_f64(time_scale), transports).await {
-        Ok(()) => Ok(instance),
+        Ok(_) if announced_is_judged == Announced::ByCase => Ok(instance),
+        Ok(announced) => match other_timeout(subject, timeout, &announced) {
+            None => Ok(instance),
+            Some(why) => {
+                instance.stop().await;
+                Err(StartError::Manifest(why))
+            }
+        },
         Err(Unready { why, refused }) => {
             let log = instance.log_tail().await;
             instance.stop().await;
@@ -115,6 +134,29 @@ pub(crate) async fn start_server(
             })
         }
     }
+}
+
+/// Why the timeout that a started server has announced shows that its manifest does not configure it. Every rule that
+/// counts in timeouts would be judged by the wrong one.
+fn other_timeout(subject: &Subject, configured: u64, announced: &[u64]) -> Option<String> {
+    let Subject::Started(manifest) = subject else {
+        return None;
+    };
+    let other = announced
+        .iter()
+        .find(|announced| **announced != configured)?;
+    let cause = match manifest.uses("timeout") {
+        false => "the manifest does not use {{timeout}}".to_owned(),
+        true if Some(*other) == configured.checked_mul(1000) => {
+            "{{timeout}} is in seconds, and ARS has it in seconds too".to_owned()
+        }
+        true => "{{timeout}} is not where the server reads its timeout, or the server changes it"
+            .to_owned(),
+    };
+    Some(format!(
+        "the manifest of {} is wrong: the timeout to be configured is {configured} s, and ARS announces {other} s ({cause})",
+        manifest.name
+    ))
 }
 
 /// Starts a client. That it is ready shows when it logs in at the suite's listener.

@@ -15,6 +15,7 @@ mod spawn;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::again::{PASSWORD, assigned, handed_on, quoted};
 use crate::embedded::Embedded;
 use crate::manifest::Manifest;
 use crate::notation::ast::{Role, Side, Transport};
@@ -23,7 +24,9 @@ use crate::run::STILL;
 pub(crate) use between::{Between, Kind, Talk};
 pub(crate) use family::Family;
 use launch::Setup;
-pub(crate) use launch::{ClientPlan, StartError, folder_prefix, start_client, start_server};
+pub(crate) use launch::{
+    Announced, ClientPlan, StartError, folder_prefix, start_client, start_server,
+};
 pub(crate) use pair::{Pair, PairPlan};
 use process::Process;
 pub(crate) use ready::{login, unique_name};
@@ -156,23 +159,62 @@ impl Subject {
         }
     }
 
-    /// The arguments that select this subject again.
-    pub(crate) fn arguments(&self) -> String {
-        match self {
-            Self::Started(manifest) => format!("--sut {}", manifest.argument),
-            Self::Running(running) => {
-                let tls = running
-                    .tls
-                    .map_or_else(String::new, |tls| format!(" --tls-addr {tls}"));
-                format!(
-                    "--addr {}{tls} --user {} --pass ...",
-                    running.plain, running.username
-                )
+    /// Why it is not asked over this transport, if it is not.
+    pub(crate) fn silent_on(&self, transport: Transport) -> Option<String> {
+        if self.speaks(transport) {
+            return None;
+        }
+        let unclaimed = |manifest: &Manifest| {
+            let (name, role) = (&manifest.name, manifest.role);
+            format!(
+                "the manifest of the {role} {name} does not name {transport} in its `transports`"
+            )
+        };
+        Some(match self {
+            Self::Running(_) => format!("no {transport} address was given (--tls-addr)"),
+            Self::Started(_) => {
+                format!("its manifest does not name {transport} in its `transports`")
             }
             Self::Pair(pair) => {
-                format!("--server {} --client {}", pair.0.argument, pair.1.argument)
+                let mut sides = [&pair.0, &pair.1].into_iter();
+                let silent = sides.find(|manifest| !manifest.transports.contains(&transport));
+                silent.map_or_else(String::new, unclaimed)
+            }
+        })
+    }
+
+    /// The arguments that select this subject again, for a shell. A password is not among them.
+    pub(crate) fn arguments(&self) -> String {
+        match self {
+            Self::Started(manifest) => format!("--sut {}", quoted(&manifest.argument)),
+            Self::Running(running) => {
+                let tls = running.tls.map_or_else(String::new, |tls| {
+                    format!(" --tls-addr {}", quoted(&tls.to_string()))
+                });
+                let plain = quoted(&running.plain.to_string());
+                let user = quoted(&running.username);
+                format!("--addr {plain}{tls} --user {user} --pass {PASSWORD}")
+            }
+            Self::Pair(pair) => {
+                let (server, client) = (quoted(&pair.0.argument), quoted(&pair.1.argument));
+                format!("--server {server} --client {client}")
             }
         }
+    }
+
+    /// Assignments of the variables of the environment that its manifests read, for a shell.
+    pub(crate) fn variables(&self) -> Vec<String> {
+        let manifests = match self {
+            Self::Started(manifest) => vec![manifest],
+            Self::Running(_) => Vec::new(),
+            Self::Pair(pair) => vec![&pair.0, &pair.1],
+        };
+        let variables = manifests.into_iter().flat_map(|one| &one.variables);
+        let assignments = variables.map(|variable| match &variable.program {
+            Some(value) => assigned(&variable.name, value),
+            None => handed_on(&variable.name),
+        });
+        assignments.collect()
     }
 }
 

@@ -7,7 +7,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::{Between, ClientPlan, Instance, StartError, Subject, start_client, start_server};
+use super::{
+    Announced, Between, ClientPlan, Instance, StartError, Subject, start_client, start_server,
+};
 use crate::descriptors::Noted as _;
 use crate::manifest::Manifest;
 use crate::notation::ast::{Side, Transport};
@@ -68,8 +70,14 @@ impl Pair {
         let target_port = Lease::take().map_err(harness)?;
         let target = Listener::bind(target_port.port()).await.map_err(harness)?;
         let subject = Subject::Started(plan.server.clone());
-        let server =
-            start_server(&subject, plan.timeout, tls, time_scale, &[plan.transport]).await?;
+        let server = start_server(
+            &subject,
+            (plan.timeout, Announced::ByStart),
+            tls,
+            time_scale,
+            &[plan.transport],
+        )
+        .await?;
         let control = server.address(plan.transport).ok_or_else(|| {
             StartError::Harness(format!("the server does not speak {}", plan.transport))
         })?;

@@ -22,13 +22,14 @@ pub(super) struct Unready {
 }
 
 /// Logs in on each of these transports that it speaks, until that works, it refuses, the instance ends, or `limit` has
-/// passed.
+/// passed. The timeouts that it has announced, where they are numbers of seconds.
 pub(super) async fn wait(
     instance: &mut Instance,
     tls: &Tls,
     limit: Duration,
     transports: &[Transport],
-) -> Result<(), Unready> {
+) -> Result<Vec<u64>, Unready> {
+    let mut announced = Vec::new();
     let until = Instant::now() + limit;
     let control = instance.control.clone().into_iter();
     for (transport, address) in control.filter(|(one, _)| transports.contains(one)) {
@@ -37,7 +38,7 @@ pub(super) async fn wait(
         let mut seen = None;
         let mut closed = 0;
         loop {
-            let attempt = login(
+            let attempt = logged_in(
                 address,
                 transport,
                 tls,
@@ -53,7 +54,8 @@ pub(super) async fn wait(
                 return Err(unready(format!("it ended before it was ready: {status}")));
             }
             let failed = match attempt {
-                Ok(connection) => {
+                Ok((connection, answer)) => {
+                    announced.extend(timeout(&answer));
                     connection.close(CLOSING).await;
                     break;
                 }
@@ -91,7 +93,7 @@ pub(super) async fn wait(
             sleep(pause).await;
         }
     }
-    Ok(())
+    Ok(announced)
 }
 
 /// Between two attempts: short at first, because most programs are there at once, then longer, because an attempt is
@@ -133,6 +135,15 @@ enum Failure {
     /// The answer was ARS false.
     Refused,
 }
+/// The timeout in an answer to ATH, where it is one that may be sent. Any other is for the cases to judge.
+fn timeout(answer: &[Vec<u8>]) -> Option<u64> {
+    let field = std::str::from_utf8(answer.get(2)?).ok()?;
+    let seconds = field.parse().ok()?;
+    (1..=LONGEST_TIMEOUT).contains(&seconds).then_some(seconds)
+}
+
+/// The largest timeout that the specification allows, in seconds.
+const LONGEST_TIMEOUT: u64 = 9_223_372_036;
 
 /// A login that did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -152,9 +163,21 @@ pub(crate) async fn login(
     address: SocketAddr,
     transport: Transport,
     tls: &Tls,
-    (username, password): (&str, &str),
+    credentials: (&str, &str),
     until: Instant,
 ) -> Result<Connection, NoLogin> {
+    let (connection, _) = logged_in(address, transport, tls, credentials, until).await?;
+    Ok(connection)
+}
+
+/// As [`login`], with the lines of the answer.
+async fn logged_in(
+    address: SocketAddr,
+    transport: Transport,
+    tls: &Tls,
+    (username, password): (&str, &str),
+    until: Instant,
+) -> Result<(Connection, Vec<Vec<u8>>), NoLogin> {
     let left = || until.saturating_duration_since(Instant::now());
     let opened = Connection::open(address, transport, tls, left(), false).await;
     let mut connection = opened.map_err(|error| NoLogin {
@@ -207,7 +230,7 @@ pub(crate) async fn login(
         }
     };
     match lines.as_slice() {
-        [word, ok, ..] if word == b"ARS" && ok == b"true" => Ok(connection),
+        [word, ok, ..] if word == b"ARS" && ok == b"true" => Ok((connection, lines)),
         [word, ok, ..] if word == b"ARS" && ok == b"false" => Err(failed(
             Failure::Refused,
             "the answer to a good ATH is ARS false".to_owned(),

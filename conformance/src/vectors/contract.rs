@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::suite::{Found, Message, Sender, State, Vector, hex, unhex};
+use super::suite::{Found, Message, Sender, State, hex, unhex};
 
 /// The contract, for `--help`; the folder of the vectors has it too, with an example.
 pub(crate) const HELP: &str = r#"The codec reads one JSON object per line and answers each by one JSON object on one line, in
@@ -120,11 +120,6 @@ pub(super) fn answer(id: u32, line: &[u8]) -> Result<Answer, String> {
                 .to_owned(),
         ),
     }
-}
-
-/// For people: the vector as a command of its own.
-pub(super) fn again(vector: &Vector, command: &str) -> String {
-    format!("netroxy-conformance vectors run {} -- {command}", vector.id)
 }
 
 #[derive(Deserialize)]

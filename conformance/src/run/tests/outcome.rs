@@ -312,9 +312,10 @@ fn a_case_is_skipped_only_for_a_reason() {
     let wire = "rules    keep.srs\n\nctl   connect server\nctl   < closed  [keep.srs]\n";
     assert_eq!(reason(false, plain, wire), "");
     assert_eq!(reason(true, plain, wire), "");
-    assert_eq!(reason(true, tls, wire), "it does not speak tls");
+    let no_address = "no tls address was given (--tls-addr)";
+    assert_eq!(reason(true, tls, wire), no_address);
     let named = wire.replace("connect server", "connect server tls");
-    assert_eq!(reason(true, plain, &named), "it does not speak tls");
+    assert_eq!(reason(true, plain, &named), no_address);
     let own = wire.replace("keep.srs\n\n", "keep.srs\nconfig   timeout 3\n\n");
     let why = "it needs a configuration of its own, and the server is running already";
     assert_eq!(reason(true, plain, &own), why);
