@@ -37,7 +37,7 @@ fn an_error_names_its_place_and_what_could_stand_there() {
     );
     assert_eq!(
         error("ctl   < ARS true  in soon"),
-        "line 5, column 22: expected a range such as `3s..4.5s` or `..12s`, found `soon`"
+        "line 5, column 22: expected a range such as `3s..4.5s`, `..12s` or `still..`, found `soon`"
     );
     assert_eq!(
         error("  ctl connect server"),

@@ -110,7 +110,10 @@ fn altered(step: &Step) -> Vec<(Action, Option<Within>)> {
         return Vec::new();
     }
     let control = Template::new([Piece::Var("control".to_owned())], 1);
-    let keep = |action| (action, step.within);
+    // A lower bound alone judges silence, and of everything else only that it is not too early.
+    let silent = step.action == Action::Expect(Expectation::Silence);
+    let within = step.within.filter(|_| !silent);
+    let keep = |action| (action, within);
     match &step.action {
         Action::Expect(expectation) => others(expectation)
             .into_iter()
