@@ -79,7 +79,7 @@ pub(super) async fn execute(command: Command, rules: &[Rule]) -> Result<u8, Comp
             baseline,
             pace,
             output,
-        } => check(rules, &sut, baseline, pace, conduct(pace, output)?).await,
+        } => Box::pin(check(rules, &sut, baseline, pace, conduct(pace, output)?)).await,
         Command::Schema => {
             report::out(baseline::SCHEMA);
             Ok(0)
