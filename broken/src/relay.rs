@@ -96,7 +96,7 @@ pub(crate) async fn hoard<R: AsyncRead + Unpin>(reader: &mut R, most: usize) -> 
 }
 
 /// What comes later than this after the bytes before it does not belong to them.
-const CLOSELY: Duration = Duration::from_millis(50);
+const CLOSELY: Duration = Duration::from_millis(200);
 
 /// Carries bytes between the data connection and the other end until both directions have ended; whether it broke.
 pub(crate) async fn relay<R1, W1, R2, W2>(

@@ -4,8 +4,7 @@
 ///
 /// The state starts at `seed + 1`; each step is xorshift64* and gives eight bytes, lowest first.
 pub(crate) fn noise(bytes: u32, seed: u32) -> Vec<u8> {
-    let mut out = Vec::new();
-    out.resize(usize::try_from(bytes).unwrap_or(usize::MAX), 0);
+    let mut out = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
     let mut pieces = Noise::new(bytes, seed);
     let mut rest = out.as_mut_slice();
     while let Some(piece) = pieces.next()
