@@ -19,8 +19,13 @@ use crate::drips::written_by;
 use crate::lines::{
     Lines, Message, NO_BOOLEAN, NO_INTEGER, OF_SERVERS, Stream, bytes, integer, shaped,
 };
-use crate::relay::{End, Mixer, relay};
-use crate::{Bug, Manner, tls};
+use crate::relay::{End, Mixer, hoard, relay};
+use crate::tls::{self, Secure};
+use crate::{Bug, Manner, chance};
+
+mod past;
+
+use past::Past;
 
 /// A client that has read its configuration.
 #[derive(Clone)]
@@ -34,6 +39,8 @@ struct Shared {
     server: String,
     secure: bool,
     connector: TlsConnector,
+    /// For data connections, of which a bug thinks otherwise.
+    data_connector: TlsConnector,
     username: Vec<u8>,
     password: Vec<u8>,
     mappings: Vec<Mapping>,
@@ -44,6 +51,8 @@ struct Shared {
     /// The token of the first login, for a bug.
     first_token: std::sync::OnceLock<Vec<u8>>,
     first_timeout: std::sync::OnceLock<u64>,
+    /// What bugs remember of logins.
+    past: Past,
 }
 
 struct Mapping {
@@ -70,11 +79,14 @@ enum Ended {
     Deaf,
 }
 
-const LOGIN_TIME: Duration = Duration::from_secs(6);
+const LOGIN_TIME: Duration = Duration::from_millis(8_200);
+const DIAL_TIME: Duration = Duration::from_secs(9);
 const PAUSE: Duration = Duration::from_millis(1100);
 const RETRY: Duration = Duration::from_secs(2);
 /// More than a peer has time for.
 const LATE: Duration = Duration::from_secs(3);
+/// Of a slow client, before it connects or asks for a mapping again.
+const SLOW_PAUSE: Duration = Duration::from_secs(8);
 const LONG: Duration = Duration::from_secs(60);
 
 impl fmt::Debug for Client {
@@ -102,15 +114,24 @@ impl Client {
             open: value["isOpen"].as_bool().unwrap_or(false),
         };
         let secure = &config["tls"];
+        let trusted = secure["caFile"].as_str().map(|file| folder.join(file));
+        let trusted = trusted.as_deref();
         let verify =
             secure["verify"].as_bool().unwrap_or(true) && bug != Some(Bug::CertificateNotVerified);
+        let connector = tls::connector(verify, trusted, manner)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 manner,
                 bug,
                 server: place(&config),
                 secure: secure["enabled"].as_bool().unwrap_or(false),
-                connector: tls::connector(verify)?,
+                data_connector: match bug {
+                    Some(Bug::CertificateOfDataNotVerified) => {
+                        tls::connector(false, trusted, manner)?
+                    }
+                    _ => connector.clone(),
+                },
+                connector,
                 username: text(&config["username"]).into_bytes(),
                 password: text(&config["password"]).into_bytes(),
                 mappings: config["connections"]
@@ -124,6 +145,7 @@ impl Client {
                 closed_once: AtomicBool::new(false),
                 first_token: std::sync::OnceLock::new(),
                 first_timeout: std::sync::OnceLock::new(),
+                past: Past::default(),
             }),
         })
     }
@@ -131,11 +153,15 @@ impl Client {
     /// Connects again and again, for ever.
     pub async fn run(self) {
         let shared = self.shared;
-        let mut sessions = 0;
+        let (mut sessions, mut early) = (0, 0);
+        let (mut last, mut in_a_row) = (Ended::Closed, 0);
         loop {
             let tunnels = CancellationToken::new();
             let ended = shared.clone().session(&tunnels).await;
             sessions += 1;
+            in_a_row = if ended == last { in_a_row + 1 } else { 1 };
+            last = ended;
+            early += u32::from(ended == Ended::Early);
             if shared.has(Bug::TunnelsEndWithControl) {
                 tunnels.cancel();
             }
@@ -149,12 +175,23 @@ impl Client {
                 Some(Bug::ViolationFatal) => ended == Ended::Violation,
                 Some(Bug::BehindArsFatal) => ended == Ended::Behind,
                 Some(Bug::SecondSessionLast) => sessions == 2,
+                Some(Bug::ThirdFailureLast) => ended == Ended::Absent && in_a_row == 3,
+                Some(Bug::ThirdEarlyEndLast) => ended == Ended::Early && in_a_row == 3,
+                Some(Bug::ThirdRefusalLast) => ended == Ended::Refused && in_a_row == 3,
+                Some(Bug::FourthEarlyEndInAllLast) => early == 4,
                 _ => false,
             };
             if gives_up {
                 return;
             }
-            sleep(pause(shared.bug, ended)).await;
+            let wait = match shared.bug {
+                None if shared.manner == Manner::Slow => SLOW_PAUSE,
+                Some(Bug::ReconnectsLate) => Duration::from_secs(18),
+                // 1 s, 4 s, 16 s.
+                Some(Bug::PausesForever) => PAUSE * 4_u32.pow(in_a_row.clamp(1, 4) - 1),
+                bug => pause(bug, ended),
+            };
+            sleep(wait).await;
         }
     }
 }
@@ -179,19 +216,23 @@ impl Shared {
         self.bug == Some(bug)
     }
 
-    async fn connect(&self, secure: bool) -> io::Result<Stream> {
+    async fn connect(&self, secure: bool, connector: &TlsConnector) -> io::Result<Stream> {
         let tcp = TcpStream::connect(&self.server).await?;
         tcp.set_nodelay(true)?;
         if !secure {
             return Ok(written_by(self.manner, tcp));
         }
-        let shaken = timeout(LOGIN_TIME, self.connector.connect(tls::name()?, tcp)).await;
+        let patience = match self.bug {
+            Some(Bug::HandshakeAwaited) => LONG,
+            _ => LOGIN_TIME,
+        };
+        let shaken = timeout(patience, connector.connect(tls::name()?, tcp)).await;
         let tls = shaken.map_err(|_| io::ErrorKind::TimedOut)??;
-        Ok(written_by(self.manner, tls))
+        Ok(written_by(self.manner, Secure::new(tls, self.bug)))
     }
 
     async fn session(self: Arc<Self>, tunnels: &CancellationToken) -> Ended {
-        let Ok(stream) = self.connect(self.secure).await else {
+        let Ok(stream) = self.connect(self.secure, &self.connector).await else {
             return Ended::Absent;
         };
         let (reader, mut writer) = split(stream);
@@ -236,6 +277,15 @@ impl Shared {
         if self.has(Bug::MapsBeforeArs) {
             let _ = self.ask_all(writer).await;
         }
+        if self.has(Bug::OldKeepaliveGoesOn)
+            && let Some(seconds) = self.first_timeout.get()
+        {
+            let due = Instant::now() + Duration::from_secs(*seconds) / 3;
+            lines.first_byte_by(due).await;
+            if !lines.has_more() {
+                let _ = writer.write_all(b"SRQ\n").await;
+            }
+        }
         let _ = writer.flush().await;
         let ars = match self.ars(lines).await {
             Ok(ars) => ars,
@@ -257,6 +307,7 @@ impl Shared {
             Some(Bug::TimeoutZeroAccepted) => seconds >= 0,
             Some(Bug::TimeoutNegativeAccepted) => seconds != 0,
             Some(Bug::TimeoutHugeAccepted) => seconds >= 1,
+            Some(Bug::TimeoutOneRefused) => (2..=9_223_372_036).contains(&seconds),
             Some(Bug::TimeoutLongestRefused) => (1..=86_400).contains(&seconds),
             _ => (1..=9_223_372_036).contains(&seconds),
         };
@@ -271,6 +322,8 @@ impl Shared {
         }
         lines.log_in();
         let _ = self.first_token.set(ars[3].clone());
+        self.past.log_in(&ars[3]);
+        let longest = seconds == 9_223_372_036;
         let seconds = u64::try_from(seconds).unwrap_or(30).clamp(1, 1 << 30);
         let first = *self.first_timeout.get_or_init(|| seconds);
         let seconds = if self.has(Bug::TimeoutOfFirstLogin) {
@@ -278,14 +331,16 @@ impl Shared {
         } else {
             seconds
         };
+        let period = match self.bug {
+            Some(Bug::KeepaliveOverflows) if longest => Duration::from_millis(200),
+            _ => Duration::from_secs(seconds),
+        };
         let session = Session {
             shared: self.clone(),
             token: self.token(&ars[3]),
             tunnels: tunnels.clone(),
         };
-        session
-            .run(lines, writer, Duration::from_secs(seconds))
-            .await
+        session.run(lines, writer, period).await
     }
 
     fn token(&self, token: &[u8]) -> Vec<u8> {
@@ -293,6 +348,10 @@ impl Shared {
             Some(Bug::TokenCutTo32) => token.iter().copied().take(32).collect(),
             Some(Bug::TokenInSmallLetters) => token.to_ascii_lowercase(),
             Some(Bug::TokenEmptyReplaced) if token.is_empty() => b"none".to_vec(),
+            Some(Bug::TokenOfSecondLogin) => self.past.token(1).unwrap_or_else(|| token.to_vec()),
+            Some(Bug::TokenOfLoginBefore) => {
+                self.past.token_before().unwrap_or_else(|| token.to_vec())
+            }
             Some(Bug::TokenOfFirstLogin) => self.first_token.get().cloned().unwrap_or_default(),
             _ => token.to_vec(),
         }
@@ -302,6 +361,8 @@ impl Shared {
     async fn ars(&self, lines: &mut Lines<ReadHalf<Stream>>) -> Result<Message, Ended> {
         let due = match self.bug {
             Some(Bug::ArsNeverDue) => LONG,
+            Some(Bug::ArsDueEarly) => Duration::from_secs(3),
+            Some(Bug::ArsDueNearlyEnough) => Duration::from_secs(6),
             _ => LOGIN_TIME,
         };
         let due = Instant::now() + due;
@@ -354,6 +415,12 @@ impl Shared {
             Some(Bug::LastMapMissing) => drop(order.pop()),
             Some(Bug::ClosedMapMissing) => order.retain(|mapping| mapping.open),
             Some(Bug::MapsAtMost50) => order.truncate(50),
+            Some(Bug::MapsAtMost64) => order.truncate(64),
+            Some(Bug::MapsAtMost99) => order.truncate(99),
+            Some(Bug::MapsOnce) if self.past.logins() > 1 => order.clear(),
+            Some(Bug::MapsInFourLogins) if self.past.logins() > 4 => order.clear(),
+            Some(Bug::HighestPortLost) => order.retain(|mapping| mapping.remote_port < u16::MAX),
+            Some(Bug::LowestPortLost) => order.retain(|mapping| mapping.remote_port > 1),
             _ => {}
         }
         // The last one goes first, so that no pair of them is in order by chance.
@@ -436,12 +503,40 @@ impl Session {
         let mut again: Vec<(Instant, u16)> = Vec::new();
         let interval = match shared.bug {
             Some(Bug::SrqTooRarely) => period.mul_f64(1.6),
+            Some(Bug::SrqALittleLate) => period.mul_f64(1.2),
             Some(Bug::SrqNever) => LONG * 60,
+            Some(Bug::SrqInFirstLogin) if shared.past.logins() > 1 => LONG * 60,
+            Some(Bug::SrqEachTwoSeconds) => (period / 3).max(Duration::from_secs(2)),
             _ => period / 3,
         };
+        if shared.has(Bug::OldTrqAgain)
+            && let Some((index, port)) = shared.past.take_request()
+        {
+            let tunnel = Tunnel {
+                shared: shared.clone(),
+                index,
+                port,
+                token: self.token.clone(),
+            };
+            tokio::spawn(tunnel.run());
+        }
+        let old_patience = match shared.first_timeout.get() {
+            Some(seconds) if shared.has(Bug::OldPatienceGoesOn) && shared.past.logins() > 1 => {
+                Duration::from_secs(*seconds) * 2
+            }
+            _ => LONG * 60,
+        };
+        let given_up = Instant::now() + old_patience;
         let mut next = Instant::now() + interval;
         let mut unanswered: Option<Instant> = None;
         let broken = CancellationToken::new();
+        let over = match shared.bug {
+            Some(Bug::SessionLimited) => Duration::from_secs(9),
+            _ => LONG * 60,
+        };
+        let over = Instant::now() + over;
+        let mut refusals = 0;
+        let mut heard = Instant::now();
         loop {
             let patience = match shared.bug {
                 Some(Bug::PatienceShort) => period.mul_f64(0.4),
@@ -454,10 +549,22 @@ impl Session {
             let retry = again
                 .first()
                 .map_or_else(|| Instant::now() + LONG * 60, |(at, _)| *at);
+            let quiet = match shared.bug {
+                Some(Bug::SessionIdleClosed) => Duration::from_secs(8),
+                _ => LONG * 60,
+            };
             let message = tokio::select! {
                 message = lines.message() => message,
+                () = sleep_until(over) => return Ended::Closed,
+                () = sleep_until(heard + quiet) => return Ended::Closed,
                 () = broken.cancelled() => return Ended::Violation,
-                () = sleep_until(gives_up) => return Ended::Deaf,
+                () = sleep_until(gives_up.min(given_up)) => {
+                    if shared.has(Bug::BytesCountAsSrs) && shared.mixer.take_bytes() {
+                        unanswered = Some(Instant::now());
+                        continue;
+                    }
+                    return Ended::Deaf;
+                }
                 () = sleep_until(retry) => {
                     let (_, port) = again.remove(0);
                     if let Some(mapping) = shared.mappings.iter().find(|mapping| mapping.remote_port == port) {
@@ -489,6 +596,15 @@ impl Session {
                 }
                 Err(_) => return Ended::Reset,
             };
+            heard = Instant::now();
+            let counts = match shared.bug {
+                Some(Bug::TrqCountsAsSrs) => message[0] == b"TRQ",
+                Some(Bug::MrsCountsAsSrs) => message[0] == b"MRS",
+                _ => false,
+            };
+            if counts {
+                unanswered = None;
+            }
             let port = message.get(1).map_or(0, |port| integer(port));
             let known = shared
                 .mappings
@@ -527,7 +643,15 @@ impl Session {
                                 return Ended::Violation;
                             }
                         } else if !shared.has(Bug::RefusedMapForgotten) {
-                            again.push((Instant::now() + RETRY, port));
+                            refusals += 1;
+                            let wait = match shared.bug {
+                                None if shared.manner == Manner::Slow => SLOW_PAUSE,
+                                Some(Bug::MapsAgainAtOnce) => Duration::ZERO,
+                                Some(Bug::MapsAgainAtOnceLater) if refusals > 1 => Duration::ZERO,
+                                Some(Bug::MapsAgainLate) => Duration::from_secs(18),
+                                _ => RETRY,
+                            };
+                            again.push((Instant::now() + wait, port));
                         }
                     }
                 },
@@ -543,10 +667,13 @@ impl Session {
                     };
                     let request = shared.requests.fetch_add(1, Ordering::Relaxed);
                     let lost = match shared.bug {
+                        Some(Bug::TrqLostByChance) => chance::strikes(),
                         Some(Bug::TrqLostNowAndThen) => request % 25 == 24,
                         Some(Bug::TrqBeforeMrsLost) => !accepted.contains(&mapping.remote_port),
                         Some(Bug::TrqAfterFirstLost) => request > 0,
                         Some(Bug::ClosedTrqLost) => !mapping.open,
+                        Some(Bug::TrqsEverAtMost100) => request >= 100,
+                        Some(Bug::TrqBeyond64Ignored) => index >= 64,
                         _ => {
                             dropped.contains(&mapping.remote_port)
                                 && !shared.has(Bug::AllFalseCloses)
@@ -572,6 +699,7 @@ impl Session {
                     if shared.has(Bug::TrsTwice) {
                         self.open(index, message[1].clone());
                     }
+                    shared.past.request(index, &message[1]);
                     let tunnel = Tunnel {
                         shared: shared.clone(),
                         index,
@@ -579,7 +707,12 @@ impl Session {
                         token: self.token.clone(),
                     };
                     let (tunnels, broken) = (self.tunnels.clone(), broken.clone());
+                    let waits = shared.has(Bug::DialsAtMost8);
+                    let places = shared.clone();
                     let body = async move {
+                        while waits && places.mixer.tunnels() >= 8 {
+                            sleep(Duration::from_millis(20)).await;
+                        }
                         tokio::select! {
                             ended = tunnel.run() => if !ended { broken.cancel() },
                             () = tunnels.cancelled() => {}
@@ -635,6 +768,9 @@ impl Tunnel {
         let index = match shared.bug {
             Some(Bug::TargetAlwaysFirst) => 0,
             Some(Bug::TargetOfSecondIsFirst) if self.index == 1 => 0,
+            Some(Bug::WrongTargetByChance) if chance::strikes() => {
+                (self.index + 1) % shared.mappings.len()
+            }
             Some(Bug::TargetOfNext) => (self.index + 1) % shared.mappings.len(),
             _ => self.index,
         };
@@ -645,15 +781,36 @@ impl Tunnel {
         {
             return true;
         }
-        let mut early = None;
+        let (mut early, mut refused) = (None, false);
         if shared.has(Bug::RefusedTargetNoData) {
             match TcpStream::connect(&target).await {
                 Ok(stream) => early = Some(stream),
                 Err(_) => return true,
             }
         }
+        if shared.manner == Manner::Slow {
+            // As the original, it reaches its target first; if that refuses, it tries for some seconds.
+            let mut tries = 3;
+            while early.is_none() && tries > 0 {
+                let dial = timeout(DIAL_TIME, TcpStream::connect(&target)).await;
+                match dial {
+                    Ok(Ok(stream)) => early = Some(stream),
+                    Ok(Err(_)) => sleep(Duration::from_secs(1)).await,
+                    Err(_) => break,
+                }
+                tries -= 1;
+            }
+            sleep(Duration::from_secs(1)).await;
+            refused = early.is_none();
+        }
+        if shared.has(Bug::DataLate) {
+            sleep(Duration::from_secs(7)).await;
+        }
         let Ok(stream) = shared
-            .connect(shared.secure && !shared.has(Bug::DataWithoutTls))
+            .connect(
+                shared.secure && !shared.has(Bug::DataWithoutTls),
+                &shared.data_connector,
+            )
             .await
         else {
             return true;
@@ -663,9 +820,15 @@ impl Tunnel {
         let port = match shared.bug {
             Some(Bug::IntegerEchoed) => self.port.clone(),
             Some(Bug::IntegerWithPlus) => format!("+{number}").into_bytes(),
+            Some(Bug::TrsPortSigned) if number >= 0x8000 => {
+                (number - 0x1_0000).to_string().into_bytes()
+            }
             Some(Bug::TrsPortOfFirst) => shared.mappings[0].remote_port.to_string().into_bytes(),
             _ => number.to_string().into_bytes(),
         };
+        if shared.has(Bug::TrsLate) {
+            sleep(Duration::from_secs(6)).await;
+        }
         let mut trs = shaped(shared.bug, &bytes(&[b"TRS", &self.token, &port]));
         match shared.bug {
             Some(Bug::LfBehindTrs) => trs.push(b'\n'),
@@ -690,9 +853,27 @@ impl Tunnel {
         if shared.has(Bug::TargetLate) {
             sleep(LATE).await;
         }
+        let early_bytes = match shared.bug {
+            Some(Bug::EarlyBytesAtMost64Kib) => hoard(&mut reader, 64 << 10).await,
+            Some(Bug::EarlyBytesAsText) => {
+                let said = hoard(&mut reader, 1 << 20).await;
+                String::from_utf8_lossy(&said).into_owned().into()
+            }
+            _ => Vec::new(),
+        };
         let target = match early {
             Some(stream) => Ok(stream),
-            None => TcpStream::connect(&target).await,
+            None if refused => Err(io::ErrorKind::ConnectionRefused.into()),
+            None => {
+                let patience = match shared.bug {
+                    Some(Bug::TargetGivenUpEarly) => Duration::from_secs(3),
+                    Some(Bug::TargetGivenUpNearlyEnough) => Duration::from_secs(6),
+                    Some(Bug::TargetNeverGivenUp) => LONG * 60,
+                    _ => DIAL_TIME,
+                };
+                let dialled = timeout(patience, TcpStream::connect(&target)).await;
+                dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            }
         };
         let Ok(target) = target else {
             if shared.has(Bug::RefusalTold) {
@@ -700,6 +881,9 @@ impl Tunnel {
             }
             if shared.has(Bug::RefusedTargetHangs) {
                 sleep(LONG).await;
+            }
+            if shared.has(Bug::RefusedTargetClosedLate) {
+                sleep(Duration::from_secs(20)).await;
             }
             // Unread bytes, which can be TLS's own, would turn the close into a reset that TRS does not survive.
             let leave = async {
@@ -709,7 +893,7 @@ impl Tunnel {
             let _ = timeout(Duration::from_secs(1), leave).await;
             return !shared.has(Bug::RefusedTargetEndsControl);
         };
-        let mut said = Vec::new();
+        let mut said = early_bytes;
         if shared.has(Bug::EarlyUserEndCloses) {
             let mut there = vec![0; 64 * 1024];
             if let Ok(Ok(count)) =

@@ -5,6 +5,7 @@
 //! they can be; nobody is meant to run them for anything else.
 
 mod bug;
+mod chance;
 mod client;
 mod drips;
 mod lines;
@@ -17,3 +18,6 @@ pub use bug::{Bug, Side};
 pub use client::Client;
 pub use manner::Manner;
 pub use server::Server;
+
+/// The version of these peers.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

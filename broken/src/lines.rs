@@ -78,6 +78,10 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                     return Ok(Some(message));
                 }
             }
+            if self.has(Bug::BegunMessageLost) && self.together > 0 {
+                self.buffer.clear();
+                self.message.clear();
+            }
             let before = self.buffer.len();
             self.buffer.reserve(16 * 1024);
             let count = self.reader.read_buf(&mut self.buffer).await?;
@@ -172,10 +176,28 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             return Ok(None);
         }
         self.together += 1;
+        if self.forgets_rest() {
+            self.buffer.clear();
+        }
         if self.has(Bug::RestOfSegmentLost) || self.has(Bug::CrowdLost) && self.together >= 20 {
             self.buffer.clear();
         }
         Ok(Some(std::mem::take(&mut self.message)))
+    }
+
+    /// Whether a bug forgets what has come behind the message that is complete.
+    fn forgets_rest(&self) -> bool {
+        let word: &[u8] = match self.bug {
+            Some(Bug::RestBehindAthLost) => b"ATH",
+            Some(Bug::RestBehindMapLost) => b"MAP",
+            Some(Bug::RestBehindSrqLost) => b"SRQ",
+            Some(Bug::RestBehindArsLost) => b"ARS",
+            Some(Bug::RestBehindMrsLost) => b"MRS",
+            Some(Bug::RestBehindTrqLost) => b"TRQ",
+            Some(Bug::RestBehindSrsLost) => b"SRS",
+            _ => return false,
+        };
+        self.message.first().is_some_and(|first| first == word)
     }
 
     /// Whether a bug lets this line pass that is no word.
@@ -183,6 +205,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         let known = |words: Words| words.iter().any(|(word, _)| word.as_bytes() == line);
         match self.bug {
             Some(Bug::UnknownIgnored) => !known(self.words),
+            Some(Bug::BytesBehindMessageIgnored) => self.together > 0 && !known(self.words),
             Some(Bug::EmptyLinesIgnored) => line.is_empty(),
             Some(Bug::UnknownIgnoredBeforeLogin) => !self.logged_in && !known(self.words),
             Some(Bug::OwnWordsIgnored) => {

@@ -19,8 +19,12 @@ pub enum Manner {
     ClosedUnheard,
     /// A server, as it should be, that binds a remote port with the number of a control port on another address.
     PortsElsewhere,
+    /// As it should, and nearly as late as it may.
+    Slow,
     /// A server that has never more than one connection, and closes all others.
     Lonely,
+    /// As it should; it knows nothing newer than TLS 1.2.
+    Tls12,
     /// With a bug.
     Bad(Bug),
 }
@@ -28,13 +32,15 @@ pub enum Manner {
 impl Manner {
     /// The manners that follow every rule, those of one side and those of both. Only a recommendation may be left out,
     /// see [`leaves_out`](Self::leaves_out).
-    pub const CORRECT: [Self; 6] = [
+    pub const CORRECT: [Self; 8] = [
         Self::Good,
         Self::Drips,
         Self::WaitsForMrs,
         Self::MapsInAnyOrder,
         Self::ClosedUnheard,
         Self::PortsElsewhere,
+        Self::Tls12,
+        Self::Slow,
     ];
 
     /// The manner of this name: of a bug, `drips`, `lonely`, or another.
@@ -46,7 +52,9 @@ impl Manner {
             "maps-in-any-order" => Some(Self::MapsInAnyOrder),
             "closed-unheard" => Some(Self::ClosedUnheard),
             "ports-elsewhere" => Some(Self::PortsElsewhere),
+            "slow" => Some(Self::Slow),
             "lonely" => Some(Self::Lonely),
+            "tls12" => Some(Self::Tls12),
             _ => Bug::named(name).map(Self::Bad),
         }
     }
@@ -80,7 +88,9 @@ impl fmt::Display for Manner {
             Self::MapsInAnyOrder => f.write_str("maps-in-any-order"),
             Self::ClosedUnheard => f.write_str("closed-unheard"),
             Self::PortsElsewhere => f.write_str("ports-elsewhere"),
+            Self::Slow => f.write_str("slow"),
             Self::Lonely => f.write_str("lonely"),
+            Self::Tls12 => f.write_str("tls12"),
             Self::Bad(bug) => bug.fmt(f),
         }
     }

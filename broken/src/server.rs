@@ -1,6 +1,7 @@
 //! The server.
 
 mod control;
+mod limits;
 mod ports;
 mod tunnels;
 
@@ -23,9 +24,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::drips::written_by;
-use crate::lines::{Lines, Message, OF_CLIENTS, Stream, bytes};
+use crate::lines::{Lines, Message, OF_CLIENTS, Stream, bytes, integer};
 use crate::relay::Mixer;
-use crate::{Bug, Manner, tls};
+use crate::tls::{self, Secure};
+use crate::{Bug, Manner, chance};
 
 /// A server that has bound its ports.
 pub struct Server {
@@ -48,6 +50,8 @@ struct Shared {
     mixer: Mixer,
     /// Set by bugs that end the whole server.
     over: AtomicBool,
+    /// Set by what bugs take for a sign of life.
+    renewed: AtomicBool,
     /// Held by a connection, which only a lonely server minds.
     only_one: tokio::sync::Mutex<()>,
 }
@@ -58,6 +62,10 @@ struct State {
     ports: HashMap<u16, Port>,
     /// Tokens that were given once, and where.
     tokens: Vec<(Vec<u8>, bool, u64)>,
+    /// Users who have ever come, for a bug.
+    places: usize,
+    /// Who has ever logged in, and the token of each.
+    ever: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 struct Login {
@@ -80,8 +88,9 @@ struct Port {
     listener: JoinHandle<()>,
 }
 
-const LOGIN_TIME: Duration = Duration::from_secs(6);
-const USER_TIME: Duration = Duration::from_secs(7);
+const LOGIN_TIME: Duration = Duration::from_millis(8_200);
+const RENEWED_TIME: Duration = Duration::from_secs(10);
+const USER_TIME: Duration = Duration::from_millis(8_200);
 /// More than a peer has time for.
 const LATE: Duration = Duration::from_secs(3);
 const LONG: Duration = Duration::from_secs(60);
@@ -121,11 +130,12 @@ impl Server {
                 password: text(&config["password"]),
                 timeout: config["timeout"].as_u64().unwrap_or(30),
                 control,
-                acceptor: tls::acceptor(&file(&secure["ca"]), &file(&secure["key"]))?,
+                acceptor: tls::acceptor(&file(&secure["ca"]), &file(&secure["key"]), manner)?,
                 state: Mutex::default(),
                 counter: AtomicU64::new(1),
                 mixer: Mixer::default(),
                 over: AtomicBool::new(false),
+                renewed: AtomicBool::new(false),
                 only_one: tokio::sync::Mutex::default(),
             }),
         })
@@ -188,6 +198,9 @@ impl Shared {
         let limit = match self.bug {
             Some(Bug::LoginNeverDue) => LONG,
             Some(Bug::HandshakeNeverDue) if secure => LONG,
+            Some(Bug::LoginDueAtOnce) => Duration::from_millis(300),
+            Some(Bug::LoginDueEarly) => Duration::from_secs(5),
+            Some(Bug::HandshakeDueEarly) if secure => Duration::from_secs(3),
             _ => LOGIN_TIME,
         };
         let due = Instant::now() + limit;
@@ -197,6 +210,12 @@ impl Shared {
                 Some(stream) => stream,
                 None => return,
             },
+        };
+        let due = match self.bug {
+            Some(Bug::HandshakeRenewsDeadline) => Instant::now() + RENEWED_TIME,
+            Some(Bug::HandshakeDueEarly) => Instant::now() + LOGIN_TIME,
+            Some(Bug::HandshakeCountsTwice) if secure => Instant::now() + LOGIN_TIME * 2,
+            _ => due,
         };
         let (reader, writer) = split(stream);
         let mut lines = Lines::new(reader, OF_CLIENTS, self.bug);
@@ -225,21 +244,50 @@ impl Shared {
         }
     }
 
-    async fn handshake(&self, tcp: TcpStream, due: Instant) -> Option<Stream> {
-        if self.has(Bug::PlainOnTlsServed) || self.has(Bug::PlainOnTlsKept) {
+    async fn handshake(self: &Arc<Self>, tcp: TcpStream, due: Instant) -> Option<Stream> {
+        if let Some(
+            Bug::PlainOnTlsServed
+            | Bug::PlainOnTlsKept
+            | Bug::PlainFallback
+            | Bug::PlainLoginCounts
+            | Bug::PlainTrsCounts,
+        ) = self.bug
+        {
             let mut first = [0];
             tcp.peek(&mut first).await.ok()?;
-            if first != [0x16] && self.has(Bug::PlainOnTlsServed) {
-                return Some(written_by(self.manner, tcp));
-            }
-            if first != [0x16] {
-                sleep(LONG).await;
+            match self.bug {
+                _ if first == [0x16] => {}
+                Some(Bug::PlainOnTlsKept) => sleep(LONG).await,
+                Some(Bug::PlainLoginCounts | Bug::PlainTrsCounts) => {
+                    self.heed_plain(tcp).await;
+                    return None;
+                }
+                _ => return Some(written_by(self.manner, tcp)),
             }
         }
         let shaken = tokio::time::timeout_at(due, self.acceptor.accept(tcp)).await;
         match shaken {
-            Ok(Ok(stream)) => Some(written_by(self.manner, stream)),
+            Ok(Ok(stream)) => Some(written_by(self.manner, Secure::new(stream, self.bug))),
             _ => None,
+        }
+    }
+
+    /// Does what a plain message says, without a word, and closes.
+    async fn heed_plain(self: &Arc<Self>, tcp: TcpStream) {
+        let mut lines = Lines::new(tcp, OF_CLIENTS, self.bug);
+        let said = timeout(LOGIN_TIME, lines.message()).await;
+        let Ok(Ok(Some(message))) = said else {
+            return;
+        };
+        match message[0].as_slice() {
+            b"ATH" if self.has(Bug::PlainLoginCounts) && self.knows(&message) => {
+                self.clone().replace(&message[1], true).await;
+            }
+            b"TRS" if self.has(Bug::PlainTrsCounts) => {
+                // The user goes with what is dropped here.
+                drop(self.join(&message[1], integer(&message[2]), true));
+            }
+            _ => {}
         }
     }
 
@@ -251,9 +299,26 @@ impl Shared {
         secure: bool,
     ) {
         match message[0].as_slice() {
-            b"ATH" if self.knows(&message) => self.control(&message, lines, writer, secure).await,
+            b"ATH" if self.has(Bug::AnswerLate) && self.answers_late(&message) => {
+                sleep(Duration::from_secs(6)).await;
+                self.control(&message, lines, writer, secure).await;
+            }
+            b"ATH"
+                if self.knows(&message)
+                    && !(self.has(Bug::LoginRefusedByChance) && chance::strikes()) =>
+            {
+                self.control(&message, lines, writer, secure).await;
+            }
             b"ATH" => {
-                if !self.has(Bug::RefusalSilent) {
+                if self.manner == Manner::Slow {
+                    sleep(Duration::from_secs(3)).await;
+                }
+                if self.has(Bug::RefusalLate) {
+                    sleep(Duration::from_secs(7)).await;
+                }
+                let silent = self.has(Bug::RefusalSilent)
+                    || self.has(Bug::RefusalLostWithRest) && lines.has_more();
+                if !silent {
                     let answer: &[u8] = if self.has(Bug::RefusalWithFields) {
                         b"ARS\nfalse\n30\nnone\n"
                     } else {
@@ -277,7 +342,7 @@ impl Shared {
                     }
                 }
                 let (reader, _) = lines.into_parts();
-                close(reader, writer).await;
+                self.close(reader, writer).await;
             }
             b"TRS" => self.data(&message, lines, writer, secure).await,
             b"SRQ" if self.has(Bug::SrqBeforeLogin) => {
@@ -295,6 +360,11 @@ impl Shared {
             }
             _ => {}
         }
+    }
+
+    /// The first login is answered in time on each port, so that the server seems to work.
+    fn answers_late(&self, ath: &Message) -> bool {
+        self.knows(ath) && self.state().tokens.len() >= 2
     }
 
     /// Whether these are user name and password.
@@ -351,10 +421,16 @@ fn keep(user: TcpStream) {
     });
 }
 
-/// Ends a connection so that what was said last arrives: what still comes is thrown away for a while.
-async fn close(mut reader: ReadHalf<Stream>, mut writer: WriteHalf<Stream>) {
-    let _ = writer.shutdown().await;
-    let mut waste = vec![0; 4096];
-    let rest = async { while let Ok(1..) = reader.read(&mut waste).await {} };
-    let _ = timeout(Duration::from_millis(500), rest).await;
+impl Shared {
+    /// Ends a connection so that what was said last arrives: what still comes is thrown away for a while.
+    async fn close(&self, mut reader: ReadHalf<Stream>, mut writer: WriteHalf<Stream>) {
+        let _ = writer.shutdown().await;
+        let mut waste = vec![0; 4096];
+        let rest = async { while let Ok(1..) = reader.read(&mut waste).await {} };
+        let linger = match self.manner {
+            Manner::Slow => Duration::from_secs(3),
+            _ => Duration::from_millis(500),
+        };
+        let _ = timeout(linger, rest).await;
+    }
 }

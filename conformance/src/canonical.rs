@@ -148,7 +148,7 @@ impl fmt::Display for Canonical {
 fn kept(transcript: &Transcript) -> Vec<(usize, Happened<'_>)> {
     let mut kept = Vec::new();
     for (at, one) in transcript.happened().enumerate() {
-        let aside = |note: &str| note.starts_with("fence") || note == "ignored";
+        let aside = |note: &str| note.starts_with("fence") || ["ignored", "keep"].contains(&note);
         if one.broken {
             // Behind it stands what no step has read, as much as had come.
             kept.push((at, one));
@@ -283,21 +283,33 @@ fn named(action: &Action, names: &Names) -> Action {
         Action::Send(message) => Action::Send(named_message(message, names)),
         Action::SendRaw(segments) => Action::SendRaw(segments.iter().map(template).collect()),
         Action::SendDrip(bytes) => Action::SendDrip(template(bytes)),
+        Action::Unguessable(value) => Action::Unguessable(template(value)),
+        Action::SendSlow(bytes) => Action::SendSlow(template(bytes)),
+        Action::SendEvery(ms, segments) => {
+            Action::SendEvery(*ms, segments.iter().map(template).collect())
+        }
         Action::Expect(Expectation::Message(message)) => {
             Action::Expect(Expectation::Message(named_message(message, names)))
         }
         Action::Expect(Expectation::Raw(bytes)) => {
             Action::Expect(Expectation::Raw(template(bytes)))
         }
-        Action::Connect(Endpoint::Server(_) | Endpoint::Bare | Endpoint::Drip)
+        Action::Connect(
+            Endpoint::Server(_) | Endpoint::Bare | Endpoint::Drip | Endpoint::Tls12,
+        )
         | Action::Accept(None)
-        | Action::AcceptDrip
+        | Action::AcceptAs(_)
+        | Action::Handshake
+        | Action::Certificate(_)
         | Action::Distrusts
         | Action::Down(_)
+        | Action::Late(_)
         | Action::Pause
+        | Action::Keep
         | Action::SendRandom(_)
         | Action::Ignore(_)
         | Action::Shutdown
+        | Action::Cut
         | Action::Close
         | Action::Reset
         | Action::Restart
@@ -305,6 +317,7 @@ fn named(action: &Action, names: &Names) -> Action {
             Expectation::Random(_)
             | Expectation::Closed
             | Expectation::Eof
+            | Expectation::Reset
             | Expectation::Silence
             | Expectation::Stalled,
         )

@@ -13,7 +13,7 @@ use crate::notation::ast::{Case, Transport};
 use crate::notation::parse;
 use crate::rules::FOLDER;
 use check::check;
-pub(crate) use check::{PORTS, RULES, TARGETS, no_rule};
+pub(crate) use check::{PORTS, RULES, TARGETS, no_rule, number_of};
 pub(crate) use place::Spot;
 
 /// A case and its name.

@@ -182,11 +182,11 @@ fn selections_that_match_nothing() {
                 ],
             ),
             (
-                &["run", "server", "auth.token-random"],
+                &["run", "server", "tls.no-early-data"],
                 4,
                 &[
-                    "auth.token-random is not judged: a peer sees",
-                    "hint: `netroxy-conformance explain auth.token-random` shows it",
+                    "tls.no-early-data is not judged: a peer that",
+                    "hint: `netroxy-conformance explain tls.no-early-data` shows it",
                 ],
             ),
             (

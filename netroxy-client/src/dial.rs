@@ -30,17 +30,20 @@ impl Server {
         self.config.tls.is_none()
     }
 
+    /// For a data connection.
     pub(crate) async fn dial(self: Arc<Self>) -> io::Result<Stream> {
-        let dial = async {
-            let tcp = connect(&self.config.host, self.config.port).await?;
-            let Some(tls) = &self.config.tls else {
-                return Ok(Stream::Plain(tcp));
-            };
-            let connector = TlsConnector::from(tls.client.clone());
-            let stream = connector.connect(tls.server_name.clone(), tcp).await?;
-            Ok(Stream::Tls(Box::new(stream.into())))
+        within(self.open()).await
+    }
+
+    /// Takes as long as it takes: the machine has a deadline for control connections.
+    pub(crate) async fn open(self: Arc<Self>) -> io::Result<Stream> {
+        let tcp = connect(&self.config.host, self.config.port).await?;
+        let Some(tls) = &self.config.tls else {
+            return Ok(Stream::Plain(tcp));
         };
-        within(dial).await
+        let connector = TlsConnector::from(tls.client.clone());
+        let stream = connector.connect(tls.server_name.clone(), tcp).await?;
+        Ok(Stream::Tls(Box::new(stream.into())))
     }
 }
 

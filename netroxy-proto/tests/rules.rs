@@ -99,10 +99,13 @@ fn rules() -> BTreeSet<&'static str> {
         .into_iter()
         .chain(MISBEHAVED.map(Into::into))
         .chain(parse_errors.iter().cloned().map(Into::into));
-    let disconnect = [client::DisconnectReason::Rejected]
-        .into_iter()
-        .chain(MISBEHAVED.map(Into::into))
-        .chain(parse_errors.iter().cloned().map(Into::into));
+    let disconnect = [
+        client::DisconnectReason::Rejected,
+        client::DisconnectReason::ConnectOverdue,
+    ]
+    .into_iter()
+    .chain(MISBEHAVED.map(Into::into))
+    .chain(parse_errors.iter().cloned().map(Into::into));
     close
         .map(|reason| reason.rule())
         .chain(disconnect.map(|reason| reason.rule()))

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
@@ -13,9 +13,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{LATE, LONG, Login, Shared, close, keep, tell};
-use crate::Bug;
+use super::limits::LONGEST;
+use super::{LATE, LONG, Login, Shared, keep, tell};
 use crate::lines::{Lines, Message, Stream, bytes, integer, shaped};
+use crate::{Bug, chance};
 
 /// How a control connection ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,10 +38,20 @@ impl Shared {
         let mut random = [0; 16];
         // Without randomness there is nothing to judge either.
         let _ = getrandom::fill(&mut random);
-        random
-            .iter()
-            .flat_map(|byte| format!("{byte:02X}").into_bytes())
-            .collect()
+        let text: String = random.iter().map(|byte| format!("{byte:02X}")).collect();
+        let (half, short) = (text.get(..16), text.get(..8));
+        let (half, short) = (half.unwrap_or_default(), short.unwrap_or_default());
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let since = since.unwrap_or_default();
+        let token = match self.bug {
+            Some(Bug::TokenCounted) => format!("{:032X}", u128::MAX / 3 + u128::from(self.next())),
+            Some(Bug::TokenShort) => short.to_owned(),
+            Some(Bug::TokenSharesPrefix) => format!("5D41402ABC4B2A76B9719D91{short}"),
+            Some(Bug::TokenOfClock) => format!("{:032X}", since.as_nanos()),
+            Some(Bug::TokenOfClockInPart) => format!("{:016X}{half}", since.as_millis()),
+            _ => text,
+        };
+        token.into_bytes()
     }
 
     pub(super) async fn control(
@@ -55,7 +66,7 @@ impl Shared {
         let Some(id) = self.clone().log_in(ath, &out, secure).await else {
             drop(out);
             let (reader, _) = lines.into_parts();
-            return finish(reader, writer).await;
+            return self.finish(reader, writer).await;
         };
         lines.log_in();
         let ended = self.clone().serve(id, &mut lines, &out).await;
@@ -70,6 +81,9 @@ impl Shared {
             Some(Bug::PortsKeptOnExpiry) => ended == Ended::Expired,
             _ => false,
         };
+        if ended == Ended::Expired && self.has(Bug::ExpiryEndsAllOfName) {
+            self.kick_namesakes(&ath[1]);
+        }
         if ended == Ended::Reset && self.has(Bug::AbortAfterLoginFatal) {
             self.over.store(true, Ordering::Relaxed);
         }
@@ -85,7 +99,7 @@ impl Shared {
         }
         drop(out);
         let (reader, _) = lines.into_parts();
-        finish(reader, writer).await;
+        self.finish(reader, writer).await;
     }
 
     /// Adds a login and answers it.
@@ -96,40 +110,28 @@ impl Shared {
         secure: bool,
     ) -> Option<u64> {
         let (id, token, name) = (self.next(), self.token(&ath[1]), ath[1].clone());
-        let older: Vec<u64> = {
+        let token = self.token_again(&name).unwrap_or(token);
+        {
             let state = self.state();
-            let same = |login: &&Login| login.name == name && !name.is_empty();
-            if self.has(Bug::OneClientOnly) && !state.logins.is_empty()
-                || self.has(Bug::SameNameRefused) && state.logins.values().any(|login| same(&login))
+            let nameless = name.is_empty() && !self.has(Bug::EmptyNameReplaces);
+            let same = |login: &Login| login.name == name && !nameless;
+            if self.is_full(&state)
+                || self.has(Bug::SameNameRefused) && state.logins.values().any(same)
             {
                 let _ = out.send(b"ARS\nfalse\n".to_vec());
                 return None;
             }
-            state
-                .logins
-                .iter()
-                .filter(|(_, login)| same(login))
-                .map(|(id, _)| *id)
-                .collect()
-        };
-        for older in older {
-            match self.bug {
-                Some(Bug::SameNameKept) => {}
-                Some(Bug::SameNameReleasedLate) => {
-                    let shared = self.clone();
-                    tokio::spawn(async move {
-                        sleep(Duration::from_millis(500)).await;
-                        shared.log_out(older, false).await;
-                    });
-                }
-                _ => self.log_out(older, false).await,
-            }
         }
-        let seconds = if self.has(Bug::TimeoutZeroSent) {
-            0
-        } else {
-            self.timeout
+        self.clone().replace(&name, secure).await;
+        self.end_first_of_many().await;
+        let seconds = match self.bug {
+            Some(Bug::TimeoutZeroSent) => 0,
+            Some(Bug::TimeoutCutTo16Bits) => self.timeout & 0xffff,
+            Some(Bug::TimeoutAtMostADay) => self.timeout.min(86_400),
+            Some(Bug::TimeoutAtLeastThree) => self.timeout.max(3),
+            _ => self.timeout,
         };
+        self.clone().mind_old_expiry(id, &name);
         let answer = bytes(&[b"ARS", b"true", seconds.to_string().as_bytes(), &token]);
         if self.has(Bug::ArsTwice) {
             let _ = out.send(answer.clone());
@@ -140,6 +142,7 @@ impl Shared {
         }
         let mut state = self.state();
         state.tokens.push((token.clone(), secure, id));
+        state.ever.push((name.clone(), token.clone()));
         let login = Login {
             name,
             token,
@@ -153,8 +156,39 @@ impl Shared {
         Some(id)
     }
 
+    /// Ends the older logins of a name.
+    pub(super) async fn replace(self: Arc<Self>, name: &[u8], secure: bool) {
+        let older: Vec<u64> = {
+            let state = self.state();
+            let counts = |login: &Login| match self.bug {
+                Some(Bug::SameNameKeptElsewhere) => login.secure == secure,
+                Some(Bug::SameNameKeptOnPlain) => login.secure || !secure,
+                Some(Bug::SameNameKeptOnTls) => secure || !login.secure,
+                _ => true,
+            };
+            let nameless = name.is_empty() && !self.has(Bug::EmptyNameReplaces);
+            let same = |login: &Login| login.name == name && !nameless && counts(login);
+            let older = state.logins.iter().filter(|(_, login)| same(login));
+            older.map(|(id, _)| *id).collect()
+        };
+        for older in older {
+            match self.bug {
+                Some(Bug::SameNameKept) => {}
+                Some(Bug::FifthReplacesNobody) if self.logins_of(&name) == 4 => {}
+                Some(Bug::SameNameReleasedLate) => {
+                    let shared = self.clone();
+                    tokio::spawn(async move {
+                        sleep(Duration::from_millis(500)).await;
+                        shared.log_out(older, false).await;
+                    });
+                }
+                _ => self.log_out(older, false).await,
+            }
+        }
+    }
+
     /// Ends a login: nobody listens on its ports when this returns, unless a bug keeps them.
-    async fn log_out(&self, id: u64, ports_kept: bool) {
+    pub(super) async fn log_out(&self, id: u64, ports_kept: bool) {
         let mut listeners = Vec::new();
         {
             let mut state = self.state();
@@ -191,6 +225,11 @@ impl Shared {
                     }
                     if self.has(Bug::WaitingUsersKept) {
                         port.waiting.into_iter().for_each(|(_, user)| keep(user));
+                    } else if self.has(Bug::ClosesAllWaitingLate) {
+                        tokio::spawn(async move {
+                            sleep(Duration::from_secs(4)).await;
+                            drop(port.waiting);
+                        });
                     }
                 }
             }
@@ -219,6 +258,11 @@ impl Shared {
             None => return Ended::Replaced,
         };
         let mut alive = Instant::now();
+        let limit = match self.bug {
+            Some(Bug::ControlLimited) => Duration::from_secs(9),
+            _ => LONG * 60,
+        };
+        let over = Instant::now() + limit;
         let (mut srqs, mut held) = (0, None);
         loop {
             let seconds = Duration::from_secs(self.timeout);
@@ -226,14 +270,31 @@ impl Shared {
                 Some(Bug::ExpiryEarly) => seconds.mul_f64(0.7),
                 Some(Bug::ExpiryLate) => seconds.mul_f64(2.5),
                 Some(Bug::ExpiryNever) => LONG * 60,
+                Some(Bug::ExpiryOverflows) if self.timeout == LONGEST => Duration::ZERO,
+                Some(Bug::ExpiryCoarse) => seconds.mul_f64(1.25).max(Duration::from_secs(3)),
                 Some(Bug::ExpiryNeverAfterSrq) if srqs > 0 => LONG * 60,
                 _ => seconds.mul_f64(1.25),
             };
+            let quiet = match self.bug {
+                Some(Bug::ControlIdleClosed) => Duration::from_secs(4),
+                Some(Bug::ControlIdleClosedLate) => Duration::from_secs(9),
+                _ => LONG * 60,
+            };
             let message = tokio::select! {
                 message = lines.message() => message,
+                () = sleep(quiet) => return Ended::Expired,
+                () = tokio::time::sleep_until(over) => return Ended::Expired,
                 () = kicked.cancelled() => return Ended::Replaced,
                 () = tokio::time::sleep_until(alive + patience) => {
-                    if self.has(Bug::TunnelRenews) && self.mixer.take_bytes() {
+                    let renewed = match self.bug {
+                        Some(Bug::TunnelRenews) => self.mixer.take_bytes(),
+                        Some(Bug::HalfSrqRenews) => lines.has_more(),
+                        Some(Bug::TrsRenews | Bug::UserRenews) => {
+                            self.renewed.swap(false, Ordering::Relaxed)
+                        }
+                        _ => false,
+                    };
+                    if renewed {
                         alive = Instant::now();
                         continue;
                     }
@@ -256,6 +317,7 @@ impl Shared {
                     }
                     if self.has(Bug::SrsEverySecond) && srqs % 2 == 0
                         || self.has(Bug::SrsMissingInCrowd) && srqs % 50 == 0
+                        || self.has(Bug::SrsMissingByChance) && chance::strikes()
                     {
                         continue;
                     }
@@ -267,6 +329,7 @@ impl Shared {
                         let _ = out.send(b"SRS\n".to_vec());
                     }
                 }
+                b"MAP" if self.leaves_for(integer(&message[1])) => return Ended::Violation,
                 b"MAP" => {
                     if self.has(Bug::MapRenews) {
                         alive = Instant::now();
@@ -275,6 +338,9 @@ impl Shared {
                     let answer = self.mrs(id, &message[1], ok);
                     if self.has(Bug::MrsLate) {
                         sleep(LATE).await;
+                    }
+                    if self.has(Bug::MrsMissingByChance) && chance::strikes() {
+                        continue;
                     }
                     if self.has(Bug::MessagesInterleaved) {
                         // Whoever else writes meanwhile gets in between.
@@ -354,6 +420,10 @@ impl Shared {
             Some(Bug::IntegerEchoed) => return bytes(&[b"MRS", asked, ok]),
             Some(Bug::MrsPortOffByOne) => (number + 1).to_string(),
             Some(Bug::IntegerWithPlus) => format!("+{number}"),
+            Some(Bug::MrsPortSigned) if (0x8000..=0xffff).contains(&number) => {
+                (number - 0x1_0000).to_string()
+            }
+            Some(Bug::MrsHighestPortAsZero) if number == 0xffff => "0".to_owned(),
             Some(Bug::MrsPortModulo) => (number & 0xffff).to_string(),
             Some(Bug::MrsPortOfFirst) => {
                 let state = self.state();
@@ -383,8 +453,10 @@ async fn write(
     writer
 }
 
-async fn finish(reader: ReadHalf<Stream>, writer: JoinHandle<WriteHalf<Stream>>) {
-    if let Ok(Ok(writer)) = timeout(Duration::from_secs(1), writer).await {
-        close(reader, writer).await;
+impl Shared {
+    async fn finish(&self, reader: ReadHalf<Stream>, writer: JoinHandle<WriteHalf<Stream>>) {
+        if let Ok(Ok(writer)) = timeout(Duration::from_secs(1), writer).await {
+            self.close(reader, writer).await;
+        }
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::{LATE, Login, Port, Shared, USER_TIME, keep, tell};
 use crate::lines::{Message, integer};
-use crate::{Bug, Manner};
+use crate::{Bug, Manner, chance};
 
 impl Shared {
     /// Listens on a remote port; whether that is so.
@@ -33,14 +33,8 @@ impl Shared {
             }
             Ok(number) => number,
         };
-        if self.has(Bug::MappingsAtMost50)
-            && self
-                .state()
-                .logins
-                .get(&id)
-                .is_some_and(|login| login.mapped.len() >= 50)
-        {
-            return false;
+        if let Some(answer) = self.has_enough_ports(id) {
+            return answer;
         }
         if self.has(Bug::ConflictTakesOver) {
             let older = self.state().ports.remove(&number);
@@ -150,6 +144,15 @@ impl Shared {
             }
             return;
         }
+        if self.has(Bug::UserRenews) {
+            self.renewed.store(true, Ordering::Relaxed);
+        }
+        if self.turns_away(&mut state, number) {
+            return;
+        }
+        let Some(port) = state.ports.get_mut(&number) else {
+            return;
+        };
         if self.has(Bug::UserGreeted) {
             tell(&user, "welcome");
         }
@@ -169,7 +172,7 @@ impl Shared {
                 .any(|(other, port)| *other != number && !port.waiting.is_empty()),
         );
         let first = |login: &Login| login.mapped.iter().min().copied();
-        let Some(login) = state.logins.get(&login) else {
+        let Some(login) = self.asked(&state, login) else {
             return;
         };
         let named = match self.bug {
@@ -182,6 +185,7 @@ impl Shared {
             Some(Bug::TrqTwiceInCrowd) if crowd == 3 => 2,
             Some(Bug::TrqOnlyForFirst) if crowd > 1 => 0,
             Some(Bug::TrqHeldWhileOthersWait) if others => 0,
+            Some(Bug::TrqMissingByChance) if chance::strikes() => 0,
             Some(Bug::TrqMissingNowAndThen) if id.is_multiple_of(25) => 0,
             _ => 1,
         };
@@ -234,7 +238,12 @@ impl Shared {
         }
         if !self.has(Bug::UserWaitsForever) {
             tokio::spawn(async move {
-                sleep(USER_TIME).await;
+                let limit = match self.bug {
+                    Some(Bug::UserTimeShort) => Duration::from_secs(2),
+                    Some(Bug::UserTimeNearlyEnough) => Duration::from_secs(6),
+                    _ => USER_TIME,
+                };
+                sleep(limit).await;
                 if let Some(port) = self.state().ports.get_mut(&number) {
                     if self.has(Bug::WaitingUserTold) {
                         let late = port.waiting.iter().filter(|(other, _)| *other == id);

@@ -1,12 +1,15 @@
 //! What must be true of a case beyond its grammar, so that nothing goes wrong only when it is played.
 
-use std::collections::BTreeSet;
+mod block;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::place::Spot;
 use crate::input::nearest;
 use crate::message::lines_after;
 use crate::notation::ast::{
-    Action, Case, Endpoint, Expectation, Field, Line, Message, Piece, Role, Setting, Step, Template,
+    Action, Case, Endpoint, Expectation, Field, Line, Low, Message, Piece, Role, Setting, Step,
+    Template, Transport, Way,
 };
 use crate::rules::REVISION;
 
@@ -25,7 +28,7 @@ pub(super) struct Wrong {
 /// # Errors
 /// See above.
 pub(super) fn check(case: &Case) -> Result<(), Wrong> {
-    let mut scope = Scope::new(case.role.value);
+    let mut scope = Scope::new(case);
     for (index, setting) in case.config.iter().enumerate() {
         let line = 4 + usize::from(case.twin.is_some()) + index;
         scope
@@ -40,21 +43,7 @@ pub(super) fn check(case: &Case) -> Result<(), Wrong> {
             Line::Step(step) => scope
                 .step(step, next, &mut marked)
                 .map_err(|found| found.on(next))?,
-            Line::Repeat(repeat) => {
-                let outside = scope.actors.clone();
-                scope.vars.insert(NTH_PORT.to_owned());
-                let mut inner = next + 1;
-                for line in &repeat.body {
-                    if let Line::Step(step) = line {
-                        scope
-                            .step(step, inner, &mut marked)
-                            .map_err(|found| found.on(inner))?;
-                    }
-                    inner += line.height();
-                }
-                scope.vars.remove(NTH_PORT);
-                scope.actors.retain(|name| outside.contains(name));
-            }
+            Line::Repeat(repeat) => scope.block(repeat, next, &mut marked)?,
         }
         next += line.height();
     }
@@ -138,10 +127,19 @@ struct Scope {
     actors: BTreeSet<String>,
     /// The ports of the mappings in the header.
     mapped: Vec<&'static str>,
+    /// Whether the case is run over TLS, and nothing else.
+    tls_alone: bool,
+    /// Whether the client is told whom to trust.
+    trusts: bool,
+    /// How much noise was sent last on a connection.
+    noise: BTreeMap<String, u32>,
+    /// Connections of a `repeat kept`, with the number of their turns.
+    kept: BTreeMap<String, u32>,
 }
 
 impl Scope {
-    fn new(role: Role) -> Self {
+    fn new(case: &Case) -> Self {
+        let role = case.role.value;
         let role_vars: &[&str] = match role {
             Role::Server => &SERVER_VARS,
             Role::Client => &CLIENT_VARS,
@@ -157,20 +155,35 @@ impl Scope {
             vars,
             actors: BTreeSet::new(),
             mapped: Vec::new(),
+            tls_alone: case
+                .over
+                .as_ref()
+                .is_some_and(|over| over.value == [Transport::Tls]),
+            trusts: case.config.iter().any(|one| one.value == Setting::Trust),
+            noise: BTreeMap::new(),
+            kept: BTreeMap::new(),
         }
     }
 
     fn setting(&mut self, setting: &Setting) -> Result<(), Found> {
         match (setting, self.role) {
-            (Setting::Timeout(3..), Role::Server | Role::Pair) => Ok(()),
+            (Setting::Timeout(1..=LONGEST), Role::Server | Role::Pair) => Ok(()),
             (Setting::Timeout(_), Role::Server | Role::Pair) => found(
                 Spot::Word(2),
-                "a timeout below 3 s ends the original server",
+                format!("a timeout is from 1 to {LONGEST} seconds"),
             ),
             (Setting::Map { port, target, .. }, Role::Client | Role::Pair) => {
                 if let Some(port) = PORTS.into_iter().find(|name| names_one(port, &[name])) {
                     self.mapped.push(port);
                     leads_somewhere(target)
+                } else if number_of(port).is_some() {
+                    match self.role {
+                        Role::Client => leads_somewhere(target),
+                        _ => found(
+                            Spot::Word(2),
+                            "a number can be taken: only a client is given one, which does not listen on it",
+                        ),
+                    }
                 } else {
                     let ports = PORTS.join(" $");
                     let message = format!("the port of a mapping is one of ${ports}");
@@ -185,15 +198,20 @@ impl Scope {
                 leads_somewhere(target)
             }
             (Setting::Verify, Role::Client) => Ok(()),
+            (Setting::Trust, Role::Client) if self.tls_alone => Ok(()),
+            (Setting::Trust, Role::Client) => found(
+                Spot::Word(1),
+                "there is nobody to trust without TLS: `over tls`",
+            ),
             (Setting::Timeout(_), Role::Client) => found(
                 Spot::Word(1),
                 "a client has no timeout: the server tells it",
             ),
-            (Setting::Verify, Role::Pair) => found(
+            (Setting::Verify | Setting::Trust, Role::Pair) => found(
                 Spot::Word(1),
                 "a client that verifies its server would not log in: nobody vouches for it",
             ),
-            (Setting::Verify, Role::Server) => found(
+            (Setting::Verify | Setting::Trust, Role::Server) => found(
                 Spot::Word(1),
                 "a server has no one to verify: clients show no certificate",
             ),
@@ -213,7 +231,7 @@ impl Scope {
         marked.extend(step.marks.iter().map(|mark| (line, mark.clone())));
         let opens = matches!(
             step.action,
-            Action::Connect(_) | Action::Accept(_) | Action::AcceptDrip
+            Action::Connect(_) | Action::Accept(_) | Action::AcceptAs(_)
         );
         let alone = matches!(
             step.action,
@@ -222,22 +240,20 @@ impl Scope {
                 | Action::Restart
                 | Action::Distrusts
                 | Action::Down(_)
+                | Action::Late(_)
+                | Action::Certificate(_)
         );
         if step.action == Action::Restart && !["server", "client"].contains(&step.actor.as_str()) {
             let message = "`server` or `client` is restarted, nobody else";
             return found(Spot::Word(0), message);
         }
         if !opens && !alone && !self.actors.contains(&step.actor) {
-            let message = format!(
-                "`{}` is no connection yet, or closed: it needs `connect` or `accept` first",
-                step.actor
-            );
-            return found(Spot::Word(0), message);
+            return found(Spot::Word(0), self.no_connection(&step.actor));
         }
         let bounded = matches!(
             step.action,
             Action::Accept(_)
-                | Action::AcceptDrip
+                | Action::AcceptAs(_)
                 | Action::Distrusts
                 | Action::Expect(_)
                 | Action::OneOf(_)
@@ -247,7 +263,8 @@ impl Scope {
             let message = "`maps` has no bounds: each MAP has the time of any message";
             return found(Spot::Bounds, message);
         }
-        if step.within.is_some() && matches!(step.action, Action::Expect(Expectation::Stalled)) {
+        let stalls = matches!(step.action, Action::Expect(Expectation::Stalled));
+        if step.within.is_some() && stalls {
             let message = "`stalled` has no bounds: it takes as long as it takes";
             return found(Spot::Bounds, message);
         }
@@ -267,20 +284,42 @@ impl Scope {
             return found(Spot::Bounds, message);
         }
         if step.within.is_some_and(|within| {
-            within
-                .low
-                .zip(within.high)
-                .is_some_and(|(low, high)| low >= high)
+            let low = match within.low {
+                Some(Low::Ms(low)) => Some(low),
+                // How long that is, the run decides.
+                Some(Low::Still) => Some(u32::MAX),
+                None => None,
+            };
+            low.zip(within.high).is_some_and(|(low, high)| low >= high)
         }) {
             let message = "the bounds are empty";
             return found(Spot::Bounds, message);
         }
-        let waits = alone && !matches!(step.action, Action::Down(_));
-        let judges =
-            bounded || waits || matches!(step.action, Action::Connect(_) | Action::Maps(_));
+        let waits = alone
+            && !matches!(
+                step.action,
+                Action::Down(_) | Action::Late(_) | Action::Certificate(_)
+            );
+        let opened = matches!(
+            step.action,
+            Action::Connect(_) | Action::Handshake | Action::Maps(_) | Action::Unguessable(_)
+        );
+        let judges = bounded || waits || opened;
         if !step.marks.is_empty() && !judges {
             let message = "only a step that can fail can carry a mark";
             return found(Spot::Marks, message);
+        }
+        if let Action::SendRandom(bulk) = &step.action {
+            self.noise.insert(step.actor.clone(), bulk.bytes);
+        }
+        let noise = self.noise.get(&step.actor).filter(|_| stalls);
+        if noise.is_some_and(|bytes| *bytes != BEHIND + BUFFERS) {
+            let message = format!(
+                "`stalled` needs `>> random {}MiB` before it: a peer may be {} MiB behind, and systems take some too",
+                (BEHIND + BUFFERS) >> 20,
+                BEHIND >> 20
+            );
+            return found(Spot::Word(2), message);
         }
         self.action(&step.action)?;
         if matches!(step.action, Action::Close | Action::Reset) {
@@ -296,6 +335,10 @@ impl Scope {
         match action {
             Action::Connect(Endpoint::Server(_) | Endpoint::Bare | Endpoint::Drip) => {
                 self.only(&[Role::Server], "connect server")
+            }
+            Action::Connect(Endpoint::Tls12) => {
+                self.only(&[Role::Server], "connect server")?;
+                self.over_tls("tls12", 3)
             }
             Action::Connect(Endpoint::Port(port)) => {
                 self.only(&[Role::Server, Role::Pair], "connect $port")?;
@@ -315,7 +358,23 @@ impl Scope {
                 let mut refused = refused.iter().zip(4..);
                 refused.try_for_each(|(port, word)| self.mapped(port, word))
             }
-            Action::Accept(None) | Action::AcceptDrip => self.only(&[Role::Client], "accept"),
+            Action::Accept(None) | Action::AcceptAs(Way::Drip) => {
+                self.only(&[Role::Client], "accept")
+            }
+            Action::AcceptAs(way @ (Way::Tls12 | Way::Bare)) => {
+                self.only(&[Role::Client], "accept")?;
+                self.over_tls(&way.to_string(), 2)
+            }
+            Action::Handshake => {
+                self.only(&[Role::Server], "handshake")?;
+                self.over_tls("handshake", 1)
+            }
+            Action::Certificate(_) if !self.trusts => found(
+                Spot::Word(1),
+                "it means something to a client alone that is told whom to trust: `config trust`",
+            ),
+            Action::Certificate(_) => Ok(()),
+            Action::Cut => self.over_tls("cut", 2),
             Action::Accept(Some(target)) => {
                 self.only(&[Role::Client, Role::Pair], "accept $target")?;
                 self.template(target, 2)
@@ -324,12 +383,20 @@ impl Scope {
             Action::Distrusts => self.only(&[Role::Client], "distrusts"),
             Action::Down(10_001..) => found(Spot::Word(2), "more than 10 s are too long"),
             Action::Down(_) => self.only(&[Role::Client], "down"),
+            Action::Late(10_001..) => found(Spot::Word(2), "more than 10 s are too long"),
+            Action::Late(_) => self.only(&[Role::Client], "late"),
+            Action::Keep => self.only(&[Role::Server, Role::Client], "keep"),
             Action::Send(message) => self.sent(message),
             Action::SendRaw(segments) => {
                 let mut segments = segments.iter().zip(2..);
                 segments.try_for_each(|(one, word)| self.template(one, word))
             }
-            Action::SendDrip(bytes) => self.template(bytes, 3),
+            Action::SendDrip(bytes) | Action::SendSlow(bytes) => self.template(bytes, 3),
+            Action::Unguessable(value) => self.template(value, 2),
+            Action::SendEvery(_, segments) => {
+                let mut segments = segments.iter().zip(4..);
+                segments.try_for_each(|(one, word)| self.template(one, word))
+            }
             Action::Expect(expectation) => self.expectation(expectation, 2),
             Action::OneOf(alternatives) => {
                 let mut alternatives = alternatives.iter().zip(1..);
@@ -367,6 +434,17 @@ impl Scope {
         found(Spot::Word(word), message)
     }
 
+    /// What is about TLS cannot be done without it.
+    fn over_tls(&self, what: &str, word: usize) -> Result<(), Found> {
+        match self.tls_alone {
+            true => Ok(()),
+            false => found(
+                Spot::Word(word),
+                format!("`{what}` is about TLS: the case needs `over tls`, and no other transport"),
+            ),
+        }
+    }
+
     fn only(&self, roles: &[Role], verb: &str) -> Result<(), Found> {
         if roles.contains(&self.role) {
             return Ok(());
@@ -400,6 +478,7 @@ impl Scope {
             Expectation::Random(_)
             | Expectation::Closed
             | Expectation::Eof
+            | Expectation::Reset
             | Expectation::Silence
             | Expectation::Stalled => Ok(()),
         }
@@ -501,8 +580,30 @@ const CLIENT_VARS: [&str; 7] = [
 ];
 const PAIR_VARS: [&str; 4] = ["target", "target2", "dead_target", "silent_target"];
 
-/// Only inside of a block.
-const NTH_PORT: &str = "nth_port";
+/// Only inside of a block: a remote port of the turn, and its number.
+const OF_TURN: [&str; 2] = ["nth_port", "nth"];
+
+/// How far a peer may let one side of a tunnel fall behind the other, in bytes: `tunnel.backpressure`.
+const BEHIND: u32 = 48 << 20;
+
+/// What the systems of a peer and of the suite take for a connection that is not read; Linux takes 10 MB by itself.
+const BUFFERS: u32 = 16 << 20;
+
+/// The longest timeout there is, in seconds: `auth.timeout-positive`.
+const LONGEST: u64 = 9_223_372_036;
+
+/// The remote port that is written as a number.
+pub(crate) fn number_of(port: &Template) -> Option<u16> {
+    match port.pieces() {
+        [Piece::Bytes(digits)] if port.times() == 1 => {
+            let digits = std::str::from_utf8(digits).ok()?;
+            let number = digits.parse::<u16>().ok().filter(|number| *number > 0)?;
+            // Another spelling would be another port for whom compares texts.
+            (number.to_string() == digits).then_some(number)
+        }
+        _ => None,
+    }
+}
 
 /// Remote ports of a case.
 pub(crate) const PORTS: [&str; 3] = ["port", "port2", "port3"];
@@ -516,6 +617,25 @@ mod tests {
     use crate::notation::parse;
 
     #[test]
+    fn a_peer_is_given_as_much_as_the_rule_lets_it_fall_behind() {
+        let rules = crate::rules::embedded().unwrap();
+        let rule = rules.iter().find(|rule| rule.id == "tunnel.backpressure");
+        let number = format!("{} MiB behind", BEHIND >> 20);
+        assert!(rule.unwrap().text.contains(&number), "{number}");
+        let checked = |size: &str| {
+            let head = "title x\nrole server\nrules a.b\n\nu connect $port\n";
+            let text = format!("{head}u >> random {size} 1\nu < stalled [a.b]\n");
+            check(&parse(&text).unwrap())
+        };
+        assert_eq!(checked("64MiB"), Ok(()));
+        let wrong = checked("48MiB").unwrap_err();
+        assert!(
+            wrong.line == 7 && wrong.message.contains("random 64MiB"),
+            "{wrong:?}"
+        );
+    }
+
+    #[test]
     fn a_mapping_has_one_port_and_leads_to_one_target() {
         let checked = |mapping: &str| {
             let head = "title x\nrole pair\nrules a.b\nconfig map ";
@@ -523,7 +643,14 @@ mod tests {
             check(&parse(&text).unwrap())
         };
         let wrong = |mapping: &str| checked(mapping).unwrap_err();
-        for port in ["\"$port\"*2", "\"$port$port\"", "$target", "80"] {
+        for port in [
+            "\"$port\"*2",
+            "\"$port$port\"",
+            "$target",
+            "080",
+            "0",
+            "65536",
+        ] {
             let found = wrong(&format!("{port} -> $target"));
             let told = "the port of a mapping is one of $port $port2 $port3";
             assert_eq!((found.line, found.message.as_str()), (4, told), "{port}");

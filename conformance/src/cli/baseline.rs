@@ -1,7 +1,6 @@
 //! `baseline`: writes down what is known to fail, and compares with it.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::sync::Arc;
 
 use super::run::Profile;
@@ -9,11 +8,13 @@ use super::select::all;
 use super::session::{Conduct, Done, Round, judge_all};
 use super::{
     Complaint, EXIT_HARNESS, EXIT_NOT_READY, Output, Pace, input_complaint, manifest_complaint,
+    misplaced, unwritten,
 };
 use crate::baseline::{self, Baseline, List, ProfileName, Refusal, update, usual_place};
 use crate::input::Part;
 use crate::manifest::Manifest;
 use crate::notation::ast::Role;
+use crate::output::{Place, Readers};
 use crate::report::{self, listing};
 use crate::rules::Rule;
 use crate::sut::Subject;
@@ -79,7 +80,10 @@ pub(super) async fn execute(command: Command, rules: &[Rule]) -> Result<u8, Comp
             baseline,
             pace,
             output,
-        } => check(rules, &sut, baseline, pace, conduct(pace, output)?).await,
+        } => {
+            let conduct = conduct(pace, output)?;
+            Box::pin(check(rules, &sut, baseline, pace, conduct)).await
+        }
         Command::Schema => {
             report::out(baseline::SCHEMA);
             Ok(0)
@@ -149,7 +153,9 @@ async fn write(
     let manifest = Manifest::load(sut).map_err(manifest_complaint)?;
     let (role, name) = (manifest.role, manifest.name.clone());
     let out = out.unwrap_or_else(|| format!("{name}.baseline.json"));
-    let old = match std::path::Path::new(&out).exists() {
+    let path = std::path::Path::new(&out);
+    let place = Place::find(path, Readers::Usual).map_err(|error| misplaced(&error))?;
+    let old = match path.exists() {
         true => Some(Baseline::load(&out).map_err(input_complaint)?),
         false => None,
     };
@@ -161,11 +167,9 @@ async fn write(
     let judged = done.results.iter().map(|(_, judged)| judged);
     let old = old.as_ref().map(|old| &old.list);
     update(&mut list, old, judged, &done.summary).map_err(|refusal| refused(&refusal, &done))?;
-    let cannot = |error: &dyn std::fmt::Display| {
-        Complaint::new(EXIT_HARNESS, format!("cannot write {out}: {error}"))
-    };
-    let text = list.text().map_err(|error| cannot(&error))?;
-    fs::write(&out, text).map_err(|error| cannot(&error))?;
+    let text = list.text().map_err(|error| unwritten(&out, &error))?;
+    let written = place.write(text.as_bytes());
+    written.map_err(|error| unwritten(&out, &error))?;
     Ok(listing::baseline_written(&out, &list))
 }
 

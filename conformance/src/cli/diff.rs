@@ -8,7 +8,8 @@ use clap::ValueEnum;
 use super::jobs::{Haste, interrupted, ready};
 use super::run::Profile;
 use super::select::chosen;
-use super::session::{Round, stop_on_interrupt};
+use super::session::Round;
+use super::signals::stop_on_interrupt;
 use super::{
     Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_NOTHING, EXIT_USAGE, manifest_complaint, seed,
 };

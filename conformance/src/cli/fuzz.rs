@@ -8,11 +8,12 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::run::{Profile, manifest};
-use super::session::{not_ready, stop_on_interrupt};
-use super::{Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_USAGE, seed};
+use super::session::not_ready;
+use super::signals::stop_on_interrupt;
+use super::{Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_USAGE, misplaced, seed};
 use crate::fuzz::{Hunt, Hunted, Wanted};
 use crate::notation::ast::{Side, Transport};
-use crate::report::out;
+use crate::output::{Folder, Readers, out};
 use crate::rules::Rule;
 use crate::run::{self, Order, Start};
 use crate::sut::Subject;
@@ -83,6 +84,8 @@ pub(super) async fn execute(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint>
         let message = format!("{} does not speak {transport}", subject.name());
         return Err(Complaint::new(EXIT_USAGE, message));
     }
+    let out_folder = Folder::find(&fuzz.out, Readers::Usual);
+    let out_folder = out_folder.map_err(|error| misplaced(&error))?;
     let harness = |message: String| Complaint::new(EXIT_HARNESS, message);
     let seed = match fuzz.seed {
         Some(seed) => seed,
@@ -116,7 +119,7 @@ pub(super) async fn execute(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint>
         jobs: usize::from(fuzz.jobs.unwrap_or(32)),
         hardened: fuzz.profile == Profile::Hardened,
         strict: fuzz.strict,
-        out: fuzz.out,
+        out: out_folder,
         time_scale,
     };
     out(&format!(
@@ -129,6 +132,10 @@ pub(super) async fn execute(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint>
         out(&format!("some sessions could not be played: {why}\n"));
     }
     out(&last_line(&hunted));
+    if let Some(why) = &hunted.unsaved {
+        let message = format!("not every finding was saved: {why}");
+        return Err(Complaint::new(EXIT_HARNESS, message).hint("is the disk full?"));
+    }
     Ok(match hunted {
         Hunted {
             interrupted: true, ..

@@ -1,5 +1,7 @@
 //! What `diff` and `flakes` have in common: runs against programs that have shown that they are ready.
 
+use std::time::Duration;
+
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
@@ -13,12 +15,15 @@ use crate::wire::Tls;
 /// How fast cases are played.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct Haste {
-    /// How many cases run at a time; most of them wait most of the time
+    /// How many cases run at a time, at most; most of them wait most of the time
     #[arg(short, long, value_name = "N", default_value_t = 96, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
     /// Multiply every deadline, for slow machines [default: 1]
     #[arg(long, value_name = "X", default_value_t = 1.0, hide_default_value = true, value_parser = time_scale)]
     time_scale: f64,
+    /// How many seconds connections stand still in the cases that look for deadlines [default: as the manifest says]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u16).range(1..=600))]
+    still: Option<u16>,
 }
 
 impl Haste {
@@ -27,6 +32,7 @@ impl Haste {
             hardened,
             jobs: usize::from(self.jobs),
             time_scale: self.time_scale,
+            still: self.still.map(|still| Duration::from_secs(still.into())),
             excuses: true,
         }
     }

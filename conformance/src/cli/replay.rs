@@ -1,18 +1,20 @@
 //! `replay`: judges a recording once more, or plays it against a peer.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::run::{address, manifest};
 use super::session::{Conduct, Round, judge_all};
-use super::tap::{shown, totals};
+use super::violations::Violations;
 use super::{Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_NOTHING, EXIT_USAGE, Output, Pace};
 use crate::catalog;
 use crate::monitor::{Limits, Monitor};
 use crate::notation::ast::{Role, Side};
 use crate::notation::print;
-use crate::recording::{LoadError, Recording, Source, events, to_case};
+use crate::recording::{Event, LoadError, Recording, Source, events, to_case};
 use crate::report;
 use crate::rules::Rule;
 use crate::sut::{Running, Subject};
@@ -67,6 +69,7 @@ pub(super) async fn execute(replay: &Replay, rules: &[Rule]) -> Result<u8, Compl
     if !played && !replay.case {
         return judge(&recording, rules);
     }
+    cut(&recording);
     // A server that runs has the timeout that it has.
     let text = case(&recording, side, replay.addr.is_none())?;
     if replay.case {
@@ -88,6 +91,14 @@ pub(super) fn load(path: &Path) -> Result<Recording, Complaint> {
     })
 }
 
+/// Tells what is missing in a recording, beside the standard output.
+pub(super) fn cut(recording: &Recording) {
+    if let Some(cut) = &recording.cut {
+        // Where it cannot be written, the rest is done all the same.
+        let _ = writeln!(std::io::stderr(), "note: the recording is cut: {cut}");
+    }
+}
+
 /// What the passive judge says.
 fn judge(recording: &Recording, rules: &[Rule]) -> Result<u8, Complaint> {
     let whom = match recording.head.source {
@@ -100,19 +111,49 @@ fn judge(recording: &Recording, rules: &[Rule]) -> Result<u8, Complaint> {
         }
     };
     let mut monitor = Monitor::new(Limits::scaled(1.0), whom);
-    for event in events(recording) {
+    let events = events(recording);
+    let held_up = held_up(&events);
+    for (event, until) in events.iter().zip(held_up) {
+        if let Some(until) = until {
+            monitor.hold(&event.connection, until);
+        }
         monitor.see(event.at, &event.connection, &event.what);
+        // It may have been opened just now.
+        if let Some(until) = until {
+            monitor.hold(&event.connection, until);
+        }
     }
     if let Some(last) = recording.entries.last() {
         monitor.pass(last.at);
     }
-    let mut found = [0; 2];
+    let mut violations = Violations::new("replay", rules);
     for violation in monitor.take() {
-        found[usize::from(violation.side == Side::Client)] += 1;
-        report::out(&shown(&violation, rules));
+        if let Some(text) = violations.note(violation) {
+            report::out(&text);
+        }
     }
-    report::out(&totals("replay", &monitor, &found));
-    Ok(if found == [0; 2] { 0 } else { EXIT_FAILURE })
+    if let Some(cut) = &recording.cut {
+        report::out(&format!("replay: the recording is cut: {cut}\n"));
+    }
+    report::out(&violations.totals(&monitor));
+    Ok(if violations.is_empty() {
+        0
+    } else {
+        EXIT_FAILURE
+    })
+}
+
+/// Until when the tap has held up what follows each event on its connection, if it has.
+fn held_up(events: &[Event]) -> Vec<Option<Duration>> {
+    let mut next: BTreeMap<&str, &Event> = BTreeMap::new();
+    let backwards = events.iter().rev().map(|event| {
+        let later = next.insert(&event.connection, event);
+        let later = later.filter(|later| later.held_up).map(|later| later.at);
+        later.or_else(|| event.held_up.then_some(event.at))
+    });
+    let mut all: Vec<Option<Duration>> = backwards.collect();
+    all.reverse();
+    all
 }
 
 fn case(recording: &Recording, side: Side, configured: bool) -> Result<String, Complaint> {

@@ -1,17 +1,15 @@
 //! `selftest`: whether the suite notices what it is there to notice.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::select::all;
-use super::session::stop_on_interrupt;
+use super::signals::stop_on_interrupt;
 use super::{
-    Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOTHING, EXIT_USAGE, Pace,
-    manifest_complaint,
+    Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOTHING, Pace,
+    manifest_complaint, misplaced, unwritten,
 };
 use netroxy_broken::Manner;
 
@@ -19,6 +17,7 @@ use crate::catalog::Entry;
 use crate::input::nearest;
 use crate::manifest::{Manifest, fits};
 use crate::notation::ast::Side;
+use crate::output::{Place, Readers, out as say};
 use crate::rules::Rule;
 use crate::run::{self, Ended, Job, Options, Order, Tempo};
 use crate::selftest::{self, Mutant, Table, kills};
@@ -59,6 +58,9 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
         say(&lines.collect::<String>());
         return Ok(0);
     }
+    let place = selftest.write.as_deref();
+    let place = place.map(|path| Place::find(path, Readers::Usual));
+    let place = place.transpose().map_err(|error| misplaced(&error))?;
     let (entries, begun) = (all()?, Instant::now());
     let options = selftest.pace.options(true);
     let order = selftest.pace.order()?;
@@ -99,6 +101,7 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     ));
     let mut table: Option<Table> = None;
     let mut missed: BTreeMap<Mutant, BTreeSet<String>> = BTreeMap::new();
+    let mut noticed: BTreeMap<Mutant, usize> = BTreeMap::new();
     let options = Options {
         // Who is late is caught; nothing is played twice.
         excuses: false,
@@ -119,19 +122,26 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
                 missed.entry(*mutant).or_default().insert(in_short(&judged));
             }
         }
+        for mutant in &mutants {
+            *noticed.entry(*mutant).or_default() +=
+                usize::from(round.killers(*mutant).next().is_some());
+        }
         match &mut table {
             Some(table) => table.keep(&round),
             None => table = Some(round),
         }
     }
     let table = table.unwrap_or_default();
-    findings.extend(judge(&table, &mutants, &missed));
+    let rounds = usize::try_from(order.repeat).unwrap_or(1);
+    say(&often(&noticed, rounds));
+    findings.extend(rarely(&noticed, rounds));
+    findings.extend(judge(&noticed, &mutants, &missed));
     if selftest.bugs.is_empty() {
         findings.extend(holes(&table, &entries, rules));
     }
-    if let Some(path) = &selftest.write {
-        let unwritten = |error| Complaint::new(EXIT_USAGE, format!("{}: {error}", path.display()));
-        fs::write(path, table.text(&mutants)).map_err(unwritten)?;
+    if let Some(place) = &place {
+        let written = place.write(table.text(&mutants).as_bytes());
+        written.map_err(|error| unwritten(&place.name(), &error))?;
     }
     if selftest.verbose {
         say(&table.text(&mutants));
@@ -146,7 +156,9 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
         say(&format!("    {finding}\n"));
     }
     say(&format!(
-        "\n    {table} by a case that names their rule, {:.1} s\n\nselftest: {}\n",
+        "\n    {} of {} bugs killed by a case that names their rule, {:.1} s\n\nselftest: {}\n",
+        noticed.values().filter(|times| **times > 0).count(),
+        mutants.len(),
         begun.elapsed().as_secs_f64(),
         match findings.len() {
             0 => "everything was noticed".to_owned(),
@@ -159,15 +171,35 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
 /// How many broken peers are judged at a time.
 const JOBS: usize = 600;
 
-/// Bugs that are not noticed, or not as they were.
+/// How often the bugs were noticed that were not noticed in each of several rounds.
+fn often(noticed: &BTreeMap<Mutant, usize>, rounds: usize) -> String {
+    let now_and_then = noticed.iter().filter(|(_, times)| **times < rounds);
+    let lines = now_and_then.filter(|_| rounds > 1).map(|(mutant, times)| {
+        format!("    note: {mutant} was noticed in {times} of {rounds} rounds\n")
+    });
+    lines.collect()
+}
+
+/// Bugs that enough rounds have shown to be noticed by less than 95 in 100.
+fn rarely(noticed: &BTreeMap<Mutant, usize>, rounds: usize) -> Vec<String> {
+    let rare = |times: usize| rounds >= MEANINGFUL && times > 0 && times * 100 < rounds * 95;
+    let rare = noticed.iter().filter(|(_, times)| rare(**times));
+    rare.map(|(mutant, times)| format!("{mutant} is noticed in {times} of {rounds} rounds only"))
+        .collect()
+}
+
+/// Fewer rounds say nothing about 95 in 100.
+const MEANINGFUL: usize = 20;
+
+/// Bugs that are not noticed.
 fn judge(
-    table: &Table,
+    noticed: &BTreeMap<Mutant, usize>,
     mutants: &[Mutant],
     missed: &BTreeMap<Mutant, BTreeSet<String>>,
 ) -> Vec<String> {
     let mut findings = Vec::new();
     for mutant in mutants {
-        if table.killers(*mutant).next().is_some() {
+        if noticed.get(mutant).is_some_and(|rounds| *rounds > 0) {
             continue;
         }
         let (rule, what) = (mutant.bug.rule(), mutant.bug.what());
@@ -223,7 +255,7 @@ fn chosen(names: &[String]) -> Result<Vec<Mutant>, Complaint> {
 }
 
 /// Every case against the peers that break nothing: whether their bytes come together or one by one, whether they ask
-/// for all their mappings at once, one by one or in another order.
+/// for all their mappings at once, one by one or in another order, and however late they act.
 fn unbroken(
     entries: &[Arc<Entry>],
     rules: &[Rule],
@@ -297,9 +329,4 @@ async fn conduct(
         ));
     }
     Ok(results)
-}
-
-fn say(text: &str) {
-    // Where nobody reads, the exit code still tells.
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }

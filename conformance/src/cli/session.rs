@@ -1,27 +1,21 @@
 //! A session: one or more subjects, their cases, the reports, and the exit code.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-
+use super::records::Records;
 use super::select::wants;
+use super::signals::stop_on_interrupt;
 use super::{
     Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOT_READY, EXIT_NOTHING, Output,
     output,
 };
 use crate::baseline::Baseline;
 use crate::catalog::Entry;
-use crate::recording::{self, Source};
 use crate::report::{Session, Settings};
 use crate::rules::Rule;
 use crate::run::{self, Ended, Job, Options, Order, Start, Summary};
 use crate::sut::{StartError, Subject};
-use crate::transcript::Transcript;
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
 
@@ -71,6 +65,7 @@ pub(super) async fn judge_all(
     let Conduct { order, strict, .. } = conduct;
     let outputs = conduct.output.outputs()?;
     let look = conduct.output.look(&outputs, conduct.slowest);
+    let mut records = conduct.record.as_deref().map(Records::check).transpose()?;
     let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
     let stop = stop_on_interrupt();
     let mut plans = Vec::new();
@@ -86,6 +81,11 @@ pub(super) async fn judge_all(
         }
         plans.push(planned);
     }
+    // What is said is what is done.
+    let options = Options {
+        jobs: run::at_a_time(&plans.concat(), options.jobs),
+        ..options
+    };
     let settings = Settings {
         options,
         strict,
@@ -112,19 +112,18 @@ pub(super) async fn judge_all(
         for job in planned.iter_mut() {
             job.tempo = start.tempo;
             job.in_play = session.in_play();
+            job.listens = true;
         }
         session.subject(&round.subject, planned.len() * order.rounds(), &start);
     }
     let mut results = Vec::new();
-    let mut unrecorded = None;
     let comparison = conduct.baseline.as_ref().map(Baseline::comparison);
     let each = |job: &Job, mut judged: Judged| {
         if let Some(comparison) = comparison {
             comparison.judge(&mut judged);
         }
-        if let (Some(folder), Some(transcript)) = (&conduct.record, &judged.transcript) {
-            let written = record(folder, job, transcript);
-            unrecorded = unrecorded.take().or_else(|| written.err());
+        if let (Some(records), Some(transcript)) = (&mut records, &judged.transcript) {
+            records.write(job, transcript);
         }
         session.judged(job, &judged);
         let red = judged.verdict.is_red(strict);
@@ -143,7 +142,7 @@ pub(super) async fn judge_all(
         _ => 0,
     };
     let code = output::written(code, unwritten)?;
-    if let Some(complaint) = unrecorded {
+    if let Some(complaint) = records.and_then(Records::missing) {
         return Err(complaint);
     }
     Ok(Done {
@@ -153,33 +152,11 @@ pub(super) async fn judge_all(
     })
 }
 
-/// Writes down all that a case has sent and received.
-fn record(folder: &Path, job: &Job, transcript: &Transcript) -> Result<(), Complaint> {
-    let id = job.id();
-    let source = Source::Case(job.entry.case.role.value);
-    let recording = transcript.recorded(&id, source, job.transport);
-    let file = folder.join(format!("{id}.recording"));
-    let text = recording.to_string();
-    let written = match text.len() <= recording::LONGEST {
-        true => write_private(&file, &text),
-        false => Err(std::io::Error::other(
-            "it is longer than a recording may be",
-        )),
-    };
-    written.map_err(|error| {
-        let message = format!("cannot write {}: {error}", file.display());
-        Complaint::new(EXIT_HARNESS, message).hint("name a folder that you may write to")
-    })
-}
-
-/// It holds passwords, so only its owner reads it.
-fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder)?;
+fn end_of(log: &str) -> String {
+    match log {
+        "" => String::new(),
+        log => format!("\nits output ends with\n{log}"),
     }
-    let mut open = OpenOptions::new();
-    let open = open.write(true).create(true).truncate(true).mode(0o600);
-    open.open(file)?.write_all(text.as_bytes())
 }
 
 /// Why a subject could not be judged at all.
@@ -190,33 +167,27 @@ pub(super) fn not_ready(subject: &Subject, error: &StartError) -> Complaint {
             EXIT_NOT_READY,
             format!("{}: cannot start it: {why}", subject.name()),
         ),
-        StartError::NotReady { why, log } => {
-            let log = if log.is_empty() {
-                String::new()
-            } else {
-                format!("\nits output ends with\n{log}")
-            };
-            Complaint::new(
-                EXIT_NOT_READY,
-                format!("{} never became ready: {why}{log}", subject.name()),
-            )
-        }
-    }
-}
-
-/// Cancelled by Ctrl-C or a polite kill, so that everything that was started is ended first.
-pub(super) fn stop_on_interrupt() -> CancellationToken {
-    let stop = CancellationToken::new();
-    let interrupted = stop.clone();
-    tokio::spawn(async move {
-        // Without handlers the system ends the program, as it would any other.
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
+        StartError::NotReady { why, log } => Complaint::new(
+            EXIT_NOT_READY,
+            format!(
+                "{} never became ready: {why}{}",
+                subject.name(),
+                end_of(log)
+            ),
+        ),
+        StartError::Refused { why, log } => Complaint::new(
+            EXIT_NOT_READY,
+            format!(
+                "{} never became ready: {why}{}",
+                subject.name(),
+                end_of(log)
+            ),
+        )
+        .hint(match subject {
+            Subject::Running(_) => "are --user and --pass those that the server knows?",
+            Subject::Started(_) | Subject::Pair(_) => {
+                "the files of the manifest must let in {{user}} with {{pass}}"
             }
-            interrupted.cancel();
-        }
-    });
-    stop
+        }),
+    }
 }

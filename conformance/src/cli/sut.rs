@@ -1,6 +1,7 @@
 //! `sut`: looks at a program without judging it.
 
-use super::session::{not_ready, stop_on_interrupt};
+use super::session::not_ready;
+use super::signals::stop_on_interrupt;
 use super::{Complaint, EXIT_HARNESS, EXIT_INTERRUPTED, manifest_complaint, time_scale};
 use crate::manifest::{self, Manifest};
 use crate::notation::ast::Transport;
@@ -46,10 +47,14 @@ async fn check_sut(sut: &str, time_scale: f64) -> Result<u8, Complaint> {
     let ready = outcome.map_err(|error| not_ready(&subject, &error))?;
     let mut unclaimed = Vec::new();
     for transport in [Transport::Plain, Transport::Tls] {
-        if !manifest.transports.contains(&transport)
-            && speaks(&manifest, transport, &tls, time_scale).await
-        {
-            unclaimed.push(transport);
+        if manifest.transports.contains(&transport) {
+            continue;
+        }
+        let speaks = speaks(&manifest, transport, &tls, time_scale);
+        match stop.run_until_cancelled(speaks).await {
+            None => return Ok(EXIT_INTERRUPTED),
+            Some(true) => unclaimed.push(transport),
+            Some(false) => {}
         }
     }
     Ok(listing::ready(&subject, &ready, &unclaimed))

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ColorChoice, Subcommand};
 
-use super::session::stop_on_interrupt;
+use super::signals::stop_on_interrupt;
 use super::{
     Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOT_READY, EXIT_NOTHING,
     time_scale,
@@ -120,6 +120,7 @@ fn select(ids: &[String]) -> Result<Vec<Vector>, Complaint> {
 
 fn not_ready(codec: &str, error: &NotReady) -> Complaint {
     let hint = match error {
+        NotReady::Shortage(why) => return Complaint::new(EXIT_HARNESS, why.clone()),
         NotReady::Start(_) => "behind `--` stand the program and its arguments",
         NotReady::Dishonest { .. } | NotReady::Nothing => {
             "`netroxy-conformance vectors run --help` tells what is asked and how to answer"

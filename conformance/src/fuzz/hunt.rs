@@ -1,9 +1,7 @@
 //! Plays sessions against a program, and makes of what goes wrong findings that can be read and replayed.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -16,9 +14,10 @@ use super::shrink::shrink;
 use crate::catalog::Entry;
 use crate::notation::ast::{Line, Noted, Side, Transport};
 use crate::notation::{parse, print};
+use crate::output::Folder;
 use crate::report;
 use crate::rules::Rule;
-use crate::run::{self, Job, Options, Order, Tempo};
+use crate::run::{self, Job, Options, Order, STILL, Tempo};
 use crate::sut::Subject;
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
@@ -43,7 +42,7 @@ pub(crate) struct Wanted {
     /// What is allowed but not recommended counts too.
     pub(crate) strict: bool,
     /// Where findings are saved.
-    pub(crate) out: PathBuf,
+    pub(crate) out: Folder,
     /// Every deadline is multiplied by it.
     pub(crate) time_scale: f64,
 }
@@ -62,6 +61,8 @@ pub(crate) struct Hunt<'a> {
     /// What ends in findings that are known.
     culprits: BTreeSet<Kind>,
     hunted: Hunted,
+    /// The first case that could not be saved, and why.
+    unsaved: OnceLock<String>,
 }
 
 /// What a hunt has come to.
@@ -79,6 +80,8 @@ pub(crate) struct Hunted {
     pub(crate) took: Duration,
     /// Why the suite could not do its part, if that has happened.
     pub(crate) harness: Option<String>,
+    /// The first case that could not be saved, and why.
+    pub(crate) unsaved: Option<String>,
     /// Somebody has stopped it.
     pub(crate) interrupted: bool,
 }
@@ -114,6 +117,7 @@ impl<'a> Hunt<'a> {
             known: Vec::new(),
             culprits: BTreeSet::new(),
             hunted: Hunted::default(),
+            unsaved: OnceLock::new(),
         }
     }
 
@@ -195,6 +199,7 @@ impl<'a> Hunt<'a> {
         }
         self.hunted.took = self.begun.elapsed();
         self.hunted.interrupted = self.stop.is_cancelled();
+        self.hunted.unsaved = self.unsaved.take();
         for (key, times) in self.known.iter().filter(|(_, times)| *times > 1) {
             say(&format!("seen {times} times: {key}\n"));
         }
@@ -271,6 +276,7 @@ impl<'a> Hunt<'a> {
             hardened: true,
             jobs: self.wanted.jobs,
             time_scale: self.wanted.time_scale,
+            still: None,
             excuses: true,
         }
     }
@@ -282,8 +288,10 @@ impl<'a> Hunt<'a> {
             subject: Arc::clone(&self.subject),
             skip: None,
             tempo: self.tempo,
+            still: STILL,
             round: None,
             in_play: report::InPlay::default(),
+            listens: false,
         }
     }
 
@@ -393,7 +401,7 @@ impl<'a> Hunt<'a> {
                 continue;
             };
             let file = format!("{}-leak-{}.case", self.wanted.side, burst.name);
-            let path = self.wanted.out.join(file);
+            let path = self.wanted.out.join(&file);
             let text = many.entry.text.clone();
             let looked = self.stop.run_until_cancelled(growth([few, many], self.tls));
             let Some(Some(found)) = looked.await else {
@@ -401,7 +409,7 @@ impl<'a> Hunt<'a> {
             };
             let Some(first) = found.first() else { continue };
             self.hunted.findings += 1;
-            let saved = fs::create_dir_all(&self.wanted.out).and_then(|()| fs::write(&path, &text));
+            let saved = self.wanted.out.write(&file, text.as_bytes());
             let also: String = found[1..].iter().map(|one| format!("; {one}")).collect();
             say(&format!("      LEAK {}: {first}{also}\n", burst.name));
             for line in text.lines().skip_while(|line| !line.is_empty()).skip(1) {
@@ -409,10 +417,12 @@ impl<'a> Hunt<'a> {
             }
             say(&match saved {
                 Ok(()) => format!("           saved     {}\n\n", path.display()),
-                Err(error) => format!(
-                    "           cannot be saved: {}: {error}\n\n",
-                    path.display()
-                ),
+                Err(error) => {
+                    let why = format!("{}: {error}", path.display());
+                    let text = format!("           cannot be saved: {why}\n\n");
+                    self.unsaved.get_or_init(|| why);
+                    text
+                }
             });
         }
     }
@@ -455,13 +465,12 @@ impl<'a> Hunt<'a> {
             _ => "",
         };
         let name = format!("{}-{kind}{rule}-{}.case", self.wanted.side, plan.seed);
-        let path = self.wanted.out.join(name);
+        let path = self.wanted.out.join(&name);
         let file = path.to_string_lossy().into_owned();
         let Some(entry) = self.entry(plan, rule, &file) else {
             return String::new();
         };
-        let saved =
-            fs::create_dir_all(&self.wanted.out).and_then(|()| fs::write(&path, &entry.text));
+        let saved = self.wanted.out.write(&name, entry.text.as_bytes());
         let job = self.job(entry);
         let judged = Judged {
             id: job.entry.id.clone(),
@@ -476,10 +485,12 @@ impl<'a> Hunt<'a> {
         let text = report::finding(&job, &judged, self.rules, settings);
         match saved {
             Ok(()) => text,
-            Err(error) => format!(
-                "{text}           cannot be saved: {}: {error}\n",
-                path.display()
-            ),
+            Err(error) => {
+                let why = format!("{}: {error}", path.display());
+                let text = format!("{text}           cannot be saved: {why}\n");
+                self.unsaved.get_or_init(|| why);
+                text
+            }
         }
     }
 }

@@ -56,6 +56,7 @@ const UNREACHED: &[(&str, &str, &str)] = &[
     // 10 seconds.
     ("server", "Fresh", "Overdue"),
     ("client", "LoggingIn", "LoginOverdue"),
+    ("client", "Connecting", "ConnectOverdue"),
     ("tunnel", "Waiting", "WaitOver"),
     // The client decides when it asks again.
     ("client", "Up", "MapRetryDue"),

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::check::{Context, example};
 use super::placeholder::{Cut, cut, lookup};
 use super::{ManifestError, Misfit, Place, Vars};
@@ -10,7 +12,10 @@ use crate::notation::ast::Side;
 
 /// A word of a command, cut at its placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Word(Vec<Piece>);
+pub(crate) struct Word {
+    pieces: Vec<Piece>,
+    shown: String,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
@@ -23,21 +28,36 @@ enum Piece {
 impl Word {
     /// The word with its placeholders filled in, as text.
     pub(crate) fn fill(&self, vars: &Vars) -> Result<String, Misfit> {
-        let pieces = self.0.iter().map(|piece| match piece {
+        let pieces = self.pieces.iter().map(|piece| match piece {
             Piece::Text(text) => Ok(text.clone()),
             Piece::Placeholder(name) => {
                 let value = lookup(name, &vars.common, name, "")?;
-                Ok(value
-                    .as_str()
-                    .map_or_else(|| value.to_string(), str::to_owned))
+                Ok(match value {
+                    Value::String(text) => text,
+                    Value::Null => String::new(),
+                    value => value.to_string(),
+                })
             }
         });
         pieces.collect()
     }
 
+    /// As a report shows it. A variable of the environment may hold a secret, so only its name is shown, but for the
+    /// program itself: there it holds a path.
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Whether it has this placeholder.
+    pub(super) fn names(&self, placeholder: &str) -> bool {
+        let is_it =
+            |piece: &Piece| matches!(piece, Piece::Placeholder(inside) if inside == placeholder);
+        self.pieces.iter().any(is_it)
+    }
+
     /// Its text, if it has no placeholder.
     fn text(&self) -> Option<String> {
-        let pieces = self.0.iter().map(|piece| match piece {
+        let pieces = self.pieces.iter().map(|piece| match piece {
             Piece::Text(text) => Some(text.as_str()),
             Piece::Placeholder(_) => None,
         });
@@ -65,11 +85,14 @@ impl Context<'_> {
             return wrong("`{{` without `}}`", None);
         };
         let values = example(role);
-        let mut word = Word(Vec::new());
+        let mut word = Word {
+            pieces: Vec::new(),
+            shown: written.to_owned(),
+        };
         for piece in pieces {
             let inside = match piece {
                 Cut::Text(text) => {
-                    word.0.push(Piece::Text(text.to_owned()));
+                    word.pieces.push(Piece::Text(text.to_owned()));
                     continue;
                 }
                 Cut::Placeholder(inside) => inside,
@@ -82,7 +105,7 @@ impl Context<'_> {
                     );
                     return wrong(&message, Some(hint));
                 };
-                word.0.push(Piece::Text(value));
+                word.pieces.push(Piece::Text(value));
                 continue;
             }
             let name = inside.split(':').next().unwrap_or_default();
@@ -94,7 +117,7 @@ impl Context<'_> {
             if let Err(misfit) = lookup(inside, &values.common, inside, "") {
                 return wrong(&misfit.message, None);
             }
-            word.0.push(Piece::Placeholder(inside.to_owned()));
+            word.pieces.push(Piece::Placeholder(inside.to_owned()));
         }
         Ok(word)
     }
@@ -106,8 +129,12 @@ impl Context<'_> {
             let message = "is the program, and has a placeholder";
             return Err(self.wrong_word(0, message, Some(hint.to_owned())));
         };
+        let named = |program: String| Word {
+            pieces: vec![Piece::Text(program.clone())],
+            shown: program,
+        };
         if !program.contains('/') {
-            return Ok(word.clone());
+            return Ok(named(program));
         }
         // A path from the environment is relative to where the user stands, one in the file to the file.
         let base = match written.contains("{{env:") {
@@ -118,7 +145,7 @@ impl Context<'_> {
         let why = match std::fs::canonicalize(&path) {
             Ok(found) if found.is_file() => {
                 let found = found.to_string_lossy().into_owned();
-                return Ok(Word(vec![Piece::Text(found)]));
+                return Ok(named(found));
             }
             Ok(_) => format!("{} is no file", path.display()),
             Err(error) => format!("cannot find {}: {error}", path.display()),

@@ -6,7 +6,9 @@ mod placeholder;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use netroxy_broken::{Bug, Manner};
 use serde::Deserialize;
@@ -16,6 +18,7 @@ use crate::embedded::Breed;
 use crate::input::{self, InputError, nearest};
 use crate::notation::ast::{Side, Transport};
 pub(crate) use command::Word;
+pub(crate) use placeholder::CA_FILE;
 pub(crate) use placeholder::{Misfit, Vars, render, render_text};
 
 /// A manifest that has been read and checked.
@@ -33,6 +36,12 @@ pub struct Manifest {
     pub(crate) transports: Vec<Transport>,
     /// How long it may take until it is ready, in milliseconds.
     pub(crate) start_deadline_ms: u64,
+    /// The timeouts that a server can be configured with, in seconds.
+    pub(crate) timeouts: RangeInclusive<u64>,
+    /// How long `still` is: longer than each of its deadlines.
+    pub(crate) still: Duration,
+    /// Whether a client connects again when its control connection has ended.
+    pub(crate) reconnects: bool,
     /// As it was named on the command line.
     pub(crate) argument: String,
 }
@@ -166,6 +175,33 @@ impl Manifest {
         )
     }
 
+    /// What is started, as reports show it: the command with the path of its program, or the name and the version of a
+    /// peer that this program carries.
+    pub(crate) fn runs(&self) -> String {
+        match &self.launch {
+            Launch::Command(words) => {
+                let words: Vec<&str> = words.iter().map(Word::shown).collect();
+                words.join(" ")
+            }
+            Launch::Embedded(breed) => breed.version(self.role),
+        }
+    }
+
+    /// Whether the program can be told whom to trust: some part of it names the file.
+    pub(crate) fn can_be_told_whom_to_trust(&self) -> bool {
+        let named = |text: &str| text.contains("{{ca_file}}");
+        let command = match &self.launch {
+            Launch::Command(words) => words.iter().any(|word| word.names(CA_FILE)),
+            Launch::Embedded(_) => false,
+        };
+        command
+            || self.files.values().any(|content| match content {
+                Content::Json(value) => named(&value.to_string()),
+                Content::Text(text) => named(text),
+                Content::Fixture(_) => false,
+            })
+    }
+
     /// The reference peer of a side.
     ///
     /// # Errors
@@ -254,7 +290,7 @@ fn named(argument: &str, side: Side, name: &str) -> Result<Manner, ManifestError
 pub(crate) fn fits(manner: Manner, side: Side) -> bool {
     use netroxy_broken::Side as Of;
     let of = match manner {
-        Manner::Good | Manner::Drips => Of::Both,
+        Manner::Good | Manner::Drips | Manner::Slow | Manner::Tls12 => Of::Both,
         Manner::WaitsForMrs | Manner::MapsInAnyOrder => Of::Client,
         Manner::ClosedUnheard | Manner::PortsElsewhere | Manner::Lonely => Of::Server,
         Manner::Bad(bug) => bug.side(),
@@ -298,6 +334,21 @@ struct Raw {
     transports: Option<Vec<RawTransport>>,
     #[serde(default)]
     start_deadline_ms: Option<u64>,
+    #[serde(default)]
+    timeouts: Option<RawTimeouts>,
+    #[serde(default)]
+    still: Option<u64>,
+    #[serde(default)]
+    reconnects: Option<bool>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTimeouts {
+    #[serde(default)]
+    from: Option<u64>,
+    #[serde(default)]
+    to: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -371,14 +422,47 @@ mod tests {
         for (name, text) in BUILT_IN {
             assert_eq!(taken(text), (true, true), "{name}");
         }
-        let all = r#"{"name": "x", "role": "client", "transports": ["tls"], "start_deadline_ms": 600000,
+        let all = r#"{"name": "x", "role": "client", "transports": ["tls"], "start_deadline_ms": 600000, "still": 600, "reconnects": false,
             "launch": {"command": ["sh", "{{port}}"], "files": {"a": {"text": "{{user}}"}, "b": {"json": null}}}}"#;
         assert_eq!(taken(all), (true, true));
     }
 
     #[test]
+    fn what_is_started_is_shown_with_its_path_and_without_secrets() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().canonicalize().unwrap().join("my-server");
+        std::fs::write(&program, "").unwrap();
+        let path = program.display().to_string();
+        let env = |name: &str| match name {
+            "PROGRAM" => Some(path.clone()),
+            _ => Some("a secret".to_owned()),
+        };
+        let shown = |launch: &str| {
+            let text = format!(r#"{{"name":"x","role":"server","launch":{launch}}}"#);
+            Manifest::parse("x.json", &text, folder.path(), &env)
+                .unwrap()
+                .runs()
+        };
+        let words = r#""--key={{env:KEY}}", "{{host}}:{{port}}"]}"#;
+        let rest = "--key={{env:KEY}} {{host}}:{{port}}";
+        for (word, program) in [
+            ("{{env:PROGRAM}}", path.as_str()),
+            ("./my-server", path.as_str()),
+            ("python3", "python3"),
+        ] {
+            let command = format!(r#"{{"command":["{word}", {words}"#);
+            assert_eq!(shown(&command), format!("{program} {rest}"));
+        }
+        let version = env!("CARGO_PKG_VERSION");
+        let embedded = shown(r#"{"embedded":"server"}"#);
+        assert_eq!(embedded, format!("netroxy-server {version}, embedded"));
+        let broken = Manifest::load("broken-client:drips").unwrap().runs();
+        assert_eq!(broken, format!("netroxy-broken {version}, embedded"));
+    }
+
+    #[test]
     fn the_schema_refuses_what_is_refused() {
-        let good = r#"{"name":"x","role":"server","launch":{"embedded":"server","files":{"a":{"fixture":"tls/key.pem"}}},"transports":["tls"],"start_deadline_ms":1}"#;
+        let good = r#"{"name":"x","role":"server","launch":{"embedded":"server","files":{"a":{"fixture":"tls/key.pem"}}},"transports":["tls"],"start_deadline_ms":1,"timeouts":{"from":3,"to":60}}"#;
         assert_eq!(taken(good), (true, true));
         for (from, to) in [
             (r#""name":"x","#, ""),
@@ -400,6 +484,15 @@ mod tests {
             (r#"["tls"]"#, r#"["udp"]"#),
             (r#""start_deadline_ms":1"#, r#""start_deadline_ms":0"#),
             (r#""start_deadline_ms":1"#, r#""start_deadline_ms":600001"#),
+            (r#""from":3"#, r#""from":0"#),
+            (r#""from":3"#, r#""from":31"#),
+            (r#""to":60"#, r#""to":29"#),
+            (r#""to":60"#, r#""to":9223372037"#),
+            (r#""to":60"#, r#""until":60"#),
+            (r#"{"from":3,"to":60}"#, "60"),
+            (r#""start_deadline_ms":1"#, r#""still":0"#),
+            (r#""start_deadline_ms":1"#, r#""still":601"#),
+            (r#""start_deadline_ms":1"#, r#""reconnects":1"#),
         ] {
             assert!(good.contains(from), "{from}");
             assert_eq!(taken(&good.replacen(from, to, 1)), (false, false), "{to}");

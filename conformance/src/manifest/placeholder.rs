@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+/// The placeholder for the file with the certificate that a client has to trust. Where there is none to trust, it is
+/// null in JSON and nothing in text.
+pub(crate) const CA_FILE: &str = "ca_file";
+
 /// The values of placeholders.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Vars {
@@ -117,6 +121,7 @@ fn interpolate(
             Cut::Text(text) => out.push_str(text),
             Cut::Placeholder(name) => match lookup(name, scope, text, path)? {
                 Value::String(value) => out.push_str(&value),
+                Value::Null => {}
                 value => out.push_str(&value.to_string()),
             },
         }
@@ -166,9 +171,9 @@ pub(super) fn lookup(
         )));
     };
     match (kind, value) {
-        ("text", Value::String(_)) | ("int", Value::Number(_)) | ("bool", Value::Bool(_)) => {
-            Ok(value.clone())
-        }
+        ("text", Value::String(_) | Value::Null)
+        | ("int", Value::Number(_))
+        | ("bool", Value::Bool(_)) => Ok(value.clone()),
         ("text", value) => Ok(Value::String(value.to_string())),
         ("int" | "bool", _) => Err(misfit(format!("`{name}` is no {kind}"))),
         _ => Err(misfit(format!(

@@ -1,10 +1,10 @@
 //! What the client says.
 
-use super::Monitor;
 use super::conduct::{Ath, Doom, HELD};
 use super::lines::{Fault, Item, LIMIT, integer};
 use super::login::Asked;
 use super::server::shown;
+use super::{Monitor, PENDING};
 use crate::notation::ast::{Side, Transport};
 use crate::recording::Sender;
 
@@ -15,13 +15,14 @@ impl Monitor {
     /// Bytes come from the client, whole messages or not.
     pub(super) fn client_bytes(&mut self, id: &str) {
         let (now, slack) = (self.now, self.limits.slack);
+        let held_up = self.held_up(id);
         let Some(conduct) = self.connections.get_mut(id) else {
             return;
         };
         let refused = conduct
             .doomed
             .iter()
-            .any(|doom| doom.rule == "auth.refused-close" && now > doom.since + slack);
+            .any(|doom| doom.rule == "auth.refused-close" && now > doom.since.max(held_up) + slack);
         if refused && !conduct.refused_told {
             conduct.refused_told = true;
             let seen = "it goes on sending after ARS false";
@@ -173,7 +174,11 @@ impl Monitor {
         };
         if let Some(login) = self.login(id) {
             login.refused.remove(&asked.port);
-            login.asked.push_back(asked);
+            login.too_many_maps |= login.asked.len() >= PENDING;
+            match login.too_many_maps {
+                true => login.asked.clear(),
+                false => login.asked.push_back(asked),
+            }
         }
         self.server_step(id, "Map", "MAP");
     }
@@ -183,7 +188,7 @@ impl Monitor {
         if let Some(login) = self.login(id) {
             login.last_srq = now;
             login.silence_told = [false, false, login.silence_told[2]];
-            login.srqs.push_back((now, false));
+            login.ask(now);
         }
         self.server_step(id, "Srq", "SRQ");
     }
@@ -199,7 +204,7 @@ impl Monitor {
         let over = self.connections.get(id).map(|conduct| conduct.over);
         let over = over.unwrap_or(Transport::Plain);
         let number = self.tokens.get(token).copied();
-        let blind = !self.unread.is_empty() || self.forgotten > 0;
+        let blind = self.unread_ever > 0 || self.forgotten > 0;
         let Some((number, login)) =
             number.and_then(|number| Some((number, self.numbered(number)?)))
         else {
@@ -227,9 +232,12 @@ impl Monitor {
             .trqs
             .get_mut(&port)
             .and_then(std::collections::VecDeque::pop_front);
+        // Where not all is remembered, it is taken for an answer.
+        let asked = asked.or_else(|| login.too_many_trqs.then_some((now, false)));
         let mapped =
             login.mapped.contains_key(&port) || login.asked.iter().any(|asked| asked.port == port);
-        let ended = login.ended;
+        // The client may not have heard of the end.
+        let ended = login.ended.map(|at| at.max(login.held_up));
         if asked.is_none() {
             let seen = format!("TRS {port} without a TRQ");
             self.report(id, Side::Client, "tunnel.one-trs", seen);

@@ -40,7 +40,7 @@ impl Monitor {
 
     fn late_closes(&mut self, id: &str) {
         let limit = self.limits.reply;
-        let now = self.now;
+        let (now, held_up) = (self.now, self.held_up(id));
         let Some(conduct) = self.connections.get_mut(id) else {
             return;
         };
@@ -51,7 +51,7 @@ impl Monitor {
         let mut late = Vec::new();
         for doom in &mut conduct.doomed {
             let ended = ended[usize::from(doom.side == Side::Server)];
-            if !ended && !doom.told && now > doom.since + limit {
+            if !ended && !doom.told && now > doom.since.max(held_up) + limit {
                 doom.told = true;
                 late.push((doom.side, doom.rule, doom.why.clone()));
             }
@@ -65,11 +65,12 @@ impl Monitor {
 
     fn late_login(&mut self, id: &str) {
         let (now, reply, slack) = (self.now, self.limits.reply, self.limits.slack);
+        let held_up = self.held_up(id);
         let Some(conduct) = self.connections.get_mut(id) else {
             return;
         };
         if let Some(ath) = &mut conduct.ath {
-            let silent = now.saturating_sub(ath.at);
+            let silent = now.saturating_sub(ath.at.max(held_up));
             let mut late = Vec::new();
             // Who tries passwords may be kept waiting.
             if silent > LOGIN_REPLY + slack && !ath.told[0] {
@@ -91,7 +92,7 @@ impl Monitor {
             return;
         }
         let fresh = conduct.server == "Fresh" && !conduct.idle_told;
-        if fresh && now > conduct.opened + DEADLINE + reply {
+        if fresh && now > conduct.opened.max(held_up) + DEADLINE + reply {
             conduct.idle_told = true;
             let seen = "neither ATH nor TRS in 15 s, and the server has not closed";
             self.report(id, Side::Server, "auth.deadline", seen);
@@ -99,7 +100,10 @@ impl Monitor {
     }
 
     fn late_replies(&mut self, id: &str) {
-        let (now, reply) = (self.now, self.limits.reply);
+        let (now, reply, held_up) = (self.now, self.limits.reply, self.held_up(id));
+        if now <= held_up + reply {
+            return;
+        }
         let Some(login) = self.login(id) else { return };
         let mut late = Vec::new();
         for asked in &mut login.asked {
@@ -123,9 +127,10 @@ impl Monitor {
 
     /// A client that does not ask again for what was refused.
     fn late_retries(&mut self, id: &str) {
-        let (now, limit) = (self.now, RETRY + self.limits.reply);
+        let (now, held_up) = (self.now, self.held_up(id));
+        let limit = RETRY + self.limits.reply;
         let Some(login) = self.login(id) else { return };
-        let due = |at: &Duration| now > *at + limit;
+        let due = |at: &Duration| now > held_up.max(*at) + limit;
         let late: Vec<i64> = login
             .refused
             .iter()
@@ -143,11 +148,11 @@ impl Monitor {
     }
 
     fn late_keepalive(&mut self, id: &str) {
-        let (now, slack) = (self.now, self.limits.slack);
+        let (now, slack, held_up) = (self.now, self.limits.slack, self.held_up(id));
         let Some(login) = self.login(id) else { return };
         let timeout = login.timeout;
-        let silent = now.saturating_sub(login.last_srq);
-        let unheard = now.saturating_sub(login.last_srs);
+        let silent = now.saturating_sub(login.last_srq.max(held_up));
+        let unheard = now.saturating_sub(login.last_srs.max(held_up));
         let times = |by: u32| timeout.saturating_mul(by).saturating_add(slack);
         let half = timeout.saturating_add(timeout / 2).saturating_add(slack);
         let seconds = timeout.as_secs();
@@ -185,7 +190,7 @@ impl Monitor {
 
     /// A client may try its target before it says TRS; what shows then is a connection that says nothing.
     fn late_tunnels(&mut self, id: &str) {
-        let (now, reply) = (self.now, self.limits.reply);
+        let (now, reply, held_up) = (self.now, self.limits.reply, self.held_up(id));
         let silent = |conduct: &&super::Conduct| conduct.server == "Fresh" && conduct.ath.is_none();
         let dialling = self.connections.values().filter(silent).count();
         let Some(login) = self.login(id) else { return };
@@ -194,7 +199,9 @@ impl Monitor {
             .iter_mut()
             .flat_map(|(port, trqs)| trqs.iter_mut().map(|trq| (*port, trq)));
         let limit = DEADLINE + TRS + reply;
-        let mut late: Vec<_> = waiting.filter(|(_, (at, _))| now > *at + limit).collect();
+        let mut late: Vec<_> = waiting
+            .filter(|(_, (at, _))| now > held_up.max(*at) + limit)
+            .collect();
         // The oldest may be those that are being dialled.
         late.sort_by_key(|(_, (at, _))| *at);
         let mut ports = Vec::new();

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::Monitor;
 use super::client::SECOND_ATH;
 use super::conduct::{Ath, Doom};
 use super::lines::{Fault, Field, Item, integer, is_canonical};
 use super::login::Login;
+use super::{Monitor, PENDING, REMEMBERED};
 use crate::notation::ast::{Side, Transport};
 use crate::notation::{ast::Action, ast::Expectation, print_action};
 use crate::transcript;
@@ -147,6 +147,9 @@ impl Monitor {
         };
         let [_, ok, rest @ ..] = lines else { return };
         if ok != b"true" {
+            if self.pauses.len() >= REMEMBERED {
+                self.pauses.retain(|_, (earliest, _)| *earliest > now);
+            }
             self.pauses.insert(
                 fields,
                 (now + Duration::from_secs(1), "auth.client-backoff"),
@@ -202,6 +205,12 @@ impl Monitor {
         let replaced = self.replaced_holder(id, port);
         let holder = self.holder(id, port);
         let Some(login) = self.login(id) else { return };
+        if login.too_many_maps {
+            if ok && login.mapped.len() < PORTS {
+                login.mapped.insert(port, true);
+            }
+            return self.client_step(id, "Mrs", "MRS");
+        }
         let Some(first) = login.asked.iter().position(|asked| !asked.told) else {
             return self.late_mrs(id, port, ok);
         };
@@ -215,11 +224,12 @@ impl Monitor {
         };
         let asked = login.asked.remove(index);
         let own = login.mapped.contains_key(&port);
-        if !ok && !own {
+        if !ok && !own && login.refused.len() < PORTS {
             login.refused.insert(port, now);
         }
         if let Some(asked) = asked
             && ok
+            && login.mapped.len() < PORTS
         {
             login.mapped.insert(port, asked.open);
         }
@@ -271,7 +281,11 @@ impl Monitor {
         });
         let holder = holder.filter(|login| {
             let conduct = self.connections.get(&login.connection);
-            conduct.is_some_and(|conduct| !conduct.is_doomed() && !conduct.excused)
+            // The end of one that is held up may not have been seen.
+            conduct.is_some_and(|conduct| {
+                let seen = now > conduct.held_up + slack;
+                seen && !conduct.is_doomed() && !conduct.excused
+            })
         });
         holder.map(|login| login.connection.clone())
     }
@@ -299,7 +313,10 @@ impl Monitor {
         // A client may answer what it should not have been asked; it has to where it knows the mapping.
         if open.is_some() || (1..=65535).contains(&port) {
             let waiting = login.trqs.entry(port).or_default();
-            waiting.push_back((now, open.is_none()));
+            match waiting.len() {
+                0..PENDING => waiting.push_back((now, open.is_none())),
+                _ => login.too_many_trqs = true,
+            }
         }
         match open {
             Some(true) => {
@@ -311,6 +328,8 @@ impl Monitor {
                 }
                 self.client_step(id, "Trq", "TRQ");
             }
+            // What was asked is not remembered.
+            Some(false) | None if login.too_many_maps => {}
             Some(false) => {
                 let seen = format!("TRQ {port}, and its mapping is not open");
                 self.report(id, Side::Server, "map.closed-no-tunnel", seen);
@@ -327,13 +346,15 @@ impl Monitor {
         let Some(login) = self.login(id) else { return };
         login.last_srs = now;
         login.silence_told[2] = false;
-        let asked = login.srqs.pop_front();
-        if asked.is_none() {
+        if !login.answer(now) {
             self.report(id, Side::Server, "keep.srs", "SRS answers no SRQ");
         }
         self.client_step(id, "Srs", "SRS");
     }
 }
+
+/// No server has more ports than these, and one that says so fills no memory.
+const PORTS: usize = 65_536;
 
 /// The most seconds that fit 64 bits of nanoseconds.
 const LARGEST: i64 = 9_223_372_036;

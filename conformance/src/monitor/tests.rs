@@ -415,3 +415,52 @@ fn who_answers_a_trq_that_should_not_have_come_is_not_blamed() {
         assert_eq!(both, [rule, "client tunnel.one-trs"], "{map}");
     }
 }
+
+#[test]
+fn what_the_tap_has_held_up_is_late_for_nobody() {
+    let asked = recording(&format!(
+        "{LOGIN}\n1.0 c1 > SRQ\n1.0 c1 > MAP 8081 nas:80 true"
+    ));
+    let late = |until: u64, at: u64| {
+        let mut monitor = Monitor::new(Limits::scaled(1.0), None);
+        for event in events(&asked) {
+            monitor.see(event.at, &event.connection, &event.what);
+        }
+        monitor.hold("c1", Duration::from_secs(until));
+        monitor.pass(Duration::from_secs(at));
+        let found = monitor.take().into_iter();
+        found.map(|one| one.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(late(0, 4), ["map.one-reply", "keep.srs"]);
+    assert_eq!(late(4, 5), [""; 0]);
+    assert_eq!(late(4, 7), ["map.one-reply", "keep.srs"]);
+    // A silent client is late from there on too.
+    assert_eq!(late(35, 36), [""; 0]);
+    assert!(late(0, 36).contains(&"keep.client-interval"));
+}
+
+#[test]
+fn what_is_asked_in_floods_is_counted_and_fills_no_memory() {
+    let login = recording(LOGIN);
+    let mut monitor = Monitor::new(Limits::scaled(1.0), None);
+    for event in events(&login) {
+        monitor.see(event.at, &event.connection, &event.what);
+    }
+    let mut say = |sender, text: &str, times: usize| {
+        let what = What::Bytes(sender, text.as_bytes().repeat(times));
+        monitor.see(Duration::from_secs(1), "c1", &what);
+        let pending = monitor
+            .login("c1")
+            .map(|login| (login.srqs.len(), login.asked.len()));
+        assert!(pending <= Some((PENDING, PENDING)), "{pending:?}");
+        let found = monitor.take().into_iter();
+        found.map(|one| one.seen).collect::<Vec<_>>()
+    };
+    let count = PENDING * 2 + 7;
+    assert_eq!(say(Sender::Opener, "SRQ\n", count), [""; 0]);
+    assert_eq!(say(Sender::Acceptor, "SRS\n", count), [""; 0]);
+    assert_eq!(say(Sender::Acceptor, "SRS\n", 1), ["SRS answers no SRQ"]);
+    let map = "MAP\n8081\nnas:80\ntrue\n";
+    assert_eq!(say(Sender::Opener, map, count), [""; 0]);
+    assert_eq!(say(Sender::Acceptor, "MRS\n8081\nfalse\n", count), [""; 0]);
+}

@@ -68,9 +68,11 @@ impl Transport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Setting {
     /// The server's timeout in seconds.
-    Timeout(u32),
+    Timeout(u64),
     /// The client is told to verify the server's certificate.
     Verify,
+    /// The client is told to verify the server's certificate, and whom it may trust; the suite shows such a certificate.
+    Trust,
     /// So many mappings of the client, with the remote ports that `$nth_port` names.
     Maps {
         /// How many, at least one.
@@ -80,7 +82,7 @@ pub enum Setting {
     },
     /// A mapping of the client.
     Map {
-        /// The remote port.
+        /// The remote port: a variable, or a number where nobody has to listen on it.
         port: Template,
         /// The address of the service.
         target: Template,
@@ -107,6 +109,8 @@ pub enum Line {
 pub struct Repeat {
     /// How often, at least once.
     pub count: u32,
+    /// Whether what is opened and remembered inside outlives its turn, for the turns of later blocks.
+    pub kept: bool,
     /// The text behind `#`, if any.
     pub comment: Option<String>,
     /// The block; it holds no further `repeat`.
@@ -144,8 +148,12 @@ pub enum Action {
     },
     /// `accept`, `accept $target`: take the next connection that the client has opened.
     Accept(Option<Template>),
-    /// `accept drip`: as `accept`, and all that we send on it, TLS included, leaves byte by byte.
-    AcceptDrip,
+    /// `accept drip` and its like: as `accept`, in another way.
+    AcceptAs(Way),
+    /// `handshake`: a bare connection to the TLS port becomes one over TLS.
+    Handshake,
+    /// `certificate NAME`: what the suite shows to the client from now on.
+    Certificate(Shown),
     /// `distrusts`: the client ends its next connection without ATH, because of our certificate.
     Distrusts,
     /// `down TIME`: for so long, in milliseconds, the client cannot connect to the server.
@@ -158,12 +166,24 @@ pub enum Action {
     SendRaw(Vec<Template>),
     /// `>> drip "..."`: send bytes, one segment per byte.
     SendDrip(Template),
+    /// `>> slow "..."`: send bytes, one segment per byte, spread evenly over `still`.
+    SendSlow(Template),
+    /// `>> every TIME "..."`: send bytes, one segment per string, with so many milliseconds between two.
+    SendEvery(u32, Vec<Template>),
     /// `>> random SIZE SEED`: send reproducible noise while the case goes on.
     SendRandom(Bulk),
+    /// `unguessable $token`: with all that were named before, this value looks as if nobody could guess it.
+    Unguessable(Template),
+    /// `keep`: from now on this control connection is kept alive, whatever the case waits for.
+    Keep,
+    /// `late TIME`: the silent target begins to accept so many milliseconds from now.
+    Late(u32),
     /// `ignore WORD`: messages of this word are passed over from now on.
     Ignore(String),
     /// `> shutdown`: end our direction only.
     Shutdown,
+    /// `> cut`: end our direction of a TLS connection by a FIN alone, without close_notify.
+    Cut,
     /// `> close`: close the connection.
     Close,
     /// `> reset`: abort the connection.
@@ -188,8 +208,44 @@ pub enum Endpoint {
     Bare,
     /// `server drip`: as `server`, and all that we send on it, TLS included, leaves byte by byte.
     Drip,
+    /// `server tls12`: as `server`, and we offer TLS 1.2 alone.
+    Tls12,
     /// A mapped port.
     Port(Template),
+}
+
+/// How a connection of the client is taken, where not as usual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// All that we send, TLS included, leaves byte by byte.
+    Drip,
+    /// We offer TLS 1.2 alone.
+    Tls12,
+    /// Over TCP without a TLS handshake, and what the client says is thrown away.
+    Bare,
+}
+
+impl Way {
+    /// All there are.
+    pub(crate) const ALL: [Self; 3] = [Self::Drip, Self::Tls12, Self::Bare];
+}
+
+/// A certificate of the suite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shown {
+    /// That of the fixtures, for which nobody vouches.
+    Other,
+    /// One that a client trusts with `config trust`.
+    Trusted,
+    /// As trusted, but for another host.
+    Misnamed,
+    /// As trusted, but its time is over.
+    Expired,
+}
+
+impl Shown {
+    /// All there are.
+    pub(crate) const ALL: [Self; 4] = [Self::Other, Self::Trusted, Self::Misnamed, Self::Expired];
 }
 
 /// A message: a word and its fields.
@@ -261,6 +317,8 @@ pub enum Expectation {
     Closed,
     /// The peer's direction ends in an orderly way and nothing comes before that.
     Eof,
+    /// The connection is aborted and nothing comes before that.
+    Reset,
     /// Nothing comes, and the connection stays open.
     Silence,
     /// What we are sending is not taken any more.
@@ -291,27 +349,97 @@ pub enum Grade {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Within {
     /// Not before.
-    pub low: Option<u32>,
+    pub low: Option<Low>,
     /// Not after.
     pub high: Option<u32>,
     /// To come before `low` is nonstrict, not wrong.
     pub lenient: bool,
 }
 
+/// A lower bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Low {
+    /// So many milliseconds.
+    Ms(u32),
+    /// `still`: longer than every deadline of the judged program.
+    Still,
+}
+
 impl Case {
     /// The transports that its steps name, whatever its own is.
     pub(crate) fn named_transports(&self) -> impl Iterator<Item = Transport> {
-        let steps = self.body.iter().flat_map(|line| match line {
-            Line::Repeat(repeat) => repeat.body.as_slice(),
-            Line::Step(_) | Line::Blank | Line::Comment(_) => std::slice::from_ref(line),
-        });
-        steps.filter_map(|line| match line {
-            Line::Step(Step {
-                action: Action::Connect(Endpoint::Server(named)),
-                ..
-            }) => *named,
-            Line::Step(_) | Line::Blank | Line::Comment(_) | Line::Repeat(_) => None,
+        self.steps().filter_map(|step| match step.action {
+            Action::Connect(Endpoint::Server(named)) => named,
+            _ => None,
         })
+    }
+
+    /// Whether it has tunnels, and one direction of a connection that belongs to them ends while the other one goes on.
+    pub(crate) fn half_closes(&self) -> bool {
+        let says = |step: &Step, word: &str| match &step.action {
+            Action::Send(message) | Action::Expect(Expectation::Message(message)) => {
+                message.word == word
+            }
+            Action::SendRaw(segments) => segments.iter().any(|segment| {
+                let first = segment.pieces().first();
+                matches!(first, Some(Piece::Bytes(bytes)) if bytes.starts_with(word.as_bytes()))
+            }),
+            _ => false,
+        };
+        let logs_in = |actor: &str| {
+            self.steps()
+                .any(|step| step.actor == actor && says(step, "ATH"))
+        };
+        let ends = |step: &Step| {
+            let half = matches!(
+                step.action,
+                Action::Shutdown | Action::Expect(Expectation::Eof)
+            );
+            half && !logs_in(&step.actor)
+        };
+        self.steps().any(|step| says(step, "TRS")) && self.steps().any(ends)
+    }
+
+    /// All steps, those of blocks once.
+    fn steps(&self) -> impl Iterator<Item = &Step> {
+        let lines = self.body.iter().flat_map(|line| match line {
+            Line::Repeat(repeat) => repeat.body.as_slice(),
+            line => std::slice::from_ref(line),
+        });
+        lines.filter_map(|line| match line {
+            Line::Step(step) => Some(step),
+            Line::Blank | Line::Comment(_) | Line::Repeat(_) => None,
+        })
+    }
+
+    /// Whether a client has to come back in it, or meets a server that was started again.
+    pub(crate) fn needs_reconnect(&self) -> bool {
+        let logs_in = |line: &Line| match line {
+            Line::Step(step) => match &step.action {
+                Action::Expect(Expectation::Message(message)) => usize::from(message.word == "ATH"),
+                Action::Restart if step.actor == "server" => 2,
+                _ => 0,
+            },
+            Line::Blank | Line::Comment(_) | Line::Repeat(_) => 0,
+        };
+        let logins = self.body.iter().map(|line| match line {
+            Line::Repeat(repeat) => {
+                let count = usize::try_from(repeat.count).unwrap_or(usize::MAX);
+                let turn: usize = repeat.body.iter().map(logs_in).sum();
+                turn.saturating_mul(count)
+            }
+            _ => logs_in(line),
+        });
+        let after_a_break = self.body.iter().any(|line| {
+            matches!(
+                line,
+                Line::Step(Step {
+                    action: Action::Down(_),
+                    ..
+                })
+            )
+        });
+        self.role.value != Role::Server && (logins.sum::<usize>() > 1 || after_a_break)
     }
 
     /// The number of the first line below the header.
@@ -398,6 +526,27 @@ impl fmt::Display for Transport {
         f.write_str(match self {
             Self::Plain => "plain",
             Self::Tls => "tls",
+        })
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Drip => "drip",
+            Self::Tls12 => "tls12",
+            Self::Bare => "bare",
+        })
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Other => "other",
+            Self::Trusted => "trusted",
+            Self::Misnamed => "misnamed",
+            Self::Expired => "expired",
         })
     }
 }

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::ast::{
-    Action, Alternative, Bulk, Case, Endpoint, Expectation, Field, Line, Message, Noted, Piece,
-    Repeat, Setting, Step, Template, Within,
+    Action, Alternative, Bulk, Case, Endpoint, Expectation, Field, Line, Low, Message, Noted,
+    Piece, Repeat, Setting, Step, Template, Way, Within,
 };
 
 /// Words that mean something behind a message; as a field they are quoted.
@@ -59,6 +59,7 @@ pub fn print_action(action: &Action) -> String {
         Action::Connect(Endpoint::Port(port)) => format!("connect {}", unlike("server", port)),
         Action::Connect(Endpoint::Bare) => "connect server bare".into(),
         Action::Connect(Endpoint::Drip) => "connect server drip".into(),
+        Action::Connect(Endpoint::Tls12) => "connect server tls12".into(),
         Action::Refused(port) => format!("refused {}", template(port)),
         Action::TurnedAway { port, said } => {
             let said = said.as_ref().map(quoted);
@@ -66,20 +67,31 @@ pub fn print_action(action: &Action) -> String {
             format!("turned away {}{said}", template(port))
         }
         Action::Accept(None) => "accept".into(),
-        Action::Accept(Some(target)) => format!("accept {}", unlike("drip", target)),
-        Action::AcceptDrip => "accept drip".into(),
+        Action::Accept(Some(target)) => format!("accept {}", unlike_a_way(target)),
+        Action::AcceptAs(way) => format!("accept {way}"),
+        Action::Handshake => "handshake".into(),
+        Action::Certificate(shown) => format!("certificate {shown}"),
         Action::Distrusts => "distrusts".into(),
         Action::Down(ms) => format!("down {}", seconds(*ms)),
+        Action::Late(ms) => format!("late {}", seconds(*ms)),
         Action::Pause => "pause".into(),
+        Action::Keep => "keep".into(),
         Action::Send(message) => format!("> {}", print_message(message)),
         Action::SendRaw(segments) => {
             let strings: Vec<String> = segments.iter().map(quoted).collect();
             format!(">> {}", strings.join(" "))
         }
         Action::SendDrip(bytes) => format!(">> drip {}", quoted(bytes)),
+        Action::SendSlow(bytes) => format!(">> slow {}", quoted(bytes)),
+        Action::SendEvery(ms, segments) => {
+            let strings: Vec<String> = segments.iter().map(quoted).collect();
+            format!(">> every {} {}", seconds(*ms), strings.join(" "))
+        }
         Action::SendRandom(bulk) => format!(">> {}", random(*bulk)),
         Action::Ignore(word) => format!("ignore {word}"),
+        Action::Unguessable(value) => format!("unguessable {}", template(value)),
         Action::Shutdown => "> shutdown".into(),
+        Action::Cut => "> cut".into(),
         Action::Close => "> close".into(),
         Action::Reset => "> reset".into(),
         Action::Restart => "restart".into(),
@@ -126,7 +138,8 @@ fn lines(out: &mut String, body: &[Line], indent: &str) {
 }
 
 fn print_repeat(out: &mut String, repeat: &Repeat, indent: &str) {
-    let mut head = format!("{indent}repeat {}", repeat.count);
+    let kept = if repeat.kept { " kept" } else { "" };
+    let mut head = format!("{indent}repeat {}{kept}", repeat.count);
     aside(&mut head, None, repeat.comment.as_deref());
     out.push_str(&head);
     out.push('\n');
@@ -157,6 +170,7 @@ fn print_setting(setting: &Setting) -> String {
     match setting {
         Setting::Timeout(seconds) => format!("timeout {seconds}"),
         Setting::Verify => "verify".into(),
+        Setting::Trust => "trust".into(),
         Setting::Maps { count, target } => format!("maps {count} -> {}", template(target)),
         Setting::Map { port, target, open } => {
             let closed = if *open { "" } else { " closed" };
@@ -179,6 +193,7 @@ fn print_expectation(expectation: &Expectation) -> String {
         Expectation::Random(bulk) => random(*bulk),
         Expectation::Closed => "closed".into(),
         Expectation::Eof => "eof".into(),
+        Expectation::Reset => "reset".into(),
         Expectation::Silence => "silence".into(),
         Expectation::Stalled => "stalled".into(),
     }
@@ -212,9 +227,14 @@ fn random(bulk: Bulk) -> String {
 }
 
 fn bounds(within: Within) -> String {
-    let side = |ms: Option<u32>| ms.map_or_else(String::new, seconds);
+    let low = match within.low {
+        None => String::new(),
+        Some(Low::Ms(ms)) => seconds(ms),
+        Some(Low::Still) => "still".into(),
+    };
+    let high = within.high.map_or_else(String::new, seconds);
     let lenient = if within.lenient { " nonstrict" } else { "" };
-    format!("{}..{}{lenient}", side(within.low), side(within.high))
+    format!("{low}..{high}{lenient}")
 }
 
 fn seconds(ms: u32) -> String {
@@ -237,6 +257,20 @@ fn template(template: &Template) -> String {
 fn unlike(keyword: &str, value: &Template) -> String {
     match value.pieces().first() {
         Some(Piece::Bytes(bytes)) if bytes.starts_with(keyword.as_bytes()) => quoted(value),
+        _ => template(value),
+    }
+}
+
+/// With quotes if it is the name of a way to accept.
+fn unlike_a_way(value: &Template) -> String {
+    match value.pieces() {
+        [Piece::Bytes(bytes)]
+            if Way::ALL
+                .iter()
+                .any(|way| way.to_string().as_bytes() == bytes.as_slice()) =>
+        {
+            quoted(value)
+        }
         _ => template(value),
     }
 }

@@ -9,26 +9,34 @@ use tokio::time::{sleep, timeout};
 
 use super::expect::seen;
 use super::pattern::{encode, fill};
-use super::{Player, Scene};
-use crate::noise::noise;
+use super::{Player, Scene, secrets};
+use crate::descriptors::Noted;
 use crate::notation::ast::{
-    Action, Endpoint, Expectation, Message, Side, Step, Template, Transport,
+    Action, Endpoint, Expectation, Message, Side, Step, Template, Transport, Way,
 };
 use crate::transcript;
 use crate::wire::{Connection, WriteError};
 
 impl Player<'_> {
-    pub(super) async fn act(&mut self, step: &Step) -> Result<(), String> {
+    pub(super) async fn act(&mut self, line: usize, step: &Step) -> Result<(), String> {
         let name = step.actor.as_str();
         match &step.action {
             Action::Connect(endpoint) => self.connect(name, endpoint).await,
             Action::Refused(port) => self.refused(name, port).await,
             Action::TurnedAway { port, said } => self.turned_away(step, port, said.as_ref()).await,
             Action::Maps(refused) => self.maps(name, refused).await,
-            Action::Accept(target) => self.accept(step, target.as_ref(), false).await,
-            Action::AcceptDrip => self.accept(step, None, true).await,
-            Action::Distrusts => self.distrusts(step).await,
+            Action::Accept(target) => self.accept(line, step, target.as_ref(), None).await,
+            Action::AcceptAs(way) => self.accept(line, step, None, Some(*way)).await,
+            Action::Handshake => self.handshake(name).await,
+            Action::Certificate(shown) => {
+                self.tls = self.tls.showing(*shown);
+                self.transcript.add(name, step.action.clone(), None);
+                Ok(())
+            }
+            Action::Distrusts => self.distrusts(line, step).await,
             Action::Down(ms) => self.down(name, *ms).await,
+            Action::Late(ms) => self.late_target(name, *ms),
+            Action::Keep => self.keep(name),
             Action::Pause => {
                 self.connection(name)?.pause();
                 self.transcript.add(name, Action::Pause, None);
@@ -61,10 +69,31 @@ impl Player<'_> {
                 )
                 .await
             }
+            Action::SendSlow(bytes) => {
+                let bytes = fill(bytes, &self.vars)?;
+                let pause = self.still / u32::try_from(bytes.len()).unwrap_or(u32::MAX).max(1);
+                let segments = bytes.iter().map(|byte| vec![*byte]).collect();
+                self.send_apart(name, segments, pause).await
+            }
+            Action::SendEvery(ms, segments) => {
+                let segments = segments
+                    .iter()
+                    .map(|one| fill(one, &self.vars))
+                    .collect::<Result<Vec<_>, _>>()?;
+                let pause = Duration::from_millis((*ms).into());
+                self.send_apart(name, segments, pause).await
+            }
             Action::SendRandom(bulk) => {
-                self.connection(name)?
-                    .send_behind(noise(bulk.bytes, bulk.seed));
+                self.connection(name)?.send_behind(bulk.bytes, bulk.seed);
                 self.done(name, step.action.clone(), None);
+                Ok(())
+            }
+            Action::Unguessable(value) => {
+                let value = fill(value, &self.vars)?;
+                self.secrets.push(value.clone());
+                let seen = Action::Unguessable(Template::bytes(value));
+                self.transcript.add(name, seen, None);
+                self.early = secrets::flaw(&self.secrets);
                 Ok(())
             }
             Action::Ignore(word) => {
@@ -77,6 +106,13 @@ impl Player<'_> {
                 let outcome = self.connection(name)?.shutdown(limit).await;
                 let note = tolerated(outcome)?;
                 self.done(name, Action::Shutdown, note);
+                Ok(())
+            }
+            Action::Cut => {
+                let limit = self.limit();
+                let outcome = self.connection(name)?.cut(limit).await;
+                let note = tolerated(outcome)?;
+                self.done(name, Action::Cut, note);
                 Ok(())
             }
             Action::Close | Action::Reset => self.leave(name, &step.action).await,
@@ -108,6 +144,11 @@ impl Player<'_> {
         let mut bytes = lines.join(&b'\n');
         bytes.push(b'\n');
         let message: Message = transcript::message(lines);
+        if let [word, port] = lines
+            && word == b"TRQ"
+        {
+            self.dial = self.dials(port);
+        }
         // In the role of the server we are the one who says that a login has succeeded.
         if lines.first().is_some_and(|word| word == b"ARS")
             && lines.get(1).is_some_and(|ok| ok == b"true")
@@ -126,6 +167,24 @@ impl Player<'_> {
         }
         self.send(name, vec![bytes], Action::Send(message), note)
             .await
+    }
+
+    /// Sends segments with a pause behind each but the last; what comes meanwhile waits to be read.
+    async fn send_apart(
+        &mut self,
+        name: &str,
+        segments: Vec<Vec<u8>>,
+        pause: Duration,
+    ) -> Result<(), String> {
+        let mut next = Instant::now();
+        for segment in segments {
+            // Counted from the first one, so that no delay adds up.
+            sleep(next.saturating_duration_since(Instant::now())).await;
+            next += pause;
+            let recorded = Action::SendRaw(vec![Template::bytes(segment.clone())]);
+            self.send(name, vec![segment], recorded, None).await?;
+        }
+        Ok(())
     }
 
     async fn send(
@@ -150,15 +209,18 @@ impl Player<'_> {
             .get(name)
             .and_then(|actor| actor.connection.as_ref()?.last_sent);
         self.last_sent = sent.unwrap_or_else(Instant::now);
+        self.acted = true;
         self.transcript.add(name, action, note);
         self.transcript.came(self.last_sent);
     }
 
     async fn leave(&mut self, name: &str, action: &Action) -> Result<(), String> {
         let limit = self.limit();
-        let open = self.actor(name)?.connection.take();
+        let actor = self.actor(name)?;
+        actor.kept = None;
+        let open = actor.connection.take();
         let connection = open.ok_or_else(|| format!("the case has closed `{name}` already"))?;
-        self.last_sent = Instant::now();
+        (self.last_sent, self.acted) = (Instant::now(), true);
         match action {
             Action::Reset => connection
                 .reset()
@@ -173,16 +235,26 @@ impl Player<'_> {
 
     async fn connect(&mut self, name: &str, endpoint: &Endpoint) -> Result<(), String> {
         let (address, transport) = self.address(endpoint)?;
-        self.last_sent = Instant::now();
+        (self.last_sent, self.acted) = (Instant::now(), true);
         let drip = *endpoint == Endpoint::Drip;
-        let opened = Connection::open(address, transport, self.tls, self.limit(), drip).await;
+        let only12 = *endpoint == Endpoint::Tls12;
+        let tls = match only12 {
+            true => self.tls.only12(),
+            false => self.tls.clone(),
+        };
+        let opened = Connection::open(address, transport, &tls, self.limit(), drip).await;
         self.late_if(timed_out(&opened));
         let connection = opened.map_err(|error| format!("cannot connect to {address}: {error}"))?;
-        self.enter(name, connection);
+        if !only12 {
+            self.half_close_means_something(&connection)?;
+        }
+        self.enter(name, connection, self.last_sent);
         self.actor(name)?.bare = *endpoint == Endpoint::Bare && self.over_tls();
         let port = Template::bytes(address.port().to_string());
         let seen = match endpoint {
-            Endpoint::Server(_) | Endpoint::Bare | Endpoint::Drip => endpoint.clone(),
+            Endpoint::Server(_) | Endpoint::Bare | Endpoint::Drip | Endpoint::Tls12 => {
+                endpoint.clone()
+            }
             Endpoint::Port(_) => Endpoint::Port(port),
         };
         self.transcript.add(name, Action::Connect(seen), None);
@@ -196,7 +268,10 @@ impl Player<'_> {
         let until = Instant::now() + self.limit();
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            match timeout(left, TcpStream::connect(address)).await {
+            match timeout(left, TcpStream::connect(address))
+                .await
+                .map(Noted::noted)
+            {
                 Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => break,
                 // A listener that is going down resets what it has in its queue.
                 Ok(Err(error)) if error.kind() != io::ErrorKind::ConnectionReset => {
@@ -230,7 +305,7 @@ impl Player<'_> {
         let (address, transport) = self.address(&Endpoint::Port(port.clone()))?;
         let port = Template::bytes(address.port().to_string());
         self.last_sent = Instant::now();
-        let opened = Connection::open(address, transport, self.tls, self.limit(), false).await;
+        let opened = Connection::open(address, transport, &self.tls, self.limit(), false).await;
         self.late_if(timed_out(&opened));
         let connection = match opened {
             Ok(connection) => connection,
@@ -240,7 +315,7 @@ impl Player<'_> {
             }
             Err(error) => return Err(format!("cannot tell whether it refuses: {error}")),
         };
-        self.enter(name, connection);
+        self.enter(name, connection, self.last_sent);
         let opened = Action::Connect(Endpoint::Port(port));
         self.transcript.add(name, opened, None);
         self.transcript.came(self.last_sent);
@@ -281,7 +356,7 @@ impl Player<'_> {
         match endpoint {
             Endpoint::Server(named) => find(*named),
             Endpoint::Bare => Ok((find(None)?.0, Transport::Plain)),
-            Endpoint::Drip => find(None),
+            Endpoint::Drip | Endpoint::Tls12 => find(None),
             Endpoint::Port(port) => {
                 let text = fill(port, &self.vars)?;
                 let port = std::str::from_utf8(&text)
@@ -300,17 +375,32 @@ impl Player<'_> {
 
     async fn accept(
         &mut self,
+        line: usize,
         step: &Step,
         target: Option<&Template>,
-        drip: bool,
+        way: Option<Way>,
     ) -> Result<(), String> {
-        let (stream, transport) = self.awaited(step, target).await?;
+        let (stream, came, transport) = self.awaited(line, step, target).await?;
         let begun = Instant::now();
-        let accepted = Connection::accept(stream, transport, self.tls, self.limit(), drip).await;
+        let drip = way == Some(Way::Drip);
+        let (transport, tls) = match way {
+            Some(Way::Bare) => (Transport::Plain, self.tls.clone()),
+            Some(Way::Tls12) => (transport, self.tls.only12()),
+            Some(Way::Drip) | None => (transport, self.tls.clone()),
+        };
+        let accepted = Connection::accept(stream, transport, &tls, self.limit(), drip).await;
         self.late_if(timed_out(&accepted));
         let connection =
             accepted.map_err(|error| format!("the handshake of a connection failed: {error}"))?;
-        self.enter(&step.actor, connection);
+        match way {
+            Some(Way::Bare) => connection.inbox.deafen(),
+            Some(Way::Tls12) => {}
+            Some(Way::Drip) | None => self.half_close_means_something(&connection)?,
+        }
+        self.enter(&step.actor, connection, came);
+        if target.is_none() && !self.control.contains(&line) {
+            self.actor(&step.actor)?.dial = self.dial;
+        }
         self.transcript.add(&step.actor, step.action.clone(), None);
         self.transcript.came(begun);
         if let Some(target) = target {
@@ -320,31 +410,66 @@ impl Player<'_> {
         Ok(())
     }
 
+    /// A bare connection becomes one over TLS.
+    async fn handshake(&mut self, name: &str) -> Result<(), String> {
+        let limit = self.limit();
+        let actor = self.actor(name)?;
+        let (begun, open) = (actor.begun, actor.connection.take());
+        let connection = open.ok_or_else(|| format!("the case has closed `{name}` already"))?;
+        if let Some(seen) = connection
+            .inbox
+            .look(|state| (state.end.is_some() || !state.unread().is_empty()).then(|| seen(state)))
+        {
+            return Err(seen);
+        }
+        self.last_sent = Instant::now();
+        let shaken = connection.handshake(&self.tls, limit).await;
+        self.late_if(timed_out(&shaken));
+        let connection = shaken.map_err(|error| format!("the handshake failed: {error}"))?;
+        self.half_close_means_something(&connection)?;
+        // It has been open since before the handshake.
+        self.enter(name, connection, begun);
+        self.done(name, Action::Handshake, None);
+        Ok(())
+    }
+
+    /// Over TLS 1.2 a peer may close both directions at once; a peer that has chosen it from all versions knows no other.
+    fn half_close_means_something(&mut self, connection: &Connection) -> Result<(), String> {
+        if !self.half_closes || !connection.is_tls12() {
+            return Ok(());
+        }
+        let reason = "its newest version is TLS 1.2, over which a peer may close both directions at \
+                      once, and the case ends one of them (tunnel.half-close)";
+        self.skip = Some(reason.to_owned());
+        Err(reason.to_owned())
+    }
+
     /// The next connection, if it keeps to the bounds of the step.
     async fn awaited(
         &mut self,
+        line: usize,
         step: &Step,
         target: Option<&Template>,
-    ) -> Result<(TcpStream, Transport), String> {
+    ) -> Result<(TcpStream, Instant, Transport), String> {
         let within = self.window(step, &[]);
-        // Without bounds: a client may pause before it logs in again, the original for 3 s.
-        let patience = Duration::from_secs(6).mul_f64(self.scale);
-        let until = if step.within.is_some() {
-            within.until
-        } else {
-            Instant::now() + patience
+        let limit = self.connection_limit(target, self.control.contains(&line));
+        let until = match step.within {
+            Some(bounds) if bounds.high.is_some() => within.until,
+            // Without an upper bound it has the usual time, from the lower one on.
+            Some(_) => within.begins(Instant::now()) + limit,
+            None => Instant::now() + limit,
         };
         let (stream, came, transport) = self.next_connection(target, until).await?;
         self.late_if(within.missed(came));
         self.early = within.check(came)?;
-        Ok((stream, transport))
+        Ok((stream, came, transport))
     }
 
     /// A client that does not trust us ends its connection in the handshake, or at least before it says anything.
-    async fn distrusts(&mut self, step: &Step) -> Result<(), String> {
-        let (stream, transport) = self.awaited(step, None).await?;
+    async fn distrusts(&mut self, line: usize, step: &Step) -> Result<(), String> {
+        let (stream, _, transport) = self.awaited(line, step, None).await?;
         let limit = self.limit();
-        let accepted = Connection::accept(stream, transport, self.tls, limit, false).await;
+        let accepted = Connection::accept(stream, transport, &self.tls, limit, false).await;
         let note = match accepted {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 let got = "it neither ends the TLS handshake nor the connection";
@@ -376,6 +501,20 @@ impl Player<'_> {
         let pause = Duration::from_millis(ms.into());
         let outcome = scene.server.down(pause).await;
         outcome.map_err(|error| format!("cannot listen again: {error}"))
+    }
+
+    /// Makes the silent target accept after a while.
+    fn late_target(&mut self, name: &str, ms: u32) -> Result<(), String> {
+        let Scene::Client(scene) = &mut self.scene else {
+            return Err("in a case for servers there are no targets".to_owned());
+        };
+        let silent = scene.silent.take();
+        let silent =
+            silent.ok_or("no mapping leads to the silent target, or it accepts already")?;
+        let listener = silent.accept_after(Duration::from_millis(ms.into()));
+        scene.targets.insert(listener.address, listener);
+        self.transcript.add(name, Action::Late(ms), None);
+        Ok(())
     }
 
     /// The next connection that the client has opened, to us or to one of its targets.

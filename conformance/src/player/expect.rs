@@ -3,11 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::Player;
+use super::keep::is_word;
 use super::pattern::{FieldPattern, Fit, Pattern};
 use crate::message::{Decoded, first_message};
-use crate::notation::ast::{Action, Expectation, Field, Message, Step, Template};
+use crate::notation::ast::{Action, Expectation, Field, Low, Message, Step, Template};
 use crate::notation::print_action;
+use crate::run::LINGER;
 use crate::transcript;
+use crate::transcript::CUT;
 use crate::wire::{End, State, transfer};
 
 /// When something has to come.
@@ -24,6 +27,11 @@ pub(super) struct Window {
 }
 
 impl Window {
+    /// The lower bound, or now if that is later or there is none.
+    pub(super) fn begins(&self, now: Instant) -> Instant {
+        self.not_before.map_or(now, |(low, _)| low.max(now))
+    }
+
     /// Whether something that has come has come too late.
     pub(super) fn missed(&self, came: Instant) -> bool {
         self.bounded && came > self.until
@@ -65,6 +73,10 @@ impl Player<'_> {
             self.stalled(&step.actor).await?;
             return Ok(0);
         }
+        if let [Expectation::Random(bulk)] = expectations {
+            self.bulk(step, *bulk).await?;
+            return Ok(0);
+        }
         self.connection(&step.actor)?.resume();
         let bare = self.actor(&step.actor)?.bare;
         let patterns: Result<Vec<_>, _> = expectations
@@ -78,7 +90,7 @@ impl Player<'_> {
         let window = self.window(step, &patterns);
         let begun = Instant::now();
         if patterns == [Pattern::Silence] {
-            let lasts = window.not_before.map(|(until, _)| until);
+            let lasts = self.lasts(&step.actor, window.not_before);
             self.silence(&step.actor, lasts).await?;
             return Ok(0);
         }
@@ -94,6 +106,7 @@ impl Player<'_> {
         let (index, length) = match found {
             Some(Choice::Found(index, length)) => (index, length),
             Some(Choice::Impossible) => {
+                self.cut = inbox.look(|state| is_cut(&patterns, state));
                 return Err(inbox.look(|state| difference(&patterns, state)));
             }
             None => {
@@ -107,10 +120,12 @@ impl Player<'_> {
                 };
                 // What was late only because of a stall would have been another alternative.
                 self.late_if(window.bounded);
-                if self.can_fence() || !window.bounded {
+                let askable = self.can_fence() || step.within.is_none();
+                if askable && self.dial.is_zero() {
                     self.silence(&step.actor, None).await?;
                 } else {
-                    // A client that has not been let in can be asked for nothing: the deadline has to do.
+                    // A client that has not been let in can be asked for nothing, nor can one that may be busy with a
+                    // target that does not answer: the deadline has to do.
                     let seen = Action::Expect(Expectation::Silence);
                     self.transcript.add(&step.actor, seen, None);
                 }
@@ -137,7 +152,7 @@ impl Player<'_> {
         }
         self.late_if(came.is_some_and(|came| window.missed(came)));
         self.early = came.map_or(Ok(None), |came| window.check(came))?;
-        if ends && end == Some(End::Eof) {
+        if ends && matches!(end, Some(End::Eof | End::Cut)) {
             self.both_directions(&step.actor).await?;
         }
         Ok(index)
@@ -180,7 +195,9 @@ impl Player<'_> {
         };
         let actor = self.actor(name)?;
         let mut words = actor.ignored.clone();
-        if client && (actor.logged_in || wants(b"MAP")) && !wants(b"SRQ") {
+        let logged_in = actor.logged_in;
+        words.extend(self.kept_word(name).map(str::to_owned));
+        if client && (logged_in || wants(b"MAP")) && !wants(b"SRQ") {
             words.push("SRQ".to_owned());
         }
         Ok(words)
@@ -188,10 +205,24 @@ impl Player<'_> {
 
     pub(super) fn record_ignored(&mut self, name: &str, passed_over: &[Passed]) {
         for (seen, came) in passed_over {
+            let kept = self.kept_word(name);
+            let is_kept = kept.is_some_and(|word| is_word(seen, word));
+            if is_kept && kept == Some("SRS") {
+                self.note_kept(name, true);
+            }
             let seen = Action::Expect(seen.clone());
             self.transcript.add(name, seen, Some("ignored".to_owned()));
             came.iter().for_each(|came| self.transcript.came(*came));
+            if is_kept && kept == Some("SRQ") {
+                self.note_kept(name, true);
+            }
         }
+    }
+
+    /// Adds what was sent to keep connections alive and has no answer yet.
+    fn record_kept(&mut self) {
+        let names: Vec<String> = self.actors.keys().cloned().collect();
+        names.iter().for_each(|name| self.note_kept(name, false));
     }
 
     /// The bounds of a step, counted from what happened last on its connection.
@@ -201,15 +232,26 @@ impl Player<'_> {
     pub(super) fn window(&self, step: &Step, patterns: &[Pattern]) -> Window {
         // A new connection has no past, not even that of a namesake.
         let actor = match step.action {
-            Action::Accept(_) => None,
+            Action::Accept(_) | Action::AcceptAs(_) => None,
             _ => self.actors.get(&step.actor),
         };
-        let sent = actor
-            .and_then(|actor| actor.connection.as_ref()?.last_sent)
-            .unwrap_or(self.last_sent);
+        let opened = |actor: &super::Actor| match self.acted {
+            true => self.last_sent,
+            // The client has started before the case.
+            false => actor.begun,
+        };
+        let own = actor.map(|actor| {
+            let sent = actor.connection.as_ref().and_then(|one| one.last_sent);
+            sent.unwrap_or_else(|| opened(actor))
+        });
+        let sent = own.unwrap_or(self.last_sent);
         let event = actor.map_or(self.last_event, |actor| actor.last_event);
         let ms = |ms: u32| Duration::from_millis(ms.into());
-        let low = step.within.and_then(|within| within.low).map(ms);
+        let low = step.within.and_then(|within| within.low);
+        let low = low.map(|low| match low {
+            Low::Ms(low) => ms(low),
+            Low::Still => self.still,
+        });
         let until = match step.within {
             Some(within) => match within.high {
                 Some(high) => event + ms(high) + self.tempo.slack(),
@@ -218,7 +260,8 @@ impl Player<'_> {
             None => {
                 let longest = patterns.iter().map(Pattern::length).max().unwrap_or(0);
                 // Bytes take their time, in a hasty run too.
-                Instant::now() + self.limit() + transfer(longest).mul_f64(self.scale.max(1.0))
+                let limit = self.answer_limit(&step.actor, patterns);
+                Instant::now() + limit + transfer(longest).mul_f64(self.scale.max(1.0))
             }
         };
         let bounded = step.within.is_some_and(|within| within.high.is_some());
@@ -232,6 +275,7 @@ impl Player<'_> {
 
     /// Adds what has arrived and was not asked for to the recording.
     pub(super) fn record_unread(&mut self) {
+        self.record_kept();
         for (name, actor) in &self.actors {
             let Some(connection) = &actor.connection else {
                 continue;
@@ -275,6 +319,7 @@ impl Player<'_> {
 
     /// Adds what has arrived by the end of a case and was not asked for; reports do not show it.
     pub(super) fn record_left(&mut self) {
+        self.record_kept();
         for (name, actor) in &self.actors {
             let Some(connection) = &actor.connection else {
                 continue;
@@ -292,7 +337,7 @@ impl Player<'_> {
             }
             let end = match end {
                 Some(End::Eof) => Expectation::Eof,
-                Some(End::Broken(_)) => Expectation::Closed,
+                Some(End::Cut | End::Broken(_)) => Expectation::Closed,
                 Some(End::Garbled(_) | End::Flooded) | None => continue,
             };
             if !known {
@@ -326,7 +371,7 @@ impl Player<'_> {
                 self.learn(actor, &message);
                 (Expectation::Message(message), None)
             }
-            Pattern::Closed | Pattern::ClosedByTls | Pattern::Eof => {
+            Pattern::Closed | Pattern::ClosedByTls | Pattern::Eof | Pattern::Reset => {
                 let alert = (!bytes.is_empty()).then(|| "a TLS alert".to_owned());
                 (wanted.clone(), alert.or_else(|| end.map(end_text)))
             }
@@ -360,12 +405,11 @@ impl Player<'_> {
             && let Some(actor) = self.actors.get_mut(actor)
         {
             actor.logged_in = true;
+            let seconds = String::from_utf8_lossy(&field(1)).parse().ok();
+            actor.timeout = seconds.map(Duration::from_secs);
         }
     }
 }
-
-/// How long a peer may read on after its own end.
-const LINGER: Duration = Duration::from_secs(6);
 
 /// How much of what no step has read is recorded.
 const SHOWN: usize = 4096;
@@ -386,6 +430,11 @@ fn choose(patterns: &[Pattern], state: &State) -> Option<Choice> {
     let possible = |pattern: &Pattern| pattern.fit(state) != Fit::No;
     let impossible = || (!patterns.iter().any(possible)).then_some(Choice::Impossible);
     found_already(patterns, state).or_else(impossible)
+}
+
+/// Whether an orderly end was all that was missing, and a FIN without close_notify came.
+fn is_cut(patterns: &[Pattern], state: &State) -> bool {
+    patterns.contains(&Pattern::Eof) && state.unread().is_empty() && state.end == Some(End::Cut)
 }
 
 /// What has come about.
@@ -505,9 +554,10 @@ fn missing(patterns: &[Pattern], state: &State, waited: Duration) -> String {
     }
 }
 
-fn end_text(end: &End) -> String {
+pub(super) fn end_text(end: &End) -> String {
     match end {
         End::Eof => "eof".to_owned(),
+        End::Cut => CUT.to_owned(),
         End::Broken(why) => why.to_ascii_lowercase(),
         End::Flooded => "not closed, but it floods: nobody listens any longer".to_owned(),
         End::Garbled(why) => format!("not closed, but no TLS: {}", why.to_ascii_lowercase()),

@@ -19,6 +19,7 @@ pub(super) enum Pattern {
     /// `Closed` on a bare connection to a TLS port, where an alert in the clear may announce the end.
     ClosedByTls,
     Eof,
+    Reset,
     Silence,
     /// About what we send; it has a way of its own to come true.
     Stalled,
@@ -64,6 +65,7 @@ impl Pattern {
             Expectation::Random(bulk) => Self::Bytes(noise(bulk.bytes, bulk.seed)),
             Expectation::Closed => Self::Closed,
             Expectation::Eof => Self::Eof,
+            Expectation::Reset => Self::Reset,
             Expectation::Silence => Self::Silence,
             Expectation::Stalled => Self::Stalled,
         })
@@ -89,8 +91,8 @@ impl Pattern {
                 (true, false) => Fit::Yes(unread.len()),
                 (false, _) => Fit::No,
             },
-            Self::Closed | Self::Eof | Self::Silence if !unread.is_empty() => Fit::No,
-            Self::Closed | Self::ClosedByTls | Self::Eof if open => Fit::Maybe,
+            Self::Closed | Self::Eof | Self::Reset | Self::Silence if !unread.is_empty() => Fit::No,
+            Self::Closed | Self::ClosedByTls | Self::Eof | Self::Reset if open => Fit::Maybe,
             Self::Closed | Self::ClosedByTls => match state.end {
                 Some(End::Garbled(_) | End::Flooded) => Fit::No,
                 _ => Fit::Yes(0),
@@ -102,6 +104,10 @@ impl Pattern {
                     Fit::No
                 }
             }
+            Self::Reset => match state.end {
+                Some(End::Broken(_)) => Fit::Yes(0),
+                _ => Fit::No,
+            },
             Self::Stalled => Fit::No,
             // Only a fence can tell.
             Self::Silence => {
@@ -122,6 +128,7 @@ impl Pattern {
             | Self::Closed
             | Self::ClosedByTls
             | Self::Eof
+            | Self::Reset
             | Self::Silence
             | Self::Stalled => 0,
         }

@@ -18,13 +18,13 @@ async fn with_client(tls: &Tls) -> Player<'_> {
         mappings: vec![(7001, target.address, true)],
         targets: [(target.address, target)].into(),
         server,
-        _silent: None,
+        silent: None,
         transport: Transport::Plain,
     };
     let vars = BTreeMap::new();
     let mut player = Player::new(Scene::Client(scene), tls, Tempo::new(1.0), vars);
     let connection = Connection::open(to, Transport::Plain, tls, limit, false).await;
-    player.enter("ctl", connection.unwrap());
+    player.enter("ctl", connection.unwrap(), Instant::now());
     player
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::{Entry, Recording, Source};
 use crate::noise::noise;
 use crate::notation::ast::{
-    Action, Endpoint, Expectation, Field, Message, Piece, Step, Template, Transport,
+    Action, Endpoint, Expectation, Field, Message, Piece, Step, Template, Transport, Way,
 };
+use crate::transcript::CUT;
 
 /// Something that has happened on a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +19,12 @@ pub(crate) struct Event {
     pub(crate) what: What,
     /// The rules that the step judges.
     pub(crate) marks: Vec<String>,
+    /// The tap was behind: it may have been late for that alone.
+    pub(crate) held_up: bool,
 }
+
+/// The comment of a step that may have been late because the tap was behind.
+pub(crate) const HELD_UP: &str = "held up by the tap";
 
 /// What has happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,9 +135,12 @@ impl Book {
             }
             Action::Connect(_) => Some((Kind::Control(recording.head.over), Sender::Opener)),
             Action::Accept(Some(target)) => Some((Kind::Target(text(target)), Sender::Acceptor)),
-            Action::Accept(None) | Action::AcceptDrip => {
+            Action::Accept(None) | Action::AcceptAs(Way::Drip | Way::Tls12) => {
                 Some((Kind::Control(recording.head.over), Sender::Acceptor))
             }
+            Action::AcceptAs(Way::Bare) => Some((Kind::Foreign, Sender::Acceptor)),
+            // What was foreign until now is a connection to the server.
+            Action::Handshake => Some((Kind::Control(recording.head.over), Sender::Opener)),
             _ => None,
         };
         if let Some((kind, we)) = opened {
@@ -154,12 +163,12 @@ impl Book {
         let (we, they) = (*we, we.other());
         match &step.action {
             Action::Send(message) => self.add(entry, What::Bytes(we, encoded(message))),
-            Action::SendRaw(segments) => {
+            Action::SendRaw(segments) | Action::SendEvery(_, segments) => {
                 for segment in segments {
                     self.add(entry, What::Bytes(we, bytes(segment)));
                 }
             }
-            Action::SendDrip(drips) => {
+            Action::SendDrip(drips) | Action::SendSlow(drips) => {
                 for byte in bytes(drips) {
                     self.add(entry, What::Bytes(we, vec![byte]));
                 }
@@ -176,6 +185,8 @@ impl Book {
                     self.open.remove(&step.actor);
                 }
             }
+            // A peer that is careful takes it for no better.
+            Action::Cut => self.add(entry, What::Ended(we, End::Reset)),
             Action::Reset => {
                 self.add(entry, What::Ended(we, End::Reset));
                 self.open.remove(&step.actor);
@@ -190,9 +201,13 @@ impl Book {
                 self.add(entry, What::Bytes(they, noise(bulk.bytes, bulk.seed)));
             }
             Action::Expect(Expectation::Eof) => self.add(entry, What::Ended(they, End::Fin)),
+            Action::Expect(Expectation::Reset) => self.add(entry, What::Ended(they, End::Reset)),
             Action::Expect(Expectation::Closed) if is_no_end(step) => {}
             Action::Expect(Expectation::Closed) => {
-                let orderly = step.comment.as_deref() == Some("eof");
+                let orderly = step
+                    .comment
+                    .as_deref()
+                    .is_some_and(|comment| ["eof", CUT].contains(&comment));
                 let end = if orderly { End::Fin } else { End::Reset };
                 self.add(entry, What::Ended(they, end));
             }
@@ -209,6 +224,7 @@ impl Book {
             connection: connection.clone(),
             what,
             marks: entry.step.marks.clone(),
+            held_up: entry.step.comment.as_deref() == Some(HELD_UP),
         });
     }
 }

@@ -7,13 +7,14 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::matrix::matrix;
 use super::model::{
-    BrokenStep, CaseResult, Counts, Ended, FORMAT, ListedEntry, PairEntry, RemarkEntry, Report,
-    RuleEntry, Settings, Standing, SubjectEntry, Totals, TranscriptLine,
+    BetweenEntry, BrokenStep, CaseResult, ConnectionEntry, Counts, Ended, FORMAT, ListedEntry,
+    PairEntry, ProgramEntry, RemarkEntry, Report, RuleEntry, Settings, Standing, SubjectEntry,
+    Totals, TranscriptLine,
 };
 use super::printable::printable;
 use crate::rules::{self, Rule};
-use crate::run::{self, Job, Start, Summary};
-use crate::sut::Subject;
+use crate::run::{self, Heard, Job, Start, Summary};
+use crate::sut::{Part, Subject};
 use crate::transcript::{Direction, Line};
 use crate::verdict::{Judged, Verdict};
 
@@ -56,6 +57,7 @@ impl Report {
                 client: printable(client),
                 server: printable(server),
             }),
+            programs: subject.parts().iter().map(ProgramEntry::new).collect(),
             role: subject.role().to_string(),
             arguments: printable(&subject.arguments()),
             planned,
@@ -113,6 +115,7 @@ impl Report {
             origin: rule.origin.to_string(),
             profile: profile(!rule.is_wire()),
             sentence: rule.text.clone(),
+            rationale: rule.rationale.clone(),
             line: rule.line,
             standing,
         })
@@ -173,8 +176,43 @@ impl CaseResult {
             }),
             notes: judged.notes.iter().map(|note| printable(note)).collect(),
             transcript: lines.map(TranscriptLine::new).collect(),
+            between: judged.heard.as_ref().map(BetweenEntry::new),
             log: printable(&judged.log),
             replay: printable(&replay(subject, judged, settings)),
+        }
+    }
+}
+
+impl BetweenEntry {
+    fn new(heard: &Heard) -> Self {
+        let connections = heard.connections.iter();
+        Self {
+            verdict: heard.verdict,
+            otherwise: heard.otherwise.as_deref().map(printable),
+            readable: heard.readable,
+            connections: connections
+                .map(|(name, kind)| ConnectionEntry {
+                    name: name.clone(),
+                    kind: kind.word(),
+                })
+                .collect(),
+            left_out: heard.left_out,
+            transcript: heard
+                .lines
+                .iter()
+                .cloned()
+                .map(TranscriptLine::new)
+                .collect(),
+        }
+    }
+}
+
+impl ProgramEntry {
+    fn new(part: &Part) -> Self {
+        Self {
+            role: part.side.to_string(),
+            name: printable(&part.name),
+            runs: printable(&part.runs),
         }
     }
 }
@@ -248,6 +286,9 @@ fn replay(subject: &Subject, judged: &Judged, settings: Settings) -> String {
         1.0 => String::new(),
         scale => format!(" --time-scale {scale}"),
     };
+    let still = options
+        .still
+        .map_or_else(String::new, |still| format!(" --still {}", still.as_secs()));
     let (role, subject) = (subject.role(), subject.arguments());
-    format!("netroxy-conformance run {role} {case} {subject}{profile}{strict}{scale}")
+    format!("netroxy-conformance run {role} {case} {subject}{profile}{strict}{scale}{still}")
 }

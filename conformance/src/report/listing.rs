@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::text::{counted, out};
+use super::out;
+use super::text::counted;
 use crate::baseline::List;
 use crate::catalog::Entry;
 use crate::notation::ast::Transport;

@@ -166,15 +166,12 @@ impl Screen {
         line.chars().take(columns.saturating_sub(1)).collect()
     }
 
-    /// A reader that has gone away, such as `head`, is no reason to stop.
     fn write(&self, text: &str) {
-        let _ = match self.to_stderr {
-            true => io::stderr().lock().write_all(text.as_bytes()),
-            false => {
-                let mut out = io::stdout().lock();
-                out.write_all(text.as_bytes()).and_then(|()| out.flush())
-            }
-        };
+        match self.to_stderr {
+            // Where it cannot be written, nobody looks.
+            true => drop(io::stderr().lock().write_all(text.as_bytes())),
+            false => crate::output::out(text),
+        }
     }
 }
 

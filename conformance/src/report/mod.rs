@@ -25,7 +25,9 @@ pub(crate) use live::{InPlay, Look, is_coloured_here};
 pub(crate) use model::{Settings, Totals};
 pub(crate) use outputs::{OutputError, Outputs};
 pub(crate) use session::Session;
-pub(crate) use text::{last_line, out};
+pub(crate) use text::last_line;
+
+pub(crate) use crate::output::out;
 
 /// A result of a run that has no report, as a terminal shows it.
 pub(crate) fn finding(job: &Job, judged: &Judged, rules: &[Rule], settings: Settings) -> String {

@@ -12,9 +12,10 @@ use tempfile::TempDir;
 
 use super::process::Process;
 use super::ready::{self, Unready};
-use super::{Body, Instance, Subject};
+use super::{Body, Instance, Subject, explained};
+use crate::descriptors::Noted as _;
 use crate::embedded::Embedded;
-use crate::manifest::{Content, Launch, Manifest, Vars, render, render_text};
+use crate::manifest::{CA_FILE, Content, Launch, Manifest, Vars, render, render_text};
 use crate::notation::ast::Transport;
 use crate::ports::Lease;
 use crate::wire::Tls;
@@ -28,6 +29,14 @@ pub(crate) enum StartError {
     /// The program could not be started at all.
     #[error("cannot start it: {0}")]
     Spawn(String),
+    /// It has refused the login that it was configured with, or that was given for it.
+    #[error("{why}")]
+    Refused {
+        /// Which login.
+        why: String,
+        /// The end of its log.
+        log: String,
+    },
     /// It ended by itself, or did not let anyone log in.
     #[error("{why}")]
     NotReady {
@@ -45,6 +54,8 @@ pub(crate) struct ClientPlan {
     pub(crate) transport: Transport,
     /// Whether the client is told to verify the server's certificate.
     pub(crate) verify: bool,
+    /// In PEM form: the certificate that vouches for those that the client has to trust.
+    pub(crate) authority: Option<String>,
     /// Remote port, target, isOpen.
     pub(crate) mappings: Vec<(u16, SocketAddr, bool)>,
 }
@@ -54,6 +65,7 @@ pub(crate) struct ClientPlan {
 pub(super) struct Setup {
     manifest: Manifest,
     vars: Vars,
+    authority: Option<String>,
 }
 
 /// The credentials of every instance; they protect nothing.
@@ -63,7 +75,7 @@ const PASSWORD: &str = "conf-pass";
 /// Starts a server and waits until somebody can log in on each of these transports, where it speaks them.
 pub(crate) async fn start_server(
     subject: &Subject,
-    timeout: u32,
+    timeout: u64,
     tls: &Tls,
     time_scale: f64,
     transports: &[Transport],
@@ -94,10 +106,13 @@ pub(crate) async fn start_server(
     let mut instance = instance;
     match ready::wait(&mut instance, tls, limit.mul_f64(time_scale), transports).await {
         Ok(()) => Ok(instance),
-        Err(Unready(why)) => {
+        Err(Unready { why, refused }) => {
             let log = instance.log_tail().await;
             instance.stop().await;
-            Err(StartError::NotReady { why, log })
+            Err(match refused {
+                true => StartError::Refused { why, log },
+                false => StartError::NotReady { why, log },
+            })
         }
     }
 }
@@ -119,11 +134,16 @@ pub(crate) async fn start_client(
     common.insert("port", Value::from(plan.server.port()));
     common.insert("tls", Value::from(plan.transport == Transport::Tls));
     common.insert("verify", Value::from(plan.verify));
+    // The path is known when there is a folder.
+    common.insert(CA_FILE, Value::Null);
     let vars = Vars {
         common,
         mappings: mappings.collect(),
     };
-    let setup = Setup::new(manifest, vars);
+    let setup = Setup {
+        authority: plan.authority.clone(),
+        ..Setup::new(manifest, vars)
+    };
     Ok(Instance {
         body: setup.launch().await?,
         setup: Some(setup),
@@ -136,7 +156,7 @@ pub(crate) async fn start_client(
 
 const FOREIGN_DEADLINE: Duration = Duration::from_secs(5);
 
-async fn spawn_server(manifest: &Manifest, timeout: u32) -> Result<Instance, StartError> {
+async fn spawn_server(manifest: &Manifest, timeout: u64) -> Result<Instance, StartError> {
     let take = || Lease::take().map_err(|error| StartError::Harness(error.to_string()));
     let (plain, tls, web) = (take()?, take()?, take()?);
     let mut common = common();
@@ -179,28 +199,44 @@ fn common() -> BTreeMap<&'static str, Value> {
 impl Setup {
     fn new(manifest: &Manifest, vars: Vars) -> Self {
         let manifest = manifest.clone();
-        Self { manifest, vars }
+        let authority = None;
+        Self {
+            manifest,
+            vars,
+            authority,
+        }
     }
 
     /// Starts the program in a fresh directory.
     pub(super) async fn launch(&self) -> Result<Body, StartError> {
         let harness = |error: io::Error| {
-            StartError::Harness(format!("cannot prepare a working directory: {error}"))
+            StartError::Harness(format!(
+                "cannot prepare a working directory: {}",
+                error.noted()
+            ))
         };
         let directory = TempDir::with_prefix(folder_prefix()).map_err(harness)?;
+        let mut vars = self.vars.clone();
+        if let Some(authority) = &self.authority {
+            let file = directory.path().join(AUTHORITY);
+            fs::write(&file, authority).map_err(harness)?;
+            let file = file.to_string_lossy().into_owned();
+            vars.common.insert(CA_FILE, Value::from(file));
+        }
         for (name, content) in &self.manifest.files {
-            write(&directory.path().join(name), content, &self.vars).map_err(harness)?;
+            write(&directory.path().join(name), content, &vars).map_err(harness)?;
         }
         match &self.manifest.launch {
             Launch::Command(words) => {
-                let filled = words.iter().map(|word| word.fill(&self.vars));
+                let filled = words.iter().map(|word| word.fill(&vars));
                 // The manifest has been tried out when it was loaded.
                 let command: Vec<String> = filled
                     .collect::<Result<_, _>>()
                     .map_err(|misfit| StartError::Harness(misfit.message))?;
+                let program = command.first().map_or("", String::as_str);
                 Process::start(&command, directory)
                     .map(|process| Body::Process(Box::new(process)))
-                    .map_err(|error| StartError::Spawn(error.to_string()))
+                    .map_err(|error| StartError::Spawn(explained(program, &error)))
             }
             Launch::Embedded(breed) => Embedded::start(*breed, self.manifest.role, directory)
                 .await
@@ -209,6 +245,9 @@ impl Setup {
         }
     }
 }
+
+/// The file with the certificate that a client has to trust, in its working directory.
+const AUTHORITY: &str = "netroxy-conformance-ca.pem";
 
 /// How the names of the folders begin that this program makes, and no other that is running.
 pub(crate) fn folder_prefix() -> String {

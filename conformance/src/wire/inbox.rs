@@ -15,8 +15,10 @@ pub(crate) struct Inbox {
 /// How the peer's direction has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum End {
-    /// In an orderly way.
+    /// In an orderly way; on TLS that is close_notify.
     Eof,
+    /// On TLS, by a FIN alone.
+    Cut,
     /// By a reset, or by a TLS alert.
     Broken(String),
     /// The peer has not ended it: it sent bytes that are no TLS.
@@ -38,6 +40,8 @@ pub(crate) struct State {
     pub(crate) end: Option<End>,
     /// When it ended.
     ended: Option<Instant>,
+    /// Whether all bytes are thrown away.
+    deaf: bool,
 }
 
 impl Inbox {
@@ -70,14 +74,25 @@ impl Inbox {
     /// Adds bytes; false when nobody wants that many.
     pub(crate) fn push(&self, bytes: &[u8]) -> bool {
         let mut state = self.lock();
+        if state.deaf {
+            return true;
+        }
         state.add(bytes);
         let accepted = state.unread().len() <= LIMIT;
         if !accepted {
             state.flooded();
         }
         drop(state);
-        self.changed.notify_one();
+        self.changed.notify_waiters();
         accepted
+    }
+
+    /// Throws away what has come and what will come; an end is seen all the same.
+    pub(crate) fn deafen(&self) {
+        let mut state = self.lock();
+        state.deaf = true;
+        let unread = state.unread().len();
+        state.take(unread);
     }
 
     pub(crate) fn end(&self, end: End) {
@@ -85,7 +100,7 @@ impl Inbox {
         state.ended = Some(Instant::now());
         state.end = Some(end);
         drop(state);
-        self.changed.notify_one();
+        self.changed.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -120,6 +135,17 @@ impl State {
         &self.bytes[self.taken..]
     }
 
+    /// The number of the next byte that no step has read, counted from the first that ever came.
+    pub(crate) fn position(&self) -> usize {
+        self.let_go + self.taken
+    }
+
+    /// What has come from this byte on, whether it has been read or not; less where that has been let go.
+    pub(crate) fn since(&self, position: usize) -> &[u8] {
+        let from = position.saturating_sub(self.let_go);
+        self.bytes.get(from..).unwrap_or_default()
+    }
+
     /// When the next `count` bytes were complete; for none of them, when the connection ended.
     pub(crate) fn came(&self, count: usize) -> Option<Instant> {
         if count == 0 {
@@ -136,6 +162,11 @@ impl State {
         let bytes = self.bytes[self.taken..end].to_vec();
         self.taken = end;
         bytes
+    }
+
+    /// The same, where they are not wanted.
+    pub(crate) fn skip(&mut self, count: usize) {
+        self.taken = (self.taken + count).min(self.bytes.len());
     }
 }
 

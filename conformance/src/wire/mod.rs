@@ -1,5 +1,6 @@
 //! Connections: bytes in and out, plain or TLS, with times. Nothing here knows what the bytes mean.
 
+mod authority;
 mod drip;
 mod inbox;
 mod tls;
@@ -16,6 +17,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::descriptors::Noted as _;
+use crate::noise::Noise;
 use crate::notation::ast::Transport;
 use drip::Tcp;
 pub(crate) use drip::with_short_segments;
@@ -32,10 +35,29 @@ pub(crate) struct Connection {
     paused: watch::Sender<bool>,
     progress: Arc<Progress>,
     socket: socket2::Socket,
+    /// The version of TLS that both sides have agreed on; `None` without TLS.
+    version: Option<rustls::ProtocolVersion>,
     /// When the last order was carried out; `None` before the first.
     pub(crate) last_sent: Option<Instant>,
     /// The time that bytes may need which are sent while the case goes on.
     behind: Duration,
+}
+
+/// Sends on a connection beside what a case sends on it: it is no act of the case.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    orders: mpsc::UnboundedSender<Order>,
+    progress: Arc<Progress>,
+}
+
+impl Aside {
+    /// Sends a segment; false when the connection has gone.
+    pub(crate) fn send(&self, bytes: Vec<u8>) -> bool {
+        let (done, _) = oneshot::channel();
+        let wanted = &self.progress.wanted;
+        wanted.fetch_add(bytes.len(), Ordering::Relaxed);
+        self.orders.send(Order::Send(vec![bytes], done)).is_ok()
+    }
 }
 
 /// A write that was not carried out.
@@ -62,11 +84,15 @@ impl Connection {
         drip: bool,
     ) -> io::Result<Self> {
         let work = async {
-            let stream = Tcp::new(drip::connect(to).await?, drip);
-            let socket = stream.socket()?;
+            let stream = Tcp::new(drip::connect(to).await.noted()?, drip);
+            let socket = stream.socket().noted()?;
             match transport {
-                Transport::Plain => Ok(Self::drive(stream, socket)),
-                Transport::Tls => Ok(Self::drive(tls.connect(stream).await?, socket)),
+                Transport::Plain => Ok(Self::drive(stream, socket, None)),
+                Transport::Tls => {
+                    let stream = Box::pin(tls.connect(stream)).await?;
+                    let version = stream.get_ref().1.protocol_version();
+                    Ok(Self::drive(stream, socket, version))
+                }
             }
         };
         timeout(limit, work)
@@ -86,15 +112,37 @@ impl Connection {
         drip: bool,
     ) -> io::Result<Self> {
         let stream = Tcp::new(stream, drip);
-        let socket = stream.socket()?;
+        let socket = stream.socket().noted()?;
         match transport {
-            Transport::Plain => Ok(Self::drive(stream, socket)),
+            Transport::Plain => Ok(Self::drive(stream, socket, None)),
             Transport::Tls => {
-                let handshake = timeout(limit, tls.accept(stream)).await;
+                let handshake = timeout(limit, Box::pin(tls.accept(stream))).await;
                 let stream = handshake.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-                Ok(Self::drive(stream, socket))
+                let version = stream.get_ref().1.protocol_version();
+                Ok(Self::drive(stream, socket, version))
             }
         }
+    }
+
+    /// Makes the TLS handshake of a client on a connection that has none yet, and on which nothing has come.
+    ///
+    /// # Errors
+    /// When it fails or takes longer than `limit`.
+    pub(crate) async fn handshake(self, tls: &Tls, limit: Duration) -> io::Result<Self> {
+        // The tasks hold the other handle of the socket.
+        self.tasks.end().await;
+        let stream = TcpStream::from_std(self.socket.into())?;
+        let stream = Tcp::new(stream, false);
+        let socket = stream.socket()?;
+        let handshake = timeout(limit, Box::pin(tls.connect(stream))).await;
+        let stream = handshake.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        let version = stream.get_ref().1.protocol_version();
+        Ok(Self::drive(stream, socket, version))
+    }
+
+    /// Whether both sides have agreed on TLS 1.2.
+    pub(crate) fn is_tls12(&self) -> bool {
+        self.version == Some(rustls::ProtocolVersion::TLSv1_2)
     }
 
     /// Sends segments, each on its own, and waits until the system has taken them.
@@ -116,18 +164,34 @@ impl Connection {
         outcome
     }
 
-    /// Sends bytes while the case goes on.
-    pub(crate) fn send_behind(&mut self, bytes: Vec<u8>) {
-        let (done, _) = oneshot::channel();
-        self.behind += transfer(bytes.len());
-        self.will_send(bytes.len());
+    /// For what is sent whatever the case does.
+    pub(crate) fn aside(&self) -> Aside {
+        Aside {
+            orders: self.orders.clone(),
+            progress: Arc::clone(&self.progress),
+        }
+    }
+
+    /// Sends noise while the case goes on.
+    pub(crate) fn send_behind(&mut self, bytes: u32, seed: u32) {
+        let count = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.behind += transfer(count);
+        self.will_send(count);
         self.last_sent = Some(Instant::now());
-        let _ = self.orders.send(Order::Send(vec![bytes], done));
+        let _ = self.orders.send(Order::Noise(Noise::new(bytes, seed)));
     }
 
     /// Ends our direction.
     pub(crate) async fn shutdown(&mut self, limit: Duration) -> Result<(), WriteError> {
         self.order(Order::Shutdown, limit).await
+    }
+
+    /// Ends our direction by a FIN alone, once all that was sent has left: on TLS, without close_notify.
+    pub(crate) async fn cut(&mut self, limit: Duration) -> Result<(), WriteError> {
+        self.order(|done| Order::Send(Vec::new(), done), limit)
+            .await?;
+        let outcome = self.socket.shutdown(std::net::Shutdown::Write);
+        outcome.map_err(WriteError::Broken)
     }
 
     /// Reads no more until [`resume`](Self::resume).
@@ -197,6 +261,7 @@ impl Connection {
     fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(
         stream: S,
         socket: socket2::Socket,
+        version: Option<rustls::ProtocolVersion>,
     ) -> Self {
         let (reader, writer) = split(stream);
         let inbox = Arc::new(Inbox::default());
@@ -214,6 +279,7 @@ impl Connection {
             paused,
             progress,
             socket,
+            version,
             last_sent: None,
             behind: Duration::ZERO,
         }
@@ -266,6 +332,8 @@ type Done = oneshot::Sender<io::Result<()>>;
 #[derive(Debug)]
 enum Order {
     Send(Vec<Vec<u8>>, Done),
+    /// It is made while it is sent: most of it is never taken by a peer that stands still.
+    Noise(Noise),
     Shutdown(Done),
 }
 
@@ -294,7 +362,7 @@ async fn read_all(
             }
             // TLS without close_notify: the TCP connection has ended all the same.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return inbox.end(End::Eof);
+                return inbox.end(End::Cut);
             }
             Err(error) => return inbox.end(broken(&error)),
         }
@@ -321,6 +389,11 @@ async fn write_all(
                 let sent = send_segments(&mut writer, segments, &progress).await;
                 (sent, done)
             }
+            Order::Noise(noise) => {
+                // What becomes of it shows on the far side, and in what comes next.
+                let _ = send_noise(&mut writer, noise, &progress).await;
+                continue;
+            }
             Order::Shutdown(done) => (writer.shutdown().await, done),
         };
         let _ = done.send(outcome);
@@ -333,16 +406,35 @@ async fn send_segments(
     progress: &Progress,
 ) -> io::Result<()> {
     for segment in segments {
-        let mut rest = segment.as_slice();
-        while !rest.is_empty() {
-            let count = writer.write(rest).await?;
-            if count == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            progress.taken.fetch_add(count, Ordering::Relaxed);
-            rest = rest.get(count..).unwrap_or_default();
-        }
+        send_piece(writer, &segment, progress).await?;
         writer.flush().await?;
+    }
+    Ok(())
+}
+
+async fn send_noise(
+    writer: &mut (impl AsyncWrite + Unpin),
+    mut noise: Noise,
+    progress: &Progress,
+) -> io::Result<()> {
+    while let Some(piece) = noise.next() {
+        send_piece(writer, piece, progress).await?;
+    }
+    writer.flush().await
+}
+
+async fn send_piece(
+    writer: &mut (impl AsyncWrite + Unpin),
+    mut rest: &[u8],
+    progress: &Progress,
+) -> io::Result<()> {
+    while !rest.is_empty() {
+        let count = writer.write(rest).await?;
+        if count == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        progress.taken.fetch_add(count, Ordering::Relaxed);
+        rest = rest.get(count..).unwrap_or_default();
     }
     Ok(())
 }

@@ -47,6 +47,8 @@ struct Session {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     Connect,
+    /// The control connection has to be open.
+    Open,
     Login,
     Keepalive,
     /// SRQ is unanswered since one timeout before.
@@ -63,7 +65,7 @@ impl Client {
         let mut timers = Timers::new();
         timers.set(Timer::Connect, Duration::ZERO);
         Self {
-            reconnect: Backoff::new(config.jitter),
+            reconnect: Backoff::new(config.jitter, config.longest_retry_wait),
             config,
             state: State::Offline,
             session: None,
@@ -83,6 +85,7 @@ impl Client {
         match input {
             Input::Connected => {
                 self.step(Event::Connected)?;
+                self.timers.clear(Timer::Open);
                 self.timers
                     .set(Timer::Login, now.saturating_add(self.config.login_deadline));
                 self.send(ClientMessage::Ath(Ath {
@@ -189,10 +192,11 @@ impl Client {
             self.outputs.push_back(Output::Notice(Notice::Mapped(port)));
         } else {
             let seed = self.config.jitter ^ u64::from(port.get());
+            let longest = self.config.longest_retry_wait;
             let delay = session
                 .refused
                 .entry(port)
-                .or_insert_with(|| Backoff::new(seed))
+                .or_insert_with(|| Backoff::new(seed, longest))
                 .next();
             self.timers.set(Timer::Map(port), now.saturating_add(delay));
             self.outputs
@@ -216,7 +220,13 @@ impl Client {
         match timer {
             Timer::Connect => {
                 self.step(Event::RetryDue)?;
+                let limit = now.saturating_add(self.config.connect_deadline);
+                self.timers.set(Timer::Open, limit);
                 self.outputs.push_back(Output::Connect);
+            }
+            Timer::Open => {
+                self.step(Event::ConnectOverdue)?;
+                self.disconnect(now, DisconnectReason::ConnectOverdue);
             }
             Timer::Login => {
                 self.step(Event::LoginOverdue)?;

@@ -56,14 +56,20 @@ pub struct Config {
     /// Asked for after each login, in this order. Of several with the same remote port only the
     /// first counts: the server could not tell them apart.
     pub mappings: Vec<Mapping>,
+    /// An attempt to open the control connection that has not succeeded by then is given up, TLS handshake included.
+    pub connect_deadline: Duration,
     /// A server that has not answered ATH by then is given up.
     pub login_deadline: Duration,
+    /// The longest wait before another attempt to connect, or to get a mapping, without the random part of up to a
+    /// quarter. The first wait is 1 s, and each further one twice as long.
+    pub longest_retry_wait: Duration,
     /// Random bits: they spread the attempts of many clients in time.
     pub jitter: u64,
 }
 
 impl Config {
-    /// A client with 10 s for the answer to its login.
+    /// A client with 10 s to open a control connection and 10 s for the answer to its login, which waits for 8 s at the
+    /// longest before it tries again: with the random part, less than 15 s (`life.reconnect-time`, `map.client-retries`).
     #[must_use]
     pub fn new(
         client_name: ClientName,
@@ -72,13 +78,16 @@ impl Config {
         mappings: Vec<Mapping>,
         jitter: u64,
     ) -> Self {
+        let connect_deadline = Duration::from_secs(10);
         let login_deadline = Duration::from_secs(10);
         Self {
             client_name,
             username,
             password,
             mappings,
+            connect_deadline,
             login_deadline,
+            longest_retry_wait: Duration::from_secs(8),
             jitter,
         }
     }
@@ -116,11 +125,12 @@ pub enum Input {
 /// What the machine asks of the driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// Open the control connection; answer with [`Input::Connected`] or [`Input::ConnectFailed`].
+    /// Open the control connection; answer with [`Input::Connected`] or [`Input::ConnectFailed`], unless
+    /// [`Output::Disconnect`] comes before.
     Connect,
     /// Send a message on the control connection.
     Send(ClientMessage),
-    /// Close the control connection and feed no more of what it delivered.
+    /// Close the control connection and feed no more of what it delivered; or give up opening it.
     Disconnect(DisconnectReason),
     /// Open a data connection to the server, send TRS on it, connect to the target and relay.
     /// If the target cannot be reached, send TRS all the same, then close
@@ -143,6 +153,9 @@ pub enum DisconnectReason {
     /// The server answered ARS false.
     #[error("the server refused user name or password")]
     Rejected,
+    /// The control connection was not open in time.
+    #[error("the server did not answer in time, or did not finish the TLS handshake")]
+    ConnectOverdue,
     /// A message that is not allowed now, or none in time.
     #[error(transparent)]
     Misbehaved(#[from] PeerMisbehaved),
@@ -157,6 +170,7 @@ impl DisconnectReason {
     pub fn rule(&self) -> &'static str {
         match self {
             Self::Rejected => "auth.refused-close",
+            Self::ConnectOverdue => "life.connect-deadline",
             Self::Misbehaved(how) => how.rule(),
             Self::Malformed(error) => error.rule(),
         }

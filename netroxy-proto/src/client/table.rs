@@ -27,6 +27,8 @@ pub enum Event {
     Connected,
     /// The control connection could not be opened.
     ConnectFailed,
+    /// The control connection is not open in time.
+    ConnectOverdue,
     /// ARS true.
     ArsTrue,
     /// ARS false.
@@ -86,8 +88,8 @@ pub const TABLE: &[Row] = {
         SendKeepalive,
     };
     use Event::{
-        ArsFalse, ArsTrue, ConnectFailed, Connected, Ended, KeepaliveDue, KeepaliveLost,
-        LoginOverdue, Malformed, MapRetryDue, Mrs, RetryDue, Srs, Trq,
+        ArsFalse, ArsTrue, ConnectFailed, ConnectOverdue, Connected, Ended, KeepaliveDue,
+        KeepaliveLost, LoginOverdue, Malformed, MapRetryDue, Mrs, RetryDue, Srs, Trq,
     };
     use State::{Connecting, LoggingIn, Offline, Up};
     &[
@@ -99,6 +101,13 @@ pub const TABLE: &[Row] = {
             BackOff,
             Offline,
             "life.reconnect",
+        ),
+        row(
+            Connecting,
+            ConnectOverdue,
+            Disconnect,
+            Offline,
+            "life.connect-deadline",
         ),
         row(LoggingIn, ArsTrue, MapAll, Up, "map.client-all"),
         row(

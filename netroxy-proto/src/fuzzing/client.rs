@@ -14,7 +14,7 @@ use crate::{
 /// each connection, every MAP once and in order after ARS true, never TRS on the control
 /// connection, nothing sent without a connection, never two Connects outstanding, at least one
 /// second before the next attempt (and little more than that after a session that lasted), SRQ
-/// every third of the timeout, a server given up one timeout after an SRQ that it left unanswered,
+/// every third of the timeout, a server given up that leaves an attempt to connect open, one given up one timeout after an SRQ that it left unanswered,
 /// tunnels only for mapped ports and with the token of the session, and the same next deadline,
 /// which is never in the past after a Tick. Inputs that cannot happen are refused and change
 /// nothing.
@@ -56,7 +56,8 @@ struct Harness {
 enum State {
     /// The time of the next attempt.
     Offline(Duration),
-    Connecting,
+    /// The time of giving up.
+    Connecting(Duration),
     /// The time of giving up.
     LoggingIn(Duration),
     Up(Session),
@@ -90,7 +91,7 @@ impl Harness {
             }
             3 => self.connected(),
             4 => {
-                let expected = matches!(self.state, State::Connecting).then(Vec::new);
+                let expected = matches!(self.state, State::Connecting(_)).then(Vec::new);
                 self.feed_and_back_off(Input::ConnectFailed, expected);
             }
             5 => self.message(ServerMessage::Ars(Ars::Accepted {
@@ -120,7 +121,7 @@ impl Harness {
             username: self.config.username.clone(),
             password: self.config.password.clone(),
         });
-        let expected = matches!(self.state, State::Connecting).then(|| vec![Output::Send(ath)]);
+        let expected = matches!(self.state, State::Connecting(_)).then(|| vec![Output::Send(ath)]);
         if self.feed(Input::Connected, expected) {
             self.state = State::LoggingIn(self.now + self.config.login_deadline);
             self.same_deadline();
@@ -145,7 +146,7 @@ impl Harness {
     fn message(&mut self, message: ServerMessage) {
         let input = Input::Message(message.clone());
         match (self.state.clone(), message) {
-            (State::Offline(_) | State::Connecting, _) => {
+            (State::Offline(_) | State::Connecting(_), _) => {
                 self.feed(input, None);
             }
             (State::LoggingIn(_), ServerMessage::Ars(Ars::Accepted { timeout, token })) => {
@@ -239,7 +240,11 @@ impl Harness {
         let now = self.now;
         match (&mut self.state, output) {
             (State::Offline(at), Output::Connect) if *at <= now => {
-                self.state = State::Connecting;
+                self.state = State::Connecting(now + self.config.connect_deadline);
+            }
+            (State::Connecting(at), Output::Disconnect(reason)) if *at <= now => {
+                assert_eq!(reason, DisconnectReason::ConnectOverdue);
+                self.back_off_at_next_notice();
             }
             (State::Offline(at), Output::Notice(Notice::RetryIn(delay))) if *at == now + delay => {}
             (State::LoggingIn(at), Output::Disconnect(reason)) if *at <= now => {
@@ -321,8 +326,7 @@ impl Harness {
 
     fn same_deadline(&self) {
         let expected = match &self.state {
-            State::Offline(at) | State::LoggingIn(at) => Some(*at),
-            State::Connecting => None,
+            State::Offline(at) | State::Connecting(at) | State::LoggingIn(at) => Some(*at),
             State::Up(session) => session
                 .map_at
                 .values()

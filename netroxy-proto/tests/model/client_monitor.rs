@@ -16,6 +16,7 @@ type Verdict = Result<(), Broken>;
 pub(crate) struct ClientMonitor {
     /// Remote ports of the mappings, in their order.
     mappings: Vec<PortNumber>,
+    connect_deadline: Duration,
     login_deadline: Duration,
     phase: Phase,
     /// The rule by which the connection has to be closed.
@@ -27,7 +28,8 @@ pub(crate) struct ClientMonitor {
 #[derive(Debug, Clone)]
 enum Phase {
     Offline,
-    Connecting,
+    /// Since when.
+    Connecting(Duration),
     /// Whether ATH is sent, and since when.
     LoggingIn(bool, Duration),
     Up(Login),
@@ -52,9 +54,14 @@ struct Login {
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl ClientMonitor {
-    pub(crate) fn new(mappings: Vec<PortNumber>, login_deadline: Duration) -> Self {
+    pub(crate) fn new(
+        mappings: Vec<PortNumber>,
+        connect_deadline: Duration,
+        login_deadline: Duration,
+    ) -> Self {
         Self {
             mappings,
+            connect_deadline,
             login_deadline,
             phase: Phase::Offline,
             doomed: None,
@@ -71,7 +78,7 @@ impl ClientMonitor {
         if !matches!(self.phase, Phase::Offline) {
             return broken("life.reconnect", "a second control connection");
         }
-        self.phase = Phase::Connecting;
+        self.phase = Phase::Connecting(now);
         Ok(())
     }
 
@@ -113,7 +120,7 @@ impl ClientMonitor {
                 login.last_srs = now;
                 login.unanswered = None;
             }
-            (Phase::Up(_) | Phase::Offline | Phase::Connecting, _) => {}
+            (Phase::Up(_) | Phase::Offline | Phase::Connecting(_), _) => {}
         }
     }
 
@@ -156,7 +163,7 @@ impl ClientMonitor {
             (Phase::LoggingIn(true, _), _) => {
                 return broken("auth.client-waits", "a message before ARS");
             }
-            (Phase::Offline | Phase::Connecting | Phase::LoggingIn(..), _) => {
+            (Phase::Offline | Phase::Connecting(_) | Phase::LoggingIn(..), _) => {
                 return broken("auth.client-first", "a message too many");
             }
             (Phase::Up(login), ClientMessage::Map(map)) => {
@@ -201,6 +208,9 @@ impl ClientMonitor {
     pub(crate) fn closed(&mut self, now: Duration) -> Verdict {
         match &self.phase {
             _ if self.doomed.is_some() => {}
+            Phase::Connecting(since) if now - *since < self.connect_deadline => {
+                return broken("life.connect-deadline", "the client gives up too early");
+            }
             Phase::LoggingIn(_, since) if now - *since < self.login_deadline => {
                 return broken("auth.client-deadline", "the client gives up too early");
             }
@@ -233,6 +243,9 @@ impl ClientMonitor {
     /// Everything that is due now has been done.
     pub(crate) fn passed(&self, now: Duration) -> Verdict {
         match &self.phase {
+            Phase::Connecting(since) if now - *since >= self.connect_deadline => {
+                broken("life.connect-deadline", "no connection, and no end")
+            }
             Phase::LoggingIn(_, since) if now - *since >= self.login_deadline => {
                 broken("auth.client-deadline", "no ARS, and no end")
             }
@@ -255,7 +268,7 @@ impl ClientMonitor {
     pub(crate) fn fingerprint(&self, now: Duration, hasher: &mut impl Hasher) {
         match &self.phase {
             Phase::Offline => self.not_before.0.saturating_sub(now).hash(hasher),
-            Phase::Connecting => 1.hash(hasher),
+            Phase::Connecting(since) => (1, now - *since).hash(hasher),
             Phase::LoggingIn(_, since) => (2, now - *since).hash(hasher),
             Phase::Up(login) => {
                 (3, (now - login.since).min(PAUSE)).hash(hasher);

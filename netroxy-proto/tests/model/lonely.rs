@@ -36,6 +36,8 @@ pub(crate) struct Lonely {
 enum Control {
     None,
     Connecting,
+    /// The server does not go on with the handshake for a while, or for ever.
+    Stuck,
     Open,
 }
 
@@ -45,6 +47,7 @@ pub(crate) enum Action {
     Tick,
     Connect,
     Refuse,
+    Stick,
     Say(Word),
 }
 
@@ -81,7 +84,11 @@ impl Lonely {
         Self {
             now: Duration::ZERO,
             client: plan.client(peer),
-            monitor: ClientMonitor::new(ports.collect(), plan.login_patience()),
+            monitor: ClientMonitor::new(
+                ports.collect(),
+                plan.connect_patience(),
+                plan.login_patience(),
+            ),
             control: Control::None,
             words,
             rows: Rc::default(),
@@ -160,8 +167,10 @@ impl Model for Lonely {
     fn actions(&self) -> Vec<Action> {
         let mut all = Vec::new();
         match self.control {
-            Control::Connecting if self.words > 0 => all.extend([Action::Connect, Action::Refuse]),
-            Control::Connecting => all.push(Action::Connect),
+            Control::Connecting if self.words > 0 => {
+                all.extend([Action::Connect, Action::Refuse, Action::Stick]);
+            }
+            Control::Connecting | Control::Stuck => all.push(Action::Connect),
             Control::Open if self.words > 0 => all.extend(WORDS.map(Action::Say)),
             Control::Open | Control::None => {}
         }
@@ -191,6 +200,11 @@ impl Model for Lonely {
                 self.control = Control::None;
                 self.feed(Input::ConnectFailed, log)
             }
+            Action::Stick => {
+                self.words -= 1;
+                self.control = Control::Stuck;
+                Ok(())
+            }
             Action::Say(word) => {
                 self.words -= 1;
                 if matches!(word, Word::End) {
@@ -210,7 +224,7 @@ impl Model for Lonely {
     fn is_calm(action: Action) -> bool {
         match action {
             Action::Pass | Action::Tick | Action::Connect => true,
-            Action::Refuse | Action::Say(_) => false,
+            Action::Refuse | Action::Stick | Action::Say(_) => false,
         }
     }
 

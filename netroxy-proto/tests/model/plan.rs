@@ -144,6 +144,7 @@ impl Plan {
             is_open: *is_open,
         });
         client::Client::new(client::Config {
+            connect_deadline: self.connect_patience(),
             login_deadline: self.login_patience(),
             ..client::Config::new(
                 peer.name.as_bytes().try_into().unwrap(),
@@ -153,6 +154,11 @@ impl Plan {
                 7,
             )
         })
+    }
+
+    /// How long a client waits for its control connection.
+    pub(crate) fn connect_patience(&self) -> Duration {
+        self.ticks(2)
     }
 
     /// How long a client waits for the answer to ATH.

@@ -155,6 +155,7 @@ impl World {
                     .iter()
                     .map(|m| i64::from(m.0).into())
                     .collect(),
+                plan.connect_patience(),
                 plan.login_patience(),
             )),
             control: Control::None,

@@ -70,7 +70,7 @@ impl World {
         self.draft.event(&self.table, "Connecting", "Connected");
         self.control = self.draft.name('c');
         let rules = ["auth.client-backoff", "life.reconnect"];
-        self.draft.judge(&self.control, "accept in 1s..8s", &rules);
+        self.draft.judge(&self.control, "accept in 1s..15s", &rules);
         let ath = "< ATH _ $username $password";
         self.draft.judge(&self.control, ath, &["auth.client-first"]);
     }

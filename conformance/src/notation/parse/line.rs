@@ -14,8 +14,8 @@ use nom::sequence::{delimited, pair, preceded, separated_pair, terminated};
 use nom::{Finish, IResult, Parser};
 
 use crate::notation::ast::{
-    Action, Alternative, Bulk, Endpoint, Expectation, Field, Grade, Message, Near, Noted, Piece,
-    Role, Setting, Step, Template, Transport, Within,
+    Action, Alternative, Bulk, Endpoint, Expectation, Field, Grade, Low, Message, Near, Noted,
+    Piece, Role, Setting, Shown, Step, Template, Transport, Way, Within,
 };
 use crate::notation::print::{RESERVED, is_bare_byte, is_name_byte};
 
@@ -78,7 +78,11 @@ impl<'a> ContextError<&'a str> for Miss<'a> {
 #[derive(Debug)]
 pub(super) enum Head {
     Comment(String),
-    Repeat { count: u32, comment: Option<String> },
+    Repeat {
+        count: u32,
+        kept: bool,
+        comment: Option<String>,
+    },
     Step(Box<Step>),
 }
 
@@ -98,9 +102,11 @@ pub(super) fn step_or_repeat(text: &str) -> Result<Head, Miss<'_>> {
     let only_comment = map(preceded((char('#'), space0), rest), |text: &str| {
         Head::Comment(text.trim_end().to_owned())
     });
-    let repeat_head = preceded((tag("repeat"), space1), cut(pair(count, comment)));
-    let repeat = map(repeat_head, |(count, comment)| Head::Repeat {
+    let kept = map(opt((space1, tag("kept"))), |kept| kept.is_some());
+    let repeat_head = preceded((tag("repeat"), space1), cut((count, kept, comment)));
+    let repeat = map(repeat_head, |(count, kept, comment)| Head::Repeat {
         count,
+        kept,
         comment,
     });
     let step = map(step, |step| Head::Step(Box::new(step)));
@@ -176,7 +182,7 @@ pub(super) fn transports(i: &str) -> Parsed<'_, Vec<Transport>> {
 
 pub(super) fn setting(i: &str) -> Parsed<'_, Setting> {
     let timeout = map(
-        preceded((tag("timeout"), space1), cut(number)),
+        preceded((tag("timeout"), space1), cut(long)),
         Setting::Timeout,
     );
     let arrow = || (space1, tag("->"), space1);
@@ -198,10 +204,11 @@ pub(super) fn setting(i: &str) -> Parsed<'_, Setting> {
         |((port, target), open)| Setting::Map { port, target, open },
     );
     context(
-        "`timeout SECONDS`, `map $port -> $target`, `maps NUMBER -> $target` or `verify`",
+        "`timeout SECONDS`, `map $port -> $target`, `maps NUMBER -> $target`, `verify` or `trust`",
         alt((
             timeout,
             value(Setting::Verify, tag("verify")),
+            value(Setting::Trust, tag("trust")),
             many,
             mapping,
         )),
@@ -236,10 +243,15 @@ fn action(i: &str) -> Parsed<'_, Action> {
         refused,
         turned_away,
         accept,
+        value(Action::Handshake, tag("handshake")),
+        certificate,
         distrusts,
         down,
+        late,
         pause,
+        keep,
         ignore,
+        unguessable,
         restart,
         send_raw,
         send,
@@ -247,7 +259,7 @@ fn action(i: &str) -> Parsed<'_, Action> {
         expect,
     ));
     context(
-        "`connect`, `refused`, `turned away`, `accept`, `distrusts`, `down`, `pause`, `ignore`, `restart`, `>`, `>>`, `<` or `<<`",
+        "`connect`, `refused`, `turned away`, `accept`, `handshake`, `certificate`, `distrusts`, `down`, `late`, `pause`, `keep`, `ignore`, `unguessable`, `restart`, `>`, `>>`, `<` or `<<`",
         verbs,
     )
     .parse(i)
@@ -260,13 +272,14 @@ fn restart(i: &str) -> Parsed<'_, Action> {
 fn connect(i: &str) -> Parsed<'_, Action> {
     let bare = value(Endpoint::Bare, (tag("server"), space1, tag("bare")));
     let drip = value(Endpoint::Drip, (tag("server"), space1, tag("drip")));
+    let tls12 = value(Endpoint::Tls12, (tag("server"), space1, tag("tls12")));
     let server = map(
         preceded(tag("server"), opt(preceded(space1, transport))),
         Endpoint::Server,
     );
     let endpoint = context(
         "`server` or a port",
-        alt((bare, drip, server, map(template, Endpoint::Port))),
+        alt((bare, drip, tls12, server, map(template, Endpoint::Port))),
     );
     map(
         preceded((tag("connect"), space1), cut(endpoint)),
@@ -297,13 +310,36 @@ fn ignore(i: &str) -> Parsed<'_, Action> {
     map(preceded((tag("ignore"), space1), cut(word)), Action::Ignore).parse(i)
 }
 
+fn unguessable(i: &str) -> Parsed<'_, Action> {
+    map(
+        preceded((tag("unguessable"), space1), cut(template)),
+        Action::Unguessable,
+    )
+    .parse(i)
+}
+
 fn accept(i: &str) -> Parsed<'_, Action> {
-    let drip = value(Action::AcceptDrip, (tag("accept"), space1, tag("drip")));
+    let way = map_opt(take_while1(is_bare), |name: &str| {
+        Way::ALL.into_iter().find(|way| way.to_string() == name)
+    });
+    let otherwise = map(preceded((tag("accept"), space1), way), Action::AcceptAs);
     let any = map(
         preceded(tag("accept"), opt(preceded(space1, template))),
         Action::Accept,
     );
-    alt((drip, any)).parse(i)
+    alt((otherwise, any)).parse(i)
+}
+
+fn certificate(i: &str) -> Parsed<'_, Action> {
+    let named = map_opt(take_while1(is_bare), |name: &str| {
+        Shown::ALL.into_iter().find(|one| one.to_string() == name)
+    });
+    let named = context("`other`, `trusted`, `misnamed` or `expired`", named);
+    map(
+        preceded((tag("certificate"), space1), cut(named)),
+        Action::Certificate,
+    )
+    .parse(i)
 }
 
 fn distrusts(i: &str) -> Parsed<'_, Action> {
@@ -315,6 +351,15 @@ fn down(i: &str) -> Parsed<'_, Action> {
     map(preceded((tag("down"), space1), cut(time)), Action::Down).parse(i)
 }
 
+fn late(i: &str) -> Parsed<'_, Action> {
+    let time = context("a time such as 2s", seconds);
+    map(preceded((tag("late"), space1), cut(time)), Action::Late).parse(i)
+}
+
+fn keep(i: &str) -> Parsed<'_, Action> {
+    value(Action::Keep, tag("keep")).parse(i)
+}
+
 fn pause(i: &str) -> Parsed<'_, Action> {
     value(Action::Pause, tag("pause")).parse(i)
 }
@@ -324,11 +369,21 @@ fn send_raw(i: &str) -> Parsed<'_, Action> {
         preceded((tag("drip"), space1), cut(string)),
         Action::SendDrip,
     );
+    let slow = map(
+        preceded((tag("slow"), space1), cut(string)),
+        Action::SendSlow,
+    );
+    let time = context("a time such as 2s", seconds);
+    let each = separated_pair(time, space1, separated_list1(space1, string));
+    let every = map(
+        preceded((tag("every"), space1), cut(each)),
+        |(ms, segments)| Action::SendEvery(ms, segments),
+    );
     let random = map(random, Action::SendRandom);
     let segments = map(separated_list1(space1, string), Action::SendRaw);
     let what = context(
-        "a string, `drip` or `random`",
-        alt((drip, random, segments)),
+        "a string, `drip`, `slow`, `every` or `random`",
+        alt((drip, slow, every, random, segments)),
     );
     preceded((tag(">>"), space1), cut(what)).parse(i)
 }
@@ -336,11 +391,12 @@ fn send_raw(i: &str) -> Parsed<'_, Action> {
 fn send(i: &str) -> Parsed<'_, Action> {
     let what = alt((
         value(Action::Shutdown, tag("shutdown")),
+        value(Action::Cut, tag("cut")),
         value(Action::Close, tag("close")),
         value(Action::Reset, tag("reset")),
         map(message, Action::Send),
     ));
-    let what = context("a message, `shutdown`, `close` or `reset`", what);
+    let what = context("a message, `shutdown`, `cut`, `close` or `reset`", what);
     preceded((char('>'), space1), cut(what)).parse(i)
 }
 
@@ -367,7 +423,7 @@ fn expect(i: &str) -> Parsed<'_, Action> {
     });
     let what = alt((one_of, maps, map(expectation, Action::Expect)));
     let what = context(
-        "a message, `closed`, `eof`, `silence`, `stalled`, `maps` or `one of`",
+        "a message, `closed`, `eof`, `reset`, `silence`, `stalled`, `maps` or `one of`",
         what,
     );
     preceded((char('<'), space1), cut(what)).parse(i)
@@ -377,6 +433,7 @@ fn expectation(i: &str) -> Parsed<'_, Expectation> {
     alt((
         value(Expectation::Closed, tag("closed")),
         value(Expectation::Eof, tag("eof")),
+        value(Expectation::Reset, tag("reset")),
         value(Expectation::Silence, tag("silence")),
         value(Expectation::Stalled, tag("stalled")),
         map(message, Expectation::Message),
@@ -481,7 +538,8 @@ fn random(i: &str) -> Parsed<'_, Bulk> {
 }
 
 fn within(i: &str) -> Parsed<'_, Within> {
-    let range = separated_pair(opt(seconds), tag(".."), opt(seconds));
+    let low = alt((value(Low::Still, tag("still")), map(seconds, Low::Ms)));
+    let range = separated_pair(opt(low), tag(".."), opt(seconds));
     let lenient = map(opt((space1, tag("nonstrict"))), |found| found.is_some());
     let range = map(pair(range, lenient), |((low, high), lenient)| Within {
         low,
@@ -491,7 +549,7 @@ fn within(i: &str) -> Parsed<'_, Within> {
     let range = verify(range, |within| {
         within.low.is_some() || within.high.is_some()
     });
-    context("a range such as `3s..4.5s` or `..12s`", range).parse(i)
+    context("a range such as `3s..4.5s`, `..12s` or `still..`", range).parse(i)
 }
 
 /// In milliseconds.
@@ -549,6 +607,15 @@ fn variable(i: &str) -> Parsed<'_, String> {
 
 fn count(i: &str) -> Parsed<'_, u32> {
     context("a number from 1", verify(number, |n| *n > 0)).parse(i)
+}
+
+/// A number of seconds that may be as long as the protocol allows.
+fn long(i: &str) -> Parsed<'_, u64> {
+    context(
+        "a number",
+        map_opt(digit1, |digits: &str| digits.parse().ok()),
+    )
+    .parse(i)
 }
 
 fn number(i: &str) -> Parsed<'_, u32> {

@@ -23,7 +23,7 @@ pub(super) struct Names {
     tokens: BTreeMap<Vec<u8>, Template>,
     /// User name and password of a login that was let in.
     login: Option<[Vec<u8>; 2]>,
-    timeout: Option<u32>,
+    timeout: Option<u64>,
 }
 
 impl Names {
@@ -125,6 +125,11 @@ impl Names {
                 Action::SendRaw(parts.iter().map(|part| self.raw(&bytes(part))).collect())
             }
             Action::SendDrip(raw) => Action::SendDrip(self.raw(&bytes(raw))),
+            Action::SendSlow(raw) => Action::SendSlow(self.raw(&bytes(raw))),
+            Action::SendEvery(ms, parts) => {
+                let parts = parts.iter().map(|part| self.raw(&bytes(part))).collect();
+                Action::SendEvery(*ms, parts)
+            }
             Action::Expect(Expectation::Raw(raw)) => {
                 Action::Expect(Expectation::Raw(self.raw(&bytes(raw))))
             }

@@ -109,8 +109,8 @@ mod tests {
 
     #[test]
     fn who_cannot_be_judged_says_why() {
-        let text = explained("auth.token-random");
-        assert!(text.contains("\nnot judged: a peer sees"), "{text}");
+        let text = explained("tls.no-early-data");
+        assert!(text.contains("\nnot judged: a peer that"), "{text}");
     }
 
     #[test]

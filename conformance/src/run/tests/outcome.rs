@@ -27,8 +27,10 @@ fn job(subject: Arc<Subject>, role: &str, body: &str) -> Job {
         subject,
         skip: None,
         tempo: Tempo::new(1.0),
+        still: STILL,
         round: None,
         in_play: InPlay::default(),
+        listens: false,
     }
 }
 
@@ -275,7 +277,7 @@ async fn a_target_is_dead_or_silent_where_the_case_says_so() {
         );
         let scene = judge::client_scene(&case.entry.case, Transport::Plain).await;
         let (scene, vars, ..) = scene.unwrap();
-        assert_eq!(scene._silent.is_some(), silent);
+        assert_eq!(scene.silent.is_some(), silent);
         let dead = String::from_utf8(vars["dead_target"].clone()).unwrap();
         let refused = TcpStream::connect(&dead).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
@@ -299,6 +301,7 @@ fn a_case_is_skipped_only_for_a_reason() {
             hardened,
             jobs: 1,
             time_scale: 1.0,
+            still: None,
             excuses: true,
         };
         let text = format!("title    x\nrole     server\n{case}");
@@ -315,6 +318,26 @@ fn a_case_is_skipped_only_for_a_reason() {
     let own = wire.replace("keep.srs\n\n", "keep.srs\nconfig   timeout 3\n\n");
     let why = "it needs a configuration of its own, and the server is running already";
     assert_eq!(reason(true, plain, &own), why);
+    let started = |timeout: u32| {
+        let options = Options {
+            hardened: true,
+            jobs: 1,
+            time_scale: 1.0,
+            still: None,
+            excuses: true,
+        };
+        let head = format!("title    x\nrole     server\n{own}");
+        let text = head.replace("timeout 3", &format!("timeout {timeout}"));
+        let entry = read("own", "own.case", &text).unwrap();
+        let mut manifest = reference(Side::Server);
+        manifest.timeouts = 3..=60;
+        let subject = Subject::Started(manifest);
+        reason_to_skip(&entry, plain, &subject, &rules, options).unwrap_or_default()
+    };
+    assert_eq!((started(3), started(60)), (String::new(), String::new()));
+    let why = "it needs a timeout of 2 s, and the manifest takes 3 to 60 s";
+    assert_eq!(started(2), why);
+    assert_ne!(started(61), "");
     let beyond = wire.replace("keep.srs", "frame.line-bound");
     assert_eq!(reason(true, plain, &beyond), "");
     let why = "frame.line-bound is judged by --profile hardened only";

@@ -42,6 +42,7 @@ impl Client {
             left.hash(hasher);
             match timer {
                 Timer::Connect => 'c'.hash(hasher),
+                Timer::Open => 'o'.hash(hasher),
                 Timer::Login => 'l'.hash(hasher),
                 Timer::Keepalive => 'k'.hash(hasher),
                 Timer::Answer => 'a'.hash(hasher),
