@@ -310,13 +310,16 @@ impl Monitor {
         let asked = login.asked.iter().find(|asked| asked.port == port);
         let open = login.mapped.get(&port).copied();
         let open = open.or_else(|| asked.map(|asked| asked.open));
+        // A client may answer what it should not have been asked; it has to where it knows the mapping.
+        if open.is_some() || (1..=65535).contains(&port) {
+            let waiting = login.trqs.entry(port).or_default();
+            match waiting.len() {
+                0..PENDING => waiting.push_back((now, open.is_none())),
+                _ => login.too_many_trqs = true,
+            }
+        }
         match open {
             Some(true) => {
-                let waiting = login.trqs.entry(port).or_default();
-                match waiting.len() {
-                    0..PENDING => waiting.push_back((now, false)),
-                    _ => login.too_many_trqs = true,
-                }
                 for conduct in self.connections.values_mut() {
                     // A user who came just then.
                     conduct.doomed.retain(|doom| {

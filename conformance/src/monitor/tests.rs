@@ -392,6 +392,31 @@ fn whoever_is_not_judged_is_not_blamed() {
 }
 
 #[test]
+fn who_answers_a_trq_that_should_not_have_come_is_not_blamed() {
+    for (map, rule) in [
+        (
+            "0.3 c1 > MAP 9 a false\n0.4 c1 < MRS 9 true",
+            "server map.closed-no-tunnel",
+        ),
+        (
+            "0.3 c1 > MAP 9 a true\n0.4 c1 < MRS 9 false",
+            "server tunnel.trq-port",
+        ),
+    ] {
+        let answered =
+            "0.5 c1 < TRQ 9\n0.6 c2 connect server\n0.6 c2 > TRS token-1 9\n0.7 c2 < eof";
+        assert_eq!(
+            behind_login(&format!("{map}\n{answered}"), 3),
+            [rule],
+            "{map}"
+        );
+        let twice = "0.8 c3 connect server\n0.8 c3 > TRS token-1 9\n0.9 c3 < eof";
+        let both = behind_login(&format!("{map}\n{answered}\n{twice}"), 3);
+        assert_eq!(both, [rule, "client tunnel.one-trs"], "{map}");
+    }
+}
+
+#[test]
 fn what_the_tap_has_held_up_is_late_for_nobody() {
     let asked = recording(&format!(
         "{LOGIN}\n1.0 c1 > SRQ\n1.0 c1 > MAP 8081 nas:80 true"
