@@ -4,8 +4,8 @@
 use super::*;
 use crate::manifest::Manifest;
 use crate::notation::ast::{
-    Action, Alternative, Bulk, Case, Endpoint, Expectation, Field, Grade, Low, Message, Piece, Setting,
-    Side, Step, Template, Within,
+    Action, Alternative, Bulk, Case, Endpoint, Expectation, Field, Grade, Low, Message, Piece,
+    Setting, Side, Step, Template, Within,
 };
 
 /// Steps that need seconds to come true or not to.
