@@ -937,7 +937,7 @@ impl Tunnel {
         if shared.has(Bug::TrsAgainWhenClosed) && !shared.closed_once.swap(true, Ordering::Relaxed)
         {
             let shared = shared.clone();
-            let again = Tunnel { shared, ..self };
+            let again = Self { shared, ..self };
             return Box::pin(again.run()).await;
         }
         !(broke && shared.has(Bug::BrokenTunnelEndsControl))

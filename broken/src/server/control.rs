@@ -174,7 +174,7 @@ impl Shared {
         for older in older {
             match self.bug {
                 Some(Bug::SameNameKept) => {}
-                Some(Bug::FifthReplacesNobody) if self.logins_of(&name) == 4 => {}
+                Some(Bug::FifthReplacesNobody) if self.logins_of(name) == 4 => {}
                 Some(Bug::SameNameReleasedLate) => {
                     let shared = self.clone();
                     tokio::spawn(async move {

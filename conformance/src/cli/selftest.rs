@@ -325,7 +325,7 @@ fn is_left_out(subject: &Subject, judged: &Judged) -> bool {
     let of = |manifest: &Manifest| manifest.manner().and_then(Manner::leaves_out);
     let rule = match subject {
         Subject::Started(manifest) => of(manifest),
-        Subject::Pair(pair) => of(&pair.0).or(of(&pair.1)),
+        Subject::Pair(pair) => of(&pair.0).or_else(|| of(&pair.1)),
         Subject::Running(_) => None,
     };
     judged.verdict == Verdict::Nonstrict
