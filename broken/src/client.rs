@@ -1,11 +1,11 @@
 //! The client.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -16,10 +16,16 @@ use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 use crate::drips::written_by;
-use crate::lines::{Lines, Message, OF_SERVERS, Stream, bytes, integer};
-use crate::relay::{End, Mixer, relay};
+use crate::lines::{
+    Lines, Message, NO_BOOLEAN, NO_INTEGER, OF_SERVERS, Stream, bytes, integer, shaped,
+};
+use crate::relay::{End, Mixer, hoard, relay};
 use crate::tls::{self, Secure};
 use crate::{Bug, Manner, chance};
+
+mod past;
+
+use past::Past;
 
 /// A client that has read its configuration.
 #[derive(Clone)]
@@ -40,9 +46,13 @@ struct Shared {
     mappings: Vec<Mapping>,
     mixer: Mixer,
     requests: AtomicU64,
+    /// Whether a tunnel has ended, for a bug.
+    closed_once: AtomicBool,
     /// The token of the first login, for a bug.
     first_token: std::sync::OnceLock<Vec<u8>>,
     first_timeout: std::sync::OnceLock<u64>,
+    /// What bugs remember of logins.
+    past: Past,
 }
 
 struct Mapping {
@@ -69,9 +79,14 @@ enum Ended {
     Deaf,
 }
 
-const LOGIN_TIME: Duration = Duration::from_secs(6);
+const LOGIN_TIME: Duration = Duration::from_millis(8_200);
+const DIAL_TIME: Duration = Duration::from_secs(9);
 const PAUSE: Duration = Duration::from_millis(1100);
 const RETRY: Duration = Duration::from_secs(2);
+/// More than a peer has time for.
+const LATE: Duration = Duration::from_secs(3);
+/// Of a slow client, before it connects or asks for a mapping again.
+const SLOW_PAUSE: Duration = Duration::from_secs(8);
 const LONG: Duration = Duration::from_secs(60);
 
 impl fmt::Debug for Client {
@@ -127,8 +142,10 @@ impl Client {
                     .collect(),
                 mixer: Mixer::default(),
                 requests: AtomicU64::new(0),
+                closed_once: AtomicBool::new(false),
                 first_token: std::sync::OnceLock::new(),
                 first_timeout: std::sync::OnceLock::new(),
+                past: Past::default(),
             }),
         })
     }
@@ -136,11 +153,15 @@ impl Client {
     /// Connects again and again, for ever.
     pub async fn run(self) {
         let shared = self.shared;
-        let mut sessions = 0;
+        let (mut sessions, mut early) = (0, 0);
+        let (mut last, mut in_a_row) = (Ended::Closed, 0);
         loop {
             let tunnels = CancellationToken::new();
             let ended = shared.clone().session(&tunnels).await;
             sessions += 1;
+            in_a_row = if ended == last { in_a_row + 1 } else { 1 };
+            last = ended;
+            early += u32::from(ended == Ended::Early);
             if shared.has(Bug::TunnelsEndWithControl) {
                 tunnels.cancel();
             }
@@ -154,12 +175,23 @@ impl Client {
                 Some(Bug::ViolationFatal) => ended == Ended::Violation,
                 Some(Bug::BehindArsFatal) => ended == Ended::Behind,
                 Some(Bug::SecondSessionLast) => sessions == 2,
+                Some(Bug::ThirdFailureLast) => ended == Ended::Absent && in_a_row == 3,
+                Some(Bug::ThirdEarlyEndLast) => ended == Ended::Early && in_a_row == 3,
+                Some(Bug::ThirdRefusalLast) => ended == Ended::Refused && in_a_row == 3,
+                Some(Bug::FourthEarlyEndInAllLast) => early == 4,
                 _ => false,
             };
             if gives_up {
                 return;
             }
-            sleep(pause(shared.bug, ended)).await;
+            let wait = match shared.bug {
+                None if shared.manner == Manner::Slow => SLOW_PAUSE,
+                Some(Bug::ReconnectsLate) => Duration::from_secs(18),
+                // 1 s, 4 s, 16 s.
+                Some(Bug::PausesForever) => PAUSE * 4_u32.pow(in_a_row.clamp(1, 4) - 1),
+                bug => pause(bug, ended),
+            };
+            sleep(wait).await;
         }
     }
 }
@@ -226,13 +258,35 @@ impl Shared {
         writer: &mut WriteHalf<Stream>,
         tunnels: &CancellationToken,
     ) -> Ended {
-        let ath = bytes(&[b"ATH", b"broken-client", &self.username, &self.password]);
+        let ath = self.ath();
+        if self.has(Bug::MapsBeforeAth) {
+            let _ = self.ask_all(writer).await;
+        }
+        if self.has(Bug::SrqBeforeAth) {
+            let _ = writer.write_all(b"SRQ\n").await;
+        }
         if writer.write_all(&ath).await.is_err() || writer.flush().await.is_err() {
             return Ended::Early;
+        }
+        if self.has(Bug::AthTwice) {
+            let _ = writer.write_all(&ath).await;
+        }
+        if self.has(Bug::SrqBeforeArs) {
+            let _ = writer.write_all(b"SRQ\n").await;
         }
         if self.has(Bug::MapsBeforeArs) {
             let _ = self.ask_all(writer).await;
         }
+        if self.has(Bug::OldKeepaliveGoesOn)
+            && let Some(seconds) = self.first_timeout.get()
+        {
+            let due = Instant::now() + Duration::from_secs(*seconds) / 3;
+            lines.first_byte_by(due).await;
+            if !lines.has_more() {
+                let _ = writer.write_all(b"SRQ\n").await;
+            }
+        }
+        let _ = writer.flush().await;
         let ars = match self.ars(lines).await {
             Ok(ars) => ars,
             Err(ended) => return ended,
@@ -240,6 +294,10 @@ impl Shared {
         if ars[1] == b"false" {
             if self.has(Bug::RefusedGoesOn) {
                 let _ = self.ask_all(writer).await;
+            }
+            if self.has(Bug::RefusedTriesAgain) {
+                let _ = writer.write_all(&ath).await;
+                let _ = writer.flush().await;
             }
             return Ended::Refused;
         }
@@ -249,6 +307,7 @@ impl Shared {
             Some(Bug::TimeoutZeroAccepted) => seconds >= 0,
             Some(Bug::TimeoutNegativeAccepted) => seconds != 0,
             Some(Bug::TimeoutHugeAccepted) => seconds >= 1,
+            Some(Bug::TimeoutOneRefused) => (2..=9_223_372_036).contains(&seconds),
             Some(Bug::TimeoutLongestRefused) => (1..=86_400).contains(&seconds),
             _ => (1..=9_223_372_036).contains(&seconds),
         };
@@ -263,6 +322,8 @@ impl Shared {
         }
         lines.log_in();
         let _ = self.first_token.set(ars[3].clone());
+        self.past.log_in(&ars[3]);
+        let longest = seconds == 9_223_372_036;
         let seconds = u64::try_from(seconds).unwrap_or(30).clamp(1, 1 << 30);
         let first = *self.first_timeout.get_or_init(|| seconds);
         let seconds = if self.has(Bug::TimeoutOfFirstLogin) {
@@ -270,14 +331,16 @@ impl Shared {
         } else {
             seconds
         };
+        let period = match self.bug {
+            Some(Bug::KeepaliveOverflows) if longest => Duration::from_millis(200),
+            _ => Duration::from_secs(seconds),
+        };
         let session = Session {
             shared: self.clone(),
             token: self.token(&ars[3]),
             tunnels: tunnels.clone(),
         };
-        session
-            .run(lines, writer, Duration::from_secs(seconds))
-            .await
+        session.run(lines, writer, period).await
     }
 
     fn token(&self, token: &[u8]) -> Vec<u8> {
@@ -285,6 +348,10 @@ impl Shared {
             Some(Bug::TokenCutTo32) => token.iter().copied().take(32).collect(),
             Some(Bug::TokenInSmallLetters) => token.to_ascii_lowercase(),
             Some(Bug::TokenEmptyReplaced) if token.is_empty() => b"none".to_vec(),
+            Some(Bug::TokenOfSecondLogin) => self.past.token(1).unwrap_or_else(|| token.to_vec()),
+            Some(Bug::TokenOfLoginBefore) => {
+                self.past.token_before().unwrap_or_else(|| token.to_vec())
+            }
             Some(Bug::TokenOfFirstLogin) => self.first_token.get().cloned().unwrap_or_default(),
             _ => token.to_vec(),
         }
@@ -294,6 +361,8 @@ impl Shared {
     async fn ars(&self, lines: &mut Lines<ReadHalf<Stream>>) -> Result<Message, Ended> {
         let due = match self.bug {
             Some(Bug::ArsNeverDue) => LONG,
+            Some(Bug::ArsDueEarly) => Duration::from_secs(3),
+            Some(Bug::ArsDueNearlyEnough) => Duration::from_secs(6),
             _ => LOGIN_TIME,
         };
         let due = Instant::now() + due;
@@ -318,7 +387,13 @@ impl Shared {
                     _ => Err(Ended::Violation),
                 },
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    if self.has(Bug::GarbageBeforeArsKept) {
+                    let kept = match self.bug {
+                        Some(Bug::GarbageBeforeArsKept) => true,
+                        Some(Bug::ArsIntegerKept) => error.to_string() == NO_INTEGER,
+                        Some(Bug::ArsBooleanKept) => error.to_string() == NO_BOOLEAN,
+                        _ => false,
+                    };
+                    if kept {
                         sleep(LONG).await;
                     }
                     Err(Ended::Violation)
@@ -328,16 +403,37 @@ impl Shared {
         }
     }
 
-    async fn ask_all(&self, writer: &mut WriteHalf<Stream>) -> io::Result<()> {
+    fn ath(&self) -> Vec<u8> {
+        bytes(&[b"ATH", b"broken-client", &self.username, &self.password])
+    }
+
+    /// The mappings in the order in which they are asked for.
+    fn order(&self) -> Vec<&Mapping> {
         let mut order: Vec<&Mapping> = self.mappings.iter().collect();
         match self.bug {
             Some(Bug::MapsReversed) => order.reverse(),
             Some(Bug::LastMapMissing) => drop(order.pop()),
+            Some(Bug::ClosedMapMissing) => order.retain(|mapping| mapping.open),
             Some(Bug::MapsAtMost50) => order.truncate(50),
-            Some(Bug::MapWithoutMappings) if order.is_empty() => {
-                writer.write_all(b"MAP\n1\nnowhere:1\ntrue\n").await?;
-            }
+            Some(Bug::MapsAtMost64) => order.truncate(64),
+            Some(Bug::MapsAtMost99) => order.truncate(99),
+            Some(Bug::MapsOnce) if self.past.logins() > 1 => order.clear(),
+            Some(Bug::MapsInFourLogins) if self.past.logins() > 4 => order.clear(),
+            Some(Bug::HighestPortLost) => order.retain(|mapping| mapping.remote_port < u16::MAX),
+            Some(Bug::LowestPortLost) => order.retain(|mapping| mapping.remote_port > 1),
             _ => {}
+        }
+        // The last one goes first, so that no pair of them is in order by chance.
+        if self.manner == Manner::MapsInAnyOrder && !order.is_empty() {
+            order.rotate_right(1);
+        }
+        order
+    }
+
+    async fn ask_all(&self, writer: &mut WriteHalf<Stream>) -> io::Result<()> {
+        let order = self.order();
+        if self.has(Bug::MapWithoutMappings) && order.is_empty() {
+            writer.write_all(b"MAP\n1\nnowhere:1\ntrue\n").await?;
         }
         for mapping in order {
             self.ask(mapping, writer).await?;
@@ -353,14 +449,14 @@ impl Shared {
             ""
         };
         let port = format!("{plus}{}", mapping.remote_port);
-        writer
-            .write_all(&bytes(&[
-                b"MAP",
-                port.as_bytes(),
-                mapping.target.as_bytes(),
-                open,
-            ]))
-            .await?;
+        let lines: [&[u8]; 4] = [b"MAP", port.as_bytes(), mapping.target.as_bytes(), open];
+        if self.has(Bug::MessagesInterleaved) {
+            writer.write_all(&bytes(&lines[..2])).await?;
+            writer.write_all(b"SRQ\n").await?;
+            writer.write_all(&bytes(&lines[2..])).await?;
+            return writer.flush().await;
+        }
+        writer.write_all(&shaped(self.bug, &bytes(&lines))).await?;
         writer.flush().await
     }
 }
@@ -380,7 +476,26 @@ impl Session {
         period: Duration,
     ) -> Ended {
         let shared = self.shared.clone();
-        if !shared.has(Bug::MapsBeforeArs) && shared.ask_all(writer).await.is_err() {
+        if shared.has(Bug::MapsLate) {
+            sleep(LATE).await;
+        }
+        if shared.has(Bug::TrsInAdvance) && !shared.mappings.is_empty() {
+            let port = shared.mappings[0].remote_port.to_string().into_bytes();
+            self.open(0, port);
+        }
+        let mut held: VecDeque<&Mapping> = VecDeque::new();
+        let mut awaited = None;
+        if shared.manner == Manner::WaitsForMrs {
+            held = shared.order().into();
+            awaited = held.pop_front();
+            if let Some(first) = awaited
+                && shared.ask(first, writer).await.is_err()
+            {
+                return Ended::Reset;
+            }
+        } else if !matches!(shared.bug, Some(Bug::MapsBeforeArs | Bug::MapsBeforeAth))
+            && shared.ask_all(writer).await.is_err()
+        {
             return Ended::Reset;
         }
         let mut accepted: HashSet<u16> = HashSet::new();
@@ -388,12 +503,40 @@ impl Session {
         let mut again: Vec<(Instant, u16)> = Vec::new();
         let interval = match shared.bug {
             Some(Bug::SrqTooRarely) => period.mul_f64(1.6),
+            Some(Bug::SrqALittleLate) => period.mul_f64(1.2),
             Some(Bug::SrqNever) => LONG * 60,
+            Some(Bug::SrqInFirstLogin) if shared.past.logins() > 1 => LONG * 60,
+            Some(Bug::SrqEachTwoSeconds) => (period / 3).max(Duration::from_secs(2)),
             _ => period / 3,
         };
+        if shared.has(Bug::OldTrqAgain)
+            && let Some((index, port)) = shared.past.take_request()
+        {
+            let tunnel = Tunnel {
+                shared: shared.clone(),
+                index,
+                port,
+                token: self.token.clone(),
+            };
+            tokio::spawn(tunnel.run());
+        }
+        let old_patience = match shared.first_timeout.get() {
+            Some(seconds) if shared.has(Bug::OldPatienceGoesOn) && shared.past.logins() > 1 => {
+                Duration::from_secs(*seconds) * 2
+            }
+            _ => LONG * 60,
+        };
+        let given_up = Instant::now() + old_patience;
         let mut next = Instant::now() + interval;
         let mut unanswered: Option<Instant> = None;
         let broken = CancellationToken::new();
+        let over = match shared.bug {
+            Some(Bug::SessionLimited) => Duration::from_secs(9),
+            _ => LONG * 60,
+        };
+        let over = Instant::now() + over;
+        let mut refusals = 0;
+        let mut heard = Instant::now();
         loop {
             let patience = match shared.bug {
                 Some(Bug::PatienceShort) => period.mul_f64(0.4),
@@ -406,10 +549,22 @@ impl Session {
             let retry = again
                 .first()
                 .map_or_else(|| Instant::now() + LONG * 60, |(at, _)| *at);
+            let quiet = match shared.bug {
+                Some(Bug::SessionIdleClosed) => Duration::from_secs(8),
+                _ => LONG * 60,
+            };
             let message = tokio::select! {
                 message = lines.message() => message,
+                () = sleep_until(over) => return Ended::Closed,
+                () = sleep_until(heard + quiet) => return Ended::Closed,
                 () = broken.cancelled() => return Ended::Violation,
-                () = sleep_until(gives_up) => return Ended::Deaf,
+                () = sleep_until(gives_up.min(given_up)) => {
+                    if shared.has(Bug::BytesCountAsSrs) && shared.mixer.take_bytes() {
+                        unanswered = Some(Instant::now());
+                        continue;
+                    }
+                    return Ended::Deaf;
+                }
                 () = sleep_until(retry) => {
                     let (_, port) = again.remove(0);
                     if let Some(mapping) = shared.mappings.iter().find(|mapping| mapping.remote_port == port) {
@@ -422,7 +577,11 @@ impl Session {
                     let silent = shared.has(Bug::SrqNotWhenBusy) && shared.mixer.tunnels() > 0;
                     if !silent {
                         unanswered.get_or_insert_with(Instant::now);
-                        if writer.write_all(b"SRQ\n").await.is_err() || writer.flush().await.is_err() {
+                        let srq = match shared.has(Bug::AthForSrq) {
+                            true => shared.ath(),
+                            false => shaped(shared.bug, b"SRQ\n"),
+                        };
+                        if writer.write_all(&srq).await.is_err() || writer.flush().await.is_err() {
                             return Ended::Reset;
                         }
                     }
@@ -437,6 +596,15 @@ impl Session {
                 }
                 Err(_) => return Ended::Reset,
             };
+            heard = Instant::now();
+            let counts = match shared.bug {
+                Some(Bug::TrqCountsAsSrs) => message[0] == b"TRQ",
+                Some(Bug::MrsCountsAsSrs) => message[0] == b"MRS",
+                _ => false,
+            };
+            if counts {
+                unanswered = None;
+            }
             let port = message.get(1).map_or(0, |port| integer(port));
             let known = shared
                 .mappings
@@ -450,6 +618,18 @@ impl Session {
                     None => {}
                     Some(index) => {
                         let port = shared.mappings[index].remote_port;
+                        if awaited.is_some_and(|mapping| mapping.remote_port == port) {
+                            awaited = held.pop_front();
+                            if let Some(next) = awaited
+                                && shared.ask(next, writer).await.is_err()
+                            {
+                                return Ended::Reset;
+                            }
+                        }
+                        if message[2] == b"false" && shared.has(Bug::AthAfterFalse) {
+                            let _ = writer.write_all(&shared.ath()).await;
+                            let _ = writer.flush().await;
+                        }
                         if message[2] == b"true" {
                             accepted.insert(port);
                         } else if shared.has(Bug::RefusedMapCloses) {
@@ -463,7 +643,15 @@ impl Session {
                                 return Ended::Violation;
                             }
                         } else if !shared.has(Bug::RefusedMapForgotten) {
-                            again.push((Instant::now() + RETRY, port));
+                            refusals += 1;
+                            let wait = match shared.bug {
+                                None if shared.manner == Manner::Slow => SLOW_PAUSE,
+                                Some(Bug::MapsAgainAtOnce) => Duration::ZERO,
+                                Some(Bug::MapsAgainAtOnceLater) if refusals > 1 => Duration::ZERO,
+                                Some(Bug::MapsAgainLate) => Duration::from_secs(18),
+                                _ => RETRY,
+                            };
+                            again.push((Instant::now() + wait, port));
                         }
                     }
                 },
@@ -483,6 +671,9 @@ impl Session {
                         Some(Bug::TrqLostNowAndThen) => request % 25 == 24,
                         Some(Bug::TrqBeforeMrsLost) => !accepted.contains(&mapping.remote_port),
                         Some(Bug::TrqAfterFirstLost) => request > 0,
+                        Some(Bug::ClosedTrqLost) => !mapping.open,
+                        Some(Bug::TrqsEverAtMost100) => request >= 100,
+                        Some(Bug::TrqBeyond64Ignored) => index >= 64,
                         _ => {
                             dropped.contains(&mapping.remote_port)
                                 && !shared.has(Bug::AllFalseCloses)
@@ -491,6 +682,24 @@ impl Session {
                     if lost {
                         continue;
                     }
+                    let answer: Option<Vec<u8>> = match shared.bug {
+                        Some(Bug::TrqAcknowledged) => Some(bytes(&[b"MRS", &message[1], b"true"])),
+                        Some(Bug::TrsOnControlToo | Bug::TrsOnControlOnly) => {
+                            Some(bytes(&[b"TRS", &self.token, &message[1]]))
+                        }
+                        _ => None,
+                    };
+                    if let Some(answer) = answer {
+                        let _ = writer.write_all(&answer).await;
+                        let _ = writer.flush().await;
+                    }
+                    if shared.has(Bug::TrsOnControlOnly) {
+                        continue;
+                    }
+                    if shared.has(Bug::TrsTwice) {
+                        self.open(index, message[1].clone());
+                    }
+                    shared.past.request(index, &message[1]);
                     let tunnel = Tunnel {
                         shared: shared.clone(),
                         index,
@@ -498,7 +707,12 @@ impl Session {
                         token: self.token.clone(),
                     };
                     let (tunnels, broken) = (self.tunnels.clone(), broken.clone());
+                    let waits = shared.has(Bug::DialsAtMost8);
+                    let places = shared.clone();
                     let body = async move {
+                        while waits && places.mixer.tunnels() >= 8 {
+                            sleep(Duration::from_millis(20)).await;
+                        }
                         tokio::select! {
                             ended = tunnel.run() => if !ended { broken.cancel() },
                             () = tunnels.cancelled() => {}
@@ -522,6 +736,19 @@ impl Session {
                 _ => {}
             }
         }
+    }
+}
+
+impl Session {
+    /// Opens a data connection that nobody has asked for, which only bugs do.
+    fn open(&self, index: usize, port: Vec<u8>) {
+        let tunnel = Tunnel {
+            shared: self.shared.clone(),
+            index,
+            port,
+            token: self.token.clone(),
+        };
+        tokio::spawn(tunnel.run());
     }
 }
 
@@ -554,12 +781,30 @@ impl Tunnel {
         {
             return true;
         }
-        let mut early = None;
+        let (mut early, mut refused) = (None, false);
         if shared.has(Bug::RefusedTargetNoData) {
             match TcpStream::connect(&target).await {
                 Ok(stream) => early = Some(stream),
                 Err(_) => return true,
             }
+        }
+        if shared.manner == Manner::Slow {
+            // As the original, it reaches its target first; if that refuses, it tries for some seconds.
+            let mut tries = 3;
+            while early.is_none() && tries > 0 {
+                let dial = timeout(DIAL_TIME, TcpStream::connect(&target)).await;
+                match dial {
+                    Ok(Ok(stream)) => early = Some(stream),
+                    Ok(Err(_)) => sleep(Duration::from_secs(1)).await,
+                    Err(_) => break,
+                }
+                tries -= 1;
+            }
+            sleep(Duration::from_secs(1)).await;
+            refused = early.is_none();
+        }
+        if shared.has(Bug::DataLate) {
+            sleep(Duration::from_secs(7)).await;
         }
         let Ok(stream) = shared
             .connect(
@@ -575,10 +820,25 @@ impl Tunnel {
         let port = match shared.bug {
             Some(Bug::IntegerEchoed) => self.port.clone(),
             Some(Bug::IntegerWithPlus) => format!("+{number}").into_bytes(),
+            Some(Bug::TrsPortSigned) if number >= 0x8000 => {
+                (number - 0x1_0000).to_string().into_bytes()
+            }
             Some(Bug::TrsPortOfFirst) => shared.mappings[0].remote_port.to_string().into_bytes(),
             _ => number.to_string().into_bytes(),
         };
-        let trs = bytes(&[b"TRS", &self.token, &port]);
+        if shared.has(Bug::TrsLate) {
+            sleep(Duration::from_secs(6)).await;
+        }
+        let mut trs = shaped(shared.bug, &bytes(&[b"TRS", &self.token, &port]));
+        match shared.bug {
+            Some(Bug::LfBehindTrs) => trs.push(b'\n'),
+            Some(Bug::BannerBehindTrs) => trs.extend(b"welcome\r\n"),
+            _ => {}
+        }
+        if shared.has(Bug::RefusedTargetNoTrs) && TcpStream::connect(&target).await.is_err() {
+            let _ = writer.shutdown().await;
+            return true;
+        }
         if shared.has(Bug::TrsBehindEmptyLine) {
             let _ = writer.write_all(b"\n").await;
         }
@@ -590,13 +850,40 @@ impl Tunnel {
             let mut waste = vec![0; 64 * 1024];
             let _ = timeout(Duration::from_millis(200), reader.read(&mut waste)).await;
         }
+        if shared.has(Bug::TargetLate) {
+            sleep(LATE).await;
+        }
+        let early_bytes = match shared.bug {
+            Some(Bug::EarlyBytesAtMost64Kib) => hoard(&mut reader, 64 << 10).await,
+            Some(Bug::EarlyBytesAsText) => {
+                let said = hoard(&mut reader, 1 << 20).await;
+                String::from_utf8_lossy(&said).into_owned().into()
+            }
+            _ => Vec::new(),
+        };
         let target = match early {
             Some(stream) => Ok(stream),
-            None => TcpStream::connect(&target).await,
+            None if refused => Err(io::ErrorKind::ConnectionRefused.into()),
+            None => {
+                let patience = match shared.bug {
+                    Some(Bug::TargetGivenUpEarly) => Duration::from_secs(3),
+                    Some(Bug::TargetGivenUpNearlyEnough) => Duration::from_secs(6),
+                    Some(Bug::TargetNeverGivenUp) => LONG * 60,
+                    _ => DIAL_TIME,
+                };
+                let dialled = timeout(patience, TcpStream::connect(&target)).await;
+                dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            }
         };
         let Ok(target) = target else {
+            if shared.has(Bug::RefusalTold) {
+                let _ = writer.write_all(b"cannot connect\r\n").await;
+            }
             if shared.has(Bug::RefusedTargetHangs) {
                 sleep(LONG).await;
+            }
+            if shared.has(Bug::RefusedTargetClosedLate) {
+                sleep(Duration::from_secs(20)).await;
             }
             // Unread bytes, which can be TLS's own, would turn the close into a reset that TRS does not survive.
             let leave = async {
@@ -606,7 +893,7 @@ impl Tunnel {
             let _ = timeout(Duration::from_secs(1), leave).await;
             return !shared.has(Bug::RefusedTargetEndsControl);
         };
-        let mut said = Vec::new();
+        let mut said = early_bytes;
         if shared.has(Bug::EarlyUserEndCloses) {
             let mut there = vec![0; 64 * 1024];
             if let Ok(Ok(count)) =
@@ -626,6 +913,16 @@ impl Tunnel {
             let mut waste = [0; 4096];
             let _ = timeout(Duration::from_millis(100), far_reader.read(&mut waste)).await;
         }
+        if shared.has(Bug::QuietTunnelPoked) {
+            let mut first = vec![0; 64 * 1024];
+            match timeout(Duration::from_secs(1), reader.read(&mut first)).await {
+                Ok(Ok(count)) => said = first[..count].to_vec(),
+                _ => {
+                    let _ = writer.write_all(b"\0").await;
+                    let _ = writer.flush().await;
+                }
+            }
+        }
         let data = End {
             reader,
             writer,
@@ -637,6 +934,12 @@ impl Tunnel {
             said: Vec::new(),
         };
         let broke = relay(data, far, shared.bug, &shared.mixer).await;
+        if shared.has(Bug::TrsAgainWhenClosed) && !shared.closed_once.swap(true, Ordering::Relaxed)
+        {
+            let shared = shared.clone();
+            let again = Tunnel { shared, ..self };
+            return Box::pin(again.run()).await;
+        }
         !(broke && shared.has(Bug::BrokenTunnelEndsControl))
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn written_by(manner: Manner, stream: impl Io + 'static) -> Stream {
             between_lines: true,
             pause: None,
         }),
-        Manner::Good | Manner::Lonely | Manner::Tls12 | Manner::Bad(_) => Box::new(stream),
+        _ => Box::new(stream),
     }
 }
 

@@ -18,3 +18,6 @@ pub use bug::{Bug, Side};
 pub use client::Client;
 pub use manner::Manner;
 pub use server::Server;
+
+/// The version of these peers.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -78,6 +78,10 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                     return Ok(Some(message));
                 }
             }
+            if self.has(Bug::BegunMessageLost) && self.together > 0 {
+                self.buffer.clear();
+                self.message.clear();
+            }
             let before = self.buffer.len();
             self.buffer.reserve(16 * 1024);
             let count = self.reader.read_buf(&mut self.buffer).await?;
@@ -172,10 +176,28 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             return Ok(None);
         }
         self.together += 1;
+        if self.forgets_rest() {
+            self.buffer.clear();
+        }
         if self.has(Bug::RestOfSegmentLost) || self.has(Bug::CrowdLost) && self.together >= 20 {
             self.buffer.clear();
         }
         Ok(Some(std::mem::take(&mut self.message)))
+    }
+
+    /// Whether a bug forgets what has come behind the message that is complete.
+    fn forgets_rest(&self) -> bool {
+        let word: &[u8] = match self.bug {
+            Some(Bug::RestBehindAthLost) => b"ATH",
+            Some(Bug::RestBehindMapLost) => b"MAP",
+            Some(Bug::RestBehindSrqLost) => b"SRQ",
+            Some(Bug::RestBehindArsLost) => b"ARS",
+            Some(Bug::RestBehindMrsLost) => b"MRS",
+            Some(Bug::RestBehindTrqLost) => b"TRQ",
+            Some(Bug::RestBehindSrsLost) => b"SRS",
+            _ => return false,
+        };
+        self.message.first().is_some_and(|first| first == word)
     }
 
     /// Whether a bug lets this line pass that is no word.
@@ -183,6 +205,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         let known = |words: Words| words.iter().any(|(word, _)| word.as_bytes() == line);
         match self.bug {
             Some(Bug::UnknownIgnored) => !known(self.words),
+            Some(Bug::BytesBehindMessageIgnored) => self.together > 0 && !known(self.words),
             Some(Bug::EmptyLinesIgnored) => line.is_empty(),
             Some(Bug::UnknownIgnoredBeforeLogin) => !self.logged_in && !known(self.words),
             Some(Bug::OwnWordsIgnored) => {
@@ -197,16 +220,18 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         match kind {
             Some(b'i') if text.parse::<i64>().is_err() => match self.bug {
                 Some(Bug::IntegerGuessed) => Ok(b"30".to_vec()),
+                Some(Bug::ArsIntegerGuessed) if self.message[0] == b"ARS" => Ok(b"30".to_vec()),
                 Some(Bug::TrsPortGuessed) if self.message[0] == b"TRS" => Ok(b"0".to_vec()),
                 Some(Bug::IntegerTrimmed) if text.trim().parse::<i64>().is_ok() => {
                     Ok(text.trim().as_bytes().to_vec())
                 }
-                _ => Err(wrong("no integer")),
+                _ => Err(wrong(NO_INTEGER)),
             },
             Some(b'b') if line != b"true" && line != b"false" => match self.bug {
                 Some(Bug::BooleanGuessed) => Ok(b"false".to_vec()),
                 Some(Bug::BooleanTruthy) => Ok(b"true".to_vec()),
-                _ => Err(wrong("no boolean")),
+                Some(Bug::ArsBooleanTruthy) if self.message[0] == b"ARS" => Ok(b"true".to_vec()),
+                _ => Err(wrong(NO_BOOLEAN)),
             },
             Some(b't') => match self.bug {
                 Some(Bug::TextUtf8) if std::str::from_utf8(&line).is_err() => {
@@ -220,6 +245,41 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             },
             _ => Ok(line),
         }
+    }
+}
+
+/// What is wrong with a line.
+pub(crate) const NO_INTEGER: &str = "no integer";
+pub(crate) const NO_BOOLEAN: &str = "no boolean";
+
+/// A message as a peer with this bug writes it. The login is as it should be, or there would be nothing to judge.
+pub(crate) fn shaped(bug: Option<Bug>, message: &[u8]) -> Vec<u8> {
+    let each = |write: fn(&[u8]) -> &[u8], end: &[u8]| {
+        let lines = message.split_inclusive(|byte| *byte == b'\n');
+        let lines = lines.map(|line| line.strip_suffix(b"\n").unwrap_or(line));
+        lines.flat_map(|line| [write(line), end].concat()).collect()
+    };
+    match bug {
+        _ if message.starts_with(b"ATH\n") || message.starts_with(b"ARS\n") => message.to_vec(),
+        Some(Bug::LinesEndInCrLf) => each(|line| line, b"\r\n"),
+        Some(Bug::EmptyLineBehindMessages) => [message, b"\n"].concat(),
+        Some(Bug::BooleanCapitalised) => each(
+            |line| match line {
+                b"true" => b"True",
+                b"false" => b"False",
+                _ => line,
+            },
+            b"\n",
+        ),
+        Some(Bug::BooleanNumeric) => each(
+            |line| match line {
+                b"true" => b"1",
+                b"false" => b"0",
+                _ => line,
+            },
+            b"\n",
+        ),
+        _ => message.to_vec(),
     }
 }
 

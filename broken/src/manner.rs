@@ -11,6 +11,16 @@ pub enum Manner {
     Good,
     /// As it should; the first bytes of each connection leave one at a time, with a pause in each line.
     Drips,
+    /// A client, as it should be, that asks for one mapping at a time: each MAP waits for the MRS of the one before.
+    WaitsForMrs,
+    /// A client, as it must be, that does not ask for its mappings in the order of its configuration.
+    MapsInAnyOrder,
+    /// A server, as it should be, that does not listen for closed mappings.
+    ClosedUnheard,
+    /// A server, as it should be, that binds a remote port with the number of a control port on another address.
+    PortsElsewhere,
+    /// As it should, and nearly as late as it may.
+    Slow,
     /// A server that has never more than one connection, and closes all others.
     Lonely,
     /// As it should; it knows nothing newer than TLS 1.2.
@@ -20,11 +30,29 @@ pub enum Manner {
 }
 
 impl Manner {
-    /// The manner of this name: of a bug, `drips`, `lonely` or `tls12`.
+    /// The manners that follow every rule, those of one side and those of both. Only a recommendation may be left out,
+    /// see [`leaves_out`](Self::leaves_out).
+    pub const CORRECT: [Self; 8] = [
+        Self::Good,
+        Self::Drips,
+        Self::WaitsForMrs,
+        Self::MapsInAnyOrder,
+        Self::ClosedUnheard,
+        Self::PortsElsewhere,
+        Self::Tls12,
+        Self::Slow,
+    ];
+
+    /// The manner of this name: of a bug, `drips`, `lonely`, or another.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "drips" => Some(Self::Drips),
+            "waits-for-mrs" => Some(Self::WaitsForMrs),
+            "maps-in-any-order" => Some(Self::MapsInAnyOrder),
+            "closed-unheard" => Some(Self::ClosedUnheard),
+            "ports-elsewhere" => Some(Self::PortsElsewhere),
+            "slow" => Some(Self::Slow),
             "lonely" => Some(Self::Lonely),
             "tls12" => Some(Self::Tls12),
             _ => Bug::named(name).map(Self::Bad),
@@ -36,7 +64,16 @@ impl Manner {
     pub const fn bug(self) -> Option<Bug> {
         match self {
             Self::Bad(bug) => Some(bug),
-            Self::Good | Self::Drips | Self::Lonely | Self::Tls12 => None,
+            _ => None,
+        }
+    }
+
+    /// The id of the rule, a SHOULD, that a correct peer of this manner does not follow.
+    #[must_use]
+    pub const fn leaves_out(self) -> Option<&'static str> {
+        match self {
+            Self::MapsInAnyOrder => Some("map.client-order"),
+            _ => None,
         }
     }
 }
@@ -47,6 +84,11 @@ impl fmt::Display for Manner {
         match self {
             Self::Good => Ok(()),
             Self::Drips => f.write_str("drips"),
+            Self::WaitsForMrs => f.write_str("waits-for-mrs"),
+            Self::MapsInAnyOrder => f.write_str("maps-in-any-order"),
+            Self::ClosedUnheard => f.write_str("closed-unheard"),
+            Self::PortsElsewhere => f.write_str("ports-elsewhere"),
+            Self::Slow => f.write_str("slow"),
             Self::Lonely => f.write_str("lonely"),
             Self::Tls12 => f.write_str("tls12"),
             Self::Bad(bug) => bug.fmt(f),

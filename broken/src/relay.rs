@@ -19,6 +19,19 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long a bug waits for bytes.
 const IDLE: Duration = Duration::from_secs(2);
 
+/// More than a peer has time for.
+const LATE: Duration = Duration::from_secs(3);
+/// How long a tunnel stands still for which a bug has no room.
+const STANDSTILL: Duration = Duration::from_secs(60);
+
+/// Where some bugs begin.
+const FAR: usize = 16 << 20;
+/// How long other bugs wait for bytes of one side.
+const SILENT: Duration = Duration::from_secs(3);
+
+/// How long a bug lets a tunnel live.
+const LIFE: Duration = Duration::from_secs(9);
+
 const FOR_EVER: Duration = Duration::from_secs(1 << 30);
 
 /// One end of a tunnel.
@@ -72,6 +85,19 @@ impl Abort for OwnedWriteHalf {
     }
 }
 
+/// Reads what is there and what follows it closely, and keeps the beginning of it, as a bug does.
+pub(crate) async fn hoard<R: AsyncRead + Unpin>(reader: &mut R, most: usize) -> Vec<u8> {
+    let (mut kept, mut piece) = (Vec::new(), vec![0; 64 * 1024]);
+    while let Ok(Ok(count @ 1..)) = timeout(CLOSELY, reader.read(&mut piece)).await {
+        let room = most - kept.len();
+        kept.extend_from_slice(&piece[..count.min(room)]);
+    }
+    kept
+}
+
+/// What comes later than this after the bytes before it does not belong to them.
+const CLOSELY: Duration = Duration::from_millis(200);
+
 /// Carries bytes between the data connection and the other end until both directions have ended; whether it broke.
 pub(crate) async fn relay<R1, W1, R2, W2>(
     data: End<R1, W1>,
@@ -86,6 +112,7 @@ where
     W2: AsyncWrite + Unpin + Abort,
 {
     let (data_gone, far_gone) = (CancellationToken::new(), CancellationToken::new());
+    let ended = Ended::default();
     let cut = CancellationToken::new();
     let odd = mixer.ever.fetch_add(1, Ordering::Relaxed) % 2 == 1;
     let unlucky = matches!(
@@ -98,24 +125,92 @@ where
         mixer,
         inwards,
         odd,
+        ended: &ended,
         unlucky: unlucky && inwards == unlucky_inwards,
         source_gone: source_gone.clone(),
         sink_gone: sink_gone.clone(),
         cut: cut.clone(),
     };
-    mixer.tunnels.fetch_add(1, Ordering::Relaxed);
+    let others = mixer.tunnels.fetch_add(1, Ordering::Relaxed);
+    let refused = match bug {
+        Some(Bug::TunnelsAtMost8) => others >= 8,
+        Some(Bug::TunnelsAtMost99) => others >= 99,
+        Some(Bug::TunnelsAtMost64) if others >= 64 => {
+            tokio::time::sleep(STANDSTILL).await;
+            true
+        }
+        _ => false,
+    };
+    if refused {
+        mixer.tunnels.fetch_sub(1, Ordering::Relaxed);
+        return false;
+    }
     // Both ends are dropped together, when both directions have ended.
     let (mut data_reader, mut data_writer) = (data.reader, data.writer);
     let (mut far_reader, mut far_writer) = (far.reader, far.writer);
-    tokio::join!(
-        way(true, &data_gone, &far_gone).carry(&mut data_reader, &mut far_writer, data.said),
-        way(false, &far_gone, &data_gone).carry(&mut far_reader, &mut data_writer, far.said),
-    );
+    let both = async {
+        tokio::join!(
+            way(true, &data_gone, &far_gone).carry(&mut data_reader, &mut far_writer, data.said),
+            way(false, &far_gone, &data_gone).carry(&mut far_reader, &mut data_writer, far.said),
+        );
+    };
+    // Bugs about time end a tunnel whatever passes through it.
+    tokio::select! {
+        () = both => {}
+        () = ended.over(bug) => {
+            data_gone.cancel();
+            far_gone.cancel();
+        }
+    }
     mixer.tunnels.fetch_sub(1, Ordering::Relaxed);
     if cut.is_cancelled() {
         far_writer.abort();
     }
     data_gone.is_cancelled() || far_gone.is_cancelled()
+}
+
+/// What the two directions of a tunnel tell each other, for bugs.
+#[derive(Default)]
+struct Ended {
+    /// When each direction ended, and whether it was that of the data connection.
+    first: Mutex<Option<(Instant, bool)>>,
+    changed: tokio::sync::Notify,
+    /// How many directions of this tunnel have ended.
+    count: AtomicUsize,
+}
+
+impl Ended {
+    /// Notes the end of a direction; how many had ended before.
+    fn note(&self, inwards: bool) -> usize {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| (Instant::now(), inwards));
+        self.changed.notify_waiters();
+        self.count.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn first(&self) -> Option<(Instant, bool)> {
+        *self.first.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Comes when a bug ends the tunnel, busy or not.
+    async fn over(&self, bug: Option<Bug>) {
+        let limit = Duration::from_secs(6);
+        let begun = Instant::now();
+        if bug == Some(Bug::TunnelLimited) {
+            return tokio::time::sleep_until(begun + LIFE).await;
+        }
+        loop {
+            let changed = self.changed.notified();
+            match (bug, self.first()) {
+                (Some(Bug::HalfCloseLimited), Some((at, _)))
+                | (Some(Bug::HalfCloseInwardsLimited), Some((at, true)))
+                | (Some(Bug::HalfCloseOutwardsLimited), Some((at, false))) => {
+                    return tokio::time::sleep_until(at + limit).await;
+                }
+                _ => changed.await,
+            }
+        }
+    }
 }
 
 /// One direction.
@@ -126,6 +221,7 @@ struct Way<'a> {
     inwards: bool,
     /// Of the second tunnel, the fourth, and so on.
     odd: bool,
+    ended: &'a Ended,
     /// Whether chance has hit this direction of this tunnel.
     unlucky: bool,
     source_gone: CancellationToken,
@@ -145,16 +241,32 @@ impl Way<'_> {
         sink: &mut W,
         said: Vec<u8>,
     ) {
-        if self.has(Bug::TunnelUnbounded) {
+        let unbounded = match self.bug {
+            Some(Bug::TunnelUnbounded) => true,
+            Some(Bug::TunnelUnboundedInwards) => self.inwards,
+            Some(Bug::TunnelUnboundedOutwards) => !self.inwards,
+            _ => false,
+        };
+        if unbounded {
             return self.carry_unbounded(source, sink, said).await;
         }
-        let idle = if self.has(Bug::TunnelIdleClosed) {
-            IDLE
-        } else {
-            FOR_EVER
+        let idle = match self.bug {
+            Some(Bug::TunnelIdleClosed) => IDLE,
+            Some(Bug::TunnelIdleClosedLate) => IDLE * 4,
+            Some(Bug::DataSilentClosed) if self.inwards => SILENT,
+            Some(Bug::FarSilentClosed) if !self.inwards => SILENT,
+            _ => FOR_EVER,
+        };
+        let stall = match self.bug {
+            Some(Bug::StalledWriteCloses) => SILENT,
+            Some(Bug::StalledWriteClosesLate) => IDLE * 4,
+            _ => FOR_EVER,
         };
         let (mut carried, mut chunk) = (0, said);
         loop {
+            if self.has(Bug::TunnelEndsAt16Mib) && carried >= FAR {
+                return self.both_gone();
+            }
             if !chunk.is_empty() {
                 self.spoil(&mut chunk, carried);
                 carried += chunk.len();
@@ -164,6 +276,7 @@ impl Way<'_> {
                     false => None,
                 };
                 let written = tokio::select! {
+                    () = tokio::time::sleep(stall) => return self.both_gone(),
                     written = async { sink.write_all(&chunk).await.is_ok() && sink.flush().await.is_ok() } => written,
                     () = self.sink_gone.cancelled() => false,
                 };
@@ -185,6 +298,7 @@ impl Way<'_> {
             chunk.clear();
             chunk.reserve(16 * 1024);
             let count = tokio::select! {
+                () = self.half_closed_and_quiet() => return self.both_gone(),
                 count = timeout(idle, source.read_buf(&mut chunk)) => count,
                 () = self.sink_gone.cancelled() => break,
             };
@@ -252,9 +366,31 @@ impl Way<'_> {
         tokio::join!(reading, writing);
     }
 
+    /// Comes when a bug has waited long enough for the direction that has not ended.
+    async fn half_closed_and_quiet(&self) {
+        let limit = match self.bug {
+            Some(Bug::HalfCloseEndsAfterOne) => Duration::from_secs(1),
+            Some(Bug::HalfCloseEndsAfterThree) => SILENT,
+            _ => FOR_EVER,
+        };
+        loop {
+            let changed = self.ended.changed.notified();
+            if self.ended.first().is_some() {
+                return tokio::time::sleep(limit).await;
+            }
+            changed.await;
+        }
+    }
+
     /// The source has said everything.
     async fn end<W: AsyncWrite + Unpin>(&self, sink: &mut W) {
+        let before = self.ended.note(self.inwards);
         match self.bug {
+            Some(Bug::SecondEndSwallowed) if before > 0 => self.sink_gone.cancelled().await,
+            Some(Bug::EndLate) => {
+                let _ = timeout(LATE, self.sink_gone.cancelled()).await;
+                let _ = sink.shutdown().await;
+            }
             Some(Bug::HalfCloseInwardsCloses) if !self.inwards => drop(sink.shutdown().await),
             Some(Bug::HalfCloseOutwardsCloses) if self.inwards => drop(sink.shutdown().await),
             _ if self.closes_at_an_end() => self.both_gone(),
@@ -300,6 +436,17 @@ impl Way<'_> {
             Some(Bug::TunnelSwapsBytes) if chunk.len() > 1 => chunk.swap(0, 1),
             Some(Bug::TunnelSingleByteTwice) if chunk.len() == 1 => chunk.push(chunk[0]),
             Some(Bug::TunnelLosesBehindMegabyte) if offset >= 1024 * 1024 => {
+                chunk.truncate(chunk.len() - 1)
+            }
+            Some(Bug::TunnelFlipsAt16Mib) if offset <= FAR => {
+                if let Some(byte) = chunk.get_mut(FAR - offset) {
+                    *byte ^= 1;
+                }
+            }
+            Some(Bug::TunnelLosesInwardsBehind16Mib) if self.inwards && offset >= FAR => {
+                chunk.truncate(chunk.len() - 1)
+            }
+            Some(Bug::TunnelLosesOutwardsBehind16Mib) if !self.inwards && offset >= FAR => {
                 chunk.truncate(chunk.len() - 1)
             }
             Some(Bug::TunnelHearsWords) => {

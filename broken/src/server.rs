@@ -1,6 +1,7 @@
 //! The server.
 
 mod control;
+mod limits;
 mod ports;
 mod tunnels;
 
@@ -41,12 +42,16 @@ struct Shared {
     username: Vec<u8>,
     password: Vec<u8>,
     timeout: u64,
+    /// The ports on which clients come.
+    control: [u16; 2],
     acceptor: TlsAcceptor,
     state: Mutex<State>,
     counter: AtomicU64,
     mixer: Mixer,
     /// Set by bugs that end the whole server.
     over: AtomicBool,
+    /// Set by what bugs take for a sign of life.
+    renewed: AtomicBool,
     /// Held by a connection, which only a lonely server minds.
     only_one: tokio::sync::Mutex<()>,
 }
@@ -57,6 +62,10 @@ struct State {
     ports: HashMap<u16, Port>,
     /// Tokens that were given once, and where.
     tokens: Vec<(Vec<u8>, bool, u64)>,
+    /// Users who have ever come, for a bug.
+    places: usize,
+    /// Who has ever logged in, and the token of each.
+    ever: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 struct Login {
@@ -81,7 +90,9 @@ struct Port {
 
 const LOGIN_TIME: Duration = Duration::from_millis(8_200);
 const RENEWED_TIME: Duration = Duration::from_secs(10);
-const USER_TIME: Duration = Duration::from_secs(7);
+const USER_TIME: Duration = Duration::from_millis(8_200);
+/// More than a peer has time for.
+const LATE: Duration = Duration::from_secs(3);
 const LONG: Duration = Duration::from_secs(60);
 
 impl fmt::Debug for Server {
@@ -108,6 +119,7 @@ impl Server {
             .and_then(|ip| ip.parse().ok())
             .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let secure = &config["tls"];
+        let control = [port(&config["port"]), port(&secure["port"])];
         Ok(Self {
             plain: TcpListener::bind(SocketAddr::new(ip, port(&config["port"]))).await?,
             secure: TcpListener::bind(SocketAddr::new(ip, port(&secure["port"]))).await?,
@@ -117,11 +129,13 @@ impl Server {
                 username: text(&config["username"]),
                 password: text(&config["password"]),
                 timeout: config["timeout"].as_u64().unwrap_or(30),
+                control,
                 acceptor: tls::acceptor(&file(&secure["ca"]), &file(&secure["key"]), manner)?,
                 state: Mutex::default(),
                 counter: AtomicU64::new(1),
                 mixer: Mixer::default(),
                 over: AtomicBool::new(false),
+                renewed: AtomicBool::new(false),
                 only_one: tokio::sync::Mutex::default(),
             }),
         })
@@ -184,6 +198,9 @@ impl Shared {
         let limit = match self.bug {
             Some(Bug::LoginNeverDue) => LONG,
             Some(Bug::HandshakeNeverDue) if secure => LONG,
+            Some(Bug::LoginDueAtOnce) => Duration::from_millis(300),
+            Some(Bug::LoginDueEarly) => Duration::from_secs(5),
+            Some(Bug::HandshakeDueEarly) if secure => Duration::from_secs(3),
             _ => LOGIN_TIME,
         };
         let due = Instant::now() + limit;
@@ -196,6 +213,8 @@ impl Shared {
         };
         let due = match self.bug {
             Some(Bug::HandshakeRenewsDeadline) => Instant::now() + RENEWED_TIME,
+            Some(Bug::HandshakeDueEarly) => Instant::now() + LOGIN_TIME,
+            Some(Bug::HandshakeCountsTwice) if secure => Instant::now() + LOGIN_TIME * 2,
             _ => due,
         };
         let (reader, writer) = split(stream);
@@ -280,6 +299,10 @@ impl Shared {
         secure: bool,
     ) {
         match message[0].as_slice() {
+            b"ATH" if self.has(Bug::AnswerLate) && self.answers_late(&message) => {
+                sleep(Duration::from_secs(6)).await;
+                self.control(&message, lines, writer, secure).await;
+            }
             b"ATH"
                 if self.knows(&message)
                     && !(self.has(Bug::LoginRefusedByChance) && chance::strikes()) =>
@@ -287,7 +310,15 @@ impl Shared {
                 self.control(&message, lines, writer, secure).await;
             }
             b"ATH" => {
-                if !self.has(Bug::RefusalSilent) {
+                if self.manner == Manner::Slow {
+                    sleep(Duration::from_secs(3)).await;
+                }
+                if self.has(Bug::RefusalLate) {
+                    sleep(Duration::from_secs(7)).await;
+                }
+                let silent = self.has(Bug::RefusalSilent)
+                    || self.has(Bug::RefusalLostWithRest) && lines.has_more();
+                if !silent {
                     let answer: &[u8] = if self.has(Bug::RefusalWithFields) {
                         b"ARS\nfalse\n30\nnone\n"
                     } else {
@@ -311,7 +342,7 @@ impl Shared {
                     }
                 }
                 let (reader, _) = lines.into_parts();
-                close(reader, writer).await;
+                self.close(reader, writer).await;
             }
             b"TRS" => self.data(&message, lines, writer, secure).await,
             b"SRQ" if self.has(Bug::SrqBeforeLogin) => {
@@ -329,6 +360,11 @@ impl Shared {
             }
             _ => {}
         }
+    }
+
+    /// The first login is answered in time on each port, so that the server seems to work.
+    fn answers_late(&self, ath: &Message) -> bool {
+        self.knows(ath) && self.state().tokens.len() >= 2
     }
 
     /// Whether these are user name and password.
@@ -371,6 +407,12 @@ impl Shared {
     }
 }
 
+/// Says something to a user that is no byte of a target.
+fn tell(user: &TcpStream, what: &str) {
+    // Who takes no more hears nothing.
+    let _ = user.try_write(format!("{what}\r\n").as_bytes());
+}
+
 /// Holds a connection open although nobody uses it.
 fn keep(user: TcpStream) {
     tokio::spawn(async move {
@@ -379,10 +421,16 @@ fn keep(user: TcpStream) {
     });
 }
 
-/// Ends a connection so that what was said last arrives: what still comes is thrown away for a while.
-async fn close(mut reader: ReadHalf<Stream>, mut writer: WriteHalf<Stream>) {
-    let _ = writer.shutdown().await;
-    let mut waste = vec![0; 4096];
-    let rest = async { while let Ok(1..) = reader.read(&mut waste).await {} };
-    let _ = timeout(Duration::from_millis(500), rest).await;
+impl Shared {
+    /// Ends a connection so that what was said last arrives: what still comes is thrown away for a while.
+    async fn close(&self, mut reader: ReadHalf<Stream>, mut writer: WriteHalf<Stream>) {
+        let _ = writer.shutdown().await;
+        let mut waste = vec![0; 4096];
+        let rest = async { while let Ok(1..) = reader.read(&mut waste).await {} };
+        let linger = match self.manner {
+            Manner::Slow => Duration::from_secs(3),
+            _ => Duration::from_millis(500),
+        };
+        let _ = timeout(linger, rest).await;
+    }
 }

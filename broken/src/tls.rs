@@ -64,7 +64,7 @@ fn versions(manner: Manner) -> &'static [&'static SupportedProtocolVersion] {
     match manner {
         Manner::Tls12 => OLD,
         Manner::Bad(Bug::Tls13Alone) => NEW,
-        Manner::Good | Manner::Drips | Manner::Lonely | Manner::Bad(_) => ALL,
+        _ => ALL,
     }
 }
 

@@ -148,7 +148,7 @@ impl fmt::Display for Canonical {
 fn kept(transcript: &Transcript) -> Vec<(usize, Happened<'_>)> {
     let mut kept = Vec::new();
     for (at, one) in transcript.happened().enumerate() {
-        let aside = |note: &str| note.starts_with("fence") || note == "ignored";
+        let aside = |note: &str| note.starts_with("fence") || ["ignored", "keep"].contains(&note);
         if one.broken {
             // Behind it stands what no step has read, as much as had come.
             kept.push((at, one));
@@ -274,11 +274,20 @@ fn named(action: &Action, names: &Names) -> Action {
     match action {
         Action::Connect(Endpoint::Port(port)) => Action::Connect(Endpoint::Port(template(port))),
         Action::Refused(port) => Action::Refused(template(port)),
+        Action::TurnedAway { port, said } => Action::TurnedAway {
+            port: template(port),
+            said: said.as_ref().map(template),
+        },
         Action::Accept(Some(target)) => Action::Accept(Some(template(target))),
+        Action::Maps(refused) => Action::Maps(refused.iter().map(template).collect()),
         Action::Send(message) => Action::Send(named_message(message, names)),
         Action::SendRaw(segments) => Action::SendRaw(segments.iter().map(template).collect()),
         Action::SendDrip(bytes) => Action::SendDrip(template(bytes)),
         Action::Unguessable(value) => Action::Unguessable(template(value)),
+        Action::SendSlow(bytes) => Action::SendSlow(template(bytes)),
+        Action::SendEvery(ms, segments) => {
+            Action::SendEvery(*ms, segments.iter().map(template).collect())
+        }
         Action::Expect(Expectation::Message(message)) => {
             Action::Expect(Expectation::Message(named_message(message, names)))
         }
@@ -294,7 +303,9 @@ fn named(action: &Action, names: &Names) -> Action {
         | Action::Certificate(_)
         | Action::Distrusts
         | Action::Down(_)
+        | Action::Late(_)
         | Action::Pause
+        | Action::Keep
         | Action::SendRandom(_)
         | Action::Ignore(_)
         | Action::Shutdown

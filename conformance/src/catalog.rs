@@ -13,7 +13,7 @@ use crate::notation::ast::{Case, Transport};
 use crate::notation::parse;
 use crate::rules::FOLDER;
 use check::check;
-pub(crate) use check::{PORTS, RULES, TARGETS, no_rule};
+pub(crate) use check::{PORTS, RULES, TARGETS, no_rule, number_of};
 pub(crate) use place::Spot;
 
 /// A case and its name.
@@ -29,6 +29,24 @@ pub struct Entry {
     pub case: Case,
     /// The name and the steps of the case that must succeed for this one to mean anything.
     pub twin: Option<(String, Arc<Case>)>,
+    /// How a command names it.
+    pub origin: Origin,
+}
+
+/// Where a case comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// It is known by its id: this program carries it, or makes it from a seed.
+    Named,
+    /// A case file.
+    File,
+    /// A recording, and the role that is judged.
+    Recording {
+        /// The file of the recording.
+        file: String,
+        /// The role that is judged.
+        role: &'static str,
+    },
 }
 
 /// A case file that cannot be used.
@@ -60,6 +78,10 @@ pub fn embedded() -> Result<BTreeMap<String, Entry>, CaseError> {
     for (path, text) in files {
         let id = path.trim_start_matches("cases/").trim_end_matches(".case");
         let entry = read(id, &format!("{FOLDER}/{path}"), text)?;
+        let entry = Entry {
+            origin: Origin::Named,
+            ..entry
+        };
         entries.insert(id.to_owned(), entry);
     }
     let cases: BTreeMap<String, Arc<Case>> = entries
@@ -107,6 +129,7 @@ pub fn read(id: &str, file: &str, text: &str) -> Result<Entry, CaseError> {
         text: text.to_owned(),
         case,
         twin: None,
+        origin: Origin::File,
     };
     match checked {
         Ok(()) => Ok(entry),

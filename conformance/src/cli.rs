@@ -12,24 +12,36 @@ mod list;
 mod main_job;
 mod matrix;
 mod output;
+mod pattern;
+mod records;
 mod replay;
+mod role;
 mod run;
 mod select;
 mod selftest;
 mod session;
+mod signals;
 mod sut;
 mod tap;
+mod template;
 mod vectors;
+mod violations;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::descriptors;
 use crate::input::InputError;
 use crate::manifest::ManifestError;
+use crate::output::{Misplaced, lost};
 use crate::rules;
 use crate::run::{Options, Order};
+use crate::sut::remains;
+pub(crate) use pattern::Pattern;
+
 use output::{Output, ReportCommand, SpecCommand};
 
 /// Runs the program and tells how it has ended.
@@ -41,34 +53,92 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are no errors; clap knows where each belongs.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 });
+            let printed = error.print();
+            if error.use_stderr() {
+                return ExitCode::from(EXIT_USAGE);
+            }
+            return ExitCode::from(match printed {
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                    complain(&incomplete(&error))
+                }
+                Ok(()) | Err(_) => told(0),
+            });
         }
     };
+    descriptors::raise_limit();
+    if arguments.plays() && descriptors::limit() < descriptors::LEAST {
+        return ExitCode::from(complain(&too_few()));
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            return complain(&Complaint::new(
+            return ExitCode::from(complain(&Complaint::new(
                 EXIT_HARNESS,
                 format!("cannot start the runtime: {error}"),
-            ));
+            )));
         }
     };
-    let code = runtime.block_on(execute(arguments));
+    let code = runtime.block_on(async {
+        signals::survive_long_files();
+        Box::pin(execute(arguments)).await
+    });
     // Tasks that still wait for a peer must not keep the program alive.
     runtime.shutdown_background();
-    match code {
-        Ok(code) => ExitCode::from(code),
-        Err(complaint) => complain(&complaint),
+    let remains = left_over();
+    let code = match (code, remains) {
+        // A full process table must not be the first sign of it.
+        (Ok(0), Some(remains)) => complain(&remains),
+        (code, remains) => {
+            remains.iter().for_each(|remains| {
+                complain(remains);
+            });
+            code.unwrap_or_else(|complaint| complain(&complaint))
+        }
+    };
+    ExitCode::from(told(code))
+}
+
+/// What was started and could not be ended.
+fn left_over() -> Option<Complaint> {
+    let remains: Vec<String> = remains().into_iter().collect();
+    (!remains.is_empty()).then(|| {
+        let message = format!(
+            "not everything that was started could be ended:\n  {}",
+            remains.join("\n  ")
+        );
+        Complaint::new(EXIT_HARNESS, message)
+    })
+}
+
+fn too_few() -> Complaint {
+    let (limit, least) = (descriptors::limit(), descriptors::LEAST);
+    let message = format!(
+        "this program may have {limit} file descriptors open at a time, and needs at least {least} to play a case"
+    );
+    Complaint::new(EXIT_HARNESS, message).hint(descriptors::HINT)
+}
+
+/// The exit code, when everything has been said.
+fn told(code: u8) -> u8 {
+    match (code, lost()) {
+        (0 | EXIT_FAILURE | EXIT_NOTHING, Some(why)) => complain(&incomplete(&why)),
+        // Something worse has been told.
+        (code, _) => code,
     }
+}
+
+fn incomplete(why: &dyn std::fmt::Display) -> Complaint {
+    let message = format!("cannot write to standard output: {why}; what is there is not whole");
+    Complaint::new(EXIT_HARNESS, message).hint("is the disk full?")
 }
 
 /// Judges any Netroxy v0.3 server or client by what it does on the wire.
 ///
-/// Without a command it runs every case of both roles against the embedded reference peers.
+/// Without a command it runs every case of both roles, and of the pair, against the embedded reference peers, by every
+/// rule (profile hardened). All commands that take --profile take the profile wire when it is not given.
 #[derive(Debug, Parser)]
 #[command(name = "netroxy-conformance", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 struct Arguments {
@@ -90,9 +160,12 @@ enum Command {
     List(list::List),
     /// Show a rule with its cases, or a case with its rules
     Explain(explain::Explain),
+    /// Print a case to begin with, for one of your own
+    Template(template::Template),
     /// Write case files in their canonical form
     Format(format::Format),
     /// Write down what is known to fail, or compare with it
+    #[command(after_help = EXIT_CODES)]
     Baseline {
         #[command(subcommand)]
         command: baseline::Command,
@@ -102,16 +175,19 @@ enum Command {
     /// Play every case many times over, in any order, and see whether all comes to the same
     Flakes(flakes::Flakes),
     /// Look at a system under test (SUT) without judging it
+    #[command(after_help = sut::EXIT_CODES)]
     Sut {
         #[command(subcommand)]
         command: sut::Command,
     },
     /// The specification as a page to read
+    #[command(after_help = EXIT_LOOKED_UP)]
     Spec {
         #[command(subcommand)]
         command: SpecCommand,
     },
     /// The formats of reports
+    #[command(after_help = EXIT_LOOKED_UP)]
     Report {
         #[command(subcommand)]
         command: ReportCommand,
@@ -127,20 +203,55 @@ enum Command {
     /// Write a recording as a capture that Wireshark opens
     Export(export::Export),
     /// Test vectors of the codec: what every parser and serializer must do
+    #[command(after_help = vectors::EXIT_CODES)]
     Vectors {
         #[command(subcommand)]
         command: vectors::Command,
     },
 }
 
+impl Arguments {
+    /// Whether cases or sessions are played.
+    fn plays(&self) -> bool {
+        match &self.command {
+            Some(
+                Command::List(_)
+                | Command::Explain(_)
+                | Command::Format(_)
+                | Command::Spec { .. }
+                | Command::Report { .. }
+                | Command::Export(_)
+                | Command::Tap(_)
+                | Command::Template(_)
+                | Command::Vectors { .. },
+            ) => false,
+            None
+            | Some(
+                Command::Run(_)
+                | Command::Matrix(_)
+                | Command::Baseline { .. }
+                | Command::Diff(_)
+                | Command::Flakes(_)
+                | Command::Sut { .. }
+                | Command::Selftest(_)
+                | Command::Fuzz(_)
+                | Command::Replay(_),
+            ) => true,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, Args)]
 struct Pace {
-    /// How many cases run at a time; most of them wait most of the time [default: 96, selftest 600]
+    /// How many cases run at a time; most of them wait most of the time [default: 96, selftest 600; fewer where the limit of file descriptors is low]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// Multiply every deadline, for slow machines [default: 1]
     #[arg(long, value_name = "X", value_parser = time_scale)]
     time_scale: Option<f64>,
+    /// How many seconds connections stand still in the cases that look for deadlines [default: as the manifest says]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u16).range(1..=600))]
+    still: Option<u16>,
     /// Run the cases in a random order
     #[arg(long)]
     shuffle: bool,
@@ -174,6 +285,10 @@ const EXIT_NOTHING: u8 = 4;
 const EXIT_HARNESS: u8 = 5;
 const EXIT_INTERRUPTED: u8 = 130;
 
+/// Of commands that look something up, or write it.
+const EXIT_LOOKED_UP: &str = "Exit codes: 0 done, 2 wrong usage or a file that cannot be used, 4 nothing is called so \
+or was selected, 5 the suite itself failed.";
+
 const EXIT_CODES: &str = "Exit codes: 0 nothing unexpected, 1 a case failed, 2 wrong usage, manifest or case file, \
 3 the SUT never became ready, 4 no case was selected or all were skipped, 5 the suite itself failed, 130 interrupted.";
 
@@ -185,6 +300,7 @@ async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
         Some(Command::Matrix(matrix)) => matrix::execute(matrix, &rules).await,
         Some(Command::List(list)) => list::execute(&list, &rules),
         Some(Command::Explain(explain)) => explain::execute(&explain, &rules),
+        Some(Command::Template(template)) => template::execute(&template, &rules),
         Some(Command::Format(format)) => format::execute(&format),
         Some(Command::Baseline { command }) => Box::pin(baseline::execute(command, &rules)).await,
         Some(Command::Diff(diff)) => diff::execute(&diff, &rules).await,
@@ -207,6 +323,7 @@ impl Pace {
             hardened,
             jobs: usize::from(self.jobs.unwrap_or(96)),
             time_scale: self.time_scale.unwrap_or(1.0),
+            still: self.still.map(|still| Duration::from_secs(still.into())),
             excuses: true,
         }
     }
@@ -276,12 +393,24 @@ fn seed(text: &str) -> Result<u64, String> {
     number.map_err(|_| "a number below 2^64, decimal or with 0x".to_owned())
 }
 
-fn complain(complaint: &Complaint) -> ExitCode {
+/// Tells what is wrong; the exit code.
+fn complain(complaint: &Complaint) -> u8 {
     let mut err = std::io::stderr().lock();
     // Where errors cannot be written, the exit code still tells.
     let _ = writeln!(err, "error: {}", complaint.message);
     if let Some(hint) = &complaint.hint {
         let _ = writeln!(err, "hint: {hint}");
     }
-    ExitCode::from(complaint.code)
+    complaint.code
+}
+
+/// A place that is wrong, before anything has been written.
+fn misplaced(error: &Misplaced) -> Complaint {
+    Complaint::new(EXIT_USAGE, error.to_string()).hint(error.hint.as_str())
+}
+
+/// A place that cannot be written to although it was right.
+fn unwritten(name: &str, error: &dyn std::fmt::Display) -> Complaint {
+    Complaint::new(EXIT_HARNESS, format!("cannot write {name}: {error}"))
+        .hint("is the disk full, or the folder gone?")
 }

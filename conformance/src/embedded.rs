@@ -15,6 +15,7 @@ use tracing::dispatcher;
 
 use netroxy_broken::Manner;
 
+use crate::descriptors::Noted as _;
 use crate::notation::ast::Side;
 use crate::reference;
 
@@ -25,6 +26,17 @@ pub(crate) enum Breed {
     Reference,
     /// The one that breaks a rule when it is told to.
     Broken(Manner),
+}
+
+impl Breed {
+    /// Its name and version, as reports show what was judged.
+    pub(crate) fn version(self, side: Side) -> String {
+        let (name, version) = match self {
+            Self::Reference => reference::version(side),
+            Self::Broken(_) => ("netroxy-broken", netroxy_broken::VERSION),
+        };
+        format!("{name} {version}, embedded")
+    }
 }
 
 /// Where a peer tells once whether it could start.
@@ -63,6 +75,7 @@ impl Embedded {
         let thread = thread::Builder::new()
             .name(format!("embedded-{side}"))
             .spawn(body)
+            .noted()
             .map_err(|error| format!("cannot start a thread: {error}"))?;
         let outcome = outcome.await;
         outcome.unwrap_or_else(|_| Err("its thread has ended".to_owned()))?;
@@ -98,7 +111,11 @@ impl Drop for Embedded {
 const PATIENCE: Duration = Duration::from_secs(2);
 
 fn run(breed: Breed, side: Side, folder: &Path, stop: CancellationToken, started: Started) {
-    let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .noted()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             let _ = started.send(Err(format!("cannot start a runtime: {error}")));

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::diff::{Columns, Difference, Side};
+use crate::report::Totals;
 use crate::run::{Job, Summary};
 use crate::verdict::{Judged, Verdict};
 pub(crate) use leaks::Belongings;
@@ -90,6 +91,16 @@ impl Tally {
             let _ = writeln!(text, "      left behind: {leak}");
         }
         text
+    }
+
+    /// A steady case counts as passed; what is left behind counts as failed.
+    pub(crate) fn totals(&self) -> Totals {
+        let unsteady = self.unsteady().count();
+        Totals {
+            passed: self.cases.len() - unsteady,
+            failed: unsteady + self.leaks,
+            skipped: 0,
+        }
     }
 
     /// Whether there was one outcome of each case, and nothing was left behind.

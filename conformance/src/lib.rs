@@ -2,10 +2,12 @@
 
 pub use cli::main;
 
+mod again;
 mod baseline;
 mod canonical;
 pub mod catalog;
 mod cli;
+mod descriptors;
 mod diff;
 mod embedded;
 mod flakes;
@@ -19,6 +21,7 @@ mod message;
 mod monitor;
 mod noise;
 pub mod notation;
+mod output;
 mod pcap;
 mod player;
 mod ports;

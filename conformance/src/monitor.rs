@@ -29,7 +29,7 @@ pub(crate) struct Violation {
     pub(crate) connection: String,
     /// Who breaks the rule.
     pub(crate) side: Side,
-    /// The id of a rule, or the name of a production of the grammar, such as `grammar: server-message`.
+    /// The id of the rule.
     pub(crate) rule: &'static str,
     /// What was seen.
     pub(crate) seen: String,
@@ -70,8 +70,12 @@ pub(crate) struct Monitor {
     tokens: BTreeMap<Vec<u8>, usize>,
     /// How many logins have been forgotten.
     forgotten: usize,
-    /// Connections that cannot be read; logins may have been made on them.
+    /// Open connections that cannot be read; logins may have been made on them.
     unread: BTreeSet<String>,
+    /// How many of them there were.
+    unread_ever: usize,
+    /// When all connections were looked at.
+    swept: Duration,
     /// When a login with these fields may be tried again at the earliest, and the rule that says so.
     pauses: BTreeMap<Vec<Vec<u8>>, (Duration, &'static str)>,
     suspects: Vec<due::Suspect>,
@@ -82,6 +86,12 @@ pub(crate) struct Monitor {
 
 /// So many tokens, and so many logins, are remembered.
 const REMEMBERED: usize = 10_000;
+
+/// So many questions of one kind are remembered on a connection while they are not answered.
+const PENDING: usize = 1_000;
+
+/// How often all connections are looked at, when much happens.
+const SWEEP: Duration = Duration::from_millis(10);
 
 impl Monitor {
     /// Nothing has happened yet.
@@ -98,6 +108,8 @@ impl Monitor {
             tokens: BTreeMap::new(),
             forgotten: 0,
             unread: BTreeSet::new(),
+            unread_ever: 0,
+            swept: Duration::ZERO,
             pauses: BTreeMap::new(),
             suspects: Vec::new(),
             found: Vec::new(),
@@ -108,7 +120,12 @@ impl Monitor {
 
     /// Something has happened on a connection; events are told in their order.
     pub(crate) fn see(&mut self, at: Duration, id: &str, what: &What) {
-        self.pass(at);
+        if at >= self.swept + SWEEP {
+            self.pass(at);
+        } else {
+            self.now = self.now.max(at);
+            self.overdue(id);
+        }
         match what {
             What::Open(Kind::Control(over)) => {
                 self.opened += 1;
@@ -119,6 +136,7 @@ impl Monitor {
             What::Open(_) => {}
             What::Gone => {
                 self.leave(id);
+                self.unread.remove(id);
             }
             What::Bytes(sender, bytes) => self.bytes(id, *sender, bytes),
             What::Ended(sender, end) => self.ended(id, *sender, *end),
@@ -128,11 +146,28 @@ impl Monitor {
     /// Time has passed, and nothing has happened.
     pub(crate) fn pass(&mut self, at: Duration) {
         self.now = self.now.max(at);
+        self.swept = self.now;
         let ids: Vec<String> = self.connections.keys().cloned().collect();
         for id in ids {
             self.overdue(&id);
         }
         self.suspected();
+    }
+
+    /// What crosses a connection was held up until then, by who looks on: what is late for it is nobody's fault.
+    pub(crate) fn hold(&mut self, id: &str, until: Duration) {
+        if let Some(conduct) = self.connections.get_mut(id) {
+            conduct.held_up = conduct.held_up.max(until);
+        }
+        if let Some(login) = self.login(id) {
+            login.held_up = login.held_up.max(until);
+        }
+    }
+
+    /// Until when a connection was held up.
+    fn held_up(&self, id: &str) -> Duration {
+        let conduct = self.connections.get(id);
+        conduct.map_or(Duration::ZERO, |conduct| conduct.held_up)
     }
 
     /// What was found since the last time.
@@ -152,7 +187,7 @@ impl Monitor {
 
     /// How many of them could not be read, because they are TLS.
     pub(crate) fn unread(&self) -> usize {
-        self.unread.len()
+        self.unread_ever
     }
 
     /// Whether a connection cannot be read.
@@ -167,6 +202,7 @@ impl Monitor {
         if sender == Sender::Opener && conduct.begins_with_tls(bytes) {
             self.connections.remove(id);
             self.unread.insert(id.to_owned());
+            self.unread_ever += 1;
             return;
         }
         conduct.lines(sender).push(bytes);

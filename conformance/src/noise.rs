@@ -4,19 +4,56 @@
 ///
 /// The state starts at `seed + 1`; each step is xorshift64* and gives eight bytes, lowest first.
 pub(crate) fn noise(bytes: u32, seed: u32) -> Vec<u8> {
-    let wanted = usize::try_from(bytes).unwrap_or(usize::MAX);
-    let mut state = u64::from(seed) + 1;
-    let mut out = vec![0; wanted.next_multiple_of(8)];
-    // Megabytes of it are made in builds that are not optimised: a plain loop is the fastest there.
-    for chunk in out.as_chunks_mut::<8>().0 {
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        *chunk = state.wrapping_mul(0x2545_f491_4f6c_dd1d).to_le_bytes();
+    let mut out = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
+    let mut pieces = Noise::new(bytes, seed);
+    let mut rest = out.as_mut_slice();
+    while let Some(piece) = pieces.next()
+        && let Some((here, behind)) = rest.split_at_mut_checked(piece.len())
+    {
+        here.copy_from_slice(piece);
+        rest = behind;
     }
-    out.truncate(wanted);
     out
 }
+
+/// Noise piece by piece, so that nobody has to hold all of it.
+#[derive(Debug)]
+pub(crate) struct Noise {
+    state: u64,
+    left: usize,
+    piece: Vec<u8>,
+}
+
+impl Noise {
+    /// So many bytes with this seed.
+    pub(crate) fn new(bytes: u32, seed: u32) -> Self {
+        Self {
+            state: u64::from(seed) + 1,
+            left: usize::try_from(bytes).unwrap_or(usize::MAX),
+            piece: vec![0; PIECE],
+        }
+    }
+
+    /// The next piece; nothing when all has been given.
+    pub(crate) fn next(&mut self) -> Option<&[u8]> {
+        let count = self.left.min(PIECE);
+        self.left -= count;
+        let mut state = self.state;
+        // Megabytes of it are made in builds that are not optimised: a plain loop is the fastest there.
+        let (chunks, _) = self.piece.as_chunks_mut::<8>();
+        for chunk in chunks.iter_mut().take(count.div_ceil(8)) {
+            state ^= state >> 12;
+            state ^= state << 25;
+            state ^= state >> 27;
+            *chunk = state.wrapping_mul(0x2545_f491_4f6c_dd1d).to_le_bytes();
+        }
+        self.state = state;
+        self.piece.get(..count).filter(|piece| !piece.is_empty())
+    }
+}
+
+/// A multiple of 8, so that pieces join without a seam.
+const PIECE: usize = 32 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -27,5 +64,11 @@ mod tests {
         assert_eq!(noise(13, 1).len(), 13);
         assert_eq!(noise(13, 1), noise(64, 1)[..13]);
         assert_ne!(noise(64, 1), noise(64, 2));
+        assert_eq!(noise(0, 1), b"");
+        // The second and the third piece begin where the one before has ended.
+        let long = noise(100_000, 3);
+        assert_eq!(long[..40_000], noise(40_000, 3));
+        assert_eq!(long.len(), 100_000);
+        assert_ne!(long[..32_768], long[32_768..65_536]);
     }
 }

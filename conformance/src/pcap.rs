@@ -94,14 +94,6 @@ impl<W: Write> Capture<W> {
         Ok(())
     }
 
-    /// Writes what is left in buffers.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-
     fn open(&mut self, kind: &Kind) -> Flow {
         // No two connections from the same address and port, so that none is taken for another.
         let (round, port) = (self.count / EPHEMERAL, self.count % EPHEMERAL);
@@ -119,6 +111,13 @@ impl<W: Write> Capture<W> {
             }
         };
         Flow::new((Ipv4Addr::new(198, user, high, low), port), to)
+    }
+}
+
+impl Capture<Vec<u8>> {
+    /// What has been written since the last time.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out)
     }
 }
 

@@ -8,6 +8,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{PoisonError, RwLock};
 
+use crate::descriptors::{Noted as _, is_shortage};
+
 /// A port that is ours until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Lease {
@@ -19,16 +21,20 @@ impl Lease {
     /// Takes a port at random.
     ///
     /// # Errors
-    /// When the whole range is taken.
+    /// When the whole range is taken, or no descriptor is left.
     pub(crate) fn take() -> io::Result<Self> {
-        (0..WIDTH)
-            .find_map(|_| Self::try_port(next()).ok())
-            .ok_or_else(|| {
-                io::Error::new(
-                    io::ErrorKind::AddrInUse,
-                    format!("no free port in {FIRST}..{}", FIRST + WIDTH),
-                )
-            })
+        for _ in 0..WIDTH {
+            match Self::try_port(next()).noted() {
+                Ok(lease) => return Ok(lease),
+                // The next port needs a descriptor too.
+                Err(error) if is_shortage(&error) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            format!("no free port in {FIRST}..{}", FIRST + WIDTH),
+        ))
     }
 
     /// The number.
@@ -42,7 +48,9 @@ impl Lease {
         // Where there is no IPv6, all of IPv4 has to do.
         match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)) {
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse || is_shortage(&error) => {
+                return Err(error);
+            }
             Err(_) => drop(TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?),
         }
         Ok(Self { port, _held: held })

@@ -10,7 +10,11 @@
 //!
 //!         0.000214  ctl   connect server
 //!         0.000507  ctl   > ATH probe-1 alice secret
+//! end      2 steps
 //! ```
+//!
+//! The last line tells that nothing is missing. Where a disk was full it is such as
+//! `cut      2 steps, 7 more are missing: No space left on device`.
 //!
 //! The direction of arrows is that of the role, as in a case; a tap writes what the client does as `>` and what the
 //! server does as `<`. Lines of one connection and direction that share their time were one segment.
@@ -33,7 +37,7 @@ use crate::notation::ast::{Role, Step, Transport};
 use crate::notation::print_step;
 pub(crate) use convert::to_case;
 pub(crate) use parse::parse;
-pub(crate) use traffic::{End, Kind, Sender, What, events};
+pub(crate) use traffic::{End, Event, HELD_UP, Kind, Sender, What, events};
 pub(crate) use writer::Writer;
 
 /// The longest recording that is read or written, in bytes.
@@ -45,6 +49,8 @@ pub(crate) struct Recording {
     pub(crate) head: Head,
     /// In the order of their times.
     pub(crate) entries: Vec<Entry>,
+    /// What is missing, if it is not whole.
+    pub(crate) cut: Option<String>,
 }
 
 /// What a recording says of itself.
@@ -119,7 +125,19 @@ impl fmt::Display for Recording {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.head)?;
         let mut entries = self.entries.iter();
-        entries.try_for_each(|entry| writeln!(f, "{entry}"))
+        entries.try_for_each(|entry| writeln!(f, "{entry}"))?;
+        match self.cut {
+            None => f.write_str(&last_line(self.entries.len(), None)),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+/// The last line of a recording of so many steps; how many more are missing and why, if it is not whole.
+pub(crate) fn last_line(steps: impl fmt::Display, missing: Option<(u64, &str)>) -> String {
+    match missing {
+        None => format!("end      {steps} steps\n"),
+        Some((more, why)) => format!("cut      {steps} steps, {more} more are missing: {why}\n"),
     }
 }
 

@@ -32,6 +32,14 @@ pub(crate) async fn run(side: Side, folder: &Path, started: Started) {
     }
 }
 
+/// The name and the version of the reference peer of a side.
+pub(crate) fn version(side: Side) -> (&'static str, &'static str) {
+    match side {
+        Side::Server => ("netroxy-server", netroxy_server::VERSION),
+        Side::Client => ("netroxy-client", netroxy_client::VERSION),
+    }
+}
+
 async fn server(file: &Path) -> Result<netroxy_server::Server, Box<dyn Error>> {
     let (config, _) = netroxy_server::Config::load(file)?;
     Ok(netroxy_server::Server::bind(config).await?)

@@ -1,10 +1,14 @@
 //! Runs cases against a subject, several at a time, each with an instance of its own.
 
+mod between;
 mod canary;
 mod hang;
 mod judge;
 mod order;
+mod probe;
+mod room;
 mod stall;
+mod starts;
 mod summary;
 mod tempo;
 mod twins;
@@ -16,19 +20,22 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Entry;
-use crate::notation::ast::{Line, Setting, Transport};
+use crate::notation::ast::{Action, Line, Low, Setting, Step, Transport};
 use crate::player::Waited;
 use crate::report::InPlay;
 use crate::rules::Rule;
 use crate::sut::Subject;
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
+pub(crate) use between::Heard;
 pub(crate) use canary::{Ready, preflight};
 pub(crate) use judge::stage;
 pub(crate) use order::Order;
+pub(crate) use probe::{Found, probe};
+use room::Room;
 use stall::Watch;
 pub(crate) use summary::{Ended, Start, Summary};
-pub(crate) use tempo::{RoundTrips, Tempo};
+pub(crate) use tempo::{LINGER, RoundTrips, STILL, Tempo};
 use twins::Twins;
 
 /// How cases are run.
@@ -39,8 +46,17 @@ pub(crate) struct Options {
     pub(crate) jobs: usize,
     /// Deadlines are multiplied by it.
     pub(crate) time_scale: f64,
+    /// How long `still` is; `None` is as the manifest says.
+    pub(crate) still: Option<Duration>,
     /// Whether what was late when the machine had no time is played once more.
     pub(crate) excuses: bool,
+}
+
+impl Options {
+    /// The name of the profile.
+    pub(crate) fn profile(self) -> &'static str {
+        if self.hardened { "hardened" } else { "wire" }
+    }
 }
 
 /// A case on one transport.
@@ -54,10 +70,14 @@ pub(crate) struct Job {
     pub(crate) skip: Option<String>,
     /// How long things may take.
     pub(crate) tempo: Tempo,
+    /// How long `still` is.
+    pub(crate) still: Duration,
     /// Which of several runs of the case, counted from 1; `None` when it is run once.
     pub(crate) round: Option<u32>,
     /// Where it tells that it is being played.
     pub(crate) in_play: InPlay,
+    /// Whether it is told what the two programs of a pair said to each other, when it fails.
+    pub(crate) listens: bool,
 }
 
 /// The runs of some cases against a subject, and what is skipped for which reason.
@@ -80,12 +100,19 @@ pub(crate) fn plan(
                 subject: Arc::clone(subject),
                 skip,
                 tempo: Tempo::new(options.time_scale),
+                still: options.still.unwrap_or_else(|| subject.still()),
                 round: None,
                 in_play: InPlay::default(),
+                listens: false,
             });
         }
     }
     jobs
+}
+
+/// How many of these jobs are run at a time, when so many are wanted: each needs descriptors.
+pub(crate) fn at_a_time(jobs: &[Job], wanted: usize) -> usize {
+    room::at_a_time(jobs, wanted)
 }
 
 /// Runs the jobs and hands over each result as it comes; `each` tells whether it is red.
@@ -168,6 +195,7 @@ fn start(
     let (results, queue) = mpsc::unbounded_channel();
     let (jobs, tls, stop) = (jobs.to_vec(), tls.clone(), stop.clone());
     let (watch, twins) = (Arc::clone(watch), Arc::new(Twins::default()));
+    let room = Room::new();
     tokio::spawn(async move {
         for (index, job) in jobs.into_iter().enumerate() {
             let free = stop.run_until_cancelled(Arc::clone(&slots).acquire_owned());
@@ -176,6 +204,21 @@ fn start(
             // So that the watch sees what the one before has cost.
             tokio::time::sleep(Duration::from_millis(1)).await;
             watch.room().await;
+            let entered = stop.run_until_cancelled(room.enter(&job)).await;
+            let place = match entered {
+                None => return,
+                Some(Ok(place)) => place,
+                Some(Err(why)) => {
+                    let judged = job.without_run(Verdict::Harness, why);
+                    let _ = results.send(Result {
+                        index,
+                        judged,
+                        retried: false,
+                    });
+                    continue;
+                }
+            };
+            let room = room.clone();
             let (slots, results) = (Arc::clone(&slots), results.clone());
             let (tls, stop, watch) = (tls.clone(), stop.clone(), Arc::clone(&watch));
             let twins = Arc::clone(&twins);
@@ -186,15 +229,27 @@ fn start(
                     let waited = waited.filter(|_| options.excuses);
                     let Some(stall) = waited.and_then(|waited| excuse(&watch, waited, job.tempo))
                     else {
-                        return (judged, false);
+                        return (judged, false, (Some(slot), Some(place)));
                     };
                     // Once more, with all slots: alone.
-                    drop(slot);
-                    let _slots = slots.acquire_many(all_slots).await;
-                    (Box::pin(again(&job, &tls, stall)).await, true)
+                    drop((slot, place));
+                    let slots = slots.acquire_many_owned(all_slots).await.ok();
+                    let place = room.enter(&job).await.ok();
+                    (
+                        Box::pin(again(&job, &tls, stall)).await,
+                        true,
+                        (slots, place),
+                    )
                 };
                 // Stopping drops the instance, which kills its processes.
-                if let Some((judged, retried)) = stop.run_until_cancelled(Box::pin(work)).await {
+                let done = stop.run_until_cancelled(Box::pin(work)).await;
+                if let Some((mut judged, retried, _held)) = done {
+                    if job.listens {
+                        // The verdict is known, so stopping must not lose it.
+                        let _played = job.in_play.begin(job.id());
+                        let heard = Box::pin(between::listen(&job, &judged, &tls));
+                        judged.heard = stop.run_until_cancelled(heard).await.flatten();
+                    }
                     let _ = results.send(Result {
                         index,
                         judged,
@@ -265,14 +320,12 @@ fn reason_to_skip(
     if let Some(id) = beyond.filter(|_| !options.hardened) {
         return Some(format!("{id} is judged by --profile hardened only"));
     }
-    if !subject.speaks(transport) {
-        return Some(format!("it does not speak {transport}"));
+    let mut transports = std::iter::once(transport).chain(case.named_transports());
+    if let Some(why) = transports.find_map(|transport| subject.silent_on(transport)) {
+        return Some(why);
     }
-    if let Some(named) = case
-        .named_transports()
-        .find(|named| !subject.speaks(*named))
-    {
-        return Some(format!("it does not speak {named}"));
+    if subject.runs_once() && case.needs_reconnect() {
+        return Some("its manifest says that it does not connect again".to_owned());
     }
     let trusts = case.config.iter().any(|one| one.value == Setting::Trust);
     if let Subject::Started(manifest) = subject
@@ -283,11 +336,24 @@ fn reason_to_skip(
             "its manifest has no {{ca_file}}, so it cannot be told whom to trust".to_owned(),
         );
     }
-    let own_config = case
-        .config
-        .iter()
-        .any(|setting| matches!(setting.value, Setting::Timeout(_)));
-    if own_config && matches!(subject, Subject::Running(_)) {
+    let timeout = case.config.iter().find_map(|setting| match setting.value {
+        Setting::Timeout(seconds) => Some(seconds),
+        Setting::Verify | Setting::Trust | Setting::Maps { .. } | Setting::Map { .. } => None,
+    });
+    let takes = match subject {
+        Subject::Started(manifest) => Some(&manifest.timeouts),
+        Subject::Pair(pair) => Some(&pair.0.timeouts),
+        Subject::Running(_) => None,
+    };
+    if let Some((seconds, takes)) = timeout.zip(takes)
+        && !takes.contains(&seconds)
+    {
+        let (from, to) = (takes.start(), takes.end());
+        return Some(format!(
+            "it needs a timeout of {seconds} s, and the manifest takes {from} to {to} s"
+        ));
+    }
+    if timeout.is_some() && matches!(subject, Subject::Running(_)) {
         return Some(
             "it needs a configuration of its own, and the server is running already".to_owned(),
         );
@@ -295,16 +361,36 @@ fn reason_to_skip(
     None
 }
 
-/// The longest time that a case may wait for one step, in milliseconds.
-fn waits(entry: &Entry) -> u32 {
-    let bound = |line: &Line| match line {
-        Line::Step(step) => step
+/// For how long a case may wait in all, in milliseconds.
+fn waits(job: &Job) -> u64 {
+    let still = u64::try_from(job.still.as_millis()).unwrap_or(u64::MAX);
+    let of_step = |step: &Step| {
+        let bound = step
             .within
-            .and_then(|within| within.high.or(within.low))
-            .unwrap_or(0),
-        Line::Blank | Line::Comment(_) | Line::Repeat(_) => 0,
+            .map_or(0, |within| match (within.high, within.low) {
+                (Some(ms), _) | (None, Some(Low::Ms(ms))) => u64::from(ms),
+                (None, Some(Low::Still)) => still,
+                (None, None) => 0,
+            });
+        match &step.action {
+            Action::SendSlow(_) => still,
+            Action::SendEvery(ms, segments) => u64::from(*ms) * segments.len() as u64,
+            Action::Down(ms) => u64::from(*ms),
+            _ => bound,
+        }
     };
-    entry.case.body.iter().map(bound).sum()
+    let of_line = |line: &Line| match line {
+        Line::Step(step) => of_step(step),
+        Line::Repeat(repeat) => {
+            let turn = repeat.body.iter().map(|line| match line {
+                Line::Step(step) => of_step(step),
+                Line::Blank | Line::Comment(_) | Line::Repeat(_) => 0,
+            });
+            turn.sum::<u64>() * u64::from(repeat.count)
+        }
+        Line::Blank | Line::Comment(_) => 0,
+    };
+    job.entry.case.body.iter().map(of_line).sum()
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Stands between clients and a server: passes on every byte as it comes, and tells what it has seen.
 
+mod backlog;
 mod relay;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
@@ -13,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::notation::ast::Transport;
 use crate::recording::{Kind, What};
+pub(crate) use backlog::Backlog;
 use relay::relay;
 
 /// Something that the tap has seen.
@@ -32,6 +35,8 @@ pub(crate) struct Event {
     /// Such as `c1`.
     pub(crate) connection: String,
     pub(crate) what: What,
+    /// How far the tap is behind on this connection, now and not when it happened.
+    pub(crate) backlog: Arc<Backlog>,
 }
 
 /// Tells what is seen. Who relays waits while nobody takes it, so that memory stays bounded.
@@ -40,6 +45,7 @@ struct Witness {
     started: Instant,
     connection: String,
     seen: mpsc::Sender<Seen>,
+    backlog: Arc<Backlog>,
 }
 
 impl Witness {
@@ -48,6 +54,7 @@ impl Witness {
             at: self.started.elapsed(),
             connection: self.connection.clone(),
             what,
+            backlog: Arc::clone(&self.backlog),
         };
         // Nobody listens when the tap ends.
         let _ = self.seen.send(Seen::Event(event)).await;
@@ -81,6 +88,7 @@ pub(crate) async fn tap(
             started,
             connection: format!("c{number}"),
             seen: seen.clone(),
+            backlog: Arc::new(Backlog::new(started)),
         };
         relays.spawn(async move { serve(client, from, to, witness).await });
     }
@@ -155,4 +163,56 @@ pub(crate) fn ticks() -> tokio::time::Interval {
     let mut ticks = interval(FairClock::TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     ticks
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_tap_that_is_behind_knows_it() {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (seen, mut queue) = mpsc::channel(1);
+        let (started, stop) = (Instant::now(), CancellationToken::new());
+        let to = server.local_addr().unwrap();
+        let tap = tokio::spawn(tap(listener, to, started, seen, stop.clone()));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"SRQ\n").await.unwrap();
+        let mut backlogs = Vec::new();
+        for _ in 0..2 {
+            if let Some(Seen::Event(event)) = queue.recv().await {
+                backlogs.push(event.backlog);
+            }
+        }
+        let backlog = backlogs.pop().unwrap();
+        assert_eq!(backlog.held_up(), Duration::ZERO);
+        // Now nobody takes what is seen, and the queue holds one event.
+        let mut behind = Duration::ZERO;
+        // While it is behind, that goes on with the time.
+        while behind == Duration::ZERO || backlog.held_up() <= behind {
+            assert!(started.elapsed() < Duration::from_secs(20));
+            client.write_all(b"SRQ\n").await.unwrap();
+            tokio::task::yield_now().await;
+            behind = backlog.held_up();
+        }
+        drop(client);
+        // What was waiting comes, up to the end.
+        while let Some(Seen::Event(event)) = queue.recv().await {
+            if event.what
+                == What::Ended(crate::recording::Sender::Opener, crate::recording::End::Fin)
+            {
+                break;
+            }
+        }
+        let over = backlog.held_up();
+        assert!(over >= behind && over <= started.elapsed());
+        stop.cancel();
+        tap.await.unwrap();
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::player::{Broken, Remark};
+use crate::run::Heard;
 use crate::transcript::Transcript;
 
 /// The worth of a run.
@@ -54,6 +55,8 @@ pub(crate) struct Judged {
     /// What else is to be known about it.
     pub(crate) notes: Vec<String>,
     pub(crate) transcript: Option<Transcript>,
+    /// What the two programs of a pair said to each other when it was played once more.
+    pub(crate) heard: Option<Heard>,
     /// The end of the log of the judged program, where that may help.
     pub(crate) log: String,
     pub(crate) took: Duration,
@@ -83,6 +86,7 @@ impl Judged {
             listed: None,
             notes: Vec::new(),
             transcript: None,
+            heard: None,
             log: String::new(),
             took: Duration::ZERO,
         }

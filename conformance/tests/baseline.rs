@@ -101,7 +101,7 @@ fn mute_server(folder: &TempDir) -> PathBuf {
         "name": "mute", "role": "server", "transports": ["plain"], "start_deadline_ms": 60_000,
         "launch": {
             "command": [own, "--exact", "fake", "--nocapture"],
-            "files": { "port": { "text": "{{port}}" } },
+            "files": { "port": { "text": "{{port}}" }, "timeout": { "text": "{{timeout}}" } },
         },
     });
     fs::write(&path, manifest.to_string()).unwrap();
@@ -115,7 +115,9 @@ fn fake() {
         return;
     };
     let listener = std::net::TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
+    let timeout = fs::read_to_string("timeout").unwrap();
     for stream in listener.incoming() {
+        let answer = format!("ARS\ntrue\n{timeout}\n0123456789abcdef0123456789abcdef\n");
         std::thread::spawn(move || {
             use std::io::{BufRead, BufReader, Write};
             let stream = stream.unwrap();
@@ -123,7 +125,7 @@ fn fake() {
             for line in lines {
                 if line == "ATH" {
                     let mut writer = &stream;
-                    let _ = writer.write_all(b"ARS\ntrue\n30\n0123456789abcdef0123456789abcdef\n");
+                    let _ = writer.write_all(answer.as_bytes());
                 }
             }
         });

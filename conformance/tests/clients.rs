@@ -215,12 +215,13 @@ fn one_that_only_maps_and_keeps_alive_passes_only_what_asks_for_that() {
         (
             1,
             vec![
-                "client/auth/waits",
+                "client/frame/sender-whole",
                 "client/keepalive/interval",
                 "client/keepalive/stays",
                 "client/life/reset-before-login",
                 "client/map/all-refused",
                 "client/map/none",
+                "client/map/order",
             ]
         ),
         "{text}"

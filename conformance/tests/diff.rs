@@ -35,11 +35,11 @@ fn a_peer_does_not_differ_from_itself() {
         let (code, out, err) = diff(&["--sut", peer, "--sut", peer, rule, "--profile", "hardened"]);
         assert_eq!(code, 0, "{out}{err}");
         let last = out.lines().last().unwrap();
-        assert!(
-            last.starts_with("diff: ") && last.ends_with(" cases, 0 differ"),
-            "{out}"
-        );
-        assert!(!last.starts_with("diff: 0 "), "{out}");
+        assert!(last.ends_with(" passed, 0 failed, 0 skipped"), "{out}");
+        assert!(!last.starts_with("conformance: 0 "), "{out}");
+        assert!(out.contains(" cases, 0 differ\n"), "{out}");
+        let first = format!("diff: {peer} (A) and {peer} (B), profile hardened\n");
+        assert!(out.starts_with(&first), "{out}");
     }
 }
 
@@ -62,6 +62,8 @@ fn programs_can_read_it_too() {
     arguments.extend(EARLY_DATA_LOST);
     let (code, out, err) = diff(&arguments);
     assert_eq!(code, 1, "{out}{err}");
+    let last = "conformance: 0 passed, 1 failed, 0 skipped";
+    assert_eq!(err.lines().last(), Some(last));
     let value: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(
         (&value["cases"], &value["differ"], &value["b"]),
@@ -124,6 +126,7 @@ fn a_peer_that_never_becomes_ready_ends_with_3() {
     std::fs::write(&path, manifest).unwrap();
     let arguments = ["--sut", "reference-server", "--sut", path.to_str().unwrap()];
     let (code, out, err) = diff(&arguments);
-    assert_eq!((code, out.as_str()), (3, ""), "{err}");
+    assert_eq!(code, 3, "{err}");
+    assert_eq!(out, "diff: reference-server and gone, profile wire\n\n");
     assert!(err.contains("gone never became ready"), "{err}");
 }

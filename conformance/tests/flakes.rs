@@ -37,10 +37,12 @@ fn a_steady_peer_is_found_steady_and_the_seed_decides_the_orders() {
     let (code, out, err) = flakes(&arguments);
     assert_eq!(code, 0, "{out}{err}");
     let last = out.lines().last().unwrap();
-    assert!(last.starts_with("flakes: 3 runs of "), "{out}");
-    assert!(last.ends_with(" cases, 0 unsteady, 0 leaks"), "{out}");
+    assert!(last.starts_with("conformance: "), "{out}");
+    assert!(last.ends_with(" passed, 0 failed, 0 skipped"), "{out}");
+    assert!(out.contains("\nflakes: 3 runs of "), "{out}");
+    assert!(out.contains(" cases, 0 unsteady, 0 leaks\n"), "{out}");
     assert!(
-        out.starts_with("reference-client: 3 runs, seed 0x7\n"),
+        out.starts_with("flakes: reference-client: 3 runs, profile wire, seed 0x7\n"),
         "{out}"
     );
     let (code, again, err) = flakes(&arguments);
@@ -53,19 +55,31 @@ fn a_steady_peer_is_found_steady_and_the_seed_decides_the_orders() {
 fn every_core_is_kept_busy_and_failures_are_steady_too() {
     // It fails in the same way each time, whatever comes together.
     let sut = "broken-server:second-login-accepted";
-    let (code, out, err) = flakes(&["server", "--sut", sut, "auth.once", "--runs", "2", "--load"]);
+    let (code, out, err) = flakes(&[
+        "--sut",
+        sut,
+        "auth.once",
+        "--runs",
+        "2",
+        "--load",
+        "--profile",
+        "hardened",
+    ]);
     assert_eq!(code, 0, "{out}{err}");
     let first = out.lines().next().unwrap();
     assert!(first.ends_with(" kept busy"), "{out}");
-    assert!(out.lines().nth(1).unwrap().contains(" passed, "), "{out}");
-    assert!(!out.contains(" 0 failed"), "{out}");
+    let run = out.lines().nth(1).unwrap();
+    assert!(
+        run.contains(" passed, ") && !run.contains(" 0 failed"),
+        "{out}"
+    );
 }
 
 #[test]
 fn wrong_use_ends_with_2_and_nothing_selected_with_4() {
     for (arguments, code, message) in [
         (&["--runs", "1"][..], 2, "--runs"),
-        (&["--sut", "reference-server"], 2, "ROLE"),
+        (&["tunnel.fifo"], 2, "which side is judged"),
         (
             &["pair", "--sut", "reference-server"],
             2,

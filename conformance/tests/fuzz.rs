@@ -27,7 +27,10 @@ fn fuzz(home: &TempDir, arguments: &[&str]) -> (i32, String) {
 fn the_reference_peers_pass_every_session() {
     let home = TempDir::new().unwrap();
     for (side, runs) in [("server", "40"), ("client", "20")] {
-        let (code, out) = fuzz(&home, &[side, "--runs", runs, "--seed", "1"]);
+        let (code, out) = fuzz(
+            &home,
+            &[side, "--runs", runs, "--seed", "1", "--profile", "hardened"],
+        );
         assert_eq!(code, 0, "{out}");
         assert!(out.contains(&format!("fuzz: {runs} sessions, ")), "{out}");
     }
@@ -55,7 +58,19 @@ fn found_and_replayed(side: &str, bug: &str, rule: &str) {
     let sut = format!("broken-{side}:{bug}");
     // Those against clients take longer, as clients take their time to come back.
     let runs = if side == "server" { "100" } else { "30" };
-    let (code, out) = fuzz(&home, &[side, "--sut", &sut, "--runs", runs, "--seed", "1"]);
+    let (code, out) = fuzz(
+        &home,
+        &[
+            "--sut",
+            &sut,
+            "--runs",
+            runs,
+            "--seed",
+            "1",
+            "--profile",
+            "hardened",
+        ],
+    );
     assert_eq!(code, 1, "{sut}: {out}");
     let mark = rule.replace('.', "-");
     let files = home.path().read_dir().unwrap();

@@ -7,7 +7,8 @@
 )]
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -56,10 +57,14 @@ fn assert_nothing_is_left(home: &TempDir) {
 
 /// A manifest of a shell script.
 fn script(home: &TempDir, text: &str) -> String {
+    manifest(home, json!(["sh", "-c", text]))
+}
+
+fn manifest(home: &TempDir, command: Value) -> String {
     let path = home.path().join("sut.json");
     let manifest = json!({
         "name": "script", "role": "server", "transports": ["plain"], "start_deadline_ms": 500,
-        "launch": { "command": ["sh", "-c", text] },
+        "launch": { "command": command },
     });
     std::fs::write(&path, manifest.to_string()).unwrap();
     path.to_str().unwrap().to_owned()
@@ -131,6 +136,202 @@ fn an_interrupted_run_leaves_nothing() {
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{err}");
     assert_nothing_is_left(&home);
+}
+
+/// A command that starts a process that remembers nothing of us, and writes its number to a file; then it stays.
+fn hides(home: &TempDir, before: &str, after: &str) -> (String, PathBuf) {
+    let file = home.path().join("pid");
+    let text = format!(
+        "{before} env -i setsid sh -c 'echo $$ > {0}.new; mv {0}.new {0}; exec sleep 1000' & {after}",
+        file.display()
+    );
+    (text, file)
+}
+
+/// The process that has written its number there.
+fn hidden(file: &Path) -> PathBuf {
+    let text = std::fs::read_to_string(file).unwrap();
+    Path::new("/proc").join(text.trim())
+}
+
+#[test]
+fn every_signal_that_can_be_handled_ends_what_was_started() {
+    for signal in [
+        Signal::HUP,
+        Signal::QUIT,
+        Signal::TERM,
+        Signal::USR1,
+        Signal::ALARM,
+        Signal::XCPU,
+    ] {
+        let home = TempDir::new().unwrap();
+        let (text, file) = hides(&home, "", "sleep 1000");
+        let sut = script(&home, &text);
+        let run = program(&home)
+            .args(["run", "server", "--time-scale", "100", "--sut", &sut])
+            .spawn()
+            .unwrap();
+        while !file.exists() {
+            std::thread::yield_now();
+        }
+        let pid = Pid::from_raw(i32::try_from(run.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+        let output = run.wait_with_output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{signal:?}: {err}");
+        assert!(!hidden(&file).exists(), "{signal:?}");
+        assert_nothing_is_left(&home);
+    }
+}
+
+#[test]
+fn what_has_left_group_session_environment_and_parent_is_ended_too() {
+    for (before, after) in [
+        // Its parent stays.
+        ("", "while ! [ -e pid ]; do :; done; exit 3"),
+        // Its parent has gone, and its folder is another.
+        ("cd /; (", "); while ! [ -e \"$0\" ]; do :; done; exit 3"),
+    ] {
+        let home = TempDir::new().unwrap();
+        let (text, file) = hides(&home, before, after);
+        let text = text
+            .replace("$0", file.to_str().unwrap())
+            .replace("-e pid", &format!("-e {}", file.display()));
+        let sut = script(&home, &text);
+        let output = program(&home)
+            .args(["run", "server", "auth.first", "--sut", &sut])
+            .output()
+            .unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{text}: {err}");
+        assert!(!hidden(&file).exists(), "{text}: {err}");
+        assert_nothing_is_left(&home);
+    }
+}
+
+#[test]
+fn a_run_that_is_to_outlive_its_terminal_does() {
+    let home = TempDir::new().unwrap();
+    let (text, file) = hides(&home, "", "sleep 1000");
+    let sut = script(&home, &text);
+    let mut nohup = Command::new("nohup");
+    nohup
+        .arg(env!("CARGO_BIN_EXE_netroxy-conformance"))
+        .args(["run", "server", "--time-scale", "100", "--sut", &sut])
+        .env("TMPDIR", home.path().join("tmp"))
+        .env(MARK, home.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    std::fs::create_dir_all(home.path().join("tmp")).unwrap();
+    let run = nohup.spawn().unwrap();
+    while !file.exists() {
+        std::thread::yield_now();
+    }
+    let pid = Pid::from_raw(i32::try_from(run.id()).unwrap()).unwrap();
+    // What started it has switched the signal off, and it is off.
+    let status = std::fs::read_to_string(format!("/proc/{}/status", run.id())).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = u64::from_str_radix(mask.unwrap().trim(), 16).unwrap();
+    assert_eq!(mask & 1, 1, "{status}");
+    kill_process(pid, Signal::HUP).unwrap();
+    assert!(hidden(&file).exists());
+    kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(run.wait_with_output().unwrap().status.code(), Some(130));
+    assert_nothing_is_left(&home);
+}
+
+#[test]
+fn a_container_is_removed_with_the_command_that_has_started_it() {
+    let home = TempDir::new().unwrap();
+    let (tool, asked) = (home.path().join("docker"), home.path().join("asked"));
+    let text = format!(
+        "#!/bin/sh\necho \"$*\" >> {}\ncase $1 in ps) echo c0ffee;; run) exec sleep 1000;; esac\n",
+        asked.display()
+    );
+    std::fs::write(&tool, text).unwrap();
+    std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let sut = manifest(&home, json!([tool, "run", "--rm", "image"]));
+    let output = program(&home)
+        .args(["run", "server", "auth.first", "--sut", &sut])
+        .output()
+        .unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{err}");
+    let asked = std::fs::read_to_string(asked).unwrap();
+    let lines: Vec<&str> = asked.lines().collect();
+    let label = lines[0].split(' ').nth(2).unwrap();
+    assert_eq!(
+        lines,
+        [
+            format!("run --label {label} --rm image"),
+            format!("ps --all --quiet --filter label={label}"),
+            "rm --force c0ffee".to_owned(),
+        ]
+    );
+    assert_nothing_is_left(&home);
+}
+
+#[test]
+fn a_container_that_cannot_be_removed_is_named_and_the_run_is_not_green() {
+    let home = TempDir::new().unwrap();
+    let tool = home.path().join("docker");
+    std::fs::write(
+        &tool,
+        "#!/bin/sh\n[ $1 = run ] && exec sleep 1000\nexit 4\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let sut = manifest(&home, json!([tool, "run", "image"]));
+    let output = program(&home)
+        .args(["run", "server", "auth.first", "--sut", &sut])
+        .output()
+        .unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{err}");
+    assert!(
+        err.contains("could be ended") && err.contains("a container may still run"),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_program_that_does_not_come_up_is_told_the_likely_cause() {
+    let home = TempDir::new().unwrap();
+    let bad = home.path().join("bad");
+    std::fs::write(&bad, "#!/no/such/interpreter\n").unwrap();
+    std::fs::set_permissions(&bad, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let shell = |text: &str| json!(["sh", "-c", text]);
+    for (command, wanted) in [
+        (
+            shell("sleep 1000 & exit 0"),
+            "goes on without it: it seems to put itself into the background",
+        ),
+        (
+            shell("exit 0"),
+            "it ended before it was ready: exit status: 0\n",
+        ),
+        (
+            shell("exec no-such-program-here"),
+            "has not found a program",
+        ),
+        (shell("exec /etc/passwd"), "may not be executed"),
+        (
+            json!([bad]),
+            "names the interpreter `/no/such/interpreter`, which is not there",
+        ),
+        (json!(["no-such-program-here"]), "no folder of PATH"),
+        (shell("yes | head -c 9000000; exit 1"), "MiB of output"),
+    ] {
+        let sut = manifest(&home, command);
+        let output = program(&home)
+            .args(["run", "server", "auth.first", "--sut", &sut])
+            .output()
+            .unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{err}");
+        assert!(err.contains(wanted) && err.len() < 4000, "{wanted}: {err}");
+        assert_nothing_is_left(&home);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use netroxy_conformance::catalog;
 use netroxy_conformance::notation::ast::{
-    Action, Alternative, Bulk, Case, Endpoint, Expectation, Field, Grade, Line, Message, Near,
+    Action, Alternative, Bulk, Case, Endpoint, Expectation, Field, Grade, Line, Low, Message, Near,
     Noted, Piece, Repeat, Role, Setting, Shown, Side, Step, Template, Transport, Way, Within,
 };
 use netroxy_conformance::notation::{parse, print};
@@ -29,7 +29,7 @@ fn an_error_names_its_place_and_what_could_stand_there() {
     );
     assert_eq!(
         error("a     <  "),
-        "line 5, column 10: expected a message, `closed`, `eof`, `reset`, `silence`, `stalled` or `one of`, found the end of the line"
+        "line 5, column 10: expected a message, `closed`, `eof`, `reset`, `silence`, `stalled`, `maps` or `one of`, found the end of the line"
     );
     assert_eq!(
         error("ctl   << \"\\q\""),
@@ -37,7 +37,7 @@ fn an_error_names_its_place_and_what_could_stand_there() {
     );
     assert_eq!(
         error("ctl   < ARS true  in soon"),
-        "line 5, column 22: expected a range such as `3s..4.5s` or `..12s`, found `soon`"
+        "line 5, column 22: expected a range such as `3s..4.5s`, `..12s` or `still..`, found `soon`"
     );
     assert_eq!(
         error("  ctl connect server"),
@@ -127,7 +127,7 @@ fn transport() -> impl Strategy<Value = Transport> {
 
 fn setting() -> impl Strategy<Value = Setting> {
     prop_oneof![
-        any::<u32>().prop_map(Setting::Timeout),
+        any::<u64>().prop_map(Setting::Timeout),
         Just(Setting::Verify),
         Just(Setting::Trust),
         (1u32.., template()).prop_map(|(count, target)| Setting::Maps { count, target }),
@@ -222,6 +222,8 @@ fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         endpoint.prop_map(Action::Connect),
         port().prop_map(Action::Refused),
+        (port(), of(template())).prop_map(|(port, said)| Action::TurnedAway { port, said }),
+        vec(port(), 0..3).prop_map(Action::Maps),
         of(port()).prop_map(Action::Accept),
         select(vec![Way::Drip, Way::Tls12, Way::Bare]).prop_map(Action::AcceptAs),
         Just(Action::Handshake),
@@ -234,10 +236,14 @@ fn action() -> impl Strategy<Value = Action> {
         .prop_map(Action::Certificate),
         Just(Action::Distrusts),
         any::<u32>().prop_map(Action::Down),
+        any::<u32>().prop_map(Action::Late),
         Just(Action::Pause),
+        Just(Action::Keep),
         message().prop_map(Action::Send),
         vec(template(), 1..4).prop_map(Action::SendRaw),
         template().prop_map(Action::SendDrip),
+        template().prop_map(Action::SendSlow),
+        (any::<u32>(), vec(template(), 1..4)).prop_map(|(ms, all)| Action::SendEvery(ms, all)),
         bulk().prop_map(Action::SendRandom),
         "[A-Z]{3}".prop_map(Action::Ignore),
         template().prop_map(Action::Unguessable),
@@ -256,8 +262,9 @@ fn within() -> impl Strategy<Value = Within> {
     let parts = (of(any::<u32>()), any::<u32>(), any::<bool>(), any::<bool>());
     parts.prop_map(|(one, two, low, lenient)| {
         let (low, high) = match (one, low) {
-            (Some(one), _) => (Some(one), Some(two)),
-            (None, true) => (Some(two), None),
+            (Some(one), _) => (Some(Low::Ms(one)), Some(two)),
+            (None, true) if lenient => (Some(Low::Still), None),
+            (None, true) => (Some(Low::Ms(two)), None),
             (None, false) => (None, Some(two)),
         };
         Within { low, high, lenient }
@@ -282,14 +289,20 @@ fn line() -> impl Strategy<Value = Line> {
         4 => step().prop_map(Line::Step),
         1 => "[a-z][ -~]{0,10}[a-z]".prop_map(Line::Comment),
     ];
-    let repeat =
-        (1u32..100, comment(), vec(inner.clone(), 1..4)).prop_map(|(count, comment, body)| {
-            Line::Repeat(Repeat {
-                count,
-                comment,
-                body,
-            })
-        });
+    let parts = (
+        1u32..100,
+        any::<bool>(),
+        comment(),
+        vec(inner.clone(), 1..4),
+    );
+    let repeat = parts.prop_map(|(count, kept, comment, body)| {
+        Line::Repeat(Repeat {
+            count,
+            kept,
+            comment,
+            body,
+        })
+    });
     prop_oneof![6 => inner, 1 => Just(Line::Blank), 1 => repeat]
 }
 

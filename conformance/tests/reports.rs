@@ -269,6 +269,58 @@ fn a_report_that_cannot_be_written_stops_a_run_before_it_starts() {
     }
 }
 
+/// A pair of which the client closes a tunnel when one direction has ended.
+#[test]
+fn a_pair_that_fails_tells_what_client_and_server_said_to_each_other() {
+    let folder = TempDir::new().unwrap();
+    let page = folder.path().join("page.html");
+    let page_report = format!("html:{}", page.display());
+    for command in [
+        ["run", "pair", "--client", "broken-client:half-close-closes"],
+        [
+            "matrix",
+            "--profile",
+            "wire",
+            "--sut=broken-client:half-close-closes",
+        ],
+    ] {
+        let arguments = command.map(str::to_owned);
+        let case = "pair/tunnel/half-close-user";
+        let more = [case, "--report", "json:-", "--report", &page_report];
+        let (code, out, err) = ran(&arguments, &more);
+        assert_eq!(code, 1, "{err}");
+        let report = json(&out);
+        let results = report["results"].as_array().unwrap();
+        for result in results {
+            let (id, between) = (result["id"].as_str().unwrap(), &result["between"]);
+            let failed = result["counts"] == "failed";
+            assert_eq!(between.is_object(), failed, "{id}");
+            if failed {
+                assert_eq!(between["readable"], !id.ends_with("@tls"), "{id}");
+            }
+        }
+        let plain = |result: &&Value| result["id"] == case && result["counts"] == "failed";
+        let between = &results.iter().find(plain).unwrap()["between"];
+        let named = between["connections"].as_array().unwrap().iter();
+        let kinds: Vec<&str> = named.map(|one| one["kind"].as_str().unwrap()).collect();
+        assert!(
+            kinds.contains(&"control") && kinds.contains(&"data"),
+            "{between}"
+        );
+        assert!(
+            err.contains("played once more, with a relay between the two: "),
+            "{err}"
+        );
+        let page = std::fs::read_to_string(&page).unwrap();
+        let heads = page
+            .matches("<h4>What the two said to each other</h4>")
+            .count();
+        assert_eq!(heads, 2, "one over plain TCP, one over TLS");
+        let version = env!("CARGO_PKG_VERSION");
+        assert!(page.contains(&format!("netroxy-broken {version}, embedded")));
+    }
+}
+
 #[test]
 fn commands_that_judge_nothing_take_no_reports() {
     let list = ["list", "rules", "--report", "json:-"].map(str::to_owned);

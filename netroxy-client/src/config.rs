@@ -34,6 +34,8 @@ pub struct Config {
     pub hold_first_bytes: Option<Duration>,
     /// How long the server may take to answer a login.
     pub login_timeout: Duration,
+    /// The longest wait before another attempt, without its random part.
+    pub longest_retry_wait: Duration,
 }
 
 /// Where the server is.
@@ -123,6 +125,7 @@ const KEYS: &[&str] = &[
     "name",
     "holdFirstBytesMs",
     "loginTimeout",
+    "longestRetryWait",
 ];
 
 #[derive(Deserialize)]
@@ -145,6 +148,13 @@ struct File {
     hold_first_bytes_ms: Option<Duration>,
     #[serde(default = "ten_seconds", deserialize_with = "config_file::patience")]
     login_timeout: Duration,
+    #[serde(default = "eight_seconds", deserialize_with = "config_file::patience")]
+    longest_retry_wait: Duration,
+}
+
+/// With a random quarter, less than v0.3 asks for (`life.reconnect-time`, `map.client-retries`).
+fn eight_seconds() -> Duration {
+    Duration::from_secs(8)
 }
 
 /// What v0.3 asks for (`auth.client-deadline`).
@@ -229,6 +239,7 @@ impl Config {
             services,
             hold_first_bytes: file.hold_first_bytes_ms,
             login_timeout: file.login_timeout,
+            longest_retry_wait: file.longest_retry_wait,
         };
         Ok((config, warnings))
     }

@@ -41,6 +41,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, trace, warn};
 
 pub use config::{Config, ServerConfig, Service, TlsConfig};
+
+/// The version of this library, and of the program that is made of it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 use dial::Server;
 use tunnel::Tunnel;
 
@@ -87,6 +90,7 @@ impl Client {
         let mappings = config.services.iter().map(Service::mapping).collect();
         let machine = machine::Client::new(machine::Config {
             login_deadline: config.login_timeout,
+            longest_retry_wait: config.longest_retry_wait,
             ..machine::Config::new(
                 config.name,
                 config.username,

@@ -62,6 +62,10 @@ fn a_wrong_configuration_is_one_message_with_the_place() {
         "2:21: holdFirstBytesMs: invalid value: integer `-1`, expected milliseconds from 0 to 10000",
     );
     refused(
+        &with(r#""longestRetryWait": 0"#),
+        "2:21: longestRetryWait: invalid value: integer `0`, expected whole seconds from 1 to 3600",
+    );
+    refused(
         &with(r#""loginTimeout": 0"#),
         "2:17: loginTimeout: invalid value: integer `0`, expected whole seconds from 1 to 3600",
     );

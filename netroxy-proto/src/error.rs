@@ -52,6 +52,11 @@ impl ParseError {
     pub fn rule(&self) -> &'static str {
         match self.kind {
             ParseErrorKind::UnknownWord(_) => "frame.unknown-word",
+            // Only ARS has a timeout, and a boolean on the line after its word.
+            ParseErrorKind::NotAnInteger {
+                field: "timeout", ..
+            } => "auth.ars-int",
+            ParseErrorKind::NotABoolean { .. } if self.line == 2 => "auth.ars-bool",
             ParseErrorKind::NotAnInteger { .. } => "frame.int",
             ParseErrorKind::NotABoolean { .. } => "frame.bool",
             ParseErrorKind::TimeoutOutOfRange(_) => "auth.timeout-positive",
@@ -154,15 +159,16 @@ impl PeerMisbehaved {
     #[must_use]
     pub fn rule(&self) -> &'static str {
         match self {
-            Self::BeforeLogin => "auth.first",
-            Self::SecondLogin => "auth.once",
+            Self::BeforeLogin => "auth.client-first",
+            Self::SecondLogin => "auth.client-once",
             Self::LoginOverdue => "auth.deadline",
             Self::Silent => "keep.client-interval",
-            Self::TrsOnControl => "tunnel.trs-new-connection",
+            Self::TrsOnControl => "tunnel.no-trs-on-control",
             Self::UnknownToken => "tunnel.token-exact",
             Self::PortNotMapped => "tunnel.trq-port",
             Self::NoWaitingUser => "tunnel.no-unsolicited",
-            Self::ExpectedArs | Self::NoAnswer => "auth.ok-reply",
+            Self::ExpectedArs => "auth.ok-reply",
+            Self::NoAnswer => "auth.reply-time",
             Self::UnaskedArs => "auth.one-reply",
             Self::KeepaliveUnanswered => "keep.srs",
         }

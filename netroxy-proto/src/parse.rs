@@ -179,7 +179,9 @@ fn srs(input: &[u8]) -> Parsed<'_, &[u8]> {
     tag("SRS\n").parse(input)
 }
 
-/// `timeout = integer`, and 1 to 9223372036.
+/// `timeout = %x31-39 *9DIGIT`
+///
+/// The bound is 9223372036, the most seconds that fit 64 bits of nanoseconds.
 fn timeout(input: &[u8]) -> Parsed<'_, Timeout> {
     let (rest, secs) = integer("timeout", input)?;
     match Timeout::try_from(secs) {
@@ -188,7 +190,7 @@ fn timeout(input: &[u8]) -> Parsed<'_, Timeout> {
     }
 }
 
-/// `integer = "0" / ( [ "-" ] %x31-39 *DIGIT )`
+/// `integer = "0" / ( [ "-" ] %x31-39 *18DIGIT )`
 ///
 /// Read more liberally than it is written (`frame.int`): a `+` sign, leading zeros and `-0` pass, as
 /// long as the value fits 64 bits.

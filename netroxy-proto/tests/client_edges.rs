@@ -125,7 +125,7 @@ fn a_good_session_resets_the_delay() {
         feed(&mut client, secs, Input::Tick);
         longest = retry(&feed(&mut client, secs, Input::ConnectFailed));
     }
-    assert!(longest >= Duration::from_secs(16));
+    assert!((8..=10).contains(&longest.as_secs()), "{longest:?}");
     let login = |client: &mut Client| {
         let secs = client.poll_timeout().unwrap().as_secs() + 1;
         for input in [Input::Tick, Input::Connected, Input::Message(accepted())] {
@@ -135,7 +135,7 @@ fn a_good_session_resets_the_delay() {
     };
     let secs = login(&mut client);
     let short = retry(&feed(&mut client, secs + 9, Input::Ended));
-    assert!(short >= Duration::from_secs(16), "it did not last");
+    assert!(short >= Duration::from_secs(8), "it did not last");
     let secs = login(&mut client);
     let good = retry(&feed(&mut client, secs + 10, Input::Ended));
     assert!(good < Duration::from_secs(2), "{good:?}");

@@ -151,12 +151,12 @@ const TO_CLIENT: &[Case] = &[
     ),
     (
         b"ARS\n1\n",
-        "frame.bool",
+        "auth.ars-bool",
         "line 2 of a message: isOK is neither true nor false: (1 bytes)",
     ),
     (
         b"ARS\ntrue\nsoon\n",
-        "frame.int",
+        "auth.ars-int",
         "line 3 of a message: timeout is no integer: (4 bytes)",
     ),
     (

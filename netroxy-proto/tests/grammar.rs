@@ -25,13 +25,30 @@ fn every_quoted_rule_stands_in_the_grammar() {
 }
 
 #[test]
-fn every_rule_but_the_names_of_text_and_integer_stands_above_its_parser() {
+fn every_rule_of_messages_stands_above_its_parser() {
     let quoted = quoted(PARSER);
     for rule in rules() {
         let is_name = rule.ends_with("= text") || rule.ends_with("= integer");
-        assert!(is_name || quoted.contains(&rule), "no parser for `{rule}`");
+        // Streams are the concern of the state machines.
+        let is_stream = STREAMS.iter().any(|stream| {
+            rule.strip_prefix(stream)
+                .is_some_and(|rest| rest.starts_with(" = "))
+        });
+        assert!(
+            is_name || is_stream || quoted.contains(&rule),
+            "no parser for `{rule}`"
+        );
     }
 }
+
+/// The productions of whole streams.
+const STREAMS: [&str; 5] = [
+    "client-stream",
+    "control-client",
+    "control-server",
+    "data-client",
+    "data-server",
+];
 
 /// `name = ...` with the blanks for alignment and the comment taken out.
 fn rules() -> Vec<String> {

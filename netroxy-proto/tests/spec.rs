@@ -140,7 +140,7 @@ fn again<M: Incoming>(bytes: &str, encode: fn(&M, &mut Vec<u8>)) -> Result<Strin
     String::from_utf8(out).map_err(|error| error.to_string())
 }
 
-/// A part of chapter 15.
+/// A section with state tables.
 struct Section {
     title: &'static str,
     lines: Vec<&'static str>,
@@ -149,7 +149,7 @@ struct Section {
 impl Section {
     fn of(title: &'static str) -> Self {
         let mut lines = SPEC.lines().skip_while(|line| {
-            let heading = line.strip_prefix("### 15.");
+            let heading = line.strip_prefix("### ");
             heading
                 .and_then(|rest| rest.split_once(". "))
                 .is_none_or(|(_, rest)| rest != title)

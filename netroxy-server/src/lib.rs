@@ -31,6 +31,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use config::{Config, TlsConfig};
+
+/// The version of this library, and of the program that is made of it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 use hub::Hub;
 
 /// So long may tunnels go on after the order to stop.

@@ -7,13 +7,15 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{LONG, Login, Shared, close, keep};
-use crate::lines::{Lines, Message, Stream, bytes, integer};
+use super::limits::LONGEST;
+use super::{LATE, LONG, Login, Shared, keep, tell};
+use crate::lines::{Lines, Message, Stream, bytes, integer, shaped};
 use crate::{Bug, chance};
 
 /// How a control connection ended.
@@ -60,11 +62,11 @@ impl Shared {
         secure: bool,
     ) {
         let (out, queue) = unbounded_channel();
-        let writer = tokio::spawn(write(queue, writer));
+        let writer = tokio::spawn(write(queue, writer, self.bug));
         let Some(id) = self.clone().log_in(ath, &out, secure).await else {
             drop(out);
             let (reader, _) = lines.into_parts();
-            return finish(reader, writer).await;
+            return self.finish(reader, writer).await;
         };
         lines.log_in();
         let ended = self.clone().serve(id, &mut lines, &out).await;
@@ -79,6 +81,9 @@ impl Shared {
             Some(Bug::PortsKeptOnExpiry) => ended == Ended::Expired,
             _ => false,
         };
+        if ended == Ended::Expired && self.has(Bug::ExpiryEndsAllOfName) {
+            self.kick_namesakes(&ath[1]);
+        }
         if ended == Ended::Reset && self.has(Bug::AbortAfterLoginFatal) {
             self.over.store(true, Ordering::Relaxed);
         }
@@ -94,7 +99,7 @@ impl Shared {
         }
         drop(out);
         let (reader, _) = lines.into_parts();
-        finish(reader, writer).await;
+        self.finish(reader, writer).await;
     }
 
     /// Adds a login and answers it.
@@ -105,10 +110,12 @@ impl Shared {
         secure: bool,
     ) -> Option<u64> {
         let (id, token, name) = (self.next(), self.token(&ath[1]), ath[1].clone());
+        let token = self.token_again(&name).unwrap_or(token);
         {
             let state = self.state();
-            let same = |login: &Login| login.name == name && !name.is_empty();
-            if self.has(Bug::OneClientOnly) && !state.logins.is_empty()
+            let nameless = name.is_empty() && !self.has(Bug::EmptyNameReplaces);
+            let same = |login: &Login| login.name == name && !nameless;
+            if self.is_full(&state)
                 || self.has(Bug::SameNameRefused) && state.logins.values().any(same)
             {
                 let _ = out.send(b"ARS\nfalse\n".to_vec());
@@ -116,18 +123,26 @@ impl Shared {
             }
         }
         self.clone().replace(&name, secure).await;
-        let seconds = if self.has(Bug::TimeoutZeroSent) {
-            0
-        } else {
-            self.timeout
+        self.end_first_of_many().await;
+        let seconds = match self.bug {
+            Some(Bug::TimeoutZeroSent) => 0,
+            Some(Bug::TimeoutCutTo16Bits) => self.timeout & 0xffff,
+            Some(Bug::TimeoutAtMostADay) => self.timeout.min(86_400),
+            Some(Bug::TimeoutAtLeastThree) => self.timeout.max(3),
+            _ => self.timeout,
         };
+        self.clone().mind_old_expiry(id, &name);
         let answer = bytes(&[b"ARS", b"true", seconds.to_string().as_bytes(), &token]);
         if self.has(Bug::ArsTwice) {
             let _ = out.send(answer.clone());
         }
         let _ = out.send(answer);
+        if self.has(Bug::AsksItsClient) {
+            let _ = out.send(b"SRQ\n".to_vec());
+        }
         let mut state = self.state();
         state.tokens.push((token.clone(), secure, id));
+        state.ever.push((name.clone(), token.clone()));
         let login = Login {
             name,
             token,
@@ -151,13 +166,15 @@ impl Shared {
                 Some(Bug::SameNameKeptOnTls) => secure || !login.secure,
                 _ => true,
             };
-            let same = |login: &Login| login.name == name && !name.is_empty() && counts(login);
+            let nameless = name.is_empty() && !self.has(Bug::EmptyNameReplaces);
+            let same = |login: &Login| login.name == name && !nameless && counts(login);
             let older = state.logins.iter().filter(|(_, login)| same(login));
             older.map(|(id, _)| *id).collect()
         };
         for older in older {
             match self.bug {
                 Some(Bug::SameNameKept) => {}
+                Some(Bug::FifthReplacesNobody) if self.logins_of(&name) == 4 => {}
                 Some(Bug::SameNameReleasedLate) => {
                     let shared = self.clone();
                     tokio::spawn(async move {
@@ -171,7 +188,7 @@ impl Shared {
     }
 
     /// Ends a login: nobody listens on its ports when this returns, unless a bug keeps them.
-    async fn log_out(&self, id: u64, ports_kept: bool) {
+    pub(super) async fn log_out(&self, id: u64, ports_kept: bool) {
         let mut listeners = Vec::new();
         {
             let mut state = self.state();
@@ -201,8 +218,18 @@ impl Shared {
                 }
                 if let Some(port) = state.ports.remove(&number) {
                     listeners.push(port.listener);
+                    if self.has(Bug::EndedUserTold) {
+                        let told =
+                            |(_, user): &(u64, TcpStream)| tell(user, "your client has gone");
+                        port.waiting.iter().for_each(told);
+                    }
                     if self.has(Bug::WaitingUsersKept) {
                         port.waiting.into_iter().for_each(|(_, user)| keep(user));
+                    } else if self.has(Bug::ClosesAllWaitingLate) {
+                        tokio::spawn(async move {
+                            sleep(Duration::from_secs(4)).await;
+                            drop(port.waiting);
+                        });
                     }
                 }
             }
@@ -231,6 +258,11 @@ impl Shared {
             None => return Ended::Replaced,
         };
         let mut alive = Instant::now();
+        let limit = match self.bug {
+            Some(Bug::ControlLimited) => Duration::from_secs(9),
+            _ => LONG * 60,
+        };
+        let over = Instant::now() + limit;
         let (mut srqs, mut held) = (0, None);
         loop {
             let seconds = Duration::from_secs(self.timeout);
@@ -238,14 +270,31 @@ impl Shared {
                 Some(Bug::ExpiryEarly) => seconds.mul_f64(0.7),
                 Some(Bug::ExpiryLate) => seconds.mul_f64(2.5),
                 Some(Bug::ExpiryNever) => LONG * 60,
+                Some(Bug::ExpiryOverflows) if self.timeout == LONGEST => Duration::ZERO,
+                Some(Bug::ExpiryCoarse) => seconds.mul_f64(1.25).max(Duration::from_secs(3)),
                 Some(Bug::ExpiryNeverAfterSrq) if srqs > 0 => LONG * 60,
                 _ => seconds.mul_f64(1.25),
             };
+            let quiet = match self.bug {
+                Some(Bug::ControlIdleClosed) => Duration::from_secs(4),
+                Some(Bug::ControlIdleClosedLate) => Duration::from_secs(9),
+                _ => LONG * 60,
+            };
             let message = tokio::select! {
                 message = lines.message() => message,
+                () = sleep(quiet) => return Ended::Expired,
+                () = tokio::time::sleep_until(over) => return Ended::Expired,
                 () = kicked.cancelled() => return Ended::Replaced,
                 () = tokio::time::sleep_until(alive + patience) => {
-                    if self.has(Bug::TunnelRenews) && self.mixer.take_bytes() {
+                    let renewed = match self.bug {
+                        Some(Bug::TunnelRenews) => self.mixer.take_bytes(),
+                        Some(Bug::HalfSrqRenews) => lines.has_more(),
+                        Some(Bug::TrsRenews | Bug::UserRenews) => {
+                            self.renewed.swap(false, Ordering::Relaxed)
+                        }
+                        _ => false,
+                    };
+                    if renewed {
                         alive = Instant::now();
                         continue;
                     }
@@ -272,18 +321,33 @@ impl Shared {
                     {
                         continue;
                     }
+                    if self.has(Bug::SrsLate) {
+                        sleep(LATE).await;
+                    }
                     let _ = out.send(b"SRS\n".to_vec());
                     if self.has(Bug::SrsTwice) {
                         let _ = out.send(b"SRS\n".to_vec());
                     }
                 }
+                b"MAP" if self.leaves_for(integer(&message[1])) => return Ended::Violation,
                 b"MAP" => {
                     if self.has(Bug::MapRenews) {
                         alive = Instant::now();
                     }
                     let ok = self.clone().map(id, &message).await;
                     let answer = self.mrs(id, &message[1], ok);
+                    if self.has(Bug::MrsLate) {
+                        sleep(LATE).await;
+                    }
                     if self.has(Bug::MrsMissingByChance) && chance::strikes() {
+                        continue;
+                    }
+                    if self.has(Bug::MessagesInterleaved) {
+                        // Whoever else writes meanwhile gets in between.
+                        let half = answer.len() - if ok { 5 } else { 6 };
+                        let _ = out.send(answer[..half].to_vec());
+                        sleep(Duration::from_millis(50)).await;
+                        let _ = out.send(answer[half..].to_vec());
                         continue;
                     }
                     if self.has(Bug::MrsTwice) {
@@ -356,6 +420,10 @@ impl Shared {
             Some(Bug::IntegerEchoed) => return bytes(&[b"MRS", asked, ok]),
             Some(Bug::MrsPortOffByOne) => (number + 1).to_string(),
             Some(Bug::IntegerWithPlus) => format!("+{number}"),
+            Some(Bug::MrsPortSigned) if (0x8000..=0xffff).contains(&number) => {
+                (number - 0x1_0000).to_string()
+            }
+            Some(Bug::MrsHighestPortAsZero) if number == 0xffff => "0".to_owned(),
             Some(Bug::MrsPortModulo) => (number & 0xffff).to_string(),
             Some(Bug::MrsPortOfFirst) => {
                 let state = self.state();
@@ -374,8 +442,10 @@ impl Shared {
 async fn write(
     mut queue: UnboundedReceiver<Vec<u8>>,
     mut writer: WriteHalf<Stream>,
+    bug: Option<Bug>,
 ) -> WriteHalf<Stream> {
     while let Some(bytes) = queue.recv().await {
+        let bytes = shaped(bug, &bytes);
         if writer.write_all(&bytes).await.is_err() || writer.flush().await.is_err() {
             break;
         }
@@ -383,8 +453,10 @@ async fn write(
     writer
 }
 
-async fn finish(reader: ReadHalf<Stream>, writer: JoinHandle<WriteHalf<Stream>>) {
-    if let Ok(Ok(writer)) = timeout(Duration::from_secs(1), writer).await {
-        close(reader, writer).await;
+impl Shared {
+    async fn finish(&self, reader: ReadHalf<Stream>, writer: JoinHandle<WriteHalf<Stream>>) {
+        if let Ok(Ok(writer)) = timeout(Duration::from_secs(1), writer).await {
+            self.close(reader, writer).await;
+        }
     }
 }

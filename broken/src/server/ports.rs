@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-use super::{Login, Port, Shared, USER_TIME, keep};
+use super::{LATE, Login, Port, Shared, USER_TIME, keep, tell};
 use crate::lines::{Message, integer};
-use crate::{Bug, chance};
+use crate::{Bug, Manner, chance};
 
 impl Shared {
     /// Listens on a remote port; whether that is so.
@@ -33,14 +33,8 @@ impl Shared {
             }
             Ok(number) => number,
         };
-        if self.has(Bug::MappingsAtMost50)
-            && self
-                .state()
-                .logins
-                .get(&id)
-                .is_some_and(|login| login.mapped.len() >= 50)
-        {
-            return false;
+        if let Some(answer) = self.has_enough_ports(id) {
+            return answer;
         }
         if self.has(Bug::ConflictTakesOver) {
             let older = self.state().ports.remove(&number);
@@ -72,21 +66,41 @@ impl Shared {
             });
             return true;
         }
+        let own = self.control.contains(&number);
+        if own && self.has(Bug::ControlPortGivenAway) {
+            self.over.store(true, Ordering::Relaxed);
+            return true;
+        }
         self.clone().bind(id, number, open).await || self.has(Bug::ConflictTrue)
     }
 
+    /// Where a remote port is bound.
+    fn remote_address(&self, number: u16) -> Ipv4Addr {
+        match self.manner {
+            Manner::PortsElsewhere if self.control.contains(&number) => Ipv4Addr::new(127, 0, 0, 3),
+            _ => Ipv4Addr::UNSPECIFIED,
+        }
+    }
+
     pub(super) async fn bind(self: Arc<Self>, id: u64, number: u16, open: bool) -> bool {
-        let Ok(listener) = TcpListener::bind((Ipv4Addr::UNSPECIFIED, number)).await else {
-            return false;
+        let listener = match self.manner {
+            Manner::ClosedUnheard if !open => None,
+            _ => match TcpListener::bind((self.remote_address(number), number)).await {
+                Ok(listener) => Some(listener),
+                Err(_) => return false,
+            },
         };
         let shared = self.clone();
         let mut state = self.state();
+        if listener.is_none() && state.ports.contains_key(&number) {
+            return false;
+        }
         let Some(login) = state.logins.get_mut(&id) else {
             return false;
         };
         login.mapped.insert(number);
         let listener = tokio::spawn(async move {
-            loop {
+            while let Some(listener) = &listener {
                 if let Ok((user, _)) = listener.accept().await {
                     shared.clone().user(number, user);
                 }
@@ -117,10 +131,30 @@ impl Shared {
             return;
         }
         if !port.open {
-            if self.has(Bug::ClosedHangs) {
-                keep(user);
+            match self.bug {
+                Some(Bug::ClosedHangs) => keep(user),
+                Some(Bug::ClosedUserTold) => tell(&user, "this mapping is closed"),
+                Some(Bug::ClosedClosesLate) => {
+                    tokio::spawn(async move {
+                        sleep(LATE * 3).await;
+                        drop(user);
+                    });
+                }
+                _ => {}
             }
             return;
+        }
+        if self.has(Bug::UserRenews) {
+            self.renewed.store(true, Ordering::Relaxed);
+        }
+        if self.turns_away(&mut state, number) {
+            return;
+        }
+        let Some(port) = state.ports.get_mut(&number) else {
+            return;
+        };
+        if self.has(Bug::UserGreeted) {
+            tell(&user, "welcome");
         }
         if self.has(Bug::Lifo) {
             port.waiting.push_front((id, user));
@@ -138,7 +172,7 @@ impl Shared {
                 .any(|(other, port)| *other != number && !port.waiting.is_empty()),
         );
         let first = |login: &Login| login.mapped.iter().min().copied();
-        let Some(login) = state.logins.get(&login) else {
+        let Some(login) = self.asked(&state, login) else {
             return;
         };
         let named = match self.bug {
@@ -156,6 +190,14 @@ impl Shared {
             _ => 1,
         };
         for _ in 0..times {
+            if self.has(Bug::TrqLate) {
+                let (out, trq) = (login.out.clone(), trq.clone());
+                tokio::spawn(async move {
+                    sleep(LATE).await;
+                    let _ = out.send(trq);
+                });
+                continue;
+            }
             let _ = login.out.send(trq.clone());
         }
         drop(state);
@@ -196,8 +238,17 @@ impl Shared {
         }
         if !self.has(Bug::UserWaitsForever) {
             tokio::spawn(async move {
-                sleep(USER_TIME).await;
+                let limit = match self.bug {
+                    Some(Bug::UserTimeShort) => Duration::from_secs(2),
+                    Some(Bug::UserTimeNearlyEnough) => Duration::from_secs(6),
+                    _ => USER_TIME,
+                };
+                sleep(limit).await;
                 if let Some(port) = self.state().ports.get_mut(&number) {
+                    if self.has(Bug::WaitingUserTold) {
+                        let late = port.waiting.iter().filter(|(other, _)| *other == id);
+                        late.for_each(|(_, user)| tell(user, "nobody answers"));
+                    }
                     port.waiting.retain(|(other, _)| *other != id);
                 }
             });

@@ -1,12 +1,14 @@
 //! What must be true of a case beyond its grammar, so that nothing goes wrong only when it is played.
 
-use std::collections::BTreeSet;
+mod block;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::place::Spot;
 use crate::input::nearest;
 use crate::message::lines_after;
 use crate::notation::ast::{
-    Action, Case, Endpoint, Expectation, Field, Line, Message, Piece, Role, Setting, Step,
+    Action, Case, Endpoint, Expectation, Field, Line, Low, Message, Piece, Role, Setting, Step,
     Template, Transport, Way,
 };
 use crate::rules::REVISION;
@@ -41,21 +43,7 @@ pub(super) fn check(case: &Case) -> Result<(), Wrong> {
             Line::Step(step) => scope
                 .step(step, next, &mut marked)
                 .map_err(|found| found.on(next))?,
-            Line::Repeat(repeat) => {
-                let outside = scope.actors.clone();
-                scope.vars.insert(NTH_PORT.to_owned());
-                let mut inner = next + 1;
-                for line in &repeat.body {
-                    if let Line::Step(step) = line {
-                        scope
-                            .step(step, inner, &mut marked)
-                            .map_err(|found| found.on(inner))?;
-                    }
-                    inner += line.height();
-                }
-                scope.vars.remove(NTH_PORT);
-                scope.actors.retain(|name| outside.contains(name));
-            }
+            Line::Repeat(repeat) => scope.block(repeat, next, &mut marked)?,
         }
         next += line.height();
     }
@@ -137,10 +125,16 @@ struct Scope {
     role: Role,
     vars: BTreeSet<String>,
     actors: BTreeSet<String>,
+    /// The ports of the mappings in the header.
+    mapped: Vec<&'static str>,
     /// Whether the case is run over TLS, and nothing else.
     tls_alone: bool,
     /// Whether the client is told whom to trust.
     trusts: bool,
+    /// How much noise was sent last on a connection.
+    noise: BTreeMap<String, u32>,
+    /// Connections of a `repeat kept`, with the number of their turns.
+    kept: BTreeMap<String, u32>,
 }
 
 impl Scope {
@@ -160,24 +154,36 @@ impl Scope {
             role,
             vars,
             actors: BTreeSet::new(),
+            mapped: Vec::new(),
             tls_alone: case
                 .over
                 .as_ref()
                 .is_some_and(|over| over.value == [Transport::Tls]),
             trusts: case.config.iter().any(|one| one.value == Setting::Trust),
+            noise: BTreeMap::new(),
+            kept: BTreeMap::new(),
         }
     }
 
-    fn setting(&self, setting: &Setting) -> Result<(), Found> {
+    fn setting(&mut self, setting: &Setting) -> Result<(), Found> {
         match (setting, self.role) {
-            (Setting::Timeout(3..), Role::Server | Role::Pair) => Ok(()),
+            (Setting::Timeout(1..=LONGEST), Role::Server | Role::Pair) => Ok(()),
             (Setting::Timeout(_), Role::Server | Role::Pair) => found(
                 Spot::Word(2),
-                "a timeout below 3 s ends the original server",
+                format!("a timeout is from 1 to {LONGEST} seconds"),
             ),
             (Setting::Map { port, target, .. }, Role::Client | Role::Pair) => {
-                if names_one(port, &PORTS) {
+                if let Some(port) = PORTS.into_iter().find(|name| names_one(port, &[name])) {
+                    self.mapped.push(port);
                     leads_somewhere(target)
+                } else if number_of(port).is_some() {
+                    match self.role {
+                        Role::Client => leads_somewhere(target),
+                        _ => found(
+                            Spot::Word(2),
+                            "a number can be taken: only a client is given one, which does not listen on it",
+                        ),
+                    }
                 } else {
                     let ports = PORTS.join(" $");
                     let message = format!("the port of a mapping is one of ${ports}");
@@ -230,9 +236,11 @@ impl Scope {
         let alone = matches!(
             step.action,
             Action::Refused(_)
+                | Action::TurnedAway { .. }
                 | Action::Restart
                 | Action::Distrusts
                 | Action::Down(_)
+                | Action::Late(_)
                 | Action::Certificate(_)
         );
         if step.action == Action::Restart && !["server", "client"].contains(&step.actor.as_str()) {
@@ -240,11 +248,7 @@ impl Scope {
             return found(Spot::Word(0), message);
         }
         if !opens && !alone && !self.actors.contains(&step.actor) {
-            let message = format!(
-                "`{}` is no connection yet, or closed: it needs `connect` or `accept` first",
-                step.actor
-            );
-            return found(Spot::Word(0), message);
+            return found(Spot::Word(0), self.no_connection(&step.actor));
         }
         let bounded = matches!(
             step.action,
@@ -255,7 +259,12 @@ impl Scope {
                 | Action::OneOf(_)
         );
         let silent = matches!(step.action, Action::Expect(Expectation::Silence));
-        if step.within.is_some() && matches!(step.action, Action::Expect(Expectation::Stalled)) {
+        if step.within.is_some() && matches!(step.action, Action::Maps(_)) {
+            let message = "`maps` has no bounds: each MAP has the time of any message";
+            return found(Spot::Bounds, message);
+        }
+        let stalls = matches!(step.action, Action::Expect(Expectation::Stalled));
+        if step.within.is_some() && stalls {
             let message = "`stalled` has no bounds: it takes as long as it takes";
             return found(Spot::Bounds, message);
         }
@@ -275,23 +284,42 @@ impl Scope {
             return found(Spot::Bounds, message);
         }
         if step.within.is_some_and(|within| {
-            within
-                .low
-                .zip(within.high)
-                .is_some_and(|(low, high)| low >= high)
+            let low = match within.low {
+                Some(Low::Ms(low)) => Some(low),
+                // How long that is, the run decides.
+                Some(Low::Still) => Some(u32::MAX),
+                None => None,
+            };
+            low.zip(within.high).is_some_and(|(low, high)| low >= high)
         }) {
             let message = "the bounds are empty";
             return found(Spot::Bounds, message);
         }
-        let waits = alone && !matches!(step.action, Action::Down(_) | Action::Certificate(_));
+        let waits = alone
+            && !matches!(
+                step.action,
+                Action::Down(_) | Action::Late(_) | Action::Certificate(_)
+            );
         let opened = matches!(
             step.action,
-            Action::Connect(_) | Action::Handshake | Action::Unguessable(_)
+            Action::Connect(_) | Action::Handshake | Action::Maps(_) | Action::Unguessable(_)
         );
         let judges = bounded || waits || opened;
         if !step.marks.is_empty() && !judges {
             let message = "only a step that can fail can carry a mark";
             return found(Spot::Marks, message);
+        }
+        if let Action::SendRandom(bulk) = &step.action {
+            self.noise.insert(step.actor.clone(), bulk.bytes);
+        }
+        let noise = self.noise.get(&step.actor).filter(|_| stalls);
+        if noise.is_some_and(|bytes| *bytes != BEHIND + BUFFERS) {
+            let message = format!(
+                "`stalled` needs `>> random {}MiB` before it: a peer may be {} MiB behind, and systems take some too",
+                (BEHIND + BUFFERS) >> 20,
+                BEHIND >> 20
+            );
+            return found(Spot::Word(2), message);
         }
         self.action(&step.action)?;
         if matches!(step.action, Action::Close | Action::Reset) {
@@ -320,6 +348,16 @@ impl Scope {
                 self.only(&[Role::Server, Role::Pair], "refused")?;
                 self.template(port, 2)
             }
+            Action::TurnedAway { port, said } => {
+                self.only(&[Role::Server, Role::Pair], "turned away")?;
+                self.template(port, 3)?;
+                said.iter().try_for_each(|said| self.template(said, 4))
+            }
+            Action::Maps(refused) => {
+                self.only(&[Role::Client], "< maps")?;
+                let mut refused = refused.iter().zip(4..);
+                refused.try_for_each(|(port, word)| self.mapped(port, word))
+            }
             Action::Accept(None) | Action::AcceptAs(Way::Drip) => {
                 self.only(&[Role::Client], "accept")
             }
@@ -345,13 +383,20 @@ impl Scope {
             Action::Distrusts => self.only(&[Role::Client], "distrusts"),
             Action::Down(10_001..) => found(Spot::Word(2), "more than 10 s are too long"),
             Action::Down(_) => self.only(&[Role::Client], "down"),
+            Action::Late(10_001..) => found(Spot::Word(2), "more than 10 s are too long"),
+            Action::Late(_) => self.only(&[Role::Client], "late"),
+            Action::Keep => self.only(&[Role::Server, Role::Client], "keep"),
             Action::Send(message) => self.sent(message),
             Action::SendRaw(segments) => {
                 let mut segments = segments.iter().zip(2..);
                 segments.try_for_each(|(one, word)| self.template(one, word))
             }
-            Action::SendDrip(bytes) => self.template(bytes, 3),
+            Action::SendDrip(bytes) | Action::SendSlow(bytes) => self.template(bytes, 3),
             Action::Unguessable(value) => self.template(value, 2),
+            Action::SendEvery(_, segments) => {
+                let mut segments = segments.iter().zip(4..);
+                segments.try_for_each(|(one, word)| self.template(one, word))
+            }
             Action::Expect(expectation) => self.expectation(expectation, 2),
             Action::OneOf(alternatives) => {
                 let mut alternatives = alternatives.iter().zip(1..);
@@ -373,6 +418,20 @@ impl Scope {
             | Action::Close
             | Action::Reset => Ok(()),
         }
+    }
+
+    /// `< maps` answers the mappings of the header, and a port that is none of them would never be asked for.
+    fn mapped(&self, port: &Template, word: usize) -> Result<(), Found> {
+        if names_one(port, &self.mapped) {
+            return Ok(());
+        }
+        let known: Vec<String> = self.mapped.iter().map(|port| format!("${port}")).collect();
+        let known = known.join(", ");
+        let message = match known.is_empty() {
+            true => "the header has no `config map`, so there is none to refuse".to_owned(),
+            false => format!("only a mapping of the header can be refused: {known}"),
+        };
+        found(Spot::Word(word), message)
     }
 
     /// What is about TLS cannot be done without it.
@@ -521,8 +580,30 @@ const CLIENT_VARS: [&str; 7] = [
 ];
 const PAIR_VARS: [&str; 4] = ["target", "target2", "dead_target", "silent_target"];
 
-/// Only inside of a block.
-const NTH_PORT: &str = "nth_port";
+/// Only inside of a block: a remote port of the turn, and its number.
+const OF_TURN: [&str; 2] = ["nth_port", "nth"];
+
+/// How far a peer may let one side of a tunnel fall behind the other, in bytes: `tunnel.backpressure`.
+const BEHIND: u32 = 48 << 20;
+
+/// What the systems of a peer and of the suite take for a connection that is not read; Linux takes 10 MB by itself.
+const BUFFERS: u32 = 16 << 20;
+
+/// The longest timeout there is, in seconds: `auth.timeout-positive`.
+const LONGEST: u64 = 9_223_372_036;
+
+/// The remote port that is written as a number.
+pub(crate) fn number_of(port: &Template) -> Option<u16> {
+    match port.pieces() {
+        [Piece::Bytes(digits)] if port.times() == 1 => {
+            let digits = std::str::from_utf8(digits).ok()?;
+            let number = digits.parse::<u16>().ok().filter(|number| *number > 0)?;
+            // Another spelling would be another port for whom compares texts.
+            (number.to_string() == digits).then_some(number)
+        }
+        _ => None,
+    }
+}
 
 /// Remote ports of a case.
 pub(crate) const PORTS: [&str; 3] = ["port", "port2", "port3"];
@@ -536,6 +617,25 @@ mod tests {
     use crate::notation::parse;
 
     #[test]
+    fn a_peer_is_given_as_much_as_the_rule_lets_it_fall_behind() {
+        let rules = crate::rules::embedded().unwrap();
+        let rule = rules.iter().find(|rule| rule.id == "tunnel.backpressure");
+        let number = format!("{} MiB behind", BEHIND >> 20);
+        assert!(rule.unwrap().text.contains(&number), "{number}");
+        let checked = |size: &str| {
+            let head = "title x\nrole server\nrules a.b\n\nu connect $port\n";
+            let text = format!("{head}u >> random {size} 1\nu < stalled [a.b]\n");
+            check(&parse(&text).unwrap())
+        };
+        assert_eq!(checked("64MiB"), Ok(()));
+        let wrong = checked("48MiB").unwrap_err();
+        assert!(
+            wrong.line == 7 && wrong.message.contains("random 64MiB"),
+            "{wrong:?}"
+        );
+    }
+
+    #[test]
     fn a_mapping_has_one_port_and_leads_to_one_target() {
         let checked = |mapping: &str| {
             let head = "title x\nrole pair\nrules a.b\nconfig map ";
@@ -543,7 +643,14 @@ mod tests {
             check(&parse(&text).unwrap())
         };
         let wrong = |mapping: &str| checked(mapping).unwrap_err();
-        for port in ["\"$port\"*2", "\"$port$port\"", "$target", "80"] {
+        for port in [
+            "\"$port\"*2",
+            "\"$port$port\"",
+            "$target",
+            "080",
+            "0",
+            "65536",
+        ] {
             let found = wrong(&format!("{port} -> $target"));
             let told = "the port of a mapping is one of $port $port2 $port3";
             assert_eq!((found.line, found.message.as_str()), (4, told), "{port}");
@@ -556,5 +663,37 @@ mod tests {
         for mapping in ["$port -> $target", "\"$port\"*1 -> $silent_target closed"] {
             assert_eq!(checked(mapping), Ok(()), "{mapping}");
         }
+    }
+
+    #[test]
+    fn only_mappings_of_the_header_can_be_refused_and_maps_has_no_bounds() {
+        let checked = |steps: &str| {
+            let head =
+                "title x\nrole client\nrules a.b\nconfig map $port2 -> $target\n\nc accept\n";
+            check(&parse(&format!("{head}{steps}\n")).unwrap())
+        };
+        assert_eq!(checked("c < maps [a.b]"), Ok(()));
+        assert_eq!(checked("c < maps but $port2 [a.b]"), Ok(()));
+        for port in ["$port", "80", "\"$port2\"*2"] {
+            let found = checked(&format!("c < maps but $port2 {port} [a.b]")).unwrap_err();
+            let told = "only a mapping of the header can be refused: $port2";
+            assert_eq!((found.line, found.message.as_str()), (7, told), "{port}");
+            assert_eq!(found.spot, Spot::Word(5), "{port}");
+        }
+        let found = checked("c < maps in ..3s [a.b]").unwrap_err();
+        assert_eq!(found.spot, Spot::Bounds);
+        assert!(found.message.contains("no bounds"), "{}", found.message);
+    }
+
+    #[test]
+    fn a_client_is_not_turned_away_and_a_server_has_no_maps() {
+        let wrong = |role: &str, steps: &str| {
+            let text = format!("title x\nrole {role}\nrules a.b\n\n{steps}\n");
+            check(&parse(&text).unwrap()).unwrap_err().message
+        };
+        let away = wrong("client", "u turned away $port [a.b]");
+        assert_eq!(away, "`turned away` is for cases of role server or pair");
+        let maps = wrong("server", "c connect server\nc < maps [a.b]");
+        assert_eq!(maps, "`< maps` is for cases of role client");
     }
 }

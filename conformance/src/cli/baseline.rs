@@ -1,20 +1,21 @@
 //! `baseline`: writes down what is known to fail, and compares with it.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::sync::Arc;
 
 use super::run::Profile;
 use super::select::all;
 use super::session::{Conduct, Done, Round, judge_all};
 use super::{
-    Complaint, EXIT_HARNESS, EXIT_NOT_READY, Output, Pace, input_complaint, manifest_complaint,
+    Complaint, EXIT_CODES, EXIT_HARNESS, EXIT_LOOKED_UP, EXIT_NOT_READY, Output, Pace,
+    input_complaint, manifest_complaint, misplaced, unwritten,
 };
 use crate::baseline::{self, Baseline, List, ProfileName, Refusal, update, usual_place};
 use crate::input::Part;
 use crate::manifest::Manifest;
 use crate::notation::ast::Role;
-use crate::report::{self, listing};
+use crate::output::{Place, Readers};
+use crate::report::{self, Last, last_line, listing};
 use crate::rules::Rule;
 use crate::sut::Subject;
 use crate::verdict::Verdict;
@@ -22,12 +23,13 @@ use crate::verdict::Verdict;
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Judge a program by every case, and write down what fails
+    #[command(after_help = EXIT_CODES)]
     Write {
         /// Manifest file, or the name of a built-in one
         #[arg(long, value_name = "FILE")]
         sut: String,
         /// Which rules count
-        #[arg(long, value_enum, default_value = "wire")]
+        #[arg(long, value_enum, default_value_t)]
         profile: Profile,
         /// Where to; reasons that are there already are kept [default: NAME.baseline.json]
         #[arg(long, value_name = "PATH")]
@@ -38,6 +40,7 @@ pub(super) enum Command {
         output: Output,
     },
     /// Judge a program by every case of a baseline's profile: any change is a failure
+    #[command(after_help = EXIT_CODES)]
     Check {
         /// Manifest file, or the name of a built-in one
         #[arg(long, value_name = "FILE")]
@@ -51,6 +54,7 @@ pub(super) enum Command {
         output: Output,
     },
     /// Print the JSON Schema of baselines
+    #[command(after_help = EXIT_LOOKED_UP)]
     Schema,
 }
 
@@ -63,7 +67,10 @@ pub(super) async fn execute(command: Command, rules: &[Rule]) -> Result<u8, Comp
             pace,
             output,
         } => {
-            let conduct = conduct(pace, output)?;
+            let conduct = Conduct {
+                last: Last::Later,
+                ..conduct(pace, output)?
+            };
             write(
                 rules,
                 &sut,
@@ -79,7 +86,10 @@ pub(super) async fn execute(command: Command, rules: &[Rule]) -> Result<u8, Comp
             baseline,
             pace,
             output,
-        } => Box::pin(check(rules, &sut, baseline, pace, conduct(pace, output)?)).await,
+        } => {
+            let conduct = conduct(pace, output)?;
+            Box::pin(check(rules, &sut, baseline, pace, conduct)).await
+        }
         Command::Schema => {
             report::out(baseline::SCHEMA);
             Ok(0)
@@ -149,7 +159,9 @@ async fn write(
     let manifest = Manifest::load(sut).map_err(manifest_complaint)?;
     let (role, name) = (manifest.role, manifest.name.clone());
     let out = out.unwrap_or_else(|| format!("{name}.baseline.json"));
-    let old = match std::path::Path::new(&out).exists() {
+    let path = std::path::Path::new(&out);
+    let place = Place::find(path, Readers::Usual).map_err(|error| misplaced(&error))?;
+    let old = match path.exists() {
         true => Some(Baseline::load(&out).map_err(input_complaint)?),
         false => None,
     };
@@ -160,13 +172,17 @@ async fn write(
     let mut list = List::new(&name, role, ProfileName::new(hardened));
     let judged = done.results.iter().map(|(_, judged)| judged);
     let old = old.as_ref().map(|old| &old.list);
-    update(&mut list, old, judged, &done.summary).map_err(|refusal| refused(&refusal, &done))?;
-    let cannot = |error: &dyn std::fmt::Display| {
-        Complaint::new(EXIT_HARNESS, format!("cannot write {out}: {error}"))
-    };
-    let text = list.text().map_err(|error| cannot(&error))?;
-    fs::write(&out, text).map_err(|error| cannot(&error))?;
-    Ok(listing::baseline_written(&out, &list))
+    let updated = update(&mut list, old, judged, &done.summary);
+    updated.map_err(|refusal| {
+        report::out(&last_line(done.totals));
+        refused(&refusal, &done)
+    })?;
+    let text = list.text().map_err(|error| unwritten(&out, &error))?;
+    let written = place.write(text.as_bytes());
+    written.map_err(|error| unwritten(&out, &error))?;
+    let code = listing::baseline_written(&out, &list);
+    report::out(&last_line(done.totals));
+    Ok(code)
 }
 
 async fn check(
@@ -209,7 +225,8 @@ async fn judge(
         subject: Arc::new(Subject::Started(manifest)),
         wanted: Vec::new(),
     };
-    judge_all(rules, vec![round], pace.options(hardened), conduct).await
+    let judged = judge_all(rules, vec![round], pace.options(hardened), conduct);
+    Box::pin(judged).await
 }
 
 fn refused(refusal: &Refusal, done: &Done) -> Complaint {

@@ -1,23 +1,25 @@
 //! `diff`: the same cases against two peers.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::sync::Arc;
 
 use clap::ValueEnum;
 
 use super::jobs::{Haste, interrupted, ready};
 use super::run::Profile;
-use super::select::chosen;
-use super::session::{Round, stop_on_interrupt};
+use super::select::{chosen, generated, sequence};
+use super::session::Round;
+use super::signals::stop_on_interrupt;
 use super::{
     Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_NOTHING, EXIT_USAGE, manifest_complaint, seed,
 };
+use crate::again::Again;
 use crate::catalog::Entry;
 use crate::diff::{Columns, Difference, Report, Side, Uncompared};
-use crate::fuzz;
 use crate::manifest::Manifest;
 use crate::notation::{self, ast::Role};
-use crate::report;
+use crate::report::{Pulse, last_line};
 use crate::rules::Rule;
 use crate::run::{self, Ended, Job, Options, Order};
 use crate::sut::Subject;
@@ -27,14 +29,15 @@ use crate::wire::Tls;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Diff {
-    /// `server` or `client`, which the peers tell too; then cases or rules: names, or patterns with `*`
-    #[arg(value_name = "ID")]
+    /// `server` or `client`, which the manifests say too; then cases, rules, folders of cases or areas of rules,
+    /// patterns with `*` as well; all when there are none
+    #[arg(value_name = "[ROLE] ID")]
     ids: Vec<String>,
     /// Manifest file, or the name of a built-in one; given twice, both of one role
     #[arg(long, value_name = "FILE", required = true)]
     sut: Vec<String>,
     /// Which rules count
-    #[arg(long, value_enum, default_value = "wire")]
+    #[arg(long, value_enum, default_value_t)]
     profile: Profile,
     /// Play so many generated sessions too, whatever the profile
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true,
@@ -43,6 +46,9 @@ pub(super) struct Diff {
     /// The seed of the first of them, a number; the others have those behind it
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = seed, requires = "sequences")]
     seed: u64,
+    /// Show only failures and the last line
+    #[arg(short, long, conflicts_with = "format")]
+    quiet: bool,
     /// How the differences are written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -66,7 +72,8 @@ pub(super) async fn execute(diff: &Diff, rules: &[Rule]) -> Result<u8, Complaint
     let side = manifests[0].role;
     let role = Role::from(side);
     let ids = ids(&diff.ids, role)?;
-    let entries = chosen(role, ids)?;
+    let told = Subject::Started(manifests[0].clone());
+    let entries = chosen(role, ids, Some(&told))?;
     let names = [0, 1].map(|side| manifests[side].name.clone());
     let rounds = manifests.map(|manifest| Round {
         entries: entries.clone(),
@@ -76,6 +83,12 @@ pub(super) async fn execute(diff: &Diff, rules: &[Rule]) -> Result<u8, Complaint
     let options = diff.haste.options(diff.profile == Profile::Hardened);
     let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
     let stop = stop_on_interrupt();
+    let pulse = Pulse::start("diff", diff.quiet);
+    if diff.format == Format::Text {
+        let profile = options.profile();
+        let [one, other] = &names;
+        pulse.aside(&format!("diff: {one} and {other}, profile {profile}\n\n"));
+    }
     let mut plans = ready(&rounds, rules, &tls, options, &stop).await?;
     let sessions = sessions(diff, side);
     let options = Options {
@@ -89,14 +102,17 @@ pub(super) async fn execute(diff: &Diff, rules: &[Rule]) -> Result<u8, Complaint
             .for_each(|job| job.tempo = tempo.unwrap_or(job.tempo));
         jobs.extend(more);
     }
+    let jobs = plans.concat();
+    let (planned, mut done) = (jobs.len(), 0);
     let mut results: BTreeMap<String, [Option<Judged>; 2]> = BTreeMap::new();
     let each = |job: &Job, judged: Judged| {
+        done += 1;
+        pulse.now(format!("{done} of {planned} runs"));
         let side = usize::from(!Arc::ptr_eq(&job.subject, &rounds[0].subject));
         let sides = results.entry(judged.id.clone()).or_default();
         sides[side] = Some(judged);
         false
     };
-    let jobs = plans.concat();
     let summary = run::run(jobs, &tls, options, Order::default(), &stop, each).await;
     if summary.ended != Ended::Complete {
         return Err(interrupted());
@@ -107,7 +123,7 @@ pub(super) async fn execute(diff: &Diff, rules: &[Rule]) -> Result<u8, Complaint
         differences: Vec::new(),
         uncompared: Vec::new(),
         rules,
-        replay: replay(role, diff, &rounds[1].subject),
+        replay: None,
     };
     for (id, sides) in results {
         compare(&mut report, id, sides)?;
@@ -118,14 +134,27 @@ pub(super) async fn execute(diff: &Diff, rules: &[Rule]) -> Result<u8, Complaint
             "no case can be played with both",
         ));
     }
-    report::out(&match diff.format {
-        Format::Text => report.text(Columns::here()),
-        Format::Json => report.json(),
-    });
-    Ok(if report.differences.is_empty() {
-        0
-    } else {
-        EXIT_FAILURE
+    let first = report.differences.first();
+    report.replay = first.map(|one| replay(role, diff, &rounds[1].subject, &one.id));
+    let last = last_line(report.totals());
+    match diff.format {
+        Format::Text => {
+            let text = report.text(Columns::here());
+            match report.differences.is_empty() {
+                true => pulse.aside(&text),
+                false => pulse.say(&text),
+            }
+            pulse.say(&last);
+        }
+        Format::Json => {
+            pulse.say(&report.json());
+            // Standard output belongs to the object.
+            let _ = std::io::stderr().write_all(last.as_bytes());
+        }
+    }
+    Ok(match report.differences.is_empty() {
+        true => 0,
+        false => EXIT_FAILURE,
     })
 }
 
@@ -166,22 +195,8 @@ fn compare(
 /// The generated sessions, named by their seeds.
 fn sessions(diff: &Diff, side: notation::ast::Side) -> Vec<Arc<Entry>> {
     let seeds = (0..diff.sequences).map(|index| diff.seed.wrapping_add(index));
-    let entry = |seed: u64| {
-        let case = fuzz::sequence(side, seed);
-        let id = format!("{SESSIONS}/{side}/{seed:#x}");
-        Arc::new(Entry {
-            file: id.clone(),
-            id,
-            text: notation::print(&case),
-            case,
-            twin: None,
-        })
-    };
-    seeds.map(entry).collect()
+    seeds.map(|seed| generated(side, seed)).collect()
 }
-
-/// How the names of generated sessions begin.
-const SESSIONS: &str = "sequence";
 
 /// Two manifests of one role, whose names differ.
 fn manifests(files: &[String]) -> Result<[Manifest; 2], Complaint> {
@@ -221,13 +236,18 @@ fn ids(words: &[String], role: Role) -> Result<&[String], Complaint> {
     }
 }
 
-fn replay(role: Role, diff: &Diff, subject: &Subject) -> String {
-    let profile = match diff.profile {
-        Profile::Wire => "",
-        Profile::Hardened => " --profile hardened",
+/// How the second peer is asked again for what differs.
+fn replay(role: Role, diff: &Diff, subject: &Subject, id: &str) -> String {
+    let role = role.to_string();
+    let again = Again::new(["run", &role]).subject(subject);
+    // Sessions are played by every rule, whatever the profile.
+    let again = match diff.profile == Profile::Hardened || sequence(id).is_some() {
+        false => again,
+        true => again.flag("--profile", "hardened"),
     };
-    format!(
-        "netroxy-conformance run {role} {}{profile} -v",
-        subject.arguments()
-    )
+    let again = match diff.haste.time_scale() {
+        1.0 => again,
+        scale => again.flag("--time-scale", &scale.to_string()),
+    };
+    again.word("-v").word(id).to_string()
 }

@@ -1,23 +1,25 @@
-//! `explain`: a rule with its cases, or a case with its rules.
+//! `explain`: a rule with its cases, a case with its rules, or an area or a folder in short.
 
-use super::select::{all, names_like};
-use super::{Complaint, EXIT_NOTHING};
+use super::select::{all, names_like, sequence};
+use super::{Complaint, EXIT_LOOKED_UP, EXIT_NOTHING};
 use crate::report::listing;
 use crate::rules::Rule;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_LOOKED_UP)]
 pub(super) struct Explain {
-    /// Such as tunnel.early-data or server/tunnel/early-data
+    /// Such as tunnel.early-data, server/tunnel/early-data@tls, keep or server/keepalive
     id: String,
 }
 
 pub(super) fn execute(Explain { id }: &Explain, rules: &[Rule]) -> Result<u8, Complaint> {
-    let entries = all()?;
+    let mut entries = all()?;
+    entries.extend(sequence(id));
     listing::explain(id, rules, &entries).ok_or_else(|| {
         Complaint::new(
             EXIT_NOTHING,
             format!("no rule and no case is called `{id}`"),
         )
-        .hint(names_like(id, &entries))
+        .hint(names_like(id, &entries, rules))
     })
 }

@@ -1,16 +1,16 @@
 //! `export`: a recording as a capture that Wireshark opens.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
-use super::replay::load;
-use super::{Complaint, EXIT_HARNESS, EXIT_USAGE};
+use super::replay::{cut, load};
+use super::{Complaint, EXIT_LOOKED_UP, EXIT_USAGE, misplaced, unwritten};
+use crate::output::{Place, Readers};
 use crate::pcap::Capture;
 use crate::recording::{Recording, events};
 use crate::report;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_LOOKED_UP)]
 pub(super) struct Export {
     /// What `tap --record` or `run --record` has written
     recording: PathBuf,
@@ -20,36 +20,31 @@ pub(super) struct Export {
 }
 
 pub(super) fn execute(Export { recording, pcap }: &Export) -> Result<u8, Complaint> {
+    let whole = Place::find(pcap, Readers::Owner).map_err(|error| misplaced(&error))?;
+    if Place::find(recording, Readers::Owner).is_ok_and(|source| source == whole) {
+        let message = format!("{} is the recording itself", pcap.display());
+        return Err(Complaint::new(EXIT_USAGE, message).hint("give the capture a name of its own"));
+    }
     let recording = load(recording)?;
-    let unwritable = |error: std::io::Error| {
-        Complaint::new(
-            EXIT_HARNESS,
-            format!("cannot write {}: {error}", pcap.display()),
-        )
-    };
-    let file = File::create(pcap).map_err(|error| {
-        Complaint::new(
-            EXIT_USAGE,
-            format!("cannot write {}: {error}", pcap.display()),
-        )
-        .hint("name a file in a folder that you may write to")
-    })?;
-    let packets = write(&recording, BufWriter::new(file)).map_err(unwritable)?;
+    cut(&recording);
     let port = recording.head.server.map_or(10_000, |server| server.port());
+    let (capture, events) =
+        capture(&recording).map_err(|error| unwritten(&whole.name(), &error))?;
+    let written = whole.write(&capture);
+    written.map_err(|error| unwritten(&whole.name(), &error))?;
     report::out(&format!(
-        "{packets} events to {}; Wireshark decodes them with spec/wireshark/netroxy.lua and netroxy.port {port}\n",
+        "{events} events to {}; Wireshark decodes them with spec/wireshark/netroxy.lua and netroxy.port {port}\n",
         pcap.display()
     ));
     Ok(0)
 }
 
-/// How many events there were.
-fn write(recording: &Recording, out: impl Write) -> std::io::Result<usize> {
-    let mut capture = Capture::new(out, recording.head.server, recording.head.began)?;
+/// The capture, and how many events there were.
+fn capture(recording: &Recording) -> std::io::Result<(Vec<u8>, usize)> {
+    let mut capture = Capture::new(Vec::new(), recording.head.server, recording.head.began)?;
     let events = events(recording);
     for event in &events {
         capture.event(event.at, &event.connection, &event.what, &event.marks)?;
     }
-    capture.flush()?;
-    Ok(events.len())
+    Ok((capture.take(), events.len()))
 }

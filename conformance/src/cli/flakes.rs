@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::jobs::{Haste, interrupted, ready};
-use super::run::{Profile, RoleName, manifest};
+use super::role::{self, manifest_or_reference};
+use super::run::Profile;
 use super::select::{all, chosen};
-use super::session::{Round, stop_on_interrupt};
-use super::{Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_USAGE, seed};
+use super::session::Round;
+use super::signals::stop_on_interrupt;
+use super::{Complaint, EXIT_FAILURE, EXIT_HARNESS, seed};
 use crate::diff::Columns;
 use crate::flakes::{Belongings, Load, Run, Tally};
-use crate::notation::ast::Side;
-use crate::report;
+use crate::notation::ast::{Role, Side};
+use crate::report::{Pulse, last_line};
 use crate::rules::Rule;
 use crate::run::{self, Ended, Job, Order};
 use crate::sut::Subject;
@@ -21,14 +23,12 @@ use crate::wire::Tls;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Flakes {
-    /// The side that is judged; every embedded peer, and both together, when not given
-    #[arg(value_enum)]
-    role: Option<RoleName>,
-    /// Cases or rules to play: names, or patterns with `*`; all when there are none
-    #[arg(value_name = "ID", requires = "role")]
-    ids: Vec<String>,
+    /// `server`, `client` or `pair`, which the manifest says too; every embedded peer, and both together, when nothing
+    /// says it. Then cases, rules, folders of cases or areas of rules, patterns with `*` as well; all when there are none
+    #[arg(value_name = "[ROLE] ID")]
+    words: Vec<String>,
     /// Manifest file, or the name of a built-in one; the embedded reference when not given
-    #[arg(long, value_name = "FILE", requires = "role")]
+    #[arg(long, value_name = "FILE")]
     sut: Option<String>,
     /// How often every case is played
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(2..=10_000))]
@@ -40,8 +40,11 @@ pub(super) struct Flakes {
     #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
     /// Which rules count
-    #[arg(long, value_enum, default_value = "hardened")]
+    #[arg(long, value_enum, default_value_t)]
     profile: Profile,
+    /// Show only failures and the last line
+    #[arg(short, long)]
+    quiet: bool,
     #[command(flatten)]
     haste: Haste,
 }
@@ -56,16 +59,18 @@ pub(super) async fn execute(flakes: &Flakes, rules: &[Rule]) -> Result<u8, Compl
     let harness = |what: &str, error: &dyn std::fmt::Display| {
         Complaint::new(EXIT_HARNESS, format!("{what}: {error}"))
     };
-    let entries = match flakes.role {
-        Some(role) => chosen(role.into(), &flakes.ids)?,
-        None => all()?,
+    let (named, ids) = role::split(&flakes.words);
+    let subjects = subjects(flakes, named, ids)?;
+    let entries = match subjects.as_slice() {
+        [one] => chosen(one.role(), ids, flakes.sut.as_ref().map(|_| one))?,
+        _ => all()?,
     };
-    let rounds: Vec<Round> = subjects(flakes)?
+    let rounds: Vec<Round> = subjects
         .into_iter()
         .map(|subject| Round {
             entries: entries.clone(),
             subject: Arc::new(subject),
-            wanted: flakes.ids.clone(),
+            wanted: ids.to_vec(),
         })
         .collect();
     let options = flakes.haste.options(flakes.profile == Profile::Hardened);
@@ -78,16 +83,19 @@ pub(super) async fn execute(flakes: &Flakes, rules: &[Rule]) -> Result<u8, Compl
     // The signal handlers are there from here on.
     tokio::task::yield_now().await;
     let look = |error: std::io::Error| harness("cannot look for what is left behind", &error);
+    let pulse = Pulse::start("flakes", flakes.quiet);
     let before = Belongings::now().map_err(look)?;
+    let profile = options.profile();
+    pulse.aside(&headline(flakes, &rounds, first, profile));
     let jobs = ready(&rounds, rules, &tls, options, &stop).await?.concat();
-    let load = match flakes.load {
+    let _load = match flakes.load {
         true => Load::start().map_err(|error| harness("cannot keep the cores busy", &error))?,
         false => Load::default(),
     };
-    report::out(&headline(flakes, &rounds, first, &load));
     let mut seeds = fastrand::Rng::with_seed(first);
     let mut tally = Tally::default();
-    for _ in 0..flakes.runs {
+    for number in 1..=flakes.runs {
+        let mut done = 0;
         let mut run = Run::new(seeds.u64(..));
         let order = Order {
             seed: Some(run.seed),
@@ -95,6 +103,12 @@ pub(super) async fn execute(flakes: &Flakes, rules: &[Rule]) -> Result<u8, Compl
         };
         let mut failed = None;
         let each = |job: &Job, judged: Judged| {
+            done += 1;
+            pulse.now(format!(
+                "run {number} of {}: {done} of {} cases",
+                flakes.runs,
+                jobs.len()
+            ));
             if judged.verdict == Verdict::Harness {
                 failed = Some(format!(
                     "{}: {}",
@@ -113,38 +127,52 @@ pub(super) async fn execute(flakes: &Flakes, rules: &[Rule]) -> Result<u8, Compl
             return Err(Complaint::new(EXIT_HARNESS, why));
         }
         let left = before.left_behind(CLOSING).await.map_err(look)?;
-        report::out(&tally.end(&run, &summary, &left));
+        let line = tally.end(&run, &summary, &left);
+        match left.is_empty() {
+            true => pulse.aside(&line),
+            false => pulse.say(&line),
+        }
     }
-    report::out(&tally.text(Columns::here()));
+    let last = last_line(tally.totals());
+    let text = tally.text(Columns::here());
+    match tally.is_steady() {
+        true => pulse.aside(&text),
+        false => pulse.say(&text),
+    }
+    pulse.say(&last);
     Ok(if tally.is_steady() { 0 } else { EXIT_FAILURE })
 }
 
-fn subjects(flakes: &Flakes) -> Result<Vec<Subject>, Complaint> {
-    let of = |side| manifest(flakes.sut.as_deref(), side).map(Subject::Started);
+fn subjects(
+    flakes: &Flakes,
+    named: Option<Role>,
+    ids: &[String],
+) -> Result<Vec<Subject>, Complaint> {
+    if let Some(file) = &flakes.sut {
+        return Ok(vec![Subject::Started(role::manifest(file, named)?)]);
+    }
+    let of = |side| manifest_or_reference(None, side).map(Subject::Started);
     let pair = || {
-        let (server, client) = (manifest(None, Side::Server)?, manifest(None, Side::Client)?);
+        let server = manifest_or_reference(None, Side::Server)?;
+        let client = manifest_or_reference(None, Side::Client)?;
         Ok(Subject::Pair(Box::new((server, client))))
     };
-    match flakes.role {
-        None => Ok(vec![of(Side::Server)?, of(Side::Client)?, pair()?]),
-        Some(RoleName::Server) => Ok(vec![of(Side::Server)?]),
-        Some(RoleName::Client) => Ok(vec![of(Side::Client)?]),
-        Some(RoleName::Pair) if flakes.sut.is_some() => {
-            let complaint =
-                Complaint::new(EXIT_USAGE, "a pair is two programs, and --sut names one");
-            Err(complaint.hint("without --sut, it is the embedded pair"))
-        }
-        Some(RoleName::Pair) => Ok(vec![pair()?]),
+    match named.or_else(|| role::of_ids(ids)) {
+        None if ids.is_empty() => Ok(vec![of(Side::Server)?, of(Side::Client)?, pair()?]),
+        None => Err(role::unknown("flakes", ids)),
+        Some(Role::Server) => Ok(vec![of(Side::Server)?]),
+        Some(Role::Client) => Ok(vec![of(Side::Client)?]),
+        Some(Role::Pair) => Ok(vec![pair()?]),
     }
 }
 
-fn headline(flakes: &Flakes, rounds: &[Round], seed: u64, load: &Load) -> String {
+fn headline(flakes: &Flakes, rounds: &[Round], seed: u64, profile: &str) -> String {
     let names: Vec<String> = rounds.iter().map(|round| round.subject.name()).collect();
-    let busy = match load.cores() {
-        0 => String::new(),
-        1 => ", 1 core kept busy".to_owned(),
-        cores => format!(", {cores} cores kept busy"),
-    };
     let (names, runs) = (names.join(", "), flakes.runs);
-    format!("{names}: {runs} runs, seed {seed:#x}{busy}\n")
+    let busy = match (flakes.load, Load::cores()) {
+        (false, _) => String::new(),
+        (true, 1) => ", 1 core kept busy".to_owned(),
+        (true, cores) => format!(", {cores} cores kept busy"),
+    };
+    format!("flakes: {names}: {runs} runs, profile {profile}, seed {seed:#x}{busy}\n")
 }

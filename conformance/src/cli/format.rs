@@ -1,11 +1,18 @@
 //! `format`: case files in their canonical form.
 
-use super::{Complaint, EXIT_FAILURE, EXIT_USAGE, input_complaint};
+use std::path::Path;
+
+use super::{Complaint, EXIT_FAILURE, EXIT_USAGE, input_complaint, misplaced, unwritten};
 use crate::input;
 use crate::notation::{parse, print};
+use crate::output::{Place, Readers};
 use crate::report::listing;
 
+const EXIT_CODES: &str = "Exit codes: 0 done, with --check: all are canonical, 1 with --check: some are not, 2 wrong \
+usage or a file that is no case or cannot be written.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Format {
     /// Only tell which are not, and fail
     #[arg(long)]
@@ -30,7 +37,10 @@ pub(super) fn execute(Format { check, files }: &Format) -> Result<u8, Complaint>
         if canonical != text {
             changed.push(file.clone());
             if !*check {
-                std::fs::write(file, canonical).map_err(|error| usage(file, &error))?;
+                let place = Place::find(Path::new(file), Readers::Usual);
+                let place = place.map_err(|error| misplaced(&error))?;
+                let written = place.write(canonical.as_bytes());
+                written.map_err(|error| unwritten(file, &error))?;
             }
         }
     }

@@ -1,28 +1,34 @@
 //! `fuzz`: sessions that nobody has written down.
 
-use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::run::{Profile, manifest};
-use super::session::{not_ready, stop_on_interrupt};
-use super::{Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_USAGE, seed};
+use super::role;
+use super::run::Profile;
+use super::session::not_ready;
+use super::signals::stop_on_interrupt;
+use super::{Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_USAGE, misplaced, seed};
 use crate::fuzz::{Hunt, Hunted, Wanted};
-use crate::notation::ast::{Side, Transport};
-use crate::report::out;
+use crate::notation::ast::{Role, Side, Transport};
+use crate::output::{Folder, Readers};
+use crate::report::{Pulse, last_line};
 use crate::rules::Rule;
 use crate::run::{self, Order, Start};
 use crate::sut::Subject;
 use crate::wire::Tls;
 
+const EXIT_CODES: &str = "Exit codes: 0 nothing was found, 1 something was, 2 wrong usage or manifest, 3 the SUT never \
+became ready, 5 the suite itself failed, 130 interrupted.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Fuzz {
-    /// The side that is judged
+    /// The side that is judged; the manifest says it too
     #[arg(value_enum)]
-    role: FuzzRole,
+    role: Option<FuzzRole>,
     /// Manifest file, or the name of a built-in one; the embedded reference when not given
     #[arg(long, value_name = "FILE")]
     sut: Option<String>,
@@ -45,11 +51,14 @@ pub(super) struct Fuzz {
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// Which rules count
-    #[arg(long, value_enum, default_value = "hardened")]
+    #[arg(long, value_enum, default_value_t)]
     profile: Profile,
     /// What is allowed but not recommended counts too
     #[arg(long)]
     strict: bool,
+    /// Show only failures and the last line
+    #[arg(short, long)]
+    quiet: bool,
     /// Multiply every deadline, for slow machines [default: 1]
     #[arg(long, value_name = "X", value_parser = super::time_scale)]
     time_scale: Option<f64>,
@@ -70,19 +79,27 @@ enum Carrier {
 }
 
 pub(super) async fn execute(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint> {
-    let side = match fuzz.role {
+    let named = fuzz.role.map(|role| match role {
         FuzzRole::Server => Side::Server,
         FuzzRole::Client => Side::Client,
+    });
+    let manifest = match (&fuzz.sut, named) {
+        (Some(file), named) => role::manifest(file, named.map(Role::from))?,
+        (None, Some(side)) => role::manifest_or_reference(None, side)?,
+        (None, None) => return Err(role::unknown("fuzz", &[])),
     };
+    let side = manifest.role;
     let transport = match fuzz.transport {
         Carrier::Plain => Transport::Plain,
         Carrier::Tls => Transport::Tls,
     };
-    let subject = Arc::new(Subject::Started(manifest(fuzz.sut.as_deref(), side)?));
-    if !subject.speaks(transport) {
-        let message = format!("{} does not speak {transport}", subject.name());
+    let subject = Arc::new(Subject::Started(manifest));
+    if let Some(why) = subject.silent_on(transport) {
+        let message = format!("{}: {why}", subject.name());
         return Err(Complaint::new(EXIT_USAGE, message));
     }
+    let out_folder = Folder::find(&fuzz.out, Readers::Usual);
+    let out_folder = out_folder.map_err(|error| misplaced(&error))?;
     let harness = |message: String| Complaint::new(EXIT_HARNESS, message);
     let seed = match fuzz.seed {
         Some(seed) => seed,
@@ -94,6 +111,15 @@ pub(super) async fn execute(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint>
     let tls = Tls::new().map_err(|error| harness(format!("TLS: {error}")))?;
     let stop = stop_on_interrupt();
     let time_scale = fuzz.time_scale.unwrap_or(1.0);
+    let profile = match fuzz.profile {
+        Profile::Wire => "wire",
+        Profile::Hardened => "hardened",
+    };
+    let pulse = Pulse::start("fuzz", fuzz.quiet);
+    pulse.aside(&format!(
+        "fuzz: {} over {transport}, profile {profile}, seed {seed}\n\n",
+        subject.name()
+    ));
     let ready = run::preflight(&subject, &tls, time_scale);
     let Some(ready) = stop.run_until_cancelled(ready).await else {
         return Err(Complaint::new(
@@ -116,19 +142,25 @@ pub(super) async fn execute(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint>
         jobs: usize::from(fuzz.jobs.unwrap_or(32)),
         hardened: fuzz.profile == Profile::Hardened,
         strict: fuzz.strict,
-        out: fuzz.out,
+        out: out_folder,
         time_scale,
     };
-    out(&format!(
-        "fuzz: {} over {transport}, seed {seed}\n\n",
-        subject.name()
-    ));
     let hunt = Hunt::new(wanted, subject, rules, &tls, tempo, stop);
-    let hunted = hunt.run(out, progress).await;
+    // Blank lines only part what is shown.
+    let say = |text: &str| match text.trim().is_empty() {
+        true => pulse.aside(text),
+        false => pulse.say(text),
+    };
+    let hunted = Box::pin(hunt.run(say, |stage| pulse.now(stage.to_string()))).await;
     if let Some(why) = &hunted.harness {
-        out(&format!("some sessions could not be played: {why}\n"));
+        pulse.say(&format!("some sessions could not be played: {why}\n"));
     }
-    out(&last_line(&hunted));
+    pulse.aside(&in_all(&hunted));
+    pulse.say(&last_line(hunted.totals()));
+    if let Some(why) = &hunted.unsaved {
+        let message = format!("not every finding was saved: {why}");
+        return Err(Complaint::new(EXIT_HARNESS, message).hint("is the disk full?"));
+    }
     Ok(match hunted {
         Hunted {
             interrupted: true, ..
@@ -142,16 +174,7 @@ pub(super) async fn execute(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint>
     })
 }
 
-/// One line that is written over, where somebody looks.
-fn progress(hunted: &Hunted) {
-    let mut err = io::stderr().lock();
-    if err.is_terminal() {
-        // Where it cannot be written, nobody looks.
-        let _ = write!(err, "\r{}\r", last_line(hunted).trim_end());
-    }
-}
-
-fn last_line(hunted: &Hunted) -> String {
+fn in_all(hunted: &Hunted) -> String {
     let elusive = match hunted.elusive {
         0 => String::new(),
         count => format!(", {count} not reproducible"),

@@ -1,9 +1,11 @@
 //! What `diff` and `flakes` have in common: runs against programs that have shown that they are ready.
 
+use std::time::Duration;
+
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::select::wants;
+use super::select::wanted;
 use super::session::{Round, not_ready};
 use super::{Complaint, EXIT_INTERRUPTED, EXIT_NOTHING, time_scale};
 use crate::rules::Rule;
@@ -13,20 +15,28 @@ use crate::wire::Tls;
 /// How fast cases are played.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct Haste {
-    /// How many cases run at a time; most of them wait most of the time
+    /// How many cases run at a time, at most; most of them wait most of the time
     #[arg(short, long, value_name = "N", default_value_t = 96, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
     /// Multiply every deadline, for slow machines [default: 1]
     #[arg(long, value_name = "X", default_value_t = 1.0, hide_default_value = true, value_parser = time_scale)]
     time_scale: f64,
+    /// How many seconds connections stand still in the cases that look for deadlines [default: as the manifest says]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u16).range(1..=600))]
+    still: Option<u16>,
 }
 
 impl Haste {
+    pub(super) fn time_scale(self) -> f64 {
+        self.time_scale
+    }
+
     pub(super) fn options(self, hardened: bool) -> Options {
         Options {
             hardened,
             jobs: usize::from(self.jobs),
             time_scale: self.time_scale,
+            still: self.still.map(|still| Duration::from_secs(still.into())),
             excuses: true,
         }
     }
@@ -46,10 +56,14 @@ pub(super) async fn ready(
     let mut plans = Vec::new();
     for round in rounds {
         let mut jobs = run::plan(&round.entries, &round.subject, rules, options);
-        jobs.retain(|job| round.wanted.is_empty() || round.wanted.iter().any(|id| wants(id, job)));
+        jobs.retain(|job| wanted(&round.wanted, job));
         if jobs.iter().all(|job| job.skip.is_some()) {
             let message = format!("the selection has no case for {}", round.subject.name());
-            return Err(Complaint::new(EXIT_NOTHING, message));
+            let complaint = Complaint::new(EXIT_NOTHING, message);
+            return Err(match jobs.into_iter().find_map(|job| job.skip) {
+                Some(why) => complaint.hint(why),
+                None => complaint,
+            });
         }
         plans.push(jobs);
     }

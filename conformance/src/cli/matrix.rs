@@ -3,25 +3,27 @@
 use std::sync::Arc;
 
 use super::output::Output;
+use super::role;
 use super::run::Profile;
 use super::select::chosen;
 use super::session::{Conduct, Round, judge_all};
-use super::{Complaint, EXIT_USAGE, Pace, manifest_complaint};
+use super::{Complaint, EXIT_CODES, EXIT_USAGE, Pace, manifest_complaint};
 use crate::manifest::Manifest;
 use crate::notation::ast::{Role, Side};
 use crate::rules::Rule;
 use crate::sut::Subject;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Matrix {
-    /// Cases or rules to judge: names, or patterns with `*`; all when there are none
+    /// Cases, rules, folders of cases or areas of rules, patterns with `*` as well; all when there are none
     #[arg(value_name = "ID")]
     ids: Vec<String>,
     /// A server or a client: a manifest file, or the name of a built-in one; the embedded reference always takes part
     #[arg(long, value_name = "FILE")]
     sut: Vec<String>,
     /// Which rules count
-    #[arg(long, value_enum, default_value = "hardened")]
+    #[arg(long, value_enum, default_value_t)]
     profile: Profile,
     /// What is allowed but not recommended fails too
     #[arg(long)]
@@ -33,7 +35,6 @@ pub(super) struct Matrix {
 }
 
 pub(super) async fn execute(matrix: Matrix, rules: &[Rule]) -> Result<u8, Complaint> {
-    let entries = chosen(Role::Pair, &matrix.ids)?;
     let mut servers = vec![Manifest::reference(Side::Server).map_err(manifest_complaint)?];
     let mut clients = vec![Manifest::reference(Side::Client).map_err(manifest_complaint)?];
     for sut in &matrix.sut {
@@ -49,6 +50,17 @@ pub(super) async fn execute(matrix: Matrix, rules: &[Rule]) -> Result<u8, Compla
         }
         side.push(manifest);
     }
+    let last = |all: &[Manifest]| all.last().cloned();
+    let told = (!matrix.sut.is_empty())
+        .then(|| Some((last(&servers)?, last(&clients)?)))
+        .flatten()
+        .map(|pair| Subject::Pair(Box::new(pair)));
+    // The role may be said here too.
+    let ids = match role::split(&matrix.ids) {
+        (Some(Role::Pair), ids) => ids,
+        _ => &matrix.ids,
+    };
+    let entries = chosen(Role::Pair, ids, told.as_ref())?;
     let mut rounds = Vec::new();
     for client in &clients {
         for server in &servers {
@@ -56,7 +68,7 @@ pub(super) async fn execute(matrix: Matrix, rules: &[Rule]) -> Result<u8, Compla
             rounds.push(Round {
                 entries: entries.clone(),
                 subject: Arc::new(subject),
-                wanted: matrix.ids.clone(),
+                wanted: ids.to_vec(),
             });
         }
     }

@@ -1,13 +1,13 @@
 //! What is shown and written: the flags for it, and the commands that only write.
 
-use std::fs;
 use std::path::PathBuf;
 
 use clap::{Args, ColorChoice, Subcommand};
 
 use super::select::all;
-use super::{Complaint, EXIT_HARNESS, EXIT_USAGE};
+use super::{Complaint, EXIT_HARNESS, EXIT_LOOKED_UP, EXIT_USAGE, misplaced, unwritten};
 use crate::html;
+use crate::output::{Place, Readers};
 use crate::report::{self, Look, OutputError, Outputs};
 use crate::rules::Rule;
 
@@ -19,6 +19,9 @@ pub(super) struct Output {
     /// Show every case, not only those that are neither a plain pass nor skipped
     #[arg(short, long)]
     verbose: bool,
+    /// Show only failures and the last line
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
     /// Colours: on a terminal, always or never
     #[arg(long, value_name = "WHEN", default_value = "auto", value_enum)]
     color: ColorChoice,
@@ -27,6 +30,7 @@ pub(super) struct Output {
 #[derive(Debug, Subcommand)]
 pub(super) enum SpecCommand {
     /// One page with the rules, the grammar, the notation and all cases; it loads nothing
+    #[command(after_help = EXIT_LOOKED_UP)]
     Html {
         /// Instead of standard output
         #[arg(long, value_name = "FILE")]
@@ -37,6 +41,7 @@ pub(super) enum SpecCommand {
 #[derive(Debug, Subcommand)]
 pub(super) enum ReportCommand {
     /// Print the JSON Schema of JSON reports
+    #[command(after_help = EXIT_LOOKED_UP)]
     Schema,
 }
 
@@ -49,6 +54,7 @@ impl Output {
     pub(super) fn look(&self, outputs: &Outputs, slowest: usize) -> Look {
         Look {
             verbose: self.verbose,
+            quiet: self.quiet,
             colour: self.color,
             slowest,
             to_stderr: outputs.takes_stdout(),
@@ -58,16 +64,14 @@ impl Output {
 
 pub(super) fn spec(command: &SpecCommand, rules: &[Rule]) -> Result<u8, Complaint> {
     let SpecCommand::Html { out } = command;
+    let place = out.as_deref().map(|path| Place::find(path, Readers::Usual));
+    let place = place.transpose().map_err(|error| misplaced(&error))?;
     let page = html::spec::render(rules, &all()?);
-    match out {
+    match place {
         None => report::out(&page),
-        Some(path) => fs::write(path, page).map_err(|error| {
-            Complaint::new(
-                EXIT_USAGE,
-                format!("cannot write {}: {error}", path.display()),
-            )
-            .hint("name a file in a folder that you may write to")
-        })?,
+        Some(place) => place
+            .write(page.as_bytes())
+            .map_err(|error| unwritten(&place.name(), &error))?,
     }
     Ok(0)
 }
@@ -90,7 +94,7 @@ pub(super) fn written(code: u8, unwritten: Vec<OutputError>) -> Result<u8, Compl
 
 /// Tells about a report that could not be written, beside something worse.
 pub(super) fn complain(error: &OutputError) {
-    super::complain(&complaint(error));
+    let _ = super::complain(&complaint(error));
 }
 
 fn complaint(error: &OutputError) -> Complaint {

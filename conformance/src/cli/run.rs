@@ -7,23 +7,23 @@ use std::sync::Arc;
 use clap::ValueEnum;
 
 use super::baseline::load;
-use super::select::select;
+use super::role;
+use super::select::{chosen, from_files, role_of};
 use super::session::{Conduct, Round, judge_all};
-use super::{Complaint, EXIT_USAGE, Output, Pace, manifest_complaint};
+use super::{Complaint, EXIT_CODES, EXIT_USAGE, Output, Pace};
+use crate::again::quoted;
 use crate::baseline::ProfileName;
-use crate::manifest::Manifest;
 use crate::notation::ast::{Role, Side};
 use crate::rules::Rule;
 use crate::sut::{Running, Subject};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Run {
-    /// The side that is judged
-    #[arg(value_enum)]
-    pub(super) role: RoleName,
-    /// Cases or rules to judge: names, or patterns with `*`; all when there are none
-    #[arg(value_name = "ID")]
-    pub(super) ids: Vec<String>,
+    /// `server`, `client` or `pair`: who is judged; the manifest says it too. Then cases, rules, folders of cases or
+    /// areas of rules, patterns with `*` as well; all when there are none
+    #[arg(value_name = "[ROLE] ID")]
+    words: Vec<String>,
     /// Manifest file, or the name of a built-in one; the embedded reference when not given
     #[arg(long, value_name = "FILE", conflicts_with = "addr")]
     sut: Option<String>,
@@ -46,16 +46,16 @@ pub(super) struct Run {
     #[arg(long, requires = "addr")]
     pass: Option<String>,
     /// Which rules count
-    #[arg(long, value_enum, default_value = "wire")]
+    #[arg(long, value_enum, default_value_t)]
     profile: Profile,
     /// What is allowed but not recommended fails too
     #[arg(long)]
     strict: bool,
     /// A case file of your own; may be given several times
-    #[arg(long, value_name = "FILE", conflicts_with = "ids")]
-    pub(super) case_file: Vec<String>,
+    #[arg(long, value_name = "FILE", conflicts_with = "baseline")]
+    case_file: Vec<String>,
     /// What is known to fail: a file, or the name of a built-in baseline
-    #[arg(long, value_name = "FILE", conflicts_with = "case_file")]
+    #[arg(long, value_name = "FILE")]
     baseline: Option<String>,
     /// Write down all that each case sends and receives, passwords too: DIR/ID.recording
     #[arg(long, value_name = "DIR")]
@@ -66,25 +66,30 @@ pub(super) struct Run {
     output: Output,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum RoleName {
-    Server,
-    Client,
-    /// A client with a server
-    Pair,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// The same default for every command.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Profile {
     /// What peers need to work together, and what would corrupt data
+    #[default]
     Wire,
     /// Every rule
     Hardened,
 }
 
 pub(super) async fn execute(run: &Run, rules: &[Rule]) -> Result<u8, Complaint> {
-    let entries = select(run)?;
-    let subject = Arc::new(subject(run)?);
+    let (named, ids) = role::split(&run.words);
+    if let (Some(id), [_, ..]) = (ids.first(), &run.case_file[..]) {
+        let message = format!("--case-file names the cases, and so does `{id}`");
+        return Err(Complaint::new(EXIT_USAGE, message).hint("leave one of them out"));
+    }
+    let subject = subject(run, named, ids)?;
+    let role = subject.role();
+    let told = run.names_a_subject().then_some(&subject);
+    let entries = match run.case_file.is_empty() {
+        true => chosen(role, ids, told)?,
+        false => from_files(&run.case_file, role, told)?,
+    };
+    let subject = Arc::new(subject);
     let options = run.pace.options(run.profile == Profile::Hardened);
     let profile = ProfileName::new(options.hardened);
     let baseline = run.baseline.as_deref();
@@ -96,63 +101,84 @@ pub(super) async fn execute(run: &Run, rules: &[Rule]) -> Result<u8, Complaint> 
         output: run.output.clone(),
         record: run.record.clone(),
         baseline: baseline.transpose()?,
+        ..Conduct::default()
     };
     let round = Round {
         entries,
         subject,
-        wanted: if run.case_file.is_empty() {
-            run.ids.clone()
-        } else {
-            Vec::new()
-        },
+        wanted: ids.to_vec(),
     };
     let done = judge_all(rules, vec![round], options, conduct).await?;
     Ok(done.code)
 }
 
-impl From<RoleName> for Role {
-    fn from(role: RoleName) -> Self {
-        match role {
-            RoleName::Server => Self::Server,
-            RoleName::Client => Self::Client,
-            RoleName::Pair => Self::Pair,
-        }
+impl Run {
+    /// Whether anything but the embedded reference is to be judged.
+    fn names_a_subject(&self) -> bool {
+        let files = [&self.sut, &self.server, &self.client, &self.addr];
+        files.into_iter().any(Option::is_some)
     }
 }
 
-pub(super) fn subject(run: &Run) -> Result<Subject, Complaint> {
-    let side = match run.role {
-        RoleName::Server => Side::Server,
-        RoleName::Client => Side::Client,
-        RoleName::Pair => return pair(run),
+/// What is judged: the role is that which is named, else that of what is given.
+fn subject(run: &Run, named: Option<Role>, ids: &[String]) -> Result<Subject, Complaint> {
+    let pair_file = run.server.as_ref().or(run.client.as_ref());
+    let side = match (named, &run.sut, &run.addr, pair_file) {
+        (Some(Role::Pair), ..) | (None, None, None, Some(_)) => return pair(run),
+        (Some(Role::Server), ..) | (None, _, Some(_), _) => Some(Side::Server),
+        (Some(Role::Client), ..) => Some(Side::Client),
+        (None, ..) => None,
     };
-    for (flag, file) in [("--server", &run.server), ("--client", &run.client)] {
-        if let Some(file) = file {
-            let message = format!("{flag} is for the role pair, and a {side} is to be judged");
-            return Err(Complaint::new(EXIT_USAGE, message).hint(format!("use --sut {file}")));
-        }
+    if let Some(file) = pair_file {
+        let (flag, role) = match run.server {
+            Some(_) => ("--server", side.unwrap_or(Side::Server)),
+            None => ("--client", side.unwrap_or(Side::Client)),
+        };
+        let message = format!("{flag} is for the role pair, and a {role} is to be judged");
+        return Err(Complaint::new(EXIT_USAGE, message).hint(format!("use --sut {}", quoted(file))));
     }
     if let Some(addr) = &run.addr {
-        if side == Side::Client {
+        if side == Some(Side::Client) {
             let complaint = Complaint::new(
                 EXIT_USAGE,
                 "--addr names a running server, and a client is to be judged",
             );
             return Err(complaint.hint("a client is started through a manifest: --sut FILE"));
         }
-        let tls = run.tls_addr.as_deref().map(address).transpose()?;
-        let (username, password) = (
-            run.user.clone().unwrap_or_default(),
-            run.pass.clone().unwrap_or_default(),
-        );
-        return Ok(Subject::Running(Running {
-            plain: address(addr)?,
-            tls,
-            username,
-            password,
-        }));
+        return running(addr, run.tls_addr.as_deref(), [&run.user, &run.pass]);
     }
-    Ok(Subject::Started(manifest(run.sut.as_deref(), side)?))
+    if let Some(file) = &run.sut {
+        return Ok(Subject::Started(role::manifest(
+            file,
+            side.map(Role::from),
+        )?));
+    }
+    let role = match (side, run.case_file.first()) {
+        (Some(side), _) => Some(side.into()),
+        (None, Some(file)) => Some(role_of(file)?),
+        (None, None) => role::of_ids(ids),
+    };
+    let side = match role.ok_or_else(|| role::unknown("run", ids))? {
+        Role::Server => Side::Server,
+        Role::Client => Side::Client,
+        Role::Pair => return pair(run),
+    };
+    Ok(Subject::Started(role::manifest_or_reference(None, side)?))
+}
+
+/// A server that somebody else has started, with its user name and its password.
+pub(super) fn running(
+    addr: &str,
+    tls: Option<&str>,
+    login: [&Option<String>; 2],
+) -> Result<Subject, Complaint> {
+    let [username, password] = login.map(|word| word.clone().unwrap_or_default());
+    Ok(Subject::Running(Running {
+        plain: address(addr)?,
+        tls: tls.map(address).transpose()?,
+        username,
+        password,
+    }))
 }
 
 fn pair(run: &Run) -> Result<Subject, Complaint> {
@@ -161,26 +187,9 @@ fn pair(run: &Run) -> Result<Subject, Complaint> {
         return Err(complaint.hint("name them by --server FILE and --client FILE"));
     }
     Ok(Subject::Pair(Box::new((
-        manifest(run.server.as_deref(), Side::Server)?,
-        manifest(run.client.as_deref(), Side::Client)?,
+        role::manifest_or_reference(run.server.as_deref(), Side::Server)?,
+        role::manifest_or_reference(run.client.as_deref(), Side::Client)?,
     ))))
-}
-
-/// The manifest of a side; that of the embedded reference when none is named.
-pub(super) fn manifest(sut: Option<&str>, side: Side) -> Result<Manifest, Complaint> {
-    let manifest = match sut {
-        Some(sut) => Manifest::load(sut),
-        None => Manifest::reference(side),
-    };
-    let manifest = manifest.map_err(manifest_complaint)?;
-    if manifest.role != side {
-        let message = format!(
-            "{} is a {}, and a {side} is to be judged",
-            manifest.name, manifest.role
-        );
-        return Err(Complaint::new(EXIT_USAGE, message));
-    }
-    Ok(manifest)
 }
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, Complaint> {

@@ -2,52 +2,74 @@
 
 use std::sync::Arc;
 
-use super::run::Run;
+use super::pattern::Pattern;
 use super::{Complaint, EXIT_NOTHING, EXIT_USAGE, input_complaint};
-use crate::catalog::{self, CaseError, Entry, RULES, Spot, no_rule};
+use crate::again::Again;
+use crate::catalog::{self, CaseError, Entry, Origin, RULES, Spot, no_rule};
+use crate::fuzz;
 use crate::input::{self, nearest};
-use crate::notation::ast::Role;
+use crate::notation;
+use crate::notation::ast::{Role, Side};
 use crate::rules::{self, Rule};
 use crate::run::Job;
+use crate::sut::Subject;
 
-/// The cases of a run.
-pub(super) fn select(run: &Run) -> Result<Vec<Arc<Entry>>, Complaint> {
-    let role = Role::from(run.role);
-    if !run.case_file.is_empty() {
-        let files = run.case_file.iter();
-        let entries: Vec<_> = files
-            .map(|file| from_file(file, role))
-            .collect::<Result<_, _>>()?;
-        return distinct(entries);
-    }
-    chosen(role, &run.ids)
+/// The cases of some files.
+pub(super) fn from_files(
+    files: &[String],
+    role: Role,
+    subject: Option<&Subject>,
+) -> Result<Vec<Arc<Entry>>, Complaint> {
+    let entries = files.iter().map(|file| from_file(file, role, subject));
+    distinct(entries.collect::<Result<_, _>>()?)
 }
 
-/// The embedded cases of a role that are asked for; all when nothing is.
-pub(super) fn chosen(role: Role, ids: &[String]) -> Result<Vec<Arc<Entry>>, Complaint> {
+/// The role that a case file says.
+pub(super) fn role_of(file: &str) -> Result<Role, Complaint> {
+    let text = input::text(file).map_err(input_complaint)?;
+    let entry = catalog::read(file, file, &text).map_err(case_complaint)?;
+    Ok(entry.case.role.value)
+}
+
+/// The cases of a role that are asked for; all that are embedded when nothing is. The subject is what they are played
+/// against, so that a hint can name it.
+pub(super) fn chosen(
+    role: Role,
+    ids: &[String],
+    subject: Option<&Subject>,
+) -> Result<Vec<Arc<Entry>>, Complaint> {
     let mut entries = all()?;
     entries.retain(|entry| entry.case.role.value == role);
     if ids.is_empty() {
         return Ok(entries);
     }
+    let mut made = Vec::new();
     for id in ids {
-        if let Some((_, transport)) = id.split_once('@')
-            && !["plain", "tls"].contains(&transport)
-        {
+        let pattern = Pattern::new(id);
+        if let Some(transport) = pattern.unknown_transport() {
             let message = format!("`{id}`: there is no transport `{transport}`");
             return Err(Complaint::new(EXIT_NOTHING, message).hint("@plain or @tls"));
         }
-        if !entries.iter().any(|entry| matches(entry, id)) {
-            return Err(no_match(role, id, &entries)?);
+        match sequence(pattern.name()) {
+            Some(entry) if entry.case.role.value == role => made.push(entry),
+            _ if entries.iter().any(|entry| pattern.entry(entry)) => {}
+            _ => return Err(no_match(role, id, &entries, subject)?),
         }
     }
-    entries.retain(|entry| ids.iter().any(|id| matches(entry, id)));
+    entries.retain(|entry| ids.iter().any(|id| Pattern::new(id).entry(entry)));
+    entries.extend(made);
     Ok(entries)
 }
 
 /// Why a name matches no case of a role.
-fn no_match(role: Role, id: &str, entries: &[Arc<Entry>]) -> Result<Complaint, Complaint> {
-    let name = id.split_once('@').map_or(id, |(name, _)| name);
+fn no_match(
+    role: Role,
+    id: &str,
+    entries: &[Arc<Entry>],
+    subject: Option<&Subject>,
+) -> Result<Complaint, Complaint> {
+    let pattern = Pattern::new(id);
+    let name = pattern.name();
     let rules = rules::embedded().map_err(|error| Complaint::new(EXIT_USAGE, error.to_string()))?;
     let rule = rules.iter().find(|rule| rule.id == name);
     if let Some(Rule {
@@ -56,20 +78,54 @@ fn no_match(role: Role, id: &str, entries: &[Arc<Entry>]) -> Result<Complaint, C
     }) = rule
     {
         let complaint = Complaint::new(EXIT_NOTHING, format!("{name} is not judged: {why}"));
-        return Ok(complaint.hint(format!("`netroxy-conformance explain {name}` shows it")));
+        return Ok(complaint.hint(format!("`{}` shows it", Again::new(["explain", name]))));
     }
+    let made = sequence(name);
     let others = all()?;
-    let other = others.iter().find(|entry| matches(entry, id));
+    let other = made
+        .iter()
+        .chain(&others)
+        .find(|entry| pattern.entry(entry));
     let Some(other) = other.map(|entry| entry.case.role.value) else {
         let message = format!("no {role} case or rule matches `{id}`");
-        return Ok(Complaint::new(EXIT_NOTHING, message).hint(names_like(id, entries)));
+        return Ok(Complaint::new(EXIT_NOTHING, message).hint(names_like(id, entries, &[])));
     };
     let message = match rule {
         Some(rule) if rule.subject == other.to_string() => format!("{name} binds {other}s"),
         _ => format!("`{id}` is judged with the role {other}, not {role}"),
     };
-    let hint = format!("netroxy-conformance run {other} {id}");
-    Ok(Complaint::new(EXIT_NOTHING, message).hint(hint))
+    let run = Again::new(["run", &other.to_string(), id]);
+    Ok(Complaint::new(EXIT_NOTHING, message).hint(elsewhere(run, other, subject)))
+}
+
+/// The hint to judge another role. What is judged now goes along where it can play that role; where it cannot, the
+/// command has a gap for it, and never means the embedded reference by mistake.
+fn elsewhere(run: Again, role: Role, subject: Option<&Subject>) -> String {
+    let gap = |run: Again| match role {
+        Role::Pair => format!("{run} --server FILE --client FILE"),
+        Role::Server | Role::Client => format!("{run} --sut FILE"),
+    };
+    match (subject, role) {
+        (None, _) => run.to_string(),
+        (Some(subject), _) if subject.role() == role => run.subject(subject).to_string(),
+        (Some(subject @ Subject::Started(manifest)), Role::Pair) => {
+            let (own, other) = match manifest.role {
+                Side::Server => ("--server", "--client"),
+                Side::Client => ("--client", "--server"),
+            };
+            let run = run.variables(subject).flag(own, &manifest.argument);
+            format!("{run} {other} FILE")
+        }
+        (Some(Subject::Pair(pair)), Role::Server) => {
+            let server = Subject::Started(pair.0.clone());
+            run.subject(&server).to_string()
+        }
+        (Some(Subject::Pair(pair)), Role::Client) => {
+            let client = Subject::Started(pair.1.clone());
+            run.subject(&client).to_string()
+        }
+        (Some(Subject::Started(_) | Subject::Running(_) | Subject::Pair(_)), _) => gap(run),
+    }
 }
 
 /// Two cases of one name could not be told apart in a report.
@@ -91,13 +147,14 @@ fn distinct(entries: Vec<Arc<Entry>>) -> Result<Vec<Arc<Entry>>, Complaint> {
 }
 
 /// What may have been meant by a name that matches nothing.
-pub(super) fn names_like(id: &str, entries: &[Arc<Entry>]) -> String {
-    let name = id.split_once('@').map_or(id, |(name, _)| name);
+pub(super) fn names_like(id: &str, entries: &[Arc<Entry>], rules: &[Rule]) -> String {
+    let name = Pattern::new(id).name();
     let cases = entries.iter().map(|entry| entry.id.as_str());
-    let rules = entries
+    let judged = entries
         .iter()
         .flat_map(|entry| entry.case.rules.value.iter().map(String::as_str));
-    nearest(name, cases.chain(rules)).unwrap_or_else(|| LIST_CASES.to_owned())
+    let rules = rules.iter().map(|rule| rule.id.as_str());
+    nearest(name, cases.chain(judged).chain(rules)).unwrap_or_else(|| LIST_CASES.to_owned())
 }
 
 const LIST_CASES: &str = "`netroxy-conformance list cases` shows them all";
@@ -109,14 +166,42 @@ pub(super) fn all() -> Result<Vec<Arc<Entry>>, Complaint> {
     Ok(entries.into_values().map(Arc::new).collect())
 }
 
-/// Whether a name or pattern means this run; `@tls` or `@plain` behind it means one transport only.
-pub(super) fn wants(id: &str, job: &Job) -> bool {
-    let transport = id.split_once('@').map(|(_, transport)| transport);
-    matches(&job.entry, id)
-        && transport.is_none_or(|transport| transport == job.transport.to_string())
+/// Whether one of these words means this run; all runs are meant when there are none.
+pub(super) fn wanted(ids: &[String], job: &Job) -> bool {
+    ids.is_empty() || ids.iter().any(|id| Pattern::new(id).job(job))
 }
 
-fn from_file(file: &str, role: Role) -> Result<Arc<Entry>, Complaint> {
+/// How the names of generated sessions begin.
+pub(super) const SEQUENCES: &str = "sequence";
+
+/// The session that is generated from a seed.
+pub(super) fn generated(side: Side, seed: u64) -> Arc<Entry> {
+    let case = fuzz::sequence(side, seed);
+    let id = format!("{SEQUENCES}/{side}/{seed:#x}");
+    Arc::new(Entry {
+        file: id.clone(),
+        id,
+        text: notation::print(&case),
+        case,
+        twin: None,
+        origin: Origin::Named,
+    })
+}
+
+/// The generated session of this name, such as `sequence/server/0x7`.
+pub(super) fn sequence(name: &str) -> Option<Arc<Entry>> {
+    let rest = name.strip_prefix(SEQUENCES)?.strip_prefix('/')?;
+    let (side, seed) = rest.split_once('/')?;
+    let side = match side {
+        "server" => Side::Server,
+        "client" => Side::Client,
+        _ => return None,
+    };
+    let seed = super::seed(seed).ok()?;
+    Some(generated(side, seed)).filter(|entry| entry.id == name)
+}
+
+fn from_file(file: &str, role: Role, subject: Option<&Subject>) -> Result<Arc<Entry>, Complaint> {
     let text = input::text(file).map_err(input_complaint)?;
     let id = file
         .rsplit('/')
@@ -134,8 +219,8 @@ fn from_file(file: &str, role: Role) -> Result<Arc<Entry>, Complaint> {
     if found != role {
         let message = format!("this case judges a {found}, not a {role}");
         let complaint = case_complaint(entry.wrong(2, &Spot::Word(1), message));
-        let hint = format!("netroxy-conformance run {found} --case-file {file}");
-        return Err(complaint.hint(hint));
+        let run = Again::new(["run", &found.to_string()]).flag("--case-file", file);
+        return Err(complaint.hint(elsewhere(run, found, subject)));
     }
     let Some(name) = entry.twin_id() else {
         return Ok(Arc::new(entry));
@@ -167,37 +252,5 @@ fn find_twin(file: &str, name: &str) -> Result<Option<Entry>, Complaint> {
             .find(|entry| entry.id == name)
             .map(|entry| Entry::clone(entry))),
         Err(error) => Err(input_complaint(error)),
-    }
-}
-
-fn matches(entry: &Entry, id: &str) -> bool {
-    let name = id.split_once('@').map_or(id, |(name, _)| name);
-    glob(name, &entry.id) || entry.case.rules.value.iter().any(|rule| glob(name, rule))
-}
-
-/// `*` stands for any text; all else for itself.
-fn glob(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((head, tail)) => match text.strip_prefix(head) {
-            None => false,
-            Some(rest) => (0..=rest.len())
-                .filter_map(|at| rest.get(at..))
-                .any(|rest| glob(tail, rest)),
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::glob;
-
-    #[test]
-    fn stars_stand_for_any_text() {
-        assert!(glob("server/*/bad-*", "server/auth/bad-password"));
-        assert!(glob("tunnel.*", "tunnel.early-data"));
-        assert!(glob("*", ""));
-        assert!(!glob("tunnel.*", "map.order"));
-        assert!(!glob("server/auth", "server/auth/x"));
     }
 }

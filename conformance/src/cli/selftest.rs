@@ -1,24 +1,25 @@
 //! `selftest`: whether the suite notices what it is there to notice.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::pattern::Pattern;
 use super::select::all;
-use super::session::stop_on_interrupt;
+use super::signals::stop_on_interrupt;
 use super::{
-    Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOTHING, EXIT_USAGE, Pace,
-    manifest_complaint,
+    Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOTHING, Pace,
+    manifest_complaint, misplaced, unwritten,
 };
 use netroxy_broken::Manner;
 
 use crate::catalog::Entry;
 use crate::input::nearest;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, fits};
 use crate::notation::ast::Side;
+use crate::output::{Place, Readers};
+use crate::report::{Pulse, Totals, last_line, out};
 use crate::rules::Rule;
 use crate::run::{self, Ended, Job, Options, Order, Tempo};
 use crate::selftest::{self, Mutant, Table, kills};
@@ -26,9 +27,14 @@ use crate::sut::Subject;
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
 
+const EXIT_CODES: &str = "Exit codes: 0 everything was noticed, 1 findings, 2 wrong usage, 4 no bug or rule is called so, \
+5 the suite itself failed, 130 interrupted.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Selftest {
-    /// Bugs, or rules that they break; all, and the peers without a bug, when there are none
+    /// Bugs, or rules or areas of rules that they break, patterns with `*` as well; all, and the peers without a bug, when
+    /// there are none
     #[arg(value_name = "BUG")]
     bugs: Vec<String>,
     /// Show the bugs instead of running anything
@@ -37,6 +43,9 @@ pub(super) struct Selftest {
     /// Write the table of who kills whom to a file
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
+    /// Show only failures and the last line
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
     /// Name the cases that kill each bug
     #[arg(short, long)]
     verbose: bool,
@@ -56,24 +65,33 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
                 bug.what()
             )
         });
-        say(&lines.collect::<String>());
+        out(&lines.collect::<String>());
         return Ok(0);
     }
+    let place = selftest.write.as_deref();
+    let place = place.map(|path| Place::find(path, Readers::Usual));
+    let place = place.transpose().map_err(|error| misplaced(&error))?;
     let (entries, begun) = (all()?, Instant::now());
     let options = selftest.pace.options(true);
     let order = selftest.pace.order()?;
     let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
+    let pulse = Pulse::start("selftest", selftest.quiet);
+    pulse.aside(&format!(
+        "selftest: {} bugs, profile {}\n",
+        mutants.len(),
+        options.profile()
+    ));
     let mut findings = Vec::new();
     if selftest.bugs.is_empty() {
         let jobs = unbroken(&entries, rules, options)?;
-        say(&format!(
+        pulse.aside(&format!(
             "{} runs against the peers without a bug\n",
             jobs.len()
         ));
         let all_pass = |results: &[(Job, Judged)]| -> Vec<String> {
-            let red = results
-                .iter()
-                .filter(|(_, judged)| judged.verdict.is_red(true));
+            let red = results.iter().filter(|(job, judged)| {
+                judged.verdict.is_red(true) && !is_left_out(&job.subject, judged)
+            });
             red.map(|(job, judged)| {
                 format!(
                     "{}, which has no bug, fails {}",
@@ -84,7 +102,7 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
             .collect()
         };
         findings.extend(all_pass(
-            &conduct(jobs, &tls, options, Order::default()).await?,
+            &conduct(jobs, &tls, options, Order::default(), &pulse).await?,
         ));
     }
     let (mut jobs, names) =
@@ -92,7 +110,7 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     for job in &mut jobs {
         job.tempo = Tempo::new(options.time_scale);
     }
-    say(&format!(
+    pulse.aside(&format!(
         "{} bugs, {} runs of cases that may notice\n",
         mutants.len(),
         jobs.len()
@@ -110,7 +128,7 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     for _ in 0..order.repeat {
         let once = Order { repeat: 1, ..order };
         let mut round = Table::of(&mutants);
-        for (job, judged) in conduct(jobs.clone(), &tls, options, once).await? {
+        for (job, judged) in conduct(jobs.clone(), &tls, options, once, &pulse).await? {
             let Some(mutant) = names.get(&job.subject.name()) else {
                 continue;
             };
@@ -131,38 +149,44 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     }
     let table = table.unwrap_or_default();
     let rounds = usize::try_from(order.repeat).unwrap_or(1);
-    say(&often(&noticed, rounds));
+    pulse.say(&often(&noticed, rounds));
     findings.extend(rarely(&noticed, rounds));
     findings.extend(judge(&noticed, &mutants, &missed));
     if selftest.bugs.is_empty() {
         findings.extend(holes(&table, &entries, rules));
     }
-    if let Some(path) = &selftest.write {
-        let unwritten = |error| Complaint::new(EXIT_USAGE, format!("{}: {error}", path.display()));
-        fs::write(path, table.text(&mutants)).map_err(unwritten)?;
+    if let Some(place) = &place {
+        let written = place.write(table.text(&mutants).as_bytes());
+        written.map_err(|error| unwritten(&place.name(), &error))?;
     }
     if selftest.verbose {
-        say(&table.text(&mutants));
+        pulse.say(&table.text(&mutants));
     }
     // Some bugs show only if bytes come in an unlucky moment; each is noticed by somebody all the same.
     for (mutant, case) in selftest::listed().beyond(&table) {
-        say(&format!(
+        pulse.aside(&format!(
             "    note: {case} did not notice {mutant} this time\n"
         ));
     }
     for finding in &findings {
-        say(&format!("    {finding}\n"));
+        pulse.say(&format!("    {finding}\n"));
     }
-    say(&format!(
-        "\n    {} of {} bugs killed by a case that names their rule, {:.1} s\n\nselftest: {}\n",
-        noticed.values().filter(|times| **times > 0).count(),
-        mutants.len(),
+    pulse.aside(&format!(
+        "\n    {table} by a case that names their rule, {:.1} s\n\nselftest: {}\n",
         begun.elapsed().as_secs_f64(),
         match findings.len() {
             0 => "everything was noticed".to_owned(),
             count => format!("{count} findings"),
         },
     ));
+    let noticed = mutants
+        .iter()
+        .filter(|mutant| table.killers(**mutant).next().is_some());
+    pulse.say(&last_line(Totals {
+        passed: noticed.count(),
+        failed: findings.iter().filter(|one| !one.starts_with(' ')).count(),
+        skipped: 0,
+    }));
     Ok(if findings.is_empty() { 0 } else { EXIT_FAILURE })
 }
 
@@ -217,7 +241,10 @@ fn in_short(judged: &Judged) -> String {
         ),
         (None, reason) => (String::new(), reason.clone().unwrap_or_default()),
     };
-    format!("{} [{marks}] {seen}", judged.id)
+    match marks.is_empty() {
+        true => format!("{} {seen}", judged.id),
+        false => format!("{} [{marks}] {seen}", judged.id),
+    }
 }
 
 /// Rules that nobody breaks, and cases that notice nobody.
@@ -235,11 +262,20 @@ fn chosen(names: &[String]) -> Result<Vec<Mutant>, Complaint> {
     if names.is_empty() {
         return Ok(mutants);
     }
-    let is = |mutant: &Mutant, name: &str| mutant.bug.name() == name || mutant.bug.rule() == name;
+    let is = |mutant: &Mutant, name: &str| {
+        // As it is printed, and as a manifest names it.
+        let side = mutant.to_string();
+        let side = side.split(' ').next().unwrap_or_default();
+        let bug = name
+            .strip_prefix(&format!("{side} "))
+            .or_else(|| name.strip_prefix(&format!("broken-{side}:")));
+        mutant.bug.name() == bug.unwrap_or(name) || Pattern::new(name).rule(mutant.bug.rule())
+    };
     for name in names {
         if !mutants.iter().any(|mutant| is(mutant, name)) {
             let known: Vec<String> = mutants.iter().map(|mutant| mutant.bug.name()).collect();
-            let hint = nearest(name, known.iter().map(String::as_str));
+            let rules = mutants.iter().map(|mutant| mutant.bug.rule());
+            let hint = nearest(name, known.iter().map(String::as_str).chain(rules));
             let hint = hint.unwrap_or_else(|| {
                 "`netroxy-conformance selftest --list` shows them all".to_owned()
             });
@@ -252,25 +288,51 @@ fn chosen(names: &[String]) -> Result<Vec<Mutant>, Complaint> {
     Ok(mutants.into_iter().filter(wanted).collect())
 }
 
-/// Every case against the peers that break nothing, whether their bytes come together or one by one.
+/// Every case against the peers that break nothing: whether their bytes come together or one by one, whether they ask
+/// for all their mappings at once, one by one or in another order, and however late they act.
 fn unbroken(
     entries: &[Arc<Entry>],
     rules: &[Rule],
     options: Options,
 ) -> Result<Vec<Job>, Complaint> {
     let mut jobs = Vec::new();
-    for manner in [Manner::Good, Manner::Drips] {
-        let peer = |side| Manifest::broken(side, manner).map_err(manifest_complaint);
+    for manner in Manner::CORRECT {
+        // A side that cannot behave like this has a good partner on the other one.
+        let peer = |side| {
+            let manner = if fits(manner, side) {
+                manner
+            } else {
+                Manner::Good
+            };
+            Manifest::broken(side, manner).map_err(manifest_complaint)
+        };
         let (server, client) = (peer(Side::Server)?, peer(Side::Client)?);
-        for subject in [
-            Subject::Started(server.clone()),
-            Subject::Started(client.clone()),
-            Subject::Pair(Box::new((server, client))),
-        ] {
+        let mut subjects = vec![Subject::Pair(Box::new((server.clone(), client.clone())))];
+        for (side, manifest) in [(Side::Server, server), (Side::Client, client)] {
+            if fits(manner, side) {
+                subjects.push(Subject::Started(manifest));
+            }
+        }
+        for subject in subjects {
             jobs.extend(run::plan(entries, &Arc::new(subject), rules, options));
         }
     }
     Ok(jobs)
+}
+
+/// Whether this is nothing but a remark on the recommendation that a correct peer does not follow.
+fn is_left_out(subject: &Subject, judged: &Judged) -> bool {
+    let of = |manifest: &Manifest| manifest.manner().and_then(Manner::leaves_out);
+    let rule = match subject {
+        Subject::Started(manifest) => of(manifest),
+        Subject::Pair(pair) => of(&pair.0).or(of(&pair.1)),
+        Subject::Running(_) => None,
+    };
+    judged.verdict == Verdict::Nonstrict
+        && judged
+            .remarks
+            .iter()
+            .all(|remark| remark.marks.iter().all(|id| Some(id.as_str()) == rule))
 }
 
 /// Runs the jobs; who is interrupted has no result.
@@ -279,10 +341,13 @@ async fn conduct(
     tls: &Tls,
     options: Options,
     order: Order,
+    pulse: &Pulse,
 ) -> Result<Vec<(Job, Judged)>, Complaint> {
     let stop = stop_on_interrupt();
     let mut results = Vec::new();
+    let planned = jobs.len() * order.rounds();
     let each = |job: &Job, judged: Judged| {
+        pulse.now(format!("{} of {planned} runs", results.len() + 1));
         results.push((job.clone(), judged));
         false
     };
@@ -301,9 +366,4 @@ async fn conduct(
         ));
     }
     Ok(results)
-}
-
-fn say(text: &str) {
-    // Where nobody reads, the exit code still tells.
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }

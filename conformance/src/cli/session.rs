@@ -1,27 +1,21 @@
 //! A session: one or more subjects, their cases, the reports, and the exit code.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-
-use super::select::wants;
+use super::records::Records;
+use super::select::wanted;
+use super::signals::stop_on_interrupt;
 use super::{
     Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOT_READY, EXIT_NOTHING, Output,
     output,
 };
 use crate::baseline::Baseline;
 use crate::catalog::Entry;
-use crate::recording::{self, Source};
-use crate::report::{Session, Settings};
+use crate::report::{Last, Session, Settings, Totals};
 use crate::rules::Rule;
 use crate::run::{self, Ended, Job, Options, Order, Start, Summary};
 use crate::sut::{StartError, Subject};
-use crate::transcript::Transcript;
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
 
@@ -47,6 +41,8 @@ pub(super) struct Conduct {
     pub(super) baseline: Option<Baseline>,
     /// Where the recordings of all cases go.
     pub(super) record: Option<PathBuf>,
+    /// Who writes the last line.
+    pub(super) last: Last,
 }
 
 /// What a session has come to.
@@ -54,6 +50,8 @@ pub(super) struct Done {
     /// The subject and the result, in the order in which they came.
     pub(super) results: Vec<(String, Judged)>,
     pub(super) summary: Summary,
+    /// What the last line counts.
+    pub(super) totals: Totals,
     /// The exit code.
     pub(super) code: u8,
 }
@@ -71,13 +69,13 @@ pub(super) async fn judge_all(
     let Conduct { order, strict, .. } = conduct;
     let outputs = conduct.output.outputs()?;
     let look = conduct.output.look(&outputs, conduct.slowest);
+    let mut records = conduct.record.as_deref().map(Records::check).transpose()?;
     let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
     let stop = stop_on_interrupt();
     let mut plans = Vec::new();
     for round in &rounds {
         let mut planned = run::plan(&round.entries, &round.subject, rules, options);
-        planned
-            .retain(|job| round.wanted.is_empty() || round.wanted.iter().any(|id| wants(id, job)));
+        planned.retain(|job| wanted(&round.wanted, job));
         if planned.is_empty() {
             return Err(Complaint::new(
                 EXIT_NOTHING,
@@ -86,6 +84,11 @@ pub(super) async fn judge_all(
         }
         plans.push(planned);
     }
+    // What is said is what is done.
+    let options = Options {
+        jobs: run::at_a_time(&plans.concat(), options.jobs),
+        ..options
+    };
     let settings = Settings {
         options,
         strict,
@@ -112,19 +115,18 @@ pub(super) async fn judge_all(
         for job in planned.iter_mut() {
             job.tempo = start.tempo;
             job.in_play = session.in_play();
+            job.listens = true;
         }
         session.subject(&round.subject, planned.len() * order.rounds(), &start);
     }
     let mut results = Vec::new();
-    let mut unrecorded = None;
     let comparison = conduct.baseline.as_ref().map(Baseline::comparison);
     let each = |job: &Job, mut judged: Judged| {
         if let Some(comparison) = comparison {
             comparison.judge(&mut judged);
         }
-        if let (Some(folder), Some(transcript)) = (&conduct.record, &judged.transcript) {
-            let written = record(folder, job, transcript);
-            unrecorded = unrecorded.take().or_else(|| written.err());
+        if let (Some(records), Some(transcript)) = (&mut records, &judged.transcript) {
+            records.write(job, transcript);
         }
         session.judged(job, &judged);
         let red = judged.verdict.is_red(strict);
@@ -132,7 +134,7 @@ pub(super) async fn judge_all(
         red
     };
     let summary = run::run(plans.concat(), &tls, options, order, &stop, each).await;
-    let (totals, unwritten) = session.end(&summary);
+    let (totals, unwritten) = session.end(&summary, conduct.last);
     let harness = |(_, judged): &(String, Judged)| judged.verdict == Verdict::Harness;
     let code = match summary.ended {
         Ended::Interrupted => EXIT_INTERRUPTED,
@@ -143,80 +145,59 @@ pub(super) async fn judge_all(
         _ => 0,
     };
     let code = output::written(code, unwritten)?;
-    if let Some(complaint) = unrecorded {
+    if let Some(complaint) = records.and_then(Records::missing) {
         return Err(complaint);
     }
     Ok(Done {
         results,
         summary,
+        totals,
         code,
     })
 }
 
-/// Writes down all that a case has sent and received.
-fn record(folder: &Path, job: &Job, transcript: &Transcript) -> Result<(), Complaint> {
-    let id = job.id();
-    let source = Source::Case(job.entry.case.role.value);
-    let recording = transcript.recorded(&id, source, job.transport);
-    let file = folder.join(format!("{id}.recording"));
-    let text = recording.to_string();
-    let written = match text.len() <= recording::LONGEST {
-        true => write_private(&file, &text),
-        false => Err(std::io::Error::other(
-            "it is longer than a recording may be",
-        )),
-    };
-    written.map_err(|error| {
-        let message = format!("cannot write {}: {error}", file.display());
-        Complaint::new(EXIT_HARNESS, message).hint("name a folder that you may write to")
-    })
-}
-
-/// It holds passwords, so only its owner reads it.
-fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder)?;
+fn end_of(log: &str) -> String {
+    match log {
+        "" => String::new(),
+        log => format!("\nits output ends with\n{log}"),
     }
-    let mut open = OpenOptions::new();
-    let open = open.write(true).create(true).truncate(true).mode(0o600);
-    open.open(file)?.write_all(text.as_bytes())
 }
 
 /// Why a subject could not be judged at all.
 pub(super) fn not_ready(subject: &Subject, error: &StartError) -> Complaint {
     match error {
         StartError::Harness(why) => Complaint::new(EXIT_HARNESS, why.clone()),
+        StartError::Manifest(why) => {
+            Complaint::new(EXIT_NOT_READY, why.as_str()).hint(
+                "write {{timeout}}, or {{timeout:int}}, where the configuration of the server has its timeout; \
+                 nothing was judged",
+            )
+        }
         StartError::Spawn(why) => Complaint::new(
             EXIT_NOT_READY,
             format!("{}: cannot start it: {why}", subject.name()),
         ),
-        StartError::NotReady { why, log } => {
-            let log = if log.is_empty() {
-                String::new()
-            } else {
-                format!("\nits output ends with\n{log}")
-            };
-            Complaint::new(
-                EXIT_NOT_READY,
-                format!("{} never became ready: {why}{log}", subject.name()),
-            )
-        }
-    }
-}
-
-/// Cancelled by Ctrl-C or a polite kill, so that everything that was started is ended first.
-pub(super) fn stop_on_interrupt() -> CancellationToken {
-    let stop = CancellationToken::new();
-    let interrupted = stop.clone();
-    tokio::spawn(async move {
-        // Without handlers the system ends the program, as it would any other.
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
+        StartError::NotReady { why, log } => Complaint::new(
+            EXIT_NOT_READY,
+            format!(
+                "{} never became ready: {why}{}",
+                subject.name(),
+                end_of(log)
+            ),
+        ),
+        StartError::Refused { why, log } => Complaint::new(
+            EXIT_NOT_READY,
+            format!(
+                "{} never became ready: {why}{}",
+                subject.name(),
+                end_of(log)
+            ),
+        )
+        .hint(match subject {
+            Subject::Running(_) => "are --user and --pass those that the server knows?",
+            Subject::Started(_) | Subject::Pair(_) => {
+                "the files of the manifest must let in {{user}} with {{pass}}"
             }
-            interrupted.cancel();
-        }
-    });
-    stop
+        }),
+    }
 }

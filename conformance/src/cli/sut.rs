@@ -1,17 +1,24 @@
 //! `sut`: looks at a program without judging it.
 
-use super::session::{not_ready, stop_on_interrupt};
-use super::{Complaint, EXIT_HARNESS, EXIT_INTERRUPTED, manifest_complaint, time_scale};
+use std::sync::Arc;
+
+use super::session::not_ready;
+use super::signals::stop_on_interrupt;
+use super::{
+    Complaint, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_LOOKED_UP, EXIT_NOT_READY, manifest_complaint,
+    time_scale,
+};
 use crate::manifest::{self, Manifest};
 use crate::notation::ast::Transport;
 use crate::report::{self, listing};
-use crate::run;
+use crate::run::{self, Found};
 use crate::sut::Subject;
 use crate::wire::Tls;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Start it as the manifest says and let it log in
+    /// Start it as the manifest says, let it log in, and look for what would make a run useless
+    #[command(after_help = EXIT_CODES)]
     Check {
         /// Manifest file, or the name of a built-in one
         #[arg(long, value_name = "FILE")]
@@ -21,8 +28,12 @@ pub(super) enum Command {
         time_scale: f64,
     },
     /// Print the JSON Schema of manifests
+    #[command(after_help = EXIT_LOOKED_UP)]
     Schema,
 }
+
+pub(super) const EXIT_CODES: &str = "Exit codes: 0 it can be judged, 2 wrong usage or manifest, 3 it never became \
+ready or a run would be useless, 5 the suite itself failed, 130 interrupted.";
 
 pub(super) async fn execute(command: Command) -> Result<u8, Complaint> {
     match command {
@@ -36,7 +47,7 @@ pub(super) async fn execute(command: Command) -> Result<u8, Complaint> {
 
 async fn check_sut(sut: &str, time_scale: f64) -> Result<u8, Complaint> {
     let manifest = Manifest::load(sut).map_err(manifest_complaint)?;
-    let subject = Subject::Started(manifest.clone());
+    let subject = Arc::new(Subject::Started(manifest.clone()));
     let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
     let stop = stop_on_interrupt();
     let ready = run::preflight(&subject, &tls, time_scale);
@@ -46,13 +57,34 @@ async fn check_sut(sut: &str, time_scale: f64) -> Result<u8, Complaint> {
     let ready = outcome.map_err(|error| not_ready(&subject, &error))?;
     let mut unclaimed = Vec::new();
     for transport in [Transport::Plain, Transport::Tls] {
-        if !manifest.transports.contains(&transport)
-            && speaks(&manifest, transport, &tls, time_scale).await
-        {
-            unclaimed.push(transport);
+        if manifest.transports.contains(&transport) {
+            continue;
+        }
+        let speaks = speaks(&manifest, transport, &tls, time_scale);
+        match stop.run_until_cancelled(speaks).await {
+            None => return Ok(EXIT_INTERRUPTED),
+            Some(true) => unclaimed.push(transport),
+            Some(false) => {}
         }
     }
-    Ok(listing::ready(&subject, &ready, &unclaimed))
+    let looks = run::probe(&subject, &ready, &tls, time_scale);
+    let Some(found) = stop.run_until_cancelled(looks).await else {
+        return Ok(EXIT_INTERRUPTED);
+    };
+    let found = found.map_err(|error| not_ready(&subject, &error))?;
+    listing::ready(&subject, &ready, &unclaimed);
+    listing::looks(&found);
+    let faults = found.iter().filter(|one| matches!(one, Found::Fault(_)));
+    match faults.count() {
+        0 => Ok(0),
+        1 => Err(useless("1 fault")),
+        count => Err(useless(&format!("{count} faults"))),
+    }
+}
+
+fn useless(faults: &str) -> Complaint {
+    let message = format!("{faults}: a run would say nothing about the program");
+    Complaint::new(EXIT_NOT_READY, message)
 }
 
 /// Whether somebody can log in on a transport that the manifest does not claim.

@@ -5,31 +5,35 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ColorChoice, Subcommand};
 
-use super::session::stop_on_interrupt;
+use super::pattern::Pattern;
+use super::signals::stop_on_interrupt;
 use super::{
-    Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOT_READY, EXIT_NOTHING,
-    time_scale,
+    Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_LOOKED_UP, EXIT_NOT_READY,
+    EXIT_NOTHING, time_scale,
 };
+use crate::again::Again;
 use crate::report::is_coloured_here;
 use crate::rules::Rule;
-use crate::vectors::{self, HELP, Look, NotReady, Options, Report, Vector};
+use crate::vectors::{self, Codec, HELP, Look, NotReady, Options, Report, Vector};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// List the vectors
+    #[command(after_help = EXIT_LOOKED_UP)]
     List {
         /// As JSON, with everything that their files say
         #[arg(long)]
         json: bool,
     },
     /// Judge a codec that answers questions, one a line
-    #[command(after_long_help = HELP)]
+    #[command(after_help = EXIT_CODES, after_long_help = HELP)]
     Run(Run),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// Numbers of vectors, or rules or flags that they have; all when there are none
+    /// Numbers of vectors, or rules, areas of rules or flags that they have, patterns with `*` as well; all when there
+    /// are none
     #[arg(value_name = "ID")]
     ids: Vec<String>,
     /// What is allowed but not recommended fails too
@@ -38,6 +42,9 @@ pub(super) struct Run {
     /// Show every vector, not only those that are no plain pass
     #[arg(short, long)]
     verbose: bool,
+    /// Show only failures and the last line
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
     /// Colours: on a terminal, always or never
     #[arg(long, value_name = "WHEN", default_value = "auto", value_enum)]
     color: ColorChoice,
@@ -48,6 +55,10 @@ pub(super) struct Run {
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
+
+pub(super) const EXIT_CODES: &str = "Exit codes: 0 nothing unexpected, 1 a vector failed, 2 wrong usage, 3 the codec \
+cannot be started or does not tell right from wrong, 4 no vector was selected or all were skipped, 5 the suite itself \
+failed, 130 interrupted.";
 
 /// How long an answer may take.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -66,17 +77,21 @@ pub(super) fn list(json: bool) -> Result<u8, Complaint> {
 
 async fn judge(run: Run, rules: &[Rule]) -> Result<u8, Complaint> {
     let vectors = select(&run.ids)?;
-    let shown: Vec<_> = run
-        .command
-        .iter()
-        .map(|part| part.to_string_lossy())
+    let words = run.command.iter();
+    let words: Vec<String> = words
+        .map(|part| part.to_string_lossy().into_owned())
         .collect();
-    let shown = shown.join(" ");
+    let codec = Codec {
+        again: again(&run),
+        words,
+    };
+    let shown = codec.words.join(" ");
     let look = Look {
         verbose: run.verbose,
+        quiet: run.quiet,
         colour: is_coloured_here(run.color),
     };
-    let mut report = Report::new(rules, shown.clone(), run.strict, look);
+    let mut report = Report::new(rules, codec, run.strict, look);
     let options = Options {
         command: run.command,
         deadline: DEADLINE.mul_f64(run.time_scale.unwrap_or(1.0)),
@@ -98,6 +113,18 @@ async fn judge(run: Run, rules: &[Rule]) -> Result<u8, Complaint> {
     })
 }
 
+/// The same command without the vectors and the codec.
+fn again(run: &Run) -> Again {
+    let mut again = Again::new(["vectors", "run"]);
+    if run.strict {
+        again = again.word("--strict");
+    }
+    if let Some(scale) = run.time_scale {
+        again = again.flag("--time-scale", &scale.to_string());
+    }
+    again
+}
+
 fn all() -> Result<Vec<Vector>, Complaint> {
     vectors::embedded().map_err(|error| Complaint::new(EXIT_HARNESS, error))
 }
@@ -105,7 +132,10 @@ fn all() -> Result<Vec<Vector>, Complaint> {
 fn select(ids: &[String]) -> Result<Vec<Vector>, Complaint> {
     let mut vectors = all()?;
     let wants = |id: &String, vector: &Vector| {
-        id.parse() == Ok(vector.id) || vector.rules.contains(id) || vector.flags.contains(id)
+        let pattern = Pattern::new(id);
+        id.parse() == Ok(vector.id)
+            || vector.rules.iter().any(|rule| pattern.rule(rule))
+            || vector.flags.contains(id)
     };
     if let Some(id) = ids
         .iter()
@@ -120,6 +150,7 @@ fn select(ids: &[String]) -> Result<Vec<Vector>, Complaint> {
 
 fn not_ready(codec: &str, error: &NotReady) -> Complaint {
     let hint = match error {
+        NotReady::Shortage(why) => return Complaint::new(EXIT_HARNESS, why.clone()),
         NotReady::Start(_) => "behind `--` stand the program and its arguments",
         NotReady::Dishonest { .. } | NotReady::Nothing => {
             "`netroxy-conformance vectors run --help` tells what is asked and how to answer"

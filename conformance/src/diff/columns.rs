@@ -1,8 +1,7 @@
 //! Two columns, as `diff -y` shows them.
 
-use std::io::{self, IsTerminal as _};
-
 use super::{Block, Row};
+use crate::report::width_or;
 
 /// How wide the columns are.
 #[derive(Debug, Clone, Copy)]
@@ -21,18 +20,7 @@ impl Columns {
 
     /// Within the terminal, or what `COLUMNS` says, or 120 characters.
     pub(crate) fn here() -> Self {
-        let said = std::env::var("COLUMNS").ok();
-        let said = said.and_then(|text| text.parse().ok());
-        let terminal = || {
-            let size = io::stdout()
-                .is_terminal()
-                .then(|| rustix::termios::tcgetwinsize(io::stdout()));
-            size?
-                .ok()
-                .map(|size| usize::from(size.ws_col))
-                .filter(|width| *width > 0)
-        };
-        Self::within(said.or_else(terminal).unwrap_or(WIDTH))
+        Self::within(width_or(WIDTH))
     }
 
     /// The blocks in which something differs, with what stands around it. Between two columns stands `|` where they

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::{Columns, Difference, Side};
+use crate::report::Totals;
 use crate::rules::Rule;
 use crate::verdict::Verdict;
 
@@ -19,8 +20,8 @@ pub(crate) struct Report<'a> {
     pub(crate) differences: Vec<Difference>,
     pub(crate) uncompared: Vec<Uncompared>,
     pub(crate) rules: &'a [Rule],
-    /// How to play a case against the second peer again, without its name.
-    pub(crate) replay: String,
+    /// How to play what differs first against the second peer again.
+    pub(crate) replay: Option<String>,
 }
 
 /// A case that only one of the two could be asked to play.
@@ -54,12 +55,22 @@ impl Report<'_> {
         for (why, count) in reasons {
             let _ = writeln!(text, "    {count} not compared: {why}");
         }
-        if let Some(one) = self.differences.first() {
-            let _ = writeln!(text, "\n    again  {} {}", self.replay, one.id);
+        if let Some(again) = &self.replay {
+            let _ = writeln!(text, "\n    again  {again}");
         }
         let (cases, differ) = (self.compared, self.differences.len());
         let _ = writeln!(text, "\ndiff: {cases} cases, {differ} differ");
         text
+    }
+
+    /// What is alike counts as passed.
+    pub(crate) fn totals(&self) -> Totals {
+        let differ = self.differences.len();
+        Totals {
+            passed: self.compared.saturating_sub(differ),
+            failed: differ,
+            skipped: self.uncompared.len(),
+        }
     }
 
     /// The same, with all lines.

@@ -142,7 +142,7 @@ fn differences_are_shown_side_by_side_below_their_rules() {
         differences: differences.to_vec(),
         uncompared: uncompared.to_vec(),
         rules: &rules,
-        replay: "netroxy-conformance run server --sut other.json".to_owned(),
+        replay: Some("netroxy-conformance run server --sut other.json -v server/a".to_owned()),
     };
     insta::assert_snapshot!(report.text(Columns::within(100)));
     insta::assert_snapshot!("json", report.json());

@@ -21,8 +21,7 @@ impl Load {
     /// When there is no further thread to be had.
     pub(crate) fn start() -> io::Result<Self> {
         let mut load = Self::default();
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        for _ in 0..cores {
+        for _ in 0..Self::cores() {
             let stop = Arc::clone(&load.stop);
             let body = move || {
                 let mut sum = 0_u64;
@@ -39,8 +38,8 @@ impl Load {
     }
 
     /// How many cores it keeps busy.
-    pub(crate) fn cores(&self) -> usize {
-        self.threads.len()
+    pub(crate) fn cores() -> usize {
+        thread::available_parallelism().map_or(1, NonZero::get)
     }
 }
 

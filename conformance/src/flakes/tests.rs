@@ -18,8 +18,10 @@ fn job() -> Job {
         subject: Arc::new(Subject::Started(Manifest::reference(Role::Server).unwrap())),
         skip: None,
         tempo: Tempo::new(1.0),
+        still: crate::run::STILL,
         round: None,
         in_play: InPlay::default(),
+        listens: false,
     }
 }
 

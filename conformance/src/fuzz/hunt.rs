@@ -1,9 +1,8 @@
 //! Plays sessions against a program, and makes of what goes wrong findings that can be read and replayed.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -13,12 +12,13 @@ use super::act::Kind;
 use super::finding::{Catch, Key, truncated};
 use super::leak::{Burst, TURNS, growth};
 use super::shrink::shrink;
-use crate::catalog::Entry;
+use crate::catalog::{Entry, Origin};
 use crate::notation::ast::{Line, Noted, Side, Transport};
 use crate::notation::{parse, print};
-use crate::report;
+use crate::output::Folder;
+use crate::report::{self, Totals};
 use crate::rules::Rule;
-use crate::run::{self, Job, Options, Order, Tempo};
+use crate::run::{self, Job, Options, Order, STILL, Tempo};
 use crate::sut::Subject;
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
@@ -43,7 +43,7 @@ pub(crate) struct Wanted {
     /// What is allowed but not recommended counts too.
     pub(crate) strict: bool,
     /// Where findings are saved.
-    pub(crate) out: PathBuf,
+    pub(crate) out: Folder,
     /// Every deadline is multiplied by it.
     pub(crate) time_scale: f64,
 }
@@ -62,6 +62,8 @@ pub(crate) struct Hunt<'a> {
     /// What ends in findings that are known.
     culprits: BTreeSet<Kind>,
     hunted: Hunted,
+    /// The first case that could not be saved, and why.
+    unsaved: OnceLock<String>,
 }
 
 /// What a hunt has come to.
@@ -75,12 +77,58 @@ pub(crate) struct Hunted {
     pub(crate) findings: u64,
     /// What was seen once and did not come 3 times of 3 again.
     pub(crate) elusive: u64,
+    /// Sessions in which something was wrong.
+    pub(crate) failed: u64,
+    /// Things that the program keeps, or needs more and more of.
+    pub(crate) leaks: u64,
+    /// Sessions that the suite could not play.
+    pub(crate) unplayed: u64,
     /// How long it took.
     pub(crate) took: Duration,
     /// Why the suite could not do its part, if that has happened.
     pub(crate) harness: Option<String>,
+    /// The first case that could not be saved, and why.
+    pub(crate) unsaved: Option<String>,
     /// Somebody has stopped it.
     pub(crate) interrupted: bool,
+}
+
+impl Hunted {
+    /// Sessions in which all was well, those in which something was wrong and leaks, and those that could not be played.
+    pub(crate) fn totals(&self) -> Totals {
+        let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let bad = self.failed + self.unplayed;
+        Totals {
+            passed: number(self.sessions.saturating_sub(bad)),
+            failed: number(self.failed + self.leaks),
+            skipped: number(self.unplayed),
+        }
+    }
+}
+
+/// What a hunt is at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stage<'a> {
+    /// New sessions are played.
+    Hunting(&'a Hunted),
+    /// What was found is played again and made small: which of them, and how many there are.
+    Shrinking(usize, usize),
+    /// The program is asked for the same thing many times.
+    Leaks,
+}
+
+impl fmt::Display for Stage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hunting(hunted) => write!(
+                f,
+                "{} sessions, {} steps, something wrong in {}",
+                hunted.sessions, hunted.steps, hunted.failed
+            ),
+            Self::Shrinking(at, of) => write!(f, "playing finding {at} of {of} again"),
+            Self::Leaks => f.write_str("looking for leaks"),
+        }
+    }
 }
 
 /// A session that was played.
@@ -114,6 +162,7 @@ impl<'a> Hunt<'a> {
             known: Vec::new(),
             culprits: BTreeSet::new(),
             hunted: Hunted::default(),
+            unsaved: OnceLock::new(),
         }
     }
 
@@ -121,10 +170,11 @@ impl<'a> Hunt<'a> {
     pub(crate) async fn run(
         mut self,
         mut say: impl FnMut(&str),
-        mut progress: impl FnMut(&Hunted),
+        mut progress: impl FnMut(Stage<'_>),
     ) -> Hunted {
         let mut next = self.wanted.seed;
         let mut caught: Vec<Vec<Catch>> = Vec::new();
+        progress(Stage::Hunting(&self.hunted));
         loop {
             let plans = self.choose(&mut next);
             if plans.is_empty() || self.stop.is_cancelled() {
@@ -145,11 +195,13 @@ impl<'a> Hunt<'a> {
                 self.hunted.steps += steps;
                 if matches!(judged.verdict, Verdict::Harness | Verdict::NotReady) {
                     self.hunted.harness = judged.reason.clone();
+                    self.hunted.unplayed += 1;
                     continue;
                 }
                 let Some(key) = Key::of(&judged, &self.wanted, self.rules) else {
                     continue;
                 };
+                self.hunted.failed += 1;
                 let catch = Catch {
                     plan: truncated(plan, &judged),
                     key,
@@ -172,12 +224,15 @@ impl<'a> Hunt<'a> {
                 }
             }
             self.hunted.took = self.begun.elapsed();
-            progress(&self.hunted);
+            progress(Stage::Hunting(&self.hunted));
         }
         say("\n");
         let mut rest = caught.iter();
+        let mut at = 0;
         // Most of the time is spent waiting for what does not come.
         while let Some(first) = rest.next() {
+            progress(Stage::Shrinking(at + 1, caught.len()));
+            at += 3;
             let (second, third) = (rest.next(), rest.next());
             let each = tokio::join!(
                 self.find_any(Some(first)),
@@ -191,10 +246,12 @@ impl<'a> Hunt<'a> {
             }
         }
         if self.wanted.runs.is_none() {
+            progress(Stage::Leaks);
             self.leaks(&mut say).await;
         }
         self.hunted.took = self.begun.elapsed();
         self.hunted.interrupted = self.stop.is_cancelled();
+        self.hunted.unsaved = self.unsaved.take();
         for (key, times) in self.known.iter().filter(|(_, times)| *times > 1) {
             say(&format!("seen {times} times: {key}\n"));
         }
@@ -271,6 +328,7 @@ impl<'a> Hunt<'a> {
             hardened: true,
             jobs: self.wanted.jobs,
             time_scale: self.wanted.time_scale,
+            still: None,
             excuses: true,
         }
     }
@@ -282,8 +340,10 @@ impl<'a> Hunt<'a> {
             subject: Arc::clone(&self.subject),
             skip: None,
             tempo: self.tempo,
+            still: STILL,
             round: None,
             in_play: report::InPlay::default(),
+            listens: false,
         }
     }
 
@@ -304,6 +364,7 @@ impl<'a> Hunt<'a> {
             text: print(&case),
             case,
             twin: None,
+            origin: Origin::File,
         })
     }
 
@@ -393,7 +454,7 @@ impl<'a> Hunt<'a> {
                 continue;
             };
             let file = format!("{}-leak-{}.case", self.wanted.side, burst.name);
-            let path = self.wanted.out.join(file);
+            let path = self.wanted.out.join(&file);
             let text = many.entry.text.clone();
             let looked = self.stop.run_until_cancelled(growth([few, many], self.tls));
             let Some(Some(found)) = looked.await else {
@@ -401,7 +462,8 @@ impl<'a> Hunt<'a> {
             };
             let Some(first) = found.first() else { continue };
             self.hunted.findings += 1;
-            let saved = fs::create_dir_all(&self.wanted.out).and_then(|()| fs::write(&path, &text));
+            self.hunted.leaks += 1;
+            let saved = self.wanted.out.write(&file, text.as_bytes());
             let also: String = found[1..].iter().map(|one| format!("; {one}")).collect();
             say(&format!("      LEAK {}: {first}{also}\n", burst.name));
             for line in text.lines().skip_while(|line| !line.is_empty()).skip(1) {
@@ -409,10 +471,12 @@ impl<'a> Hunt<'a> {
             }
             say(&match saved {
                 Ok(()) => format!("           saved     {}\n\n", path.display()),
-                Err(error) => format!(
-                    "           cannot be saved: {}: {error}\n\n",
-                    path.display()
-                ),
+                Err(error) => {
+                    let why = format!("{}: {error}", path.display());
+                    let text = format!("           cannot be saved: {why}\n\n");
+                    self.unsaved.get_or_init(|| why);
+                    text
+                }
             });
         }
     }
@@ -455,13 +519,12 @@ impl<'a> Hunt<'a> {
             _ => "",
         };
         let name = format!("{}-{kind}{rule}-{}.case", self.wanted.side, plan.seed);
-        let path = self.wanted.out.join(name);
+        let path = self.wanted.out.join(&name);
         let file = path.to_string_lossy().into_owned();
         let Some(entry) = self.entry(plan, rule, &file) else {
             return String::new();
         };
-        let saved =
-            fs::create_dir_all(&self.wanted.out).and_then(|()| fs::write(&path, &entry.text));
+        let saved = self.wanted.out.write(&name, entry.text.as_bytes());
         let job = self.job(entry);
         let judged = Judged {
             id: job.entry.id.clone(),
@@ -476,10 +539,12 @@ impl<'a> Hunt<'a> {
         let text = report::finding(&job, &judged, self.rules, settings);
         match saved {
             Ok(()) => text,
-            Err(error) => format!(
-                "{text}           cannot be saved: {}: {error}\n",
-                path.display()
-            ),
+            Err(error) => {
+                let why = format!("{}: {error}", path.display());
+                let text = format!("{text}           cannot be saved: {why}\n");
+                self.unsaved.get_or_init(|| why);
+                text
+            }
         }
     }
 }

@@ -82,7 +82,7 @@ impl Tunnel {
         self.state = step.next;
         match step.action {
             "PassEnd" => {
-                draft.judge(&self.sides[1 - from], "< eof", &[step.rule]);
+                draft.judge(&self.sides[1 - from], "< eof", &["tunnel.end-passed"]);
                 self.say(draft, table, u32::from(from == 0), size);
             }
             _ => {
@@ -112,7 +112,7 @@ impl Tunnel {
         self.ended[from] = true;
         self.state = step.next;
         draft.judge(&self.sides[1 - from], &format!("<< {}", much[from]), &forth);
-        draft.judge(&self.sides[1 - from], "< eof", &[step.rule]);
+        draft.judge(&self.sides[1 - from], "< eof", &["tunnel.end-passed"]);
         back.insert(0, "tunnel.half-close");
         draft.judge(&self.sides[from], &format!("<< {}", much[1 - from]), &back);
     }
@@ -132,9 +132,12 @@ impl Tunnel {
         }
         draft.act(&self.sides[from], "> close");
         if let Some(bytes) = &last {
-            draft.judge(&self.sides[1 - from], &format!("<< {bytes}"), &[step.rule]);
+            let rule = ["tunnel.last-bytes"];
+            draft.judge(&self.sides[1 - from], &format!("<< {bytes}"), &rule);
         }
-        draft.judge(&self.sides[1 - from], "< closed", &[step.rule]);
+        // It learns of the close by writing; the single LFs of this step do.
+        let rules = ["tunnel.reset-propagates", "tunnel.end-passed"];
+        draft.judge(&self.sides[1 - from], "< closed", &rules);
         self.state = step.next;
     }
 
@@ -148,7 +151,8 @@ impl Tunnel {
             return;
         };
         draft.act(&self.sides[from], "> reset");
-        draft.judge(&self.sides[1 - from], "< closed", &[step.rule]);
+        let rule = ["tunnel.reset-propagates"];
+        draft.judge(&self.sides[1 - from], "< closed", &rule);
         self.state = step.next;
     }
 

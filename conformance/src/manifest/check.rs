@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -13,6 +14,7 @@ use crate::embedded::Breed;
 use crate::input;
 use crate::notation::ast::{Side, Transport};
 use crate::rules::REVISION;
+use crate::run::STILL;
 
 /// Where a manifest comes from.
 #[derive(Clone, Copy)]
@@ -22,6 +24,10 @@ pub(super) struct Context<'a> {
     pub(super) folder: &'a Path,
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
 }
+
+/// The longest timeout that there is, and the one of cases that name none, in seconds.
+const LONGEST: u64 = 9_223_372_036;
+const USUAL: u64 = 30;
 
 pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, ManifestError> {
     let role = Side::from(raw.role);
@@ -34,11 +40,17 @@ pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, Manifest
             Some(&hint),
         ));
     }
+    if let Some(why) = fault_of_name(&raw.name) {
+        let hint =
+            "letters, digits and signs such as `-`, because reports and files are called by it";
+        return Err(context.wrong("name", &raw.name, why, Some(hint)));
+    }
     let mut files = BTreeMap::new();
     for (name, file) in raw.launch.files.iter() {
         files.insert(name.clone(), context.content(name, file, role)?);
     }
     let launch = context.launch(&raw.launch, role)?;
+    let variables = context.variables(raw.launch.command.as_deref().unwrap_or_default());
     let transports = raw.transports.map_or_else(
         || vec![Transport::Plain, Transport::Tls],
         |list| list.into_iter().map(Transport::from).collect(),
@@ -47,6 +59,28 @@ pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, Manifest
     if !(1..=600_000).contains(&deadline) {
         let message = "is not from 1 to 600000 milliseconds".to_owned();
         return Err(context.wrong("start_deadline_ms", "start_deadline_ms", message, None));
+    }
+    let timeouts = raw.timeouts.map_or(1..=LONGEST, |given| {
+        given.from.unwrap_or(1)..=given.to.unwrap_or(LONGEST)
+    });
+    // Cases that name no timeout are played with the usual one.
+    let usual = (1..=USUAL).contains(timeouts.start());
+    if !usual || !(USUAL..=LONGEST).contains(timeouts.end()) {
+        let message = format!("is not from 1..{USUAL} to {USUAL}..{LONGEST} seconds");
+        return Err(context.wrong("timeouts", "timeouts", message, None));
+    }
+    if raw.timeouts.is_some() && role == Side::Client {
+        let message = "is for servers: a client is told its timeout".to_owned();
+        return Err(context.wrong("timeouts", "timeouts", message, None));
+    }
+    let still = raw.still.map_or(STILL, Duration::from_secs);
+    if !(1..=600).contains(&still.as_secs()) {
+        let message = "is not from 1 to 600 seconds".to_owned();
+        return Err(context.wrong("still", "still", message, None));
+    }
+    if raw.reconnects.is_some() && role == Side::Server {
+        let message = "is for clients: a server connects to nobody".to_owned();
+        return Err(context.wrong("reconnects", "reconnects", message, None));
     }
     if transports.is_empty() {
         return Err(context.wrong(
@@ -63,9 +97,29 @@ pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, Manifest
         files,
         transports,
         start_deadline_ms: deadline,
+        timeouts,
+        still,
+        reconnects: raw.reconnects.unwrap_or(true),
         argument: context.file.to_owned(),
+        variables,
     })
 }
+
+/// Why a name is no good name of a program, if it is none. Files are called by it, such as its baseline.
+fn fault_of_name(name: &str) -> Option<String> {
+    Some(match name {
+        "" => "is empty".to_owned(),
+        _ if name.starts_with('.') => format!("`{name}` begins with a dot"),
+        _ if name.contains(['/', '\\']) => format!("`{name}` is a path"),
+        _ if name.contains(char::is_control) => "holds a control character".to_owned(),
+        _ if name.trim() != name => format!("`{name}` begins or ends with a blank"),
+        _ if name.len() > LONGEST_NAME => format!("is longer than {LONGEST_NAME} bytes"),
+        _ => return None,
+    })
+}
+
+/// A name of a file has at most 255 bytes, and something stands after it.
+const LONGEST_NAME: usize = 128;
 
 impl Context<'_> {
     fn launch(self, raw: &RawLaunch, role: Side) -> Result<Launch, ManifestError> {

@@ -6,13 +6,16 @@ use serde_json::Value;
 
 use super::check::{Context, example};
 use super::placeholder::{Cut, cut, lookup};
-use super::{ManifestError, Misfit, Place, Vars};
+use super::{ManifestError, Misfit, Place, Variable, Vars};
 use crate::input::{Part, locate, position};
 use crate::notation::ast::Side;
 
 /// A word of a command, cut at its placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Word(Vec<Piece>);
+pub(crate) struct Word {
+    pieces: Vec<Piece>,
+    shown: String,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
@@ -25,7 +28,7 @@ enum Piece {
 impl Word {
     /// The word with its placeholders filled in, as text.
     pub(crate) fn fill(&self, vars: &Vars) -> Result<String, Misfit> {
-        let pieces = self.0.iter().map(|piece| match piece {
+        let pieces = self.pieces.iter().map(|piece| match piece {
             Piece::Text(text) => Ok(text.clone()),
             Piece::Placeholder(name) => {
                 let value = lookup(name, &vars.common, name, "")?;
@@ -39,16 +42,23 @@ impl Word {
         pieces.collect()
     }
 
-    /// Whether it has this placeholder.
-    pub(super) fn names(&self, placeholder: &str) -> bool {
-        let is_it =
-            |piece: &Piece| matches!(piece, Piece::Placeholder(inside) if inside == placeholder);
-        self.0.iter().any(is_it)
+    /// As a report shows it. A variable of the environment may hold a secret, so only its name is shown, but for the
+    /// program itself: there it holds a path.
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Whether it has a placeholder of this name.
+    pub(super) fn names(&self, name: &str) -> bool {
+        let named = |inside: &String| inside.split(':').next() == Some(name);
+        self.pieces
+            .iter()
+            .any(|piece| matches!(piece, Piece::Placeholder(inside) if named(inside)))
     }
 
     /// Its text, if it has no placeholder.
     fn text(&self) -> Option<String> {
-        let pieces = self.0.iter().map(|piece| match piece {
+        let pieces = self.pieces.iter().map(|piece| match piece {
             Piece::Text(text) => Some(text.as_str()),
             Piece::Placeholder(_) => None,
         });
@@ -70,17 +80,42 @@ impl Context<'_> {
         Ok(command)
     }
 
+    /// The variables of the environment that the words name, each once.
+    pub(super) fn variables(self, words: &[String]) -> Vec<Variable> {
+        let mut found: Vec<Variable> = Vec::new();
+        for (index, written) in words.iter().enumerate() {
+            for piece in cut(written).unwrap_or_default() {
+                let Cut::Placeholder(inside) = piece else {
+                    continue;
+                };
+                let Some(name) = inside.strip_prefix("env:") else {
+                    continue;
+                };
+                if found.iter().all(|known| known.name != name) {
+                    found.push(Variable {
+                        name: name.to_owned(),
+                        program: (self.env)(name).filter(|_| index == 0),
+                    });
+                }
+            }
+        }
+        found
+    }
+
     fn word(self, index: usize, written: &str, role: Side) -> Result<Word, ManifestError> {
         let wrong = |message: &str, hint| Err(self.wrong_word(index, message, hint));
         let Some(pieces) = cut(written) else {
             return wrong("`{{` without `}}`", None);
         };
         let values = example(role);
-        let mut word = Word(Vec::new());
+        let mut word = Word {
+            pieces: Vec::new(),
+            shown: written.to_owned(),
+        };
         for piece in pieces {
             let inside = match piece {
                 Cut::Text(text) => {
-                    word.0.push(Piece::Text(text.to_owned()));
+                    word.pieces.push(Piece::Text(text.to_owned()));
                     continue;
                 }
                 Cut::Placeholder(inside) => inside,
@@ -93,7 +128,7 @@ impl Context<'_> {
                     );
                     return wrong(&message, Some(hint));
                 };
-                word.0.push(Piece::Text(value));
+                word.pieces.push(Piece::Text(value));
                 continue;
             }
             let name = inside.split(':').next().unwrap_or_default();
@@ -105,7 +140,7 @@ impl Context<'_> {
             if let Err(misfit) = lookup(inside, &values.common, inside, "") {
                 return wrong(&misfit.message, None);
             }
-            word.0.push(Piece::Placeholder(inside.to_owned()));
+            word.pieces.push(Piece::Placeholder(inside.to_owned()));
         }
         Ok(word)
     }
@@ -117,8 +152,12 @@ impl Context<'_> {
             let message = "is the program, and has a placeholder";
             return Err(self.wrong_word(0, message, Some(hint.to_owned())));
         };
+        let named = |program: String| Word {
+            pieces: vec![Piece::Text(program.clone())],
+            shown: program,
+        };
         if !program.contains('/') {
-            return Ok(word.clone());
+            return Ok(named(program));
         }
         // A path from the environment is relative to where the user stands, one in the file to the file.
         let base = match written.contains("{{env:") {
@@ -129,7 +168,7 @@ impl Context<'_> {
         let why = match std::fs::canonicalize(&path) {
             Ok(found) if found.is_file() => {
                 let found = found.to_string_lossy().into_owned();
-                return Ok(Word(vec![Piece::Text(found)]));
+                return Ok(named(found));
             }
             Ok(_) => format!("{} is no file", path.display()),
             Err(error) => format!("cannot find {}: {error}", path.display()),

@@ -6,7 +6,9 @@ mod placeholder;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use netroxy_broken::{Bug, Manner};
 use serde::Deserialize;
@@ -34,8 +36,24 @@ pub struct Manifest {
     pub(crate) transports: Vec<Transport>,
     /// How long it may take until it is ready, in milliseconds.
     pub(crate) start_deadline_ms: u64,
+    /// The timeouts that a server can be configured with, in seconds.
+    pub(crate) timeouts: RangeInclusive<u64>,
+    /// How long `still` is: longer than each of its deadlines.
+    pub(crate) still: Duration,
+    /// Whether a client connects again when its control connection has ended.
+    pub(crate) reconnects: bool,
     /// As it was named on the command line.
     pub(crate) argument: String,
+    /// What it takes from the environment.
+    pub(crate) variables: Vec<Variable>,
+}
+
+/// A variable of the environment that a manifest has read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Variable {
+    pub(crate) name: String,
+    /// Its value, where that names the program; any other may be a secret.
+    pub(crate) program: Option<String>,
 }
 
 /// What is started.
@@ -111,6 +129,28 @@ impl Manifest {
         Self::parse(argument, &text, &folder, &|name| std::env::var(name).ok())
     }
 
+    /// How a peer behaves that breaks a rule when it is told to; nothing for any other.
+    pub(crate) fn manner(&self) -> Option<Manner> {
+        match &self.launch {
+            Launch::Embedded(Breed::Broken(manner)) => Some(*manner),
+            Launch::Embedded(Breed::Reference) | Launch::Command(_) => None,
+        }
+    }
+
+    /// Whether a placeholder of this name stands anywhere in it.
+    pub(crate) fn uses(&self, name: &str) -> bool {
+        let in_files = self.files.values().any(|content| match content {
+            Content::Json(value) => mentions(&value.to_string(), name),
+            Content::Text(text) => mentions(text, name),
+            Content::Fixture(_) => false,
+        });
+        let in_command = match &self.launch {
+            Launch::Command(words) => words.iter().any(|word| word.names(name)),
+            Launch::Embedded(_) => false,
+        };
+        in_files || in_command
+    }
+
     /// The peer that breaks a rule when it is told to. It reads the same files as the reference.
     ///
     /// # Errors
@@ -157,6 +197,18 @@ impl Manifest {
                 env,
             },
         )
+    }
+
+    /// What is started, as reports show it: the command with the path of its program, or the name and the version of a
+    /// peer that this program carries.
+    pub(crate) fn runs(&self) -> String {
+        match &self.launch {
+            Launch::Command(words) => {
+                let words: Vec<&str> = words.iter().map(Word::shown).collect();
+                words.join(" ")
+            }
+            Launch::Embedded(breed) => breed.version(self.role),
+        }
     }
 
     /// Whether the program can be told whom to trust: some part of it names the file.
@@ -223,6 +275,13 @@ impl fmt::Display for Place {
     }
 }
 
+/// Whether a text has a placeholder of this name, with or without a type.
+fn mentions(text: &str, name: &str) -> bool {
+    let plain = format!("{{{{{name}}}}}");
+    let typed = format!("{{{{{name}:");
+    text.contains(&plain) || text.contains(&typed)
+}
+
 fn built_in_names() -> Vec<&'static str> {
     BUILT_IN.iter().map(|(name, _)| *name).collect()
 }
@@ -262,8 +321,9 @@ fn named(argument: &str, side: Side, name: &str) -> Result<Manner, ManifestError
 pub(crate) fn fits(manner: Manner, side: Side) -> bool {
     use netroxy_broken::Side as Of;
     let of = match manner {
-        Manner::Good | Manner::Drips | Manner::Tls12 => Of::Both,
-        Manner::Lonely => Of::Server,
+        Manner::Good | Manner::Drips | Manner::Slow | Manner::Tls12 => Of::Both,
+        Manner::WaitsForMrs | Manner::MapsInAnyOrder => Of::Client,
+        Manner::ClosedUnheard | Manner::PortsElsewhere | Manner::Lonely => Of::Server,
         Manner::Bad(bug) => bug.side(),
     };
     match of {
@@ -305,6 +365,21 @@ struct Raw {
     transports: Option<Vec<RawTransport>>,
     #[serde(default)]
     start_deadline_ms: Option<u64>,
+    #[serde(default)]
+    timeouts: Option<RawTimeouts>,
+    #[serde(default)]
+    still: Option<u64>,
+    #[serde(default)]
+    reconnects: Option<bool>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTimeouts {
+    #[serde(default)]
+    from: Option<u64>,
+    #[serde(default)]
+    to: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -378,14 +453,47 @@ mod tests {
         for (name, text) in BUILT_IN {
             assert_eq!(taken(text), (true, true), "{name}");
         }
-        let all = r#"{"name": "x", "role": "client", "transports": ["tls"], "start_deadline_ms": 600000,
+        let all = r#"{"name": "x", "role": "client", "transports": ["tls"], "start_deadline_ms": 600000, "still": 600, "reconnects": false,
             "launch": {"command": ["sh", "{{port}}"], "files": {"a": {"text": "{{user}}"}, "b": {"json": null}}}}"#;
         assert_eq!(taken(all), (true, true));
     }
 
     #[test]
+    fn what_is_started_is_shown_with_its_path_and_without_secrets() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().canonicalize().unwrap().join("my-server");
+        std::fs::write(&program, "").unwrap();
+        let path = program.display().to_string();
+        let env = |name: &str| match name {
+            "PROGRAM" => Some(path.clone()),
+            _ => Some("a secret".to_owned()),
+        };
+        let shown = |launch: &str| {
+            let text = format!(r#"{{"name":"x","role":"server","launch":{launch}}}"#);
+            Manifest::parse("x.json", &text, folder.path(), &env)
+                .unwrap()
+                .runs()
+        };
+        let words = r#""--key={{env:KEY}}", "{{host}}:{{port}}"]}"#;
+        let rest = "--key={{env:KEY}} {{host}}:{{port}}";
+        for (word, program) in [
+            ("{{env:PROGRAM}}", path.as_str()),
+            ("./my-server", path.as_str()),
+            ("python3", "python3"),
+        ] {
+            let command = format!(r#"{{"command":["{word}", {words}"#);
+            assert_eq!(shown(&command), format!("{program} {rest}"));
+        }
+        let version = env!("CARGO_PKG_VERSION");
+        let embedded = shown(r#"{"embedded":"server"}"#);
+        assert_eq!(embedded, format!("netroxy-server {version}, embedded"));
+        let broken = Manifest::load("broken-client:drips").unwrap().runs();
+        assert_eq!(broken, format!("netroxy-broken {version}, embedded"));
+    }
+
+    #[test]
     fn the_schema_refuses_what_is_refused() {
-        let good = r#"{"name":"x","role":"server","launch":{"embedded":"server","files":{"a":{"fixture":"tls/key.pem"}}},"transports":["tls"],"start_deadline_ms":1}"#;
+        let good = r#"{"name":"x","role":"server","launch":{"embedded":"server","files":{"a":{"fixture":"tls/key.pem"}}},"transports":["tls"],"start_deadline_ms":1,"timeouts":{"from":3,"to":60}}"#;
         assert_eq!(taken(good), (true, true));
         for (from, to) in [
             (r#""name":"x","#, ""),
@@ -407,6 +515,15 @@ mod tests {
             (r#"["tls"]"#, r#"["udp"]"#),
             (r#""start_deadline_ms":1"#, r#""start_deadline_ms":0"#),
             (r#""start_deadline_ms":1"#, r#""start_deadline_ms":600001"#),
+            (r#""from":3"#, r#""from":0"#),
+            (r#""from":3"#, r#""from":31"#),
+            (r#""to":60"#, r#""to":29"#),
+            (r#""to":60"#, r#""to":9223372037"#),
+            (r#""to":60"#, r#""until":60"#),
+            (r#"{"from":3,"to":60}"#, "60"),
+            (r#""start_deadline_ms":1"#, r#""still":0"#),
+            (r#""start_deadline_ms":1"#, r#""still":601"#),
+            (r#""start_deadline_ms":1"#, r#""reconnects":1"#),
         ] {
             assert!(good.contains(from), "{from}");
             assert_eq!(taken(&good.replacen(from, to, 1)), (false, false), "{to}");

@@ -1,27 +1,32 @@
 //! What the client says.
 
-use super::Monitor;
 use super::conduct::{Ath, Doom, HELD};
 use super::lines::{Fault, Item, LIMIT, integer};
 use super::login::Asked;
 use super::server::shown;
+use super::{Monitor, PENDING};
 use crate::notation::ast::{Side, Transport};
 use crate::recording::Sender;
+
+/// What both sides of it are told by.
+pub(super) const SECOND_ATH: &str = "a second ATH on one connection";
 
 impl Monitor {
     /// Bytes come from the client, whole messages or not.
     pub(super) fn client_bytes(&mut self, id: &str) {
         let (now, slack) = (self.now, self.limits.slack);
+        let held_up = self.held_up(id);
         let Some(conduct) = self.connections.get_mut(id) else {
             return;
         };
-        let refused = conduct.doomed.iter_mut().find(|doom| {
-            doom.rule == "auth.refused-close" && !doom.told && now > doom.since + slack
-        });
-        if let Some(doom) = refused {
-            doom.told = true;
-            let seen = "it goes on sending behind ARS false";
-            self.report(id, Side::Client, "auth.refused-close", seen);
+        let refused = conduct
+            .doomed
+            .iter()
+            .any(|doom| doom.rule == "auth.refused-close" && now > doom.since.max(held_up) + slack);
+        if refused && !conduct.refused_told {
+            conduct.refused_told = true;
+            let seen = "it goes on sending after ARS false";
+            self.report(id, Side::Client, "auth.refused-silent", seen);
         }
     }
 
@@ -34,10 +39,12 @@ impl Monitor {
         }
         // What follows ATH depends on how it is answered.
         if conduct.ath.is_some() {
-            if conduct.held.is_empty() {
+            let again = matches!(&item, Item::Message(lines) if lines[0] == b"ATH");
+            // A second ATH is told when it is known what becomes of the first.
+            if conduct.held.is_empty() && !again {
                 let seen = format!("{} before its ATH is answered", shown(&item));
                 conduct.held.push_back(item);
-                return self.report(id, Side::Client, "auth.client-first", seen);
+                return self.report(id, Side::Client, "auth.client-waits", seen);
             }
             if conduct.held.len() < HELD {
                 conduct.held.push_back(item);
@@ -98,14 +105,13 @@ impl Monitor {
         match (lines.first().map(Vec::as_slice), fresh) {
             (Some(b"ATH"), true) => self.ath(id, lines),
             (Some(b"ATH"), false) => {
-                let seen = "a second ATH on one connection";
-                self.report(id, Side::Client, "auth.client-first", seen);
-                self.server_step(id, "AthGood", seen);
+                self.report(id, Side::Client, "auth.client-once", SECOND_ATH);
+                self.server_step(id, "AthGood", SECOND_ATH);
             }
             (Some(b"TRS"), true) => self.trs(id, &lines),
             (Some(b"TRS"), false) => {
                 let seen = "TRS on a control connection";
-                self.report(id, Side::Client, "tunnel.trs-new-connection", seen);
+                self.report(id, Side::Client, "tunnel.no-trs-on-control", seen);
                 self.server_step(id, "TrsBad", seen);
             }
             (Some(b"MAP" | b"SRQ"), true) => {
@@ -119,22 +125,11 @@ impl Monitor {
     }
 
     fn client_fault(&mut self, id: &str, fault: Fault) {
-        let (broken, seen, rule) = match &fault {
-            Fault::Word(_) => (
-                "grammar: client-message",
-                "no word of a client",
-                "frame.unknown-word",
-            ),
-            Fault::Integer(_) => ("grammar: integer", "no integer of 64 bits", "frame.int"),
-            Fault::Boolean(_) => ("grammar: bool", "neither true nor false", "frame.bool"),
-            Fault::Long => (
-                "grammar: client-message",
-                "a line of more than 1 MiB",
-                "frame.line-bound",
-            ),
-        };
-        let seen = format!("{}: {seen}", shown(&Item::Fault(fault)));
-        self.report(id, Side::Client, broken, seen.clone());
+        let (what, broken, rule) = (fault.what("client"), fault.broken(), fault.closes());
+        let seen = format!("{}: {what}", shown(&Item::Fault(fault)));
+        if let Some(broken) = broken {
+            self.report(id, Side::Client, broken, seen.clone());
+        }
         self.server_step(id, "Malformed", &seen);
         let conduct = self.connections.get_mut(id);
         if let Some(doom) = conduct.and_then(|conduct| conduct.doomed.last_mut()) {
@@ -179,7 +174,11 @@ impl Monitor {
         };
         if let Some(login) = self.login(id) {
             login.refused.remove(&asked.port);
-            login.asked.push_back(asked);
+            login.too_many_maps |= login.asked.len() >= PENDING;
+            match login.too_many_maps {
+                true => login.asked.clear(),
+                false => login.asked.push_back(asked),
+            }
         }
         self.server_step(id, "Map", "MAP");
     }
@@ -189,7 +188,7 @@ impl Monitor {
         if let Some(login) = self.login(id) {
             login.last_srq = now;
             login.silence_told = [false, false, login.silence_told[2]];
-            login.srqs.push_back((now, false));
+            login.ask(now);
         }
         self.server_step(id, "Srq", "SRQ");
     }
@@ -205,7 +204,7 @@ impl Monitor {
         let over = self.connections.get(id).map(|conduct| conduct.over);
         let over = over.unwrap_or(Transport::Plain);
         let number = self.tokens.get(token).copied();
-        let blind = !self.unread.is_empty() || self.forgotten > 0;
+        let blind = self.unread_ever > 0 || self.forgotten > 0;
         let Some((number, login)) =
             number.and_then(|number| Some((number, self.numbered(number)?)))
         else {
@@ -233,12 +232,15 @@ impl Monitor {
             .trqs
             .get_mut(&port)
             .and_then(std::collections::VecDeque::pop_front);
+        // Where not all is remembered, it is taken for an answer.
+        let asked = asked.or_else(|| login.too_many_trqs.then_some((now, false)));
         let mapped =
             login.mapped.contains_key(&port) || login.asked.iter().any(|asked| asked.port == port);
-        let ended = login.ended;
+        // The client may not have heard of the end.
+        let ended = login.ended.map(|at| at.max(login.held_up));
         if asked.is_none() {
             let seen = format!("TRS {port} without a TRQ");
-            self.report(id, Side::Client, "tunnel.trs-new-connection", seen);
+            self.report(id, Side::Client, "tunnel.one-trs", seen);
         }
         match (asked, ended) {
             // It may have been under way when the login ended.

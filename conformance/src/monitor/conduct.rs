@@ -33,6 +33,10 @@ pub(super) struct Conduct {
     pub(super) doomed: Vec<Doom>,
     /// Who may close it, or have other ideas of it, for a reason that the specification leaves open.
     pub(super) excused: bool,
+    /// Until when the tap itself has held up what crosses it.
+    pub(super) held_up: Duration,
+    /// The client has gone on sending after it was refused; told once.
+    pub(super) refused_told: bool,
     /// The server has not closed it in time without a first message; told once.
     pub(super) idle_told: bool,
 }
@@ -78,6 +82,8 @@ impl Conduct {
             login: None,
             doomed: Vec::new(),
             excused: false,
+            held_up: Duration::ZERO,
+            refused_told: false,
             idle_told: false,
         }
     }

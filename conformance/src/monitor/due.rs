@@ -6,11 +6,17 @@ use super::Monitor;
 use crate::notation::ast::Side;
 use crate::recording::Sender;
 
-/// How long a server waits for a login, and a client for its answer.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// How long a server waits for a login, and a client for its answer and for a target.
+const DEADLINE: Duration = Duration::from_secs(15);
 
-/// Between two tries for a mapping; the specification names no bound, and a wait may grow.
-const RETRY: Duration = Duration::from_secs(60);
+/// How long the answer to ATH may take.
+const LOGIN_REPLY: Duration = Duration::from_secs(5);
+
+/// How long TRS may take, apart from the wait for a target.
+const TRS: Duration = Duration::from_secs(5);
+
+/// Between `MRS false` and the next MAP for that port.
+const RETRY: Duration = Duration::from_secs(15);
 
 impl Monitor {
     /// Looks at everything on a connection that could be late.
@@ -34,7 +40,7 @@ impl Monitor {
 
     fn late_closes(&mut self, id: &str) {
         let limit = self.limits.reply;
-        let now = self.now;
+        let (now, held_up) = (self.now, self.held_up(id));
         let Some(conduct) = self.connections.get_mut(id) else {
             return;
         };
@@ -45,7 +51,7 @@ impl Monitor {
         let mut late = Vec::new();
         for doom in &mut conduct.doomed {
             let ended = ended[usize::from(doom.side == Side::Server)];
-            if !ended && !doom.told && now > doom.since + limit {
+            if !ended && !doom.told && now > doom.since.max(held_up) + limit {
                 doom.told = true;
                 late.push((doom.side, doom.rule, doom.why.clone()));
             }
@@ -58,25 +64,26 @@ impl Monitor {
     }
 
     fn late_login(&mut self, id: &str) {
-        let (now, reply) = (self.now, self.limits.reply);
+        let (now, reply, slack) = (self.now, self.limits.reply, self.limits.slack);
+        let held_up = self.held_up(id);
         let Some(conduct) = self.connections.get_mut(id) else {
             return;
         };
         if let Some(ath) = &mut conduct.ath {
-            let silent = now.saturating_sub(ath.at);
+            let silent = now.saturating_sub(ath.at.max(held_up));
             let mut late = Vec::new();
             // Who tries passwords may be kept waiting.
-            if silent > DEADLINE && !ath.told[0] {
+            if silent > LOGIN_REPLY + slack && !ath.told[0] {
                 ath.told[0] = true;
                 late.push((
                     Side::Server,
-                    "auth.ok-reply",
-                    "ATH has not been answered in 10 s",
+                    "auth.reply-time",
+                    "ATH has not been answered in 5 s",
                 ));
             }
             if silent > DEADLINE + reply && !ath.told[1] {
                 ath.told[1] = true;
-                let seen = "no ARS in 10 s, and the client has not closed";
+                let seen = "no ARS in 15 s, and the client has not closed";
                 late.push((Side::Client, "auth.client-deadline", seen));
             }
             for (side, rule, seen) in late {
@@ -85,15 +92,18 @@ impl Monitor {
             return;
         }
         let fresh = conduct.server == "Fresh" && !conduct.idle_told;
-        if fresh && now > conduct.opened + DEADLINE + reply {
+        if fresh && now > conduct.opened.max(held_up) + DEADLINE + reply {
             conduct.idle_told = true;
-            let seen = "neither ATH nor TRS in 10 s, and the server has not closed";
+            let seen = "neither ATH nor TRS in 15 s, and the server has not closed";
             self.report(id, Side::Server, "auth.deadline", seen);
         }
     }
 
     fn late_replies(&mut self, id: &str) {
-        let (now, reply) = (self.now, self.limits.reply);
+        let (now, reply, held_up) = (self.now, self.limits.reply, self.held_up(id));
+        if now <= held_up + reply {
+            return;
+        }
         let Some(login) = self.login(id) else { return };
         let mut late = Vec::new();
         for asked in &mut login.asked {
@@ -117,9 +127,10 @@ impl Monitor {
 
     /// A client that does not ask again for what was refused.
     fn late_retries(&mut self, id: &str) {
-        let now = self.now;
+        let (now, held_up) = (self.now, self.held_up(id));
+        let limit = RETRY + self.limits.reply;
         let Some(login) = self.login(id) else { return };
-        let due = |at: &Duration| now > *at + RETRY;
+        let due = |at: &Duration| now > held_up.max(*at) + limit;
         let late: Vec<i64> = login
             .refused
             .iter()
@@ -137,11 +148,11 @@ impl Monitor {
     }
 
     fn late_keepalive(&mut self, id: &str) {
-        let (now, slack) = (self.now, self.limits.slack);
+        let (now, slack, held_up) = (self.now, self.limits.slack, self.held_up(id));
         let Some(login) = self.login(id) else { return };
         let timeout = login.timeout;
-        let silent = now.saturating_sub(login.last_srq);
-        let unheard = now.saturating_sub(login.last_srs);
+        let silent = now.saturating_sub(login.last_srq.max(held_up));
+        let unheard = now.saturating_sub(login.last_srs.max(held_up));
         let times = |by: u32| timeout.saturating_mul(by).saturating_add(slack);
         let half = timeout.saturating_add(timeout / 2).saturating_add(slack);
         let seconds = timeout.as_secs();
@@ -179,7 +190,7 @@ impl Monitor {
 
     /// A client may try its target before it says TRS; what shows then is a connection that says nothing.
     fn late_tunnels(&mut self, id: &str) {
-        let (now, reply) = (self.now, self.limits.reply);
+        let (now, reply, held_up) = (self.now, self.limits.reply, self.held_up(id));
         let silent = |conduct: &&super::Conduct| conduct.server == "Fresh" && conduct.ath.is_none();
         let dialling = self.connections.values().filter(silent).count();
         let Some(login) = self.login(id) else { return };
@@ -187,8 +198,10 @@ impl Monitor {
             .trqs
             .iter_mut()
             .flat_map(|(port, trqs)| trqs.iter_mut().map(|trq| (*port, trq)));
-        let limit = DEADLINE + reply;
-        let mut late: Vec<_> = waiting.filter(|(_, (at, _))| now > *at + limit).collect();
+        let limit = DEADLINE + TRS + reply;
+        let mut late: Vec<_> = waiting
+            .filter(|(_, (at, _))| now > held_up.max(*at) + limit)
+            .collect();
         // The oldest may be those that are being dialled.
         late.sort_by_key(|(_, (at, _))| *at);
         let mut ports = Vec::new();

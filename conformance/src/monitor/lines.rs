@@ -32,11 +32,63 @@ pub(super) enum Fault {
     /// The word is none of this direction.
     Word(Vec<u8>),
     /// A line that should hold an integer.
-    Integer(Vec<u8>),
+    Integer(Field),
     /// A line that should hold a boolean.
-    Boolean(Vec<u8>),
-    /// A line of more than [`LONGEST`] bytes.
-    Long,
+    Boolean(Field),
+    /// A line of more than [`LONGEST`] bytes; whether it is a text, which has no bound in the grammar.
+    Long { text: bool },
+}
+
+/// A line that is not what it should be, in the message of this word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Field {
+    pub(super) word: Vec<u8>,
+    pub(super) line: Vec<u8>,
+    /// Whether the line is a word of the same sender: another message stands inside of this one.
+    pub(super) is_word: bool,
+}
+
+impl Fault {
+    /// The rule that its sender breaks; none where the line is only longer than a receiver has to take.
+    pub(super) fn broken(&self) -> Option<&'static str> {
+        match self {
+            Self::Integer(field) | Self::Boolean(field) if field.is_word => {
+                Some("frame.sender-whole")
+            }
+            Self::Boolean(_) => Some("frame.bool-canonical"),
+            Self::Word(_) | Self::Integer(_) | Self::Long { text: false } => {
+                Some("frame.sender-grammar")
+            }
+            Self::Long { text: true } => None,
+        }
+    }
+
+    /// The rule by which its receiver closes.
+    pub(super) fn closes(&self) -> &'static str {
+        let in_ars = |field: &Field| field.word == b"ARS";
+        match self {
+            Self::Word(_) => "frame.unknown-word",
+            Self::Integer(field) if in_ars(field) => "auth.ars-int",
+            Self::Integer(_) => "frame.int",
+            Self::Boolean(field) if in_ars(field) => "auth.ars-bool",
+            Self::Boolean(_) => "frame.bool",
+            Self::Long { .. } => "frame.line-bound",
+        }
+    }
+
+    /// What is wrong with it; goes on from the line.
+    pub(super) fn what(&self, sender: &str) -> String {
+        match self {
+            Self::Word(_) => format!("no word of a {sender}"),
+            Self::Integer(field) | Self::Boolean(field) if field.is_word => {
+                let word = String::from_utf8_lossy(&field.word).into_owned();
+                format!("a word where a field of {word} has to stand")
+            }
+            Self::Integer(_) => "no integer of 64 bits".to_owned(),
+            Self::Boolean(_) => "neither true nor false".to_owned(),
+            Self::Long { .. } => "a line of more than 1 MiB".to_owned(),
+        }
+    }
 }
 
 /// From here on a receiver does not have to take a line any more.
@@ -79,7 +131,8 @@ impl Lines {
             let Some(found) = unread.iter().position(|byte| *byte == b'\n') else {
                 self.searched = self.bytes.len();
                 let long = self.bytes.len() - begin.min(self.bytes.len()) > LONGEST;
-                return long.then(|| self.fault(Fault::Long));
+                let text = self.is_text();
+                return long.then(|| self.fault(Fault::Long { text }));
             };
             let end = self.searched + found;
             self.lines.push((begin, end));
@@ -110,6 +163,14 @@ impl Lines {
         lines_after(self.line(0), first).is_some_and(|count| self.lines.len() > count)
     }
 
+    /// Whether the line that is coming is a text.
+    fn is_text(&self) -> bool {
+        matches!(
+            (self.line(0), self.lines.len()),
+            (b"ATH", 1..=3) | (b"ARS", 3) | (b"TRS", 1) | (b"MAP", 2)
+        )
+    }
+
     /// Looks at the line that has just come.
     fn check(&self) -> Result<(), Fault> {
         let index = self.lines.len() - 1;
@@ -118,13 +179,18 @@ impl Lines {
             Sender::Opener => [b"ATH", b"MAP", b"SRQ", b"TRS"],
             Sender::Acceptor => [b"ARS", b"MRS", b"SRS", b"TRQ"],
         };
+        let field = || Field {
+            word: self.line(0).to_vec(),
+            line: line.to_vec(),
+            is_word: words.contains(&line),
+        };
         let integer = || match integer(line) {
             Some(_) => Ok(()),
-            None => Err(Fault::Integer(line.to_vec())),
+            None => Err(Fault::Integer(field())),
         };
         let boolean = || match line {
             b"true" | b"false" => Ok(()),
-            _ => Err(Fault::Boolean(line.to_vec())),
+            _ => Err(Fault::Boolean(field())),
         };
         match (self.line(0), index) {
             (_, 0) if words.contains(&line) => Ok(()),
@@ -191,14 +257,25 @@ mod tests {
         let word = |word: &[u8]| Some(Item::Fault(Fault::Word(word.to_vec())));
         assert_eq!(fault(b"TRQ\n80\nSRQ\n"), word(b"TRQ"));
         assert_eq!(fault(b"SRQ\r\nSRQ\n"), word(b"SRQ\r"));
-        let integer = Some(Item::Fault(Fault::Integer(b"8 0".to_vec())));
+        let field = |line: &[u8], is_word| Field {
+            word: b"MAP".to_vec(),
+            line: line.to_vec(),
+            is_word,
+        };
+        let integer = Some(Item::Fault(Fault::Integer(field(b"8 0", false))));
         assert_eq!(fault(b"MAP\n8 0\n"), integer);
-        let boolean = Some(Item::Fault(Fault::Boolean(b"True".to_vec())));
+        let boolean = Some(Item::Fault(Fault::Boolean(field(b"True", false))));
         assert_eq!(fault(b"MAP\n80\nx\nTrue\n"), boolean);
-        assert_eq!(
-            fault(&vec![b'x'; LONGEST + 1]),
-            Some(Item::Fault(Fault::Long))
-        );
+        let within = Some(Item::Fault(Fault::Integer(field(b"SRQ", true))));
+        assert_eq!(fault(b"MAP\nSRQ\n80\n"), within);
+        let long = |head: &[u8], text| {
+            let bytes = [head, &vec![b'x'; LONGEST + 1]].concat();
+            assert_eq!(fault(&bytes), Some(Item::Fault(Fault::Long { text })));
+        };
+        long(b"", false);
+        long(b"MAP\n", false);
+        long(b"MAP\n80\n", true);
+        long(b"ATH\n", true);
         assert_eq!(fault(&vec![b'x'; LONGEST]), None);
         assert!(!is_canonical(b"+80") && !is_canonical(b"080") && is_canonical(b"-5"));
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::{Monitor, REMEMBERED};
+use super::{Monitor, PENDING, REMEMBERED};
 use crate::notation::ast::Transport;
 
 /// What ARS true has begun.
@@ -20,6 +20,8 @@ pub(super) struct Login {
     pub(super) replaced: bool,
     /// MAPs that are not answered, in their order.
     pub(super) asked: VecDeque<Asked>,
+    /// There were more MAPs at a time than are remembered: how they are answered is not judged any more.
+    pub(super) too_many_maps: bool,
     /// The listener on which its token is good.
     pub(super) over: Transport,
     /// What was answered by true, and whether it is open.
@@ -28,8 +30,14 @@ pub(super) struct Login {
     pub(super) refused: BTreeMap<i64, Duration>,
     /// When each SRQ came that is not answered; whether that was told.
     pub(super) srqs: VecDeque<(Duration, bool)>,
+    /// How many more there are than are remembered.
+    pub(super) more_srqs: u64,
     /// When each TRQ came that no TRS has answered, by port; whether that was told.
     pub(super) trqs: BTreeMap<i64, VecDeque<(Duration, bool)>>,
+    /// There were more TRQs at a time than are remembered: which TRS answers one is not judged any more.
+    pub(super) too_many_trqs: bool,
+    /// Until when the tap itself has held up what crosses its connection.
+    pub(super) held_up: Duration,
     pub(super) last_srq: Duration,
     pub(super) last_srs: Duration,
     /// Since the last of it: the client sends no SRQ, the server does not expire it, the client does not give up.
@@ -62,15 +70,38 @@ impl Login {
             ended: None,
             replaced: false,
             asked: VecDeque::new(),
+            too_many_maps: false,
             over,
             mapped: BTreeMap::new(),
             refused: BTreeMap::new(),
             srqs: VecDeque::new(),
+            more_srqs: 0,
             trqs: BTreeMap::new(),
+            too_many_trqs: false,
+            held_up: now,
             last_srq: now,
             last_srs: now,
             silence_told: [false; 3],
         }
+    }
+
+    /// SRQ has come.
+    pub(super) fn ask(&mut self, now: Duration) {
+        match self.srqs.len() {
+            0..PENDING => self.srqs.push_back((now, false)),
+            _ => self.more_srqs += 1,
+        }
+    }
+
+    /// SRS has come; whether it answers an SRQ.
+    pub(super) fn answer(&mut self, now: Duration) -> bool {
+        let answers = self.srqs.pop_front().is_some();
+        if let Some(more) = self.more_srqs.checked_sub(1) {
+            // When it came is not remembered.
+            self.more_srqs = more;
+            self.srqs.push_back((now, false));
+        }
+        answers
     }
 
     /// Whether the other one has the same user name and the same client name, which is not empty.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::Monitor;
+use super::client::SECOND_ATH;
 use super::conduct::{Ath, Doom};
-use super::lines::{Fault, Item, integer, is_canonical};
+use super::lines::{Fault, Field, Item, integer, is_canonical};
 use super::login::Login;
+use super::{Monitor, PENDING, REMEMBERED};
 use crate::notation::ast::{Side, Transport};
 use crate::notation::{ast::Action, ast::Expectation, print_action};
 use crate::transcript;
@@ -51,10 +52,12 @@ impl Monitor {
         if conduct.server == "Fresh" && conduct.ath.is_none() && !conduct.is_doomed() {
             let seen = format!("{} on a connection that has not logged in", shown(&item));
             let rule = match &item {
-                Item::Message(lines) => unasked(lines),
-                Item::Fault(_) => "grammar: server-message",
+                Item::Message(lines) => Some(unasked(lines)),
+                Item::Fault(fault) => fault.broken(),
             };
-            self.report(id, Side::Server, rule, seen);
+            if let Some(rule) = rule {
+                self.report(id, Side::Server, rule, seen);
+            }
             return;
         }
         let lines = match item {
@@ -119,26 +122,18 @@ impl Monitor {
     }
 
     fn server_fault(&mut self, id: &str, fault: Fault) {
-        let (rule, seen) = match &fault {
-            Fault::Word(_) => ("grammar: server-message", "no word of a server"),
-            Fault::Integer(_) => ("grammar: integer", "no integer of 64 bits"),
-            Fault::Boolean(_) => ("grammar: bool", "neither true nor false"),
-            Fault::Long => ("grammar: server-message", "a line of more than 1 MiB"),
-        };
-        let seen = format!("{}: {seen}", shown(&Item::Fault(fault.clone())));
-        self.report(id, Side::Server, rule, seen.clone());
+        let what = fault.what("server");
+        let seen = format!("{}: {what}", shown(&Item::Fault(fault.clone())));
+        if let Some(rule) = fault.broken() {
+            self.report(id, Side::Server, rule, seen.clone());
+        }
         let before = self.connections.get(id).map_or(0, |one| one.doomed.len());
         self.client_step(id, "Malformed", &seen);
         // The table has one rule for all that is no message.
-        let rule = match fault {
-            Fault::Word(_) => return,
-            Fault::Integer(_) => "frame.int",
-            Fault::Boolean(_) => "frame.bool",
-            Fault::Long => "frame.line-bound",
-        };
+        let rule = fault.closes();
         let conduct = self.connections.get_mut(id);
         if let Some(doom) = conduct.and_then(|conduct| conduct.doomed.get_mut(before))
-            && doom.rule == "frame.unknown-word"
+            && (doom.rule == "frame.unknown-word" || rule.starts_with("auth.ars-"))
         {
             doom.rule = rule;
         }
@@ -152,14 +147,20 @@ impl Monitor {
         };
         let [_, ok, rest @ ..] = lines else { return };
         if ok != b"true" {
+            if self.pauses.len() >= REMEMBERED {
+                self.pauses.retain(|_, (earliest, _)| *earliest > now);
+            }
             self.pauses.insert(
                 fields,
                 (now + Duration::from_secs(1), "auth.client-backoff"),
             );
             self.server_step(id, "AthBad", "ARS false");
             self.client_step(id, "ArsFalse", "ARS false");
-            if let Some(conduct) = self.connections.get_mut(id) {
-                conduct.held.clear();
+            let again = |item: &Item| matches!(item, Item::Message(lines) if lines[0] == b"ATH");
+            let conduct = self.connections.get_mut(id);
+            let held = conduct.map(|conduct| std::mem::take(&mut conduct.held));
+            if held.is_some_and(|held| held.iter().any(again)) {
+                self.report(id, Side::Client, "auth.client-once", SECOND_ATH);
             }
             return;
         }
@@ -204,6 +205,12 @@ impl Monitor {
         let replaced = self.replaced_holder(id, port);
         let holder = self.holder(id, port);
         let Some(login) = self.login(id) else { return };
+        if login.too_many_maps {
+            if ok && login.mapped.len() < PORTS {
+                login.mapped.insert(port, true);
+            }
+            return self.client_step(id, "Mrs", "MRS");
+        }
         let Some(first) = login.asked.iter().position(|asked| !asked.told) else {
             return self.late_mrs(id, port, ok);
         };
@@ -217,11 +224,12 @@ impl Monitor {
         };
         let asked = login.asked.remove(index);
         let own = login.mapped.contains_key(&port);
-        if !ok && !own {
+        if !ok && !own && login.refused.len() < PORTS {
             login.refused.insert(port, now);
         }
         if let Some(asked) = asked
             && ok
+            && login.mapped.len() < PORTS
         {
             login.mapped.insert(port, asked.open);
         }
@@ -273,7 +281,11 @@ impl Monitor {
         });
         let holder = holder.filter(|login| {
             let conduct = self.connections.get(&login.connection);
-            conduct.is_some_and(|conduct| !conduct.is_doomed() && !conduct.excused)
+            // The end of one that is held up may not have been seen.
+            conduct.is_some_and(|conduct| {
+                let seen = now > conduct.held_up + slack;
+                seen && !conduct.is_doomed() && !conduct.excused
+            })
         });
         holder.map(|login| login.connection.clone())
     }
@@ -298,10 +310,16 @@ impl Monitor {
         let asked = login.asked.iter().find(|asked| asked.port == port);
         let open = login.mapped.get(&port).copied();
         let open = open.or_else(|| asked.map(|asked| asked.open));
+        // A client may answer what it should not have been asked; it has to where it knows the mapping.
+        if open.is_some() || (1..=65535).contains(&port) {
+            let waiting = login.trqs.entry(port).or_default();
+            match waiting.len() {
+                0..PENDING => waiting.push_back((now, open.is_none())),
+                _ => login.too_many_trqs = true,
+            }
+        }
         match open {
             Some(true) => {
-                let waiting = login.trqs.entry(port).or_default();
-                waiting.push_back((now, false));
                 for conduct in self.connections.values_mut() {
                     // A user who came just then.
                     conduct.doomed.retain(|doom| {
@@ -310,6 +328,8 @@ impl Monitor {
                 }
                 self.client_step(id, "Trq", "TRQ");
             }
+            // What was asked is not remembered.
+            Some(false) | None if login.too_many_maps => {}
             Some(false) => {
                 let seen = format!("TRQ {port}, and its mapping is not open");
                 self.report(id, Side::Server, "map.closed-no-tunnel", seen);
@@ -326,13 +346,15 @@ impl Monitor {
         let Some(login) = self.login(id) else { return };
         login.last_srs = now;
         login.silence_told[2] = false;
-        let asked = login.srqs.pop_front();
-        if asked.is_none() {
+        if !login.answer(now) {
             self.report(id, Side::Server, "keep.srs", "SRS answers no SRQ");
         }
         self.client_step(id, "Srs", "SRS");
     }
 }
+
+/// No server has more ports than these, and one that says so fills no memory.
+const PORTS: usize = 65_536;
 
 /// The most seconds that fit 64 bits of nanoseconds.
 const LARGEST: i64 = 9_223_372_036;
@@ -365,12 +387,16 @@ pub(super) fn shown(item: &Item) -> String {
             let text = print_action(&Action::Expect(message));
             text.trim_start_matches("< ").to_owned()
         }
-        Item::Fault(Fault::Word(line) | Fault::Integer(line) | Fault::Boolean(line)) => {
+        Item::Fault(
+            Fault::Word(line)
+            | Fault::Integer(Field { line, .. })
+            | Fault::Boolean(Field { line, .. }),
+        ) => {
             let line = crate::notation::ast::Template::bytes(shorten(line));
             let text = print_action(&Action::Expect(Expectation::Raw(line)));
             text.trim_start_matches("<< ").to_owned()
         }
-        Item::Fault(Fault::Long) => "a long line".to_owned(),
+        Item::Fault(Fault::Long { .. }) => "a long line".to_owned(),
     }
 }
 
@@ -387,7 +413,7 @@ impl Monitor {
         };
         let seen = format!(
             "{} for an integer",
-            shown(&Item::Fault(Fault::Integer(line.clone())))
+            shown(&Item::Fault(Fault::Word(line.clone())))
         );
         self.report(id, side, "frame.int-canonical", seen);
         // A receiver is free to close.

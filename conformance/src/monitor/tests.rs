@@ -26,7 +26,11 @@ fn found(body: &str, behind: u64) -> Vec<String> {
     }
     let end = recording.entries.last().unwrap().at;
     monitor.pass(end + Duration::from_secs(behind));
-    let found = monitor.take().into_iter();
+    let (found, rules) = (monitor.take(), crate::rules::embedded().unwrap());
+    for Violation { rule, .. } in &found {
+        assert!(rules.iter().any(|one| one.id == *rule), "{rule} is no rule");
+    }
+    let found = found.into_iter();
     found
         .map(|one| format!("{} {}", one.side, one.rule))
         .collect()
@@ -79,13 +83,13 @@ fn a_server_that_does_not_do_its_part_is_found() {
         (
             format!("{fresh}\n0.1 c1 << \"hi\\n\""),
             1,
-            &["server grammar: server-message"],
+            &["server frame.sender-grammar"],
         ),
-        (fresh.to_owned(), 13, &["server auth.deadline"]),
+        (fresh.to_owned(), 18, &["server auth.deadline"]),
         (
             format!("{fresh}\n0.1 c1 > ATH a b c"),
             11,
-            &["server auth.ok-reply"],
+            &["server auth.reply-time"],
         ),
         (
             format!("{fresh}\n0.1 c1 > ATH a b c\n0.2 c1 < ARS true 0 t\n0.3 c1 > close"),
@@ -181,25 +185,25 @@ fn a_server_that_does_not_do_its_part_is_found() {
 #[test]
 fn a_server_has_to_close_what_a_client_breaks() {
     let cases = [
-        ("1.0 c1 > ATH a b c", "auth.client-first", "auth.once"),
+        ("1.0 c1 > ATH a b c", "auth.client-once", "auth.once"),
         (
             "1.0 c1 > TRS token-1 8080",
-            "tunnel.trs-new-connection",
+            "tunnel.no-trs-on-control",
             "tunnel.not-on-control",
         ),
         (
             "1.0 c1 >> \"HELO\\n\"",
-            "grammar: client-message",
+            "frame.sender-grammar",
             "frame.unknown-word",
         ),
         (
             "1.0 c1 >> \"MAP\\nhttp\\n\"",
-            "grammar: integer",
+            "frame.sender-grammar",
             "frame.int",
         ),
         (
             "1.0 c1 >> \"MAP\\n1\\na\\nTrue\\n\"",
-            "grammar: bool",
+            "frame.bool-canonical",
             "frame.bool",
         ),
         (
@@ -214,12 +218,12 @@ fn a_server_has_to_close_what_a_client_breaks() {
         ),
         (
             "1.0 c2 connect server\n1.0 c2 > TRS token-1 9",
-            "tunnel.trs-new-connection",
+            "tunnel.one-trs",
             "tunnel.bad-port-close",
         ),
         (
             "1.0 c2 connect server\n1.0 c2 > TRS token-1 8080",
-            "tunnel.trs-new-connection",
+            "tunnel.one-trs",
             "tunnel.no-unsolicited",
         ),
     ];
@@ -235,21 +239,40 @@ fn a_server_has_to_close_what_a_client_breaks() {
         1.0 c1 < eof
         3.0 c2 connect server
         3.0 c2 > TRS token-1 8080";
-    let expected = [
-        "client tunnel.trs-new-connection",
-        "server life.stale-token",
-    ];
+    let expected = ["client tunnel.one-trs", "server life.stale-token"];
     assert_eq!(behind_login(stale, 3), expected);
 }
 
 #[test]
 fn a_client_that_does_not_do_its_part_is_found() {
     let fresh = "0.0 c1 connect server\n0.0 c1 > ATH a b c";
-    let cases: [(String, u64, &[&str]); 10] = [
+    let cases: [(String, u64, &[&str]); 14] = [
+        (
+            format!(
+                "{fresh}\n0.1 c1 > ATH a b c\n0.2 c1 < ARS false\n0.3 c1 < eof\n0.3 c1 > shutdown"
+            ),
+            3,
+            &["client auth.client-once"],
+        ),
+        (
+            format!("{fresh}\n0.2 c1 << \"ARS\\nTrue\\n\""),
+            3,
+            &["server frame.bool-canonical", "client auth.ars-bool"],
+        ),
+        (
+            format!("{fresh}\n0.2 c1 << \"ARS\\ntrue\\nsoon\\n\""),
+            3,
+            &["server frame.sender-grammar", "client auth.ars-int"],
+        ),
+        (
+            format!("{LOGIN}\n0.3 c1 << \"MRS\\n8080\\nTRQ\\n\""),
+            3,
+            &["server frame.sender-whole", "client frame.bool"],
+        ),
         (
             format!("{fresh}\n0.1 c1 > SRQ\n0.2 c1 < ARS true 30 t\n0.2 c1 < SRS"),
             1,
-            &["client auth.client-first"],
+            &["client auth.client-waits"],
         ),
         (
             format!("{fresh}\n0.2 c1 < ARS false\n0.3 c1 < eof"),
@@ -259,7 +282,7 @@ fn a_client_that_does_not_do_its_part_is_found() {
         (
             format!("{fresh}\n0.2 c1 < ARS false\n0.3 c1 < eof\n1.0 c1 > SRQ"),
             3,
-            &["client auth.refused-close"],
+            &["client auth.refused-silent", "client auth.refused-close"],
         ),
         (
             format!("{fresh}\n0.2 c1 < MRS 1 true"),
@@ -274,11 +297,11 @@ fn a_client_that_does_not_do_its_part_is_found() {
         (
             format!("{LOGIN}\n0.3 c1 << \"MRS\\nx\\n\""),
             3,
-            &["server grammar: integer", "client frame.int"],
+            &["server frame.sender-grammar", "client frame.int"],
         ),
         (
             format!("{LOGIN}\n0.3 c1 < TRQ 8080"),
-            13,
+            23,
             &["client tunnel.trs-new-connection"],
         ),
         (
@@ -366,4 +389,78 @@ fn whoever_is_not_judged_is_not_blamed() {
     monitor.pass(Duration::from_secs(3));
     let found: Vec<_> = monitor.take().into_iter().map(|one| one.rule).collect();
     assert_eq!(found, ["auth.first"]);
+}
+
+#[test]
+fn who_answers_a_trq_that_should_not_have_come_is_not_blamed() {
+    for (map, rule) in [
+        (
+            "0.3 c1 > MAP 9 a false\n0.4 c1 < MRS 9 true",
+            "server map.closed-no-tunnel",
+        ),
+        (
+            "0.3 c1 > MAP 9 a true\n0.4 c1 < MRS 9 false",
+            "server tunnel.trq-port",
+        ),
+    ] {
+        let answered =
+            "0.5 c1 < TRQ 9\n0.6 c2 connect server\n0.6 c2 > TRS token-1 9\n0.7 c2 < eof";
+        assert_eq!(
+            behind_login(&format!("{map}\n{answered}"), 3),
+            [rule],
+            "{map}"
+        );
+        let twice = "0.8 c3 connect server\n0.8 c3 > TRS token-1 9\n0.9 c3 < eof";
+        let both = behind_login(&format!("{map}\n{answered}\n{twice}"), 3);
+        assert_eq!(both, [rule, "client tunnel.one-trs"], "{map}");
+    }
+}
+
+#[test]
+fn what_the_tap_has_held_up_is_late_for_nobody() {
+    let asked = recording(&format!(
+        "{LOGIN}\n1.0 c1 > SRQ\n1.0 c1 > MAP 8081 nas:80 true"
+    ));
+    let late = |until: u64, at: u64| {
+        let mut monitor = Monitor::new(Limits::scaled(1.0), None);
+        for event in events(&asked) {
+            monitor.see(event.at, &event.connection, &event.what);
+        }
+        monitor.hold("c1", Duration::from_secs(until));
+        monitor.pass(Duration::from_secs(at));
+        let found = monitor.take().into_iter();
+        found.map(|one| one.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(late(0, 4), ["map.one-reply", "keep.srs"]);
+    assert_eq!(late(4, 5), [""; 0]);
+    assert_eq!(late(4, 7), ["map.one-reply", "keep.srs"]);
+    // A silent client is late from there on too.
+    assert_eq!(late(35, 36), [""; 0]);
+    assert!(late(0, 36).contains(&"keep.client-interval"));
+}
+
+#[test]
+fn what_is_asked_in_floods_is_counted_and_fills_no_memory() {
+    let login = recording(LOGIN);
+    let mut monitor = Monitor::new(Limits::scaled(1.0), None);
+    for event in events(&login) {
+        monitor.see(event.at, &event.connection, &event.what);
+    }
+    let mut say = |sender, text: &str, times: usize| {
+        let what = What::Bytes(sender, text.as_bytes().repeat(times));
+        monitor.see(Duration::from_secs(1), "c1", &what);
+        let pending = monitor
+            .login("c1")
+            .map(|login| (login.srqs.len(), login.asked.len()));
+        assert!(pending <= Some((PENDING, PENDING)), "{pending:?}");
+        let found = monitor.take().into_iter();
+        found.map(|one| one.seen).collect::<Vec<_>>()
+    };
+    let count = PENDING * 2 + 7;
+    assert_eq!(say(Sender::Opener, "SRQ\n", count), [""; 0]);
+    assert_eq!(say(Sender::Acceptor, "SRS\n", count), [""; 0]);
+    assert_eq!(say(Sender::Acceptor, "SRS\n", 1), ["SRS answers no SRQ"]);
+    let map = "MAP\n8081\nnas:80\ntrue\n";
+    assert_eq!(say(Sender::Opener, map, count), [""; 0]);
+    assert_eq!(say(Sender::Acceptor, "MRS\n8081\nfalse\n", count), [""; 0]);
 }

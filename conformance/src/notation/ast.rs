@@ -68,7 +68,7 @@ impl Transport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Setting {
     /// The server's timeout in seconds.
-    Timeout(u32),
+    Timeout(u64),
     /// The client is told to verify the server's certificate.
     Verify,
     /// The client is told to verify the server's certificate, and whom it may trust; the suite shows such a certificate.
@@ -82,7 +82,7 @@ pub enum Setting {
     },
     /// A mapping of the client.
     Map {
-        /// The remote port.
+        /// The remote port: a variable, or a number where nobody has to listen on it.
         port: Template,
         /// The address of the service.
         target: Template,
@@ -109,6 +109,8 @@ pub enum Line {
 pub struct Repeat {
     /// How often, at least once.
     pub count: u32,
+    /// Whether what is opened and remembered inside outlives its turn, for the turns of later blocks.
+    pub kept: bool,
     /// The text behind `#`, if any.
     pub comment: Option<String>,
     /// The block; it holds no further `repeat`.
@@ -137,6 +139,13 @@ pub enum Action {
     Connect(Endpoint),
     /// `refused $port`: a mapped port must refuse connections.
     Refused(Template),
+    /// `turned away $port`: a user is refused, or is accepted and closed before it has got a byte.
+    TurnedAway {
+        /// The remote port.
+        port: Template,
+        /// What the user says when it is accepted.
+        said: Option<Template>,
+    },
     /// `accept`, `accept $target`: take the next connection that the client has opened.
     Accept(Option<Template>),
     /// `accept drip` and its like: as `accept`, in another way.
@@ -157,10 +166,18 @@ pub enum Action {
     SendRaw(Vec<Template>),
     /// `>> drip "..."`: send bytes, one segment per byte.
     SendDrip(Template),
+    /// `>> slow "..."`: send bytes, one segment per byte, spread evenly over `still`.
+    SendSlow(Template),
+    /// `>> every TIME "..."`: send bytes, one segment per string, with so many milliseconds between two.
+    SendEvery(u32, Vec<Template>),
     /// `>> random SIZE SEED`: send reproducible noise while the case goes on.
     SendRandom(Bulk),
     /// `unguessable $token`: with all that were named before, this value looks as if nobody could guess it.
     Unguessable(Template),
+    /// `keep`: from now on this control connection is kept alive, whatever the case waits for.
+    Keep,
+    /// `late TIME`: the silent target begins to accept so many milliseconds from now.
+    Late(u32),
     /// `ignore WORD`: messages of this word are passed over from now on.
     Ignore(String),
     /// `> shutdown`: end our direction only.
@@ -177,6 +194,9 @@ pub enum Action {
     Expect(Expectation),
     /// `< one of`: one of several things must come.
     OneOf(Vec<Alternative>),
+    /// `< maps`, `< maps but $port`: the client sends a MAP for each of its mappings, in any order. Each is answered
+    /// as soon as it has come, by true, or by false where its port is named here.
+    Maps(Vec<Template>),
 }
 
 /// Where a connection goes.
@@ -329,11 +349,20 @@ pub enum Grade {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Within {
     /// Not before.
-    pub low: Option<u32>,
+    pub low: Option<Low>,
     /// Not after.
     pub high: Option<u32>,
     /// To come before `low` is nonstrict, not wrong.
     pub lenient: bool,
+}
+
+/// A lower bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Low {
+    /// So many milliseconds.
+    Ms(u32),
+    /// `still`: longer than every deadline of the judged program.
+    Still,
 }
 
 impl Case {
@@ -381,6 +410,36 @@ impl Case {
             Line::Step(step) => Some(step),
             Line::Blank | Line::Comment(_) | Line::Repeat(_) => None,
         })
+    }
+
+    /// Whether a client has to come back in it, or meets a server that was started again.
+    pub(crate) fn needs_reconnect(&self) -> bool {
+        let logs_in = |line: &Line| match line {
+            Line::Step(step) => match &step.action {
+                Action::Expect(Expectation::Message(message)) => usize::from(message.word == "ATH"),
+                Action::Restart if step.actor == "server" => 2,
+                _ => 0,
+            },
+            Line::Blank | Line::Comment(_) | Line::Repeat(_) => 0,
+        };
+        let logins = self.body.iter().map(|line| match line {
+            Line::Repeat(repeat) => {
+                let count = usize::try_from(repeat.count).unwrap_or(usize::MAX);
+                let turn: usize = repeat.body.iter().map(logs_in).sum();
+                turn.saturating_mul(count)
+            }
+            _ => logs_in(line),
+        });
+        let after_a_break = self.body.iter().any(|line| {
+            matches!(
+                line,
+                Line::Step(Step {
+                    action: Action::Down(_),
+                    ..
+                })
+            )
+        });
+        self.role.value != Role::Server && (logins.sum::<usize>() > 1 || after_a_break)
     }
 
     /// The number of the first line below the header.

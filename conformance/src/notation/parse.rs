@@ -161,7 +161,11 @@ impl<'a> Source<'a> {
                 rest,
                 "a step (a block holds no further `repeat`)",
             )),
-            Head::Repeat { count, comment } => {
+            Head::Repeat {
+                count,
+                kept,
+                comment,
+            } => {
                 let body = self.body(2)?;
                 if body.is_empty() {
                     return Err(miss(
@@ -173,6 +177,7 @@ impl<'a> Source<'a> {
                 }
                 Ok(Line::Repeat(Repeat {
                     count,
+                    kept,
                     comment,
                     body,
                 }))

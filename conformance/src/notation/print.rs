@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::ast::{
-    Action, Alternative, Bulk, Case, Endpoint, Expectation, Field, Line, Message, Noted, Piece,
-    Repeat, Setting, Step, Template, Way, Within,
+    Action, Alternative, Bulk, Case, Endpoint, Expectation, Field, Line, Low, Message, Noted,
+    Piece, Repeat, Setting, Step, Template, Way, Within,
 };
 
 /// Words that mean something behind a message; as a field they are quoted.
@@ -61,6 +61,11 @@ pub fn print_action(action: &Action) -> String {
         Action::Connect(Endpoint::Drip) => "connect server drip".into(),
         Action::Connect(Endpoint::Tls12) => "connect server tls12".into(),
         Action::Refused(port) => format!("refused {}", template(port)),
+        Action::TurnedAway { port, said } => {
+            let said = said.as_ref().map(quoted);
+            let said = said.map_or_else(String::new, |said| format!(" {said}"));
+            format!("turned away {}{said}", template(port))
+        }
         Action::Accept(None) => "accept".into(),
         Action::Accept(Some(target)) => format!("accept {}", unlike_a_way(target)),
         Action::AcceptAs(way) => format!("accept {way}"),
@@ -68,13 +73,20 @@ pub fn print_action(action: &Action) -> String {
         Action::Certificate(shown) => format!("certificate {shown}"),
         Action::Distrusts => "distrusts".into(),
         Action::Down(ms) => format!("down {}", seconds(*ms)),
+        Action::Late(ms) => format!("late {}", seconds(*ms)),
         Action::Pause => "pause".into(),
+        Action::Keep => "keep".into(),
         Action::Send(message) => format!("> {}", print_message(message)),
         Action::SendRaw(segments) => {
             let strings: Vec<String> = segments.iter().map(quoted).collect();
             format!(">> {}", strings.join(" "))
         }
         Action::SendDrip(bytes) => format!(">> drip {}", quoted(bytes)),
+        Action::SendSlow(bytes) => format!(">> slow {}", quoted(bytes)),
+        Action::SendEvery(ms, segments) => {
+            let strings: Vec<String> = segments.iter().map(quoted).collect();
+            format!(">> every {} {}", seconds(*ms), strings.join(" "))
+        }
         Action::SendRandom(bulk) => format!(">> {}", random(*bulk)),
         Action::Ignore(word) => format!("ignore {word}"),
         Action::Unguessable(value) => format!("unguessable {}", template(value)),
@@ -88,6 +100,11 @@ pub fn print_action(action: &Action) -> String {
         }
         Action::Expect(expectation) => format!("< {}", print_expectation(expectation)),
         Action::OneOf(_) => "< one of".into(),
+        Action::Maps(refused) if refused.is_empty() => "< maps".into(),
+        Action::Maps(refused) => {
+            let ports: Vec<String> = refused.iter().map(template).collect();
+            format!("< maps but {}", ports.join(" "))
+        }
     }
 }
 
@@ -121,7 +138,8 @@ fn lines(out: &mut String, body: &[Line], indent: &str) {
 }
 
 fn print_repeat(out: &mut String, repeat: &Repeat, indent: &str) {
-    let mut head = format!("{indent}repeat {}", repeat.count);
+    let kept = if repeat.kept { " kept" } else { "" };
+    let mut head = format!("{indent}repeat {}{kept}", repeat.count);
     aside(&mut head, None, repeat.comment.as_deref());
     out.push_str(&head);
     out.push('\n');
@@ -209,9 +227,14 @@ fn random(bulk: Bulk) -> String {
 }
 
 fn bounds(within: Within) -> String {
-    let side = |ms: Option<u32>| ms.map_or_else(String::new, seconds);
+    let low = match within.low {
+        None => String::new(),
+        Some(Low::Ms(ms)) => seconds(ms),
+        Some(Low::Still) => "still".into(),
+    };
+    let high = within.high.map_or_else(String::new, seconds);
     let lenient = if within.lenient { " nonstrict" } else { "" };
-    format!("{}..{}{lenient}", side(within.low), side(within.high))
+    format!("{low}..{high}{lenient}")
 }
 
 fn seconds(ms: u32) -> String {

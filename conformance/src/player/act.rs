@@ -10,27 +10,33 @@ use tokio::time::{sleep, timeout};
 use super::expect::seen;
 use super::pattern::{encode, fill};
 use super::{Player, Scene, secrets};
-use crate::noise::noise;
-use crate::notation::ast::{Action, Endpoint, Message, Side, Step, Template, Transport, Way};
+use crate::descriptors::Noted;
+use crate::notation::ast::{
+    Action, Endpoint, Expectation, Message, Side, Step, Template, Transport, Way,
+};
 use crate::transcript;
 use crate::wire::{Connection, WriteError};
 
 impl Player<'_> {
-    pub(super) async fn act(&mut self, step: &Step) -> Result<(), String> {
+    pub(super) async fn act(&mut self, line: usize, step: &Step) -> Result<(), String> {
         let name = step.actor.as_str();
         match &step.action {
             Action::Connect(endpoint) => self.connect(name, endpoint).await,
             Action::Refused(port) => self.refused(name, port).await,
-            Action::Accept(target) => self.accept(step, target.as_ref(), None).await,
-            Action::AcceptAs(way) => self.accept(step, None, Some(*way)).await,
+            Action::TurnedAway { port, said } => self.turned_away(step, port, said.as_ref()).await,
+            Action::Maps(refused) => self.maps(name, refused).await,
+            Action::Accept(target) => self.accept(line, step, target.as_ref(), None).await,
+            Action::AcceptAs(way) => self.accept(line, step, None, Some(*way)).await,
             Action::Handshake => self.handshake(name).await,
             Action::Certificate(shown) => {
                 self.tls = self.tls.showing(*shown);
                 self.transcript.add(name, step.action.clone(), None);
                 Ok(())
             }
-            Action::Distrusts => self.distrusts(step).await,
+            Action::Distrusts => self.distrusts(line, step).await,
             Action::Down(ms) => self.down(name, *ms).await,
+            Action::Late(ms) => self.late_target(name, *ms),
+            Action::Keep => self.keep(name),
             Action::Pause => {
                 self.connection(name)?.pause();
                 self.transcript.add(name, Action::Pause, None);
@@ -63,9 +69,22 @@ impl Player<'_> {
                 )
                 .await
             }
+            Action::SendSlow(bytes) => {
+                let bytes = fill(bytes, &self.vars)?;
+                let pause = self.still / u32::try_from(bytes.len()).unwrap_or(u32::MAX).max(1);
+                let segments = bytes.iter().map(|byte| vec![*byte]).collect();
+                self.send_apart(name, segments, pause).await
+            }
+            Action::SendEvery(ms, segments) => {
+                let segments = segments
+                    .iter()
+                    .map(|one| fill(one, &self.vars))
+                    .collect::<Result<Vec<_>, _>>()?;
+                let pause = Duration::from_millis((*ms).into());
+                self.send_apart(name, segments, pause).await
+            }
             Action::SendRandom(bulk) => {
-                self.connection(name)?
-                    .send_behind(noise(bulk.bytes, bulk.seed));
+                self.connection(name)?.send_behind(bulk.bytes, bulk.seed);
                 self.done(name, step.action.clone(), None);
                 Ok(())
             }
@@ -125,6 +144,11 @@ impl Player<'_> {
         let mut bytes = lines.join(&b'\n');
         bytes.push(b'\n');
         let message: Message = transcript::message(lines);
+        if let [word, port] = lines
+            && word == b"TRQ"
+        {
+            self.dial = self.dials(port);
+        }
         // In the role of the server we are the one who says that a login has succeeded.
         if lines.first().is_some_and(|word| word == b"ARS")
             && lines.get(1).is_some_and(|ok| ok == b"true")
@@ -143,6 +167,24 @@ impl Player<'_> {
         }
         self.send(name, vec![bytes], Action::Send(message), note)
             .await
+    }
+
+    /// Sends segments with a pause behind each but the last; what comes meanwhile waits to be read.
+    async fn send_apart(
+        &mut self,
+        name: &str,
+        segments: Vec<Vec<u8>>,
+        pause: Duration,
+    ) -> Result<(), String> {
+        let mut next = Instant::now();
+        for segment in segments {
+            // Counted from the first one, so that no delay adds up.
+            sleep(next.saturating_duration_since(Instant::now())).await;
+            next += pause;
+            let recorded = Action::SendRaw(vec![Template::bytes(segment.clone())]);
+            self.send(name, vec![segment], recorded, None).await?;
+        }
+        Ok(())
     }
 
     async fn send(
@@ -167,15 +209,18 @@ impl Player<'_> {
             .get(name)
             .and_then(|actor| actor.connection.as_ref()?.last_sent);
         self.last_sent = sent.unwrap_or_else(Instant::now);
+        self.acted = true;
         self.transcript.add(name, action, note);
         self.transcript.came(self.last_sent);
     }
 
     async fn leave(&mut self, name: &str, action: &Action) -> Result<(), String> {
         let limit = self.limit();
-        let open = self.actor(name)?.connection.take();
+        let actor = self.actor(name)?;
+        actor.kept = None;
+        let open = actor.connection.take();
         let connection = open.ok_or_else(|| format!("the case has closed `{name}` already"))?;
-        self.last_sent = Instant::now();
+        (self.last_sent, self.acted) = (Instant::now(), true);
         match action {
             Action::Reset => connection
                 .reset()
@@ -190,7 +235,7 @@ impl Player<'_> {
 
     async fn connect(&mut self, name: &str, endpoint: &Endpoint) -> Result<(), String> {
         let (address, transport) = self.address(endpoint)?;
-        self.last_sent = Instant::now();
+        (self.last_sent, self.acted) = (Instant::now(), true);
         let drip = *endpoint == Endpoint::Drip;
         let only12 = *endpoint == Endpoint::Tls12;
         let tls = match only12 {
@@ -203,7 +248,7 @@ impl Player<'_> {
         if !only12 {
             self.half_close_means_something(&connection)?;
         }
-        self.enter(name, connection);
+        self.enter(name, connection, self.last_sent);
         self.actor(name)?.bare = *endpoint == Endpoint::Bare && self.over_tls();
         let port = Template::bytes(address.port().to_string());
         let seen = match endpoint {
@@ -223,7 +268,10 @@ impl Player<'_> {
         let until = Instant::now() + self.limit();
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            match timeout(left, TcpStream::connect(address)).await {
+            match timeout(left, TcpStream::connect(address))
+                .await
+                .map(Noted::noted)
+            {
                 Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => break,
                 // A listener that is going down resets what it has in its queue.
                 Ok(Err(error)) if error.kind() != io::ErrorKind::ConnectionReset => {
@@ -243,6 +291,41 @@ impl Player<'_> {
             Action::Refused(Template::bytes(address.port().to_string())),
             None,
         );
+        Ok(())
+    }
+
+    /// A port at which nobody gets in need not be listened on: a user of it is refused, or it is closed and gets nothing.
+    async fn turned_away(
+        &mut self,
+        step: &Step,
+        port: &Template,
+        said: Option<&Template>,
+    ) -> Result<(), String> {
+        let name = step.actor.as_str();
+        let (address, transport) = self.address(&Endpoint::Port(port.clone()))?;
+        let port = Template::bytes(address.port().to_string());
+        self.last_sent = Instant::now();
+        let opened = Connection::open(address, transport, &self.tls, self.limit(), false).await;
+        self.late_if(timed_out(&opened));
+        let connection = match opened {
+            Ok(connection) => connection,
+            Err(error) if is_refusal(&error) => {
+                self.transcript.add(name, Action::Refused(port), None);
+                return Ok(());
+            }
+            Err(error) => return Err(format!("cannot tell whether it refuses: {error}")),
+        };
+        self.enter(name, connection, self.last_sent);
+        let opened = Action::Connect(Endpoint::Port(port));
+        self.transcript.add(name, opened, None);
+        self.transcript.came(self.last_sent);
+        if let Some(said) = said {
+            let said = fill(said, &self.vars)?;
+            let recorded = Action::SendRaw(vec![Template::bytes(said.clone())]);
+            self.send(name, vec![said], recorded, None).await?;
+        }
+        self.expect(step, &[Expectation::Closed]).await?;
+        self.actors.remove(name);
         Ok(())
     }
 
@@ -292,11 +375,12 @@ impl Player<'_> {
 
     async fn accept(
         &mut self,
+        line: usize,
         step: &Step,
         target: Option<&Template>,
         way: Option<Way>,
     ) -> Result<(), String> {
-        let (stream, transport) = self.awaited(step, target).await?;
+        let (stream, came, transport) = self.awaited(line, step, target).await?;
         let begun = Instant::now();
         let drip = way == Some(Way::Drip);
         let (transport, tls) = match way {
@@ -313,7 +397,10 @@ impl Player<'_> {
             Some(Way::Tls12) => {}
             Some(Way::Drip) | None => self.half_close_means_something(&connection)?,
         }
-        self.enter(&step.actor, connection);
+        self.enter(&step.actor, connection, came);
+        if target.is_none() && !self.control.contains(&line) {
+            self.actor(&step.actor)?.dial = self.dial;
+        }
         self.transcript.add(&step.actor, step.action.clone(), None);
         self.transcript.came(begun);
         if let Some(target) = target {
@@ -326,7 +413,8 @@ impl Player<'_> {
     /// A bare connection becomes one over TLS.
     async fn handshake(&mut self, name: &str) -> Result<(), String> {
         let limit = self.limit();
-        let open = self.actor(name)?.connection.take();
+        let actor = self.actor(name)?;
+        let (begun, open) = (actor.begun, actor.connection.take());
         let connection = open.ok_or_else(|| format!("the case has closed `{name}` already"))?;
         if let Some(seen) = connection
             .inbox
@@ -339,7 +427,8 @@ impl Player<'_> {
         self.late_if(timed_out(&shaken));
         let connection = shaken.map_err(|error| format!("the handshake failed: {error}"))?;
         self.half_close_means_something(&connection)?;
-        self.enter(name, connection);
+        // It has been open since before the handshake.
+        self.enter(name, connection, begun);
         self.done(name, Action::Handshake, None);
         Ok(())
     }
@@ -358,26 +447,27 @@ impl Player<'_> {
     /// The next connection, if it keeps to the bounds of the step.
     async fn awaited(
         &mut self,
+        line: usize,
         step: &Step,
         target: Option<&Template>,
-    ) -> Result<(TcpStream, Transport), String> {
+    ) -> Result<(TcpStream, Instant, Transport), String> {
         let within = self.window(step, &[]);
-        // Without bounds: a client may pause before it logs in again, the original for 3 s.
-        let patience = Duration::from_secs(6).mul_f64(self.scale);
-        let until = if step.within.is_some() {
-            within.until
-        } else {
-            Instant::now() + patience
+        let limit = self.connection_limit(target, self.control.contains(&line));
+        let until = match step.within {
+            Some(bounds) if bounds.high.is_some() => within.until,
+            // Without an upper bound it has the usual time, from the lower one on.
+            Some(_) => within.begins(Instant::now()) + limit,
+            None => Instant::now() + limit,
         };
         let (stream, came, transport) = self.next_connection(target, until).await?;
         self.late_if(within.missed(came));
         self.early = within.check(came)?;
-        Ok((stream, transport))
+        Ok((stream, came, transport))
     }
 
     /// A client that does not trust us ends its connection in the handshake, or at least before it says anything.
-    async fn distrusts(&mut self, step: &Step) -> Result<(), String> {
-        let (stream, transport) = self.awaited(step, None).await?;
+    async fn distrusts(&mut self, line: usize, step: &Step) -> Result<(), String> {
+        let (stream, _, transport) = self.awaited(line, step, None).await?;
         let limit = self.limit();
         let accepted = Connection::accept(stream, transport, &self.tls, limit, false).await;
         let note = match accepted {
@@ -411,6 +501,20 @@ impl Player<'_> {
         let pause = Duration::from_millis(ms.into());
         let outcome = scene.server.down(pause).await;
         outcome.map_err(|error| format!("cannot listen again: {error}"))
+    }
+
+    /// Makes the silent target accept after a while.
+    fn late_target(&mut self, name: &str, ms: u32) -> Result<(), String> {
+        let Scene::Client(scene) = &mut self.scene else {
+            return Err("in a case for servers there are no targets".to_owned());
+        };
+        let silent = scene.silent.take();
+        let silent =
+            silent.ok_or("no mapping leads to the silent target, or it accepts already")?;
+        let listener = silent.accept_after(Duration::from_millis(ms.into()));
+        scene.targets.insert(listener.address, listener);
+        self.transcript.add(name, Action::Late(ms), None);
+        Ok(())
     }
 
     /// The next connection that the client has opened, to us or to one of its targets.
@@ -454,6 +558,14 @@ impl Player<'_> {
 /// Whether a connection was not there in time.
 pub(super) fn timed_out<T>(outcome: &io::Result<T>) -> bool {
     matches!(outcome, Err(error) if error.kind() == io::ErrorKind::TimedOut)
+}
+
+/// Whether nobody has been let in. A listener that closes what it has not accepted yet resets it.
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
+    )
 }
 
 /// Writing to a connection that the peer has closed is no verdict: the next expectation decides.

@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::Player;
+use super::keep::is_word;
 use super::pattern::{FieldPattern, Fit, Pattern};
 use crate::message::{Decoded, first_message};
-use crate::notation::ast::{Action, Expectation, Field, Message, Step, Template};
+use crate::notation::ast::{Action, Expectation, Field, Low, Message, Step, Template};
 use crate::notation::print_action;
+use crate::run::LINGER;
 use crate::transcript;
 use crate::transcript::CUT;
 use crate::wire::{End, State, transfer};
@@ -25,6 +27,11 @@ pub(super) struct Window {
 }
 
 impl Window {
+    /// The lower bound, or now if that is later or there is none.
+    pub(super) fn begins(&self, now: Instant) -> Instant {
+        self.not_before.map_or(now, |(low, _)| low.max(now))
+    }
+
     /// Whether something that has come has come too late.
     pub(super) fn missed(&self, came: Instant) -> bool {
         self.bounded && came > self.until
@@ -66,6 +73,11 @@ impl Player<'_> {
             self.stalled(&step.actor).await?;
             return Ok(0);
         }
+        if let [Expectation::Random(bulk)] = expectations {
+            // It is large, and most steps have no use for it.
+            Box::pin(self.bulk(step, *bulk)).await?;
+            return Ok(0);
+        }
         self.connection(&step.actor)?.resume();
         let bare = self.actor(&step.actor)?.bare;
         let patterns: Result<Vec<_>, _> = expectations
@@ -79,7 +91,7 @@ impl Player<'_> {
         let window = self.window(step, &patterns);
         let begun = Instant::now();
         if patterns == [Pattern::Silence] {
-            let lasts = window.not_before.map(|(until, _)| until);
+            let lasts = self.lasts(&step.actor, window.not_before);
             self.silence(&step.actor, lasts).await?;
             return Ok(0);
         }
@@ -109,10 +121,12 @@ impl Player<'_> {
                 };
                 // What was late only because of a stall would have been another alternative.
                 self.late_if(window.bounded);
-                if self.can_fence() || !window.bounded {
+                let askable = self.can_fence() || step.within.is_none();
+                if askable && self.dial.is_zero() {
                     self.silence(&step.actor, None).await?;
                 } else {
-                    // A client that has not been let in can be asked for nothing: the deadline has to do.
+                    // A client that has not been let in can be asked for nothing, nor can one that may be busy with a
+                    // target that does not answer: the deadline has to do.
                     let seen = Action::Expect(Expectation::Silence);
                     self.transcript.add(&step.actor, seen, None);
                 }
@@ -182,7 +196,9 @@ impl Player<'_> {
         };
         let actor = self.actor(name)?;
         let mut words = actor.ignored.clone();
-        if client && (actor.logged_in || wants(b"MAP")) && !wants(b"SRQ") {
+        let logged_in = actor.logged_in;
+        words.extend(self.kept_word(name).map(str::to_owned));
+        if client && (logged_in || wants(b"MAP")) && !wants(b"SRQ") {
             words.push("SRQ".to_owned());
         }
         Ok(words)
@@ -190,10 +206,24 @@ impl Player<'_> {
 
     pub(super) fn record_ignored(&mut self, name: &str, passed_over: &[Passed]) {
         for (seen, came) in passed_over {
+            let kept = self.kept_word(name);
+            let is_kept = kept.is_some_and(|word| is_word(seen, word));
+            if is_kept && kept == Some("SRS") {
+                self.note_kept(name, true);
+            }
             let seen = Action::Expect(seen.clone());
             self.transcript.add(name, seen, Some("ignored".to_owned()));
             came.iter().for_each(|came| self.transcript.came(*came));
+            if is_kept && kept == Some("SRQ") {
+                self.note_kept(name, true);
+            }
         }
+    }
+
+    /// Adds what was sent to keep connections alive and has no answer yet.
+    fn record_kept(&mut self) {
+        let names: Vec<String> = self.actors.keys().cloned().collect();
+        names.iter().for_each(|name| self.note_kept(name, false));
     }
 
     /// The bounds of a step, counted from what happened last on its connection.
@@ -206,12 +236,23 @@ impl Player<'_> {
             Action::Accept(_) | Action::AcceptAs(_) => None,
             _ => self.actors.get(&step.actor),
         };
-        let sent = actor
-            .and_then(|actor| actor.connection.as_ref()?.last_sent)
-            .unwrap_or(self.last_sent);
+        let opened = |actor: &super::Actor| match self.acted {
+            true => self.last_sent,
+            // The client has started before the case.
+            false => actor.begun,
+        };
+        let own = actor.map(|actor| {
+            let sent = actor.connection.as_ref().and_then(|one| one.last_sent);
+            sent.unwrap_or_else(|| opened(actor))
+        });
+        let sent = own.unwrap_or(self.last_sent);
         let event = actor.map_or(self.last_event, |actor| actor.last_event);
         let ms = |ms: u32| Duration::from_millis(ms.into());
-        let low = step.within.and_then(|within| within.low).map(ms);
+        let low = step.within.and_then(|within| within.low);
+        let low = low.map(|low| match low {
+            Low::Ms(low) => ms(low),
+            Low::Still => self.still,
+        });
         let until = match step.within {
             Some(within) => match within.high {
                 Some(high) => event + ms(high) + self.tempo.slack(),
@@ -220,7 +261,8 @@ impl Player<'_> {
             None => {
                 let longest = patterns.iter().map(Pattern::length).max().unwrap_or(0);
                 // Bytes take their time, in a hasty run too.
-                Instant::now() + self.limit() + transfer(longest).mul_f64(self.scale.max(1.0))
+                let limit = self.answer_limit(&step.actor, patterns);
+                Instant::now() + limit + transfer(longest).mul_f64(self.scale.max(1.0))
             }
         };
         let bounded = step.within.is_some_and(|within| within.high.is_some());
@@ -234,6 +276,7 @@ impl Player<'_> {
 
     /// Adds what has arrived and was not asked for to the recording.
     pub(super) fn record_unread(&mut self) {
+        self.record_kept();
         for (name, actor) in &self.actors {
             let Some(connection) = &actor.connection else {
                 continue;
@@ -277,6 +320,7 @@ impl Player<'_> {
 
     /// Adds what has arrived by the end of a case and was not asked for; reports do not show it.
     pub(super) fn record_left(&mut self) {
+        self.record_kept();
         for (name, actor) in &self.actors {
             let Some(connection) = &actor.connection else {
                 continue;
@@ -362,12 +406,11 @@ impl Player<'_> {
             && let Some(actor) = self.actors.get_mut(actor)
         {
             actor.logged_in = true;
+            let seconds = String::from_utf8_lossy(&field(1)).parse().ok();
+            actor.timeout = seconds.map(Duration::from_secs);
         }
     }
 }
-
-/// How long a peer may read on after its own end.
-const LINGER: Duration = Duration::from_secs(6);
 
 /// How much of what no step has read is recorded.
 const SHOWN: usize = 4096;
@@ -512,7 +555,7 @@ fn missing(patterns: &[Pattern], state: &State, waited: Duration) -> String {
     }
 }
 
-fn end_text(end: &End) -> String {
+pub(super) fn end_text(end: &End) -> String {
     match end {
         End::Eof => "eof".to_owned(),
         End::Cut => CUT.to_owned(),

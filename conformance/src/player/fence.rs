@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::act::timed_out;
-use super::expect::{Begun, pass_over, seen};
+use super::expect::{Begun, Passed, pass_over, seen};
 use super::pattern::Pattern;
 use super::{Player, Scene};
 use crate::message::{Decoded, first_message};
@@ -23,28 +23,31 @@ impl Player<'_> {
     ) -> Result<(), String> {
         let inbox = self.connection(name)?.inbox.clone();
         let ignored = self.passed_over(name, &[Pattern::Silence])?;
-        let mut passed_over = Vec::new();
-        let mut disturbed = |state: &mut crate::wire::State| {
-            let begun = pass_over(state, &ignored, &mut passed_over) == Begun::Yes;
+        let disturbed = |state: &mut crate::wire::State, passed_over: &mut Vec<Passed>| {
+            let begun = pass_over(state, &ignored, passed_over) == Begun::Yes;
             let quiet = state.unread().is_empty() && state.end.is_none();
             (!begun && !quiet).then(|| seen(state))
         };
-        if let Some(until) = until
-            && let Some(seen) = inbox.wait(until, &mut disturbed).await
-        {
-            return Err(seen);
+        let mut passed_over = Vec::new();
+        if let Some(until) = until {
+            let look = |state: &mut _| disturbed(state, &mut passed_over);
+            let seen = inbox.wait(until, look).await;
+            self.record_ignored(name, &passed_over);
+            passed_over.clear();
+            seen.map_or(Ok(()), Err)?;
         }
         // A client that has not been let in can be asked for nothing: then the clock has to do.
         if until.is_none() || self.can_fence() {
             self.fence(name).await?;
         }
         let until = Instant::now() + self.quiet();
-        if let Some(seen) = inbox.wait(until, &mut disturbed).await {
+        let look = |state: &mut _| disturbed(state, &mut passed_over);
+        if let Some(seen) = inbox.wait(until, look).await {
             return Err(seen);
         }
         // What has begun to come at the very end is ignored once it is complete, and only then.
         let until = Instant::now() + self.limit();
-        let complete = inbox.wait(until, |state| match disturbed(state) {
+        let complete = inbox.wait(until, |state| match disturbed(state, &mut passed_over) {
             Some(seen) => Some(Err(seen)),
             None => state.unread().is_empty().then_some(Ok(())),
         });
@@ -55,6 +58,22 @@ impl Player<'_> {
         self.transcript
             .add(name, Action::Expect(Expectation::Silence), None);
         Ok(())
+    }
+
+    /// Until when a silence has to last: where we have not said anything on the connection, what we did elsewhere before
+    /// the peer opened it does not count.
+    pub(super) fn lasts(
+        &self,
+        name: &str,
+        not_before: Option<(Instant, Duration)>,
+    ) -> Option<Instant> {
+        let (until, low) = not_before?;
+        let actor = self.actors.get(name);
+        let mute = actor.filter(|actor| {
+            let open = actor.connection.as_ref();
+            open.is_some_and(|connection| connection.last_sent.is_none())
+        });
+        Some(mute.map_or(until, |actor| until.max(actor.last_event + low)))
     }
 
     /// The peer does something else that it is asked for, if possible on `name`.
@@ -94,6 +113,15 @@ impl Player<'_> {
         let Some(keeper) = keeper else {
             return self.fresh_login().await;
         };
+        if self.kept_word(&keeper).is_some() {
+            return self
+                .kept_fence(&keeper)
+                .await
+                .map_err(|got| match keeper == name {
+                    true => got,
+                    false => format!("{got} on `{keeper}`, which was to answer SRQ"),
+                });
+        }
         self.send_message(&keeper, &[b"SRQ".to_vec()], Some("fence"))
             .await?;
         let lines = self.next_message(&keeper).await?;
@@ -122,7 +150,7 @@ impl Player<'_> {
             .address(*transport)
             .ok_or("the server has no such port")?;
         let credentials = (instance.username.as_str(), instance.password.as_str());
-        let until = Instant::now() + self.limit();
+        let until = Instant::now() + self.tempo.reply();
         let login = sut::login(address, *transport, &self.tls, credentials, until).await;
         self.late_if(login.as_ref().is_err_and(|error| error.silent));
         let connection = login.map_err(|why| format!("no login on a fresh connection: {why}"))?;
@@ -158,8 +186,8 @@ impl Player<'_> {
             .ok_or("the fence needs a client that has asked for an open mapping")?;
         self.send_message(&keeper, &[b"TRQ".to_vec(), port.clone()], Some("fence"))
             .await?;
-        let until = Instant::now() + self.limit();
-        let (stream, _, transport) = self
+        let until = Instant::now() + self.tempo.trs();
+        let (stream, came, transport) = self
             .next_connection(None, until)
             .await
             .map_err(|why| format!("fence: {why}"))?;
@@ -168,6 +196,7 @@ impl Player<'_> {
         self.enter(
             "fence",
             accepted.map_err(|error| format!("fence: the handshake failed: {error}"))?,
+            came,
         );
         self.transcript.add_unshown("fence", Action::Accept(None));
         let lines = self
@@ -187,7 +216,7 @@ impl Player<'_> {
             .target_of(&port)
             .and_then(|target| scene.targets.get_mut(&target));
         let listener = listener.ok_or("fence: its target does not listen")?;
-        let left = until.saturating_duration_since(Instant::now());
+        let left = self.tempo.trs();
         let (reached, address) = (listener.next(left).await, listener.address);
         self.late_if(reached.is_none());
         reached.ok_or("fence: the client did not connect to its target")?;
@@ -200,7 +229,7 @@ impl Player<'_> {
 
     /// A tunnel of its own must work for a user who comes behind everything else.
     async fn pair_fence(&mut self) -> Result<(), String> {
-        let limit = self.limit();
+        let limit = self.tempo.tunnel();
         let Scene::Pair { pair, .. } = &mut self.scene else {
             return Ok(());
         };
@@ -211,7 +240,11 @@ impl Player<'_> {
 
     async fn next_message(&mut self, name: &str) -> Result<Vec<Vec<u8>>, String> {
         let inbox = self.connection(name)?.inbox.clone();
-        let until = Instant::now() + self.limit();
+        let limit = match name {
+            "fence" => self.tempo.trs(),
+            _ => self.limit(),
+        };
+        let until = Instant::now() + limit;
         let ignored = self.passed_over(name, &[])?;
         let mut passed_over = Vec::new();
         let found = inbox.wait(until, |state| {

@@ -1,25 +1,31 @@
 //! Plays a case: does what its steps say, and compares what comes back.
 
 mod act;
+mod bulk;
 mod expect;
 mod fence;
+mod keep;
+mod maps;
 mod pattern;
 mod scene;
 mod secrets;
 mod silent;
 mod stall;
+mod turns;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::notation::ast::{Action, Alternative, Case, Grade, Line, Step};
+use crate::notation::ast::{Action, Alternative, Case, Expectation, Grade, Line, Step};
 use crate::notation::{print_action, print_step};
-use crate::run::Tempo;
+use crate::run::{STILL, Tempo};
 use crate::transcript::Transcript;
 use crate::wire::{Connection, Tls};
 pub(crate) use pattern::changed;
 pub(crate) use scene::{ClientScene, Listener, Scene};
 pub(crate) use silent::SilentTarget;
+use turns::Turns;
 
 /// What a case has come to.
 #[derive(Debug)]
@@ -99,6 +105,14 @@ pub(crate) struct Player<'a> {
     judged_rules: BTreeSet<String>,
     /// When we did something last, on any connection.
     last_sent: Instant,
+    /// Whether we have done anything at all.
+    acted: bool,
+    /// How long `still` is.
+    still: Duration,
+    /// What a client may take longer to answer the last TRQ, because the target does not answer or refuses.
+    dial: Duration,
+    /// The lines of the case on which a control connection of the client is accepted.
+    control: BTreeSet<usize>,
     /// When anything happened last, on any connection.
     last_event: Instant,
     /// The open mappings with a listening target that the client has asked for and that we have not refused; what we
@@ -106,10 +120,14 @@ pub(crate) struct Player<'a> {
     fence_ports: Vec<Vec<u8>>,
     /// That of the step that is being played.
     clock: Waited,
+    /// Whether what the step of now waits for has not come at all.
+    missing: bool,
     /// The last step for which something did not come, or came too late.
     in_vain: Option<Waited>,
     /// What `$nth_port` is in each turn of a block.
     nth_ports: Vec<u16>,
+    /// What outlives the turns of blocks.
+    turns: Turns,
     /// Set when a step has come true as far as is allowed: before its lenient lower bound, for one.
     early: Option<String>,
     /// Set when a step wanted an orderly end of a TLS connection, and a FIN alone came.
@@ -135,6 +153,14 @@ struct Actor {
     ignored: Vec<String>,
     /// When anything happened on it last.
     last_event: Instant,
+    /// When it was opened.
+    begun: Instant,
+    /// What ARS has told a client of ours.
+    timeout: Option<Duration>,
+    /// Set by `keep`.
+    kept: Option<keep::Kept>,
+    /// What a client may take longer on it, because its target does not answer or refuses.
+    dial: Duration,
 }
 
 impl<'a> Player<'a> {
@@ -166,14 +192,20 @@ impl<'a> Player<'a> {
             judged_rules,
             last_sent,
             last_event,
+            acted: false,
+            still: STILL,
+            dial: Duration::ZERO,
+            control: BTreeSet::new(),
             fence_ports,
             clock: Waited {
                 from: now,
                 until: now,
                 bounded: false,
             },
+            missing: false,
             in_vain: None,
             nth_ports: Vec::new(),
+            turns: Turns::default(),
             early: None,
             cut: false,
             half_closes: false,
@@ -191,9 +223,16 @@ impl<'a> Player<'a> {
         self
     }
 
+    /// With a `still` of its own.
+    pub(crate) fn standing_still(mut self, still: Duration) -> Self {
+        self.still = still;
+        self
+    }
+
     /// Plays the steps in order, up to the first that does not come true.
     pub(crate) async fn play(mut self, case: &Case) -> Outcome {
         self.half_closes = case.half_closes();
+        self.control = waits::control_connections(case);
         let broken = self.lines(case).await.err();
         let broken = broken.filter(|_| self.skip.is_none());
         if broken.is_none() {
@@ -226,15 +265,21 @@ impl<'a> Player<'a> {
                 Line::Blank | Line::Comment(_) => {}
                 Line::Step(step) => self.step(number, step).await?,
                 Line::Repeat(repeat) => {
-                    for turn in 0..repeat.count {
+                    self.turns.begin_block(repeat);
+                    for turn in 1..=repeat.count {
                         self.begin_turn(turn);
                         let outside: Vec<String> = self.actors.keys().cloned().collect();
                         for (number, line) in numbered(number + 1, &repeat.body) {
                             if let Line::Step(step) = line {
-                                self.step(number, step).await?;
+                                let step = self.turns.step(step, turn);
+                                self.step(number, &step).await?;
                             }
                         }
-                        self.actors.retain(|name, _| outside.contains(name));
+                        if repeat.kept {
+                            self.turns.keep(turn, &self.vars);
+                        } else {
+                            self.actors.retain(|name, _| outside.contains(name));
+                        }
                     }
                 }
             }
@@ -244,6 +289,7 @@ impl<'a> Player<'a> {
 
     async fn step(&mut self, line: usize, step: &Step) -> Result<(), Broken> {
         self.clock = self.clock_of(step);
+        self.missing = false;
         self.transcript.judge(&step.marks);
         let outcome = match &step.action {
             Action::Expect(expectation) => self
@@ -258,7 +304,7 @@ impl<'a> Player<'a> {
                 let found = self.expect(step, &expectations).await;
                 found.map(|index| self.remark(line, step, &alternatives[index]))
             }
-            _ => self.act(step).await,
+            _ => Box::pin(self.act(line, step)).await,
         };
         self.last_event = Instant::now();
         if let Some(actor) = self.actors.get_mut(&step.actor) {
@@ -274,10 +320,12 @@ impl<'a> Player<'a> {
         }
         // What does not come at all cannot come too early: then there was nothing to judge.
         let lenient = step.within.is_some_and(|within| within.lenient);
+        let silent = step.action == Action::Expect(Expectation::Silence);
+        let only_low = !silent && step.within.is_some_and(|within| within.high.is_none());
         let marks = if std::mem::take(&mut self.cut) {
             // The step may be about something else, but this is what is wrong.
             vec![CLOSE_NOTIFY.to_owned()]
-        } else if lenient {
+        } else if lenient || only_low && self.missing {
             Vec::new()
         } else {
             step.marks.clone()
@@ -329,6 +377,7 @@ impl<'a> Player<'a> {
     /// What a step says that has waited for nothing.
     fn in_vain(&mut self, got: String) -> String {
         self.late_if(true);
+        self.missing = true;
         got
     }
 
@@ -342,14 +391,18 @@ impl<'a> Player<'a> {
         }
     }
 
+    /// Turns are counted from 1.
     fn begin_turn(&mut self, turn: u32) {
-        let port = usize::try_from(turn)
+        let port = usize::try_from(turn - 1)
             .ok()
             .and_then(|turn| self.nth_ports.get(turn));
         if let Some(port) = port {
             let port = port.to_string().into_bytes();
             self.vars.insert("nth_port".to_owned(), port);
         }
+        let nth = turn.to_string().into_bytes();
+        self.vars.insert("nth".to_owned(), nth);
+        self.vars.extend(self.turns.remembered(turn));
     }
 
     /// How long a thing may take that should come at once.
@@ -368,8 +421,13 @@ impl<'a> Player<'a> {
         open.ok_or_else(|| format!("the case has closed `{name}` itself"))
     }
 
-    fn enter(&mut self, name: &str, connection: Connection) {
+    /// A connection that is open since then.
+    fn enter(&mut self, name: &str, connection: Connection, begun: Instant) {
         let actor = Actor {
+            begun,
+            timeout: None,
+            kept: None,
+            dial: Duration::ZERO,
             connection: Some(connection),
             logged_in: false,
             bare: false,

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::silent::SilentTarget;
+use crate::descriptors::Noted as _;
 use crate::notation::ast::Transport;
 use crate::sut::{Instance, Pair};
 use crate::wire::with_short_segments;
@@ -52,7 +53,7 @@ pub(crate) struct ClientScene {
     pub(crate) server: Listener,
     pub(crate) targets: BTreeMap<SocketAddr, Listener>,
     /// Held while the client may try to reach it.
-    pub(crate) _silent: Option<Box<SilentTarget>>,
+    pub(crate) silent: Option<Box<SilentTarget>>,
     pub(crate) transport: Transport,
     /// Which target belongs to which remote port.
     pub(crate) mappings: Vec<(u16, SocketAddr, bool)>,
@@ -71,6 +72,9 @@ impl ClientScene {
     }
 }
 
+/// Where connections go, with the time of each.
+pub(super) type Accepted = mpsc::Sender<(TcpStream, Instant)>;
+
 /// A port on which connections are taken and queued in the order of their arrival.
 #[derive(Debug)]
 pub(crate) struct Listener {
@@ -87,23 +91,37 @@ impl Listener {
     /// # Errors
     /// When the port is taken.
     pub(crate) async fn bind(port: u16) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .await
+            .noted()?;
         with_short_segments(&listener);
         let address = listener.local_addr()?;
-        let (sender, queue) = mpsc::channel(QUEUED);
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+        Ok(Self::of(address, |sender| async move {
+            loop {
+                let Ok((stream, _)) = listener.accept().await.noted() else {
+                    // It has been aborted already, or there is no descriptor for it yet: the next one may be taken.
+                    sleep(PAUSE).await;
+                    continue;
+                };
                 if sender.send((stream, Instant::now())).await.is_err() {
                     return;
                 }
             }
-        });
-        Ok(Self {
+        }))
+    }
+
+    /// Whose connections are handed over by a task.
+    pub(super) fn of<F>(address: SocketAddr, accept: impl FnOnce(Accepted) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (sender, queue) = mpsc::channel(QUEUED);
+        Self {
             address,
             queue,
             front: None,
-            task,
-        })
+            task: tokio::spawn(accept(sender)),
+        }
     }
 
     /// The next connection and when it was made, if one comes in time.
@@ -122,7 +140,7 @@ impl Listener {
         self.task.abort();
         // That it was cancelled is what was wanted.
         let _ = (&mut self.task).await;
-        tokio::time::sleep(pause).await;
+        sleep(pause).await;
         *self = Self::bind(self.address.port()).await?;
         Ok(())
     }
@@ -133,6 +151,9 @@ impl Listener {
         self.front.is_some()
     }
 }
+
+/// Between two attempts to take a connection where the first one failed.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Whoever connects more often without being answered waits.
 const QUEUED: usize = 256;

@@ -2,16 +2,19 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
+use super::Listener;
+use crate::descriptors::Noted as _;
+
 /// A port whose queue is full and from which nobody takes a connection: it answers no SYN.
 #[derive(Debug)]
 pub(crate) struct SilentTarget {
-    _listener: TcpListener,
-    _queue: Vec<TcpStream>,
+    listener: TcpListener,
+    queue: Vec<TcpStream>,
 }
 
 impl SilentTarget {
@@ -21,25 +24,45 @@ impl SilentTarget {
     /// When the port is taken, or the queue has no end.
     pub(crate) async fn bind(port: u16) -> io::Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let socket = TcpSocket::new_v4()?;
+        let socket = TcpSocket::new_v4().noted()?;
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         let listener = socket.listen(1)?;
         let mut queue = Vec::new();
         while queue.len() < LONGEST {
             match timeout(PATIENCE, TcpStream::connect(address)).await {
-                Ok(stream) => queue.push(stream?),
+                Ok(stream) => queue.push(stream.noted()?),
                 Err(_) => {
-                    return Ok(Self {
-                        _listener: listener,
-                        _queue: queue,
-                    });
+                    return Ok(Self { listener, queue });
                 }
             }
         }
         Err(io::Error::other(
             "a listener that nobody serves is never full",
         ))
+    }
+}
+
+impl SilentTarget {
+    /// Accepts after a while; who has been trying to connect gets through then.
+    pub(super) fn accept_after(self, pause: Duration) -> Listener {
+        let Self { listener, queue } = self;
+        let address = listener.local_addr();
+        let own: Vec<_> = queue
+            .iter()
+            .filter_map(|one| one.local_addr().ok())
+            .collect();
+        let address = address.unwrap_or_else(|_| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        Listener::of(address, |sender| async move {
+            tokio::time::sleep(pause).await;
+            while let Ok((stream, from)) = listener.accept().await {
+                let now = Instant::now();
+                if !own.contains(&from) && sender.send((stream, now)).await.is_err() {
+                    return;
+                }
+            }
+            drop(queue);
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::pattern::Pattern;
 use super::*;
-use crate::notation::ast::{Expectation, Transport, Within};
+use crate::notation::ast::{Expectation, Template, Transport, Within};
 use crate::transcript::message;
 
 fn lines(text: &str) -> Vec<Vec<u8>> {
@@ -18,13 +18,13 @@ async fn with_client(tls: &Tls) -> Player<'_> {
         mappings: vec![(7001, target.address, true)],
         targets: [(target.address, target)].into(),
         server,
-        _silent: None,
+        silent: None,
         transport: Transport::Plain,
     };
     let vars = BTreeMap::new();
     let mut player = Player::new(Scene::Client(scene), tls, Tempo::new(1.0), vars);
     let connection = Connection::open(to, Transport::Plain, tls, limit, false).await;
-    player.enter("ctl", connection.unwrap());
+    player.enter("ctl", connection.unwrap(), Instant::now());
     player
 }
 
@@ -126,4 +126,96 @@ async fn a_new_connection_has_no_past_of_a_namesake() {
     };
     let expected = until(Action::Expect(Expectation::Closed));
     assert_eq!(until(Action::Accept(None)), expected + lately);
+}
+
+/// The other end of `ctl`, in the hands of the client, which has three mappings.
+async fn other_end(player: &mut Player<'_>) -> (tokio::net::TcpStream, String) {
+    let Scene::Client(scene) = &mut player.scene else {
+        panic!("the scene of a client");
+    };
+    let target = scene.mappings[0].1;
+    scene.mappings.push((7002, target, false));
+    scene.mappings.push((7003, target, true));
+    let (stream, _) = scene.server.next(Duration::from_secs(5)).await.unwrap();
+    (stream, target.to_string())
+}
+
+fn refused(ports: &[&str]) -> Vec<Template> {
+    ports.iter().map(|port| Template::bytes(*port)).collect()
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_each_answer_gets_it_whatever_it_asks_for_first() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let tls = Tls::new().unwrap();
+    let mut player = with_client(&tls).await;
+    let (mut stream, target) = other_end(&mut player).await;
+    let client = tokio::spawn(async move {
+        let mut answers = Vec::new();
+        // What is refused may be asked for again.
+        for (port, open) in [(7003, true), (7001, true), (7003, true), (7002, false)] {
+            let map = format!("SRQ\nMAP\n{port}\n{target}\n{open}\n");
+            stream.write_all(map.as_bytes()).await.unwrap();
+            let mut answer = vec![0; "MRS\n7001\ntrue\n".len()];
+            if port == 7003 {
+                answer.push(0);
+            }
+            stream.read_exact(&mut answer).await.unwrap();
+            answers.push(String::from_utf8(answer).unwrap().replace('\n', " "));
+        }
+        answers
+    });
+    let asked = player.maps("ctl", &refused(&["7003"])).await;
+    assert_eq!(asked, Ok(()));
+    let expected = [
+        "MRS 7003 false ",
+        "MRS 7001 true ",
+        "MRS 7003 false ",
+        "MRS 7002 true ",
+    ];
+    assert_eq!(client.await.unwrap(), expected);
+    // Only what is open and granted can be asked for.
+    assert_eq!(player.fence_ports, [b"7001".to_vec()]);
+    let told: Vec<String> = player
+        .transcript
+        .lines()
+        .into_iter()
+        .map(|line| line.text)
+        .collect();
+    let first =
+        ["< SRQ", "< MAP 7003"].map(|text| told.iter().position(|one| one.starts_with(text)));
+    assert!(first[0] < first[1], "{told:#?}");
+}
+
+#[tokio::test]
+async fn what_a_client_asks_for_beside_its_mappings_or_twice_is_told() {
+    use tokio::io::AsyncWriteExt as _;
+    let tls = Tls::new().unwrap();
+    for (maps, got) in [
+        (
+            "MAP\n7004\nT\ntrue\n",
+            "< MAP 7004 T true; still missing: < MAP 7001 T true, < MAP 7002 T false, < MAP 7003 T true",
+        ),
+        (
+            "MAP\n7001\nT\nfalse\n",
+            "< MAP 7001 T false; still missing: < MAP 7001 T true, < MAP 7002 T false, < MAP 7003 T true",
+        ),
+        (
+            "MAP\n7001\nT\ntrue\nMAP\n7001\nT\ntrue\n",
+            "< MAP 7001 T true; still missing: < MAP 7002 T false, < MAP 7003 T true",
+        ),
+        (
+            "MAP\n7001\nT\ntrue\nMAP\n7002\nT\nfalse\nATH\na\nb\nc\n",
+            "< ATH a b c; still missing: < MAP 7003 T true",
+        ),
+    ] {
+        let mut player = with_client(&tls).await;
+        let (mut stream, target) = other_end(&mut player).await;
+        stream
+            .write_all(maps.replace("\nT\n", &format!("\n{target}\n")).as_bytes())
+            .await
+            .unwrap();
+        let asked = player.maps("ctl", &[]).await.unwrap_err();
+        assert_eq!(asked.replace(&target, "T"), got);
+    }
 }

@@ -1,5 +1,6 @@
 //! Turns a recording into a case: what was sent is sent again, what came is expected.
 
+mod maps;
 mod names;
 mod users;
 
@@ -53,6 +54,9 @@ pub(crate) fn to_case(
         Side::Client => names.mappings(),
         Side::Server => names.timeout().filter(|_| configured).into_iter().collect(),
     };
+    if side == Side::Client && config.len() > 1 {
+        entries = maps::gather(entries, config.len());
+    }
     let mut body = Vec::new();
     let mut rules: Vec<String> = Vec::new();
     let mut before = Duration::ZERO;
@@ -146,6 +150,7 @@ fn rule(action: &Action, side: Side) -> Option<&'static str> {
         Action::Expect(Expectation::Random(_)) => "bytes",
         Action::Expect(Expectation::Eof) => "eof",
         Action::Expect(Expectation::Closed | Expectation::Reset) => "closed",
+        Action::Maps(_) => "MAP",
         Action::Accept(None) | Action::AcceptAs(_) => "accept",
         Action::Accept(Some(_)) => "target",
         Action::Refused(_) => "refused",
@@ -163,7 +168,7 @@ fn rule(action: &Action, side: Side) -> Option<&'static str> {
         ("target", _) => "tunnel.target",
         ("refused", _) => "map.released-on-close",
         ("bytes", _) => "tunnel.transparent",
-        ("eof", _) => "tunnel.half-close",
+        ("eof", _) => "tunnel.end-passed",
         (_, Side::Server) => "life.server-survives",
         (_, Side::Client) => "life.client-survives",
     })

@@ -16,13 +16,22 @@ use crate::notation::{SyntaxError, parse_step};
 /// # Errors
 /// The first place that cannot be read.
 pub(crate) fn parse(text: &str) -> Result<Recording, SyntaxError> {
+    let (text, torn) = torn(text);
     let mut lines = Lines {
         text: text.split_inclusive('\n').enumerate().peekable(),
     };
     let head = head(&mut lines)?;
     let mut entries: Vec<Entry> = Vec::new();
     let mut room = LONGEST;
+    let mut end = None;
     while let Some((number, line)) = lines.next() {
+        if line.starts_with("end ") || line.starts_with("cut ") {
+            end = Some(last(number, line, entries.len())?);
+            if let Some((number, line)) = lines.next() {
+                return Err(wrong(number, 0, "nothing after the last line", line));
+            }
+            break;
+        }
         let (broken, at, width) = prefix(number, line)?;
         let earlier = entries.last().map_or(Duration::ZERO, |entry| entry.at);
         if at < earlier {
@@ -35,7 +44,7 @@ pub(crate) fn parse(text: &str) -> Result<Recording, SyntaxError> {
         }
         // The alternatives of a step are on lines without a time.
         let mut step = line.get(width..).unwrap_or_default().to_owned();
-        while let Some((_, more)) = lines.next_if(|line| line.starts_with("              ")) {
+        while let Some((_, more)) = lines.next_if(|line| line.starts_with(CONTINUED)) {
             step.push('\n');
             step.push_str(more.get(width..).unwrap_or_default());
         }
@@ -55,7 +64,74 @@ pub(crate) fn parse(text: &str) -> Result<Recording, SyntaxError> {
         }
         entries.push(Entry { at, step, broken });
     }
-    Ok(Recording { head, entries })
+    let upto = entries.last().map_or(Duration::ZERO, |entry| entry.at);
+    let upto = upto.as_secs_f64();
+    let cut = match (end, torn) {
+        (Some(cut), _) => cut.map(|cut| format!("after {upto:.6} s {cut}")),
+        (None, Some(number)) => Some(format!(
+            "line {number} is cut in its middle; what came after {upto:.6} s is missing"
+        )),
+        (None, None) => Some(format!(
+            "its last line is missing, which begins with `end`; what came after {upto:.6} s is not in it"
+        )),
+    };
+    Ok(Recording { head, entries, cut })
+}
+
+/// What stands before a step that is cut in the middle of a line, and the number of that line.
+fn torn(text: &str) -> (&str, Option<usize>) {
+    let whole = text.rfind('\n').map_or(0, |at| at + 1);
+    let (before, rest) = text.split_at(whole);
+    // The last line alone may go without its line end.
+    if rest.is_empty() || before.is_empty() || rest.starts_with("end ") && rest.ends_with(" steps")
+    {
+        return (text, None);
+    }
+    let number = before.lines().count() + 1;
+    let mut before = before;
+    if rest.starts_with(CONTINUED) {
+        // One of the alternatives of a step, whose first line has a time.
+        let lines = before.split_inclusive('\n').rev();
+        let mut length = 0;
+        for line in lines {
+            length += line.len();
+            if !line.starts_with(CONTINUED) {
+                break;
+            }
+        }
+        before = before.get(..before.len() - length).unwrap_or_default();
+    }
+    (before, Some(number))
+}
+
+/// How the lines of a step begin that have no time.
+const CONTINUED: &str = "              ";
+
+/// What the last line says is missing, after so many steps.
+fn last(number: usize, line: &str, found: usize) -> Result<Option<String>, SyntaxError> {
+    let miss = || {
+        let expected = "`end N steps`, or `cut N steps, N more are missing: WHY`";
+        wrong(number, 0, expected, line)
+    };
+    let (key, rest) = line.split_at(3);
+    let (steps, rest) = rest.trim_start().split_once(" steps").ok_or_else(miss)?;
+    let steps: usize = steps.parse().map_err(|_| miss())?;
+    if steps < found {
+        let expected = format!("at most {steps} steps before it, not {found}");
+        return Err(wrong(number, 0, &expected, line));
+    }
+    let told = match (key, rest) {
+        ("end", "") => None,
+        ("cut", rest) => Some(rest.strip_prefix(", ").ok_or_else(miss)?.to_owned()),
+        _ => return Err(miss()),
+    };
+    Ok(match (steps - found, told) {
+        (0, told) => told,
+        (gone, None) => Some(format!("{gone} of its {steps} steps are missing")),
+        (gone, Some(told)) => Some(format!(
+            "{gone} of its {steps} steps are missing, and {told}"
+        )),
+    })
 }
 
 const TOO_MUCH: &str = "at most 256 MiB of bytes in all";
@@ -85,8 +161,10 @@ fn weight(step: &Step) -> Option<usize> {
             });
             fields.try_fold(0_usize, |sum, one| Some(sum.saturating_add(one?)))
         }
-        Action::SendRaw(parts) => sum(parts),
-        Action::SendDrip(bytes) | Action::Expect(Expectation::Raw(bytes)) => template(bytes),
+        Action::SendRaw(parts) | Action::SendEvery(_, parts) => sum(parts),
+        Action::SendDrip(bytes)
+        | Action::SendSlow(bytes)
+        | Action::Expect(Expectation::Raw(bytes)) => template(bytes),
         Action::SendRandom(bulk) | Action::Expect(Expectation::Random(bulk)) => {
             usize::try_from(bulk.bytes).ok()
         }

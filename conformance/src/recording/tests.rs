@@ -50,6 +50,55 @@ fn errors_name_their_place() {
 }
 
 #[test]
+fn what_is_missing_is_told() {
+    let one = "         1.500000  c1    > SRQ\n";
+    let two = "         2.500000  c1    < SRS\n";
+    let choice = "         2.500000  c1    < SRS\n                         | eof\n";
+    let cut = |text: &str| {
+        let recording = parse(&format!("{HEAD}{text}")).unwrap();
+        (recording.entries.len(), recording.cut)
+    };
+    assert_eq!(cut(&format!("{one}{two}end      2 steps\n")), (2, None));
+    assert_eq!(cut(&format!("{one}end      1 steps")), (1, None));
+    let some = |count: usize, why: &str| (count, Some(why.to_owned()));
+    let after = "line 9 is cut in its middle; what came after 1.500000 s is missing";
+    // Wherever the second step is cut.
+    for end in 1..two.len() {
+        assert_eq!(
+            cut(&format!("{one}{}", &two[..end])),
+            some(1, after),
+            "{end}"
+        );
+    }
+    for end in two.len() + 15..choice.len() {
+        let (steps, why) = cut(&format!("{one}{}", &choice[..end]));
+        assert_eq!(steps, 1, "{end}");
+        assert!(why.unwrap().starts_with("line 10 is cut"), "{end}");
+    }
+    let unended = "its last line is missing, which begins with `end`; what came after 1.500000 s is not in it";
+    assert_eq!(cut(one), some(1, unended));
+    assert_eq!(
+        cut(&format!("{one}end      3 steps\n")),
+        some(1, "after 1.500000 s 2 of its 3 steps are missing")
+    );
+    let line = last_line(1, Some((7, "the disk is full")));
+    assert_eq!(
+        cut(&format!("{one}{line}")),
+        some(1, "after 1.500000 s 7 more are missing: the disk is full")
+    );
+    let body = |text: &str| read(&format!("{HEAD}{text}"));
+    assert_eq!(
+        body(&format!("{one}{two}end      1 steps\n")),
+        "line 10, column 1: expected at most 1 steps before it, not 2, found `end`"
+    );
+    assert_eq!(
+        body(&format!("end      0 steps\n{one}")),
+        "line 9, column 1: expected nothing after the last line, found `1.500000`"
+    );
+    assert!(body("end      soon\n").contains("expected `end N steps`"));
+}
+
+#[test]
 fn a_file_that_is_too_long_is_not_read() {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file()
@@ -92,7 +141,7 @@ proptest! {
             entries.extend(writer.write(Duration::ZERO, "c1", &what));
             rest = more;
         }
-        let recording = Recording { head: head(), entries };
+        let recording = Recording { head: head(), entries, cut: None };
         let again = parse(&recording.to_string());
         prop_assert_eq!(again.as_ref(), Ok(&recording));
         let all: Vec<u8> = events(&recording).into_iter().flat_map(|event| match event.what {
@@ -142,7 +191,11 @@ fn recordings() -> impl Strategy<Value = Recording> {
     });
     (head, vec(entry(), 0..8)).prop_map(|(head, mut entries)| {
         entries.sort_by_key(|entry| entry.at);
-        Recording { head, entries }
+        Recording {
+            head,
+            entries,
+            cut: None,
+        }
     })
 }
 

@@ -19,7 +19,12 @@ pub(crate) struct Event {
     pub(crate) what: What,
     /// The rules that the step judges.
     pub(crate) marks: Vec<String>,
+    /// The tap was behind: it may have been late for that alone.
+    pub(crate) held_up: bool,
 }
+
+/// The comment of a step that may have been late because the tap was behind.
+pub(crate) const HELD_UP: &str = "held up by the tap";
 
 /// What has happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,12 +163,12 @@ impl Book {
         let (we, they) = (*we, we.other());
         match &step.action {
             Action::Send(message) => self.add(entry, What::Bytes(we, encoded(message))),
-            Action::SendRaw(segments) => {
+            Action::SendRaw(segments) | Action::SendEvery(_, segments) => {
                 for segment in segments {
                     self.add(entry, What::Bytes(we, bytes(segment)));
                 }
             }
-            Action::SendDrip(drips) => {
+            Action::SendDrip(drips) | Action::SendSlow(drips) => {
                 for byte in bytes(drips) {
                     self.add(entry, What::Bytes(we, vec![byte]));
                 }
@@ -219,6 +224,7 @@ impl Book {
             connection: connection.clone(),
             what,
             marks: entry.step.marks.clone(),
+            held_up: entry.step.comment.as_deref() == Some(HELD_UP),
         });
     }
 }

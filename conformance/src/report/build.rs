@@ -7,13 +7,16 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::matrix::matrix;
 use super::model::{
-    BrokenStep, CaseResult, Counts, Ended, FORMAT, ListedEntry, PairEntry, RemarkEntry, Report,
-    RuleEntry, Settings, Standing, SubjectEntry, Totals, TranscriptLine,
+    BetweenEntry, BrokenStep, CaseResult, ConnectionEntry, Counts, Ended, FORMAT, ListedEntry,
+    PairEntry, ProgramEntry, RemarkEntry, Report, RuleEntry, Settings, Standing, SubjectEntry,
+    Totals, TranscriptLine,
 };
 use super::printable::printable;
+use crate::again::Again;
+use crate::catalog::Origin;
 use crate::rules::{self, Rule};
-use crate::run::{self, Job, Start, Summary};
-use crate::sut::Subject;
+use crate::run::{self, Heard, Job, Start, Summary};
+use crate::sut::{Part, Subject};
 use crate::transcript::{Direction, Line};
 use crate::verdict::{Judged, Verdict};
 
@@ -25,7 +28,7 @@ impl Report {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION"),
             spec: rules::REVISION,
-            profile: profile(settings.options.hardened),
+            profile: settings.options.profile(),
             strict: settings.strict,
             seed: settings.order.seed.map(|seed| format!("{seed:#x}")),
             repeat: settings.order.repeat,
@@ -56,6 +59,7 @@ impl Report {
                 client: printable(client),
                 server: printable(server),
             }),
+            programs: subject.parts().iter().map(ProgramEntry::new).collect(),
             role: subject.role().to_string(),
             arguments: printable(&subject.arguments()),
             planned,
@@ -113,6 +117,7 @@ impl Report {
             origin: rule.origin.to_string(),
             profile: profile(!rule.is_wire()),
             sentence: rule.text.clone(),
+            rationale: rule.rationale.clone(),
             line: rule.line,
             standing,
         })
@@ -126,7 +131,9 @@ impl CaseResult {
         let file = printable(&judged.file);
         let broken = judged.broken.as_ref().map(|broken| BrokenStep {
             file: match &judged.twin {
-                Some(twin) if is_embedded(judged) => format!("{}/cases/{twin}.case", rules::FOLDER),
+                Some(twin) if job.entry.origin == Origin::Named => {
+                    format!("{}/cases/{twin}.case", rules::FOLDER)
+                }
                 Some(twin) => printable(twin),
                 None => file.clone(),
             },
@@ -173,8 +180,43 @@ impl CaseResult {
             }),
             notes: judged.notes.iter().map(|note| printable(note)).collect(),
             transcript: lines.map(TranscriptLine::new).collect(),
+            between: judged.heard.as_ref().map(BetweenEntry::new),
             log: printable(&judged.log),
-            replay: printable(&replay(subject, judged, settings)),
+            replay: printable(&replay(job, judged, settings)),
+        }
+    }
+}
+
+impl BetweenEntry {
+    fn new(heard: &Heard) -> Self {
+        let connections = heard.connections.iter();
+        Self {
+            verdict: heard.verdict,
+            otherwise: heard.otherwise.as_deref().map(printable),
+            readable: heard.readable,
+            connections: connections
+                .map(|(name, kind)| ConnectionEntry {
+                    name: name.clone(),
+                    kind: kind.word(),
+                })
+                .collect(),
+            left_out: heard.left_out,
+            transcript: heard
+                .lines
+                .iter()
+                .cloned()
+                .map(TranscriptLine::new)
+                .collect(),
+        }
+    }
+}
+
+impl ProgramEntry {
+    fn new(part: &Part) -> Self {
+        Self {
+            role: part.side.to_string(),
+            name: printable(&part.name),
+            runs: printable(&part.runs),
         }
     }
 }
@@ -223,31 +265,36 @@ fn seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
-/// Whether the case is one of those that this program carries.
-fn is_embedded(judged: &Judged) -> bool {
-    judged.file.starts_with("spec/")
-}
-
 /// A command that runs only this case.
-fn replay(subject: &Subject, judged: &Judged, settings: Settings) -> String {
+fn replay(job: &Job, judged: &Judged, settings: Settings) -> String {
     let Settings {
         options, strict, ..
     } = settings;
-    let case = match is_embedded(judged) {
-        // Without the number of the round.
-        true => judged.id.split('#').next().unwrap_or_default().to_owned(),
-        false => format!("--case-file {}", judged.file),
+    let role = job.subject.role().to_string();
+    let run = Again::new(["run", &role]);
+    let mut again = match &job.entry.origin {
+        Origin::Named => match job.entry.transports().len() {
+            1 => run.word(&job.entry.id),
+            _ => run.word(&format!("{}@{}", job.entry.id, job.transport)),
+        },
+        Origin::File => run.flag("--case-file", &judged.file),
+        Origin::Recording { file, role } => Again::new(["replay", file]).flag("--role", role),
     };
-    let profile = if options.hardened {
-        " --profile hardened"
-    } else {
-        ""
-    };
-    let strict = if strict { " --strict" } else { "" };
-    let scale = match options.time_scale {
-        1.0 => String::new(),
-        scale => format!(" --time-scale {scale}"),
-    };
-    let (role, subject) = (subject.role(), subject.arguments());
-    format!("netroxy-conformance run {role} {case} {subject}{profile}{strict}{scale}")
+    again = again.subject(&job.subject);
+    // A recording is played by every rule, and knows no other way.
+    if !matches!(job.entry.origin, Origin::Recording { .. }) {
+        if options.hardened {
+            again = again.flag("--profile", "hardened");
+        }
+        if strict {
+            again = again.word("--strict");
+        }
+    }
+    if options.time_scale != 1.0 {
+        again = again.flag("--time-scale", &options.time_scale.to_string());
+    }
+    if let Some(still) = options.still {
+        again = again.flag("--still", &still.as_secs().to_string());
+    }
+    again.to_string()
 }

@@ -4,9 +4,11 @@ mod case;
 mod pairs;
 mod rules;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use maud::{Markup, html};
 
-use super::model::{CaseResult, Counts, Report};
+use super::model::{CaseResult, Counts, Matrix, Meeting, ProgramEntry, Report};
 use super::text::counted;
 use crate::html::Page;
 use crate::verdict::Verdict;
@@ -40,35 +42,54 @@ pub(crate) fn render(report: &Report) -> String {
     .render()
 }
 
-/// The anchors of the results, in their order.
-struct Links(Vec<String>);
+/// The anchors of the results and of the pairs, in their order.
+struct Links {
+    cases: Vec<String>,
+    pairs: Vec<String>,
+}
 
 impl Links {
     fn new(report: &Report) -> Self {
-        let mut anchors: Vec<String> = Vec::new();
-        for result in &report.results {
+        let cases = report.results.iter().map(|result| {
             let name = match report.subjects.len() {
                 0 | 1 => result.id.clone(),
                 _ => format!("{}:{}", result.subject, result.id),
             };
-            let anchor = format!("case:{}", name.replace(|c: char| !is_plain(c), "-"));
-            let same = |tried: &String| anchors.contains(tried);
-            let anchor = match same(&anchor) {
-                false => anchor,
-                true => (2..)
-                    .map(|count| format!("{anchor}~{count}"))
-                    .find(|tried| !same(tried))
-                    .unwrap_or(anchor),
-            };
-            anchors.push(anchor);
+            format!("case:{name}")
+        });
+        let meetings = report.matrix.iter().flat_map(|matrix| &matrix.meetings);
+        let pairs = meetings.map(|met| format!("pair:{}", met.subject));
+        Self {
+            cases: anchors(cases),
+            pairs: anchors(pairs),
         }
-        Self(anchors)
     }
 
     /// The results with their anchors.
     fn each<'a>(&'a self, report: &'a Report) -> impl Iterator<Item = (&'a str, &'a CaseResult)> {
-        self.0.iter().map(String::as_str).zip(&report.results)
+        self.cases.iter().map(String::as_str).zip(&report.results)
     }
+
+    /// Where a pair is told about.
+    fn pair(&self, matrix: &Matrix, met: &Meeting) -> &str {
+        let mut all = self.pairs.iter().zip(&matrix.meetings);
+        let found = all.find(|(_, one)| std::ptr::eq(*one, met));
+        found.map_or("pairs", |(anchor, _)| anchor)
+    }
+}
+
+/// Names as anchors, each of which is used once.
+fn anchors(names: impl Iterator<Item = String>) -> Vec<String> {
+    let (mut anchors, mut known) = (Vec::new(), BTreeSet::new());
+    for name in names {
+        let anchor = name.replace(|c: char| !is_plain(c), "-");
+        let more = (2..).map(|count| format!("{anchor}~{count}"));
+        let mut tried = std::iter::once(anchor.clone()).chain(more);
+        let free = tried.find(|one| !known.contains(one)).unwrap_or(anchor);
+        known.insert(free.clone());
+        anchors.push(free);
+    }
+    anchors
 }
 
 /// Characters that mean the same in an id and in a link.
@@ -123,7 +144,10 @@ fn head(report: &Report, judged: &str) -> Markup {
         ("took", format!("{:.1} s", report.seconds)),
         ("jobs", report.jobs.to_string()),
         ("time scale", report.time_scale.to_string()),
-        ("program", format!("netroxy-conformance {}", report.version)),
+        (
+            "judged by",
+            format!("netroxy-conformance {}", report.version),
+        ),
     ];
     html! {
         header {
@@ -134,15 +158,9 @@ fn head(report: &Report, judged: &str) -> Markup {
                     li class=(kind) { b { (count) } " " (word) }
                 }
             }
-            div.bar aria-hidden="true" {
-                @for (kind, count, _) in parts {
-                    @if count > 0 { span class=(kind) style=(format!("flex-grow:{count}")) {} }
-                }
-            }
+            (bar(report))
+            (programs(report))
             dl.facts {
-                @for subject in &report.subjects {
-                    div { dt { (subject.role) } dd { code { (subject.arguments) } } }
-                }
                 @for (name, value) in facts.into_iter().chain(seed) { div { dt { (name) } dd { (value) } } }
             }
             nav aria-label="Contents" {
@@ -151,6 +169,54 @@ fn head(report: &Report, judged: &str) -> Markup {
                 a href="#matrix" { "Matrix" } " "
                 a href="#rules" { "Rules" } " "
                 a href="#cases" { "Cases" }
+            }
+        }
+    }
+}
+
+/// How much of a run each verdict is. Each that was given is wide enough to be seen, however rare it is.
+fn bar(report: &Report) -> Markup {
+    let mut parts: BTreeMap<(u8, u8), (&CaseResult, usize)> = BTreeMap::new();
+    for result in &report.results {
+        let order = Verdict::ALL.iter().zip(0_u8..);
+        let order = order.filter(|(verdict, _)| **verdict == result.verdict);
+        let place = order.map(|(_, place)| place).next().unwrap_or_default();
+        // What is skipped has come to nothing, so it comes last.
+        let last = u8::from(result.counts == Counts::Skipped);
+        parts.entry((last, place)).or_insert((result, 0)).1 += 1;
+    }
+    html! {
+        div.bar aria-hidden="true" {
+            @for (result, count) in parts.values() {
+                span class=(look(result).0) title={ (count) " " (result.verdict.key()) } style=(format!("flex-grow:{count}")) {}
+            }
+        }
+        @if report.verdicts.len() > 1 {
+            ul.verdicts {
+                @for (result, count) in parts.values() { li { (verdict(result)) " " (count) } }
+            }
+        }
+    }
+}
+
+/// What was judged, and what it runs.
+fn programs(report: &Report) -> Markup {
+    let mut programs: Vec<&ProgramEntry> = Vec::new();
+    for program in report.subjects.iter().flat_map(|one| &one.programs) {
+        if !programs.contains(&program) {
+            programs.push(program);
+        }
+    }
+    html! {
+        @if !programs.is_empty() {
+            dl.programs {
+                @for program in programs {
+                    div { dt { (program.role) } dd { b { (program.name) } " " span.soft { (program.runs) } } }
+                }
+                // In a matrix each pair says it for itself.
+                @if report.matrix.is_none() {
+                    @for subject in &report.subjects { div { dt { "called by" } dd { code { (subject.arguments) } } } }
+                }
             }
         }
     }
@@ -172,12 +238,17 @@ fn stopped(report: &Report) -> Markup {
 
 /// A verdict as a sign and a word, coloured by what it counts as.
 fn verdict(result: &CaseResult) -> Markup {
-    let (kind, sign) = match (result.counts, result.verdict) {
+    let (kind, sign) = look(result);
+    html! { span class={ "chip strong " (kind) } { (sign) " " (result.verdict.key()) } }
+}
+
+/// The colour and the sign of a verdict.
+fn look(result: &CaseResult) -> (&'static str, &'static str) {
+    match (result.counts, result.verdict) {
         (Counts::Failed, Verdict::Crash | Verdict::Hang) => ("bad", "⚡"),
         (Counts::Failed, _) => ("bad", "✕"),
         (Counts::Skipped, _) => ("none", "–"),
         (Counts::Passed, Verdict::Pass) => ("good", "✓"),
         (Counts::Passed, _) => ("warn", "~"),
-    };
-    html! { span class={ "chip strong " (kind) } { (sign) " " (result.verdict.key()) } }
+    }
 }

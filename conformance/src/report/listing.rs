@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::text::{counted, out};
+use super::out;
+use super::text::counted;
 use crate::baseline::List;
 use crate::catalog::Entry;
-use crate::notation::ast::Transport;
+use crate::notation::ast::{Role, Transport};
 use crate::rules::Rule;
-use crate::run::Ready;
+use crate::run::{Found, Ready};
 use crate::sut::Subject;
 
 pub(crate) use explain::explain;
@@ -48,7 +49,7 @@ pub(crate) fn rules(rules: &[Rule], entries: &[Arc<Entry>], as_json: bool) -> u8
 }
 
 /// The result of `sut check`.
-pub(crate) fn ready(subject: &Subject, ready: &Ready, unclaimed: &[Transport]) -> u8 {
+pub(crate) fn ready(subject: &Subject, ready: &Ready, unclaimed: &[Transport]) {
     let (role, name, after) = (subject.role(), subject.name(), ready.after.as_millis());
     out(&format!("{role} {name} is ready in {after} ms\n"));
     for (transport, trips) in &ready.trips {
@@ -59,7 +60,20 @@ pub(crate) fn ready(subject: &Subject, ready: &Ready, unclaimed: &[Transport]) -
             "note: a login over {transport} works too, and the manifest does not claim {transport}\n"
         ));
     }
-    0
+    if subject.role() == Role::Server {
+        out("timeout: ARS announces what is configured\n");
+    }
+}
+
+/// What `sut check` has looked at besides.
+pub(crate) fn looks(found: &[Found]) {
+    for one in found {
+        out(&match one {
+            Found::Good(text) => format!("{text}\n"),
+            Found::Warning(text) => format!("warning: {text}\n"),
+            Found::Fault(text) => format!("fault: {text}\n"),
+        });
+    }
 }
 
 /// The manifests or baselines that this program carries, one a line.

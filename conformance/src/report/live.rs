@@ -9,11 +9,15 @@ use std::time::{Duration, Instant};
 use clap::ColorChoice;
 use tokio::task::JoinHandle;
 
+use super::pulse::{LOOK, QUIET};
+
 /// How results are shown.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Look {
     /// Plain passes too.
     pub(crate) verbose: bool,
+    /// Nothing but failures and the last line.
+    pub(crate) quiet: bool,
     pub(crate) colour: ColorChoice,
     /// How many of the slowest cases are named at the end.
     pub(crate) slowest: usize,
@@ -72,6 +76,8 @@ struct Screen {
     /// It is a terminal that can rewrite a line.
     redraws: bool,
     begun: Instant,
+    /// When something was written last.
+    said: Instant,
     in_play: InPlay,
     progress: Progress,
 }
@@ -96,14 +102,19 @@ impl Live {
         let screen = Screen {
             to_stderr: look.to_stderr,
             colour: is_coloured(look.colour, terminal, dumb),
-            redraws: terminal && !dumb,
+            redraws: terminal && !dumb && !look.quiet,
             begun: Instant::now(),
+            said: Instant::now(),
             in_play,
             progress: Progress::default(),
         };
         let redraws = screen.redraws;
         let screen = Arc::new(Mutex::new(screen));
-        let ticker = redraws.then(|| tokio::spawn(tick(Arc::clone(&screen))));
+        let ticker = match (redraws, look.quiet) {
+            (true, _) => Some(tokio::spawn(tick(Arc::clone(&screen)))),
+            (false, false) => Some(tokio::spawn(murmur(Arc::clone(&screen)))),
+            (false, true) => None,
+        };
         Self { screen, ticker }
     }
 
@@ -141,7 +152,10 @@ impl Live {
 }
 
 impl Screen {
-    fn show(&self, lines: &str) {
+    fn show(&mut self, lines: &str) {
+        if !lines.is_empty() {
+            self.said = Instant::now();
+        }
         match self.redraws {
             true => self.write(&format!("\r\x1b[K{lines}{}", self.status())),
             false if lines.is_empty() => {}
@@ -166,15 +180,12 @@ impl Screen {
         line.chars().take(columns.saturating_sub(1)).collect()
     }
 
-    /// A reader that has gone away, such as `head`, is no reason to stop.
     fn write(&self, text: &str) {
-        let _ = match self.to_stderr {
-            true => io::stderr().lock().write_all(text.as_bytes()),
-            false => {
-                let mut out = io::stdout().lock();
-                out.write_all(text.as_bytes()).and_then(|()| out.flush())
-            }
-        };
+        match self.to_stderr {
+            // Where it cannot be written, nobody looks.
+            true => drop(io::stderr().lock().write_all(text.as_bytes())),
+            false => crate::output::out(text),
+        }
     }
 }
 
@@ -204,13 +215,32 @@ async fn tick(screen: Arc<Mutex<Screen>>) {
     }
 }
 
+/// Where no line can be rewritten, standard error tells how far it is whenever nothing else has been said.
+async fn murmur(screen: Arc<Mutex<Screen>>) {
+    let mut clock = tokio::time::interval(LOOK);
+    loop {
+        clock.tick().await;
+        let mut screen = lock(&screen);
+        if screen.said.elapsed() >= QUIET {
+            screen.said = Instant::now();
+            let elapsed = screen.begun.elapsed();
+            let line = match screen.progress.planned {
+                0 => format!("    not ready yet, {} s", elapsed.as_secs()),
+                _ => screen.progress.line(elapsed, screen.in_play.longest()),
+            };
+            // Where it cannot be written, the run goes on all the same.
+            let _ = writeln!(io::stderr(), "{line}");
+        }
+    }
+}
+
 /// Whether standard output is to be coloured.
 pub(crate) fn is_coloured_here(choice: ColorChoice) -> bool {
     is_coloured(choice, io::stdout().is_terminal(), is_dumb())
 }
 
 /// Whether the terminal shows nothing but text.
-fn is_dumb() -> bool {
+pub(super) fn is_dumb() -> bool {
     std::env::var_os("TERM").is_none_or(|term| term == "dumb")
 }
 

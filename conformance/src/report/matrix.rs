@@ -19,14 +19,17 @@ pub(super) fn matrix(report: &Report) -> Option<Matrix> {
         let Some(pair) = &subject.pair else { continue };
         let (client, server) = (pair.client.as_str(), pair.server.as_str());
         let mut meeting = Meeting {
+            subject: subject.name.clone(),
             client: client.to_owned(),
             server: server.to_owned(),
             passed: 0,
+            failed: 0,
             run: 0,
         };
         for result in report.of(&subject.name) {
             meeting.run += usize::from(result.counts != Counts::Skipped);
             meeting.passed += usize::from(result.counts == Counts::Passed);
+            meeting.failed += usize::from(result.counts == Counts::Failed);
             if result.counts == Counts::Failed {
                 failed.insert((client, server, &result.id), result);
             }

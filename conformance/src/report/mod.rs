@@ -10,7 +10,9 @@ mod markdown;
 mod matrix;
 mod model;
 mod outputs;
+mod plain;
 mod printable;
+mod pulse;
 mod session;
 mod tap;
 mod text;
@@ -24,8 +26,12 @@ pub(crate) use json::SCHEMA;
 pub(crate) use live::{InPlay, Look, is_coloured_here};
 pub(crate) use model::{Settings, Totals};
 pub(crate) use outputs::{OutputError, Outputs};
-pub(crate) use session::Session;
-pub(crate) use text::{last_line, out};
+pub(crate) use plain::{plain, width_or, wrapped};
+pub(crate) use pulse::Pulse;
+pub(crate) use session::{Last, Session};
+pub(crate) use text::last_line;
+
+pub(crate) use crate::output::out;
 
 /// A result of a run that has no report, as a terminal shows it.
 pub(crate) fn finding(job: &Job, judged: &Judged, rules: &[Rule], settings: Settings) -> String {

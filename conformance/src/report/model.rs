@@ -72,9 +72,12 @@ pub(crate) struct Matrix {
 /// What came of a client and a server.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Meeting {
+    /// The name of the subject that the two are together.
+    pub(crate) subject: String,
     pub(crate) client: String,
     pub(crate) server: String,
     pub(crate) passed: usize,
+    pub(crate) failed: usize,
     /// How many were run, skipped ones not counted.
     pub(crate) run: usize,
 }
@@ -127,6 +130,16 @@ pub(crate) struct NotReady {
     pub(crate) reason: String,
 }
 
+/// A program that was judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ProgramEntry {
+    /// `server` or `client`.
+    pub(crate) role: String,
+    pub(crate) name: String,
+    /// What was started, or where it ran already.
+    pub(crate) runs: String,
+}
+
 /// The two programs of a pair.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct PairEntry {
@@ -140,6 +153,8 @@ pub(crate) struct SubjectEntry {
     pub(crate) name: String,
     /// The two programs, if it is two.
     pub(crate) pair: Option<PairEntry>,
+    /// What it consists of: one program, or the server and the client of a pair.
+    pub(crate) programs: Vec<ProgramEntry>,
     pub(crate) role: String,
     /// The arguments that select it again.
     pub(crate) arguments: String,
@@ -161,6 +176,8 @@ pub(crate) struct RuleEntry {
     pub(crate) origin: String,
     pub(crate) profile: &'static str,
     pub(crate) sentence: String,
+    /// Why it is so, where the specification says it.
+    pub(crate) rationale: Option<String>,
     /// In the text of the specification, counted from 1.
     pub(crate) line: usize,
     /// By the name of the subject.
@@ -215,6 +232,8 @@ pub(crate) struct CaseResult {
     /// What else is to be known.
     pub(crate) notes: Vec<String>,
     pub(crate) transcript: Vec<TranscriptLine>,
+    /// What the two programs of a pair said to each other.
+    pub(crate) between: Option<BetweenEntry>,
     /// The end of the output of the program, where that may help.
     pub(crate) log: String,
     /// A command that runs this alone.
@@ -253,6 +272,34 @@ pub(crate) struct RemarkEntry {
     pub(crate) line: usize,
     pub(crate) rules: Vec<String>,
     pub(crate) seen: String,
+}
+
+/// What the two programs of a pair said to each other when a case that had failed was played once more, with the suite
+/// between them. No verdict comes of it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct BetweenEntry {
+    /// What this time would have been worth.
+    pub(crate) verdict: Verdict,
+    /// What was seen this time; none when it failed as it did before.
+    pub(crate) otherwise: Option<String>,
+    /// Whether what the two said could be read: on TLS it cannot.
+    pub(crate) readable: bool,
+    /// The connections between the two.
+    pub(crate) connections: Vec<ConnectionEntry>,
+    /// How many lines were left out, because there were too many.
+    pub(crate) left_out: usize,
+    /// What the two said (`sent` by the client, `received` from the server), and what users and services did, in the
+    /// order of their times since the relay began.
+    pub(crate) transcript: Vec<TranscriptLine>,
+}
+
+/// A connection between the two programs of a pair.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ConnectionEntry {
+    /// As in the lines.
+    pub(crate) name: String,
+    /// `control`, `data`, `tls` or `unknown`.
+    pub(crate) kind: &'static str,
 }
 
 /// What a list of known failures says.
@@ -305,6 +352,9 @@ impl Report {
     }
 }
 
+/// What was expected, where a step says it, and what came.
+pub(crate) type Evidence<'a> = (Option<&'a str>, &'a str);
+
 impl CaseResult {
     /// A pass, and nothing else to say about it.
     pub(crate) fn is_plain(&self) -> bool {
@@ -319,6 +369,19 @@ impl CaseResult {
         broken
             .chain(remarked.filter(|_| nonstrict))
             .any(|id| id == rule)
+    }
+
+    /// What was expected of a rule, and what came, where this result breaks it. What is allowed and not recommended has
+    /// no step that did not come true.
+    pub(crate) fn evidence(&self, rule: &str) -> Option<Evidence<'_>> {
+        let cites = |rules: &[String]| rules.iter().any(|id| id == rule);
+        let broken = self.broken.as_ref().filter(|broken| cites(&broken.rules));
+        let seen = broken.map(|broken| (Some(broken.expected.as_str()), broken.got.as_str()));
+        seen.or_else(|| {
+            let mut remarks = self.remarks.iter();
+            let remark = remarks.find(|remark| cites(&remark.rules));
+            remark.map(|remark| (None, remark.seen.as_str()))
+        })
     }
 
     /// What this result says about a rule that the case claims to judge.
@@ -344,6 +407,25 @@ impl CaseResult {
             | Verdict::NotReady
             | Verdict::Harness => Standing::Unjudged,
         }
+    }
+}
+
+impl BetweenEntry {
+    /// What this transcript is, and what it is not.
+    pub(crate) fn words(&self) -> String {
+        let outcome = match &self.otherwise {
+            None => "it failed as before".to_owned(),
+            Some(seen) => format!("this time {seen}; what counts is the first time"),
+        };
+        let unread = match self.readable {
+            true => "",
+            false => ". The two spoke TLS, so what they said cannot be read",
+        };
+        let left_out = match self.left_out {
+            0 => String::new(),
+            count => format!(". {count} lines were too many and are left out"),
+        };
+        format!("played once more, with a relay between the two: {outcome}{unread}{left_out}")
     }
 }
 
@@ -413,11 +495,23 @@ impl Serialize for Verdict {
     }
 }
 
+impl Meeting {
+    /// How many runs have passed, of how many.
+    pub(crate) fn score(&self) -> String {
+        format!("{}/{}", self.passed, self.run)
+    }
+}
+
 impl Matrix {
+    /// What came of a client and a server, if they have met.
+    pub(crate) fn meeting(&self, client: &str, server: &str) -> Option<&Meeting> {
+        let mut meetings = self.meetings.iter();
+        meetings.find(|one| one.client == client && one.server == server)
+    }
+
     /// How many runs of a meeting have passed, of how many.
     pub(crate) fn cell(&self, client: &str, server: &str) -> String {
-        let mut meetings = self.meetings.iter();
-        let met = meetings.find(|one| one.client == client && one.server == server);
-        met.map_or_else(String::new, |met| format!("{}/{}", met.passed, met.run))
+        let met = self.meeting(client, server);
+        met.map_or_else(String::new, Meeting::score)
     }
 }

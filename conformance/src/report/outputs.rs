@@ -1,14 +1,10 @@
 //! Where reports go: `--report FORMAT:PATH`.
 
-use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-
-use tempfile::{Builder, NamedTempFile};
+use std::path::Path;
 
 use super::model::Report;
 use super::{html, json, junit, markdown, tap};
+use crate::output::{Place, Readers};
 
 /// Reports that have been asked for.
 #[derive(Debug, Default)]
@@ -29,15 +25,6 @@ enum Format {
     Tap(tap::Version),
     Markdown,
     Html,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Place {
-    Stdout,
-    /// Replaced as a whole, so that nobody ever reads half a report.
-    File(PathBuf),
-    /// Something that cannot be replaced, such as a pipe.
-    Device(PathBuf),
 }
 
 /// A report that cannot be written as asked.
@@ -102,63 +89,16 @@ impl Output {
         if path.is_empty() {
             return Err(wrong(argument, "it names no path".to_owned(), USAGE));
         }
+        let place = match path {
+            "-" => Place::Stdout,
+            path => Place::find(Path::new(path), Readers::Usual)
+                .map_err(|error| wrong(argument, error.to_string(), &error.hint))?,
+        };
         Ok(Self {
             argument: argument.to_owned(),
             format,
-            place: Place::find(argument, path)?,
+            place,
         })
-    }
-}
-
-impl Place {
-    fn find(argument: &str, path: &str) -> Result<Self, OutputError> {
-        if path == "-" {
-            return Ok(Self::Stdout);
-        }
-        // Through links, so that two names of a file are one place, and a link stays one.
-        let path = fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
-        let (Some(name), false) = (path.file_name(), path.is_dir()) else {
-            let message = format!("{} is a folder", path.display());
-            return Err(wrong(argument, message, "name a file in it"));
-        };
-        if path.exists() && !path.is_file() {
-            return Ok(Self::Device(path));
-        }
-        let folder = folder(&path);
-        let Ok(folder) = fs::canonicalize(folder) else {
-            let message = format!("there is no folder {}", folder.display());
-            let hint = format!("make it first: mkdir -p {}", folder.display());
-            return Err(wrong(argument, message, &hint));
-        };
-        let path = folder.join(name);
-        match temporary(&path) {
-            Ok(_) => Ok(Self::File(path)),
-            Err(error) => {
-                let message = format!("cannot write to {}: {error}", folder.display());
-                Err(wrong(
-                    argument,
-                    message,
-                    "name a folder that you may write to",
-                ))
-            }
-        }
-    }
-
-    fn write(&self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Stdout => {
-                let mut out = io::stdout().lock();
-                out.write_all(bytes)?;
-                out.flush()
-            }
-            Self::Device(path) => fs::write(path, bytes),
-            Self::File(path) => {
-                let mut file = temporary(path)?;
-                file.write_all(bytes)?;
-                file.persist(path)?;
-                Ok(())
-            }
-        }
     }
 }
 
@@ -184,23 +124,6 @@ const FORMATS: [(&str, Format); 6] = [
 ];
 
 const USAGE: &str = "json:PATH, junit:PATH, tap:PATH, tap13:PATH, md:PATH or html:PATH; the path `-` is standard output";
-
-/// A file beside `path`; it vanishes unless it takes its place.
-fn temporary(path: &Path) -> io::Result<NamedTempFile> {
-    // What the umask leaves of it, as for any other file.
-    let permissions = fs::Permissions::from_mode(0o666);
-    Builder::new()
-        .prefix(".netroxy-report-")
-        .permissions(permissions)
-        .tempfile_in(folder(path))
-}
-
-fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
 
 fn wrong(argument: &str, message: String, hint: &str) -> OutputError {
     OutputError {
@@ -238,24 +161,5 @@ mod tests {
         assert!(parse(&twice).unwrap_err().0.contains("goes there already"));
         assert!(parse(&["tap:-".to_owned(), "json:-".to_owned()]).is_err());
         assert!(parse(&["tap:-".to_owned()]).unwrap().takes_stdout());
-    }
-
-    #[test]
-    fn a_report_takes_the_place_of_an_older_one_as_a_whole() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
-        fs::write(&path, "older").unwrap();
-        let place = Place::find("", path.to_str().unwrap()).unwrap();
-        place.write(b"new").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o111, 0);
-    }
-
-    #[test]
-    fn a_device_is_written_to_and_not_replaced() {
-        let place = Place::find("", "/dev/null").unwrap();
-        assert_eq!(place, Place::Device(PathBuf::from("/dev/null")));
-        place.write(b"x").unwrap();
     }
 }

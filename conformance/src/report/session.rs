@@ -10,6 +10,16 @@ use crate::run::{Job, Start, Summary};
 use crate::sut::Subject;
 use crate::verdict::{Judged, Verdict};
 
+/// Who writes the last line of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Last {
+    /// The run itself.
+    #[default]
+    Here,
+    /// The caller, who has something else to say before.
+    Later,
+}
+
 /// Collects and shows what happens in a run.
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
@@ -52,6 +62,9 @@ impl<'a> Session<'a> {
             jobs,
             ..
         } = &self.report;
+        if self.look.quiet {
+            return;
+        }
         let (role, name) = (subject.role(), printable(&subject.name()));
         self.live.print(&format!(
             "{role} {name}  spec {spec}  profile {profile}  jobs {jobs}  {start}\n    starting {}\n",
@@ -64,7 +77,11 @@ impl<'a> Session<'a> {
         let result = CaseResult::new(job, judged, self.rules, self.settings);
         // The skipped would bury the failures: they are told together, at the end.
         let aside = result.is_plain() || result.verdict == Verdict::Skip;
-        let lines = match self.look.verbose || !aside {
+        let shown = match self.look.quiet {
+            true => result.counts == Counts::Failed,
+            false => self.look.verbose || !aside,
+        };
+        let lines = match shown {
             true => text::result(&result, self.live.colour()),
             false => String::new(),
         };
@@ -89,16 +106,22 @@ impl<'a> Session<'a> {
     }
 
     /// The run is over; the totals, and the reports that could not be written.
-    pub(crate) fn end(mut self, summary: &Summary) -> (Totals, Vec<OutputError>) {
+    pub(crate) fn end(mut self, summary: &Summary, last: Last) -> (Totals, Vec<OutputError>) {
         self.report.conclude(summary);
         self.report.finish(self.rules);
         let (written, failed) = self.outputs.write(&self.report);
-        let mut lines = text::summary(&self.report, summary, self.look.slowest, self.live.colour());
-        if !written.is_empty() {
-            lines.push_str(&format!("\nreports  {}\n", written.join(", ")));
+        let mut lines = String::new();
+        if !self.look.quiet {
+            let (slowest, colour) = (self.look.slowest, self.live.colour());
+            lines = text::summary(&self.report, summary, slowest, colour);
+            if !written.is_empty() {
+                lines.push_str(&format!("\nreports  {}\n", written.join(", ")));
+            }
+            lines.push('\n');
         }
-        lines.push('\n');
-        lines.push_str(&text::last_line(self.report.totals));
+        if last == Last::Here {
+            lines.push_str(&text::last_line(self.report.totals));
+        }
         self.live.end(&lines);
         (self.report.totals, failed)
     }

@@ -101,6 +101,10 @@ fn diagnostics(text: &mut String, result: &CaseResult) {
         &remarks.map(|one| one.seen.clone()).collect::<Vec<_>>(),
     );
     list(text, "transcript", &transcript(&result.transcript));
+    if let Some(between) = &result.between {
+        field(text, "between", Some(&between.words()));
+        list(text, "said", &transcript(&between.transcript));
+    }
     let log: Vec<String> = result.log.lines().map(str::to_owned).collect();
     list(text, "log", &log);
     field(text, "replay", Some(&result.replay));

@@ -1,5 +1,8 @@
 //! Every format on one fixed run.
 
+mod between;
+mod page;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +21,7 @@ use crate::verdict::{Judged, Listed, Verdict};
 const RULES: &str = "r[tunnel.early-data]\n\
     A server MUST deliver every byte that follows `TRS`.\n\
     {subject: server; origin: clarified; since: 0.3; corrupts: data}\n\n\
+    Why: A target may speak first, `<b>`.\n\n\
     r[auth.deadline]\nA server SHOULD close | a connection that says nothing.\n\
     {subject: server; origin: clarified; since: 0.3}\n";
 
@@ -40,6 +44,7 @@ const SETTINGS: Settings = Settings {
         hardened: true,
         jobs: 8,
         time_scale: 2.0,
+        still: None,
         excuses: true,
     },
     strict: false,
@@ -60,7 +65,8 @@ fn subject() -> Arc<Subject> {
 
 fn job(name: &str) -> Job {
     let file = format!("spec/v0.3/cases/server/{name}.case");
-    let entry = catalog::read(&format!("server/{name}"), &file, CASE).unwrap();
+    let mut entry = catalog::read(&format!("server/{name}"), &file, CASE).unwrap();
+    entry.origin = catalog::Origin::Named;
     run::plan(&[Arc::new(entry)], &subject(), &rules(), SETTINGS.options).remove(0)
 }
 
@@ -91,6 +97,7 @@ fn judged(job: &Job, verdict: Verdict) -> Judged {
         remarks: Vec::new(),
         judged_rules: std::iter::once("tunnel.early-data".to_owned()).collect(),
         listed: None,
+        heard: None,
         notes: Vec::new(),
         transcript: Some(transcript),
         log: String::new(),
@@ -355,8 +362,7 @@ fn json_fits_its_schema_whatever_the_verdicts_are() {
 }
 
 /// The reference with itself, a client X, a server Y, and X with Y.
-#[test]
-fn a_peer_is_at_fault_for_what_fails_with_the_reference() {
+fn pairs() -> Report {
     let named = |side, name: &str| Manifest {
         name: name.to_owned(),
         ..Manifest::reference(side).unwrap()
@@ -391,6 +397,12 @@ fn a_peer_is_at_fault_for_what_fails_with_the_reference() {
         }
     }
     report.finish(&rules());
+    report
+}
+
+#[test]
+fn a_peer_is_at_fault_for_what_fails_with_the_reference() {
+    let report = pairs();
     let matrix = report.matrix.as_ref().unwrap();
     assert_eq!(matrix.cell("X", "Y"), "0/3");
     assert_eq!(matrix.cell("reference-client", "Y"), "2/3");

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::time::Duration;
 
 use super::model::{CaseResult, Counts, Matrix, Report, Totals, TranscriptLine};
@@ -84,12 +83,29 @@ pub(super) fn detail(result: &CaseResult) -> String {
     for line in transcript(&result.transcript) {
         let _ = writeln!(text, "  {line}");
     }
+    if let Some(between) = &result.between {
+        let _ = writeln!(text, "{}", between.words());
+        for line in cut(transcript(&between.transcript)) {
+            let _ = writeln!(text, "  {line}");
+        }
+    }
     if !result.log.is_empty() {
         let log = result.log.replace('\n', "\n  | ");
         let _ = writeln!(text, "the output of the program ends with\n  | {log}");
     }
     let _ = writeln!(text, "again     {}", result.replay);
     text
+}
+
+/// The beginning and the end of many lines: all of them are in the JSON report.
+fn cut(mut lines: Vec<String>) -> Vec<String> {
+    let (first, last) = (60, 100);
+    if lines.len() > first + last {
+        let left_out = lines.len() - first - last;
+        let gap = format!("  ... {left_out} lines left out; the JSON report has them");
+        lines.splice(first..first + left_out, [gap]);
+    }
+    lines
 }
 
 /// What is wrong, in a line.
@@ -228,7 +244,12 @@ fn meetings(matrix: &Matrix) -> String {
     for fault in &matrix.faults {
         let _ = writeln!(text, "\n    at fault: {}", fault.peer);
         for run in &fault.runs {
-            let _ = writeln!(text, "        {}  [{}]", run.id, run.rules.join(" "));
+            // A crash, or a step that only prepares, breaks no rule that could be named.
+            let what = match run.rules.is_empty() {
+                true => run.seen.split_whitespace().collect::<Vec<_>>().join(" "),
+                false => format!("[{}]", run.rules.join(" ")),
+            };
+            let _ = writeln!(text, "        {}  {what}", run.id);
         }
     }
     text
@@ -240,13 +261,6 @@ pub(crate) fn last_line(totals: Totals) -> String {
         "conformance: {} passed, {} failed, {} skipped\n",
         totals.passed, totals.failed, totals.skipped
     )
-}
-
-/// A reader that has gone away, such as `head`, is no reason to stop.
-pub(crate) fn out(text: &str) {
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes());
-    let _ = stdout.flush();
 }
 
 fn painted(text: &str, shade: &str, colour: bool) -> String {

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use super::judge::{DEFAULT_TIMEOUT, client_scene, connected, with_login};
 use super::{RoundTrips, Tempo};
+use crate::descriptors::{self, Since};
 use crate::manifest::Manifest;
 use crate::message::{Decoded, first_message};
 use crate::notation::ast::{Side, Transport};
 use crate::notation::parse;
 use crate::player::{Player, Scene};
 use crate::sut::{
-    Instance, Pair, PairPlan, StartError, Subject, login, start_client, start_server,
+    Announced, Instance, Pair, PairPlan, StartError, Subject, login, start_client, start_server,
 };
 use crate::wire::{Connection, Tls};
 
@@ -21,6 +22,8 @@ use crate::wire::{Connection, Tls};
 pub(crate) struct Ready {
     /// How long it took until somebody could log in on every transport.
     pub(crate) after: Duration,
+    /// The processor time that it needed until then; nothing where it is no program of its own.
+    pub(crate) effort: Duration,
     /// What was measured on each transport.
     pub(crate) trips: Vec<(Transport, RoundTrips)>,
 }
@@ -42,6 +45,15 @@ pub(crate) async fn preflight(
     tls: &Tls,
     scale: f64,
 ) -> Result<Ready, StartError> {
+    let since = Since::now();
+    let ready = measured(subject, tls, scale).await;
+    ready.map_err(|error| {
+        descriptors::look();
+        since.shortage().map_or(error, StartError::Harness)
+    })
+}
+
+async fn measured(subject: &Subject, tls: &Tls, scale: f64) -> Result<Ready, StartError> {
     match subject {
         Subject::Started(manifest) if manifest.role == Side::Client => {
             client(manifest, tls, scale).await
@@ -53,26 +65,38 @@ pub(crate) async fn preflight(
 
 async fn server(subject: &Subject, tls: &Tls, scale: f64) -> Result<Ready, StartError> {
     let begun = Instant::now();
-    let instance = start_server(subject, DEFAULT_TIMEOUT, tls, scale, &Transport::ALL).await?;
-    let after = begun.elapsed();
+    let instance = start_server(
+        subject,
+        (timeout(subject), Announced::ByStart),
+        tls,
+        scale,
+        &Transport::ALL,
+    )
+    .await?;
+    let (after, effort) = (begun.elapsed(), instance.effort());
     let mut trips = Vec::new();
     for (transport, _) in &instance.control {
         let measured = ask(&instance, *transport, tls, scale).await;
         trips.push((*transport, RoundTrips::new(measured)));
     }
     instance.stop().await;
-    Ok(Ready { after, trips })
+    Ok(Ready {
+        after,
+        effort,
+        trips,
+    })
 }
 
 /// Asks SRQ until an answer is missing, which is for the cases to judge.
 async fn ask(instance: &Instance, transport: Transport, tls: &Tls, scale: f64) -> Vec<Duration> {
-    let limit = Tempo::new(scale).at_once();
+    let tempo = Tempo::new(scale);
+    let limit = tempo.at_once();
     let credentials = (instance.username.as_str(), instance.password.as_str());
     let mut measured = Vec::new();
     let Some(address) = instance.address(transport) else {
         return measured;
     };
-    let until = Instant::now() + limit;
+    let until = Instant::now() + tempo.reply();
     let Ok(mut connection) = login(address, transport, tls, credentials, until).await else {
         return measured;
     };
@@ -115,26 +139,28 @@ async fn pair(
     tls: &Tls,
     scale: f64,
 ) -> Result<Ready, StartError> {
-    let mut after = Duration::ZERO;
+    let (mut after, mut effort) = (Duration::ZERO, Duration::ZERO);
     let mut trips = Vec::new();
     for transport in [Transport::Plain, Transport::Tls] {
         if !subject.speaks(transport) {
             continue;
         }
         let plan = PairPlan {
+            between: None,
             server,
             client,
             transport,
-            timeout: DEFAULT_TIMEOUT,
+            timeout: unusual(server),
             mappings: Vec::new(),
         };
         let begun = Instant::now();
-        let mut pair = Pair::start(plan, tls, scale).await?;
+        let mut pair = Box::pin(Pair::start(plan, tls, scale)).await?;
         after = after.max(begun.elapsed());
+        effort = effort.max(pair.effort());
         let mut measured = Vec::new();
         while measured.len() < TRIPS {
             let begun = Instant::now();
-            if pair.works(Tempo::new(scale).at_once()).await.is_err() {
+            if pair.works(Tempo::new(scale).tunnel()).await.is_err() {
                 break;
             }
             measured.push(begun.elapsed());
@@ -142,12 +168,16 @@ async fn pair(
         trips.push((transport, RoundTrips::new(measured)));
         Instance::from(pair).stop().await;
     }
-    Ok(Ready { after, trips })
+    Ok(Ready {
+        after,
+        effort,
+        trips,
+    })
 }
 
 /// A client cannot be asked anything yet: its round trip is the time from its connection to its ATH.
 async fn client(manifest: &Manifest, tls: &Tls, scale: f64) -> Result<Ready, StartError> {
-    let mut after = Duration::ZERO;
+    let (mut after, mut effort) = (Duration::ZERO, Duration::ZERO);
     let mut trips = Vec::new();
     for transport in &manifest.transports {
         let case = parse(LOGIN).map_err(|error| StartError::Harness(error.to_string()))?;
@@ -157,6 +187,7 @@ async fn client(manifest: &Manifest, tls: &Tls, scale: f64) -> Result<Ready, Sta
         instance.hold(leases);
         let mut instance = connected(instance, &mut scene, manifest, scale).await?;
         let accepted = Instant::now();
+        effort = effort.max(instance.effort());
         let vars = with_login(vars, &instance);
         let player = Player::new(Scene::Client(scene), tls, Tempo::new(scale), vars);
         let outcome = player.play(&case).await;
@@ -173,8 +204,31 @@ async fn client(manifest: &Manifest, tls: &Tls, scale: f64) -> Result<Ready, Sta
             return Err(StartError::NotReady { why, log });
         }
     }
-    Ok(Ready { after, trips })
+    Ok(Ready {
+        after,
+        effort,
+        trips,
+    })
 }
+
+/// The timeout with which a server is started before a run.
+fn timeout(subject: &Subject) -> u64 {
+    match subject {
+        Subject::Started(manifest) => unusual(manifest),
+        Subject::Running(_) | Subject::Pair(_) => UNUSUAL_TIMEOUT,
+    }
+}
+
+fn unusual(server: &Manifest) -> u64 {
+    match server.timeouts.contains(&UNUSUAL_TIMEOUT) {
+        true => UNUSUAL_TIMEOUT,
+        // The usual one is in the range of each manifest.
+        false => DEFAULT_TIMEOUT,
+    }
+}
+
+/// In seconds. A server that has another one by itself, whatever its manifest says, hardly has this one.
+const UNUSUAL_TIMEOUT: u64 = 37;
 
 /// How often a server is asked.
 const TRIPS: usize = 20;

@@ -46,7 +46,7 @@ pub(super) async fn afterwards(
 /// Why a program that is running cannot be reached any more, if that is so.
 ///
 /// A server has to let somebody in. Around a client everything is closed, and it has to close too or to connect again,
-/// within the time that it is given to connect at its start.
+/// within the time that it is given to connect at its start, or to connect again.
 pub(super) async fn find(
     job: &Job,
     instance: &mut Instance,
@@ -56,7 +56,7 @@ pub(super) async fn find(
     match (left, &*job.subject) {
         (Some(left), Subject::Started(manifest)) => {
             let limit = Duration::from_millis(manifest.start_deadline_ms);
-            let limit = limit.mul_f64(job.tempo.scale());
+            let limit = limit.mul_f64(job.tempo.scale()).max(job.tempo.reconnect());
             let limit_s = limit.as_secs_f64();
             is_deaf(left, limit).await.then(|| {
                 format!("it hangs: it neither closed nor connected again in {limit_s} s when everything around it was closed")
@@ -74,14 +74,14 @@ pub(super) async fn find(
 /// One login, or one tunnel of a pair.
 async fn works(job: &Job, instance: &mut Instance, tls: &Tls) -> Result<(), Dead> {
     if let Some(pair) = instance.pair() {
-        let works = pair.works(job.tempo.at_once()).await;
+        let works = pair.works(job.tempo.tunnel()).await;
         return works.map_err(|why| Dead { why, silent: true });
     }
     let Some(address) = instance.address(job.transport) else {
         return Ok(());
     };
     let credentials = (instance.username.as_str(), instance.password.as_str());
-    let until = Instant::now() + job.tempo.at_once();
+    let until = Instant::now() + job.tempo.reply();
     let connection = login(address, job.transport, tls, credentials, until).await;
     let connection = connection.map_err(|error| Dead {
         silent: error.silent,

@@ -4,20 +4,22 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use tokio::sync::SemaphorePermit;
 use tokio::time::sleep;
 
-use super::Job;
 use super::hang::{self, afterwards};
 use super::twins::Twins;
-use crate::catalog::{PORTS, TARGETS};
+use super::{Job, starts};
+use crate::catalog::{PORTS, TARGETS, number_of};
+use crate::descriptors::{self, Since};
 use crate::manifest::Manifest;
 use crate::notation::ast::{Case, Line, Piece, Setting, Shown, Side, Template, Transport};
 use crate::notation::print_step;
 use crate::player::{Broken, ClientScene, Listener, Outcome, Player, Scene, SilentTarget, Waited};
 use crate::ports::Lease;
 use crate::sut::{
-    ClientPlan, Instance, Pair, PairPlan, StartError, Subject, start_client, start_server,
-    unique_name,
+    Announced, Between, ClientPlan, Instance, Pair, PairPlan, StartError, Subject, start_client,
+    start_server, unique_name,
 };
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
@@ -26,19 +28,29 @@ use crate::wire::Tls;
 ///
 /// A case that has a twin counts only if the twin succeeds too: who closes every connection breaks no rule about
 /// closing, and has proved nothing. A twin is played once in a run.
+///
+/// While descriptors were missing, nobody is judged: what failed then says nothing about the program.
 pub(super) async fn judge(job: &Job, tls: &Tls, twins: &Twins) -> (Judged, Option<Waited>) {
     if let Some(reason) = &job.skip {
         return (job.without_run(Verdict::Skip, reason.clone()), None);
     }
-    let begun = Instant::now();
-    let (mut judged, mut waited) = play(job, &job.entry.case, tls).await;
+    let since = Since::now();
+    let (judged, waited) = with_twin(job, tls, twins).await;
+    match since.shortage().filter(|_| judged.verdict.is_red(true)) {
+        Some(shortage) => (job.without_run(Verdict::Harness, shortage), None),
+        None => (judged, waited),
+    }
+}
+
+async fn with_twin(job: &Job, tls: &Tls, twins: &Twins) -> (Judged, Option<Waited>) {
+    let (mut judged, mut waited) = play(job, &job.entry.case, tls, None).await;
     if let Some((name, twin)) = job
         .entry
         .twin
         .as_ref()
         .filter(|_| !judged.verdict.is_red(false))
     {
-        let (control, in_vain) = twins.get(job, name, || play(job, twin, tls)).await;
+        let (control, in_vain) = twins.get(job, name, || play(job, twin, tls, None)).await;
         if control.verdict.is_red(false) {
             let reason = format!("it proves nothing, because its twin {name} does not succeed");
             let broken = control.broken.map(|broken| Broken {
@@ -51,12 +63,12 @@ pub(super) async fn judge(job: &Job, tls: &Tls, twins: &Twins) -> (Judged, Optio
                 broken,
                 id: judged.id,
                 file: judged.file,
+                took: judged.took + control.took,
                 ..control
             };
             waited = in_vain;
         }
     }
-    judged.took = begun.elapsed();
     (judged, waited)
 }
 
@@ -65,21 +77,56 @@ pub(super) async fn judge(job: &Job, tls: &Tls, twins: &Twins) -> (Judged, Optio
 /// # Errors
 /// When it cannot be started.
 pub(crate) async fn stage(job: &Job, tls: &Tls) -> Result<(Outcome, Instance), StartError> {
-    staged(job, &job.entry.case, tls).await
+    staged(job, &job.entry.case, tls, turn(job).await, None).await
 }
 
-async fn staged(job: &Job, case: &Case, tls: &Tls) -> Played {
+async fn staged(
+    job: &Job,
+    case: &Case,
+    tls: &Tls,
+    turn: Turn,
+    between: Option<&mut Between>,
+) -> Played {
     match &*job.subject {
         Subject::Started(manifest) if manifest.role == Side::Client => {
-            play_client(job, case, manifest, tls).await
+            play_client(job, case, manifest, tls, turn).await
         }
-        Subject::Started(_) | Subject::Running(_) => play_server(job, case, tls).await,
-        Subject::Pair(pair) => play_pair(job, case, pair, tls).await,
+        Subject::Started(_) | Subject::Running(_) => play_server(job, case, tls, turn).await,
+        Subject::Pair(pair) => play_pair(job, case, pair, tls, turn, between).await,
     }
 }
 
-async fn play(job: &Job, case: &Case, tls: &Tls) -> (Judged, Option<Waited>) {
-    match staged(job, case, tls).await {
+/// Plays a case and judges it; the two programs of a pair talk through `between`, where there is one.
+pub(super) async fn play(
+    job: &Job,
+    case: &Case,
+    tls: &Tls,
+    between: Option<&mut Between>,
+) -> (Judged, Option<Waited>) {
+    let turn = turn(job).await;
+    // How long other programs took to start tells nothing about this case.
+    let begun = Instant::now();
+    let (mut judged, waited) = played(job, case, tls, turn, between).await;
+    judged.took = begun.elapsed();
+    (judged, waited)
+}
+
+async fn played(
+    job: &Job,
+    case: &Case,
+    tls: &Tls,
+    turn: Turn,
+    mut between: Option<&mut Between>,
+) -> (Judged, Option<Waited>) {
+    let staged = staged(job, case, tls, turn, between.as_deref_mut()).await;
+    if staged
+        .as_ref()
+        .map_or(true, |(outcome, _)| outcome.broken.is_some())
+    {
+        // The peer may have had too few, if it shares ours.
+        descriptors::look();
+    }
+    match staged {
         Ok((outcome, instance)) if outcome.skip.is_some() => {
             instance.stop().await;
             let reason = outcome.skip.unwrap_or_default();
@@ -91,14 +138,14 @@ async fn play(job: &Job, case: &Case, tls: &Tls) -> (Judged, Option<Waited>) {
                 afterwards(&mut outcome, &mut instance, job, case, tls).await;
             }
             let waited = outcome.waited;
-            let judged = conclude(job, outcome, instance, tls).await;
+            let judged = conclude(job, outcome, instance, tls, between).await;
             let verdict = match judged.verdict {
                 Verdict::Blocked if played_well => Verdict::Fail,
                 verdict => verdict,
             };
             (Judged { verdict, ..judged }, waited)
         }
-        Err(StartError::NotReady { why, log }) => {
+        Err(StartError::NotReady { why, log } | StartError::Refused { why, log }) => {
             let judged = job.without_run(Verdict::NotReady, why);
             (Judged { log, ..judged }, None)
         }
@@ -107,10 +154,20 @@ async fn play(job: &Job, case: &Case, tls: &Tls) -> (Judged, Option<Waited>) {
 }
 
 /// Long enough to be no part of a case that does not ask for it.
-pub(super) const DEFAULT_TIMEOUT: u32 = 30;
+pub(super) const DEFAULT_TIMEOUT: u64 = 30;
 
-async fn conclude(job: &Job, mut outcome: Outcome, mut instance: Instance, tls: &Tls) -> Judged {
+async fn conclude(
+    job: &Job,
+    mut outcome: Outcome,
+    mut instance: Instance,
+    tls: &Tls,
+    between: Option<&mut Between>,
+) -> Judged {
     let mut ended = ended(&outcome, &mut instance).await;
+    // A program that runs only once ends with its control connection.
+    if job.subject.runs_once() && outcome.broken.is_none() {
+        ended = None;
+    }
     let mut hangs = None;
     if ended.is_none() && outcome.broken.is_some() && outcome.waited.is_some() {
         hangs = hang::find(job, &mut instance, outcome.left.take(), tls).await;
@@ -121,6 +178,9 @@ async fn conclude(job: &Job, mut outcome: Outcome, mut instance: Instance, tls: 
     } else {
         String::new()
     };
+    if let Some(between) = between {
+        between.cease().await;
+    }
     instance.stop().await;
     let verdict = match (&ended, &hangs, &outcome.broken) {
         (Some(_), _, _) => Verdict::Crash,
@@ -160,7 +220,7 @@ async fn ended(outcome: &Outcome, instance: &mut Instance) -> Option<String> {
 type Played = Result<(Outcome, Instance), StartError>;
 
 /// What the configuration of the server must say, in seconds.
-fn timeout_of(case: &Case) -> u32 {
+fn timeout_of(case: &Case) -> u64 {
     let timeout = case.config.iter().find_map(|setting| match setting.value {
         Setting::Timeout(seconds) => Some(seconds),
         Setting::Verify | Setting::Trust | Setting::Maps { .. } | Setting::Map { .. } => None,
@@ -173,16 +233,21 @@ async fn play_pair(
     case: &Case,
     (server, client): &(Manifest, Manifest),
     tls: &Tls,
+    turn: Turn,
+    between: Option<&mut Between>,
 ) -> Played {
     let services = Services::start(case).await?;
     let plan = PairPlan {
+        between,
         server,
         client,
         transport: job.transport,
         timeout: timeout_of(case),
         mappings: services.mappings,
     };
-    let mut instance = Instance::from(Pair::start(plan, tls, job.tempo.scale()).await?);
+    let started = Box::pin(Pair::start(plan, tls, job.tempo.scale())).await?;
+    let mut instance = Instance::from(started);
+    drop(turn);
     instance.hold(services.leases);
     let pair = instance
         .pair()
@@ -191,18 +256,32 @@ async fn play_pair(
         pair,
         targets: services.targets,
     };
-    let player = Player::new(scene, tls, job.tempo, services.vars).with_nth_ports(services.nth);
+    let player = Player::new(scene, tls, job.tempo, services.vars)
+        .with_nth_ports(services.nth)
+        .standing_still(job.still);
     let outcome = player.play(case).await;
     // The client may have been trying to reach it.
     drop(services.silent);
     Ok((outcome, instance))
 }
 
-async fn play_server(job: &Job, case: &Case, tls: &Tls) -> Played {
+async fn play_server(job: &Job, case: &Case, tls: &Tls, turn: Turn) -> Played {
     let timeout = timeout_of(case);
     let transports: Vec<Transport> = case.named_transports().chain([job.transport]).collect();
     let scale = job.tempo.scale();
-    let mut instance = start_server(&job.subject, timeout, tls, scale, &transports).await?;
+    // A case of this rule has to see what the server makes of a timeout.
+    let judges = case
+        .rules
+        .value
+        .iter()
+        .any(|rule| rule == "auth.timeout-positive");
+    let announced = match judges {
+        true => Announced::ByCase,
+        false => Announced::ByStart,
+    };
+    let mut instance =
+        start_server(&job.subject, (timeout, announced), tls, scale, &transports).await?;
+    drop(turn);
     let leases = [lease()?, lease()?, lease()?];
     let nth = nth_ports(case)?;
     let mut vars = with_login(ports(&leases), &instance);
@@ -216,13 +295,15 @@ async fn play_server(job: &Job, case: &Case, tls: &Tls) -> Played {
         instance: &instance,
         transport: job.transport,
     };
-    let player = Player::new(scene, tls, job.tempo, vars).with_nth_ports(numbers(&nth));
+    let player = Player::new(scene, tls, job.tempo, vars)
+        .with_nth_ports(numbers(&nth))
+        .standing_still(job.still);
     let outcome = player.play(case).await;
     instance.hold(leases.into_iter().chain(nth));
     Ok((outcome, instance))
 }
 
-async fn play_client(job: &Job, case: &Case, manifest: &Manifest, tls: &Tls) -> Played {
+async fn play_client(job: &Job, case: &Case, manifest: &Manifest, tls: &Tls, turn: Turn) -> Played {
     let trusts = case.config.iter().any(|one| one.value == Setting::Trust);
     let shown = match trusts {
         true => &tls.showing(Shown::Trusted),
@@ -233,10 +314,27 @@ async fn play_client(job: &Job, case: &Case, manifest: &Manifest, tls: &Tls) -> 
     let mut instance = start_client(manifest, &plan).await?;
     instance.hold(leases);
     let instance = connected(instance, &mut scene, manifest, job.tempo.scale()).await?;
+    drop(turn);
     let vars = with_login(vars, &instance);
-    let player = Player::new(Scene::Client(scene), shown, job.tempo, vars).with_nth_ports(nth);
+    let player = Player::new(Scene::Client(scene), shown, job.tempo, vars)
+        .with_nth_ports(nth)
+        .standing_still(job.still);
     let outcome = player.play(case).await;
     Ok((outcome, instance))
+}
+
+/// Held until the programs of a case are ready.
+type Turn = Option<SemaphorePermit<'static>>;
+
+/// Waits until they may start.
+async fn turn(job: &Job) -> Turn {
+    let deadline_ms = match &*job.subject {
+        Subject::Started(manifest) => manifest.start_deadline_ms,
+        Subject::Pair(pair) => pair.0.start_deadline_ms + pair.1.start_deadline_ms,
+        Subject::Running(_) => return None,
+    };
+    let deadline = Duration::from_millis(deadline_ms).mul_f64(job.tempo.scale());
+    starts::turn(job.tempo.effort(), deadline).await
 }
 
 /// A client shows itself by connecting.
@@ -286,7 +384,7 @@ pub(super) async fn client_scene(
     let scene = ClientScene {
         server,
         targets: services.targets,
-        _silent: services.silent,
+        silent: services.silent,
         transport,
         mappings: services.mappings,
     };
@@ -342,7 +440,9 @@ impl Services {
             match (setting, target) {
                 (Setting::Map { port, open, .. }, Some((_, target))) => {
                     let named = PORTS.iter().position(|name| names(port, name));
-                    mappings.extend(named.map(|port| (leases[port].port(), *target, *open)));
+                    let named = named.map(|port| leases[port].port());
+                    let port = named.or_else(|| number_of(port));
+                    mappings.extend(port.map(|port| (port, *target, *open)));
                 }
                 (Setting::Maps { count, .. }, Some((_, target))) => {
                     let ports = numbers.iter().zip(0..*count);
@@ -372,6 +472,11 @@ const TOKEN: &str = "5f0c2a=Tok/en 7~b1";
 
 /// Ports for `$nth_port`, where the case has use for it.
 fn nth_ports(case: &Case) -> Result<Vec<Lease>, StartError> {
+    (0..nth_count(case)).map(|_| lease()).collect()
+}
+
+/// How many these are.
+pub(super) fn nth_count(case: &Case) -> u32 {
     let mentions =
         |line: &Line| matches!(line, Line::Step(step) if print_step(step).contains("nth_port"));
     let blocks = case.body.iter().map(|line| match line {
@@ -382,15 +487,14 @@ fn nth_ports(case: &Case) -> Result<Vec<Lease>, StartError> {
         Setting::Maps { count, .. } => count,
         Setting::Map { .. } | Setting::Timeout(_) | Setting::Verify | Setting::Trust => 0,
     });
-    let count = blocks.chain(configured).max().unwrap_or(0);
-    (0..count).map(|_| lease()).collect()
+    blocks.chain(configured).max().unwrap_or(0)
 }
 
 fn numbers(leases: &[Lease]) -> Vec<u16> {
     leases.iter().map(Lease::port).collect()
 }
 
-fn leads_to(setting: &Setting, name: &str) -> bool {
+pub(super) fn leads_to(setting: &Setting, name: &str) -> bool {
     match setting {
         Setting::Map { target, .. } | Setting::Maps { target, .. } => names(target, name),
         Setting::Timeout(_) | Setting::Verify | Setting::Trust => false,

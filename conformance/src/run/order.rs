@@ -49,7 +49,7 @@ impl Order {
     /// The same seed gives the same order on every machine.
     pub(super) fn arrange(self, jobs: &mut [Job]) {
         // Those that wait for long go first, so that the others fill the time.
-        jobs.sort_by_key(|job| Reverse(waits(&job.entry)));
+        jobs.sort_by_key(|job| Reverse(waits(job)));
         if let Some(seed) = self.seed {
             fastrand::Rng::with_seed(seed).shuffle(jobs);
         }

@@ -52,7 +52,7 @@ impl Start {
         let trips = ready.all_trips();
         Self {
             ready: ready.after,
-            tempo: Tempo::measured(scale, &trips),
+            tempo: Tempo::measured(scale, &trips).with_effort(ready.effort),
             trips,
             order,
         }
@@ -158,6 +158,7 @@ mod tests {
     fn a_start_tells_what_was_measured_and_what_is_to_come() {
         let trips = RoundTrips::new([1, 2, 3].map(Duration::from_millis).to_vec());
         let ready = Ready {
+            effort: Duration::ZERO,
             after: Duration::from_millis(12),
             trips: vec![(crate::notation::ast::Transport::Plain, trips)],
         };

@@ -141,12 +141,13 @@ async fn verdicts_of(subject: &Arc<Subject>, time_scale: f64) -> Vec<(String, Ve
         hardened: true,
         jobs: 64,
         time_scale,
+        still: None,
         excuses: true,
     };
     let entries: Vec<Arc<Entry>> = embedded().unwrap().into_values().map(Arc::new).collect();
     let mut jobs = plan(&entries, subject, &rules::embedded().unwrap(), options);
     // Those that wait for seconds tell nothing new about a fake.
-    jobs.retain(|job| job.skip.is_none() && waits(&job.entry) < 1000);
+    jobs.retain(|job| job.skip.is_none() && waits(job) < 1000);
     assert!(jobs.len() > 60, "{}", jobs.len());
     let mut found = Vec::new();
     let tls = Tls::new().unwrap();
@@ -237,6 +238,8 @@ async fn a_yes_sayer_passes_only_what_asks_for_a_yes() {
             "server/auth/same-name",
             "server/auth/token-random",
             "server/auth/token-random-names",
+            "server/frame/behind-login",
+            "server/frame/behind-requests",
             "server/frame/cr-in-name",
             "server/frame/crlf-login",
             "server/frame/empty-line",
@@ -255,6 +258,7 @@ async fn a_yes_sayer_passes_only_what_asks_for_a_yes() {
             "server/frame/wrong-direction",
             "server/keepalive/answer",
             "server/keepalive/hundred",
+            "server/map/port-ends",
             "server/map/target-opaque",
             "server/tls/hello-on-plain",
         ]
@@ -407,8 +411,10 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
             subject: Arc::clone(subject),
             skip: None,
             tempo: Tempo::new(1.0),
+            still: STILL,
             round: None,
             in_play: InPlay::default(),
+            listens: false,
         };
         let (judged, _) = judge::judge(&job, &tls, &Twins::default()).await;
         assert_eq!(judged.verdict, verdict, "{body}: {:?}", judged.broken);
@@ -417,10 +423,12 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
     }
 }
 
+mod between;
 mod conduct;
 mod coverage;
 mod inversion;
 mod lonely;
 mod outcome;
 mod relay;
+mod still;
 mod tls;

@@ -12,7 +12,8 @@ use tempfile::TempDir;
 
 use super::process::Process;
 use super::ready::{self, Unready};
-use super::{Body, Instance, Subject};
+use super::{Body, Instance, Subject, explained};
+use crate::descriptors::Noted as _;
 use crate::embedded::Embedded;
 use crate::manifest::{CA_FILE, Content, Launch, Manifest, Vars, render, render_text};
 use crate::notation::ast::Transport;
@@ -28,6 +29,17 @@ pub(crate) enum StartError {
     /// The program could not be started at all.
     #[error("cannot start it: {0}")]
     Spawn(String),
+    /// It has refused the login that it was configured with, or that was given for it.
+    #[error("{why}")]
+    Refused {
+        /// Which login.
+        why: String,
+        /// The end of its log.
+        log: String,
+    },
+    /// What the manifest configures is not what the program does: nothing can be judged by it.
+    #[error("{0}")]
+    Manifest(String),
     /// It ended by itself, or did not let anyone log in.
     #[error("{why}")]
     NotReady {
@@ -63,10 +75,19 @@ pub(super) struct Setup {
 const USER: &str = "conf-user";
 const PASSWORD: &str = "conf-pass";
 
+/// Who judges the timeout that a server announces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Announced {
+    /// The start: another one than the configured one is a fault of the manifest.
+    ByStart,
+    /// The case that is played.
+    ByCase,
+}
+
 /// Starts a server and waits until somebody can log in on each of these transports, where it speaks them.
 pub(crate) async fn start_server(
     subject: &Subject,
-    timeout: u32,
+    (timeout, announced_is_judged): (u64, Announced),
     tls: &Tls,
     time_scale: f64,
     transports: &[Transport],
@@ -96,13 +117,46 @@ pub(crate) async fn start_server(
     };
     let mut instance = instance;
     match ready::wait(&mut instance, tls, limit.mul_f64(time_scale), transports).await {
-        Ok(()) => Ok(instance),
-        Err(Unready(why)) => {
+        Ok(_) if announced_is_judged == Announced::ByCase => Ok(instance),
+        Ok(announced) => match other_timeout(subject, timeout, &announced) {
+            None => Ok(instance),
+            Some(why) => {
+                instance.stop().await;
+                Err(StartError::Manifest(why))
+            }
+        },
+        Err(Unready { why, refused }) => {
             let log = instance.log_tail().await;
             instance.stop().await;
-            Err(StartError::NotReady { why, log })
+            Err(match refused {
+                true => StartError::Refused { why, log },
+                false => StartError::NotReady { why, log },
+            })
         }
     }
+}
+
+/// Why the timeout that a started server has announced shows that its manifest does not configure it. Every rule that
+/// counts in timeouts would be judged by the wrong one.
+fn other_timeout(subject: &Subject, configured: u64, announced: &[u64]) -> Option<String> {
+    let Subject::Started(manifest) = subject else {
+        return None;
+    };
+    let other = announced
+        .iter()
+        .find(|announced| **announced != configured)?;
+    let cause = match manifest.uses("timeout") {
+        false => "the manifest does not use {{timeout}}".to_owned(),
+        true if Some(*other) == configured.checked_mul(1000) => {
+            "{{timeout}} is in seconds, and ARS has it in seconds too".to_owned()
+        }
+        true => "{{timeout}} is not where the server reads its timeout, or the server changes it"
+            .to_owned(),
+    };
+    Some(format!(
+        "the manifest of {} is wrong: the timeout to be configured is {configured} s, and ARS announces {other} s ({cause})",
+        manifest.name
+    ))
 }
 
 /// Starts a client. That it is ready shows when it logs in at the suite's listener.
@@ -144,7 +198,7 @@ pub(crate) async fn start_client(
 
 const FOREIGN_DEADLINE: Duration = Duration::from_secs(5);
 
-async fn spawn_server(manifest: &Manifest, timeout: u32) -> Result<Instance, StartError> {
+async fn spawn_server(manifest: &Manifest, timeout: u64) -> Result<Instance, StartError> {
     let take = || Lease::take().map_err(|error| StartError::Harness(error.to_string()));
     let (plain, tls, web) = (take()?, take()?, take()?);
     let mut common = common();
@@ -198,7 +252,10 @@ impl Setup {
     /// Starts the program in a fresh directory.
     pub(super) async fn launch(&self) -> Result<Body, StartError> {
         let harness = |error: io::Error| {
-            StartError::Harness(format!("cannot prepare a working directory: {error}"))
+            StartError::Harness(format!(
+                "cannot prepare a working directory: {}",
+                error.noted()
+            ))
         };
         let directory = TempDir::with_prefix(folder_prefix()).map_err(harness)?;
         let mut vars = self.vars.clone();
@@ -218,9 +275,10 @@ impl Setup {
                 let command: Vec<String> = filled
                     .collect::<Result<_, _>>()
                     .map_err(|misfit| StartError::Harness(misfit.message))?;
+                let program = command.first().map_or("", String::as_str);
                 Process::start(&command, directory)
                     .map(|process| Body::Process(Box::new(process)))
-                    .map_err(|error| StartError::Spawn(error.to_string()))
+                    .map_err(|error| StartError::Spawn(explained(program, &error)))
             }
             Launch::Embedded(breed) => Embedded::start(*breed, self.manifest.role, directory)
                 .await

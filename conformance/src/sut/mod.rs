@@ -1,22 +1,37 @@
 //! The system under test: started afresh for every case, or already running at an address.
 
+mod between;
 mod family;
 mod launch;
+mod launcher;
+mod log;
 mod pair;
+mod proc;
 mod process;
 mod ready;
+mod remains;
+mod spawn;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use crate::again::{PASSWORD, assigned, handed_on, quoted};
 use crate::embedded::Embedded;
 use crate::manifest::Manifest;
-use crate::notation::ast::{Role, Transport};
+use crate::notation::ast::{Role, Side, Transport};
 use crate::ports::Lease;
+use crate::run::STILL;
+pub(crate) use between::{Between, Kind, Talk};
+pub(crate) use family::Family;
 use launch::Setup;
-pub(crate) use launch::{ClientPlan, StartError, folder_prefix, start_client, start_server};
+pub(crate) use launch::{
+    Announced, ClientPlan, StartError, folder_prefix, start_client, start_server,
+};
 pub(crate) use pair::{Pair, PairPlan};
 use process::Process;
 pub(crate) use ready::{login, unique_name};
+pub(crate) use remains::{note_survivors, remains};
+pub(crate) use spawn::explained;
 
 /// What is judged.
 #[derive(Debug, Clone)]
@@ -36,6 +51,15 @@ pub(crate) struct Running {
     pub(crate) tls: Option<SocketAddr>,
     pub(crate) username: String,
     pub(crate) password: String,
+}
+
+/// A program that is judged, alone or with another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) side: Side,
+    pub(crate) name: String,
+    /// What is started, or where it runs already.
+    pub(crate) runs: String,
 }
 
 /// One instance that a case is played against.
@@ -77,6 +101,27 @@ impl Subject {
         }
     }
 
+    /// What it consists of, for reports.
+    pub(crate) fn parts(&self) -> Vec<Part> {
+        let started = |manifest: &Manifest| Part {
+            side: manifest.role,
+            name: manifest.name.clone(),
+            runs: manifest.runs(),
+        };
+        match self {
+            Self::Started(manifest) => vec![started(manifest)],
+            Self::Running(running) => vec![Part {
+                side: Side::Server,
+                name: self.name(),
+                runs: match running.tls {
+                    Some(tls) => format!("at {}, with TLS at {tls}", running.plain),
+                    None => format!("at {}", running.plain),
+                },
+            }],
+            Self::Pair(pair) => vec![started(&pair.0), started(&pair.1)],
+        }
+    }
+
     /// For reports.
     pub(crate) fn name(&self) -> String {
         match self {
@@ -96,23 +141,80 @@ impl Subject {
         }
     }
 
-    /// The arguments that select this subject again.
-    pub(crate) fn arguments(&self) -> String {
+    /// How long `still` is for it: longer than each of its deadlines.
+    pub(crate) fn still(&self) -> Duration {
         match self {
-            Self::Started(manifest) => format!("--sut {}", manifest.argument),
-            Self::Running(running) => {
-                let tls = running
-                    .tls
-                    .map_or_else(String::new, |tls| format!(" --tls-addr {tls}"));
-                format!(
-                    "--addr {}{tls} --user {} --pass ...",
-                    running.plain, running.username
-                )
+            Self::Started(manifest) => manifest.still,
+            Self::Running(_) => STILL,
+            Self::Pair(pair) => pair.0.still.max(pair.1.still),
+        }
+    }
+
+    /// Whether a client is told to log in only once.
+    pub(crate) fn runs_once(&self) -> bool {
+        match self {
+            Self::Started(manifest) => !manifest.reconnects,
+            Self::Running(_) => false,
+            Self::Pair(pair) => !pair.1.reconnects,
+        }
+    }
+
+    /// Why it is not asked over this transport, if it is not.
+    pub(crate) fn silent_on(&self, transport: Transport) -> Option<String> {
+        if self.speaks(transport) {
+            return None;
+        }
+        let unclaimed = |manifest: &Manifest| {
+            let (name, role) = (&manifest.name, manifest.role);
+            format!(
+                "the manifest of the {role} {name} does not name {transport} in its `transports`"
+            )
+        };
+        Some(match self {
+            Self::Running(_) => format!("no {transport} address was given (--tls-addr)"),
+            Self::Started(_) => {
+                format!("its manifest does not name {transport} in its `transports`")
             }
             Self::Pair(pair) => {
-                format!("--server {} --client {}", pair.0.argument, pair.1.argument)
+                let mut sides = [&pair.0, &pair.1].into_iter();
+                let silent = sides.find(|manifest| !manifest.transports.contains(&transport));
+                silent.map_or_else(String::new, unclaimed)
+            }
+        })
+    }
+
+    /// The arguments that select this subject again, for a shell. A password is not among them.
+    pub(crate) fn arguments(&self) -> String {
+        match self {
+            Self::Started(manifest) => format!("--sut {}", quoted(&manifest.argument)),
+            Self::Running(running) => {
+                let tls = running.tls.map_or_else(String::new, |tls| {
+                    format!(" --tls-addr {}", quoted(&tls.to_string()))
+                });
+                let plain = quoted(&running.plain.to_string());
+                let user = quoted(&running.username);
+                format!("--addr {plain}{tls} --user {user} --pass {PASSWORD}")
+            }
+            Self::Pair(pair) => {
+                let (server, client) = (quoted(&pair.0.argument), quoted(&pair.1.argument));
+                format!("--server {server} --client {client}")
             }
         }
+    }
+
+    /// Assignments of the variables of the environment that its manifests read, for a shell.
+    pub(crate) fn variables(&self) -> Vec<String> {
+        let manifests = match self {
+            Self::Started(manifest) => vec![manifest],
+            Self::Running(_) => Vec::new(),
+            Self::Pair(pair) => vec![&pair.0, &pair.1],
+        };
+        let variables = manifests.into_iter().flat_map(|one| &one.variables);
+        let assignments = variables.map(|variable| match &variable.program {
+            Some(value) => assigned(&variable.name, value),
+            None => handed_on(&variable.name),
+        });
+        assignments.collect()
     }
 }
 
@@ -132,6 +234,15 @@ impl Instance {
         match &self.body {
             Body::Process(process) => process.pid(),
             Body::Embedded(_) | Body::Foreign | Body::Pair(_) => None,
+        }
+    }
+
+    /// The processor time that it has used, if it is a program of its own or two.
+    pub(crate) fn effort(&self) -> Duration {
+        match &self.body {
+            Body::Process(process) => process.effort(),
+            Body::Embedded(_) | Body::Foreign => Duration::ZERO,
+            Body::Pair(pair) => pair.effort(),
         }
     }
 

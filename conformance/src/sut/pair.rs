@@ -7,11 +7,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::{ClientPlan, Instance, StartError, Subject, start_client, start_server};
+use super::{
+    Announced, Between, ClientPlan, Instance, StartError, Subject, start_client, start_server,
+};
+use crate::descriptors::Noted as _;
 use crate::manifest::Manifest;
 use crate::notation::ast::{Side, Transport};
 use crate::player::Listener;
 use crate::ports::Lease;
+use crate::run::Tempo;
 use crate::wire::Tls;
 
 /// Two running programs, and a mapping of their own by which they show that they work.
@@ -23,6 +27,7 @@ pub(crate) struct Pair {
     client: Instance,
     /// How long the two may take to work together, from their start.
     patience: Duration,
+    time_scale: f64,
     canary: Canary,
 }
 
@@ -43,9 +48,11 @@ pub(crate) struct PairPlan<'a> {
     pub(crate) client: &'a Manifest,
     pub(crate) transport: Transport,
     /// The timeout of the server in seconds.
-    pub(crate) timeout: u32,
+    pub(crate) timeout: u64,
     /// Remote port, target, isOpen.
     pub(crate) mappings: Vec<(u16, SocketAddr, bool)>,
+    /// What the client reaches the server through, if it does not do so directly.
+    pub(crate) between: Option<&'a mut Between>,
 }
 
 impl Pair {
@@ -63,16 +70,26 @@ impl Pair {
         let target_port = Lease::take().map_err(harness)?;
         let target = Listener::bind(target_port.port()).await.map_err(harness)?;
         let subject = Subject::Started(plan.server.clone());
-        let server =
-            start_server(&subject, plan.timeout, tls, time_scale, &[plan.transport]).await?;
+        let server = start_server(
+            &subject,
+            (plan.timeout, Announced::ByStart),
+            tls,
+            time_scale,
+            &[plan.transport],
+        )
+        .await?;
         let control = server.address(plan.transport).ok_or_else(|| {
             StartError::Harness(format!("the server does not speak {}", plan.transport))
         })?;
+        let mut between = plan.between;
+        let reached = between
+            .as_deref_mut()
+            .map_or(control, |between| between.lead_to(control, port.port()));
         let mut mappings = plan.mappings;
         mappings.push((port.port(), target.address, true));
         let client_plan = ClientPlan {
             authority: None,
-            server: control,
+            server: reached,
             verify: false,
             transport: plan.transport,
             mappings,
@@ -97,12 +114,16 @@ impl Pair {
             server,
             client,
             patience,
+            time_scale,
             canary,
         };
         match pair.works(patience).await {
             Ok(()) => Ok(pair),
             Err(why) => {
                 let log = pair.log_tail().await;
+                if let Some(between) = between {
+                    between.cease().await;
+                }
                 pair.stop().await;
                 Err(StartError::NotReady { why, log })
             }
@@ -115,6 +136,7 @@ impl Pair {
     /// How far it has come within `limit`.
     pub(crate) async fn works(&mut self, limit: Duration) -> Result<(), String> {
         let until = Instant::now() + limit;
+        let mut pause = PAUSE;
         loop {
             let why = match self.canary.sing(until).await {
                 Ok(()) => return Ok(()),
@@ -130,7 +152,8 @@ impl Pair {
                 ));
             }
             // Not a verdict: only the pause between two attempts.
-            sleep(PAUSE).await;
+            sleep(pause).await;
+            pause = (pause * 5 / 4).min(LONGEST_PAUSE);
         }
     }
 
@@ -144,13 +167,20 @@ impl Pair {
             Side::Client => &mut self.client,
         };
         program.restart().await.map_err(|error| error.to_string())?;
-        self.works(self.patience).await
+        // A client may pause before it connects again.
+        let pause = Tempo::new(self.time_scale).reconnect();
+        self.works(self.patience + pause).await
     }
 
     /// Why one of them is no longer running, if it is not.
     pub(super) fn ended(&mut self) -> Option<String> {
         let told = |side, status: Option<String>| status.map(|text| format!("the {side}: {text}"));
         told(Side::Server, self.server.ended()).or_else(|| told(Side::Client, self.client.ended()))
+    }
+
+    /// The processor time that both have used.
+    pub(crate) fn effort(&self) -> Duration {
+        self.server.effort() + self.client.effort()
     }
 
     pub(super) async fn log_tail(&mut self) -> String {
@@ -180,7 +210,9 @@ impl Canary {
         let user = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
         let mut user = match timeout(left(), user).await {
             Ok(Ok(user)) => user,
-            Ok(Err(error)) => return Err(format!("a user cannot connect: {error}")),
+            Ok(Err(error)) => {
+                return Err(format!("a user cannot connect: {}", error.noted()));
+            }
             Err(_) => return Err("a user cannot connect".to_owned()),
         };
         user.write_all(&self.said.to_le_bytes())
@@ -203,8 +235,9 @@ impl Canary {
     }
 }
 
-/// Between two tries.
+/// Between the first two tries; it grows, because each is work for both programs.
 const PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// How long one try may take. The original client may miss the first user of a mapping.
 const TRY: Duration = Duration::from_millis(500);

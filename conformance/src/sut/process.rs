@@ -1,26 +1,33 @@
 //! A program in a process group and a directory of its own.
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::family::Family;
-use crate::ports::FORKING;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
+
+use super::family::Family;
+use super::launcher::Launcher;
+use super::log::Log;
+use super::remains::{self, note_survivors};
+use crate::descriptors::Noted as _;
+use crate::ports::FORKING;
 
 /// A started program. Dropping it kills it.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
     family: Family,
-    log: Arc<Mutex<VecDeque<u8>>>,
+    launcher: Launcher,
+    /// How it has ended, once it has.
+    status: Option<String>,
+    log: Arc<Mutex<Log>>,
     collectors: JoinSet<()>,
     _directory: TempDir,
 }
@@ -28,17 +35,20 @@ pub(super) struct Process {
 impl Process {
     /// Starts a program in a directory that holds its files.
     pub(super) fn start(command: &[String], directory: TempDir) -> io::Result<Self> {
+        let mut family = Family::new(Some(directory.path()));
+        let mut command = command.to_vec();
+        let launcher = Launcher::prepare(&mut command, family.mark());
         let (program, arguments) = command
             .split_first()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "an empty command"))?;
-        let mut family = Family::new();
         let mut command = configure(program, arguments, directory.path());
         command.env(Family::VARIABLE, family.mark());
         let mut child = {
             let _forking = FORKING.write().unwrap_or_else(PoisonError::into_inner);
-            command.spawn()?
+            let child = command.spawn().noted()?;
+            family.leader(child.id());
+            child
         };
-        family.leader(child.id());
         let log = Arc::default();
         let mut collectors = JoinSet::new();
         collect(&mut collectors, child.stdout.take(), &log);
@@ -46,6 +56,8 @@ impl Process {
         Ok(Self {
             child,
             family,
+            launcher,
+            status: None,
             log,
             collectors,
             _directory: directory,
@@ -53,11 +65,19 @@ impl Process {
     }
 
     pub(super) fn ended(&mut self) -> Option<String> {
-        match self.child.try_wait() {
-            Ok(None) => None,
-            Ok(Some(status)) => Some(status.to_string()),
-            Err(error) => Some(format!("cannot be watched: {error}")),
+        if self.status.is_none() {
+            self.status = match self.child.try_wait() {
+                Ok(None) => None,
+                Ok(Some(status)) => Some(told(status, self.family.left_behind())),
+                Err(error) => Some(format!("cannot be watched: {error}")),
+            };
         }
+        self.status.clone()
+    }
+
+    /// The processor time that it and its children have used.
+    pub(super) fn effort(&self) -> Duration {
+        self.family.effort()
     }
 
     pub(super) fn pid(&self) -> Option<u32> {
@@ -71,33 +91,63 @@ impl Process {
             let _ = timeout(REST, rest).await;
         }
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes: Vec<u8> = log.iter().copied().collect();
-        let text = String::from_utf8_lossy(&bytes);
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(LINES)..].join("\n")
+        log.tail()
     }
 
     pub(super) async fn stop(mut self) {
-        self.family.kill();
-        // Waiting leaves no zombie; it cannot take long after a kill.
-        let _ = self.child.wait().await;
+        self.end();
+        // Waiting leaves no zombie; it cannot take long after a kill. One that may not be killed is not waited for.
+        let _ = timeout(REST, self.child.wait()).await;
+    }
+
+    /// Ends everything that it has started, and notes what it cannot end.
+    fn end(&mut self) {
+        if self.family.is_ended() {
+            return;
+        }
+        let mut survivors = self.family.kill();
+        let forbidden = survivors.iter().filter(|one| one.forbidden);
+        let forbidden: Vec<i32> = forbidden.map(|one| one.id).collect();
+        if !forbidden.is_empty() {
+            self.launcher.kill(&forbidden);
+            survivors = self.family.kill();
+        }
+        self.family.end();
+        note_survivors(&survivors);
+        if let Err(why) = self.launcher.remove() {
+            remains::note(why);
+        }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.family.kill();
+        self.end();
     }
 }
 
+/// How a program has ended, and the likely cause, where the way it has ended tells it.
+fn told(status: ExitStatus, left_behind: Option<(i32, String)>) -> String {
+    match (left_behind, status.code()) {
+        (Some((id, name)), Some(0)) => format!(
+            "{status}, and process {id}, `{name}`, goes on without it: it seems to put itself into the background as \
+a daemon; let it stay in the foreground, often by a flag such as --foreground or -D"
+        ),
+        (_, Some(126)) => {
+            format!("{status}, by which a shell or `env` says that a program may not be executed")
+        }
+        (_, Some(127)) => {
+            format!("{status}, by which a shell or `env` says that it has not found a program")
+        }
+        _ => status.to_string(),
+    }
+}
+
+/// After each piece of the output of a program that writes too much.
+const BREATH: Duration = Duration::from_millis(1);
+
 /// How long the rest of the output of an ended program is waited for.
 const REST: Duration = Duration::from_millis(500);
-
-/// How many lines of the log are shown.
-const LINES: usize = 20;
-
-/// How many bytes of the log are kept.
-const KEPT: usize = 32 << 10;
 
 fn configure(program: &str, arguments: &[String], directory: &Path) -> Command {
     let mut command = Command::new(program);
@@ -116,17 +166,21 @@ fn configure(program: &str, arguments: &[String], directory: &Path) -> Command {
 fn collect(
     collectors: &mut JoinSet<()>,
     source: Option<impl AsyncRead + Unpin + Send + 'static>,
-    log: &Arc<Mutex<VecDeque<u8>>>,
+    log: &Arc<Mutex<Log>>,
 ) {
     let Some(mut source) = source else { return };
     let log = Arc::clone(log);
     collectors.spawn(async move {
-        let mut buffer = [0; 4096];
+        let mut buffer = vec![0; 16 << 10];
         while let Ok(count @ 1..) = source.read(&mut buffer).await {
-            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-            log.extend(&buffer[..count]);
-            let excess = log.len().saturating_sub(KEPT);
-            log.drain(..excess);
+            let much = {
+                let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+                log.add(&buffer[..count])
+            };
+            if much {
+                // It may go on, and must not take the processor from all the others.
+                sleep(BREATH).await;
+            }
         }
     });
 }

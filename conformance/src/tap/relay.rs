@@ -58,18 +58,26 @@ impl Direction<'_> {
     async fn carry(self, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>) -> Result<(), Sender> {
         let mut buffer = vec![0; SIZE];
         loop {
-            let count = from.read(&mut buffer).await.map_err(|_| self.sender)?;
+            let count = self.read(&mut from, &mut buffer).await;
+            let count = count.map_err(|_| self.sender)?;
             let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
                 break;
             };
             let bytes = What::Bytes(self.sender, bytes.to_vec());
             self.witness.tell(bytes).await;
             let bytes = buffer.get(..count).unwrap_or_default();
-            if to.write_all(bytes).await.is_err() {
+            let written = tokio::select! {
+                biased;
+                written = to.write_all(bytes) => written,
+                // Who takes nothing for now learns all the same that the other one has broken off.
+                () = broken(&from) => return Err(self.sender),
+            };
+            if written.is_err() {
                 return self.taken_no_more().await;
             }
         }
         self.witness.tell(What::Ended(self.sender, End::Fin)).await;
+        self.witness.backlog.end(self.sender);
         match to.shutdown().await {
             Ok(()) => {}
             // It has closed meanwhile, and the other direction tells how.
@@ -83,6 +91,20 @@ impl Direction<'_> {
             () = self.other.cancelled() => Ok(()),
             () = broken(&from) => Err(self.sender),
         }
+    }
+
+    /// What comes next; when nothing has come yet, the tap is not behind.
+    async fn read(&self, from: &mut ReadHalf<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+        let backlog = &self.witness.backlog;
+        let count = match from.try_read(buffer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                backlog.end(self.sender);
+                from.read(buffer).await
+            }
+            read => read,
+        };
+        backlog.begin(self.sender);
+        count
     }
 
     /// Whoever takes nothing more may have said something before.

@@ -5,17 +5,20 @@ use std::io;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
+
+use crate::descriptors::Noted as _;
+use crate::sut::{Family, note_survivors};
 
 /// A started codec, in a process group of its own. Dropping it kills it.
 #[derive(Debug)]
 pub(super) struct Codec {
     child: Child,
     group: Group,
-    input: ChildStdin,
+    /// Closed when it is of no use any more.
+    input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
@@ -28,11 +31,22 @@ pub(super) enum Trouble {
     /// Nothing came in time.
     #[error("no answer within {:.1} s", .0.as_secs_f64())]
     Silent(Duration),
+    /// It came only after the end of the input.
+    #[error(
+        "no answer within {:.1} s, and one when its input was closed: it keeps its output in a buffer; let it flush \
+         after each answer (in Python `print(..., flush=True)` or `python3 -u`, in C `fflush`; `stdbuf -oL` helps some \
+         programs)",
+        .0.as_secs_f64()
+    )]
+    Unflushed(Duration),
     /// A line without end.
     #[error("an answer of more than {} bytes without LF", LONGEST)]
     Flood,
     /// More lines than questions.
-    #[error("it said something before it was asked")]
+    #[error(
+        "it said something before it was asked; only answers belong on its standard output, so a wrapper has to write \
+         what it wants to say to standard error"
+    )]
     Unasked,
 }
 
@@ -49,23 +63,23 @@ impl Codec {
         let (program, arguments) = command
             .split_first()
             .ok_or_else(|| wrong("an empty command"))?;
+        let mut family = Family::new(None);
         let mut child = Command::new(program)
             .args(arguments)
+            .env(Family::VARIABLE, family.mark())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true)
-            .spawn()?;
-        let group = child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw);
+            .spawn()
+            .noted()?;
+        family.leader(child.id());
         let input = child.stdin.take().ok_or_else(|| wrong("no input"))?;
         let output = child.stdout.take().ok_or_else(|| wrong("no output"))?;
         Ok(Self {
             child,
-            group: Group(group),
-            input,
+            group: Group(family),
+            input: Some(input),
             output: BufReader::new(output),
         })
     }
@@ -77,6 +91,7 @@ impl Codec {
         }
         let (input, output) = (&mut self.input, &mut self.output);
         let write = async {
+            let input = input.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
             input.write_all(line.as_bytes()).await?;
             input.write_all(b"\n").await?;
             input.flush().await
@@ -92,8 +107,15 @@ impl Codec {
             Ok(Ok(((), answer))) => Ok(answer),
             Ok(Err(Trouble::Ended(why))) => Err(Trouble::Ended(self.ended().await.unwrap_or(why))),
             Ok(Err(trouble)) => Err(trouble),
+            Err(_) if self.answers_at_the_end().await => Err(Trouble::Unflushed(deadline)),
             Err(_) => Err(Trouble::Silent(deadline)),
         }
+    }
+
+    /// Closes its input; whether that brings an answer.
+    async fn answers_at_the_end(&mut self) -> bool {
+        self.input = None;
+        matches!(timeout(GRACE, read_line(&mut self.output)).await, Ok(Ok(_)))
     }
 
     /// Ends it, and everything it has started.
@@ -126,14 +148,12 @@ impl Codec {
 
 /// Killed when dropped.
 #[derive(Debug)]
-struct Group(Option<Pid>);
+struct Group(Family);
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // It may have ended by itself.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+        note_survivors(&self.0.kill());
+        self.0.end();
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::suite::{Found, Message, Sender, State, Vector, hex, unhex};
+use super::suite::{Found, Message, Sender, State, hex, unhex};
 
 /// The contract, for `--help`; the folder of the vectors has it too, with an example.
 pub(crate) const HELP: &str = r#"The codec reads one JSON object per line and answers each by one JSON object on one line, in
@@ -26,7 +26,8 @@ group.
 
 What must not be sent is answered by {"error": "why"}, what the codec does not do at all by
 {"unsupported": true}: that skips the vector. An `id` in an answer must be that of the question.
-An answer has 5 seconds and 8 MiB. The standard error of the codec is passed through.
+An answer has 5 seconds and 8 MiB, and has to be flushed: most languages keep what they write to a
+pipe in a buffer. Nothing but answers belongs on the standard output. The standard error of the codec is passed through.
 
 Exit codes: 0 nothing unexpected, 1 a vector failed, 2 wrong usage, 3 the codec cannot be started
 or does not tell right from wrong, 4 no vector was selected or all were skipped, 5 the suite itself
@@ -119,11 +120,6 @@ pub(super) fn answer(id: u32, line: &[u8]) -> Result<Answer, String> {
                 .to_owned(),
         ),
     }
-}
-
-/// For people: the vector as a command of its own.
-pub(super) fn again(vector: &Vector, command: &str) -> String {
-    format!("netroxy-conformance vectors run {} -- {command}", vector.id)
 }
 
 #[derive(Deserialize)]

@@ -11,6 +11,6 @@ mod suite;
 
 pub(crate) use contract::HELP;
 pub(crate) use list::list;
-pub(crate) use report::{Look, Report};
+pub(crate) use report::{Codec, Look, Report};
 pub(crate) use run::{Judged, NotReady, Options, run};
 pub(crate) use suite::{Vector, embedded};

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::contract::again;
 use super::judge::{escaped, shortened};
 use super::run::{Grade, Judged};
 use super::suite::{Task, Vector};
+use crate::again::Again;
 use crate::report::{Totals, last_line, out};
 use crate::rules::{self, REVISION, Rule};
 
@@ -15,14 +15,34 @@ use crate::rules::{self, REVISION, Rule};
 pub(crate) struct Look {
     /// Passes too.
     pub(crate) verbose: bool,
+    /// Nothing but failures and the last line.
+    pub(crate) quiet: bool,
     pub(crate) colour: bool,
+}
+
+/// The program that is judged.
+#[derive(Debug, Clone)]
+pub(crate) struct Codec {
+    /// The command that judges it, up to the names of vectors.
+    pub(crate) again: Again,
+    /// Its own command.
+    pub(crate) words: Vec<String>,
+}
+
+impl Codec {
+    /// The vector as a command of its own.
+    fn again(&self, vector: &Vector) -> Again {
+        let again = self.again.clone().word(&vector.id.to_string()).word("--");
+        self.words
+            .iter()
+            .fold(again, |again, word| again.word(word))
+    }
 }
 
 /// Writes results as they come.
 pub(crate) struct Report<'a> {
     rules: &'a [Rule],
-    /// As on the command line.
-    command: String,
+    codec: Codec,
     strict: bool,
     look: Look,
     grades: Vec<Grade>,
@@ -30,10 +50,10 @@ pub(crate) struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(crate) fn new(rules: &'a [Rule], command: String, strict: bool, look: Look) -> Self {
+    pub(crate) fn new(rules: &'a [Rule], codec: Codec, strict: bool, look: Look) -> Self {
         Self {
             rules,
-            command,
+            codec,
             strict,
             look,
             grades: Vec::new(),
@@ -42,7 +62,10 @@ impl<'a> Report<'a> {
     }
 
     pub(crate) fn begin(&self, count: usize) {
-        let command = &self.command;
+        if self.look.quiet {
+            return;
+        }
+        let command = self.codec.words.join(" ");
         out(&format!(
             "codec {command}  spec {REVISION}\n    starting {count} vectors\n"
         ));
@@ -55,7 +78,11 @@ impl<'a> Report<'a> {
             grade if grade.is_red(self.strict) => self.totals.failed += 1,
             _ => self.totals.passed += 1,
         }
-        if judged.grade != Grade::Pass || self.look.verbose {
+        let shown = match self.look.quiet {
+            true => judged.grade.is_red(self.strict),
+            false => judged.grade != Grade::Pass || self.look.verbose,
+        };
+        if shown {
             out(&self.render(vector, judged));
         }
     }
@@ -69,6 +96,10 @@ impl<'a> Report<'a> {
             .collect();
         let done = self.grades.len();
         let interrupted = if done < total { ", interrupted" } else { "" };
+        if self.look.quiet {
+            out(&last_line(self.totals));
+            return self.totals;
+        }
         out(&format!(
             "    {done} of {total} vectors in {:.1} s: {}{interrupted}\n\n",
             took.as_secs_f64(),
@@ -122,7 +153,7 @@ impl<'a> Report<'a> {
         let between = format!("\n{MARGIN}or        ");
         let _ = writeln!(text, "{MARGIN}expected  {}", seen.expected.join(&between));
         let _ = writeln!(text, "{MARGIN}got       {}", seen.got);
-        let _ = writeln!(text, "{MARGIN}again     {}", again(vector, &self.command));
+        let _ = writeln!(text, "{MARGIN}again     {}", self.codec.again(vector));
         text
     }
 }
@@ -139,3 +170,32 @@ const ALL: [Grade; 8] = [
     Grade::Hang,
     Grade::Flood,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors::embedded;
+
+    #[test]
+    fn a_vector_is_asked_again_with_every_word_and_flag() {
+        let codec = Codec {
+            again: Again::new(["vectors", "run", "--strict"]),
+            words: ["./my codec", "--fast", "it's"].map(str::to_owned).to_vec(),
+        };
+        let vector = &embedded().unwrap()[0];
+        let again = codec.again(vector).to_string();
+        let words = shlex::split(&again).unwrap();
+        let id = vector.id.to_string();
+        let wanted = [
+            "vectors",
+            "run",
+            "--strict",
+            &id,
+            "--",
+            "./my codec",
+            "--fast",
+            "it's",
+        ];
+        assert_eq!(words[1..], wanted);
+    }
+}

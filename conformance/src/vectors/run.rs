@@ -10,6 +10,8 @@ use super::contract::answer;
 use super::judge::{Question, Worth, questions, shortened};
 use super::probe::probe;
 use super::suite::Vector;
+use crate::descriptors::Since;
+use crate::sut::explained;
 
 /// How vectors are run.
 #[derive(Debug, Clone)]
@@ -63,7 +65,10 @@ pub(super) struct Seen {
 pub(crate) enum NotReady {
     /// There is no such program, or it must not be run.
     #[error("cannot start it: {0}")]
-    Start(#[from] std::io::Error),
+    Start(String),
+    /// No file descriptor was left for it.
+    #[error("{0}")]
+    Shortage(String),
     /// It does not tell right from wrong.
     #[error("{how} was answered wrong\nexpected  {expected}\ngot       {got}")]
     Dishonest {
@@ -86,7 +91,12 @@ pub(crate) async fn run(
     stop: &CancellationToken,
     mut each: impl FnMut(&Vector, &Judged),
 ) -> Result<(), NotReady> {
-    let mut codec = Some(Codec::start(&options.command)?);
+    let since = Since::now();
+    let started = Codec::start(&options.command).map_err(|error| match since.shortage() {
+        Some(shortage) => NotReady::Shortage(shortage),
+        None => NotReady::Start(explained(&program(options), &error)),
+    });
+    let mut codec = Some(started?);
     if let Some(codec) = &mut codec {
         let probed = stop.run_until_cancelled(probe(codec, options.deadline));
         probed.await.transpose()?;
@@ -156,6 +166,12 @@ impl Seen {
     }
 }
 
+/// The first word of the command.
+fn program(options: &Options) -> String {
+    let program = options.command.first();
+    program.map_or_else(String::new, |word| word.to_string_lossy().into_owned())
+}
+
 /// After so many hangs the rest is not asked any more.
 const PATIENCE: u32 = 3;
 const IMPATIENT: &str = "not asked: the codec has hung 3 times";
@@ -173,7 +189,8 @@ async fn ask(
             None => match Codec::start(&options.command) {
                 Ok(running) => running,
                 Err(error) => {
-                    let got = format!("it cannot be started again: {error}");
+                    let why = explained(&program(options), &error);
+                    let got = format!("it cannot be started again: {why}");
                     return (Grade::Crash, Some(Seen::of(question, got)));
                 }
             },
@@ -221,13 +238,19 @@ pub(super) async fn ask_one(
     let line = line.map_err(|trouble| {
         let grade = match &trouble {
             Trouble::Ended(_) => Grade::Crash,
-            Trouble::Silent(_) => Grade::Hang,
+            Trouble::Silent(_) | Trouble::Unflushed(_) => Grade::Hang,
             Trouble::Flood => Grade::Flood,
             Trouble::Unasked => Grade::Rubbish,
         };
         (grade, trouble.to_string())
     })?;
     let shown = shortened(&String::from_utf8_lossy(&line));
-    let answer = answer(id, &line).map_err(|why| (Grade::Rubbish, format!("{shown}: {why}")))?;
+    let answer = answer(id, &line).map_err(|why| {
+        let cause = match line.first() {
+            Some(b'{') => "",
+            _ => "; if a wrapper or a log says this, it has to go to standard error",
+        };
+        (Grade::Rubbish, format!("{shown}: {why}{cause}"))
+    })?;
     Ok((question.worth(&answer), answer.shown()))
 }

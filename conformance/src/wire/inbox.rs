@@ -83,7 +83,7 @@ impl Inbox {
             state.flooded();
         }
         drop(state);
-        self.changed.notify_one();
+        self.changed.notify_waiters();
         accepted
     }
 
@@ -100,7 +100,7 @@ impl Inbox {
         state.ended = Some(Instant::now());
         state.end = Some(end);
         drop(state);
-        self.changed.notify_one();
+        self.changed.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -135,6 +135,17 @@ impl State {
         &self.bytes[self.taken..]
     }
 
+    /// The number of the next byte that no step has read, counted from the first that ever came.
+    pub(crate) fn position(&self) -> usize {
+        self.let_go + self.taken
+    }
+
+    /// What has come from this byte on, whether it has been read or not; less where that has been let go.
+    pub(crate) fn since(&self, position: usize) -> &[u8] {
+        let from = position.saturating_sub(self.let_go);
+        self.bytes.get(from..).unwrap_or_default()
+    }
+
     /// When the next `count` bytes were complete; for none of them, when the connection ended.
     pub(crate) fn came(&self, count: usize) -> Option<Instant> {
         if count == 0 {
@@ -151,6 +162,11 @@ impl State {
         let bytes = self.bytes[self.taken..end].to_vec();
         self.taken = end;
         bytes
+    }
+
+    /// The same, where they are not wanted.
+    pub(crate) fn skip(&mut self, count: usize) {
+        self.taken = (self.taken + count).min(self.bytes.len());
     }
 }
 

@@ -17,6 +17,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::descriptors::Noted as _;
+use crate::noise::Noise;
 use crate::notation::ast::Transport;
 use drip::Tcp;
 pub(crate) use drip::with_short_segments;
@@ -39,6 +41,23 @@ pub(crate) struct Connection {
     pub(crate) last_sent: Option<Instant>,
     /// The time that bytes may need which are sent while the case goes on.
     behind: Duration,
+}
+
+/// Sends on a connection beside what a case sends on it: it is no act of the case.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    orders: mpsc::UnboundedSender<Order>,
+    progress: Arc<Progress>,
+}
+
+impl Aside {
+    /// Sends a segment; false when the connection has gone.
+    pub(crate) fn send(&self, bytes: Vec<u8>) -> bool {
+        let (done, _) = oneshot::channel();
+        let wanted = &self.progress.wanted;
+        wanted.fetch_add(bytes.len(), Ordering::Relaxed);
+        self.orders.send(Order::Send(vec![bytes], done)).is_ok()
+    }
 }
 
 /// A write that was not carried out.
@@ -65,8 +84,8 @@ impl Connection {
         drip: bool,
     ) -> io::Result<Self> {
         let work = async {
-            let stream = Tcp::new(drip::connect(to).await?, drip);
-            let socket = stream.socket()?;
+            let stream = Tcp::new(drip::connect(to).await.noted()?, drip);
+            let socket = stream.socket().noted()?;
             match transport {
                 Transport::Plain => Ok(Self::drive(stream, socket, None)),
                 Transport::Tls => {
@@ -93,7 +112,7 @@ impl Connection {
         drip: bool,
     ) -> io::Result<Self> {
         let stream = Tcp::new(stream, drip);
-        let socket = stream.socket()?;
+        let socket = stream.socket().noted()?;
         match transport {
             Transport::Plain => Ok(Self::drive(stream, socket, None)),
             Transport::Tls => {
@@ -145,13 +164,21 @@ impl Connection {
         outcome
     }
 
-    /// Sends bytes while the case goes on.
-    pub(crate) fn send_behind(&mut self, bytes: Vec<u8>) {
-        let (done, _) = oneshot::channel();
-        self.behind += transfer(bytes.len());
-        self.will_send(bytes.len());
+    /// For what is sent whatever the case does.
+    pub(crate) fn aside(&self) -> Aside {
+        Aside {
+            orders: self.orders.clone(),
+            progress: Arc::clone(&self.progress),
+        }
+    }
+
+    /// Sends noise while the case goes on.
+    pub(crate) fn send_behind(&mut self, bytes: u32, seed: u32) {
+        let count = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.behind += transfer(count);
+        self.will_send(count);
         self.last_sent = Some(Instant::now());
-        let _ = self.orders.send(Order::Send(vec![bytes], done));
+        let _ = self.orders.send(Order::Noise(Noise::new(bytes, seed)));
     }
 
     /// Ends our direction.
@@ -305,6 +332,8 @@ type Done = oneshot::Sender<io::Result<()>>;
 #[derive(Debug)]
 enum Order {
     Send(Vec<Vec<u8>>, Done),
+    /// It is made while it is sent: most of it is never taken by a peer that stands still.
+    Noise(Noise),
     Shutdown(Done),
 }
 
@@ -360,6 +389,11 @@ async fn write_all(
                 let sent = send_segments(&mut writer, segments, &progress).await;
                 (sent, done)
             }
+            Order::Noise(noise) => {
+                // What becomes of it shows on the far side, and in what comes next.
+                let _ = send_noise(&mut writer, noise, &progress).await;
+                continue;
+            }
             Order::Shutdown(done) => (writer.shutdown().await, done),
         };
         let _ = done.send(outcome);
@@ -372,16 +406,35 @@ async fn send_segments(
     progress: &Progress,
 ) -> io::Result<()> {
     for segment in segments {
-        let mut rest = segment.as_slice();
-        while !rest.is_empty() {
-            let count = writer.write(rest).await?;
-            if count == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            progress.taken.fetch_add(count, Ordering::Relaxed);
-            rest = rest.get(count..).unwrap_or_default();
-        }
+        send_piece(writer, &segment, progress).await?;
         writer.flush().await?;
+    }
+    Ok(())
+}
+
+async fn send_noise(
+    writer: &mut (impl AsyncWrite + Unpin),
+    mut noise: Noise,
+    progress: &Progress,
+) -> io::Result<()> {
+    while let Some(piece) = noise.next() {
+        send_piece(writer, piece, progress).await?;
+    }
+    writer.flush().await
+}
+
+async fn send_piece(
+    writer: &mut (impl AsyncWrite + Unpin),
+    mut rest: &[u8],
+    progress: &Progress,
+) -> io::Result<()> {
+    while !rest.is_empty() {
+        let count = writer.write(rest).await?;
+        if count == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        progress.taken.fetch_add(count, Ordering::Relaxed);
+        rest = rest.get(count..).unwrap_or_default();
     }
     Ok(())
 }

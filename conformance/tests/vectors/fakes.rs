@@ -22,6 +22,7 @@ pub(crate) fn play(kind: &str, arguments: &[String]) -> ExitCode {
     if let Some(path) = arguments.first() {
         std::fs::write(path, std::process::id().to_string()).unwrap();
     }
+    let mut held = Vec::new();
     for line in io::stdin().lock().lines() {
         let question: Value = serde_json::from_str(&line.unwrap()).unwrap();
         let trapped = question["id"] == TRAP;
@@ -29,6 +30,7 @@ pub(crate) fn play(kind: &str, arguments: &[String]) -> ExitCode {
             "dies" if trapped => return ExitCode::from(7),
             "hangs" if trapped => sleep(),
             "silent" => sleep(),
+            "unflushed" => held.push(good(&question)),
             "floods" if trapped => flood(),
             "rubbish" if trapped => say(&"what?"),
             "chatty" if trapped => {
@@ -41,6 +43,7 @@ pub(crate) fn play(kind: &str, arguments: &[String]) -> ExitCode {
             _ => say(&differently(kind, question)),
         }
     }
+    held.iter().for_each(|answer| say(answer));
     ExitCode::SUCCESS
 }
 

@@ -79,6 +79,17 @@ fn dishonest() {
     let (code, _, err) = run(&["1", "--time-scale", "0.02"], "silent");
     assert_eq!(code, 3, "{err}");
     assert!(err.contains("no answer within 0.1 s"), "{err}");
+    assert!(!err.contains("flush"), "{err}");
+    let (code, _, err) = run(&["1", "--time-scale", "0.02"], "unflushed");
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("let it flush after each answer"), "{err}");
+    let (code, _, err) = finish(&mut vectors(&["run", "--", "sh", "-c", "echo hello; cat"]));
+    assert_eq!(code, 3, "{err}");
+    assert!(
+        err.contains("has to write what it wants to say to standard error")
+            || err.contains("it has to go to standard error"),
+        "{err}"
+    );
 }
 
 fn unstartable() {

@@ -7,18 +7,19 @@ use core::time::Duration;
 pub(super) struct Backoff {
     failures: u32,
     random: u64,
+    /// The longest delay, before the random part.
+    longest: Duration,
 }
 
 impl Backoff {
-    /// The first delay; never less (`auth.client-backoff`).
+    /// The first delay; never less (`auth.client-backoff`, `map.retry-pause`).
     const FIRST: Duration = Duration::from_secs(1);
-    /// The longest delay, before the random part.
-    const LONGEST: Duration = Duration::from_secs(16);
 
-    pub(super) fn new(random: u64) -> Self {
+    pub(super) fn new(random: u64, longest: Duration) -> Self {
         Self {
             failures: 0,
             random,
+            longest: longest.max(Self::FIRST),
         }
     }
 
@@ -26,7 +27,7 @@ impl Backoff {
     pub(super) fn next(&mut self) -> Duration {
         let delay = Self::FIRST
             .saturating_mul(1 << self.failures.min(8))
-            .min(Self::LONGEST);
+            .min(self.longest);
         self.failures = self.failures.saturating_add(1);
         let parts = u32::try_from(self.draw() % 1024).unwrap_or_default();
         delay + delay / 4 * parts / 1024
@@ -44,7 +45,8 @@ impl Backoff {
     /// How far the delay has grown. Only the random part of the next delay depends on more.
     #[cfg(feature = "model")]
     pub(super) fn growth(&self) -> u32 {
-        self.failures.min(Self::LONGEST.as_secs().ilog2())
+        let doublings = self.longest.as_secs().next_power_of_two().ilog2();
+        self.failures.min(doublings)
     }
 
     /// Begins anew with the first delay.
@@ -57,10 +59,18 @@ impl Backoff {
 mod tests {
     use super::*;
 
+    const LONGEST: Duration = Duration::from_secs(8);
+
+    #[test]
+    fn no_delay_is_shorter_than_the_first() {
+        let delay = Backoff::new(0, Duration::ZERO).next();
+        assert!(delay >= Duration::from_secs(1), "{delay:?}");
+    }
+
     #[test]
     fn doubles_up_to_the_longest_and_stays_within_a_quarter() {
-        let mut backoff = Backoff::new(7);
-        for secs in [1, 2, 4, 8, 16, 16, 16] {
+        let mut backoff = Backoff::new(7, LONGEST);
+        for secs in [1, 2, 4, 8, 8, 8] {
             let delay = backoff.next();
             let base = Duration::from_secs(secs);
             assert!(
@@ -74,7 +84,9 @@ mod tests {
 
     #[test]
     fn seeds_that_are_alike_spread_the_first_delay() {
-        let mut delays: std::vec::Vec<_> = (0..64).map(|seed| Backoff::new(seed).next()).collect();
+        let mut delays: std::vec::Vec<_> = (0..64)
+            .map(|seed| Backoff::new(seed, LONGEST).next())
+            .collect();
         delays.sort();
         let gap = |pair: &[Duration]| pair[1] - pair[0];
         let widest = delays.windows(2).map(gap).max().unwrap();
@@ -83,7 +95,7 @@ mod tests {
 
     #[test]
     fn draws_what_splitmix64_draws() {
-        let mut backoff = Backoff::new(1_234_567);
+        let mut backoff = Backoff::new(1_234_567, LONGEST);
         for expected in [
             6_457_827_717_110_365_317,
             3_203_168_211_198_807_973,
@@ -95,10 +107,10 @@ mod tests {
 
     #[test]
     fn the_random_part_is_that_many_1024ths_of_a_quarter() {
-        let parts = Backoff::new(0).draw() % 1024;
+        let parts = Backoff::new(0, LONGEST).draw() % 1024;
         assert_eq!(parts, 431);
         // 1 s and 250 ms * 431 / 1024.
         let delay = Duration::from_nanos(1_105_224_609);
-        assert_eq!(Backoff::new(0).next(), delay);
+        assert_eq!(Backoff::new(0, LONGEST).next(), delay);
     }
 }

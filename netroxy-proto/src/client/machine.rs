@@ -65,7 +65,7 @@ impl Client {
         let mut timers = Timers::new();
         timers.set(Timer::Connect, Duration::ZERO);
         Self {
-            reconnect: Backoff::new(config.jitter),
+            reconnect: Backoff::new(config.jitter, config.longest_retry_wait),
             config,
             state: State::Offline,
             session: None,
@@ -192,10 +192,11 @@ impl Client {
             self.outputs.push_back(Output::Notice(Notice::Mapped(port)));
         } else {
             let seed = self.config.jitter ^ u64::from(port.get());
+            let longest = self.config.longest_retry_wait;
             let delay = session
                 .refused
                 .entry(port)
-                .or_insert_with(|| Backoff::new(seed))
+                .or_insert_with(|| Backoff::new(seed, longest))
                 .next();
             self.timers.set(Timer::Map(port), now.saturating_add(delay));
             self.outputs

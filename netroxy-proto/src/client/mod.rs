@@ -60,12 +60,16 @@ pub struct Config {
     pub connect_deadline: Duration,
     /// A server that has not answered ATH by then is given up.
     pub login_deadline: Duration,
+    /// The longest wait before another attempt to connect, or to get a mapping, without the random part of up to a
+    /// quarter. The first wait is 1 s, and each further one twice as long.
+    pub longest_retry_wait: Duration,
     /// Random bits: they spread the attempts of many clients in time.
     pub jitter: u64,
 }
 
 impl Config {
-    /// A client with 10 s to open a control connection, and 10 s for the answer to its login.
+    /// A client with 10 s to open a control connection and 10 s for the answer to its login, which waits for 8 s at the
+    /// longest before it tries again: with the random part, less than 15 s (`life.reconnect-time`, `map.client-retries`).
     #[must_use]
     pub fn new(
         client_name: ClientName,
@@ -83,6 +87,7 @@ impl Config {
             mappings,
             connect_deadline,
             login_deadline,
+            longest_retry_wait: Duration::from_secs(8),
             jitter,
         }
     }

@@ -116,9 +116,10 @@ fn field(kind: Line, line: &[u8]) -> Result<Vec<u8>, &'static str> {
     match kind {
         Line::Text => Ok(line.to_vec()),
         Line::Bool | Line::ArsBool if line == b"true" || line == b"false" => Ok(line.to_vec()),
-        Line::Bool | Line::ArsBool => Err("frame.bool"),
-        Line::Port => Ok(canonical(integer(line)?)),
-        Line::Timeout => match integer(line)? {
+        Line::Bool => Err("frame.bool"),
+        Line::ArsBool => Err("auth.ars-bool"),
+        Line::Port => integer(line).map(canonical).ok_or("frame.int"),
+        Line::Timeout => match integer(line).ok_or("auth.ars-int")? {
             seconds @ 1..=9_223_372_036 => Ok(canonical(seconds)),
             _ => Err("auth.timeout-positive"),
         },
@@ -130,7 +131,7 @@ fn canonical(number: i128) -> Vec<u8> {
     digits.into_bytes()
 }
 
-fn integer(line: &[u8]) -> Result<i128, &'static str> {
+fn integer(line: &[u8]) -> Option<i128> {
     let (sign, digits) = match line {
         [b'-', digits @ ..] => (-1, digits),
         [b'+', digits @ ..] => (1, digits),
@@ -139,7 +140,7 @@ fn integer(line: &[u8]) -> Result<i128, &'static str> {
     let mut number: i128 = 0;
     for digit in digits {
         if !digit.is_ascii_digit() {
-            return Err("frame.int");
+            return None;
         }
         // Far out of range stays out of range.
         number = (number * 10 + i128::from(digit - b'0')).min(1 << 100);
@@ -147,7 +148,7 @@ fn integer(line: &[u8]) -> Result<i128, &'static str> {
     number *= sign;
     let range = i128::from(i64::MIN)..=i128::from(i64::MAX);
     if digits.is_empty() || !range.contains(&number) {
-        return Err("frame.int");
+        return None;
     }
-    Ok(number)
+    Some(number)
 }

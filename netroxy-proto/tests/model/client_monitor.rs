@@ -149,10 +149,20 @@ impl ClientMonitor {
 impl ClientMonitor {
     pub(crate) fn sent(&mut self, now: Duration, message: &ClientMessage) -> Verdict {
         if let Some(rule) = self.doomed {
+            let rule = match rule {
+                "auth.refused-close" => "auth.refused-silent",
+                rule => rule,
+            };
             return broken(rule, "the client goes on talking");
         }
         match (&mut self.phase, message) {
             (Phase::LoggingIn(said, _), ClientMessage::Ath(_)) if !*said => *said = true,
+            (Phase::LoggingIn(true, _), ClientMessage::Ath(_)) => {
+                return broken("auth.client-once", "a second ATH");
+            }
+            (Phase::LoggingIn(true, _), _) => {
+                return broken("auth.client-waits", "a message before ARS");
+            }
             (Phase::Offline | Phase::Connecting(_) | Phase::LoggingIn(..), _) => {
                 return broken("auth.client-first", "a message too many");
             }
@@ -162,15 +172,18 @@ impl ClientMonitor {
                 } else if let Some(at) = position(&login.refused, map.remote_port) {
                     login.refused.remove(at);
                 } else {
-                    return broken("map.client-all", "a MAP out of order");
+                    return broken("map.client-order", "a MAP out of order");
                 }
             }
             (Phase::Up(login), ClientMessage::Srq) => {
                 login.last_srq = now;
                 login.unanswered.get_or_insert(now);
             }
-            (Phase::Up(_), ClientMessage::Ath(_) | ClientMessage::Trs(_)) => {
-                return broken("tunnel.trs-new-connection", "it belongs elsewhere");
+            (Phase::Up(_), ClientMessage::Ath(_)) => {
+                return broken("auth.client-once", "a second ATH");
+            }
+            (Phase::Up(_), ClientMessage::Trs(_)) => {
+                return broken("tunnel.no-trs-on-control", "it belongs elsewhere");
             }
         }
         Ok(())
@@ -185,7 +198,7 @@ impl ClientMonitor {
             return broken("tunnel.trs-first-line", "the token is not the login's");
         }
         let Some(at) = position(&login.asked, port) else {
-            return broken("tunnel.trs-new-connection", "a tunnel without TRQ");
+            return broken("tunnel.one-trs", "a tunnel without TRQ");
         };
         login.asked.remove(at);
         Ok(())

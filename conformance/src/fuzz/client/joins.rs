@@ -66,7 +66,7 @@ impl World {
                 self.draft
                     .judge(hears, &format!("<< {bytes}"), &["tunnel.transparent"]);
                 if ends {
-                    self.draft.judge(hears, "< eof", &["tunnel.half-close"]);
+                    self.draft.judge(hears, "< eof", &["tunnel.end-passed"]);
                 }
             }
         }
@@ -107,7 +107,7 @@ impl World {
         }
         for (_, t) in &pairs {
             self.draft
-                .judge(t, "< closed", &["tunnel.close-propagates"]);
+                .judge(t, "< closed", &["tunnel.reset-propagates"]);
         }
     }
 

@@ -39,29 +39,16 @@ impl World {
             }
         }
         self.token = token;
-        self.mapped(step.rule, pick / 54);
+        self.mapped(step.rule);
         self.in_a_row = 0;
     }
 
     /// The client asks for its mappings and is answered.
-    pub(super) fn mapped(&mut self, rule: &'static str, pick: u32) {
-        for map in &self.maps {
-            let text = format!("< MAP {} {} {}", map.port, map.target, map.open);
-            self.draft
-                .judge(&self.control, &text, &[rule, "life.client-survives"]);
-        }
-        let mut answers: Vec<String> = self
-            .maps
-            .iter()
-            .map(|map| format!("> MRS {} true", map.port))
-            .collect();
-        if pick % 4 == 1 {
-            answers.reverse();
-        }
-        for answer in answers {
-            self.draft.event(&self.table, "Up", "Mrs");
-            self.draft.act(&self.control, &answer);
-        }
+    pub(super) fn mapped(&mut self, rule: &'static str) {
+        // It may ask in any order, and wait for each answer before it asks for more.
+        self.draft
+            .judge(&self.control, "< maps", &[rule, "life.client-survives"]);
+        self.draft.event(&self.table, "Up", "Mrs");
         // A mapping may be noted a little after it has been asked for.
         self.draft
             .judge(&self.control, "< silence in 0.1s..", &[rule]);
@@ -83,7 +70,7 @@ impl World {
         self.draft.event(&self.table, "Connecting", "Connected");
         self.control = self.draft.name('c');
         let rules = ["auth.client-backoff", "life.reconnect"];
-        self.draft.judge(&self.control, "accept in 1s..8s", &rules);
+        self.draft.judge(&self.control, "accept in 1s..15s", &rules);
         let ath = "< ATH _ $username $password";
         self.draft.judge(&self.control, ath, &["auth.client-first"]);
     }
@@ -102,7 +89,7 @@ impl World {
             6 => ("-9223372036854775808", "auth.timeout-range"),
             _ => {
                 let at = usize::try_from(pick / 12).unwrap_or(0) % INTEGERS.len();
-                (INTEGERS[at], "frame.int")
+                (INTEGERS[at], "auth.ars-int")
             }
         };
         self.draft.event(&self.table, "LoggingIn", "Malformed");
@@ -130,7 +117,7 @@ impl World {
                 let boolean =
                     ["True", "1", "", "true\\r"][usize::try_from(pick / 5 % 4).unwrap_or(0)];
                 let ars = format!(">> \"ARS\\n{boolean}\\n30\\n${{token}}\\n\"");
-                self.provoke("Malformed", &ars, Some("frame.bool"));
+                self.provoke("Malformed", &ars, Some("auth.ars-bool"));
             }
         }
     }
@@ -195,14 +182,7 @@ impl World {
         };
         let control = self.control.clone();
         self.draft.act(&control, "> ARS true 1 $token");
-        for map in &self.maps {
-            let text = format!("< MAP {} {} {}", map.port, map.target, map.open);
-            self.draft.judge(&control, &text, &[step.rule]);
-        }
-        for map in &self.maps {
-            self.draft
-                .act(&control, &format!("> MRS {} true", map.port));
-        }
+        self.draft.judge(&control, "< maps", &[step.rule]);
         self.in_a_row = 0;
     }
 }

@@ -58,7 +58,7 @@ impl World {
         }
         if user.ended || user.gone {
             self.draft.event(&self.tunnels, "Open", "DirectionEnd");
-            self.draft.judge(&d, "< eof", &["tunnel.half-close"]);
+            self.draft.judge(&d, "< eof", &["tunnel.end-passed"]);
         } else if user.said.is_empty() {
             // That it is joined, and with whom.
             let bytes = format!("\"{}:here\"", user.actor);

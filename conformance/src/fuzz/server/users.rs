@@ -22,14 +22,17 @@ impl World {
         }
         let names: Vec<String> = (0..count).map(|_| self.draft.name('u')).collect();
         for user in &names {
+            if !open {
+                let said = match (pick / 7).is_multiple_of(2) {
+                    true => " \"GET / HTTP/1.0\\r\\n\\r\\n\"",
+                    false => "",
+                };
+                let turned_away = format!("turned away {}{said}", PORTS[port]);
+                self.draft.judge(user, &turned_away, &[step.rule]);
+                continue;
+            }
             let connect = format!("connect {}", PORTS[port]);
             self.draft.judge(user, &connect, &["map.bound-when-true"]);
-            if !open {
-                if (pick / 7).is_multiple_of(2) {
-                    self.draft.act(user, ">> \"GET / HTTP/1.0\\r\\n\\r\\n\"");
-                }
-                self.draft.judge(user, "< closed", &[step.rule]);
-            }
         }
         if !open {
             self.draft

@@ -9,13 +9,13 @@ use nom::combinator::{
     cut, eof, map, map_opt, not, opt, peek, recognize, rest, success, value, verify,
 };
 use nom::error::{ContextError, ErrorKind, ParseError, context};
-use nom::multi::{many0, separated_list1};
+use nom::multi::{many0, many1, separated_list1};
 use nom::sequence::{delimited, pair, preceded, separated_pair, terminated};
 use nom::{Finish, IResult, Parser};
 
 use crate::notation::ast::{
-    Action, Alternative, Bulk, Endpoint, Expectation, Field, Grade, Message, Near, Noted, Piece,
-    Role, Setting, Shown, Step, Template, Transport, Way, Within,
+    Action, Alternative, Bulk, Endpoint, Expectation, Field, Grade, Low, Message, Near, Noted,
+    Piece, Role, Setting, Shown, Step, Template, Transport, Way, Within,
 };
 use crate::notation::print::{RESERVED, is_bare_byte, is_name_byte};
 
@@ -78,7 +78,11 @@ impl<'a> ContextError<&'a str> for Miss<'a> {
 #[derive(Debug)]
 pub(super) enum Head {
     Comment(String),
-    Repeat { count: u32, comment: Option<String> },
+    Repeat {
+        count: u32,
+        kept: bool,
+        comment: Option<String>,
+    },
     Step(Box<Step>),
 }
 
@@ -98,9 +102,11 @@ pub(super) fn step_or_repeat(text: &str) -> Result<Head, Miss<'_>> {
     let only_comment = map(preceded((char('#'), space0), rest), |text: &str| {
         Head::Comment(text.trim_end().to_owned())
     });
-    let repeat_head = preceded((tag("repeat"), space1), cut(pair(count, comment)));
-    let repeat = map(repeat_head, |(count, comment)| Head::Repeat {
+    let kept = map(opt((space1, tag("kept"))), |kept| kept.is_some());
+    let repeat_head = preceded((tag("repeat"), space1), cut((count, kept, comment)));
+    let repeat = map(repeat_head, |(count, kept, comment)| Head::Repeat {
         count,
+        kept,
         comment,
     });
     let step = map(step, |step| Head::Step(Box::new(step)));
@@ -176,7 +182,7 @@ pub(super) fn transports(i: &str) -> Parsed<'_, Vec<Transport>> {
 
 pub(super) fn setting(i: &str) -> Parsed<'_, Setting> {
     let timeout = map(
-        preceded((tag("timeout"), space1), cut(number)),
+        preceded((tag("timeout"), space1), cut(long)),
         Setting::Timeout,
     );
     let arrow = || (space1, tag("->"), space1);
@@ -235,12 +241,15 @@ fn action(i: &str) -> Parsed<'_, Action> {
     let verbs = alt((
         connect,
         refused,
+        turned_away,
         accept,
         value(Action::Handshake, tag("handshake")),
         certificate,
         distrusts,
         down,
+        late,
         pause,
+        keep,
         ignore,
         unguessable,
         restart,
@@ -250,7 +259,7 @@ fn action(i: &str) -> Parsed<'_, Action> {
         expect,
     ));
     context(
-        "`connect`, `refused`, `accept`, `handshake`, `certificate`, `distrusts`, `down`, `pause`, `ignore`, `unguessable`, `restart`, `>`, `>>`, `<` or `<<`",
+        "`connect`, `refused`, `turned away`, `accept`, `handshake`, `certificate`, `distrusts`, `down`, `late`, `pause`, `keep`, `ignore`, `unguessable`, `restart`, `>`, `>>`, `<` or `<<`",
         verbs,
     )
     .parse(i)
@@ -283,6 +292,16 @@ fn refused(i: &str) -> Parsed<'_, Action> {
     map(
         preceded((tag("refused"), space1), cut(template)),
         Action::Refused,
+    )
+    .parse(i)
+}
+
+fn turned_away(i: &str) -> Parsed<'_, Action> {
+    let said = opt(preceded(space1, string));
+    let parts = cut(pair(template, said));
+    map(
+        preceded((tag("turned"), space1, tag("away"), space1), parts),
+        |(port, said)| Action::TurnedAway { port, said },
     )
     .parse(i)
 }
@@ -332,6 +351,15 @@ fn down(i: &str) -> Parsed<'_, Action> {
     map(preceded((tag("down"), space1), cut(time)), Action::Down).parse(i)
 }
 
+fn late(i: &str) -> Parsed<'_, Action> {
+    let time = context("a time such as 2s", seconds);
+    map(preceded((tag("late"), space1), cut(time)), Action::Late).parse(i)
+}
+
+fn keep(i: &str) -> Parsed<'_, Action> {
+    value(Action::Keep, tag("keep")).parse(i)
+}
+
 fn pause(i: &str) -> Parsed<'_, Action> {
     value(Action::Pause, tag("pause")).parse(i)
 }
@@ -341,11 +369,21 @@ fn send_raw(i: &str) -> Parsed<'_, Action> {
         preceded((tag("drip"), space1), cut(string)),
         Action::SendDrip,
     );
+    let slow = map(
+        preceded((tag("slow"), space1), cut(string)),
+        Action::SendSlow,
+    );
+    let time = context("a time such as 2s", seconds);
+    let each = separated_pair(time, space1, separated_list1(space1, string));
+    let every = map(
+        preceded((tag("every"), space1), cut(each)),
+        |(ms, segments)| Action::SendEvery(ms, segments),
+    );
     let random = map(random, Action::SendRandom);
     let segments = map(separated_list1(space1, string), Action::SendRaw);
     let what = context(
-        "a string, `drip` or `random`",
-        alt((drip, random, segments)),
+        "a string, `drip`, `slow`, `every` or `random`",
+        alt((drip, slow, every, random, segments)),
     );
     preceded((tag(">>"), space1), cut(what)).parse(i)
 }
@@ -379,9 +417,13 @@ fn expect_raw(i: &str) -> Parsed<'_, Action> {
 
 fn expect(i: &str) -> Parsed<'_, Action> {
     let one_of = value(Action::OneOf(Vec::new()), (tag("one"), space1, tag("of")));
-    let what = alt((one_of, map(expectation, Action::Expect)));
+    let but = preceded((space1, tag("but")), cut(many1(preceded(space1, template))));
+    let maps = map(preceded(tag("maps"), opt(but)), |refused| {
+        Action::Maps(refused.unwrap_or_default())
+    });
+    let what = alt((one_of, maps, map(expectation, Action::Expect)));
     let what = context(
-        "a message, `closed`, `eof`, `reset`, `silence`, `stalled` or `one of`",
+        "a message, `closed`, `eof`, `reset`, `silence`, `stalled`, `maps` or `one of`",
         what,
     );
     preceded((char('<'), space1), cut(what)).parse(i)
@@ -496,7 +538,8 @@ fn random(i: &str) -> Parsed<'_, Bulk> {
 }
 
 fn within(i: &str) -> Parsed<'_, Within> {
-    let range = separated_pair(opt(seconds), tag(".."), opt(seconds));
+    let low = alt((value(Low::Still, tag("still")), map(seconds, Low::Ms)));
+    let range = separated_pair(opt(low), tag(".."), opt(seconds));
     let lenient = map(opt((space1, tag("nonstrict"))), |found| found.is_some());
     let range = map(pair(range, lenient), |((low, high), lenient)| Within {
         low,
@@ -506,7 +549,7 @@ fn within(i: &str) -> Parsed<'_, Within> {
     let range = verify(range, |within| {
         within.low.is_some() || within.high.is_some()
     });
-    context("a range such as `3s..4.5s` or `..12s`", range).parse(i)
+    context("a range such as `3s..4.5s`, `..12s` or `still..`", range).parse(i)
 }
 
 /// In milliseconds.
@@ -564,6 +607,15 @@ fn variable(i: &str) -> Parsed<'_, String> {
 
 fn count(i: &str) -> Parsed<'_, u32> {
     context("a number from 1", verify(number, |n| *n > 0)).parse(i)
+}
+
+/// A number of seconds that may be as long as the protocol allows.
+fn long(i: &str) -> Parsed<'_, u64> {
+    context(
+        "a number",
+        map_opt(digit1, |digits: &str| digits.parse().ok()),
+    )
+    .parse(i)
 }
 
 fn number(i: &str) -> Parsed<'_, u32> {

@@ -23,7 +23,7 @@ pub(super) struct Names {
     tokens: BTreeMap<Vec<u8>, Template>,
     /// User name and password of a login that was let in.
     login: Option<[Vec<u8>; 2]>,
-    timeout: Option<u32>,
+    timeout: Option<u64>,
 }
 
 impl Names {
@@ -113,6 +113,9 @@ impl Names {
             }
             Action::Refused(port) => Action::Refused(self.port(&bytes(port))),
             Action::Accept(Some(target)) => Action::Accept(Some(self.target(&bytes(target)))),
+            Action::Maps(refused) => {
+                Action::Maps(refused.iter().map(|port| self.port(&bytes(port))).collect())
+            }
             Action::Send(message) => Action::Send(self.message(message, false, configured)),
             Action::Expect(Expectation::Message(message)) => {
                 let message = self.message(message, true, configured);
@@ -122,6 +125,11 @@ impl Names {
                 Action::SendRaw(parts.iter().map(|part| self.raw(&bytes(part))).collect())
             }
             Action::SendDrip(raw) => Action::SendDrip(self.raw(&bytes(raw))),
+            Action::SendSlow(raw) => Action::SendSlow(self.raw(&bytes(raw))),
+            Action::SendEvery(ms, parts) => {
+                let parts = parts.iter().map(|part| self.raw(&bytes(part))).collect();
+                Action::SendEvery(*ms, parts)
+            }
             Action::Expect(Expectation::Raw(raw)) => {
                 Action::Expect(Expectation::Raw(self.raw(&bytes(raw))))
             }
@@ -308,14 +316,14 @@ impl Names {
     }
 }
 
-fn message(action: &Action) -> Option<&Message> {
+pub(super) fn message(action: &Action) -> Option<&Message> {
     match action {
         Action::Send(message) | Action::Expect(Expectation::Message(message)) => Some(message),
         _ => None,
     }
 }
 
-fn text(message: &Message, index: usize) -> Vec<u8> {
+pub(super) fn text(message: &Message, index: usize) -> Vec<u8> {
     match message.fields.get(index) {
         Some(Field::Text(text)) => bytes(text),
         _ => Vec::new(),

@@ -125,3 +125,34 @@ fn what_a_case_cannot_say_is_not_played() {
         Err(Unplayable::Silent(Side::Server))
     );
 }
+
+/// Another client asks in another order, or waits for each answer.
+#[test]
+fn several_mappings_are_asked_for_in_any_order() {
+    let body = "
+        c1 accept
+        c1 < ATH home alice secret
+        c1 > ARS true 30 1234567890abcdef
+        c1 < MAP 8080 10.0.0.1:80 true
+        c1 < MAP 8081 10.0.0.2:80 true
+        c1 > MRS 8080 false
+        c1 > TRQ 8081
+        c1 > MRS 8081 true
+        c1 < MAP 8080 10.0.0.1:80 true
+        c1 > MRS 8080 true";
+    let case = to_case(&recording("client", body), Side::Client, true).unwrap();
+    let expected = [
+        "c1 accept",
+        "c1 < ATH _ $username $password",
+        "c1 > ARS true 30 $token",
+        "c1 < maps but $port",
+        "c1 > TRQ $port2",
+        "c1 < MAP $port $target true",
+        "c1 > MRS $port true",
+    ];
+    assert_eq!(steps(&case), expected);
+    // What is not answered stays as it was.
+    let cut = body.replace("\n        c1 > MRS 8081 true", "");
+    let case = to_case(&recording("client", &cut), Side::Client, true).unwrap();
+    assert_eq!(steps(&case)[3], "c1 < MAP $port $target true");
+}

@@ -2,9 +2,10 @@
 
 use maud::{Markup, html};
 
+use super::rules::why;
 use super::{Links, verdict};
 use crate::html::inline;
-use crate::report::model::{BrokenStep, CaseResult, Counts, Report, TranscriptLine};
+use crate::report::model::{BetweenEntry, BrokenStep, CaseResult, Counts, Report, TranscriptLine};
 use crate::verdict::Verdict;
 
 /// All cases, those that need attention first.
@@ -47,7 +48,7 @@ fn case(report: &Report, anchor: &str, result: &CaseResult) -> Markup {
                 @for rule in &result.rules { (rule_link(rule)) " " }
             }
             @if let Some(twin) = &result.twin { p { "Its twin " code { (twin) } " did not succeed, and is shown here." } }
-            @if let Some(broken) = &result.broken { (step(broken, result)) }
+            @if let Some(broken) = &result.broken { (step(report, broken, result)) }
             @if let Some(reason) = &result.reason { p.reason { (reason) } }
             @for note in &result.notes { p.reason { (note) } }
             @if let Some(listed) = &result.listed {
@@ -56,7 +57,8 @@ fn case(report: &Report, anchor: &str, result: &CaseResult) -> Markup {
             @for remark in &result.remarks {
                 p { b { "Allowed, not recommended: " } code { (remark.seen) } " " @for rule in &remark.rules { (rule_link(rule)) " " } }
             }
-            @if !result.transcript.is_empty() { (wire(result)) }
+            @if !result.transcript.is_empty() { (own(result)) }
+            @if let Some(between) = &result.between { (said(result, between)) }
             @if !result.log.is_empty() {
                 h4 { "The output of the program ends with" }
                 pre { (result.log) }
@@ -70,11 +72,12 @@ fn case(report: &Report, anchor: &str, result: &CaseResult) -> Markup {
     }
 }
 
-fn step(broken: &BrokenStep, result: &CaseResult) -> Markup {
+fn step(report: &Report, broken: &BrokenStep, result: &CaseResult) -> Markup {
     html! {
         div.broken-step {
-            @for (rule, sentence) in broken.rules.iter().zip(&broken.sentences) {
-                p { (rule_link(rule)) " " (inline(sentence)) }
+            @for (id, sentence) in broken.rules.iter().zip(&broken.sentences) {
+                p { (rule_link(id)) " " (inline(sentence)) }
+                @for rule in report.rules.iter().filter(|rule| rule.id == *id) { (why(rule)) }
             }
             @if broken.rules.is_empty() && result.twin.is_none() {
                 p { "Its rules could not be judged: a step before them did not come true." }
@@ -88,7 +91,7 @@ fn step(broken: &BrokenStep, result: &CaseResult) -> Markup {
 }
 
 /// The recording; each connection has a lane of its own, as far as there is room.
-fn wire(result: &CaseResult) -> Markup {
+fn own(result: &CaseResult) -> Markup {
     let mut actors: Vec<&str> = Vec::new();
     for line in &result.transcript {
         if !actors.contains(&line.actor.as_str()) {
@@ -102,12 +105,46 @@ fn wire(result: &CaseResult) -> Markup {
             .unwrap_or(0);
         if actors.len() > LANES { 0 } else { lane }
     };
-    let (first, last) = kept(result);
     let got = result.broken.as_ref().map(|broken| broken.got.as_str());
+    let kept = kept(&result.transcript, result.verdict);
     html! {
         p.legend { "→ to " (result.subject) ", ← from " (result.subject) "; seconds since the case began" }
+        (wire(&result.transcript, lane, kept, got))
+    }
+}
+
+/// What the two programs of a pair said to each other: users and services have one lane, control connections one, all
+/// others one.
+fn said(result: &CaseResult, between: &BetweenEntry) -> Markup {
+    let lane = |line: &TranscriptLine| {
+        let mut known = between.connections.iter();
+        let known = known.find(|one| one.name == line.actor);
+        match known.map(|one| one.kind) {
+            None => 0,
+            Some("control") => 1,
+            Some(_) => 2,
+        }
+    };
+    let kept = kept(&between.transcript, result.verdict);
+    html! {
+        h4 { "What the two said to each other" }
+        p { "It was " (between.words()) "." }
+        p.legend {
+            "Between the two → is the client and ← the server; of users and services, → is the suite. Seconds since the relay began."
+        }
+        (wire(&between.transcript, lane, kept, None))
+    }
+}
+
+fn wire(
+    lines: &[TranscriptLine],
+    lane: impl Fn(&TranscriptLine) -> usize,
+    (first, last): (usize, usize),
+    got: Option<&str>,
+) -> Markup {
+    html! {
         ol.wire {
-            @for (index, line) in result.transcript.iter().enumerate() {
+            @for (index, line) in lines.iter().enumerate() {
                 @if index == first && index < last { li.gap { (last - first) " lines left out" } }
                 @if index < first || index >= last {
                     li class={ "l" (lane(line)) @if line.broken { " broken" } } {
@@ -132,13 +169,9 @@ fn wire(result: &CaseResult) -> Markup {
 const LANES: usize = 6;
 
 /// The part of a recording that is left out, so that a page stays small: all is in the JSON report.
-fn kept(result: &CaseResult) -> (usize, usize) {
-    let room = if result.verdict == Verdict::Pass {
-        15
-    } else {
-        100
-    };
-    let lines = result.transcript.len();
+fn kept(lines: &[TranscriptLine], verdict: Verdict) -> (usize, usize) {
+    let room = if verdict == Verdict::Pass { 15 } else { 100 };
+    let lines = lines.len();
     // What comes behind the middle is nearer to the failure.
     if lines > 3 * room {
         (room, lines - 2 * room)
@@ -159,7 +192,8 @@ fn rule_link(rule: &str) -> Markup {
     html! { a.rule-link href={ "#" (rule) } { (rule) } }
 }
 
-fn rank(result: &CaseResult) -> u8 {
+/// What needs attention comes first.
+pub(super) fn rank(result: &CaseResult) -> u8 {
     match (result.counts, result.verdict) {
         (Counts::Failed, _) => 0,
         (Counts::Passed, Verdict::Pass) => 2,

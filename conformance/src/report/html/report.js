@@ -21,7 +21,7 @@
   // What a link leads to is shown, whatever the filter says.
   const follow = () => {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    const found = target && target.closest("details.case");
+    const found = target && target.closest("details.case, details.rule, details.pair");
     if (found) {
       found.hidden = false;
       found.open = true;

@@ -3,52 +3,98 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use super::super::plain::{plain, width_or, wrapped};
 use super::{citing, out};
 use crate::catalog::Entry;
+use crate::cli::Pattern;
 use crate::rules::{self, Rule};
 
-/// A rule with its cases, or a case with its rules; `None` when the name is unknown.
+/// Everything that a word means: one rule or one case with all that is known about it, several in short. `None` when
+/// nothing is called so.
 pub(crate) fn explain(id: &str, rules: &[Rule], entries: &[Arc<Entry>]) -> Option<u8> {
-    let text = match rules.iter().find(|rule| rule.id == id) {
-        Some(rule) => of_rule(rule, entries),
-        None => of_case(entries.iter().find(|entry| entry.id == id)?, rules),
-    };
-    out(&text);
+    out(&text(id, rules, entries, width_or(WIDTH))?);
     Some(0)
 }
 
-fn of_rule(rule: &Rule, entries: &[Arc<Entry>]) -> String {
-    let mut text = format!("{}\n\n{}\n\n", place(rule), rule.text);
-    // Writing to a string cannot fail.
+/// How wide lines are where there is no terminal.
+const WIDTH: usize = 80;
+
+fn text(id: &str, rules: &[Rule], entries: &[Arc<Entry>], width: usize) -> Option<String> {
+    let pattern = Pattern::new(id);
+    let named: Vec<&Rule> = rules.iter().filter(|rule| pattern.rule(&rule.id)).collect();
+    let cases = || entries.iter().filter(|entry| pattern.case(&entry.id));
+    let cases: Vec<&Arc<Entry>> = cases().collect();
+    Some(match (named.as_slice(), cases.as_slice()) {
+        ([], []) => return None,
+        ([rule], []) => of_rule(rule, entries, width),
+        ([], [entry]) => of_case(entry, rules, width),
+        (named, cases) => {
+            let mut text = String::new();
+            for rule in named {
+                // Writing to a string cannot fail.
+                let _ = writeln!(text, "{}\n{}\n", place(rule), sentence(rule, width));
+            }
+            let longest = cases.iter().map(|entry| entry.id.len()).max().unwrap_or(0);
+            for entry in cases {
+                let _ = writeln!(text, "{:longest$}  {}", entry.id, entry.case.title.value);
+            }
+            format!("{}\n", text.trim_end())
+        }
+    })
+}
+
+fn of_rule(rule: &Rule, entries: &[Arc<Entry>], width: usize) -> String {
+    let mut text = format!(
+        "{}\n\n{}\n\n",
+        place(rule),
+        wrapped(&plain(&rule.text), width, "")
+    );
     let _ = writeln!(
         text,
         "subject {}  origin {}  since {}  profile {}\nsection {}",
-        rule.subject, rule.origin, rule.since, rule.profile, rule.section
+        rule.subject,
+        rule.origin,
+        rule.since,
+        rule.profile,
+        plain(&rule.section)
     );
+    let mut told = |what: &str, said: &str| {
+        let said = format!("{what} {}", plain(said));
+        let _ = writeln!(text, "{}", wrapped(&said, width, "    "));
+    };
     if let Some(why) = &rule.rationale {
-        let _ = writeln!(text, "why {why}");
+        told("why", why);
     }
     if let Some(why) = &rule.unjudged {
-        let _ = writeln!(text, "not judged: {why}");
-    }
-    for entry in citing(&rule.id, entries) {
-        let _ = writeln!(text, "case {}  {}", entry.id, entry.case.title.value);
+        told("not judged:", why);
     }
     for (program, instead) in originals(&rule.id) {
-        let _ = writeln!(text, "the original {program} {instead}");
+        told(&format!("the original {program}"), instead);
+    }
+    for entry in citing(&rule.id, entries) {
+        let case = format!("case {}: {}", entry.id, entry.case.title.value);
+        let _ = writeln!(text, "{}", wrapped(&case, width, "    "));
     }
     text
 }
 
-fn of_case(entry: &Entry, rules: &[Rule]) -> String {
+fn of_case(entry: &Entry, rules: &[Rule], width: usize) -> String {
     let mut text = format!("{}  {}\n\n{}\n", entry.id, entry.file, entry.text);
     for rule in rules
         .iter()
         .filter(|rule| entry.case.rules.value.contains(&rule.id))
     {
-        let _ = writeln!(text, "{}\n    {}", place(rule), rule.text);
+        let _ = writeln!(text, "{}\n{}", place(rule), sentence(rule, width));
     }
     text
+}
+
+/// What a rule says, below its name.
+fn sentence(rule: &Rule, width: usize) -> String {
+    let margin = "    ";
+    let inner = width.saturating_sub(margin.len());
+    let lines = wrapped(&plain(&rule.text), inner, "");
+    format!("{margin}{}", lines.replace('\n', &format!("\n{margin}")))
 }
 
 fn place(rule: &Rule) -> String {
@@ -89,17 +135,19 @@ mod tests {
     fn explained(id: &str) -> String {
         let rules = rules::embedded().unwrap();
         let entries: Vec<Arc<Entry>> = embedded().unwrap().into_values().map(Arc::new).collect();
-        of_rule(rules.iter().find(|rule| rule.id == id).unwrap(), &entries)
+        text(id, &rules, &entries, 80).unwrap()
     }
 
     #[test]
     fn a_rule_is_explained_with_its_section_reason_cases_and_the_originals() {
         let text = explained("tunnel.early-data");
+        // Where lines end is no part of what they say.
+        let text = text.replace("\n    ", " ");
         for part in [
             &format!("tunnel.early-data MUST  {}:", rules::FILE),
             "\nsubject server  origin clarified  since 0.3  profile wire\nsection ",
             "\nwhy ",
-            "\ncase server/tunnel/early-data  ",
+            "\ncase server/tunnel/early-data: ",
             "\nthe original server loses ",
         ] {
             assert!(text.contains(part), "{part:?} is not in\n{text}");
@@ -119,5 +167,57 @@ mod tests {
         assert_eq!(programs("tunnel.half-close"), ["server", "client"]);
         assert_eq!(programs("tunnel.waiting-closed"), ["server"]);
         assert!(programs("auth.ok-reply").is_empty());
+    }
+
+    #[test]
+    fn every_name_that_is_printed_is_explained_in_text_of_the_width() {
+        let rules = rules::embedded().unwrap();
+        let entries: Vec<Arc<Entry>> = embedded().unwrap().into_values().map(Arc::new).collect();
+        let cases = entries.iter().flat_map(|entry| {
+            let transports = entry.transports().into_iter();
+            transports.map(|transport| entry.run_id(transport))
+        });
+        let cases: Vec<String> = cases.collect();
+        for id in &cases {
+            let text = text(id, &rules, &entries, 80).unwrap();
+            assert!(text.contains("title    "), "{id}: {text}");
+        }
+        for rule in &rules {
+            let text = text(&rule.id, &rules, &entries, 60).unwrap();
+            assert!(text.starts_with(&format!("{} ", rule.id)), "{text}");
+            for line in text.lines().skip(1) {
+                assert!(
+                    !line.contains('`') && !line.contains("]("),
+                    "{}: {line}",
+                    rule.id
+                );
+                // A name stays whole.
+                let facts = ["subject ", "section ", "case "];
+                let facts = facts.iter().any(|begin| line.starts_with(begin));
+                assert!(facts || line.chars().count() <= 60, "{}: {line}", rule.id);
+            }
+        }
+    }
+
+    #[test]
+    fn an_area_and_a_folder_are_explained_in_short() {
+        let keep = explained("keep");
+        assert!(
+            keep.contains("keep.srs MUST  ") && keep.contains("\n    A server MUST"),
+            "{keep}"
+        );
+        assert!(!keep.contains("subject "), "{keep}");
+        let folder = explained("server/keepalive");
+        assert!(
+            folder
+                .lines()
+                .all(|line| line.starts_with("server/keepalive/")),
+            "{folder}"
+        );
+        assert!(folder.lines().count() > 3, "{folder}");
+        assert_eq!(
+            explained("server/tunnel/echo@tls"),
+            explained("server/tunnel/echo")
+        );
     }
 }

@@ -20,8 +20,10 @@ async fn job(id: &str, body: &str, manners: Manners) -> Job {
         subject: Arc::new(subject),
         skip: None,
         tempo: Tempo::new(0.1),
+        still: STILL,
         round: None,
         in_play: InPlay::default(),
+        listens: false,
     }
 }
 
@@ -30,6 +32,7 @@ async fn played(jobs: Vec<Job>, order: Order, watch: Watch) -> (Summary, Vec<Jud
         hardened: true,
         jobs: 1,
         time_scale: 0.1,
+        still: None,
         excuses: true,
     };
     let (tls, stop) = (Tls::new().unwrap(), CancellationToken::new());

@@ -27,8 +27,10 @@ fn job(subject: Arc<Subject>, role: &str, body: &str) -> Job {
         subject,
         skip: None,
         tempo: Tempo::new(1.0),
+        still: STILL,
         round: None,
         in_play: InPlay::default(),
+        listens: false,
     }
 }
 
@@ -275,7 +277,7 @@ async fn a_target_is_dead_or_silent_where_the_case_says_so() {
         );
         let scene = judge::client_scene(&case.entry.case, Transport::Plain).await;
         let (scene, vars, ..) = scene.unwrap();
-        assert_eq!(scene._silent.is_some(), silent);
+        assert_eq!(scene.silent.is_some(), silent);
         let dead = String::from_utf8(vars["dead_target"].clone()).unwrap();
         let refused = TcpStream::connect(&dead).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
@@ -299,6 +301,7 @@ fn a_case_is_skipped_only_for_a_reason() {
             hardened,
             jobs: 1,
             time_scale: 1.0,
+            still: None,
             excuses: true,
         };
         let text = format!("title    x\nrole     server\n{case}");
@@ -309,12 +312,33 @@ fn a_case_is_skipped_only_for_a_reason() {
     let wire = "rules    keep.srs\n\nctl   connect server\nctl   < closed  [keep.srs]\n";
     assert_eq!(reason(false, plain, wire), "");
     assert_eq!(reason(true, plain, wire), "");
-    assert_eq!(reason(true, tls, wire), "it does not speak tls");
+    let no_address = "no tls address was given (--tls-addr)";
+    assert_eq!(reason(true, tls, wire), no_address);
     let named = wire.replace("connect server", "connect server tls");
-    assert_eq!(reason(true, plain, &named), "it does not speak tls");
+    assert_eq!(reason(true, plain, &named), no_address);
     let own = wire.replace("keep.srs\n\n", "keep.srs\nconfig   timeout 3\n\n");
     let why = "it needs a configuration of its own, and the server is running already";
     assert_eq!(reason(true, plain, &own), why);
+    let started = |timeout: u32| {
+        let options = Options {
+            hardened: true,
+            jobs: 1,
+            time_scale: 1.0,
+            still: None,
+            excuses: true,
+        };
+        let head = format!("title    x\nrole     server\n{own}");
+        let text = head.replace("timeout 3", &format!("timeout {timeout}"));
+        let entry = read("own", "own.case", &text).unwrap();
+        let mut manifest = reference(Side::Server);
+        manifest.timeouts = 3..=60;
+        let subject = Subject::Started(manifest);
+        reason_to_skip(&entry, plain, &subject, &rules, options).unwrap_or_default()
+    };
+    assert_eq!((started(3), started(60)), (String::new(), String::new()));
+    let why = "it needs a timeout of 2 s, and the manifest takes 3 to 60 s";
+    assert_eq!(started(2), why);
+    assert_ne!(started(61), "");
     let beyond = wire.replace("keep.srs", "frame.line-bound");
     assert_eq!(reason(true, plain, &beyond), "");
     let why = "frame.line-bound is judged by --profile hardened only";
@@ -345,4 +369,35 @@ fn more_than_what_a_busy_machine_may_take_excuses_what_was_late() {
     assert_eq!(pressed(ms(250), true), None);
     assert_eq!(pressed(ms(251), true), Some(ms(251)));
     assert_eq!(pressed(ms(900), false), None);
+}
+
+/// A port that is not open need not be listened on, and who is let in gets nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_is_turned_away_by_a_refusal_or_by_a_close_without_a_byte() {
+    let step = |port: &str| format!("u     turned away {port}  [keep.srs]\n");
+    for (manners, port, verdict, got) in [
+        // Nobody listens there.
+        (Manners::YesSayer, "$port", Verdict::Pass, ""),
+        (Manners::SlamShut, "$control \"x\"", Verdict::Pass, ""),
+        (Manners::Resets, "$control \"x\"", Verdict::Pass, ""),
+        (Manners::Echo, "$control \"x\"", Verdict::Fail, "<< \"x\""),
+        (
+            Manners::BlackHole,
+            "$control \"x\"",
+            Verdict::Fail,
+            "the connection is open",
+        ),
+        (
+            Manners::HalfClose,
+            "$control \"x\"",
+            Verdict::Fail,
+            "ended its own direction only",
+        ),
+    ] {
+        let body = format!("\n{}", step(port));
+        let judged = judged(&job(at(fake(manners, true).await), "server", &body)).await;
+        assert_eq!(judged.verdict, verdict, "{port} {got}: {:?}", judged.broken);
+        let seen = judged.broken.map(|broken| broken.got).unwrap_or_default();
+        assert!(seen.contains(got), "{port}: {seen}");
+    }
 }

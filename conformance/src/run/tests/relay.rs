@@ -7,7 +7,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use super::*;
 use crate::manifest::Manifest;
 use crate::notation::ast::Side;
-use crate::sut::start_server;
+use crate::sut::{Announced, start_server};
 
 /// So many bytes of each direction go one at a time: longer than the longest line that a case sends.
 const DRIPS: usize = 5_000;
@@ -87,9 +87,15 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, habits: Habits) 
 async fn red(habits: Habits) -> Vec<String> {
     let tls = Tls::new().unwrap();
     let reference = Subject::Started(Manifest::reference(Side::Server).unwrap());
-    let instance = start_server(&reference, 30, &tls, 1.0, &Transport::ALL)
-        .await
-        .unwrap();
+    let instance = start_server(
+        &reference,
+        (30, Announced::ByStart),
+        &tls,
+        1.0,
+        &Transport::ALL,
+    )
+    .await
+    .unwrap();
     let running = Running {
         plain: relay(instance.address(Transport::Plain).unwrap(), habits).await,
         tls: None,
@@ -101,12 +107,13 @@ async fn red(habits: Habits) -> Vec<String> {
         hardened: true,
         jobs: 48,
         time_scale: 1.0,
+        still: None,
         excuses: true,
     };
     let entries: Vec<Arc<Entry>> = embedded().unwrap().into_values().map(Arc::new).collect();
     let mut jobs = plan(&entries, &subject, &rules::embedded().unwrap(), options);
     // Those that wait for seconds measure the relay's time, not the suite's judgement.
-    jobs.retain(|job| job.skip.is_none() && waits(&job.entry) < 1000);
+    jobs.retain(|job| job.skip.is_none() && waits(job) < 1000);
     jobs.retain(|job| !BEYOND.contains(&job.entry.id.as_str()));
     assert!(jobs.len() > 60, "{}", jobs.len());
     let mut red = Vec::new();

@@ -18,6 +18,7 @@ async fn over_tls(side: Side, manner: Manner, ids: &[&str]) -> Vec<Judged> {
         hardened: true,
         jobs: 8,
         time_scale: 1.0,
+        still: None,
         excuses: true,
     };
     let jobs = plan(&entries, &subject, &rules::embedded().unwrap(), options);
@@ -96,6 +97,7 @@ fn a_client_that_cannot_be_told_whom_to_trust_skips_what_is_about_that() {
         hardened: true,
         jobs: 1,
         time_scale: 1.0,
+        still: None,
         excuses: true,
     };
     for (manifest, skipped) in [(manifest, true), (told, false)] {

@@ -1,0 +1,52 @@
+//! What a client remembers of its logins, which only bugs do.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The logins of a client.
+#[derive(Default)]
+pub(super) struct Past(Mutex<Logins>);
+
+#[derive(Default)]
+struct Logins {
+    /// Of all that have succeeded, the latest last.
+    tokens: Vec<Vec<u8>>,
+    /// The last TRQ: which mapping, and its port as the server wrote it.
+    request: Option<(usize, Vec<u8>)>,
+}
+
+impl Past {
+    fn lock(&self) -> MutexGuard<'_, Logins> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A login has succeeded.
+    pub(super) fn log_in(&self, token: &[u8]) {
+        self.lock().tokens.push(token.to_vec());
+    }
+
+    /// How many have succeeded.
+    pub(super) fn logins(&self) -> usize {
+        self.lock().tokens.len()
+    }
+
+    /// The token of a login, counted from 0.
+    pub(super) fn token(&self, login: usize) -> Option<Vec<u8>> {
+        self.lock().tokens.get(login).cloned()
+    }
+
+    /// The token of the login before the latest.
+    pub(super) fn token_before(&self) -> Option<Vec<u8>> {
+        let before = self.logins().checked_sub(2)?;
+        self.token(before)
+    }
+
+    /// A TRQ has come.
+    pub(super) fn request(&self, index: usize, port: &[u8]) {
+        self.lock().request = Some((index, port.to_vec()));
+    }
+
+    /// The last TRQ, once.
+    pub(super) fn take_request(&self) -> Option<(usize, Vec<u8>)> {
+        self.lock().request.take()
+    }
+}

@@ -1,0 +1,249 @@
+//! Commands that start a program where signals of ours do not reach it: in a container, or as another user.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What has to be done to end what a command has started, beyond ending its processes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Launcher {
+    container: Option<Container>,
+    /// The command that runs others as another user.
+    privilege: Option<String>,
+}
+
+/// How a container is found again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Container {
+    /// Such as `docker --context x`.
+    tool: Vec<String>,
+    label: String,
+}
+
+/// Tools that run a program in a container, whose processes are no children of ours.
+const CONTAINERS: [&str; 3] = ["docker", "podman", "nerdctl"];
+
+/// Tools that run a program as another user, to whom we may send no signal.
+const PRIVILEGES: [&str; 2] = ["sudo", "doas"];
+
+impl Launcher {
+    /// Looks what a command is, and gives a container a label by which it is found again.
+    pub(super) fn prepare(command: &mut Vec<String>, mark: &str) -> Self {
+        let privilege = command.first().filter(|word| is_one_of(word, &PRIVILEGES));
+        let privilege = privilege.cloned();
+        let container = run_word(command).map(|run| {
+            let label = format!("netroxy-conformance={mark}");
+            let tool = command[..run].to_vec();
+            // A name would clash with that of the command, and what stands behind `run` is not ours to understand.
+            command.splice(run + 1..run + 1, ["--label".to_owned(), label.clone()]);
+            Container { tool, label }
+        });
+        Self {
+            container,
+            privilege,
+        }
+    }
+
+    /// Ends and removes the container, if the command has started one.
+    ///
+    /// # Errors
+    /// Why it may still run.
+    pub(super) fn remove(&self) -> Result<(), String> {
+        self.container.as_ref().map_or(Ok(()), Container::remove)
+    }
+
+    /// Ends processes of another user with the help of what has started them.
+    pub(super) fn kill(&self, processes: &[i32]) {
+        let Some(tool) = &self.privilege else { return };
+        let mut command = [tool, "-n", "kill", "-KILL"].map(str::to_owned).to_vec();
+        command.extend(processes.iter().map(ToString::to_string));
+        // Whether it was of any use shows when one looks again.
+        let _ = output(&command, PATIENCE);
+    }
+}
+
+impl Container {
+    fn remove(&self) -> Result<(), String> {
+        let ask = |words: &[&str]| -> Result<String, String> {
+            let words = words.iter().map(|word| (*word).to_owned());
+            let command: Vec<String> = self.tool.iter().cloned().chain(words).collect();
+            output(&command, PATIENCE).map_err(|why| {
+                let command = command.join(" ");
+                format!("a container may still run, because `{command}` failed: {why}")
+            })
+        };
+        let filter = format!("label={}", self.label);
+        let found = ask(&["ps", "--all", "--quiet", "--filter", &filter])?;
+        let found: Vec<&str> = found.split_whitespace().collect();
+        if !found.is_empty() {
+            ask(&[["rm", "--force"].as_slice(), &found].concat())?;
+        }
+        Ok(())
+    }
+}
+
+/// Where the `run` of a tool for containers stands, if the command is one.
+fn run_word(command: &[String]) -> Option<usize> {
+    let tool = command
+        .iter()
+        .position(|word| is_one_of(word, &CONTAINERS))?;
+    // Otherwise it is an argument of some other program.
+    let leads = |word: &String| is_one_of(word, &LEADERS);
+    if tool > 0 && !command.first().is_some_and(leads) {
+        return None;
+    }
+    let run = command[tool + 1..].iter().position(|word| word == "run")?;
+    Some(tool + 1 + run)
+}
+
+/// Programs whose arguments are a command.
+const LEADERS: [&str; 5] = ["sudo", "doas", "env", "timeout", "nice"];
+
+fn is_one_of(word: &str, names: &[&str]) -> bool {
+    let name = Path::new(word).file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| names.contains(&name))
+}
+
+/// Runs a command to its end; what it has written to its standard output.
+fn output(command: &[String], limit: Duration) -> Result<String, String> {
+    let (program, arguments) = command.split_first().ok_or("it is empty")?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let until = Instant::now() + limit;
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Err(error) => return Err(error.to_string()),
+            Ok(None) if Instant::now() < until => std::thread::sleep(PAUSE),
+            Ok(None) => {
+                // It is of no use any more.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(format!("it has not ended within {} s", limit.as_secs()));
+            }
+        }
+    };
+    if !status.success() {
+        return Err(status.to_string());
+    }
+    let mut text = String::new();
+    if let Some(said) = child.stdout.take() {
+        // More than a pipe holds would have kept it from ending.
+        said.take(LONGEST)
+            .read_to_string(&mut text)
+            .map_err(|error| error.to_string())?;
+    }
+    Ok(text)
+}
+
+/// What is read of an answer, in bytes.
+const LONGEST: u64 = 64 << 10;
+
+/// How long a container may take to be removed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    fn prepared(text: &str) -> (String, Launcher) {
+        let mut command = words(text);
+        let launcher = Launcher::prepare(&mut command, "7-1");
+        (command.join(" "), launcher)
+    }
+
+    #[test]
+    fn a_container_gets_a_label_by_which_it_is_found() {
+        for (before, tool, after) in [
+            ("docker run", "docker", " --rm image --name x"),
+            (
+                "/usr/bin/podman --log-level error run",
+                "/usr/bin/podman --log-level error",
+                " image",
+            ),
+            (
+                "sudo -E docker container run",
+                "sudo -E docker container",
+                " image",
+            ),
+            ("env A=B nerdctl run", "env A=B nerdctl", " image run"),
+        ] {
+            let (command, launcher) = prepared(&format!("{before}{after}"));
+            assert_eq!(
+                command,
+                format!("{before} --label netroxy-conformance=7-1{after}")
+            );
+            assert_eq!(launcher.container.unwrap().tool, words(tool));
+        }
+        let (_, launcher) = prepared("sudo -E docker run image");
+        assert_eq!(launcher.privilege.as_deref(), Some("sudo"));
+    }
+
+    #[test]
+    fn other_commands_stay_as_they_are() {
+        for text in [
+            "./server run",
+            "sh -c docker run",
+            "docker exec x",
+            "./server docker run",
+        ] {
+            let (command, launcher) = prepared(text);
+            assert_eq!((command.as_str(), launcher.container), (text, None));
+            assert_eq!(launcher.privilege, None);
+        }
+    }
+
+    /// A tool that writes down what it is asked, and finds these containers.
+    fn tool(folder: &TempDir, found: &str, end: &str) -> Launcher {
+        let (path, asked) = (folder.path().join("docker"), folder.path().join("asked"));
+        let text = format!(
+            "#!/bin/sh\necho \"$@\" >> {}\n[ $1 = ps ] && printf '{found}'\n{end}\n",
+            asked.display()
+        );
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        prepared(&format!("{} run image", path.display())).1
+    }
+
+    #[test]
+    fn what_carries_the_label_is_removed_and_nothing_else() {
+        let folder = TempDir::new().unwrap();
+        let asked = || std::fs::read_to_string(folder.path().join("asked")).unwrap();
+        let list = "ps --all --quiet --filter label=netroxy-conformance=7-1\n";
+        assert_eq!(tool(&folder, "", "exit 0").remove(), Ok(()));
+        assert_eq!(asked(), list);
+        assert_eq!(tool(&folder, "a1\\nb2\\n", "exit 0").remove(), Ok(()));
+        assert_eq!(asked(), format!("{list}{list}rm --force a1 b2\n"));
+    }
+
+    #[test]
+    fn a_removal_that_fails_says_so() {
+        let folder = TempDir::new().unwrap();
+        let why = tool(&folder, "", "exit 3").remove().unwrap_err();
+        assert!(
+            why.contains("may still run") && why.contains("exit status: 3"),
+            "{why}"
+        );
+        let (_, gone) = prepared("/no/such/docker run image");
+        let why = gone.remove().unwrap_err();
+        assert!(why.contains("No such file"), "{why}");
+        assert_eq!(prepared("./server").1.remove(), Ok(()));
+    }
+}
