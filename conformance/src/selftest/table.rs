@@ -1,7 +1,6 @@
 //! Which case kills which mutant.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use super::Mutant;
 
@@ -94,12 +93,5 @@ impl Table {
             .collect();
         lines.sort();
         lines.concat()
-    }
-}
-
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let killed = self.0.values().filter(|cases| !cases.is_empty()).count();
-        write!(f, "{killed} of {} bugs killed", self.0.len())
     }
 }
