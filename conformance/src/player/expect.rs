@@ -241,11 +241,13 @@ impl Player<'_> {
             // The client has started before the case.
             false => actor.begun,
         };
-        let own = actor.map(|actor| {
-            let sent = actor.connection.as_ref().and_then(|one| one.last_sent);
-            sent.unwrap_or_else(|| opened(actor))
-        });
-        let sent = own.unwrap_or(self.last_sent);
+        let own = actor.and_then(|actor| actor.connection.as_ref()?.last_sent);
+        // Where we have not acted, the peer has: on a busy machine we see that later than it happened.
+        let unseen = match (actor, own) {
+            (Some(_), None) => self.tempo.slack(),
+            _ => Duration::ZERO,
+        };
+        let sent = own.unwrap_or_else(|| actor.map_or(self.last_sent, opened));
         let event = actor.map_or(self.last_event, |actor| actor.last_event);
         let ms = |ms: u32| Duration::from_millis(ms.into());
         let low = step.within.and_then(|within| within.low);
@@ -267,7 +269,7 @@ impl Player<'_> {
         };
         let bounded = step.within.is_some_and(|within| within.high.is_some());
         Window {
-            not_before: low.map(|low| (sent + low, low)),
+            not_before: low.map(|low| (sent + low.saturating_sub(unseen), low)),
             until,
             bounded,
             lenient: step.within.is_some_and(|within| within.lenient),
