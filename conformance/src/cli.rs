@@ -243,7 +243,7 @@ impl Arguments {
 
 #[derive(Debug, Clone, Copy, Args)]
 struct Pace {
-    /// How many cases run at a time; most of them wait most of the time [default: 96, selftest 600; fewer where the limit of file descriptors is low]
+    /// How many cases run at a time; most of them wait most of the time [default: 200, selftest 600; fewer where the limit of file descriptors is low]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// Multiply every deadline, for slow machines [default: 1]
@@ -321,7 +321,7 @@ impl Pace {
     fn options(self, hardened: bool) -> Options {
         Options {
             hardened,
-            jobs: usize::from(self.jobs.unwrap_or(96)),
+            jobs: usize::from(self.jobs.unwrap_or(200)),
             time_scale: self.time_scale.unwrap_or(1.0),
             still: self.still.map(|still| Duration::from_secs(still.into())),
             excuses: true,

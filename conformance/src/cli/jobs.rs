@@ -16,7 +16,7 @@ use crate::wire::Tls;
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct Haste {
     /// How many cases run at a time, at most; most of them wait most of the time
-    #[arg(short, long, value_name = "N", default_value_t = 96, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(short, long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
     /// Multiply every deadline, for slow machines [default: 1]
     #[arg(long, value_name = "X", default_value_t = 1.0, hide_default_value = true, value_parser = time_scale)]

@@ -123,14 +123,23 @@ impl Player<'_> {
                 self.late_if(window.bounded);
                 let askable = self.can_fence() || step.within.is_none();
                 if askable && self.dial.is_zero() {
-                    self.silence(&step.actor, None).await?;
+                    let Err(why) = self.silence(&step.actor, None).await else {
+                        return Ok(silence);
+                    };
+                    // Another alternative can come true while silence is being proved.
+                    match inbox.look(|state| choose(&patterns, state)) {
+                        // It has come later than the case allows, so it has not come.
+                        Some(Choice::Found(..)) if window.bounded => return Ok(silence),
+                        Some(Choice::Found(index, length)) => (index, length),
+                        Some(Choice::Impossible) | None => return Err(why),
+                    }
                 } else {
                     // A client that has not been let in can be asked for nothing, nor can one that may be busy with a
                     // target that does not answer: the deadline has to do.
                     let seen = Action::Expect(Expectation::Silence);
                     self.transcript.add(&step.actor, seen, None);
+                    return Ok(silence);
                 }
-                return Ok(silence);
             }
         };
         let (came, bytes, end) =

@@ -86,7 +86,7 @@ async fn a_run_against_the_reference_judges_what_is_claimed_and_makes_every_step
     let (tls, rules) = (Tls::new().unwrap(), rules::embedded().unwrap());
     let options = Options {
         hardened: true,
-        jobs: 96,
+        jobs: 200,
         time_scale: 1.0,
         still: None,
         excuses: true,
