@@ -98,7 +98,7 @@ fn mute_server(folder: &TempDir) -> PathBuf {
     let path = folder.path().join("mute.json");
     let own = std::env::current_exe().unwrap();
     let manifest = json!({
-        "name": "mute", "role": "server", "transports": ["plain"], "start_deadline_ms": 60_000,
+        "name": "mute", "role": "server", "transports": ["plain"], "start_deadline_ms": 60_000, "still": 1,
         "launch": {
             "command": [own, "--exact", "fake", "--nocapture"],
             "files": { "port": { "text": "{{port}}" }, "timeout": { "text": "{{timeout}}" } },

@@ -620,7 +620,7 @@ mod tests {
     fn a_peer_is_given_as_much_as_the_rule_lets_it_fall_behind() {
         let rules = crate::rules::embedded().unwrap();
         let rule = rules.iter().find(|rule| rule.id == "tunnel.backpressure");
-        let number = format!("{} MiB behind", BEHIND >> 20);
+        let number = format!("before {} MiB", BEHIND >> 20);
         assert!(rule.unwrap().text.contains(&number), "{number}");
         let checked = |size: &str| {
             let head = "title x\nrole server\nrules a.b\n\nu connect $port\n";

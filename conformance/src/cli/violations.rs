@@ -170,7 +170,8 @@ mod tests {
         assert_eq!(
             text,
             "tap: 91 more of server keep.srs, the last at 4.000 on c7: SRS answers no SRQ\n\
-             tap: 0 connections, 0 messages, 101 violations (server 101, client 0)\n"
+             tap: 0 connections, 0 messages, 101 violations (server 101, client 0)\n\
+             conformance: 0 passed, 99 failed, 0 skipped\n"
         );
     }
 }

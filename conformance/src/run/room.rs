@@ -11,7 +11,7 @@ use super::Job;
 use super::judge::{leads_to, nth_count};
 use crate::descriptors;
 use crate::manifest::{Launch, Manifest};
-use crate::notation::ast::{Action, Case, Line, Role, Step};
+use crate::notation::ast::{Action, Case, Line, Repeat, Role, Step};
 use crate::sut::Subject;
 
 /// The descriptors that cases share.
@@ -141,11 +141,21 @@ fn of_line(line: &Line, role: Role, embedded: bool) -> usize {
             // What a turn has opened is closed when it ends, which the peer may notice a little later. A block that
             // keeps it holds it all.
             match block.kept {
-                true => turn.saturating_mul(turns),
+                true => kept(block, role, embedded).saturating_mul(turns),
                 false => turn * turns.min(TURNS),
             }
         }
     }
+}
+
+/// What a turn of a block holds that keeps its connections: an `accept` counts what a TRQ has asked for.
+fn kept(block: &Repeat, role: Role, embedded: bool) -> usize {
+    let accepts = |line: &&Line| matches!(line, Line::Step(step) if matches!(step.action, Action::Accept(_) | Action::AcceptAs(_)));
+    let accepted = block.body.iter().any(|line| accepts(&line));
+    let asks =
+        |line: &Line| matches!(line, Line::Step(step) if matches!(step.action, Action::Send(_)));
+    let lines = block.body.iter().filter(|line| !(accepted && asks(line)));
+    lines.map(|line| of_line(line, role, embedded)).sum()
 }
 
 fn of_step(step: &Step, role: Role, embedded: bool) -> usize {

@@ -225,7 +225,7 @@ const STALL: Duration = Duration::from_millis(50);
 mod tests {
     use super::*;
     use crate::catalog::{self, Entry};
-    use crate::notation::ast::{Action, Case, Line, Low, Step};
+    use crate::notation::ast::{Action, Case, Expectation, Line, Low, Step, Within};
     use crate::rules;
 
     fn trips(ms: &[u64]) -> RoundTrips {
@@ -278,8 +278,27 @@ mod tests {
     /// Whether a step before it has lasted so long: an upper bound counts from what happened last.
     fn begun_before(entry: &Entry, judged: &Step, ms: u32) -> bool {
         let before = steps(&entry.case).take_while(|step| !std::ptr::eq(*step, judged));
-        let lasts = |step: &Step| match (step.within.and_then(|within| within.low), &step.action) {
-            (Some(Low::Ms(low)), _) => low,
+        let silent = |step: &Step| match &step.action {
+            Action::OneOf(all) => all
+                .iter()
+                .any(|one| one.expectation == Expectation::Silence),
+            _ => false,
+        };
+        let lasts = |step: &Step| match (step.within, &step.action) {
+            (
+                Some(Within {
+                    low: Some(Low::Ms(low)),
+                    ..
+                }),
+                _,
+            ) => low,
+            // Where silence is allowed, the next step begins when the bound has passed.
+            (
+                Some(Within {
+                    high: Some(high), ..
+                }),
+                _,
+            ) if silent(step) => high,
             (_, Action::SendEvery(pause, all)) => pause * u32::try_from(all.len()).unwrap(),
             _ => 0,
         };

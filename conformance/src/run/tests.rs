@@ -240,6 +240,7 @@ async fn a_yes_sayer_passes_only_what_asks_for_a_yes() {
             "server/auth/token-random-names",
             "server/frame/behind-login",
             "server/frame/behind-requests",
+            "server/frame/bytes-behind-messages",
             "server/frame/cr-in-name",
             "server/frame/crlf-login",
             "server/frame/empty-line",
