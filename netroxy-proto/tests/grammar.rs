@@ -42,7 +42,9 @@ fn every_rule_of_messages_stands_above_its_parser() {
 }
 
 /// The productions of whole streams.
-const STREAMS: [&str; 5] = [
+const STREAMS: [&str; 7] = [
+    "accepted",
+    "refused",
     "client-stream",
     "control-client",
     "control-server",

@@ -238,7 +238,9 @@ fn grammar() -> BTreeSet<String> {
 }
 
 /// The productions of whole streams.
-const STREAMS: [&str; 5] = [
+const STREAMS: [&str; 7] = [
+    "accepted",
+    "refused",
     "client-stream",
     "control-client",
     "control-server",
