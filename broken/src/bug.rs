@@ -97,7 +97,7 @@ bugs! {
     TrqLate: Server, "time.prompt", "sends TRQ 3 seconds after a user has come";
     JoinLate: Server, "time.prompt", "joins a data connection after 3 seconds";
     MapsLate: Client, "time.prompt", "sends its MAPs 3 seconds after ARS";
-    TargetLate: Client, "time.prompt", "connects to a target 3 seconds after TRS";
+    TargetLate: Client, "tunnel.target", "connects to a target 7 seconds after TRS";
     EndLate: Both, "time.prompt", "passes on the end of a direction after 3 seconds";
     SrqBeforeLogin: Server, "auth.first", "answers SRQ before the login";
     MapAfterRefusal: Server, "auth.first", "answers MAP on a connection that it has refused";

@@ -851,7 +851,7 @@ impl Tunnel {
             let _ = timeout(Duration::from_millis(200), reader.read(&mut waste)).await;
         }
         if shared.has(Bug::TargetLate) {
-            sleep(LATE).await;
+            sleep(Duration::from_secs(7)).await;
         }
         let early_bytes = match shared.bug {
             Some(Bug::EarlyBytesAtMost64Kib) => hoard(&mut reader, 64 << 10).await,
