@@ -7,7 +7,7 @@ use super::{Act, Plan};
 /// What is asked for is bounded, so that a slow program does not hold up the hunt for ever.
 pub(super) async fn shrink(plan: Plan, mut fails: impl AsyncFnMut(&[Plan]) -> Vec<bool>) -> Plan {
     let mut best = idle(plan);
-    let mut rounds = ROUNDS;
+    let mut rounds = if best.long { ROUNDS / 2 } else { ROUNDS };
     // A session is short: each act alone is tried at once.
     let mut chunk = best.acts.len().div_ceil(16);
     while chunk > 0 && rounds > 0 {
