@@ -155,7 +155,7 @@ impl Kind {
     }
 
     /// Whether its size is one of a few steps, of time or of amount.
-    fn has_steps(self) -> bool {
+    pub(super) fn has_steps(self) -> bool {
         self.takes_time() || matches!(self, Self::Crowd | Self::Maps | Self::Logins)
     }
 
