@@ -23,6 +23,7 @@ pub(super) fn model(plan: &Plan) -> Modelled {
         control: String::new(),
         token: String::new(),
         up: false,
+        arrived: 0,
         returns: 0,
         in_a_row: 0,
         tunnels: Vec::new(),
@@ -90,6 +91,8 @@ struct World {
     token: String,
     /// Whether ARS has been sent.
     up: bool,
+    /// How many lines there were when ATH had come.
+    arrived: usize,
     /// How often the client has come back.
     returns: u32,
     /// How often it has come back without a login in between: each time it waits for longer.
@@ -193,6 +196,7 @@ impl World {
         let ath = "< ATH _ $username $password";
         self.draft.judge(&self.control, ath, &[step.rule]);
         self.up = false;
+        self.arrived = self.draft.height();
     }
 
     /// The control connection has ended: the client comes back.

@@ -176,7 +176,8 @@ impl Draft {
         }
     }
 
-    fn height(&self) -> usize {
+    /// How many lines there are.
+    pub(super) fn height(&self) -> usize {
         self.steps
             .iter()
             .map(|(step, _)| step.lines().count())

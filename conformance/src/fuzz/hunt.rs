@@ -249,7 +249,7 @@ impl<'a> Hunt<'a> {
         self.hunted.sessions += 1;
         self.hunted.steps += steps;
         if matches!(judged.verdict, Verdict::Harness | Verdict::NotReady) {
-            self.hunted.harness = judged.reason.clone();
+            self.hunted.harness = judged.reason;
             self.hunted.unplayed += 1;
             return;
         }

@@ -150,7 +150,7 @@ impl World {
             Kind::Stall | Kind::Slow => self.linger(act),
             Kind::LoginLate => self.login_late(who, pick, size),
             Kind::LoginNever => self.login_never(pick),
-            Kind::UserOverdue => self.user_overdue(pick),
+            Kind::UserOverdue => self.user_overdue(port, pick),
             Kind::Crowd => self.crowd(port, pick, size),
             Kind::Maps => self.maps(who, size),
             Kind::Logins => self.many_logins(pick, size),

@@ -21,7 +21,7 @@ impl World {
         let trs = (format!("{data} < TRS {} {}", self.token, map.port), rules);
         let reached = (format!("{target} accept {}", map.target), rules);
         let draft = &mut self.draft;
-        if pick / 2 % 2 == 0 {
+        if (pick / 2).is_multiple_of(2) {
             draft.block(count, true, &[trq, accept, trs, reached]);
         } else {
             draft.block(count, false, &[trq]);

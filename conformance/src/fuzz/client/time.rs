@@ -2,13 +2,18 @@
 
 use super::World;
 use crate::fuzz::act::{Act, Kind};
-use crate::fuzz::time::{ACCEPTS, Span, WAITS};
+use crate::fuzz::time::{ACCEPTS, FLOOR, Span, WAITS};
 use crate::fuzz::tunnel::Tunnel;
 
 impl World {
     /// Whether something may take time once more.
     fn may_wait(&self) -> bool {
         self.long && self.waits < WAITS
+    }
+
+    /// Whether nothing has been done since ATH came: its deadline counts from there.
+    fn has_just_come(&self) -> bool {
+        self.draft.height() == self.arrived
     }
 
     /// Everything stands still.
@@ -57,7 +62,7 @@ impl World {
         let Some(span) = Span::late(size, u32::MAX) else {
             return;
         };
-        if self.up || !self.may_wait() {
+        if self.up || !self.may_wait() || !self.has_just_come() {
             return;
         }
         let rules = ["auth.client-deadline-floor"];
@@ -69,14 +74,14 @@ impl World {
 
     /// ARS does not come: the client waits for a while, and then no more.
     pub(super) fn accept_never(&mut self, pick: u32) {
-        if self.up || !self.may_wait() || !self.may_return() {
+        if self.up || !self.may_wait() || !self.has_just_come() || !self.may_return() {
             return;
         }
         self.draft.event(&self.table, "LoggingIn", "LoginOverdue");
         match pick % 2 {
             0 => self
                 .draft
-                .open_for(&self.control, 8, "auth.client-deadline-floor"),
+                .open_for(&self.control, FLOOR, "auth.client-deadline-floor"),
             _ => self
                 .draft
                 .closed_within(&self.control, 15, "auth.client-deadline"),

@@ -2,7 +2,7 @@
 
 use super::{PORTS, World};
 use crate::fuzz::act::{Act, Kind};
-use crate::fuzz::time::{Span, WAITS};
+use crate::fuzz::time::{FLOOR, Span, WAITS};
 
 impl World {
     /// How long everything may stand still: a user waits for 8 seconds at least, and comes and goes take time too.
@@ -121,7 +121,7 @@ impl World {
         let x = self.draft.name('x');
         self.draft.act(&x, "connect server");
         match pick % 2 {
-            0 => self.draft.open_for(&x, 8, "auth.deadline-floor"),
+            0 => self.draft.open_for(&x, FLOOR, "auth.deadline-floor"),
             _ => self.draft.closed_within(&x, 15, "auth.deadline"),
         }
         self.draft.act(&x, "> close");
@@ -129,38 +129,34 @@ impl World {
         self.all_last();
     }
 
-    /// Users for whom no data connection comes are left open, and closed in the end.
-    pub(super) fn user_overdue(&mut self, pick: u32) {
-        if !self.long || self.waits == WAITS {
+    /// A user for whom no data connection comes is left open, and closed in the end.
+    pub(super) fn user_overdue(&mut self, port: usize, pick: u32) {
+        let Some((owner, true)) = self.ports[port] else {
+            return;
+        };
+        let Some(control) = self.actor(owner) else {
+            return;
+        };
+        // Another one would not wait as long, and a bound counts from what we have done last.
+        if self.room() < u32::MAX || self.spoilt[port] {
             return;
         }
-        let waiting: Vec<usize> = self.queues.iter().flatten().copied().collect();
-        let there = |index: &usize| !self.users[*index].gone;
-        // A bound counts from what we have done last.
-        let mute = |user: &super::User| user.said.is_empty() && !user.ended;
-        let there: Vec<usize> = waiting.iter().copied().filter(there).collect();
-        if there.is_empty() || !there.iter().all(|index| mute(&self.users[*index])) {
+        let Some(step) = self.draft.event(&self.tunnels, "Absent", "UserOpen") else {
             return;
+        };
+        self.draft.event(&self.tunnels, "Waiting", "WaitOver");
+        let user = self.draft.name('u');
+        let connect = format!("connect {}", PORTS[port]);
+        self.draft.judge(&user, &connect, &["map.bound-when-true"]);
+        let trq = format!("< TRQ {}", PORTS[port]);
+        self.draft.judge(&control, &trq, &[step.rule]);
+        match pick % 2 {
+            0 => self.draft.open_for(&user, FLOOR, "tunnel.user-patience"),
+            _ => self.draft.closed_within(&user, 15, "tunnel.user-timeout"),
         }
-        for index in there {
-            self.draft.event(&self.tunnels, "Waiting", "WaitOver");
-            let actor = &self.users[index].actor;
-            match pick % 2 {
-                0 => self.draft.open_for(actor, 8, "tunnel.user-patience"),
-                _ => self.draft.closed_within(actor, 15, "tunnel.user-timeout"),
-            }
-            self.users[index].gone = true;
-        }
-        for index in waiting {
-            // Whether the server still holds a place for it is its own affair.
-            self.spoilt[self.users[index].port] = true;
-            if self.users[index].said.is_empty() {
-                self.draft.act(&self.users[index].actor, "> close");
-            }
-        }
-        self.queues
-            .iter_mut()
-            .for_each(std::collections::VecDeque::clear);
+        self.draft.act(&user, "> close");
+        // Whether the server still holds a place for it is its own affair.
+        self.spoilt[port] = true;
         self.pass(LONG);
         self.all_last();
     }
