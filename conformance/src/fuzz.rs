@@ -5,6 +5,8 @@
 //! list is a session too: that is how findings shrink.
 
 mod act;
+mod amount;
+mod beside;
 mod client;
 mod draft;
 mod finding;
@@ -13,6 +15,8 @@ mod leak;
 mod malformed;
 mod server;
 mod shrink;
+mod stage;
+mod time;
 mod tunnel;
 
 use std::collections::BTreeSet;
@@ -31,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     /// Whether time is a matter of this session: a short timeout is configured.
     pub(crate) short: bool,
+    /// Whether it is about time and amount: every login is kept alive, whatever stands still meanwhile.
+    pub(crate) long: bool,
     /// What is done, in this order.
     pub(crate) acts: Vec<Act>,
 }

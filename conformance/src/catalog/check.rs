@@ -384,7 +384,7 @@ impl Scope {
             Action::Down(10_001..) => found(Spot::Word(2), "more than 10 s are too long"),
             Action::Down(_) => self.only(&[Role::Client], "down"),
             Action::Late(10_001..) => found(Spot::Word(2), "more than 10 s are too long"),
-            Action::Late(_) => self.only(&[Role::Client], "late"),
+            Action::Late(_) => self.only(&[Role::Client, Role::Pair], "late"),
             Action::Keep => self.only(&[Role::Server, Role::Client], "keep"),
             Action::Send(message) => self.sent(message),
             Action::SendRaw(segments) => {

@@ -117,6 +117,52 @@ pub(crate) enum Kind {
     JoinUnknown,
     /// Client: TRQ of a mapping whose target refuses.
     JoinDead,
+    /// Everything stands still for a while, and is then as it was.
+    Stand,
+    /// One side of a tunnel reads nothing for a while.
+    Stall,
+    /// One side of a tunnel says something slowly.
+    Slow,
+    /// Server: a login on a connection that has stood still. Client: ARS comes late.
+    LoginLate,
+    /// Server: a connection on which nothing comes. Client: ARS does not come.
+    LoginNever,
+    /// Server: users for whom no data connection comes.
+    UserOverdue,
+    /// Client: TRQ of a mapping whose target accepts late.
+    TargetLate,
+    /// Many tunnels at a time.
+    Crowd,
+    /// Many mappings in a login.
+    Maps,
+    /// Server: many logins, at a time or in a row.
+    Logins,
+}
+
+impl Kind {
+    /// Whether it takes time.
+    pub(super) fn takes_time(self) -> bool {
+        matches!(
+            self,
+            Self::Stand
+                | Self::Stall
+                | Self::Slow
+                | Self::LoginLate
+                | Self::LoginNever
+                | Self::UserOverdue
+                | Self::TargetLate
+        )
+    }
+
+    /// Whether its size is one of a few steps, of time or of amount.
+    pub(super) fn has_steps(self) -> bool {
+        self.takes_time() || matches!(self, Self::Crowd | Self::Maps | Self::Logins)
+    }
+
+    /// Whether it says something, and its size is how much.
+    fn says(self) -> bool {
+        matches!(self, Self::UserSays | Self::JoinEarly | Self::Say)
+    }
 }
 
 impl Act {
@@ -137,8 +183,23 @@ impl Act {
         }
     }
 
+    /// Of this kind, in a long session: what takes time mostly takes as long as it can, and much is said.
+    fn long(kind: Kind, rng: &mut Rng) -> Self {
+        let any = Self::any(kind, rng);
+        let size = match (kind.has_steps(), kind.says()) {
+            (true, _) => [0, 1, 2, 2, 3, 3, 3, 3][rng.usize(..8)],
+            (_, true) if rng.bool() => rng.u32(70_000..=MOST),
+            _ => any.size,
+        };
+        Self { size, ..any }
+    }
+
     /// The same with smaller numbers, the smallest first.
     pub(super) fn simpler(self) -> impl Iterator<Item = Self> {
+        let step = match self.kind.has_steps() {
+            true => self.size.saturating_sub(1),
+            false => self.size,
+        };
         let half = [
             Self { size: 0, ..self },
             Self { port: 0, ..self },
@@ -152,6 +213,7 @@ impl Act {
                 pick: self.pick & 0xff,
                 ..self
             },
+            Self { size: step, ..self },
         ];
         half.into_iter().filter(move |one| *one != self)
     }
@@ -166,6 +228,9 @@ pub(super) fn plan(side: Side, seed: u64) -> Plan {
         Side::Server => (&[Kind::Login, Kind::Map], SERVER),
         Side::Client => (&[Kind::Accept], CLIENT),
     };
+    if is_long(seed) {
+        return long(side, seed, &mut rng);
+    }
     let short = rng.u32(..16) == 0;
     let timed = [Kind::Expire, Kind::InTime];
     let known: Vec<(Kind, u32)> = kinds
@@ -207,9 +272,119 @@ pub(super) fn plan(side: Side, seed: u64) -> Plan {
         side,
         seed,
         short,
+        long: false,
         acts,
     }
 }
+
+/// How many bytes are said at once at most.
+pub(super) const MOST: u32 = 1 << 20;
+
+/// Whether the session of a seed is about time and amount: one in four is. They have a dice of their own, so that the
+/// other sessions are what they would be without them.
+fn is_long(seed: u64) -> bool {
+    Rng::with_seed(seed ^ 0x7469_6d65).u32(..4) == 0
+}
+
+/// A session about time and amount: something is open, and then it stands still, or there is much of it.
+fn long(side: Side, seed: u64, rng: &mut Rng) -> Plan {
+    let (first, often, kinds): (&[Kind], &[Kind], &[(Kind, u32)]) = match side {
+        Side::Server => (
+            &[Kind::Login, Kind::Map],
+            &[Kind::Users, Kind::Join],
+            SERVER_LONG,
+        ),
+        Side::Client => (&[Kind::Accept], &[Kind::Join], CLIENT_LONG),
+    };
+    let known: Vec<(Kind, u32)> = kinds
+        .iter()
+        .copied()
+        .filter(|(kind, _)| rng.u32(..3) > 0 || *kind == Kind::Stand)
+        .collect();
+    let mut acts: Vec<Act> = Vec::new();
+    // A client that has not been let in can be late only before that.
+    if side == Side::Server || rng.u32(..4) > 0 {
+        acts.extend(first.iter().map(|kind| Act {
+            who: 0,
+            port: 0,
+            ..Act::any(*kind, rng)
+        }));
+    }
+    // An open mapping.
+    if let Some(map) = acts.get_mut(1) {
+        map.pick = 0;
+    }
+    if rng.u32(..4) > 0 {
+        acts.extend(often.iter().map(|kind| Act {
+            port: 0,
+            ..Act::long(*kind, rng)
+        }));
+    }
+    let total: u32 = known.iter().map(|(_, weight)| weight).sum();
+    for _ in 0..rng.usize(3..10) {
+        let mut at = rng.u32(..total.max(1));
+        let kind = known.iter().find(|(_, weight)| {
+            let found = at < *weight;
+            at = at.saturating_sub(*weight);
+            found
+        });
+        acts.extend(kind.map(|(kind, _)| Act::long(*kind, rng)));
+    }
+    // Whatever has come of it has to last.
+    acts.push(Act::long(Kind::Stand, rng));
+    Plan {
+        side,
+        seed,
+        short: false,
+        long: true,
+        acts,
+    }
+}
+
+/// What is done to a server in a long session.
+const SERVER_LONG: &[(Kind, u32)] = &[
+    (Kind::Login, 3),
+    (Kind::Map, 4),
+    (Kind::Users, 10),
+    (Kind::UserSays, 6),
+    (Kind::UserEnds, 2),
+    (Kind::Join, 10),
+    (Kind::JoinEarly, 5),
+    (Kind::Say, 3),
+    (Kind::End, 5),
+    (Kind::Leave, 1),
+    (Kind::LeaveReset, 1),
+    (Kind::Stand, 5),
+    (Kind::Stall, 4),
+    (Kind::Slow, 4),
+    (Kind::LoginLate, 3),
+    (Kind::LoginNever, 3),
+    (Kind::UserOverdue, 4),
+    (Kind::Crowd, 4),
+    (Kind::Maps, 3),
+    (Kind::Logins, 3),
+];
+
+/// What is done to a client in a long session.
+const CLIENT_LONG: &[(Kind, u32)] = &[
+    (Kind::Accept, 8),
+    (Kind::Join, 10),
+    (Kind::JoinEarly, 8),
+    (Kind::JoinMany, 2),
+    (Kind::JoinDead, 2),
+    (Kind::Say, 3),
+    (Kind::End, 5),
+    (Kind::Leave, 1),
+    (Kind::LeaveReset, 1),
+    (Kind::Stand, 5),
+    (Kind::Stall, 4),
+    (Kind::Slow, 4),
+    (Kind::LoginLate, 3),
+    (Kind::LoginNever, 3),
+    (Kind::TargetLate, 6),
+    (Kind::Crowd, 5),
+    (Kind::Maps, 3),
+];
 
 /// What is done to a server, and how often.
 const SERVER: &[(Kind, u32)] = &[

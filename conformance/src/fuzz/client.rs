@@ -1,9 +1,12 @@
 //! What the specification expects of a client, act by act. We are its server and its services.
 
+mod amount;
 mod joins;
 mod login;
+mod time;
 
 use super::act::{Act, Kind};
+use super::amount::Crowd;
 use super::draft::{Draft, Known, segments};
 use super::malformed::malformed;
 use super::tunnel::Tunnel;
@@ -16,13 +19,20 @@ pub(super) fn model(plan: &Plan) -> Modelled {
         draft: Draft::new(),
         table: Known::client(),
         joined: Known::tunnel(),
-        maps: maps(plan.seed),
+        maps: maps(plan),
         control: String::new(),
         token: String::new(),
         up: false,
+        arrived: 0,
         returns: 0,
         in_a_row: 0,
         tunnels: Vec::new(),
+        long: plan.long,
+        waits: 0,
+        reachable: false,
+        crowd: None,
+        served: false,
+        many: plan.long && plan.seed.is_multiple_of(3),
     };
     world.arrive(&[]);
     for act in &plan.acts {
@@ -30,7 +40,10 @@ pub(super) fn model(plan: &Plan) -> Modelled {
         world.draft.end();
     }
     world.conclude();
-    let config: Vec<String> = world.maps.iter().map(Map::setting).collect();
+    let mut config: Vec<String> = world.maps.iter().map(Map::setting).collect();
+    if world.many {
+        config.push(format!("maps {MANY} -> $target"));
+    }
     world.draft.finish(plan, true, &config)
 }
 
@@ -42,12 +55,16 @@ struct Map {
     open: bool,
 }
 
-/// A service that listens, one that may not, and now and then a third.
-fn maps(seed: u64) -> Vec<Map> {
+/// How many mappings there are besides, where there are many: a peer has to hold 100 in a login.
+const MANY: u32 = 97;
+
+/// A service that listens, one that may not, and now and then a third; in a long session that one accepts late.
+fn maps(plan: &Plan) -> Vec<Map> {
     let map = |port, target, open| Map { port, target, open };
     let mut maps = vec![map("$port", "$target", true)];
     maps.push(map("$port2", "$dead_target", true));
-    match seed % 3 {
+    match plan.seed % 3 {
+        _ if plan.long => maps.push(map("$port3", "$silent_target", true)),
         0 => maps.push(map("$port3", "$target2", true)),
         1 => maps.push(map("$port3", "$target", false)),
         _ => {}
@@ -74,11 +91,25 @@ struct World {
     token: String,
     /// Whether ARS has been sent.
     up: bool,
+    /// How many lines there were when ATH had come.
+    arrived: usize,
     /// How often the client has come back.
     returns: u32,
     /// How often it has come back without a login in between: each time it waits for longer.
     in_a_row: u32,
     tunnels: Vec<Tunnel>,
+    /// Whether the session takes its time: each login is kept alive.
+    long: bool,
+    /// How many acts have taken time.
+    waits: u32,
+    /// Whether the silent target has begun to accept.
+    reachable: bool,
+    /// Many tunnels that were opened together.
+    crowd: Option<Crowd>,
+    /// Whether there are many mappings.
+    many: bool,
+    /// Whether each of them has been used.
+    served: bool,
 }
 
 /// More would take too long.
@@ -114,8 +145,17 @@ impl World {
             Kind::Silence => self.silence("tunnel.failure-keeps-control"),
             Kind::Expire => self.expire(),
             Kind::InTime => self.in_time(pick),
+            Kind::Stand => self.stand(act),
+            Kind::Stall | Kind::Slow => self.linger(act),
+            Kind::LoginLate => self.accept_late(pick, size),
+            Kind::LoginNever => self.accept_never(pick),
+            Kind::TargetLate => self.target_late(size),
+            Kind::Crowd => self.crowd(pick, size),
+            Kind::Maps => self.serve_many(size),
             // What is done to servers.
-            Kind::Login
+            Kind::UserOverdue
+            | Kind::Logins
+            | Kind::Login
             | Kind::LoginTogether
             | Kind::LoginBad
             | Kind::LoginAgain
@@ -156,6 +196,7 @@ impl World {
         let ath = "< ATH _ $username $password";
         self.draft.judge(&self.control, ath, &[step.rule]);
         self.up = false;
+        self.arrived = self.draft.height();
     }
 
     /// The control connection has ended: the client comes back.

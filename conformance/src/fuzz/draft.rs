@@ -86,6 +86,31 @@ impl Draft {
         }
     }
 
+    /// A block that is played so many times; what it opens stays open where it is kept.
+    pub(super) fn block(&mut self, times: u32, kept: bool, steps: &[(String, &[&'static str])]) {
+        let kept = if kept { " kept" } else { "" };
+        self.steps
+            .push((format!("repeat {times}{kept}"), Vec::new()));
+        for (step, rules) in steps {
+            self.steps.push((format!("  {step}"), rules.to_vec()));
+        }
+    }
+
+    /// Open for so long at least, and it may be closed then.
+    pub(super) fn open_for(&mut self, actor: &str, seconds: u32, rule: &'static str) {
+        let text =
+            format!("{actor} < one of in {seconds}s..\n        closed pass\n        silence pass");
+        self.steps.push((text, vec![rule]));
+    }
+
+    /// Closed after so long at the latest, or it should be.
+    pub(super) fn closed_within(&mut self, actor: &str, seconds: u32, rule: &'static str) {
+        let text = format!(
+            "{actor} < one of in ..{seconds}s\n        closed pass\n        silence nonstrict"
+        );
+        self.steps.push((text, vec![rule]));
+    }
+
     /// The end of a connection where an open one is allowed.
     pub(super) fn closed_or_silent(&mut self, actor: &str, rule: &'static str) {
         let text = format!("{actor} < one of\n        closed pass\n        silence nonstrict");
@@ -102,6 +127,11 @@ impl Draft {
     pub(super) fn name(&mut self, letter: char) -> String {
         self.named += 1;
         format!("{letter}{}", self.named)
+    }
+
+    /// The same for connections that are kept in a block: the number of a turn is put behind it.
+    pub(super) fn kept_name(&mut self, letter: char) -> String {
+        self.name(letter) + "n"
     }
 
     /// An act is over.
@@ -146,7 +176,8 @@ impl Draft {
         }
     }
 
-    fn height(&self) -> usize {
+    /// How many lines there are.
+    pub(super) fn height(&self) -> usize {
         self.steps
             .iter()
             .map(|(step, _)| step.lines().count())

@@ -9,16 +9,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::Plan;
 use super::act::Kind;
+use super::beside::Beside;
 use super::finding::{Catch, Key, truncated};
 use super::leak::{Burst, TURNS, growth};
 use super::shrink::shrink;
-use crate::catalog::{Entry, Origin};
-use crate::notation::ast::{Line, Noted, Side, Transport};
-use crate::notation::{parse, print};
+use super::stage::{Played, Stage};
+use crate::notation::ast::{Side, Transport};
 use crate::output::Folder;
 use crate::report::{self, Totals};
 use crate::rules::Rule;
-use crate::run::{self, Job, Options, Order, STILL, Tempo};
+use crate::run::{Order, Tempo};
 use crate::sut::Subject;
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
@@ -51,13 +51,8 @@ pub(crate) struct Wanted {
 /// A hunt that goes on.
 #[derive(Debug)]
 pub(crate) struct Hunt<'a> {
-    wanted: Wanted,
-    subject: Arc<Subject>,
+    stage: Arc<Stage>,
     rules: &'a [Rule],
-    tls: &'a Tls,
-    tempo: Tempo,
-    stop: CancellationToken,
-    begun: Instant,
     known: Vec<(Key, u64)>,
     /// What ends in findings that are known.
     culprits: BTreeSet<Kind>,
@@ -108,7 +103,7 @@ impl Hunted {
 
 /// What a hunt is at.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Stage<'a> {
+pub(crate) enum Progress<'a> {
     /// New sessions are played.
     Hunting(&'a Hunted),
     /// What was found is played again and made small: which of them, and how many there are.
@@ -117,7 +112,7 @@ pub(crate) enum Stage<'a> {
     Leaks,
 }
 
-impl fmt::Display for Stage<'_> {
+impl fmt::Display for Progress<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Hunting(hunted) => write!(
@@ -131,34 +126,27 @@ impl fmt::Display for Stage<'_> {
     }
 }
 
-/// A session that was played.
-#[derive(Debug)]
-struct Played {
-    judged: Judged,
-    /// How many steps its case has.
-    steps: u64,
-    /// When it was over, since the hunt began.
-    after: Duration,
-}
-
 impl<'a> Hunt<'a> {
     /// Nothing has been played yet.
     pub(crate) fn new(
         wanted: Wanted,
         subject: Arc<Subject>,
         rules: &'a [Rule],
-        tls: &'a Tls,
+        tls: &Tls,
         tempo: Tempo,
         stop: CancellationToken,
     ) -> Self {
-        Self {
+        let stage = Stage {
             wanted,
             subject,
-            rules,
-            tls,
+            tls: tls.clone(),
             tempo,
             stop,
             begun: Instant::now(),
+        };
+        Self {
+            stage: Arc::new(stage),
+            rules,
             known: Vec::new(),
             culprits: BTreeSet::new(),
             hunted: Hunted::default(),
@@ -170,68 +158,52 @@ impl<'a> Hunt<'a> {
     pub(crate) async fn run(
         mut self,
         mut say: impl FnMut(&str),
-        mut progress: impl FnMut(Stage<'_>),
+        mut progress: impl FnMut(Progress<'_>),
     ) -> Hunted {
-        let mut next = self.wanted.seed;
+        let mut next = self.stage.wanted.seed;
         let mut caught: Vec<Vec<Catch>> = Vec::new();
-        progress(Stage::Hunting(&self.hunted));
+        let mut long = Beside::default();
+        progress(Progress::Hunting(&self.hunted));
         loop {
             let plans = self.choose(&mut next);
-            if plans.is_empty() || self.stop.is_cancelled() {
+            let over = plans.is_empty() || self.stage.stop.is_cancelled();
+            let (slow, quick): (Vec<Plan>, Vec<Plan>) =
+                plans.into_iter().partition(|plan| plan.long);
+            long.play(&self.stage, slow);
+            let played = self.stage.play(&quick).await;
+            for (plan, played) in quick.into_iter().zip(played) {
+                self.note(plan, played, &mut caught, &mut say);
+            }
+            self.hunted.took = self.stage.begun.elapsed();
+            progress(Progress::Hunting(&self.hunted));
+            // The machine does not bear any number of them.
+            let most = if over {
+                0
+            } else {
+                BESIDE * self.stage.wanted.jobs
+            };
+            while let Some(some) = long.done(most).await {
+                match some {
+                    Ok(some) => {
+                        for (plan, played) in some {
+                            self.note(plan, played, &mut caught, &mut say);
+                        }
+                    }
+                    Err(why) => self.hunted.harness = Some(why),
+                }
+                self.hunted.took = self.stage.begun.elapsed();
+                progress(Progress::Hunting(&self.hunted));
+            }
+            if over {
                 break;
             }
-            let played = self.play(&plans).await;
-            for (plan, judged) in plans.into_iter().zip(played) {
-                // It has been interrupted.
-                let Some(Played {
-                    judged,
-                    steps,
-                    after,
-                }) = judged
-                else {
-                    continue;
-                };
-                self.hunted.sessions += 1;
-                self.hunted.steps += steps;
-                if matches!(judged.verdict, Verdict::Harness | Verdict::NotReady) {
-                    self.hunted.harness = judged.reason.clone();
-                    self.hunted.unplayed += 1;
-                    continue;
-                }
-                let Some(key) = Key::of(&judged, &self.wanted, self.rules) else {
-                    continue;
-                };
-                self.hunted.failed += 1;
-                let catch = Catch {
-                    plan: truncated(plan, &judged),
-                    key,
-                    judged,
-                    after,
-                    sessions: self.hunted.sessions,
-                };
-                if let Some(at) = self.known.iter().position(|(known, _)| *known == catch.key) {
-                    self.known[at].1 += 1;
-                    // One of them may come again more surely than another.
-                    if caught[at].len() < 3 {
-                        caught[at].push(catch);
-                    }
-                } else {
-                    say(&format!("      {catch}\n"));
-                    // What comes to this act again would most likely end there too.
-                    self.culprits.extend(catch.culprit());
-                    self.known.push((catch.key.clone(), 1));
-                    caught.push(vec![catch]);
-                }
-            }
-            self.hunted.took = self.begun.elapsed();
-            progress(Stage::Hunting(&self.hunted));
         }
         say("\n");
         let mut rest = caught.iter();
         let mut at = 0;
         // Most of the time is spent waiting for what does not come.
         while let Some(first) = rest.next() {
-            progress(Stage::Shrinking(at + 1, caught.len()));
+            progress(Progress::Shrinking(at + 1, caught.len()));
             at += 3;
             let (second, third) = (rest.next(), rest.next());
             let each = tokio::join!(
@@ -245,12 +217,12 @@ impl<'a> Hunt<'a> {
                 say(&text);
             }
         }
-        if self.wanted.runs.is_none() {
-            progress(Stage::Leaks);
+        if self.stage.wanted.runs.is_none() {
+            progress(Progress::Leaks);
             self.leaks(&mut say).await;
         }
-        self.hunted.took = self.begun.elapsed();
-        self.hunted.interrupted = self.stop.is_cancelled();
+        self.hunted.took = self.stage.begun.elapsed();
+        self.hunted.interrupted = self.stage.stop.is_cancelled();
         self.hunted.unsaved = self.unsaved.take();
         for (key, times) in self.known.iter().filter(|(_, times)| *times > 1) {
             say(&format!("seen {times} times: {key}\n"));
@@ -258,23 +230,74 @@ impl<'a> Hunt<'a> {
         self.hunted
     }
 
+    /// What has come of a session, if it has not been interrupted.
+    fn note(
+        &mut self,
+        plan: Plan,
+        played: Option<Played>,
+        caught: &mut Vec<Vec<Catch>>,
+        say: &mut impl FnMut(&str),
+    ) {
+        let Some(Played {
+            judged,
+            steps,
+            after,
+        }) = played
+        else {
+            return;
+        };
+        self.hunted.sessions += 1;
+        self.hunted.steps += steps;
+        if matches!(judged.verdict, Verdict::Harness | Verdict::NotReady) {
+            self.hunted.harness = judged.reason;
+            self.hunted.unplayed += 1;
+            return;
+        }
+        let Some(key) = Key::of(&judged, &self.stage.wanted, self.rules) else {
+            return;
+        };
+        self.hunted.failed += 1;
+        let catch = Catch {
+            plan: truncated(plan, &judged),
+            key,
+            judged,
+            after,
+            sessions: self.hunted.sessions,
+        };
+        if let Some(at) = self.known.iter().position(|(known, _)| *known == catch.key) {
+            self.known[at].1 += 1;
+            // One of them may come again more surely than another.
+            if caught[at].len() < 3 {
+                caught[at].push(catch);
+            }
+        } else {
+            say(&format!("      {catch}\n"));
+            // What comes to this act again would most likely end there too.
+            self.culprits.extend(catch.culprit());
+            self.known.push((catch.key.clone(), 1));
+            caught.push(vec![catch]);
+        }
+    }
+
     /// The next sessions. When findings are known, most sessions that lead to them again are passed over.
     fn choose(&self, next: &mut u64) -> Vec<Plan> {
         let mut plans = Vec::new();
         let over = self
+            .stage
             .wanted
             .time
-            .is_some_and(|time| self.begun.elapsed() >= time);
+            .is_some_and(|time| self.stage.begun.elapsed() >= time);
         let mut tries = 0;
-        while plans.len() < self.wanted.jobs && !over {
+        while plans.len() < self.stage.wanted.jobs && !over {
             if self
+                .stage
                 .wanted
                 .runs
-                .is_some_and(|runs| next.wrapping_sub(self.wanted.seed) >= runs)
+                .is_some_and(|runs| next.wrapping_sub(self.stage.wanted.seed) >= runs)
             {
                 break;
             }
-            let plan = Plan::of(self.wanted.side, *next);
+            let plan = Plan::of(self.stage.wanted.side, *next);
             *next = next.wrapping_add(1);
             tries += 1;
             let known = plan
@@ -283,89 +306,11 @@ impl<'a> Hunt<'a> {
                 .any(|act| self.culprits.contains(&act.kind));
             // What a number of sessions is asked for is exactly these.
             let passed_over = known && !next.is_multiple_of(8);
-            if self.wanted.runs.is_some() || !passed_over || tries > 4000 {
+            if self.stage.wanted.runs.is_some() || !passed_over || tries > 4000 {
                 plans.push(plan);
             }
         }
         plans
-    }
-
-    /// Plays some sessions at a time; with each result, how many steps its session has.
-    async fn play(&self, plans: &[Plan]) -> Vec<Option<Played>> {
-        let mut results: Vec<Option<Played>> = plans.iter().map(|_| None).collect();
-        let mut jobs = Vec::new();
-        let mut steps = Vec::new();
-        for (index, plan) in plans.iter().enumerate() {
-            let entry = self.entry(plan, format!("{index}"), "");
-            let is_step = |line: &&Line| matches!(line, Line::Step(_));
-            steps.push(
-                entry
-                    .iter()
-                    .flat_map(|one| &one.case.body)
-                    .filter(is_step)
-                    .count(),
-            );
-            jobs.extend(entry.map(|entry| self.job(entry)));
-        }
-        let each = |job: &Job, judged: Judged| {
-            if let Ok(index) = job.entry.id.parse::<usize>() {
-                let steps = u64::try_from(steps[index]).unwrap_or_default();
-                results[index] = Some(Played {
-                    judged,
-                    steps,
-                    after: self.begun.elapsed(),
-                });
-            }
-            false
-        };
-        let options = self.options();
-        run::run(jobs, self.tls, options, Order::default(), &self.stop, each).await;
-        results
-    }
-
-    fn options(&self) -> Options {
-        Options {
-            hardened: true,
-            jobs: self.wanted.jobs,
-            time_scale: self.wanted.time_scale,
-            still: None,
-            excuses: true,
-        }
-    }
-
-    fn job(&self, entry: Entry) -> Job {
-        Job {
-            entry: Arc::new(entry),
-            transport: self.wanted.transport,
-            subject: Arc::clone(&self.subject),
-            skip: None,
-            tempo: self.tempo,
-            still: STILL,
-            round: None,
-            in_play: report::InPlay::default(),
-            listens: false,
-        }
-    }
-
-    /// The session as a case of this transport; nothing where the model has not written the notation.
-    fn entry(&self, plan: &Plan, id: String, file: &str) -> Option<Entry> {
-        self.case(&plan.modelled().text, id, file)
-    }
-
-    fn case(&self, text: &str, id: String, file: &str) -> Option<Entry> {
-        let mut case = parse(text).ok()?;
-        case.over = (self.wanted.transport == Transport::Tls).then(|| Noted {
-            value: vec![Transport::Tls],
-            comment: None,
-        });
-        Some(Entry {
-            id,
-            file: file.to_owned(),
-            text: print(&case),
-            case,
-            twin: None,
-            origin: Origin::File,
-        })
     }
 
     /// The first of some catches of one kind that can be reproduced, else the last of them.
@@ -395,7 +340,7 @@ impl<'a> Hunt<'a> {
             after.as_secs_f64(),
             plan.seed
         );
-        if self.stop.is_cancelled() {
+        if self.stage.stop.is_cancelled() {
             let text = self.save(plan, key, judged);
             return (
                 format!("{text}           {found}, not reproduced: interrupted\n\n"),
@@ -445,25 +390,30 @@ impl<'a> Hunt<'a> {
 
     /// Looks for what a program keeps, or needs more and more of.
     async fn leaks(&mut self, say: &mut impl FnMut(&str)) {
-        for burst in Burst::all(self.wanted.side) {
+        for burst in Burst::all(self.stage.wanted.side) {
             let jobs = TURNS.map(|turns| {
-                let case = self.case(&burst.text(turns), burst.name.to_owned(), "");
-                case.map(|entry| self.job(entry))
+                let case = self
+                    .stage
+                    .case(&burst.text(turns), burst.name.to_owned(), "");
+                case.map(|entry| self.stage.job(entry))
             });
             let [Some(few), Some(many)] = jobs else {
                 continue;
             };
-            let file = format!("{}-leak-{}.case", self.wanted.side, burst.name);
-            let path = self.wanted.out.join(&file);
+            let file = format!("{}-leak-{}.case", self.stage.wanted.side, burst.name);
+            let path = self.stage.wanted.out.join(&file);
             let text = many.entry.text.clone();
-            let looked = self.stop.run_until_cancelled(growth([few, many], self.tls));
+            let looked = self
+                .stage
+                .stop
+                .run_until_cancelled(growth([few, many], &self.stage.tls));
             let Some(Some(found)) = looked.await else {
                 continue;
             };
             let Some(first) = found.first() else { continue };
             self.hunted.findings += 1;
             self.hunted.leaks += 1;
-            let saved = self.wanted.out.write(&file, text.as_bytes());
+            let saved = self.stage.wanted.out.write(&file, text.as_bytes());
             let also: String = found[1..].iter().map(|one| format!("; {one}")).collect();
             say(&format!("      LEAK {}: {first}{also}\n", burst.name));
             for line in text.lines().skip_while(|line| !line.is_empty()).skip(1) {
@@ -485,7 +435,7 @@ impl<'a> Hunt<'a> {
     /// plays that took.
     async fn shown(&self, plans: &[Plan], key: &Key, tries: usize) -> (Vec<Option<Judged>>, usize) {
         let shows = |judged: &Judged| {
-            Key::of(judged, &self.wanted, self.rules).is_some_and(|found| key.shows(&found))
+            Key::of(judged, &self.stage.wanted, self.rules).is_some_and(|found| key.shows(&found))
         };
         let mut shown: Vec<Option<Judged>> = plans.iter().map(|_| None).collect();
         let mut plays = 0;
@@ -499,7 +449,7 @@ impl<'a> Hunt<'a> {
             let together = if tries > 1 { 1 } else { missing.len() };
             for some in missing.chunks(together) {
                 let wanted: Vec<Plan> = some.iter().map(|at| plans[*at].clone()).collect();
-                for (at, played) in some.iter().zip(self.play(&wanted).await) {
+                for (at, played) in some.iter().zip(self.stage.play(&wanted).await) {
                     shown[*at] = played.map(|one| one.judged).filter(shows);
                 }
             }
@@ -518,22 +468,22 @@ impl<'a> Hunt<'a> {
             Verdict::Hang => "hang-",
             _ => "",
         };
-        let name = format!("{}-{kind}{rule}-{}.case", self.wanted.side, plan.seed);
-        let path = self.wanted.out.join(&name);
+        let name = format!("{}-{kind}{rule}-{}.case", self.stage.wanted.side, plan.seed);
+        let path = self.stage.wanted.out.join(&name);
         let file = path.to_string_lossy().into_owned();
-        let Some(entry) = self.entry(plan, rule, &file) else {
+        let Some(entry) = self.stage.entry(plan, rule, &file) else {
             return String::new();
         };
-        let saved = self.wanted.out.write(&name, entry.text.as_bytes());
-        let job = self.job(entry);
+        let saved = self.stage.wanted.out.write(&name, entry.text.as_bytes());
+        let job = self.stage.job(entry);
         let judged = Judged {
             id: job.entry.id.clone(),
             file,
             ..judged.clone()
         };
         let settings = report::Settings {
-            options: self.options(),
-            strict: self.wanted.strict,
+            options: self.stage.options(),
+            strict: self.stage.wanted.strict,
             order: Order::default(),
         };
         let text = report::finding(&job, &judged, self.rules, settings);
@@ -548,6 +498,9 @@ impl<'a> Hunt<'a> {
         }
     }
 }
+
+/// How many long sessions are played beside the others, for each of those.
+const BESIDE: usize = 3;
 
 /// How often a crash is tried for until it comes again.
 const TRIES: usize = 8;

@@ -1,13 +1,16 @@
 //! What the specification expects of a server, act by act.
 
+mod amount;
 mod joins;
 mod login;
 mod requests;
+mod time;
 mod users;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::act::{Act, Kind};
+use super::amount::Crowd;
 use super::draft::{Draft, Known};
 use super::tunnel::Tunnel;
 use super::{Modelled, Plan};
@@ -26,6 +29,11 @@ pub(super) fn model(plan: &Plan) -> Modelled {
         stale: None,
         rushed: false,
         short: plan.short,
+        long: plan.long,
+        clock: 0,
+        waits: 0,
+        crowd: None,
+        thronged: false,
     };
     for act in &plan.acts {
         if plan.short {
@@ -63,6 +71,16 @@ struct World {
     rushed: bool,
     /// Whether time matters.
     short: bool,
+    /// Whether the session takes its time: each login is kept alive.
+    long: bool,
+    /// How long everything has stood still, in milliseconds.
+    clock: u32,
+    /// How many acts have taken time.
+    waits: u32,
+    /// Many tunnels that were opened together.
+    crowd: Option<Crowd>,
+    /// Whether many clients have logged in.
+    thronged: bool,
 }
 
 struct Login {
@@ -80,6 +98,8 @@ struct User {
     ended: bool,
     /// Whether we have closed it.
     gone: bool,
+    /// What the clock was when it came.
+    since: u32,
     tunnel: Option<Tunnel>,
 }
 
@@ -126,8 +146,17 @@ impl World {
             Kind::Silence => self.silence(who),
             Kind::Expire => self.expire(who),
             Kind::InTime => self.in_time(who),
+            Kind::Stand => self.stand(who, pick, size),
+            Kind::Stall | Kind::Slow => self.linger(act),
+            Kind::LoginLate => self.login_late(who, pick, size),
+            Kind::LoginNever => self.login_never(pick),
+            Kind::UserOverdue => self.user_overdue(port, pick),
+            Kind::Crowd => self.crowd(port, pick, size),
+            Kind::Maps => self.maps(who, size),
+            Kind::Logins => self.many_logins(pick, size),
             // What is done to clients.
-            Kind::Accept
+            Kind::TargetLate
+            | Kind::Accept
             | Kind::Refuse
             | Kind::OddTimeout
             | Kind::NoAnswer

@@ -7,7 +7,7 @@ use super::{Act, Plan};
 /// What is asked for is bounded, so that a slow program does not hold up the hunt for ever.
 pub(super) async fn shrink(plan: Plan, mut fails: impl AsyncFnMut(&[Plan]) -> Vec<bool>) -> Plan {
     let mut best = idle(plan);
-    let mut rounds = ROUNDS;
+    let mut rounds = if best.long { ROUNDS / 2 } else { ROUNDS };
     // A session is short: each act alone is tried at once.
     let mut chunk = best.acts.len().div_ceil(16);
     while chunk > 0 && rounds > 0 {
@@ -63,7 +63,10 @@ async fn numbers(
     for _ in 0..rounds.min(3) {
         let now = best.modelled().text;
         let mut candidates: Vec<Plan> = Vec::new();
-        for (at, act) in best.acts.iter().enumerate() {
+        // A shorter time makes all that follows shorter.
+        let mut acts: Vec<(usize, &Act)> = best.acts.iter().enumerate().collect();
+        acts.sort_by_key(|(_, act)| !act.kind.has_steps());
+        for (at, act) in acts {
             for simpler in act.simpler() {
                 let mut acts = best.acts.clone();
                 acts[at] = simpler;

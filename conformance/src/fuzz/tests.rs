@@ -53,20 +53,14 @@ fn every_part_of_a_session_is_a_session() {
 
 /// What a black box cannot reach, or only by waiting for as long as a case may take: the reason stands beside each.
 const UNREACHED: &[(&str, &str, &str)] = &[
-    // 10 seconds.
-    ("server", "Fresh", "Overdue"),
-    ("client", "LoggingIn", "LoginOverdue"),
-    ("client", "Connecting", "ConnectOverdue"),
-    ("tunnel", "Waiting", "WaitOver"),
     // The client decides when it asks again.
     ("client", "Up", "MapRetryDue"),
     // While nobody listens there is nobody to act.
     ("client", "Connecting", "ConnectFailed"),
-    // Tunnels that stand still, or are silent, need cases of their own.
-    ("tunnel", "Open", "Full"),
+    // A handshake that does not come is a matter of TLS alone.
+    ("client", "Connecting", "ConnectOverdue"),
+    // Where one side has ended its direction, nothing shows whether the other one is stalled.
     ("tunnel", "HalfClosed", "Full"),
-    ("tunnel", "Open", "Idle"),
-    ("tunnel", "HalfClosed", "Idle"),
     // The connection that breaks is refused before it is accepted; what the target sees then is free.
     ("tunnel", "Dialling", "DataFailed"),
 ];
@@ -109,4 +103,54 @@ async fn a_session_shrinks_to_the_acts_that_matter() {
         [Kind::Login, Kind::Map, Kind::Users, Kind::JoinEarly]
     );
     assert_eq!(small.acts[3].size, 0, "{small:?}");
+}
+
+/// The shortest time, and the smallest amount, that still shows it is what is left.
+#[tokio::test]
+async fn a_session_shrinks_to_the_time_and_the_amount_that_matter() {
+    let of = |side, mark: &'static str| {
+        let plans = (0..).map(move |seed| Plan::of(side, seed));
+        plans
+            .filter(|plan| plan.long)
+            .find(move |plan| plan.modelled().text.contains(mark))
+            .unwrap()
+    };
+    let shrunk = async |side, mark: &'static str| {
+        let fails = async |plans: &[Plan]| {
+            let matters = |plan: &Plan| plan.modelled().text.contains(mark);
+            plans.iter().map(matters).collect()
+        };
+        let small = shrink(of(side, mark), fails).await;
+        let kinds: Vec<_> = small.acts.iter().map(|act| act.kind).collect();
+        (kinds, small.modelled().text)
+    };
+    for side in SIDES {
+        let (kinds, text) = shrunk(side, ".. [tunnel.idle]").await;
+        assert!(kinds.last().is_some_and(|kind| kind.takes_time()), "{text}");
+        assert!(text.contains("< silence in 1s.. [tunnel.idle]"), "{text}");
+        assert!(!text.contains("still"), "{text}");
+        let (kinds, text) = shrunk(side, "[tunnel.capacity]").await;
+        assert_eq!(kinds.last(), Some(&Kind::Crowd), "{text}");
+        assert!(text.contains("repeat 2 kept"), "{text}");
+    }
+}
+
+/// Long sessions are a quarter of all, and no login of theirs is left without keepalive while something stands still.
+#[test]
+fn a_session_that_stands_still_keeps_its_logins() {
+    for side in SIDES {
+        let mut long = 0;
+        for seed in 0..1000 {
+            let plan = Plan::of(side, seed);
+            let text = plan.modelled().text;
+            long += u32::from(plan.long);
+            let logins = text.matches("_ ?token_c").count() + text.matches("< maps").count();
+            assert!(
+                !plan.long || text.matches(" keep\n").count() == logins,
+                "{text}"
+            );
+            assert!(plan.long || !text.contains("still"), "{text}");
+        }
+        assert!((200..300).contains(&long), "{long}");
+    }
 }

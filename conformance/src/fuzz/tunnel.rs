@@ -32,6 +32,20 @@ impl Tunnel {
         }
     }
 
+    pub(super) fn state(&self) -> &'static str {
+        self.state
+    }
+
+    /// Whether each side has ended its direction.
+    pub(super) fn ended(&self) -> [bool; 2] {
+        self.ended
+    }
+
+    /// Whether its control connection has ended since it was joined.
+    pub(super) fn is_orphan(&self) -> bool {
+        self.orphan
+    }
+
     /// Whether it is over.
     pub(super) fn is_closed(&self) -> bool {
         self.state == "Closed"
@@ -50,9 +64,20 @@ impl Tunnel {
         let Some(rules) = self.carried(draft, table, from) else {
             return;
         };
+        self.pass(draft, from, size, &rules);
+    }
+
+    /// One side says something, which is carried by these rules.
+    pub(super) fn pass(
+        &mut self,
+        draft: &mut Draft,
+        from: usize,
+        size: u32,
+        rules: &[&'static str],
+    ) {
         let bytes = self.bytes(from, size);
         draft.act(&self.sides[from], &format!(">> {bytes}"));
-        draft.judge(&self.sides[1 - from], &format!("<< {bytes}"), &rules);
+        draft.judge(&self.sides[1 - from], &format!("<< {bytes}"), rules);
     }
 
     /// Both sides say something at the same time.
@@ -167,13 +192,13 @@ impl Tunnel {
         if self.orphan {
             rules.insert(0, "tunnel.outlives-control");
         }
-        if self.ended[1 - from] {
+        if self.ended[1 - from] && step.rule != "tunnel.half-close" {
             rules.insert(0, "tunnel.half-close");
         }
         Some(rules)
     }
 
-    fn bytes(&mut self, from: usize, size: u32) -> String {
+    pub(super) fn bytes(&mut self, from: usize, size: u32) -> String {
         self.said += 1;
         payload(&format!("{}:{}", self.sides[from], self.said), size)
     }

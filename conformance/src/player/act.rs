@@ -505,14 +505,19 @@ impl Player<'_> {
 
     /// Makes the silent target accept after a while.
     fn late_target(&mut self, name: &str, ms: u32) -> Result<(), String> {
-        let Scene::Client(scene) = &mut self.scene else {
-            return Err("in a case for servers there are no targets".to_owned());
+        let (targets, silent) = match &mut self.scene {
+            Scene::Server { .. } => {
+                return Err("in a case for servers there are no targets".to_owned());
+            }
+            Scene::Client(scene) => (&mut scene.targets, scene.silent.take()),
+            Scene::Pair {
+                targets, silent, ..
+            } => (targets, silent.take()),
         };
-        let silent = scene.silent.take();
         let silent =
             silent.ok_or("no mapping leads to the silent target, or it accepts already")?;
         let listener = silent.accept_after(Duration::from_millis(ms.into()));
-        scene.targets.insert(listener.address, listener);
+        targets.insert(listener.address, listener);
         self.transcript.add(name, Action::Late(ms), None);
         Ok(())
     }

@@ -30,6 +30,8 @@ pub(crate) enum Scene<'a> {
     Pair {
         pair: &'a mut Pair,
         targets: BTreeMap<SocketAddr, Listener>,
+        /// Held while the client may try to reach it.
+        silent: Option<Box<SilentTarget>>,
     },
 }
 

@@ -255,13 +255,12 @@ async fn play_pair(
     let scene = Scene::Pair {
         pair,
         targets: services.targets,
+        silent: services.silent,
     };
     let player = Player::new(scene, tls, job.tempo, services.vars)
         .with_nth_ports(services.nth)
         .standing_still(job.still);
     let outcome = player.play(case).await;
-    // The client may have been trying to reach it.
-    drop(services.silent);
     Ok((outcome, instance))
 }
 

@@ -1,7 +1,7 @@
 //! TRQ, and the tunnels that it makes.
 
 use super::{Map, World, braced};
-use crate::fuzz::act::{Act, Kind};
+use crate::fuzz::act::{Act, Kind, MOST};
 use crate::fuzz::draft::{payload, segments};
 use crate::fuzz::tunnel::Tunnel;
 
@@ -38,8 +38,9 @@ impl World {
             }
             Some(size) => {
                 self.draft.event(&self.joined, "Dialling", "Bytes");
-                let from_user = payload(&format!("{d}:early"), size.min(40_000));
-                let from_target = payload(&format!("{t}:banner"), size.min(40_000));
+                let most = if self.long { MOST } else { 40_000 };
+                let from_user = payload(&format!("{d}:early"), size.min(most));
+                let from_target = payload(&format!("{t}:banner"), size.min(most));
                 let ends = (pick / 2).is_multiple_of(4);
                 if pick.is_multiple_of(2) {
                     self.draft.act(&d, &format!(">> {from_user}"));
@@ -176,7 +177,7 @@ impl World {
             .maps
             .iter()
             .copied()
-            .filter(|map| map.target != "$dead_target" && map.open)
+            .filter(|map| map.target.starts_with("$target") && map.open)
             .collect();
         let at = usize::try_from(pick).unwrap_or(0) % live.len().max(1);
         live.get(at).copied()

@@ -16,7 +16,11 @@ impl World {
             3 => "\"${token}\\r\"".to_owned(),
             _ => "$token".to_owned(),
         };
-        let timeout = ["30", "9223372036", "3600"][usize::try_from(pick / 6 % 3).unwrap_or(0)];
+        let timeouts = match self.long {
+            true => ["30", "10", "3600"],
+            false => ["30", "9223372036", "3600"],
+        };
+        let timeout = timeouts[usize::try_from(pick / 6 % 3).unwrap_or(0)];
         let Some(step) = self.draft.event(&self.table, "LoggingIn", "ArsTrue") else {
             return;
         };
@@ -53,6 +57,9 @@ impl World {
         self.draft
             .judge(&self.control, "< silence in 0.1s..", &[rule]);
         self.up = true;
+        if self.long {
+            self.draft.act(&self.control, "keep");
+        }
     }
 
     pub(super) fn refuse(&mut self) {

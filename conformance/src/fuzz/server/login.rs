@@ -51,7 +51,33 @@ impl World {
             self.draft
                 .judge(&actor, "< SRS", &["frame.pipelining", "keep.srs"]);
         }
-        let login = Login { actor, token, name };
+        self.logged_in(who, Login { actor, token, name });
+    }
+
+    /// A good login on a connection that is open, by these rules.
+    pub(super) fn log_in(&mut self, who: u32, actor: &str, pick: u32, rules: &[&'static str]) {
+        let Some(step) = self.draft.event(&self.table, "Fresh", "AthGood") else {
+            return;
+        };
+        let token = format!("token_{actor}");
+        let name = match pick % 8 {
+            0 => String::new(),
+            _ => format!("${{name}}-{actor}"),
+        };
+        self.draft
+            .act(actor, &format!("> ATH \"{name}\" $username $password"));
+        let mut rules = rules.to_vec();
+        rules.push(step.rule);
+        self.draft
+            .judge(actor, &format!("< ARS true _ ?{token}"), &rules);
+        let actor = actor.to_owned();
+        self.logged_in(who, Login { actor, token, name });
+    }
+
+    fn logged_in(&mut self, who: u32, login: Login) {
+        if self.long {
+            self.draft.act(&login.actor, "keep");
+        }
         self.logins.insert(who, login);
     }
 
@@ -125,8 +151,7 @@ impl World {
             self.draft.act(&old, "> close");
             self.forget(who);
         }
-        let login = Login { actor, token, name };
-        self.logins.insert(place, login);
+        self.logged_in(place, Login { actor, token, name });
     }
 
     /// A new connection that does not log in.

@@ -1,6 +1,7 @@
 //! Users until they are served.
 
 use super::{PORTS, User, World};
+use crate::fuzz::act::MOST;
 use crate::fuzz::draft::payload;
 
 impl World {
@@ -50,6 +51,7 @@ impl World {
                 said: Vec::new(),
                 ended: false,
                 gone: false,
+                since: self.clock,
                 tunnel: None,
             });
         }
@@ -75,9 +77,10 @@ impl World {
         }
         self.draft.event(&self.tunnels, "Waiting", "Bytes");
         let user = &mut self.users[index];
-        // So much fits on its way to a server that does not read yet.
+        // So much fits on its way to a server that does not read yet; where it stays open, more can wait with us.
+        let most = if self.long { MOST } else { 40_000 };
         let tag = format!("{}:early{}", user.actor, user.said.len());
-        let bytes = payload(&tag, size.min(40_000));
+        let bytes = payload(&tag, size.min(most));
         self.draft.act(&user.actor, &format!(">> {bytes}"));
         user.said.push(bytes);
     }
