@@ -161,16 +161,10 @@ impl Manifest {
             Manner::Good => format!("broken-{side}"),
             _ => format!("broken-{side}:{manner}"),
         };
-        // A pair of slow peers meets at the second attempt of the client.
-        let start_deadline_ms = match manner {
-            Manner::Slow => 20_000,
-            _ => reference.start_deadline_ms,
-        };
         Ok(Self {
             launch: Launch::Embedded(Breed::Broken(manner)),
             argument: name.clone(),
             name,
-            start_deadline_ms,
             ..reference
         })
     }
