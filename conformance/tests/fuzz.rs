@@ -44,8 +44,8 @@ fn broken_peers_are_found_and_what_was_found_can_be_replayed() {
         ("server", "lifo", "tunnel.fifo"),
         // Time, and amount.
         ("server", "half-close-ends-after-three", "tunnel.half-close"),
-        ("server", "tunnels-at-most8", "tunnel.capacity"),
-        ("client", "tunnels-at-most8", "tunnel.capacity"),
+        ("server", "clients-at-most8", "life.client-independence"),
+        ("client", "data-silent-closed", "tunnel.idle"),
         ("client", "timeout-zero-accepted", "auth.timeout-range"),
         ("client", "refused-target-hangs", "tunnel.refused-close"),
     ];
