@@ -83,6 +83,12 @@ impl World {
         let bytes = payload(&tag, size.min(most));
         self.draft.act(&user.actor, &format!(">> {bytes}"));
         user.said.push(bytes);
+        // What the server takes before the tunnel is joined, it has to keep.
+        let owner = self.ports[port].and_then(|(owner, _)| self.actor(owner));
+        if let Some(control) = owner.filter(|_| self.long) {
+            let rules = ["tunnel.one-trq-per-user"];
+            self.draft.judge(&control, "< silence in 0.2s..", &rules);
+        }
     }
 
     pub(super) fn user_ends(&mut self, port: usize, who: u32) {
