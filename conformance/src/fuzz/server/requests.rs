@@ -6,7 +6,7 @@ use crate::fuzz::malformed::malformed;
 use crate::notation::ast::Side;
 
 /// How many ports; a suite has some thousands for all of its sessions.
-const RUSH: u32 = 400;
+const RUSH: u32 = 100;
 
 impl World {
     pub(super) fn map(&mut self, who: u32, port: usize, pick: u32, size: u32) {
