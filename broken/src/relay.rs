@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{Bug, chance};
 
 /// How long a side is left to take what it has been sent when the other one has gone.
-const LINGER: Duration = Duration::from_secs(4);
+const LINGER: Duration = Duration::from_millis(2500);
 
 /// How long a bug waits for bytes.
 const IDLE: Duration = Duration::from_secs(2);

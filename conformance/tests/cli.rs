@@ -324,7 +324,10 @@ fn help_tells_defaults_and_schemas_are_printed() {
 fn lists_and_explanations_are_complete() {
     let (code, out, _) = run(&["list", "rules", "--json"]);
     let rules: serde_json::Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((code, rules[0]["id"].as_str()), (0, Some("frame.lf-only")));
+    assert_eq!(
+        (code, rules[0]["id"].as_str()),
+        (0, Some("life.client-independence"))
+    );
     assert_eq!(run(&["list", "cases"]).0, 0);
     let (_, out, _) = run(&["list", "rules"]);
     assert!(
