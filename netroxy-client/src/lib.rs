@@ -17,6 +17,7 @@ pub mod cli;
 
 mod config;
 mod dial;
+mod eviction;
 mod tunnel;
 
 use std::{
@@ -41,11 +42,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, trace, warn};
 
 pub use config::{Config, ServerConfig, Service, TlsConfig};
+use dial::Server;
+use eviction::Evictions;
+use tunnel::Tunnel;
 
 /// The version of this library, and of the program that is made of it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-use dial::Server;
-use tunnel::Tunnel;
 
 /// So long may tunnels go on after the order to stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -63,6 +65,7 @@ pub struct Client {
     hold: Option<Duration>,
     epoch: Instant,
     control: Control,
+    evictions: Evictions,
     tunnels: TaskTracker,
     cut: CancellationToken,
 }
@@ -110,6 +113,7 @@ impl Client {
             hold: config.hold_first_bytes,
             epoch: Instant::now(),
             control: Control::None,
+            evictions: Evictions::default(),
             tunnels: TaskTracker::new(),
             cut: CancellationToken::new(),
         }
@@ -124,6 +128,16 @@ impl Client {
         while let Some(input) = stop.run_until_cancelled(self.next_input()).await {
             if matches!(input, Input::ConnectFailed | Input::Ended) {
                 self.control = Control::None;
+            }
+            if matches!(input, Input::Ended)
+                && let Some(count) = self.evictions.ended(Instant::now())
+            {
+                warn!(
+                    count,
+                    rule = "auth.same-name-replaces",
+                    "the server ends each login within seconds: does another client use the name \
+                     of this one?"
+                );
             }
             if let Err(error) = self.machine.handle(self.epoch.elapsed(), input) {
                 error!(%error, "bug: the state machine was driven wrongly");
@@ -212,10 +226,13 @@ impl Client {
         }
     }
 
-    fn tell(&self, notice: Notice) {
+    fn tell(&mut self, notice: Notice) {
         let server = &self.server;
         match notice {
-            Notice::LoggedIn(timeout) => info!(%server, %timeout, "logged in"),
+            Notice::LoggedIn(timeout) => {
+                self.evictions.begun(Instant::now());
+                info!(%server, %timeout, "logged in");
+            }
             Notice::Mapped(port) => {
                 let Some(service) = self.services.get(&port) else {
                     return;

@@ -259,6 +259,7 @@ async fn a_yes_sayer_passes_only_what_asks_for_a_yes() {
             "server/frame/wrong-direction",
             "server/keepalive/answer",
             "server/keepalive/hundred",
+            "server/map/hundred-answers",
             "server/map/port-ends",
             "server/map/target-opaque",
             "server/tls/hello-on-plain",

@@ -44,9 +44,11 @@ fn every_case_fits_into_the_smallest_common_limit() {
     for entry in embedded().unwrap().into_values() {
         let (id, role) = (entry.id.clone(), entry.case.role.value);
         let keeps = |line: &Line| matches!(line, Line::Repeat(block) if block.kept);
-        // A hundred at a time fit into the limit of most systems, 1024.
+        // A hundred tunnels at a time fit into the limit of most systems, 1024. A hundred mappings do not fit into 256,
+        // the limit of some: there the case is not played, and says so.
         let most = match entry.case.body.iter().any(keeps) {
             true => 1000,
+            false if id == "server/map/many" => 280,
             false => 220,
         };
         let need = need(&job(entry, subject(role)));
