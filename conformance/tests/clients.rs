@@ -189,7 +189,7 @@ fn one_that_stops_for_good_hangs() {
     let hang = BTreeMap::from([("client/auth/refused".to_owned(), "hang".to_owned())]);
     assert_eq!((code, verdicts), (1, hang), "{text}");
     assert!(
-        text.contains("it hangs: it neither closed nor connected again in 3 s"),
+        text.contains("it hangs: it neither closed nor connected again in 3."),
         "{text}"
     );
 }

@@ -138,7 +138,14 @@ fn recordings_that_are_missing_are_counted() {
     let record = folder.path().join("r").display().to_string();
     let ended = cramped(
         8,
-        &["run", "server", "server/map/many", "--record", &record],
+        &[
+            "run",
+            "server",
+            "server/map/many",
+            "server/map/hundred-answers",
+            "--record",
+            &record,
+        ],
     );
     assert_eq!(ended.status.code(), Some(5), "{}", err(&ended));
     assert!(err(&ended).contains("File too large"), "{}", err(&ended));

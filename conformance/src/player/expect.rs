@@ -336,13 +336,25 @@ impl Player<'_> {
             let Some(connection) = &actor.connection else {
                 continue;
             };
-            let (bytes, came, end, ended) = connection.inbox.look(|state| {
-                let bytes = state.unread().to_vec();
-                let came = state.came(bytes.len().max(1));
-                (bytes, came, state.end.clone(), state.came(0))
+            let kept = actor.kept.is_some();
+            let (left, end, ended) = connection.inbox.look(|state| {
+                let bytes = state.unread();
+                let mut pieces = Vec::new();
+                let mut from = 0;
+                while from < bytes.len() {
+                    // What keeps a connection alive came one by one, and a judge of the recording looks at the times.
+                    let length = match first_message(&bytes[from..]) {
+                        Decoded::Whole { length, .. } if kept => length,
+                        _ => bytes.len() - from,
+                    };
+                    let piece = bytes[from..from + length].to_vec();
+                    from += length;
+                    pieces.push((piece, state.came(from)));
+                }
+                (pieces, state.end.clone(), state.came(0))
             });
             let known = self.transcript.knows_end(name);
-            if !bytes.is_empty() {
+            for (bytes, came) in left {
                 let bytes = Expectation::Raw(Template::bytes(bytes));
                 self.transcript.add_unshown(name, Action::Expect(bytes));
                 came.into_iter().for_each(|came| self.transcript.came(came));

@@ -59,7 +59,7 @@ pub(super) async fn find(
             let limit = limit.mul_f64(job.tempo.scale()).max(job.tempo.reconnect());
             let limit_s = limit.as_secs_f64();
             is_deaf(left, limit).await.then(|| {
-                format!("it hangs: it neither closed nor connected again in {limit_s} s when everything around it was closed")
+                format!("it hangs: it neither closed nor connected again in {limit_s:.1} s when everything around it was closed")
             })
         }
         _ => {
