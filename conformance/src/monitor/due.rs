@@ -294,7 +294,7 @@ impl Monitor {
 #[derive(Debug)]
 pub(super) struct Suspect {
     at: Duration,
-    id: String,
+    pub(super) id: String,
     seen: String,
 }
 

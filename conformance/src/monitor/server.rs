@@ -183,8 +183,11 @@ impl Monitor {
             self.report(id, Side::Server, "auth.token-unique", seen);
         }
         for login in &mut self.logins {
-            if login.ended.is_none() && login.is_namesake(&fields) {
-                login.replaced = true;
+            if login.is_namesake(&fields) {
+                login.replaced |= login.ended.is_none();
+                // A server ends the older login before it answers, so its end can come first.
+                self.suspects
+                    .retain(|suspect| suspect.id != login.connection);
             }
         }
         let seconds = Duration::from_secs(seconds.unsigned_abs());
