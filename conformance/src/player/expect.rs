@@ -331,9 +331,13 @@ impl Player<'_> {
 
     /// Adds what has arrived by the end of a case and was not asked for; reports do not show it.
     pub(super) fn record_left(&mut self) {
-        self.record_kept();
-        for (name, actor) in &self.actors {
+        let names: Vec<String> = self.actors.keys().cloned().collect();
+        for name in &names {
+            let Some(actor) = self.actors.get(name) else {
+                continue;
+            };
             let Some(connection) = &actor.connection else {
+                self.note_kept(name, false);
                 continue;
             };
             let kept = actor.kept.is_some();
@@ -355,10 +359,13 @@ impl Player<'_> {
             });
             let known = self.transcript.knows_end(name);
             for (bytes, came) in left {
+                // Times never go back, so what belongs to it is noted with it.
+                self.note_kept(name, true);
                 let bytes = Expectation::Raw(Template::bytes(bytes));
                 self.transcript.add_unshown(name, Action::Expect(bytes));
                 came.into_iter().for_each(|came| self.transcript.came(came));
             }
+            self.note_kept(name, false);
             let end = match end {
                 Some(End::Eof) => Expectation::Eof,
                 Some(End::Cut | End::Broken(_)) => Expectation::Closed,
