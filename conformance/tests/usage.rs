@@ -252,9 +252,18 @@ fn a_pipe_hears_from_a_command_that_takes_long() {
     for (name, arguments) in [
         (
             "diff: ",
-            &["diff", "--sut", reference, "--sut", reference, case][..],
+            &[
+                "diff",
+                "--sut",
+                reference,
+                "--sut",
+                reference,
+                case,
+                "--profile",
+                "hardened",
+            ][..],
         ),
-        ("    0/", &["run", case]),
+        ("    0/", &["run", case, "--profile", "hardened"]),
     ] {
         // It waits for longer than that for the end of a timeout.
         let (code, out, err) = suite(folder.path(), arguments);
