@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Entry;
+use crate::manifest::CA_FILE;
 use crate::notation::ast::{Action, Line, Low, Setting, Step, Transport};
 use crate::player::Waited;
 use crate::report::InPlay;
@@ -330,7 +331,7 @@ fn reason_to_skip(
     let trusts = case.config.iter().any(|one| one.value == Setting::Trust);
     if let Subject::Started(manifest) = subject
         && trusts
-        && !manifest.can_be_told_whom_to_trust()
+        && !manifest.uses(CA_FILE)
     {
         return Some(
             "its manifest has no {{ca_file}}, so it cannot be told whom to trust".to_owned(),

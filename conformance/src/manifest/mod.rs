@@ -211,21 +211,6 @@ impl Manifest {
         }
     }
 
-    /// Whether the program can be told whom to trust: some part of it names the file.
-    pub(crate) fn can_be_told_whom_to_trust(&self) -> bool {
-        let named = |text: &str| text.contains("{{ca_file}}");
-        let command = match &self.launch {
-            Launch::Command(words) => words.iter().any(|word| word.names(CA_FILE)),
-            Launch::Embedded(_) => false,
-        };
-        command
-            || self.files.values().any(|content| match content {
-                Content::Json(value) => named(&value.to_string()),
-                Content::Text(text) => named(text),
-                Content::Fixture(_) => false,
-            })
-    }
-
     /// The reference peer of a side.
     ///
     /// # Errors
