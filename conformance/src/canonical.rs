@@ -183,27 +183,79 @@ fn literal(field: &Field) -> Option<&[u8]> {
     }
 }
 
-fn lines(happened: &[(usize, Happened<'_>)], names: &Names, got: Option<&str>) -> Vec<Line> {
-    let mut lines: Vec<Line> = Vec::new();
-    let mut received: Option<Vec<u8>> = None;
-    for (at, one) in happened {
-        let bytes = received_bytes(one);
-        let joined = match (&mut received, bytes) {
-            (Some(before), Some(more)) => {
+/// Bytes that belong together, however they were cut.
+enum Run {
+    /// What has come.
+    Received(Vec<u8>),
+    /// What has left byte by byte: the digits of a port have no name, the port has one.
+    Sent(Vec<u8>),
+}
+
+impl Run {
+    fn of(one: &Happened<'_>) -> Option<Self> {
+        if one.broken {
+            return None;
+        }
+        match &one.step.action {
+            Action::Expect(Expectation::Raw(bytes)) => plain(bytes).map(Self::Received),
+            Action::SendRaw(segments) => match segments.as_slice() {
+                [segment] => plain(segment)
+                    .filter(|bytes| bytes.len() == 1)
+                    .map(Self::Sent),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Adds what follows, if it is of the same kind.
+    fn extend(&mut self, more: &Self) -> bool {
+        match (self, more) {
+            (Self::Received(before), Self::Received(more))
+            | (Self::Sent(before), Self::Sent(more)) => {
                 before.extend_from_slice(more);
                 true
             }
-            (_, bytes) => {
-                received = bytes.map(<[u8]>::to_vec);
-                false
+            _ => false,
+        }
+    }
+
+    fn action(&self) -> Action {
+        match self {
+            Self::Received(bytes) => {
+                Action::Expect(Expectation::Raw(Template::bytes(bytes.clone())))
             }
+            Self::Sent(bytes) if bytes.len() == 1 => {
+                Action::SendRaw(vec![Template::bytes(bytes.clone())])
+            }
+            Self::Sent(bytes) => Action::SendDrip(Template::bytes(bytes.clone())),
+        }
+    }
+}
+
+/// Bytes without variables.
+fn plain(template: &Template) -> Option<Vec<u8>> {
+    match template.pieces() {
+        [Piece::Bytes(bytes)] => Some(bytes.clone()),
+        _ => None,
+    }
+}
+
+fn lines(happened: &[(usize, Happened<'_>)], names: &Names, got: Option<&str>) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    let mut run: Option<Run> = None;
+    for (at, one) in happened {
+        let more = Run::of(one);
+        let joined = match (&mut run, &more) {
+            (Some(before), Some(more)) => before.extend(more),
+            _ => false,
         };
-        let step = match (&received, one.broken) {
+        if !joined {
+            run = more;
+        }
+        let step = match (&run, one.broken) {
             (_, true) => broken(one.step, names, got.unwrap_or_default()),
-            (Some(bytes), false) => {
-                let raw = Expectation::Raw(Template::bytes(bytes.clone()));
-                came(&one.step.actor, named(&Action::Expect(raw), names))
-            }
+            (Some(run), false) => came(&one.step.actor, named(&run.action(), names)),
             (None, false) => came(&one.step.actor, named(&one.step.action, names)),
         };
         let texts = print_step(&step);
@@ -220,17 +272,6 @@ fn lines(happened: &[(usize, Happened<'_>)], names: &Names, got: Option<&str>) -
         }));
     }
     lines
-}
-
-/// Of a step that waited for bytes as they are.
-fn received_bytes<'a>(one: &Happened<'a>) -> Option<&'a [u8]> {
-    match &one.step.action {
-        Action::Expect(Expectation::Raw(bytes)) if !one.broken => match bytes.pieces() {
-            [Piece::Bytes(bytes)] => Some(bytes),
-            _ => None,
-        },
-        _ => None,
-    }
 }
 
 fn came(actor: &str, action: Action) -> Step {

@@ -218,3 +218,29 @@ fn a_result_tells_its_verdict_and_a_crash_no_step() {
         text(Verdict::Fail)
     );
 }
+
+#[test]
+fn what_leaves_byte_by_byte_is_one_text_with_its_names() {
+    let slow = |port: &str| {
+        let bytes = format!("TRQ\\n{port}\\n");
+        let digits: String = port
+            .chars()
+            .map(|digit| format!("ctl   >> \"{digit}\"\n"))
+            .collect();
+        let steps = format!(
+            "\nctl   >> \"T\"\nctl   >> \"R\"\nctl   >> \"Q\"\nctl   >> \"\\n\"\n{digits}ctl   >> \"\\n\"\n"
+        );
+        let at_once = format!("\nctl   >> drip \"{bytes}\"\n");
+        (
+            text(&[("port", port)], &steps),
+            text(&[("port", port)], &at_once),
+        )
+    };
+    let (first, whole) = slow("21007");
+    assert_eq!(first, whole);
+    assert_eq!(first, slow("22540").0);
+    assert!(first.contains("$port"), "{first}");
+    // Longer segments stay apart: a case cuts them there.
+    let apart = text(&[], "\nctl   >> \"SR\"\nctl   >> \"Q\\n\"\n");
+    assert_eq!(apart.lines().count(), 2, "{apart}");
+}
