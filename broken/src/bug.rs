@@ -177,7 +177,7 @@ bugs! {
     PortModulo: Server, "map.port-range", "takes ports modulo 65536";
     PortZeroTrue: Server, "map.port-range", "answers true for port 0";
     PortNegativeTrue: Server, "map.port-range", "answers true for negative ports";
-    MrsFalseCloses: Server, "map.false-harmless", "closes when it answers false";
+    MrsFalseCloses: Server, "map.false-keeps-login", "closes when it answers false";
     MrsFalseDropsOthers: Server, "map.false-harmless", "ends the other mappings when it answers false";
     ClosedHangs: Server, "map.closed-closes", "leaves users of a closed mapping waiting";
     ClosedClosesLate: Server, "map.closed-closes", "closes users of a closed mapping after 9 seconds";
@@ -435,7 +435,7 @@ bugs! {
     MapWithoutMappings: Client, "map.client-all", "sends a MAP although it has no mappings";
     UnaskedMrsCloses: Client, "map.unasked", "closes for an MRS that it has not asked for";
     RefusedMapCloses: Client, "map.client-survives-false", "closes when a mapping is refused";
-    RefusedMapDropsOthers: Client, "map.client-survives-false", "serves no mapping any more when one is refused";
+    RefusedMapDropsOthers: Client, "map.client-keeps-others", "serves no mapping any more when one is refused";
     AllFalseCloses: Client, "map.client-survives-false", "closes when all mappings are refused";
     RefusedMapForgotten: Client, "map.client-retries", "does not ask again for a refused mapping";
     TrqLostNowAndThen: Client, "tunnel.trs-new-connection", "forgets one TRQ of 25";
@@ -462,7 +462,9 @@ bugs! {
     SharedTargetRefused: Client, "tunnel.target", "serves the first mapping alone of those with one target";
     TargetOfNext: Client, "tunnel.target", "connects to the target of the next mapping";
     TargetOfSecondIsFirst: Client, "tunnel.target", "connects to the target of its first mapping for the second one";
-    DialsInline: Client, "tunnel.dial-apart", "does nothing else while it connects to a target";
+    DialsInline: Client, "tunnel.dial-apart", "reads nothing on its control connection while it connects to a target";
+    DialsInTurn: Client, "tunnel.dial-holds-none", "connects to its targets one after the other";
+    DialsHoldTunnels: Client, "tunnel.dial-holds-none", "carries nothing through its tunnels while it connects to a target";
     OneTunnelAtATime: Client, "tunnel.concurrent", "serves one tunnel at a time";
     RefusedTargetEndsControl: Client, "tunnel.failure-keeps-control", "ends the login when a target refuses";
     RefusedTargetHangs: Client, "tunnel.refused-close", "leaves the data connection open when the target refuses";

@@ -718,14 +718,23 @@ impl Session {
                             () = tunnels.cancelled() => {}
                         }
                     };
-                    if shared.has(Bug::OneTunnelAtATime) {
-                        body.await;
-                    } else if shared.has(Bug::DialsInline) {
-                        let target = mapping.target.clone();
-                        let _ = timeout(LONG, TcpStream::connect(target)).await;
-                        tokio::spawn(body);
-                    } else {
-                        tokio::spawn(body);
+                    let dial = timeout(LONG, TcpStream::connect(mapping.target.clone()));
+                    match shared.bug {
+                        Some(Bug::OneTunnelAtATime) => body.await,
+                        Some(Bug::DialsInline) => {
+                            let _ = dial.await;
+                            tokio::spawn(body);
+                        }
+                        Some(Bug::DialsInTurn | Bug::DialsHoldTunnels) => {
+                            let shared = shared.clone();
+                            tokio::spawn(async move {
+                                let turn = shared.mixer.turn().await;
+                                let _ = dial.await;
+                                drop(turn);
+                                body.await;
+                            });
+                        }
+                        _ => drop(tokio::spawn(body)),
                     }
                 }
                 b"ARS" => match shared.bug {

@@ -21,7 +21,7 @@ pub enum Manner {
     PortsElsewhere,
     /// As it should, and nearly as late as it may.
     Slow,
-    /// A server that has never more than one connection, and closes all others.
+    /// A server that has one connection at a time, rests after each, and closes all others.
     Lonely,
     /// As it should; it knows nothing newer than TLS 1.2.
     Tls12,

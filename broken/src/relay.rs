@@ -64,6 +64,11 @@ impl Mixer {
         self.ever.load(Ordering::Relaxed)
     }
 
+    /// The turn of one tunnel, while all others wait.
+    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.one_at_a_time.lock().await
+    }
+
     /// Whether any bytes were carried since the last question.
     pub(crate) fn take_bytes(&self) -> bool {
         self.carried.swap(false, Ordering::Relaxed)
@@ -271,9 +276,11 @@ impl Way<'_> {
                 self.spoil(&mut chunk, carried);
                 carried += chunk.len();
                 self.mixer.carried.store(true, Ordering::Relaxed);
-                let _turn = match self.has(Bug::TunnelsTakeTurns) {
-                    true => Some(self.mixer.one_at_a_time.lock().await),
-                    false => None,
+                let _turn = match self.bug {
+                    Some(Bug::TunnelsTakeTurns | Bug::DialsHoldTunnels) => {
+                        Some(self.mixer.turn().await)
+                    }
+                    _ => None,
                 };
                 let written = tokio::select! {
                     () = tokio::time::sleep(stall) => return self.both_gone(),

@@ -52,7 +52,7 @@ struct Shared {
     over: AtomicBool,
     /// Set by what bugs take for a sign of life.
     renewed: AtomicBool,
-    /// Held by a connection, which only a lonely server minds.
+    /// Held by the only connection of a lonely server.
     only_one: tokio::sync::Mutex<()>,
 }
 
@@ -94,6 +94,8 @@ const USER_TIME: Duration = Duration::from_millis(8_200);
 /// More than a peer has time for.
 const LATE: Duration = Duration::from_secs(3);
 const LONG: Duration = Duration::from_secs(60);
+/// After each connection of a lonely server.
+const REST: Duration = Duration::from_secs(1);
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -191,10 +193,18 @@ impl Shared {
 
     async fn begin(self: Arc<Self>, tcp: TcpStream, secure: bool) {
         let door = Arc::clone(&self);
-        let only = door.only_one.try_lock();
-        if self.manner == Manner::Lonely && only.is_err() {
-            return;
+        if self.manner == Manner::Lonely {
+            let Ok(_only) = door.only_one.try_lock() else {
+                return;
+            };
+            Box::pin(self.connection(tcp, secure)).await;
+            return sleep(REST).await;
         }
+        self.connection(tcp, secure).await;
+    }
+
+    /// One connection, from its first byte to its end.
+    async fn connection(self: Arc<Self>, tcp: TcpStream, secure: bool) {
         let limit = match self.bug {
             Some(Bug::LoginNeverDue) => LONG,
             Some(Bug::HandshakeNeverDue) if secure => LONG,

@@ -182,11 +182,11 @@ fn selections_that_match_nothing() {
                 ],
             ),
             (
-                &["run", "server", "tls.no-early-data"],
+                &["run", "server", "tls.early-data-refused"],
                 4,
                 &[
-                    "tls.no-early-data is not judged: a peer that",
-                    "hint: `netroxy-conformance explain tls.no-early-data` shows it",
+                    "tls.early-data-refused is not judged: a server that",
+                    "hint: `netroxy-conformance explain tls.early-data-refused` shows it",
                 ],
             ),
             (

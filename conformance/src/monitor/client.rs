@@ -1,5 +1,7 @@
 //! What the client says.
 
+use std::time::Duration;
+
 use super::conduct::{Ath, Doom, HELD};
 use super::lines::{Fault, Item, LIMIT, integer};
 use super::login::Asked;
@@ -7,6 +9,9 @@ use super::server::shown;
 use super::{Monitor, PENDING};
 use crate::notation::ast::{Side, Transport};
 use crate::recording::Sender;
+
+/// At least between `MRS false` and the next MAP for that port.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// What both sides of it are told by.
 pub(super) const SECOND_ATH: &str = "a second ATH on one connection";
@@ -164,7 +169,7 @@ impl Monitor {
     }
 
     fn map(&mut self, id: &str, lines: &[Vec<u8>]) {
-        let now = self.now;
+        let (now, slack) = (self.now, self.limits.slack);
         let [_, port, _, open] = lines else { return };
         let asked = Asked {
             port: integer(port).unwrap_or(0),
@@ -172,13 +177,30 @@ impl Monitor {
             at: now,
             told: false,
         };
+        let mut early = None;
         if let Some(login) = self.login(id) {
-            login.refused.remove(&asked.port);
+            if let Some(refusal) = login.refused.get_mut(&asked.port) {
+                let paused = now.saturating_sub(refusal.last);
+                let under_way = now <= refusal.first + slack;
+                if paused + slack >= RETRY_PAUSE {
+                    login.refused.remove(&asked.port);
+                } else {
+                    refusal.asked_again = true;
+                    early = (!under_way).then_some((asked.port, paused));
+                }
+            }
             login.too_many_maps |= login.asked.len() >= PENDING;
             match login.too_many_maps {
                 true => login.asked.clear(),
                 false => login.asked.push_back(asked),
             }
+        }
+        if let Some((port, paused)) = early {
+            let seen = format!(
+                "MAP {port} {:.1} s after MRS {port} false",
+                paused.as_secs_f64()
+            );
+            self.report(id, Side::Client, "map.retry-pause", seen);
         }
         self.server_step(id, "Map", "MAP");
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Monitor;
+use super::login::Refusal;
 use crate::notation::ast::Side;
 use crate::recording::Sender;
 
@@ -130,14 +131,14 @@ impl Monitor {
         let (now, held_up) = (self.now, self.held_up(id));
         let limit = RETRY + self.limits.reply;
         let Some(login) = self.login(id) else { return };
-        let due = |at: &Duration| now > held_up.max(*at) + limit;
+        let due = |it: &Refusal| !it.asked_again && now > held_up.max(it.last) + limit;
         let late: Vec<i64> = login
             .refused
             .iter()
-            .filter(|(_, at)| due(at))
+            .filter(|(_, refusal)| due(refusal))
             .map(|(port, _)| *port)
             .collect();
-        login.refused.retain(|_, at| !due(at));
+        login.refused.retain(|_, refusal| !due(refusal));
         for port in late {
             let seen = format!(
                 "MRS {port} false, and no MAP for it in {} s",

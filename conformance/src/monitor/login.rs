@@ -6,6 +6,17 @@ use std::time::Duration;
 use super::{Monitor, PENDING, REMEMBERED};
 use crate::notation::ast::Transport;
 
+/// A port that was answered by false, until it is asked for again in good time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refusal {
+    /// When the first of these answers came. MAPs that follow it closely were under way.
+    pub(super) first: Duration,
+    /// When the last of them came.
+    pub(super) last: Duration,
+    /// Whether the client has asked for the port since the last one.
+    pub(super) asked_again: bool,
+}
+
 /// What ARS true has begun.
 #[derive(Debug)]
 pub(super) struct Login {
@@ -26,8 +37,8 @@ pub(super) struct Login {
     pub(super) over: Transport,
     /// What was answered by true, and whether it is open.
     pub(super) mapped: BTreeMap<i64, bool>,
-    /// What was answered by false and not asked for again, since when.
-    pub(super) refused: BTreeMap<i64, Duration>,
+    /// What was answered by false, by port.
+    pub(super) refused: BTreeMap<i64, Refusal>,
     /// When each SRQ came that is not answered; whether that was told.
     pub(super) srqs: VecDeque<(Duration, bool)>,
     /// How many more there are than are remembered.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::client::SECOND_ATH;
 use super::conduct::{Ath, Doom};
 use super::lines::{Fault, Field, Item, integer, is_canonical};
-use super::login::Login;
+use super::login::{Login, Refusal};
 use super::{Monitor, PENDING, REMEMBERED};
 use crate::notation::ast::{Side, Transport};
 use crate::notation::{ast::Action, ast::Expectation, print_action};
@@ -227,8 +227,18 @@ impl Monitor {
         };
         let asked = login.asked.remove(index);
         let own = login.mapped.contains_key(&port);
-        if !ok && !own && login.refused.len() < PORTS {
-            login.refused.insert(port, now);
+        if let Some(refusal) = login.refused.get_mut(&port).filter(|_| !ok) {
+            refusal.last = now;
+            refusal.asked_again = false;
+        } else if !ok && !own && login.refused.len() < PORTS {
+            let refusal = Refusal {
+                first: now,
+                last: now,
+                asked_again: false,
+            };
+            login.refused.insert(port, refusal);
+        } else if ok {
+            login.refused.remove(&port);
         }
         if let Some(asked) = asked
             && ok

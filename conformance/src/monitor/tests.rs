@@ -246,7 +246,7 @@ fn a_server_has_to_close_what_a_client_breaks() {
 #[test]
 fn a_client_that_does_not_do_its_part_is_found() {
     let fresh = "0.0 c1 connect server\n0.0 c1 > ATH a b c";
-    let cases: [(String, u64, &[&str]); 14] = [
+    let cases: [(String, u64, &[&str]); 15] = [
         (
             format!(
                 "{fresh}\n0.1 c1 > ATH a b c\n0.2 c1 < ARS false\n0.3 c1 < eof\n0.3 c1 > shutdown"
@@ -313,6 +313,13 @@ fn a_client_that_does_not_do_its_part_is_found() {
         ),
         (
             format!(
+                "{LOGIN}\n0.3 c1 > MAP 9 a true\n0.4 c1 < MRS 9 false\n0.5 c1 > MAP 9 a true\n0.8 c1 < MRS 9 false\n1.1 c1 > MAP 9 a true"
+            ),
+            1,
+            &["client map.retry-pause"],
+        ),
+        (
+            format!(
                 "{fresh}\n0.2 c1 < ARS false\n0.3 c1 < eof\n0.3 c1 > shutdown\n0.4 c2 connect server\n0.4 c2 > ATH a b c"
             ),
             1,
@@ -329,6 +336,9 @@ fn a_client_that_does_not_do_its_part_is_found() {
     for (body, behind, expected) in cases {
         assert_eq!(found(&body, behind), expected, "{body}");
     }
+    // Two MAPs for one port were under way, and the third comes in good time.
+    let both_refused = "0.3 c1 > MAP 9 a true\n0.4 c1 < MRS 9 false\n0.41 c1 > MAP 9 a true\n0.5 c1 < MRS 9 false\n1.6 c1 > MAP 9 a true";
+    assert_eq!(behind_login(both_refused, 1), [""; 0]);
     let dialling = "0.3 c1 < TRQ 8080\n0.4 c2 connect server\n9.0 c2 > close\n9.0 c2 < eof";
     assert_eq!(behind_login(dialling, 2), [""; 0]);
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::Job;
 use crate::notation::ast::Case;
@@ -103,12 +103,17 @@ struct Dead {
 async fn is_deaf(left: Left, limit: Duration) -> bool {
     let Left {
         mut scene,
-        mut connections,
+        connections,
     } = left;
-    connections.retain(|connection| !has_ended(connection));
-    for connection in &mut connections {
-        // One that is broken has ended, which shows below.
-        let _ = connection.shutdown(MOMENT).await;
+    let open = connections.into_iter().filter(|open| !has_ended(open));
+    let mut connections = Vec::new();
+    for mut connection in open {
+        match timeout(MOMENT, connection.shutdown(MOMENT)).await {
+            // One that is broken has ended, which shows below.
+            Ok(_) => connections.push(connection),
+            // Its bytes are not taken, so its end cannot follow them.
+            Err(_) => drop(connection.reset().await),
+        }
     }
     let closes = async {
         while !connections.iter().any(has_ended) {

@@ -100,7 +100,7 @@ pub const TABLE: &[Row] = {
             ConnectFailed,
             BackOff,
             Offline,
-            "life.reconnect",
+            "life.retry-connect",
         ),
         row(
             Connecting,

@@ -157,8 +157,8 @@ mod tests {
 
     #[test]
     fn who_cannot_be_judged_says_why() {
-        let text = explained("tls.no-early-data");
-        assert!(text.contains("\nnot judged: a peer that"), "{text}");
+        let text = explained("tls.early-data-refused");
+        assert!(text.contains("\nnot judged: a server that"), "{text}");
     }
 
     #[test]

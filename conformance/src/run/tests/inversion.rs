@@ -231,7 +231,7 @@ async fn every_judged_step_fails_when_it_says_something_else() {
     let tls = Tls::new().unwrap();
     let options = Options {
         hardened: true,
-        jobs: 64,
+        jobs: 200,
         time_scale: 0.5,
         still: None,
         excuses: true,
