@@ -324,7 +324,6 @@ impl Pace {
             jobs: usize::from(self.jobs.unwrap_or(200)),
             time_scale: self.time_scale.unwrap_or(1.0),
             still: self.still.map(|still| Duration::from_secs(still.into())),
-            excuses: true,
         }
     }
 

@@ -49,8 +49,6 @@ pub(crate) struct Options {
     pub(crate) time_scale: f64,
     /// How long `still` is; `None` is as the manifest says.
     pub(crate) still: Option<Duration>,
-    /// Whether what was late when the machine had no time is played once more.
-    pub(crate) excuses: bool,
 }
 
 impl Options {
@@ -79,6 +77,8 @@ pub(crate) struct Job {
     pub(crate) in_play: InPlay,
     /// Whether it is told what the two programs of a pair said to each other, when it fails.
     pub(crate) listens: bool,
+    /// Whether it is played once more when it was late while the machine had no time.
+    pub(crate) excused: bool,
 }
 
 /// The runs of some cases against a subject, and what is skipped for which reason.
@@ -105,6 +105,7 @@ pub(crate) fn plan(
                 round: None,
                 in_play: InPlay::default(),
                 listens: false,
+                excused: true,
             });
         }
     }
@@ -227,7 +228,7 @@ fn start(
                 let work = async {
                     let _played = job.in_play.begin(job.id());
                     let (judged, waited) = judge::judge(&job, &tls, &twins).await;
-                    let waited = waited.filter(|_| options.excuses);
+                    let waited = waited.filter(|_| job.excused);
                     let Some(stall) = waited.and_then(|waited| excuse(&watch, waited, job.tempo))
                     else {
                         return (judged, false, (Some(slot), Some(place)));

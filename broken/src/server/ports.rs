@@ -61,7 +61,7 @@ impl Shared {
         if self.has(Bug::MrsBeforeBind) {
             let (shared, map) = (self.clone(), map.clone());
             tokio::spawn(async move {
-                sleep(Duration::from_millis(150)).await;
+                sleep(Duration::from_secs(1)).await;
                 shared.bind(id, number, map[3] == b"true").await;
             });
             return true;
@@ -204,17 +204,18 @@ impl Shared {
         if self.has(Bug::EarlyUserEndsLogin) {
             let shared = self.clone();
             tokio::spawn(async move {
-                sleep(Duration::from_millis(20)).await;
-                let state = shared.state();
-                let port = state.ports.get(&number);
-                let spoken = |(_, user): &(u64, TcpStream)| {
-                    user.try_read(&mut [0]).is_ok_and(|count| count > 0)
-                };
-                if port.is_some_and(|port| port.waiting.iter().any(spoken)) {
-                    state
-                        .logins
-                        .values()
-                        .for_each(|login| login.kicked.cancel());
+                for _ in 0..20 {
+                    sleep(Duration::from_millis(20)).await;
+                    let state = shared.state();
+                    let port = state.ports.get(&number);
+                    let spoken = |(_, user): &(u64, TcpStream)| {
+                        user.try_read(&mut [0]).is_ok_and(|count| count > 0)
+                    };
+                    if port.is_some_and(|port| port.waiting.iter().any(spoken)) {
+                        let logins = state.logins.values();
+                        logins.for_each(|login| login.kicked.cancel());
+                        return;
+                    }
                 }
             });
         }

@@ -37,7 +37,6 @@ impl Haste {
             jobs: usize::from(self.jobs),
             time_scale: self.time_scale,
             still: self.still.map(|still| Duration::from_secs(still.into())),
-            excuses: true,
         }
     }
 }

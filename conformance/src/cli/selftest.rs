@@ -82,45 +82,27 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
         options.profile()
     ));
     let mut findings = Vec::new();
-    if selftest.bugs.is_empty() {
-        let jobs = unbroken(&entries, rules, options)?;
-        pulse.aside(&format!(
-            "{} runs against the peers without a bug\n",
-            jobs.len()
-        ));
-        let all_pass = |results: &[(Job, Judged)]| -> Vec<String> {
-            let red = results.iter().filter(|(job, judged)| {
-                judged.verdict.is_red(true) && !is_left_out(&job.subject, judged)
-            });
-            red.map(|(job, judged)| {
-                format!(
-                    "{}, which has no bug, fails {}",
-                    job.subject.name(),
-                    in_short(judged)
-                )
-            })
-            .collect()
-        };
-        findings.extend(all_pass(
-            &conduct(jobs, &tls, options, Order::default(), &pulse).await?,
-        ));
-    }
+    // They are played among the bugs, whose cases wait for most of the time.
+    let mut unbroken = match selftest.bugs.is_empty() {
+        true => unbroken(&entries, rules, options)?,
+        false => Vec::new(),
+    };
     let (mut jobs, names) =
         selftest::plan(&mutants, &entries, rules, options).map_err(manifest_complaint)?;
     for job in &mut jobs {
         job.tempo = Tempo::new(options.time_scale);
+        // Who is late is caught; nothing is played twice.
+        job.excused = false;
     }
     pulse.aside(&format!(
-        "{} bugs, {} runs of cases that may notice\n",
-        mutants.len(),
-        jobs.len()
+        "{} runs of cases that may detect a bug, {} against peers without a bug\n",
+        jobs.len(),
+        unbroken.len()
     ));
     let mut table: Option<Table> = None;
     let mut missed: BTreeMap<Mutant, BTreeSet<String>> = BTreeMap::new();
     let mut noticed: BTreeMap<Mutant, usize> = BTreeMap::new();
     let options = Options {
-        // Who is late is caught; nothing is played twice.
-        excuses: false,
         // Who is caught has been waited for in vain, so many more can be judged at a time.
         jobs: selftest.pace.jobs.map_or(JOBS, usize::from),
         ..options
@@ -128,8 +110,15 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     for _ in 0..order.repeat {
         let once = Order { repeat: 1, ..order };
         let mut round = Table::of(&mutants);
-        for (job, judged) in conduct(jobs.clone(), &tls, options, once, &pulse).await? {
-            let Some(mutant) = names.get(&job.subject.name()) else {
+        let mut all = std::mem::take(&mut unbroken);
+        all.extend(jobs.iter().cloned());
+        for (job, judged) in conduct(all, &tls, options, once, &pulse).await? {
+            let name = job.subject.name();
+            let Some(mutant) = names.get(&name) else {
+                if judged.verdict.is_red(true) && !is_left_out(&job.subject, &judged) {
+                    let failure = in_short(&judged);
+                    findings.push(format!("{name}, which has no bug, fails {failure}"));
+                }
                 continue;
             };
             if kills(&judged, *mutant) {

@@ -22,6 +22,7 @@ fn job() -> Job {
         round: None,
         in_play: InPlay::default(),
         listens: false,
+        excused: true,
     }
 }
 

@@ -77,7 +77,6 @@ impl Stage {
             jobs: self.wanted.jobs,
             time_scale: self.wanted.time_scale,
             still: None,
-            excuses: true,
         }
     }
 
@@ -92,6 +91,7 @@ impl Stage {
             round: None,
             in_play: report::InPlay::default(),
             listens: false,
+            excused: true,
         }
     }
 

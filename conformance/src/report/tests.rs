@@ -45,7 +45,6 @@ const SETTINGS: Settings = Settings {
         jobs: 8,
         time_scale: 2.0,
         still: None,
-        excuses: true,
     },
     strict: false,
     order: Order {

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use super::{Job, waits};
+use crate::notation::ast::Line;
 
 /// The order of a run.
 #[derive(Debug, Clone, Copy)]
@@ -48,10 +49,21 @@ impl Order {
 
     /// The same seed gives the same order on every machine.
     pub(super) fn arrange(self, jobs: &mut [Job]) {
-        // Those that wait for long go first, so that the others fill the time.
-        jobs.sort_by_key(|job| Reverse(waits(job)));
+        // The longest go first, so that the others fill the time.
+        jobs.sort_by_key(|job| Reverse(length(job)));
         if let Some(seed) = self.seed {
             fastrand::Rng::with_seed(seed).shuffle(jobs);
         }
     }
+}
+
+/// About how long a case takes at most, in milliseconds.
+fn length(job: &Job) -> u64 {
+    // A tunnel of a slow peer takes more than a second, for about eight steps.
+    let step = if job.subject.is_slow() { 130 } else { 1 };
+    let lines = job.entry.case.body.iter().map(|line| match line {
+        Line::Repeat(block) => u64::from(block.count) * block.body.len() as u64,
+        Line::Blank | Line::Comment(_) | Line::Step(_) => 1,
+    });
+    waits(job) + lines.sum::<u64>() * step
 }

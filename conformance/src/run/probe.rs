@@ -98,7 +98,6 @@ fn job(
         jobs: 1,
         time_scale,
         still: None,
-        excuses: false,
     };
     let jobs = plan(&[Arc::new(entry)], subject, &[], options);
     jobs.into_iter()

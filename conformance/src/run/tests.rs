@@ -142,7 +142,6 @@ async fn verdicts_of(subject: &Arc<Subject>, time_scale: f64) -> Vec<(String, Ve
         jobs: 64,
         time_scale,
         still: None,
-        excuses: true,
     };
     let entries: Vec<Arc<Entry>> = embedded().unwrap().into_values().map(Arc::new).collect();
     let mut jobs = plan(&entries, subject, &rules::embedded().unwrap(), options);
@@ -417,6 +416,7 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
             round: None,
             in_play: InPlay::default(),
             listens: false,
+            excused: true,
         };
         let (judged, _) = judge::judge(&job, &tls, &Twins::default()).await;
         assert_eq!(judged.verdict, verdict, "{body}: {:?}", judged.broken);

@@ -15,6 +15,8 @@ mod spawn;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use netroxy_broken::Manner;
+
 use crate::again::{PASSWORD, assigned, handed_on, quoted};
 use crate::embedded::Embedded;
 use crate::manifest::Manifest;
@@ -147,6 +149,16 @@ impl Subject {
             Self::Started(manifest) => manifest.still,
             Self::Running(_) => STILL,
             Self::Pair(pair) => pair.0.still.max(pair.1.still),
+        }
+    }
+
+    /// Whether it is a broken peer's manner to take its time with each answer.
+    pub(crate) fn is_slow(&self) -> bool {
+        let slow = |manifest: &Manifest| manifest.manner() == Some(Manner::Slow);
+        match self {
+            Self::Started(manifest) => slow(manifest),
+            Self::Running(_) => false,
+            Self::Pair(pair) => slow(&pair.0) || slow(&pair.1),
         }
     }
 

@@ -24,6 +24,7 @@ async fn job(id: &str, body: &str, manners: Manners) -> Job {
         round: None,
         in_play: InPlay::default(),
         listens: false,
+        excused: true,
     }
 }
 
@@ -33,7 +34,6 @@ async fn played(jobs: Vec<Job>, order: Order, watch: Watch) -> (Summary, Vec<Jud
         jobs: 1,
         time_scale: 0.1,
         still: None,
-        excuses: true,
     };
     let (tls, stop) = (Tls::new().unwrap(), CancellationToken::new());
     let mut results = Vec::new();

@@ -91,7 +91,6 @@ async fn a_run_against_the_reference_judges_what_is_claimed_and_makes_every_step
         jobs: 200,
         time_scale: 1.0,
         still: None,
-        excuses: true,
     };
     let reference = |side| Manifest::reference(side).unwrap();
     let pair = (reference(Side::Server), reference(Side::Client));

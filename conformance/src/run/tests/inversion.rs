@@ -234,7 +234,6 @@ async fn every_judged_step_fails_when_it_says_something_else() {
         jobs: 200,
         time_scale: 0.5,
         still: None,
-        excuses: true,
     };
     let [server, client] =
         [Side::Server, Side::Client].map(|side| Manifest::reference(side).unwrap());
@@ -276,6 +275,7 @@ async fn every_judged_step_fails_when_it_says_something_else() {
                 round: None,
                 in_play: InPlay::default(),
                 listens: false,
+                excused: true,
             });
         }
     }

@@ -31,6 +31,7 @@ fn job(subject: Arc<Subject>, role: &str, body: &str) -> Job {
         round: None,
         in_play: InPlay::default(),
         listens: false,
+        excused: true,
     }
 }
 
@@ -302,7 +303,6 @@ fn a_case_is_skipped_only_for_a_reason() {
             jobs: 1,
             time_scale: 1.0,
             still: None,
-            excuses: true,
         };
         let text = format!("title    x\nrole     server\n{case}");
         let entry = read("own", "own.case", &text).unwrap();
@@ -325,7 +325,6 @@ fn a_case_is_skipped_only_for_a_reason() {
             jobs: 1,
             time_scale: 1.0,
             still: None,
-            excuses: true,
         };
         let head = format!("title    x\nrole     server\n{own}");
         let text = head.replace("timeout 3", &format!("timeout {timeout}"));

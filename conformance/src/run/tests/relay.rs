@@ -108,7 +108,6 @@ async fn red(habits: Habits) -> Vec<String> {
         jobs: 100,
         time_scale: 1.0,
         still: None,
-        excuses: true,
     };
     let entries: Vec<Arc<Entry>> = embedded().unwrap().into_values().map(Arc::new).collect();
     let mut jobs = plan(&entries, &subject, &rules::embedded().unwrap(), options);

@@ -9,6 +9,7 @@ use crate::notation::print_action;
 fn job(side: Side, text: &str) -> Job {
     Job {
         listens: false,
+        excused: true,
         entry: Arc::new(read("own", "own.case", text).unwrap()),
         transport: Transport::Plain,
         subject: Arc::new(Subject::Started(Manifest::reference(side).unwrap())),
@@ -148,7 +149,6 @@ fn a_client_that_runs_only_once_plays_what_needs_one_login() {
         jobs: 1,
         time_scale: 1.0,
         still: None,
-        excuses: true,
     };
     let jobs = plan(&entries, &subject, &rules::embedded().unwrap(), options);
     let reason = "its manifest says that it does not connect again";

@@ -19,7 +19,6 @@ async fn over_tls(side: Side, manner: Manner, ids: &[&str]) -> Vec<Judged> {
         jobs: 8,
         time_scale: 1.0,
         still: None,
-        excuses: true,
     };
     let jobs = plan(&entries, &subject, &rules::embedded().unwrap(), options);
     let tls = Tls::new().unwrap();
@@ -98,7 +97,6 @@ fn a_client_that_cannot_be_told_whom_to_trust_skips_what_is_about_that() {
         jobs: 1,
         time_scale: 1.0,
         still: None,
-        excuses: true,
     };
     for (manifest, skipped) in [(manifest, true), (told, false)] {
         let subject = Arc::new(Subject::Started(manifest));
