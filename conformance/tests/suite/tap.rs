@@ -1,7 +1,5 @@
 //! `tap`, between clients and servers that the tests play themselves.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
 use std::fs::Permissions;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -1,7 +1,5 @@
 //! What the program writes: whole or not at all, for the right eyes, and checked before anything runs.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,7 +1,5 @@
 //! A server that lets nobody in is asked as seldom as can be, and what it says is told.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Output};
@@ -84,7 +82,7 @@ fn a_running_server_that_closes_is_asked_three_times() {
 fn a_manifest_with_a_wrong_password_is_told_by_every_command() {
     let folder = tempfile::tempdir().unwrap();
     let sut = folder.path().join("s.json").display().to_string();
-    let good = include_str!("../suts/reference-server.json");
+    let good = include_str!("../../suts/reference-server.json");
     let strict = good
         .replace("{{pass}}", "another")
         .replace("\"reference-server\"", "\"strict\"");

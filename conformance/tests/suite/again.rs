@@ -1,10 +1,5 @@
 //! Commands that are printed, as a failure to run again or as a hint, are run in a shell and judge the same.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy only excuses the bodies of tests, not their helpers"
-)]
-
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -64,9 +59,10 @@ fn printed<'a>(text: &'a str, behind: &str) -> &'a str {
         .trim()
 }
 
-/// The lines that name a failed case.
+/// The cases that failed or were blocked, in the order in which they ended.
 fn failures(out: &str) -> Vec<&str> {
-    let lines = out.lines().filter(|line| line.contains(" FAIL ["));
+    let red = |line: &&str| line.contains(" FAIL [") || line.contains(" BLOCKED [");
+    let lines = out.lines().filter(red);
     lines.map(|line| line.rsplit(' ').next().unwrap()).collect()
 }
 
@@ -94,7 +90,7 @@ fn a_command_that_is_printed_judges_the_same_again() {
     let folder = TempDir::new().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("it's a.case", CASE);
-    let manifest = include_str!("../suts/reference-server.json");
+    let manifest = include_str!("../../suts/reference-server.json");
     write("my server.json", manifest);
     for (arguments, wanted) in [
         (
@@ -237,7 +233,7 @@ fn fake() {
 fn a_command_that_is_printed_holds_the_variables_of_the_manifest() {
     let folder = TempDir::new().unwrap();
     let manifest = r#"{"name": "fake", "role": "server", "transports": ["plain"], "start_deadline_ms": 60000, "launch": {
-        "command": ["{{env:MY_SERVER}}", "--exact", "fake", "--nocapture"],
+        "command": ["{{env:MY_SERVER}}", "--exact", "again::fake", "--nocapture"],
         "files": { "port": { "text": "{{port}}" }, "timeout": { "text": "{{timeout}}" } } } }"#;
     std::fs::write(folder.path().join("fake.json"), manifest).unwrap();
     let own = std::env::current_exe().unwrap();

@@ -1,10 +1,5 @@
 //! Reports of real runs: what they say, when they are refused, and that they are written whole.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy only excuses the bodies of tests, not their helpers"
-)]
-
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -1,11 +1,5 @@
 //! Few file descriptors: fewer cases at a time, or an error that says what to do, and never a verdict on the peer.
 
-#![cfg(target_os = "linux")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy only excuses the bodies of tests, not their helpers"
-)]
-
 use std::process::{Command, Output, Stdio};
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};

@@ -1,7 +1,5 @@
 //! Recordings of runs: judged again, played again, exported.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -21,7 +19,9 @@ fn recorded(folder: &Path, role: &str, ids: &[&str]) -> Vec<String> {
     let record = folder.display().to_string();
     let run = suite(
         &[
-            &["run", role, "--profile", "hardened", "--record", &record],
+            // A recording does not tell that the machine stood still, so it must not.
+            &["run", role, "--jobs", "40", "--profile", "hardened"][..],
+            &["--record", &record],
             ids,
         ]
         .concat(),
@@ -68,8 +68,9 @@ fn no_case_makes_the_passive_judge_blame_the_reference() {
             let text = out(&suite(&["replay", &file.display().to_string()]));
             assert!(
                 text.contains(&format!("{side} 0")),
-                "{}: {text}",
-                file.display()
+                "{}: {text}{}",
+                file.display(),
+                std::fs::read_to_string(&file).unwrap()
             );
         }
     }

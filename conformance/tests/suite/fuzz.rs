@@ -1,10 +1,5 @@
 //! The fuzzer against peers: it has nothing against the reference, and finds what is broken without being told.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy only excuses the bodies of tests, not their helpers"
-)]
-
 use std::process::Command;
 use std::thread;
 

@@ -1,10 +1,5 @@
 //! Everything that can be wrong with what people give: where it is, what was expected, what to do; and nothing starts.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy only excuses the bodies of tests, not their helpers"
-)]
-
 use std::fs;
 use std::process::Command;
 

@@ -1,11 +1,6 @@
 //! What a new user meets: ids that are printed are taken, and every command says what it judges by and what has come
 //! of it. The commands that are printed have a file of their own.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy only excuses the bodies of tests, not their helpers"
-)]
-
 use std::path::Path;
 use std::process::Command;
 
@@ -329,7 +324,7 @@ fn a_manifest_that_does_not_configure_the_timeout_is_at_fault() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     let good =
-        include_str!("../suts/reference-server.json").replacen("reference-server", "mine", 1);
+        include_str!("../../suts/reference-server.json").replacen("reference-server", "mine", 1);
     for (from, to, why) in [
         (
             "\"{{timeout:int}}\"",

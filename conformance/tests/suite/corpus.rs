@@ -1,7 +1,5 @@
 //! Every input of the fuzzing corpus, through the body of its target.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
 use std::{fs, panic, path::PathBuf};
 
 use netroxy_conformance::fuzzing::TARGETS;

@@ -1,10 +1,5 @@
 //! `diff` as people use it.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy only excuses the bodies of tests, not their helpers"
-)]
-
 use std::process::Command;
 
 use serde_json::Value;

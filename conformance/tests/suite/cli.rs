@@ -1,10 +1,5 @@
 //! The program as people use it: exit codes, messages, the last line.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy only excuses the bodies of tests, not their helpers"
-)]
-
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -309,9 +304,9 @@ fn help_tells_defaults_and_schemas_are_printed() {
     let (code, out, _) = run(&["run", "--help"]);
     assert!(code == 0 && out.contains("[default: 200,"), "{out}");
     for (command, text) in [
-        ("sut", include_str!("../manifest.schema.json")),
-        ("baseline", include_str!("../baseline.schema.json")),
-        ("report", include_str!("../report.schema.json")),
+        ("sut", include_str!("../../manifest.schema.json")),
+        ("baseline", include_str!("../../baseline.schema.json")),
+        ("report", include_str!("../../report.schema.json")),
     ] {
         assert_eq!(
             run(&[command, "schema"]),
@@ -394,7 +389,7 @@ fn what_is_built_in_is_listed_and_what_a_check_finds_is_told() {
         "{out}"
     );
     let folder = TempDir::new().unwrap();
-    let text = include_str!("../suts/reference-server.json");
+    let text = include_str!("../../suts/reference-server.json");
     let text = text.replacen("\"role\"", "\"transports\": [\"plain\"], \"role\"", 1);
     let path = file(&folder, "plain.json", &text);
     let (code, out, err) = run(&["sut", "check", "--sut", path.to_str().unwrap()]);

@@ -1,11 +1,5 @@
 //! `flakes` as people use it. What is unsteady, and what is left behind, is shown to be noticed beside the code.
 
-#![cfg(target_os = "linux")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy only excuses the bodies of tests, not their helpers"
-)]
-
 use std::process::Command;
 
 fn flakes(arguments: &[&str]) -> (i32, String, String) {
@@ -27,7 +21,8 @@ fn seeds(out: &str) -> Vec<&str> {
 fn a_steady_peer_is_found_steady_and_the_seed_decides_the_orders() {
     let arguments = [
         "client",
-        "tunnel.half-close",
+        "client/tunnel/half-close-user",
+        "client/tunnel/half-close-service",
         "client/auth/login",
         "--runs",
         "3",

@@ -1,11 +1,5 @@
 //! What a run leaves behind: nothing. And two runs at once do not disturb each other.
 
-#![cfg(target_os = "linux")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy only excuses the bodies of tests, not their helpers"
-)]
-
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,5 @@
 //! Baselines as people use them: written once, checked for ever, red for any change.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy only excuses the bodies of tests, not their helpers"
-)]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -100,7 +95,7 @@ fn mute_server(folder: &TempDir) -> PathBuf {
     let manifest = json!({
         "name": "mute", "role": "server", "transports": ["plain"], "start_deadline_ms": 60_000, "still": 1,
         "launch": {
-            "command": [own, "--exact", "fake", "--nocapture"],
+            "command": [own, "--exact", "baseline::fake", "--nocapture"],
             "files": { "port": { "text": "{{port}}" }, "timeout": { "text": "{{timeout}}" } },
         },
     });
