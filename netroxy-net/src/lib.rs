@@ -12,3 +12,4 @@ pub mod program;
 pub mod relay;
 pub mod stream;
 pub mod tls;
+mod unsent;

@@ -1,8 +1,9 @@
 //! Copies bytes both ways between two streams, exactly.
 //!
 //! A half-close of one side is carried over to the other, whose own direction goes on
-//! (`tunnel.half-close`). What was not carried to its end ends with a reset: an aborted stream must
-//! not look like a complete one. What was carried to its end is left to arrive.
+//! (`tunnel.half-close`). What was not carried to its end ends with a reset, after the bytes before
+//! it have arrived (`tunnel.last-bytes`): an aborted stream must not look like a complete one. What
+//! was carried to its end is left to arrive.
 //!
 //! An idle relay holds no buffer: bytes are read into one buffer of the thread and kept only as
 //! far as the other side does not take them.
@@ -70,12 +71,12 @@ pub async fn relay(
     summary
 }
 
-/// Closes a stream of a broken relay: at once, unless all that it was to get is on its way to it.
+/// Closes a stream of a broken relay, after what was written to it has arrived.
 async fn end(stream: Stream, completed: Option<Instant>, cut: &CancellationToken) {
     match completed {
-        Some(since) => drop(cut.run_until_cancelled(stream.linger(since)).await),
-        None => stream.reset(),
-    }
+        Some(since) => cut.run_until_cancelled(stream.linger(since)).await,
+        None => cut.run_until_cancelled(stream.abort()).await,
+    };
 }
 
 async fn copy(
@@ -88,7 +89,8 @@ async fn copy(
     let mut check: Option<Pin<Box<Sleep>>> = None;
     poll_fn(move |cx| {
         loop {
-            let polled = (up.poll(cx, a, b), down.poll(cx, b, a));
+            let up_polled = up.poll(cx, a, b, down.aborted());
+            let polled = (up_polled, down.poll(cx, b, a, up.aborted()));
             match polled {
                 (Poll::Ready(End::ReaderBroke(error)), _)
                 | (_, Poll::Ready(End::ReaderBroke(error))) => return Poll::Ready(Some(error)),
@@ -172,6 +174,17 @@ impl Direction {
         }
     }
 
+    /// Why the writer was aborted, if it was. The write has taken the error of the connection away,
+    /// so a read gives no error but an end. A peer that closed in order before has let its end
+    /// arrive, which the system tells by another error.
+    fn aborted(&self) -> Option<io::ErrorKind> {
+        match self.state {
+            State::Broken(io::ErrorKind::BrokenPipe) => None,
+            State::Broken(kind) => Some(kind),
+            State::Copying | State::ShuttingDown | State::Complete(_) => None,
+        }
+    }
+
     /// Whether the reader's end was read.
     fn reader_ended(&self) -> bool {
         matches!(self.state, State::ShuttingDown | State::Complete(_))
@@ -198,12 +211,16 @@ impl Direction {
         cx: &mut Context<'_>,
         reader: &mut Stream,
         writer: &mut Stream,
+        reader_aborted: Option<io::ErrorKind>,
     ) -> Poll<End> {
         loop {
             let written = match &self.state {
                 State::Complete(_) => return Poll::Ready(End::Complete),
                 State::Broken(kind) => {
                     return Poll::Ready(End::WriterBroke(io::Error::from(*kind)));
+                }
+                State::ShuttingDown if let Some(kind) = reader_aborted => {
+                    return Poll::Ready(End::ReaderBroke(io::Error::from(kind)));
                 }
                 State::ShuttingDown => {
                     let done = ready!(Pin::new(&mut *writer).poll_shutdown(cx));

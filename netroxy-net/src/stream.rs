@@ -1,6 +1,7 @@
 //! A TCP stream, with or without TLS.
 
 use std::{
+    future::poll_fn,
     io,
     net::SocketAddr,
     pin::Pin,
@@ -12,9 +13,11 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_rustls::TlsStream;
+
+use crate::unsent;
 
 /// A connection between client and server, or to a user or target (always plain).
 #[derive(Debug)]
@@ -81,9 +84,58 @@ impl Stream {
         let _ = timeout(limit, drain(&mut self, u64::MAX)).await;
     }
 
-    /// Ends the stream with a reset, so that the peer cannot take what it got for the whole.
-    pub fn reset(self) {
+    /// Ends the stream with a reset, so that the peer cannot take what it got for the whole, after
+    /// the peer has taken what was written. A reset throws away all that is under way, so it waits
+    /// as long as the peer takes some of it every 3 s, for 60 s at most. What the peer sends
+    /// meanwhile is dropped. When the future is dropped, the stream is reset at once.
+    pub fn abort(self) -> impl Future<Output = ()> {
+        // First, because nobody may wait.
         let _ = SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO));
+        self.take_what_was_written()
+    }
+
+    async fn take_what_was_written(mut self) {
+        const IN_ALL: Duration = Duration::from_secs(60);
+        const STALLED: Duration = Duration::from_secs(3);
+        const LONGEST_NAP: Duration = Duration::from_millis(100);
+        let until = Instant::now() + IN_ALL;
+        let (mut left, mut taken) = (usize::MAX, Instant::now());
+        let mut nap = Duration::from_millis(1);
+        // A peer that is gone takes nothing more.
+        while self.peer_addr().is_ok() && Instant::now() < until.min(taken + STALLED) {
+            let flushed = match timeout(nap, poll_fn(|cx| self.poll_flush_and_drop(cx))).await {
+                Ok(Err(_)) => return,
+                Ok(Ok(())) => true,
+                Err(_) => false,
+            };
+            let unsent = unsent::bytes(self.tcp());
+            if flushed && unsent == 0 {
+                return;
+            }
+            if unsent < left {
+                (left, taken) = (unsent, Instant::now());
+            }
+            if flushed {
+                sleep(nap).await;
+            }
+            nap = (nap * 2).min(LONGEST_NAP);
+        }
+    }
+
+    /// Writes what TLS has kept back, and reads and drops what has come: a peer that cannot write
+    /// may not read.
+    fn poll_flush_and_drop(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut waste = [0; 1024];
+        // As much as a socket can hold; a peer that goes on sending is read at the next turn.
+        for _ in 0..4096 {
+            let mut waste = ReadBuf::new(&mut waste);
+            match Pin::new(&mut *self).poll_read(cx, &mut waste) {
+                Poll::Ready(Ok(())) if !waste.filled().is_empty() => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) | Poll::Pending => break,
+            }
+        }
+        Pin::new(self).poll_flush(cx)
     }
 }
 

@@ -53,6 +53,13 @@ async fn socket_pair() -> (TcpStream, TcpStream) {
     (near, far)
 }
 
+/// Breaks a connection off.
+fn reset(stream: TcpStream) {
+    SockRef::from(&stream)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+}
+
 async fn read_all(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut seen = Vec::new();
     stream.read_to_end(&mut seen).await.map(|_| seen)
@@ -117,10 +124,102 @@ async fn bulk_survives_back_pressure_in_both_directions_at_once() {
 #[tokio::test]
 async fn a_reset_is_passed_on_as_a_reset() {
     let mut rig = rig(b"").await;
-    Stream::Plain(rig.user).reset();
+    reset(rig.user);
     let error = read_all(&mut rig.service).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     assert!(rig.relaying.await.unwrap().broken.is_some());
+}
+
+/// One side has sent bytes and breaks off; the other one reads them only then.
+#[tokio::test]
+async fn what_came_before_a_reset_arrives_before_the_reset() {
+    for upwards in [true, false] {
+        let rig = rig(b"").await;
+        let (mut sender, mut receiver) = match upwards {
+            true => (rig.user, rig.service),
+            false => (rig.service, rig.user),
+        };
+        let sent = pattern(5, 100_000);
+        sender.write_all(&sent).await.unwrap();
+        a_moment().await;
+        reset(sender);
+        a_moment().await;
+        let mut seen = vec![0; sent.len()];
+        receiver.read_exact(&mut seen).await.unwrap();
+        assert!(seen == sent);
+        let error = receiver.read(&mut [0]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        assert!(rig.relaying.await.unwrap().broken.is_some());
+    }
+}
+
+/// A write to a side that was reset takes the error away, and the next read gives an end.
+#[tokio::test]
+async fn a_stream_that_breaks_off_while_bytes_go_the_other_way_never_looks_complete() {
+    for upwards in [true, false] {
+        for _ in 0..20 {
+            let rig = rig(b"").await;
+            let (mut sender, mut talker) = match upwards {
+                true => (rig.user, rig.service),
+                false => (rig.service, rig.user),
+            };
+            sender.write_all(b"the first half").await.unwrap();
+            talker.write_all(&[7; 1000]).await.unwrap();
+            // It has been read, so that there is nothing for the system to keep.
+            talker.read_exact(&mut [0; 14]).await.unwrap();
+            sender.read_exact(&mut [0; 1000]).await.unwrap();
+            let (mut reads, mut writes) = talker.into_split();
+            let talking = tokio::spawn(async move {
+                loop {
+                    if let Err(error) = writes.write_all(&[7; 1000]).await {
+                        return error.kind();
+                    }
+                    tokio::task::yield_now().await;
+                }
+            });
+            reset(sender);
+            // The write of the talker, too, takes the error from its read, and tells it then.
+            let (end, written) = (reads.read(&mut [0]).await, talking.await.unwrap());
+            let kind = end.err().map_or(written, |error| error.kind());
+            assert_eq!(kind, io::ErrorKind::ConnectionReset);
+            assert!(rig.relaying.await.unwrap().broken.is_some());
+        }
+    }
+}
+
+/// A service that has answered and goes is not a break, although the user goes on talking.
+#[tokio::test]
+async fn a_side_that_closes_in_order_is_complete_although_writes_to_it_fail() {
+    let mut rig = rig(b"").await;
+    rig.service.write_all(b"the answer").await.unwrap();
+    drop(rig.service);
+    a_moment().await;
+    for _ in 0..3 {
+        rig.user.write_all(b"more").await.unwrap();
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(read_all(&mut rig.user).await.unwrap(), b"the answer");
+}
+
+/// Time is virtual: the clock goes on whenever nothing else can happen.
+#[tokio::test(start_paused = true)]
+async fn one_that_takes_nothing_is_not_waited_for_for_ever() {
+    let (near, mut far) = socket_pair().await;
+    while near.try_write(&[7; 64 * 1024]).is_ok() {
+        near.writable().await.unwrap();
+        if timeout(Duration::from_secs(1), near.writable())
+            .await
+            .is_err()
+        {
+            break;
+        }
+    }
+    let since = tokio::time::Instant::now();
+    Stream::Plain(near).abort().await;
+    let waited = since.elapsed();
+    assert!((3..30).contains(&waited.as_secs()), "{waited:?}");
+    let error = read_all(&mut far).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
 
 /// The service has sent its whole answer and goes, with input that it has not read. The user has
@@ -162,7 +261,7 @@ async fn a_side_that_has_said_all_and_then_vanished_does_not_keep_the_tunnel() {
     let mut rig = rig(b"").await;
     rig.user.shutdown().await.unwrap();
     assert_eq!(read_all(&mut rig.service).await.unwrap(), b"");
-    Stream::Plain(rig.user).reset();
+    reset(rig.user);
     // The service stays open and silent.
     let summary = rig.relaying.await.unwrap();
     assert!(summary.broken.is_some());

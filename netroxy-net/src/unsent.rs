@@ -1,0 +1,64 @@
+//! How many bytes of a connection the peer has not taken yet.
+//!
+//! Only the system knows, and it tells by a call that no safe library has: the one place in this
+//! project with unsafe code.
+
+use tokio::net::TcpStream;
+
+/// Bytes that were written to a connection and that its peer's system has not acknowledged; 0 where
+/// the system does not tell.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[allow(unsafe_code, reason = "the only way to ask")]
+pub(crate) fn bytes(tcp: &TcpStream) -> usize {
+    use std::os::fd::AsRawFd;
+
+    let mut count: libc::c_int = 0;
+    // SAFETY: the descriptor is open, because `tcp` is borrowed for as long as the call takes, and
+    // is a socket, for which TIOCOUTQ writes one `int` to the address that it is given. That
+    // address is of a live and aligned `c_int` that nothing else refers to.
+    let outcome = unsafe { libc::ioctl(tcp.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+    match outcome {
+        0 => usize::try_from(count).unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// Bytes that were written to a connection and that its peer's system has not acknowledged; 0 where
+/// the system does not tell.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn bytes(_: &TcpStream) -> usize {
+    0
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use tokio::{
+        io::AsyncReadExt,
+        net::{TcpListener, TcpStream},
+        time::{Duration, sleep},
+    };
+
+    use super::bytes;
+
+    #[tokio::test]
+    async fn what_is_not_read_is_counted_until_it_is_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let writer = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (mut reader, _) = listener.accept().await.unwrap();
+        assert_eq!(bytes(&writer), 0);
+        let mut written = 0;
+        // More than the receiver's system takes for it.
+        while let Ok(count) = writer.try_write(&[7; 64 * 1024]) {
+            written += count;
+            sleep(Duration::from_millis(1)).await;
+        }
+        assert!(bytes(&writer) > 0);
+        let mut read = vec![0; written];
+        reader.read_exact(&mut read).await.unwrap();
+        while bytes(&writer) > 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
