@@ -289,6 +289,7 @@ bugs! {
     EndSwallowedOutwards: Both, "tunnel.end-passed", "does not pass on the end of the user's or target's direction";
     ResetNotPassed: Both, "tunnel.reset-propagates", "does not pass on a reset";
     BreakCutsBoth: Both, "tunnel.last-bytes", "closes both sides at once when one has gone";
+    ResetDropsHeld: Both, "tunnel.last-bytes", "throws away what it holds when its sender resets";
     BrokenSinkIgnored: Both, "tunnel.reset-propagates", "goes on reading for a side that has gone";
     TunnelIdleClosedLate: Both, "tunnel.idle", "closes a tunnel in which nothing passes for 8 seconds";
     TunnelLimited: Both, "tunnel.idle", "closes a tunnel 9 seconds after it was joined, also one that is busy";

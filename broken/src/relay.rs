@@ -100,6 +100,9 @@ pub(crate) async fn hoard<R: AsyncRead + Unpin>(reader: &mut R, most: usize) -> 
     kept
 }
 
+/// How long a bug holds bytes back.
+const HELD: Duration = Duration::from_millis(800);
+
 /// What comes later than this after the bytes before it does not belong to them.
 const CLOSELY: Duration = Duration::from_millis(200);
 
@@ -271,6 +274,13 @@ impl Way<'_> {
         loop {
             if self.has(Bug::TunnelEndsAt16Mib) && carried >= FAR {
                 return self.both_gone();
+            }
+            while self.has(Bug::ResetDropsHeld) && (1..1 << 20).contains(&chunk.len()) {
+                match timeout(HELD, source.read_buf(&mut chunk)).await {
+                    Ok(Ok(1..)) => {}
+                    Ok(Err(_)) => chunk.clear(),
+                    Ok(Ok(0)) | Err(_) => break,
+                }
             }
             if !chunk.is_empty() {
                 self.spoil(&mut chunk, carried);

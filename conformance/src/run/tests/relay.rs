@@ -145,11 +145,13 @@ fn turns(job: &Job) -> u32 {
 }
 
 /// The relay has MiB of buffers of its own, and gives up a direction when the other one breaks.
-const BEYOND: [&str; 4] = [
+const BEYOND: [&str; 6] = [
     "server/tunnel/answer-survives",
     "server/tunnel/backpressure-service",
     "server/tunnel/backpressure-user",
     "server/tunnel/concurrent",
+    "server/tunnel/last-bytes-data-reset",
+    "server/tunnel/last-bytes-user-reset",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
