@@ -2,7 +2,7 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
-use netroxy_net::stream::{Stream, tune};
+use netroxy_net::stream::{Stream, not_to_itself, tune};
 use tokio::{
     net::{TcpStream, lookup_host},
     time::timeout,
@@ -13,6 +13,9 @@ use crate::ServerConfig;
 
 /// So long may connecting take, the TLS handshake included.
 const DIAL: Duration = Duration::from_secs(10);
+
+/// Each of several addresses of a name gets at least so long.
+const LEAST_SHARE: Duration = Duration::from_secs(1);
 
 /// The server, for control and data connections.
 #[derive(Debug)]
@@ -57,10 +60,12 @@ async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     let host = if host.is_empty() { "localhost" } else { host };
     let addrs: Vec<_> = lookup_host((host, port)).await?.collect();
     let share = DIAL / u32::try_from(addrs.len()).unwrap_or(u32::MAX).max(1);
+    let share = share.max(LEAST_SHARE);
     let mut last = io::ErrorKind::NotFound.into();
     for addr in addrs {
         // An address that does not answer must leave time for the next one.
-        match timeout(share, TcpStream::connect(addr)).await {
+        let dialled = timeout(share, TcpStream::connect(addr)).await;
+        match dialled.map(|dialled| dialled.and_then(not_to_itself)) {
             Ok(Ok(tcp)) => {
                 tune(&tcp)?;
                 return Ok(tcp);

@@ -28,6 +28,19 @@ pub enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+/// Refuses a connection of a socket to itself: TCP opens one where nobody listens on a port from
+/// which outgoing connections take theirs, when one of them happens to take that very port.
+///
+/// # Errors
+///
+/// `ConnectionRefused`, as if nobody had listened, and when the socket is broken already.
+pub fn not_to_itself(tcp: TcpStream) -> io::Result<TcpStream> {
+    if tcp.local_addr()? == tcp.peer_addr()? {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    Ok(tcp)
+}
+
 /// Makes small messages leave at once, and finds peers that have vanished.
 ///
 /// # Errors
@@ -74,12 +87,14 @@ impl Stream {
     }
 
     /// Leaves a stream that was shut down at `since` to its peer: what the peer still sends is read
-    /// and dropped, until it ends, 3 s have passed since then, and 1 s from now. That is time to
-    /// take what is on its way, and short enough that a peer which goes on sending soon learns that
-    /// nobody listens (`tunnel.close-propagates`), also where several relays linger in a row.
+    /// and dropped until the peer ends, but no longer than 3 s from then and 1 s from now. That is
+    /// short enough that a peer which goes on sending soon learns that nobody listens
+    /// (`tunnel.reset-propagates`), also where several relays linger in a row. The time begins when
+    /// the peer has taken what was written, as for [`abort`](Self::abort).
     pub async fn linger(mut self, since: Instant) {
         const IN_ALL: Duration = Duration::from_secs(3);
         const LEAST: Duration = Duration::from_secs(1);
+        self.deliver().await;
         let limit = IN_ALL.saturating_sub(since.elapsed()).max(LEAST);
         let _ = timeout(limit, drain(&mut self, u64::MAX)).await;
     }
@@ -88,13 +103,14 @@ impl Stream {
     /// the peer has taken what was written. A reset throws away all that is under way, so it waits
     /// as long as the peer takes some of it every 3 s, for 60 s at most. What the peer sends
     /// meanwhile is dropped. When the future is dropped, the stream is reset at once.
-    pub fn abort(self) -> impl Future<Output = ()> {
-        // First, because nobody may wait.
+    pub fn abort(mut self) -> impl Future<Output = ()> {
+        // Outside of the future, which may be dropped before it is polled.
         let _ = SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO));
-        self.take_what_was_written()
+        async move { self.deliver().await }
     }
 
-    async fn take_what_was_written(mut self) {
+    /// Waits until the peer has taken what was written, see [`abort`](Self::abort).
+    async fn deliver(&mut self) {
         const IN_ALL: Duration = Duration::from_secs(60);
         const STALLED: Duration = Duration::from_secs(3);
         const LONGEST_NAP: Duration = Duration::from_millis(100);

@@ -5,12 +5,12 @@ use std::{io, time::Duration};
 
 use netroxy_net::{
     relay::{Summary, relay},
-    stream::Stream,
+    stream::{Stream, not_to_itself},
 };
 use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::JoinHandle,
     time::{sleep, timeout},
 };
@@ -296,4 +296,42 @@ async fn closing_with_unread_input_does_not_destroy_the_last_words() {
     assert_eq!(seen, b"goodbye");
     drop(far);
     closing.await.unwrap();
+}
+
+/// The service has answered and gone, and the user takes longer for the answer than the relay
+/// would linger for one that takes nothing.
+#[tokio::test]
+async fn a_slow_user_gets_the_whole_of_a_complete_answer() {
+    let mut rig = rig(b"").await;
+    SockRef::from(&rig.user).set_recv_buffer_size(4096).unwrap();
+    let answer = pattern(6, 200_000);
+    rig.service.write_all(&answer).await.unwrap();
+    rig.service.shutdown().await.unwrap();
+    a_moment().await;
+    reset(rig.service);
+    // The write meets the reset, and breaks the other direction.
+    rig.user.write_all(b"thanks").await.unwrap();
+    let mut seen = Vec::new();
+    let mut piece = vec![0; answer.len() / 25];
+    loop {
+        match rig.user.read(&mut piece).await.unwrap() {
+            0 => break,
+            count => seen.extend_from_slice(&piece[..count]),
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert!(seen == answer, "{} of {} bytes", seen.len(), answer.len());
+    rig.relaying.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_to_itself_is_refused() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let own = socket.local_addr().unwrap();
+    let itself = socket.connect(own).await.unwrap();
+    let error = not_to_itself(itself).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    let (near, _far) = socket_pair().await;
+    not_to_itself(near).unwrap();
 }
