@@ -31,13 +31,14 @@ use std::{
 
 use netroxy_net::{
     connection::{Connection, Received},
+    deadline,
     stream::Stream,
 };
 use netroxy_proto::{
     RemotePort, ServerMessage,
     client::{self as machine, Input, Notice, Output},
 };
-use tokio::time::{sleep_until, timeout};
+use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, trace, warn};
 
@@ -169,7 +170,7 @@ impl Client {
         let due = self.machine.poll_timeout().map(|at| self.epoch + at);
         let tick = async {
             match due {
-                Some(at) => sleep_until(at.into()).await,
+                Some(at) => deadline::due(at).await,
                 None => std::future::pending().await,
             }
         };

@@ -2,11 +2,12 @@
 //!
 //! Nothing here knows what a login or a mapping is: that is `netroxy-proto`. Here are sockets
 //! ([`listen`], [`stream`]), TLS ([`tls`]), messages on a stream ([`connection`]), the byte relay
-//! ([`relay`]), configuration files ([`config_file`]), and what a well-behaved program does at its
+//! ([`relay`]), deadlines ([`deadline`]), configuration files ([`config_file`]), and what a well-behaved program does at its
 //! start and end ([`program`]).
 
 pub mod config_file;
 pub mod connection;
+pub mod deadline;
 pub mod listen;
 pub mod program;
 pub mod relay;

@@ -15,7 +15,8 @@ use tokio::{
 };
 use tracing::warn;
 
-const BACKLOG: i32 = 1024;
+/// The system may allow less.
+const BACKLOG: i32 = 4096;
 
 /// Where to listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,6 +20,9 @@ pub enum InvalidField {
     TimeoutRange,
 }
 
+/// So many bytes of a text are shown: a peer chooses it, and a log has to stay short.
+const SHOWN: usize = 64;
+
 fn one_line(bytes: &[u8]) -> Result<&[u8], InvalidField> {
     if bytes.contains(&b'\n') {
         return Err(InvalidField::LineFeed);
@@ -56,10 +59,15 @@ macro_rules! text_field {
             }
         }
 
-        /// Lossy and escaped: safe to log.
+        /// Lossy, escaped, and no more than the first 64 bytes: safe to log.
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}", self.0.escape_ascii())
+                let shown = self.0.get(..SHOWN).unwrap_or(&self.0);
+                write!(f, "{}", shown.escape_ascii())?;
+                match self.0.len() - shown.len() {
+                    0 => Ok(()),
+                    more => write!(f, "... ({more} more bytes)"),
+                }
             }
         }
 

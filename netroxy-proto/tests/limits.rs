@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use netroxy_proto::{ClientMessage, Decoder, Limits, ParseErrorKind, ServerMessage};
+use netroxy_proto::{ClientMessage, ClientName, Decoder, Limits, ParseErrorKind, ServerMessage};
 
 #[test]
 fn a_line_may_be_as_long_as_the_limit_and_no_longer() {
@@ -119,4 +119,16 @@ fn work_is_linear() {
         decoder.next_message(),
         Ok(Some(ClientMessage::Map(_)))
     ));
+}
+
+/// A peer chooses what a log says about it, and a field may have 4 KiB.
+#[test]
+fn a_long_text_is_shown_in_short() {
+    let shown = |length| {
+        let name = ClientName::try_from("a".repeat(length).as_bytes());
+        name.unwrap().to_string()
+    };
+    assert_eq!(shown(64), "a".repeat(64));
+    let long = format!("{}... (4000 more bytes)", "a".repeat(64));
+    assert_eq!(shown(4064), long);
 }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use netroxy_net::{
+    deadline,
     listen::{Bind, Closable},
     stream::Stream,
 };
@@ -19,10 +20,7 @@ use netroxy_proto::{
     RemotePort, ServerMessage, Target, Token,
     server::{self, CloseReason, ConnId, Input, Listener, MappingId, Output, RefuseReason, UserId},
 };
-use tokio::{
-    sync::{Notify, mpsc, oneshot},
-    time::sleep_until,
-};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, trace, warn};
 
@@ -173,7 +171,7 @@ impl Hub {
             let next = self.lock().machine.poll_timeout();
             let due = async {
                 match next {
-                    Some(at) => sleep_until((self.epoch + at).into()).await,
+                    Some(at) => deadline::due(self.epoch + at).await,
                     None => std::future::pending().await,
                 }
             };
