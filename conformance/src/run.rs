@@ -226,6 +226,10 @@ fn start(
             let twins = Arc::clone(&twins);
             tokio::spawn(async move {
                 let work = async {
+                    let _port = match job.entry.case.names_a_port() {
+                        true => Some(NAMED_PORTS.lock().await),
+                        false => None,
+                    };
                     let _played = job.in_play.begin(job.id());
                     let (judged, waited) = judge::judge(&job, &tls, &twins).await;
                     let waited = waited.filter(|_| job.excused);
@@ -263,6 +267,9 @@ fn start(
     });
     queue
 }
+
+/// Cases that name a port themselves are played one after the other: only one server can listen on it.
+static NAMED_PORTS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// How many cases are played once more at a time, and nothing else. A peer that fails everything on a busy machine would
 /// take hours if they were played one by one.

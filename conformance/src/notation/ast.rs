@@ -400,6 +400,28 @@ impl Case {
         self.steps().any(|step| says(step, "TRS")) && self.steps().any(ends)
     }
 
+    /// Whether it asks a server to listen on a port that it names itself, and not on one of its own.
+    pub(crate) fn names_a_port(&self) -> bool {
+        let port = |field: &Field| match field {
+            Field::Text(template) => match template.pieces() {
+                [Piece::Bytes(digits)] => {
+                    let digits = std::str::from_utf8(digits).ok()?;
+                    digits.parse::<u16>().ok()
+                }
+                _ => None,
+            },
+            Field::Bind(_) | Field::Any => None,
+        };
+        self.steps().any(|step| match &step.action {
+            Action::Send(map) if map.word == "MAP" => map
+                .fields
+                .first()
+                .and_then(port)
+                .is_some_and(|port| port > 0),
+            _ => false,
+        })
+    }
+
     /// All steps, those of blocks once.
     fn steps(&self) -> impl Iterator<Item = &Step> {
         let lines = self.body.iter().flat_map(|line| match line {
