@@ -3,31 +3,14 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use tempfile::TempDir;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_netroxy-conformance");
-
-fn text(output: Output) -> (i32, String, String) {
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let code = output.status.code().unwrap();
-    (code, text(output.stdout), text(output.stderr))
-}
-
-fn suite(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(PROGRAM);
-    text(
-        command
-            .current_dir(folder)
-            .args(arguments)
-            .output()
-            .unwrap(),
-    )
-}
+use super::{PROGRAM, said, suite};
 
 /// Runs a printed command as people do: in a shell that finds the program.
 fn pasted(folder: &Path, line: &str, password: Option<&str>) -> (i32, String, String) {
@@ -45,7 +28,7 @@ fn pasted(folder: &Path, line: &str, password: Option<&str>) -> (i32, String, St
         Some(password) => shell.env("NETROXY_PASS", password),
         None => shell.env_remove("NETROXY_PASS"),
     };
-    text(shell.output().unwrap())
+    said(shell.output().unwrap())
 }
 
 /// The first command that is printed behind a word.
@@ -240,7 +223,7 @@ fn a_command_that_is_printed_holds_the_variables_of_the_manifest() {
     let mut command = Command::new(PROGRAM);
     command.current_dir(folder.path()).env("MY_SERVER", &own);
     command.args(["run", "server/keepalive/answer@plain", "--sut", "fake.json"]);
-    let (code, out, err) = text(command.output().unwrap());
+    let (code, out, err) = said(command.output().unwrap());
     assert_eq!(code, 1, "{out}{err}");
     let again = printed(&out, "again ");
     assert!(again.starts_with("MY_SERVER="), "{again}");

@@ -1,12 +1,14 @@
 //! The program as people use it: exit codes, messages, the last line.
 
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::{PROGRAM, said};
+
 fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_netroxy-conformance"));
+    let mut command = Command::new(PROGRAM);
     command
         .env_remove("NETROXY_SERVER")
         .env_remove("NETROXY_CLIENT")
@@ -15,16 +17,7 @@ fn program() -> Command {
 }
 
 fn run(arguments: &[&str]) -> (i32, String, String) {
-    finish(program().args(arguments).output().unwrap())
-}
-
-fn finish(output: Output) -> (i32, String, String) {
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code().unwrap(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    said(program().args(arguments).output().unwrap())
 }
 
 fn file(folder: &TempDir, name: &str, text: &str) -> PathBuf {

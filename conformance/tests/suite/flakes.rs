@@ -2,12 +2,11 @@
 
 use std::process::Command;
 
+use super::{PROGRAM, said};
+
 fn flakes(arguments: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_netroxy-conformance"));
-    let output = command.arg("flakes").args(arguments).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let code = output.status.code().unwrap();
-    (code, text(output.stdout), text(output.stderr))
+    let mut command = Command::new(PROGRAM);
+    said(command.arg("flakes").args(arguments).output().unwrap())
 }
 
 /// The seeds of the runs, as printed.

@@ -1,24 +1,18 @@
 //! Few file descriptors: fewer cases at a time, or an error that says what to do, and never a verdict on the peer.
 
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::json;
 use tempfile::TempDir;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_netroxy-conformance");
+use super::{PROGRAM, said};
 
 /// Runs the program after a shell has set its limit.
 fn limited(ulimit: &str, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit {ulimit}; exec \"$0\" \"$@\"")]);
-    finish(command.arg(PROGRAM).args(arguments).output().unwrap())
-}
-
-fn finish(output: Output) -> (i32, String, String) {
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let code = output.status.code().unwrap();
-    (code, text(output.stdout), text(output.stderr))
+    said(command.arg(PROGRAM).args(arguments).output().unwrap())
 }
 
 /// How many cases the first line says to run at a time.
@@ -121,7 +115,7 @@ fn a_shortage_in_the_middle_is_blamed_on_the_suite() {
         maximum: Some(3),
     };
     prlimit(Some(pid), Resource::Nofile, none).unwrap();
-    let (code, out, err) = finish(run.wait_with_output().unwrap());
+    let (code, out, err) = said(run.wait_with_output().unwrap());
     assert_eq!(code, 5, "{out}{err}");
     assert!(
         err.contains("the suite ran out of file descriptors"),

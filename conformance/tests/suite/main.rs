@@ -4,9 +4,11 @@
 
 #![allow(
     clippy::unwrap_used,
-    clippy::print_stdout,
     reason = "clippy only excuses the bodies of tests, not their helpers"
 )]
+
+use std::path::Path;
+use std::process::{Command, Output};
 
 mod again;
 mod bad_input;
@@ -29,3 +31,25 @@ mod replay;
 mod reports;
 mod tap;
 mod usage;
+
+/// The program under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_netroxy-conformance");
+
+/// Runs it in a folder: its exit code, standard output and standard error.
+fn suite(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(PROGRAM);
+    said(
+        command
+            .current_dir(folder)
+            .args(arguments)
+            .output()
+            .unwrap(),
+    )
+}
+
+/// The exit code of a program that has ended, its standard output and its standard error.
+fn said(output: Output) -> (i32, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let code = output.status.code().unwrap();
+    (code, text(output.stdout), text(output.stderr))
+}

@@ -1,21 +1,9 @@
 //! What a new user meets: ids that are printed are taken, and every command says what it judges by and what has come
 //! of it. The commands that are printed have a file of their own.
 
-use std::path::Path;
-use std::process::Command;
-
 use tempfile::TempDir;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_netroxy-conformance");
-
-fn suite(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(PROGRAM);
-    let command = command.current_dir(folder).args(arguments);
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let code = output.status.code().unwrap();
-    (code, text(output.stdout), text(output.stderr))
-}
+use super::suite;
 
 const CASE: &str = "title    x\nrole     server\nrules    keep.srs\n\n\
     ctl   connect server\nctl   > ATH $name $username $password\nctl   < ARS true _ _\n\
