@@ -59,8 +59,8 @@ async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     // As for the original, no address is this machine.
     let host = if host.is_empty() { "localhost" } else { host };
     let addrs: Vec<_> = lookup_host((host, port)).await?.collect();
-    let share = DIAL / u32::try_from(addrs.len()).unwrap_or(u32::MAX).max(1);
-    let share = share.max(LEAST_SHARE);
+    let count = u32::try_from(addrs.len()).unwrap_or(u32::MAX).max(1);
+    let share = (DIAL / count).max(LEAST_SHARE);
     let mut last = io::ErrorKind::NotFound.into();
     for addr in addrs {
         // An address that does not answer must leave time for the next one.

@@ -9,9 +9,10 @@ const LATE: Duration = Duration::from_millis(200);
 /// So long do its tasks get then to read what has come meanwhile.
 const CATCH_UP: Duration = Duration::from_millis(100);
 
-/// Waits for a deadline. A program that was stopped finds its deadlines passed and its input
-/// unread, and what would have kept a deadline may stand in that input: it is read first. Whoever
-/// waits must look at its input meanwhile, and begin anew when some has come.
+/// Waits for a deadline, and a moment longer where the program notices it late. A program that was
+/// stopped finds its deadlines passed and its input unread. That input may hold the message that
+/// keeps the deadline, so it is read first: the caller reads while it waits, and calls this again
+/// with the new deadline when a message has come.
 pub async fn due(at: Instant) {
     sleep_until(at.into()).await;
     if at.elapsed() > LATE {

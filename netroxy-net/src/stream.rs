@@ -28,12 +28,12 @@ pub enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Refuses a connection of a socket to itself: TCP opens one where nobody listens on a port from
-/// which outgoing connections take theirs, when one of them happens to take that very port.
+/// Refuses a connection of a socket to itself. The system opens one when no program listens on the
+/// port that is dialled, and the system gives the dialling socket that same port.
 ///
 /// # Errors
 ///
-/// `ConnectionRefused`, as if nobody had listened, and when the socket is broken already.
+/// `ConnectionRefused`, as for any port without a listener, and when the socket is broken already.
 pub fn not_to_itself(tcp: TcpStream) -> io::Result<TcpStream> {
     if tcp.local_addr()? == tcp.peer_addr()? {
         return Err(io::ErrorKind::ConnectionRefused.into());
@@ -88,7 +88,7 @@ impl Stream {
 
     /// Leaves a stream that was shut down at `since` to its peer: what the peer still sends is read
     /// and dropped until the peer ends, but no longer than 3 s from then and 1 s from now. That is
-    /// short enough that a peer which goes on sending soon learns that nobody listens
+    /// short enough that a peer which goes on sending soon learns that it is not read any more
     /// (`tunnel.reset-propagates`), also where several relays linger in a row. The time begins when
     /// the peer has taken what was written, as for [`abort`](Self::abort).
     pub async fn linger(mut self, since: Instant) {
@@ -104,7 +104,7 @@ impl Stream {
     /// as long as the peer takes some of it every 3 s, for 60 s at most. What the peer sends
     /// meanwhile is dropped. When the future is dropped, the stream is reset at once.
     pub fn abort(mut self) -> impl Future<Output = ()> {
-        // Outside of the future, which may be dropped before it is polled.
+        // Not in the future: a caller may drop it before its first poll.
         let _ = SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO));
         async move { self.deliver().await }
     }

@@ -50,7 +50,7 @@ impl Order {
     /// The same seed gives the same order on every machine.
     pub(super) fn arrange(self, jobs: &mut [Job]) {
         // The longest go first, so that the others fill the time.
-        jobs.sort_by_key(|job| Reverse(length(job)));
+        jobs.sort_by_cached_key(|job| Reverse(length(job)));
         if let Some(seed) = self.seed {
             fastrand::Rng::with_seed(seed).shuffle(jobs);
         }
