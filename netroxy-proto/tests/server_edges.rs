@@ -55,6 +55,43 @@ fn another_connection_does_not_wait_for_a_port_that_is_being_opened() {
 }
 
 #[test]
+fn a_driver_that_knows_the_accounts_decides_alone() {
+    let (timeout, secret) = (300.try_into().unwrap(), "secret".to_owned());
+    let mut server = Server::new(Config::checked_by_driver(timeout));
+    let ath = |username: &str| Ath {
+        client_name: "laptop".to_owned().try_into().unwrap(),
+        username: username.to_owned().try_into().unwrap(),
+        password: secret.clone().try_into().unwrap(),
+    };
+    let mut login = |conn, username, granted| {
+        feed(&mut server, accepted(conn, Listener::Plain));
+        let (conn, ath) = (ConnId(conn), ath(username));
+        feed(&mut server, Input::Login { conn, ath, granted })
+    };
+    let logged_in = |outputs: &[Output]| matches!(outputs, [Output::LoggedIn { .. }, _]);
+    assert!(logged_in(&login(1, "alice", true)));
+    // The same client name of another user is another client.
+    assert!(logged_in(&login(2, "bob", true)));
+    let refused = login(3, "alice", false);
+    assert!(matches!(
+        refused[..],
+        [
+            Output::Send { .. },
+            Output::Close {
+                reason: CloseReason::Rejected,
+                ..
+            },
+        ]
+    ));
+    let replaced = login(4, "alice", true);
+    assert_eq!(replaced[0], close(1, CloseReason::Replaced));
+    // Without credentials of its own the machine lets nobody in.
+    feed(&mut server, accepted(5, Listener::Plain));
+    let outputs = message(&mut server, 5, ClientMessage::Ath(ath("alice")));
+    assert_eq!(outputs[1], close(5, CloseReason::Rejected));
+}
+
+#[test]
 fn one_trq_for_each_user_in_their_order() {
     let mut server = server();
     login(&mut server, 1, "a");

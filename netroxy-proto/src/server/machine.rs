@@ -1,6 +1,9 @@
 //! The server's state and its steps.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    vec::Vec,
+};
 use core::time::Duration;
 
 use super::{
@@ -9,7 +12,7 @@ use super::{
 };
 use crate::{
     Ars, Ath, ClientMessage, ClientName, LocalMisuse, Map, Mrs, PeerMisbehaved, PortNumber,
-    RemotePort, ServerMessage, Token, Trq, Trs, table::Taken, timer::Timers,
+    RemotePort, ServerMessage, Token, Trq, Trs, Username, table::Taken, timer::Timers,
 };
 
 #[cfg(feature = "model")]
@@ -20,6 +23,8 @@ mod fingerprint;
 pub struct Server {
     config: Config,
     conns: BTreeMap<ConnId, Conn>,
+    /// Those of the connections that are logged in.
+    sessions: BTreeSet<ConnId>,
     mappings: BTreeMap<MappingId, Mapping>,
     by_port: BTreeMap<RemotePort, MappingId>,
     /// Users without a tunnel, and the mapping they came to.
@@ -35,8 +40,9 @@ struct Conn {
     state: State,
     listener: Listener,
     token: Token,
-    /// Empty until login.
-    client_name: Option<ClientName>,
+    /// Who has logged in. Two users may choose the same client name.
+    client: Option<(Username, ClientName)>,
+    mappings: Vec<MappingId>,
     /// Answers in the order of the questions; those behind a port that is being opened wait.
     replies: VecDeque<Reply>,
 }
@@ -72,6 +78,7 @@ impl Server {
         Self {
             config,
             conns: BTreeMap::new(),
+            sessions: BTreeSet::new(),
             mappings: BTreeMap::new(),
             by_port: BTreeMap::new(),
             users: BTreeMap::new(),
@@ -99,6 +106,7 @@ impl Server {
                 return self.accepted(now, conn, listener, token);
             }
             Input::Message { conn, message } => self.message(now, conn, message),
+            Input::Login { conn, ath, granted } => self.ath(now, conn, ath, granted),
             Input::Malformed { conn, error } => {
                 self.event(conn, Event::Malformed, CloseReason::Malformed(error));
             }
@@ -155,7 +163,8 @@ impl Server {
             state: State::Fresh,
             listener,
             token,
-            client_name: None,
+            client: None,
+            mappings: Vec::new(),
             replies: VecDeque::new(),
         };
         self.conns.insert(conn, fresh);
@@ -168,7 +177,10 @@ impl Server {
 
     fn message(&mut self, now: Duration, conn: ConnId, message: ClientMessage) {
         match message {
-            ClientMessage::Ath(ath) => self.ath(now, conn, ath),
+            ClientMessage::Ath(ath) => {
+                let granted = self.config.admits(&ath);
+                self.ath(now, conn, ath, granted);
+            }
             ClientMessage::Map(map) => {
                 if self.event(conn, Event::Map, PeerMisbehaved::BeforeLogin.into()) {
                     self.map(conn, map);
@@ -184,11 +196,14 @@ impl Server {
         }
     }
 
-    fn ath(&mut self, now: Duration, conn: ConnId, ath: Ath) {
-        let good = self.config.admits(&ath.username, &ath.password);
-        let event = if good { Event::AthGood } else { Event::AthBad };
+    fn ath(&mut self, now: Duration, conn: ConnId, ath: Ath, granted: bool) {
+        let event = if granted {
+            Event::AthGood
+        } else {
+            Event::AthBad
+        };
         match self.step(conn, event) {
-            Some(Action::Accept) => self.log_in(now, conn, ath.client_name),
+            Some(Action::Accept) => self.log_in(now, conn, ath.username, ath.client_name),
             Some(Action::Reject) => {
                 self.reply(conn, Reply::Ready(ServerMessage::Ars(Ars::Rejected)));
                 self.close(conn, CloseReason::Rejected);
@@ -198,26 +213,31 @@ impl Server {
         }
     }
 
-    fn log_in(&mut self, now: Duration, conn: ConnId, client_name: ClientName) {
+    fn log_in(&mut self, now: Duration, conn: ConnId, username: Username, client_name: ClientName) {
+        let client = Some((username.clone(), client_name.clone()));
         // An empty name names nobody, so it replaces nobody.
         let same_name = self
-            .conns
+            .sessions
             .iter()
             .filter(|_| !client_name.as_bytes().is_empty())
-            .find(|(_, c)| c.client_name.as_ref() == Some(&client_name))
-            .map(|(old, _)| *old);
+            .find(|old| self.conns.get(old).is_some_and(|c| c.client == client))
+            .copied();
         if let Some(old) = same_name {
             self.event(old, Event::Replaced, CloseReason::Replaced);
         }
         let Some(entry) = self.conns.get_mut(&conn) else {
             return;
         };
-        entry.client_name = Some(client_name.clone());
+        entry.client = client;
         let token = entry.token.clone();
         let timeout = self.config.timeout;
+        self.sessions.insert(conn);
         self.renew(now, conn);
-        self.outputs
-            .push_back(Output::LoggedIn { conn, client_name });
+        self.outputs.push_back(Output::LoggedIn {
+            conn,
+            username,
+            client_name,
+        });
         let ars = Ars::Accepted { timeout, token };
         self.reply(conn, Reply::Ready(ServerMessage::Ars(ars)));
     }
@@ -242,6 +262,9 @@ impl Server {
         };
         self.mappings.insert(id, mapping);
         self.by_port.insert(remote_port, id);
+        if let Some(entry) = self.conns.get_mut(&conn) {
+            entry.mappings.push(id);
+        }
         self.reply(conn, Reply::Opening(id));
         let open = Output::OpenListener {
             mapping: id,
@@ -274,6 +297,9 @@ impl Server {
         }
         if let Some(mapping) = self.mappings.remove(&id) {
             self.by_port.remove(&mapping.remote_port);
+            if let Some(entry) = self.conns.get_mut(&mapping.conn) {
+                entry.mappings.retain(|other| *other != id);
+            }
             self.answer_map(mapping.conn, id, mapping.remote_port, false);
             self.refuse(mapping.waiting);
         }
@@ -355,9 +381,10 @@ impl Server {
         // Every session's token is compared, and each in constant time: how long it takes says
         // nothing about the tokens.
         let issuer = self
-            .conns
+            .sessions
             .iter()
-            .filter(|(_, c)| c.client_name.is_some() && Some(c.listener) == listener)
+            .filter_map(|id| Some((id, self.conns.get(id)?)))
+            .filter(|(_, c)| Some(c.listener) == listener)
             .fold(None, |found, (id, c)| {
                 if c.token == trs.token {
                     Some(*id)
@@ -460,24 +487,19 @@ impl Server {
     /// tunnels live on (`tunnel.outlives-control`).
     fn forget(&mut self, conn: ConnId) {
         self.timers.clear(Timer::Conn(conn));
-        if self
-            .conns
-            .remove(&conn)
-            .is_none_or(|c| c.client_name.is_none())
-        {
+        self.sessions.remove(&conn);
+        let Some(entry) = self.conns.remove(&conn) else {
             return;
-        }
+        };
         let mut gone = VecDeque::new();
-        self.mappings.retain(|id, mapping| {
-            if mapping.conn != conn {
-                return true;
+        for id in entry.mappings {
+            if let Some(mut mapping) = self.mappings.remove(&id) {
+                self.by_port.remove(&mapping.remote_port);
+                self.outputs
+                    .push_back(Output::CloseListener { mapping: id });
+                gone.append(&mut mapping.waiting);
             }
-            self.by_port.remove(&mapping.remote_port);
-            self.outputs
-                .push_back(Output::CloseListener { mapping: *id });
-            gone.append(&mut mapping.waiting);
-            false
-        });
+        }
         self.refuse(gone);
     }
 

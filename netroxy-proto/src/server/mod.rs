@@ -36,8 +36,8 @@ use core::{fmt, time::Duration};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    ClientMessage, ClientName, ParseError, Password, PeerMisbehaved, RemotePort, ServerMessage,
-    Target, Timeout, Token, Username,
+    Ath, ClientMessage, ClientName, ParseError, Password, PeerMisbehaved, RemotePort,
+    ServerMessage, Target, Timeout, Token, Username,
 };
 
 pub use machine::Server;
@@ -45,10 +45,9 @@ pub use machine::Server;
 /// What a server is told at its start.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The user name that a client must show.
-    pub username: Username,
-    /// The password that a client must show.
-    pub password: Password,
+    /// What an ATH has to show that comes as [`Input::Message`]. `None` refuses it: then the driver
+    /// checks each login and feeds [`Input::Login`].
+    pub credentials: Option<(Username, Password)>,
     /// Sent to each client. A client that is silent for 1.375 times as long is closed: later than
     /// the timeout, because the original client sends exactly every timeout (`keep.not-early`).
     pub timeout: Timeout,
@@ -66,8 +65,16 @@ impl Config {
     #[must_use]
     pub fn new(username: Username, password: Password, timeout: Timeout) -> Self {
         Self {
-            username,
-            password,
+            credentials: Some((username, password)),
+            ..Self::checked_by_driver(timeout)
+        }
+    }
+
+    /// The same for a driver that knows the accounts and checks each login itself.
+    #[must_use]
+    pub fn checked_by_driver(timeout: Timeout) -> Self {
+        Self {
+            credentials: None,
             timeout,
             login_deadline: Duration::from_secs(10),
             user_deadline: Duration::from_secs(10),
@@ -75,11 +82,15 @@ impl Config {
         }
     }
 
-    fn admits(&self, username: &Username, password: &Password) -> bool {
-        let user = self.username.as_bytes().ct_eq(username.as_bytes());
-        let pass = self.password.expose().ct_eq(password.expose());
-        // Both are always compared: the time does not tell which one was wrong.
-        (user & pass).into()
+    fn admits(&self, ath: &Ath) -> bool {
+        self.credentials
+            .as_ref()
+            .is_some_and(|(username, password)| {
+                let user = username.as_bytes().ct_eq(ath.username.as_bytes());
+                let pass = password.expose().ct_eq(ath.password.expose());
+                // Both are always compared: the time does not tell which one was wrong.
+                (user & pass).into()
+            })
     }
 
     fn silence_allowed(&self) -> Duration {
@@ -127,6 +138,15 @@ pub enum Input {
         conn: ConnId,
         /// This one.
         message: ClientMessage,
+    },
+    /// A connection delivered ATH, and the driver has checked what it shows.
+    Login {
+        /// From here.
+        conn: ConnId,
+        /// This one.
+        ath: Ath,
+        /// Whether the client may log in.
+        granted: bool,
     },
     /// A connection delivered bytes that are no message.
     Malformed {
@@ -188,6 +208,8 @@ pub enum Output {
     LoggedIn {
         /// On this connection.
         conn: ConnId,
+        /// As this user.
+        username: Username,
         /// Under this name.
         client_name: ClientName,
     },
@@ -228,8 +250,8 @@ pub enum Output {
 /// Why the server closes a connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CloseReason {
-    /// Wrong user name or password.
-    #[error("wrong user name or password")]
+    /// Wrong user name or password, or the driver does not let the client in.
+    #[error("the login is refused")]
     Rejected,
     /// The same user and client name logged in on another connection.
     #[error("replaced by a new login of the same client")]

@@ -377,7 +377,9 @@ impl Rig {
                 self.conns.get_mut(&conn).unwrap().at_server = None;
                 self.at(self.latency, Event::DownEnd(conn));
             }
-            server::Output::LoggedIn { conn, client_name } => {
+            server::Output::LoggedIn {
+                conn, client_name, ..
+            } => {
                 self.note("server", &format!("{} is {client_name}", self.name(conn)));
             }
             server::Output::OpenListener {

@@ -155,7 +155,8 @@ impl Model {
     }
 
     fn login(&mut self, now: Duration, conn: ConnId, ath: &Ath) {
-        if ath.username != self.config.username || ath.password != self.config.password {
+        let shown = (ath.username.clone(), ath.password.clone());
+        if self.config.credentials.as_ref() != Some(&shown) {
             let rejected = ServerMessage::Ars(crate::Ars::Rejected);
             self.entry(conn).replies.push_back(Reply::Ready(rejected));
             self.close(conn, CloseReason::Rejected);
@@ -349,7 +350,9 @@ impl Model {
                 assert_eq!(self.expected.closed.remove(&conn), Some(reason));
                 assert!(!rejected || self.entry(conn).replies.is_empty(), "no ARS");
             }
-            Output::LoggedIn { conn, client_name } => {
+            Output::LoggedIn {
+                conn, client_name, ..
+            } => {
                 take(&mut self.expected.logged_in, &(conn, client_name));
             }
             Output::OpenListener {

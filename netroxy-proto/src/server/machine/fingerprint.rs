@@ -17,6 +17,7 @@ impl Server {
         let Self {
             config: _,
             conns,
+            sessions: _,
             mappings,
             by_port: _,
             users,
@@ -62,13 +63,17 @@ impl Server {
             state,
             listener,
             token,
-            client_name,
+            client,
+            mappings: _,
             replies,
         } = conn;
         hasher.write_u8(*state as u8);
         hasher.write_u8(u8::from(*listener == Listener::Tls));
         hasher.write(token.expose());
-        client_name.as_ref().map(|n| n.as_bytes()).hash(hasher);
+        client
+            .as_ref()
+            .map(|(user, name)| (user.as_bytes(), name.as_bytes()))
+            .hash(hasher);
         hasher.write_usize(replies.len());
         for reply in replies {
             match reply {
