@@ -78,7 +78,7 @@ impl Tunnel {
             to_service = summary.a_to_b,
             from_service = summary.b_to_a,
             seconds = start.elapsed().as_secs_f64(),
-            broken = summary.broken.map(tracing::field::display),
+            reason = summary.reason("the server", "the service"),
             "tunnel closed"
         );
     }

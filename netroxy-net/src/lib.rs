@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows what a login or a mapping is: that is `netroxy-proto`. Here are sockets
 //! ([`listen`], [`stream`]), TLS ([`tls`]), messages on a stream ([`connection`]), the byte relay
-//! ([`relay`]), deadlines ([`deadline`]), configuration files ([`config_file`]), and what a
+//! ([`relay`]), its bound of speed ([`throttle`]), deadlines ([`deadline`]), configuration files ([`config_file`]), and what a
 //! well-behaved program does at its start and end ([`program`]).
 
 pub mod config_file;
@@ -12,5 +12,6 @@ pub mod listen;
 pub mod program;
 pub mod relay;
 pub mod stream;
+pub mod throttle;
 pub mod tls;
 mod unsent;

@@ -13,6 +13,7 @@ use std::{
     future::poll_fn,
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -23,12 +24,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::stream::Stream;
+use crate::{stream::Stream, throttle::Throttle};
 
 const SCRATCH: usize = 64 * 1024;
 /// A side that has said all is asked so often whether it still listens: nothing else would tell
 /// that it is gone.
-const CHECK: Duration = Duration::from_secs(15);
+const CHECK: Duration = Duration::from_secs(5);
 
 thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
@@ -42,24 +43,69 @@ pub struct Summary {
     /// Bytes from `b` that were written to `a`.
     pub b_to_a: u64,
     /// Why not everything was carried over, if so.
-    pub broken: Option<io::Error>,
+    pub broken: Option<Broken>,
 }
 
-/// Relays between two streams until both have ended or one is broken, or `cut` is cancelled;
-/// `early` are bytes from `a` that were read already. Both streams are closed then: by a reset
-/// where not everything was carried over.
+/// What ended a relay early.
+#[derive(Debug)]
+pub enum Broken {
+    /// `a` broke.
+    A(io::Error),
+    /// `b` broke.
+    B(io::Error),
+    /// The relay was told to stop.
+    Cut,
+}
+
+impl Summary {
+    /// Why the relay has ended, for a log; `a` and `b` name the two sides.
+    #[must_use]
+    pub fn reason(&self, a: &str, b: &str) -> String {
+        match &self.broken {
+            None => "both sides have ended".to_owned(),
+            Some(Broken::A(error)) => format!("{a} broke off: {error}"),
+            Some(Broken::B(error)) => format!("{b} broke off: {error}"),
+            Some(Broken::Cut) => "the program stops".to_owned(),
+        }
+    }
+}
+
+/// How a relay begins, and how fast it is.
+#[derive(Debug, Default)]
+pub struct Terms {
+    /// Bytes from `a` that were read already.
+    pub from_a: Vec<u8>,
+    /// Bytes from `b` that were read already, or that stand for its beginning.
+    pub from_b: Vec<u8>,
+    /// What both directions share with other relays; `None` is no bound.
+    pub throttle: Option<Arc<Throttle>>,
+}
+
+impl From<Vec<u8>> for Terms {
+    /// Bytes from `a`, and no bound.
+    fn from(from_a: Vec<u8>) -> Self {
+        Self {
+            from_a,
+            ..Self::default()
+        }
+    }
+}
+
+/// Relays between two streams until both have ended or one is broken, or `cut` is cancelled. Both
+/// streams are closed then: by a reset where not everything was carried over.
 pub async fn relay(
     mut a: Stream,
     mut b: Stream,
-    early: Vec<u8>,
+    terms: impl Into<Terms>,
     cut: &CancellationToken,
 ) -> Summary {
-    let mut up = Direction::new(early);
-    let mut down = Direction::new(Vec::new());
+    let terms = terms.into();
+    let mut up = Direction::new(terms.from_a, terms.throttle.clone());
+    let mut down = Direction::new(terms.from_b, terms.throttle);
     let copied = cut
         .run_until_cancelled(copy(&mut a, &mut b, &mut up, &mut down))
         .await;
-    let broken = copied.unwrap_or_else(|| Some(io::Error::other("the program stops")));
+    let broken = copied.unwrap_or(Some(Broken::Cut));
     let summary = Summary {
         a_to_b: up.copied,
         b_to_a: down.copied,
@@ -84,7 +130,7 @@ async fn copy(
     b: &mut Stream,
     up: &mut Direction,
     down: &mut Direction,
-) -> Option<io::Error> {
+) -> Option<Broken> {
     // There is none while both sides talk: an idle tunnel costs no timer.
     let mut check: Option<Pin<Box<Sleep>>> = None;
     poll_fn(move |cx| {
@@ -92,12 +138,22 @@ async fn copy(
             let up_polled = up.poll(cx, a, b, down.aborted());
             let polled = (up_polled, down.poll(cx, b, a, up.aborted()));
             match polled {
-                (Poll::Ready(End::ReaderBroke(error)), _)
-                | (_, Poll::Ready(End::ReaderBroke(error))) => return Poll::Ready(Some(error)),
-                (Poll::Ready(up), Poll::Ready(down)) => {
-                    return Poll::Ready(up.error().or_else(|| down.error()));
+                (Poll::Ready(End::ReaderBroke(error)), _) => {
+                    return Poll::Ready(Some(Broken::A(error)));
                 }
-                _ => {}
+                (_, Poll::Ready(End::ReaderBroke(error))) => {
+                    return Poll::Ready(Some(Broken::B(error)));
+                }
+                (Poll::Ready(End::WriterBroke(error)), Poll::Ready(_)) => {
+                    return Poll::Ready(Some(Broken::B(error)));
+                }
+                (Poll::Ready(End::Complete), Poll::Ready(End::WriterBroke(error))) => {
+                    return Poll::Ready(Some(Broken::A(error)));
+                }
+                (Poll::Ready(End::Complete), Poll::Ready(End::Complete)) => {
+                    return Poll::Ready(None);
+                }
+                (Poll::Pending, _) | (_, Poll::Pending) => {}
             }
             if !up.reader_ended() && !down.reader_ended() {
                 return Poll::Pending;
@@ -125,6 +181,9 @@ struct Direction {
     copied: u64,
     unflushed: bool,
     state: State,
+    throttle: Option<Arc<Throttle>>,
+    /// Nothing is read until then: what was carried took the share of this time.
+    rest: Option<Pin<Box<Sleep>>>,
 }
 
 enum State {
@@ -146,18 +205,11 @@ enum End {
     WriterBroke(io::Error),
 }
 
-impl End {
-    fn error(self) -> Option<io::Error> {
-        match self {
-            Self::Complete => None,
-            Self::ReaderBroke(error) | Self::WriterBroke(error) => Some(error),
-        }
-    }
-}
-
 impl Direction {
-    fn new(pending: Vec<u8>) -> Self {
+    fn new(pending: Vec<u8>, throttle: Option<Arc<Throttle>>) -> Self {
         Self {
+            throttle,
+            rest: None,
             pending,
             written: 0,
             copied: 0,
@@ -257,8 +309,13 @@ impl Direction {
         reader: &mut Stream,
         writer: &mut Stream,
     ) -> Poll<io::Result<io::Result<()>>> {
+        if let Some(rest) = &mut self.rest {
+            ready!(rest.as_mut().poll(cx));
+            self.rest = None;
+        }
+        let piece = self.throttle.as_ref().map_or(SCRATCH, |t| t.piece());
         BUFFER.with_borrow_mut(|buffer| {
-            let mut chunk = ReadBuf::new(buffer);
+            let mut chunk = ReadBuf::new(buffer.get_mut(..piece.min(SCRATCH)).unwrap_or_default());
             ready!(Pin::new(reader).poll_read(cx, &mut chunk))?;
             let chunk = chunk.filled();
             if chunk.is_empty() {
@@ -299,6 +356,10 @@ impl Direction {
     fn wrote(&mut self, n: usize) {
         self.copied += n as u64;
         self.unflushed = true;
+        if let Some(throttle) = &self.throttle {
+            let wait = throttle.take(n, Instant::now().into_std());
+            self.rest = (!wait.is_zero()).then(|| Box::pin(sleep(wait)));
+        }
     }
 }
 

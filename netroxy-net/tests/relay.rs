@@ -1,11 +1,16 @@
 //! The relay, between real sockets.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use netroxy_net::{
-    relay::{Summary, relay},
+    relay::{Broken, Summary, Terms, relay},
     stream::{Stream, not_to_itself},
+    throttle::Throttle,
 };
 use socket2::SockRef;
 use tokio::{
@@ -25,12 +30,16 @@ struct Rig {
 
 /// A user and a service with a relay between them, which has read `early` from the user already.
 async fn rig(early: &[u8]) -> Rig {
+    rig_on(early.to_vec().into()).await
+}
+
+async fn rig_on(terms: Terms) -> Rig {
     let (user, near) = socket_pair().await;
     let (far, service) = socket_pair().await;
     let cut = CancellationToken::new();
     let relaying = tokio::spawn({
-        let (cut, early) = (cut.clone(), early.to_vec());
-        async move { relay(Stream::Plain(near), Stream::Plain(far), early, &cut).await }
+        let cut = cut.clone();
+        async move { relay(Stream::Plain(near), Stream::Plain(far), terms, &cut).await }
     });
     Rig {
         user,
@@ -334,4 +343,52 @@ async fn a_connection_to_itself_is_refused() {
     assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     let (near, _far) = socket_pair().await;
     not_to_itself(near).unwrap();
+}
+
+#[tokio::test]
+async fn what_stands_for_a_beginning_comes_first_on_its_side() {
+    let mut rig = rig_on(Terms {
+        from_a: b"early".to_vec(),
+        from_b: b"header ".to_vec(),
+        throttle: None,
+    })
+    .await;
+    rig.service.write_all(b"hello").await.unwrap();
+    rig.service.shutdown().await.unwrap();
+    assert_eq!(read_all(&mut rig.user).await.unwrap(), b"header hello");
+    rig.user.shutdown().await.unwrap();
+    assert_eq!(read_all(&mut rig.service).await.unwrap(), b"early");
+    assert!(rig.relaying.await.unwrap().broken.is_none());
+}
+
+/// Only that it is slow enough: how fast a machine is is its own business.
+#[tokio::test]
+async fn both_directions_share_the_bound_of_speed() {
+    let throttle = Arc::new(Throttle::new(200_000.try_into().unwrap()));
+    let start = Instant::now();
+    let mut rig = rig_on(Terms {
+        throttle: Some(throttle),
+        ..Terms::default()
+    })
+    .await;
+    for end in [&mut rig.user, &mut rig.service] {
+        end.write_all(&[7; 60_000]).await.unwrap();
+        end.shutdown().await.unwrap();
+    }
+    let (mut user, mut service) = (rig.user, rig.service);
+    let (up, down) = tokio::join!(read_all(&mut service), read_all(&mut user));
+    assert_eq!((up.unwrap().len(), down.unwrap().len()), (60_000, 60_000));
+    assert!(rig.relaying.await.unwrap().broken.is_none());
+    // 120,000 bytes at 200,000 in a second, 20,000 of them at once.
+    assert!(start.elapsed() >= Duration::from_millis(450));
+}
+
+#[tokio::test]
+async fn a_summary_names_the_side_that_broke() {
+    let rig = rig(b"").await;
+    reset(rig.service);
+    let summary = rig.relaying.await.unwrap();
+    assert!(matches!(summary.broken, Some(Broken::B(_))));
+    let reason = summary.reason("the client", "the user");
+    assert!(reason.starts_with("the user broke off: "), "{reason}");
 }

@@ -61,7 +61,7 @@ async fn tunnel(hub: &Hub, user: TcpStream, data: Stream, early: Vec<u8>) {
         to_user = summary.a_to_b,
         from_user = summary.b_to_a,
         seconds = start.elapsed().as_secs_f64(),
-        broken = summary.broken.map(tracing::field::display),
+        reason = summary.reason("the client", "the user"),
         "tunnel closed"
     );
 }
