@@ -45,7 +45,7 @@ async fn pair(service: SocketAddr, tls: Option<&str>) -> Pair {
     let dir = dir_with_keys();
     let file = dir.path().join("server_config.json");
     let text = r#"{"ip": "127.0.0.1", "port": 1, "username": "u", "password": "p", "timeout": 3,
-            "tls": {"enabled": true, "port": 1, "ca": "ca.pem", "key": "priv.key"}}"#;
+            "tls": {"enabled": true, "port": 2, "ca": "ca.pem", "key": "priv.key"}}"#;
     fs::write(&file, text).unwrap();
     let (mut config, warnings) = netroxy_server::Config::load(&file).unwrap();
     assert_eq!(warnings, [""; 0]);

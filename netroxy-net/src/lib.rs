@@ -14,4 +14,5 @@ pub mod relay;
 pub mod stream;
 pub mod throttle;
 pub mod tls;
+pub mod tls_server;
 mod unsent;

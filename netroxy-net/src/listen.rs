@@ -3,6 +3,7 @@
 use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    str::FromStr,
     task::{Poll, ready},
     time::Duration,
 };
@@ -46,6 +47,55 @@ impl Bind {
         };
         socket.listen(BACKLOG)?;
         TcpListener::from_std(socket.into())
+    }
+}
+
+/// Binds `port` at all of the places, but for addresses of a family that the machine does not have.
+///
+/// # Errors
+///
+/// When the port is in use at one of them, an address is not of this machine, or no place is left.
+pub fn listen_on_all(places: &[Bind], port: u16) -> io::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    let mut missing = io::ErrorKind::AddrNotAvailable.into();
+    for place in places {
+        match place.listen(port) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if is_of_no_family(&error) => missing = error,
+            Err(error) => return Err(error),
+        }
+    }
+    if listeners.is_empty() {
+        return Err(missing);
+    }
+    Ok(listeners)
+}
+
+#[cfg(unix)]
+fn is_of_no_family(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+}
+
+#[cfg(not(unix))]
+fn is_of_no_family(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported
+}
+
+/// A text that names no place to listen at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be an IP address of this machine; \"\" and \"0.0.0.0\" are all addresses")]
+pub struct InvalidBind;
+
+impl FromStr for Bind {
+    type Err = InvalidBind;
+
+    /// The original takes no address and `0.0.0.0` for all addresses, IPv6 included; so do we, and
+    /// `::`.
+    fn from_str(text: &str) -> Result<Self, InvalidBind> {
+        if ["", "0.0.0.0", "::"].contains(&text) {
+            return Ok(Self::Any);
+        }
+        text.parse().map(Self::Ip).map_err(|_| InvalidBind)
     }
 }
 

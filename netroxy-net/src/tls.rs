@@ -277,11 +277,14 @@ fn authorities(path: &Path) -> Result<Accept, TlsError> {
     Ok(Accept::Signed { trusted, chains })
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(default_provider())
 }
 
-fn certificates(path: &Path, what: What) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(crate) fn certificates(
+    path: &Path,
+    what: What,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| pem_error(error, path, what))?;
@@ -294,7 +297,7 @@ fn certificates(path: &Path, what: What) -> Result<Vec<CertificateDer<'static>>,
     Ok(chain)
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_file(path).map_err(|error| {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         if text.contains("ENCRYPTED") {

@@ -1,36 +1,48 @@
-//! `server_config.json`, as the original server reads it, and what is new in it.
+//! What a server is started with.
 
-use std::{fmt, path::Path, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use netroxy_net::{
-    config_file::{self, ConfigError, Loaded},
-    tls::{self, What},
-};
-use netroxy_proto::{Password, Timeout, Username};
-use serde::{Deserialize, Deserializer};
+use ipnet::IpNet;
+use netroxy_net::listen::Bind;
+use netroxy_proto::Timeout;
 
-/// What a server is started with.
+use crate::{accounts::Accounts, limits::Limits, ports::PortSet, proxy_protocol};
+
+mod file;
+
+/// What a server is started with. The listeners are fixed from then on; everything else can be
+/// changed while the server runs ([`crate::Reloader`]).
 #[derive(Clone)]
 pub struct Config {
-    /// Address on which clients connect: an IP address or a name; empty and `0.0.0.0` mean all
-    /// addresses.
-    pub ip: String,
+    /// Addresses on which clients connect, each an IP address or a name; none, an empty one and
+    /// `0.0.0.0` mean all addresses.
+    pub ip: Vec<String>,
     /// Port on which clients connect without TLS; 0 is any free one.
     pub port: Option<u16>,
     /// Where clients connect with TLS.
     pub tls: Option<TlsConfig>,
-    /// Address on which users connect to mapped ports, as `ip`.
-    pub mapping_ip: String,
-    /// The user name of every client.
-    pub username: Username,
-    /// The password of every client.
-    pub password: Password,
+    /// Addresses on which users connect to mapped ports, as `ip`.
+    pub mapping_ip: Vec<String>,
+    /// Who may log in.
+    pub accounts: Arc<Accounts>,
     /// How long a client may be silent.
     pub timeout: Timeout,
     /// How long a connection may take to log in, or to become a tunnel, from its first moment.
     pub login_timeout: Duration,
     /// How long a user waits for a tunnel.
     pub user_timeout: Duration,
+    /// How long tunnels may go on after the order to stop.
+    pub shutdown_timeout: Duration,
+    /// Connections to the control ports from here begin with a PROXY header.
+    pub trusted_proxies: Networks,
+    /// Which ports clients may map.
+    pub allowed_ports: PortSet,
+    /// What is special about some mapped ports; the first entry that names a port counts.
+    pub mapped_ports: Vec<MappedPorts>,
+    /// The limits.
+    pub limits: Limits,
+    /// Where `netroxy-server status` asks.
+    pub control_socket: Option<PathBuf>,
 }
 
 /// A listener with TLS.
@@ -38,158 +50,68 @@ pub struct Config {
 pub struct TlsConfig {
     /// The port; 0 is any free one.
     pub port: u16,
-    /// Certificate and key.
+    /// Certificates and keys.
     pub server: Arc<rustls::ServerConfig>,
 }
 
-/// Every key of the file, at any depth.
-const KEYS: &[&str] = &[
-    "ip",
-    "port",
-    "tls",
-    "enabled",
-    "ca",
-    "key",
-    "web",
-    "username",
-    "password",
-    "timeout",
-    "mappingIp",
-    "loginTimeout",
-    "userTimeout",
-];
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct File {
-    #[serde(default)]
-    ip: String,
-    #[serde(default, deserialize_with = "some_port")]
-    port: Option<u16>,
-    tls: Option<TlsFile>,
-    web: Option<serde_json::Value>,
-    #[serde(default)]
-    mapping_ip: String,
-    #[serde(deserialize_with = "config_file::field")]
-    username: Username,
-    #[serde(deserialize_with = "config_file::field")]
-    password: Password,
-    #[serde(deserialize_with = "timeout")]
-    timeout: Timeout,
-    #[serde(default = "ten_seconds", deserialize_with = "config_file::patience")]
-    login_timeout: Duration,
-    #[serde(default = "ten_seconds", deserialize_with = "config_file::patience")]
-    user_timeout: Duration,
+/// What is special about some mapped ports.
+#[derive(Clone)]
+pub struct MappedPorts {
+    /// Which.
+    pub ports: PortSet,
+    /// Addresses on which users connect, in place of [`Config::mapping_ip`].
+    pub ip: Option<Vec<Bind>>,
+    /// Users speak TLS with the server; the service gets what is inside.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Which users are let in.
+    pub users: UserNetworks,
+    /// Users from here come through a proxy: each connection begins with a PROXY header.
+    pub trusted_proxies: Networks,
+    /// The service gets a PROXY header before the first byte.
+    pub proxy_protocol: Option<proxy_protocol::Version>,
+    /// New users a second at most; 0 is no limit.
+    pub users_per_second: usize,
+    /// Bytes a second of all tunnels of the port, both directions together; 0 is no limit.
+    pub bytes_per_second: usize,
 }
 
-/// What v0.3 asks for (`auth.deadline`, `tunnel.user-timeout`).
-fn ten_seconds() -> Duration {
-    Duration::from_secs(10)
-}
+/// A list of networks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Networks(Vec<IpNet>);
 
-#[derive(Deserialize)]
-struct TlsFile {
-    #[serde(default)]
-    enabled: bool,
-    #[serde(default, deserialize_with = "some_port")]
-    port: Option<u16>,
-    ca: Option<PathBuf>,
-    key: Option<PathBuf>,
-}
-
-impl Config {
-    /// Reads `server_config.json`, and the certificate and key that it names. Paths in the file
-    /// are relative to it. The second part of the result are warnings for the user.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`], with the place in the file and the key.
-    pub fn load(path: &Path) -> Result<(Self, Vec<String>), ConfigError> {
-        let mut loaded = config_file::load::<File>(path, KEYS)?;
-        let mut warnings = std::mem::take(&mut loaded.warnings);
-        if loaded
-            .value
-            .web
-            .as_ref()
-            .is_some_and(|web| web["enabled"] != false)
-        {
-            warnings.push(format!(
-                "{}: web: there is no web interface: ignored",
-                path.display()
-            ));
-        }
-        let tls = tls_config(&loaded)?;
-        let file = loaded.value;
-        if file.port.is_none() && tls.is_none() {
-            let path = path.to_owned();
-            let message = "clients cannot connect: neither port nor tls is given".to_owned();
-            let hint = Some("add \"port\": 10000".to_owned());
-            return Err(ConfigError::Wrong {
-                path,
-                place: None,
-                key: String::new(),
-                message,
-                hint,
-            });
-        }
-        let config = Self {
-            ip: file.ip,
-            port: file.port,
-            tls,
-            mapping_ip: file.mapping_ip,
-            username: file.username,
-            password: file.password,
-            timeout: file.timeout,
-            login_timeout: file.login_timeout,
-            user_timeout: file.user_timeout,
-        };
-        Ok((config, warnings))
+impl Networks {
+    /// Whether one of the networks holds an address.
+    #[must_use]
+    pub fn contain(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.0.iter().any(|network| network.contains(&ip))
     }
 }
 
-fn tls_config(loaded: &Loaded<File>) -> Result<Option<TlsConfig>, ConfigError> {
-    let Some(tls) = loaded.value.tls.as_ref().filter(|tls| tls.enabled) else {
-        return Ok(None);
-    };
-    let missing = |key: &str, what: &str| {
-        loaded
-            .error(
-                &format!("tls.{key}"),
-                format!("missing: TLS is enabled and needs {what}"),
-            )
-            .with_hint(
-                "'netroxy-server gen-cert' makes a certificate (ca.pem) and its key (priv.key)",
-            )
-    };
-    let port = tls.port.ok_or_else(|| missing("port", "a port"))?;
-    let cert = tls
-        .ca
-        .as_ref()
-        .ok_or_else(|| missing("ca", "the certificate's PEM file"))?;
-    let key = tls
-        .key
-        .as_ref()
-        .ok_or_else(|| missing("key", "the private key's PEM file"))?;
-    let (cert, key) = (loaded.relative(cert), loaded.relative(key));
-    let server = tls::server(&cert, &key).map_err(|error| {
-        let culprit = if error.what() == What::Key {
-            "tls.key"
-        } else {
-            "tls.ca"
-        };
-        loaded.caused(culprit, &error, error.hint())
-    })?;
-    Ok(Some(TlsConfig { port, server }))
+/// Which users a port is for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserNetworks {
+    /// Only these, if it is not empty.
+    pub allow: Networks,
+    /// But not these.
+    pub deny: Networks,
 }
 
-fn some_port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
-    config_file::port(deserializer).map(Some)
+impl UserNetworks {
+    /// Whether a user from an address is let in.
+    #[must_use]
+    pub fn admit(&self, ip: IpAddr) -> bool {
+        (self.allow.0.is_empty() || self.allow.contain(ip)) && !self.deny.contain(ip)
+    }
 }
 
-fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timeout, D::Error> {
-    let max = i64::try_from(Timeout::MAX_SECS).map_err(serde::de::Error::custom)?;
-    let secs = config_file::within(deserializer, 1, max, "whole seconds from 1 to 9223372036")?;
-    Timeout::try_from(secs).map_err(serde::de::Error::custom)
+impl Config {
+    /// What is special about a mapped port, if anything is.
+    pub(crate) fn mapped_port(&self, port: u16) -> Option<&MappedPorts> {
+        self.mapped_ports
+            .iter()
+            .find(|mapped| mapped.ports.contains(port))
+    }
 }
 
 impl fmt::Debug for Config {
@@ -208,6 +130,14 @@ impl fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsConfig")
             .field("port", &self.port)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for MappedPorts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MappedPorts")
+            .field("ports", &self.ports)
             .finish_non_exhaustive()
     }
 }

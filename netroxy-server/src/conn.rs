@@ -1,57 +1,123 @@
 //! The task of one connection from a client: control, or data.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use netroxy_net::{
     connection::{Connection, Received},
     stream::{Stream, tune},
 };
 use netroxy_proto::{
-    Ars, ClientMessage, ServerMessage,
+    Ars, Ath, ClientMessage, ServerMessage,
     server::{CloseReason, Input, Listener},
 };
-use tokio::{net::TcpStream, sync::oneshot, time::sleep};
+use tokio::{
+    net::TcpStream,
+    sync::oneshot,
+    time::{sleep, timeout},
+};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, info_span};
 
-use crate::hub::{Fate, Hub, Order, Seat};
+use crate::{
+    Config,
+    accounts::Account,
+    admission::{Pass, Refusal},
+    hub::{Fate, Hub, Order, Seat},
+    proxy_protocol,
+};
 
 /// So many messages are sent in one write at most.
 const BATCH: usize = 64;
+/// So long may a client leave a batch of answers unread (section 20 of the specification).
+const UNREAD: Duration = Duration::from_secs(10);
 /// So long may the last words to a client take when the server closes the connection.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-pub(crate) async fn serve(
-    hub: Arc<Hub>,
-    listener: Listener,
-    tcp: TcpStream,
-    peer: SocketAddr,
-    tls: Option<TlsAcceptor>,
-) {
+/// A connection that was accepted on a control port.
+pub(crate) struct Arrival {
+    pub(crate) tcp: TcpStream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) listener: Listener,
+    /// It counts as long as the connection lives.
+    pub(crate) pass: Pass,
+}
+
+pub(crate) async fn serve(hub: Arc<Hub>, mut arrival: Arrival) {
+    let config = hub.config();
+    if config.trusted_proxies.contain(arrival.peer.ip()) {
+        let real = hub
+            .stop
+            .run_until_cancelled(real_peer(&hub, &config, &mut arrival));
+        match real.await {
+            Some(Ok(())) => {}
+            Some(Err(reason)) => {
+                info!(peer = %arrival.peer, %reason, limited = true, "connection refused");
+                return;
+            }
+            None => return,
+        }
+    }
+    let Arrival {
+        tcp,
+        peer,
+        listener,
+        pass,
+    } = arrival;
     // Before the handshake, which is part of the time to log in (`auth.deadline`).
-    let Some(seat) = hub.admit(listener) else {
+    let Some(seat) = hub.admit(listener, peer) else {
         return;
     };
     let span = info_span!("conn", id = seat.id.0, %peer, tls = listener == Listener::Tls);
     let task = async {
+        let tls = match listener {
+            Listener::Plain => None,
+            Listener::Tls => config.tls.as_ref().map(|tls| tls.server.clone().into()),
+        };
         let greeted = tokio::select! {
-            stream = greet(tcp, tls) => stream,
+            stream = greet(&hub, tcp, tls) => stream,
             () = seat.closing.cancelled() => {
-                info!(rule = "auth.deadline", "no TLS handshake in time");
+                info!(rule = "auth.deadline", limited = true, "no TLS handshake in time");
                 None
             }
             () = hub.stop.cancelled() => None,
         };
         match greeted {
-            Some(stream) => run(&hub, Connection::new(stream), seat).await,
+            Some(stream) => {
+                Serving {
+                    hub: &hub,
+                    peer,
+                    pass,
+                }
+                .run(Connection::new(stream), seat)
+                .await
+            }
             None => hub.feed(Input::Ended { conn: seat.id }),
         }
     };
     task.instrument(span).await;
 }
 
-async fn greet(tcp: TcpStream, tls: Option<TlsAcceptor>) -> Option<Stream> {
+/// Hears whom a trusted proxy speaks for. From then on the connection is that address's.
+async fn real_peer(hub: &Hub, config: &Config, arrival: &mut Arrival) -> Result<(), Refusal> {
+    let header = proxy_protocol::read(&mut arrival.tcp);
+    match timeout(config.login_timeout, header).await {
+        Ok(Ok(Some(source))) => {
+            arrival.pass = hub.admission.fresh(source.ip(), hub.waiting())?;
+            arrival.peer = source;
+            Ok(())
+        }
+        Ok(Ok(None)) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(hub.admission.refuse(Refusal::ProxyHeader)),
+    }
+}
+
+async fn greet(hub: &Hub, tcp: TcpStream, tls: Option<TlsAcceptor>) -> Option<Stream> {
     if let Err(error) = tune(&tcp) {
         debug!(%error, "connection broke at once");
         return None;
@@ -59,14 +125,19 @@ async fn greet(tcp: TcpStream, tls: Option<TlsAcceptor>) -> Option<Stream> {
     let Some(tls) = tls else {
         return Some(Stream::Plain(tcp));
     };
-    match tls.accept(tcp).await {
+    let shaken = async {
+        let turn = hub.handshakes.acquire().await;
+        let _turn = turn.map_err(io::Error::other)?;
+        tls.accept(tcp).await
+    };
+    match shaken.await {
         Ok(stream) => Some(Stream::Tls(Box::new(stream.into()))),
         Err(error) => {
             let cause = error
                 .get_ref()
                 .and_then(|e| e.downcast_ref::<rustls::Error>());
             let plain = matches!(cause, Some(rustls::Error::InvalidMessage(_)));
-            info!(%error, rule = plain.then_some("tls.no-plain-on-tls"), "no TLS handshake");
+            info!(%error, rule = plain.then_some("tls.no-plain-on-tls"), limited = true, "no TLS handshake");
             None
         }
     }
@@ -75,76 +146,121 @@ async fn greet(tcp: TcpStream, tls: Option<TlsAcceptor>) -> Option<Stream> {
 /// Why a connection's task ends.
 enum End {
     Closed(CloseReason),
+    Left(&'static str),
     Ended(Option<io::Error>),
     WriteFailed(io::Error),
     Stopped,
 }
 
-async fn run(hub: &Arc<Hub>, mut connection: Connection<ClientMessage>, mut seat: Seat) {
-    let mut orders = Vec::new();
-    let mut logged_in = false;
-    let end = loop {
-        tokio::select! {
-            // Orders first: answers go out before more questions are read.
-            biased;
-            count = seat.orders.recv_many(&mut orders, BATCH) => {
-                let mut bytes = Vec::new();
-                let mut last = None;
-                for order in orders.drain(..) {
-                    match order {
-                        Order::Send(message) => {
-                            logged_in |= matches!(message, ServerMessage::Ars(Ars::Accepted { .. }));
-                            message.encode(&mut bytes);
-                        }
-                        // Nothing follows these.
-                        Order::Close(_) | Order::Join(_) => last = Some(order),
-                    }
-                }
-                if let Err(error) = send(&mut connection, &seat, &hub.stop, &bytes).await {
-                    break End::WriteFailed(error);
-                }
-                match last {
-                    Some(Order::Close(reason)) => break End::Closed(reason),
-                    Some(Order::Join(user)) => return join(connection, user),
-                    Some(Order::Send(_)) | None if count > 0 => {}
-                    Some(Order::Send(_)) | None => break End::Stopped,
-                }
-            }
-            () = hub.stop.cancelled() => break End::Stopped,
-            received = connection.receive() => match received {
-                Received::Message(message) => {
-                    hub.feed(Input::Message { conn: seat.id, message });
-                }
-                Received::Malformed(error) => {
-                    hub.feed(Input::Malformed { conn: seat.id, error });
-                }
-                Received::Ended(error) => break End::Ended(error),
-            },
-        }
-    };
-    hub.feed(Input::Ended { conn: seat.id });
-    match end {
-        End::Closed(reason) => info!(%reason, rule = reason.rule(), "connection closed"),
-        End::Ended(error) if logged_in => {
-            info!(
-                error = error.map(tracing::field::display),
-                "client has gone"
-            );
-        }
-        End::Ended(error) => {
-            debug!(
-                error = error.map(tracing::field::display),
-                "connection ended"
-            );
-        }
-        End::WriteFailed(error) => info!(%error, "connection given up"),
-        End::Stopped => {}
-    }
-    connection.into_stream().close().await;
+/// What a connection's task holds.
+struct Serving<'a> {
+    hub: &'a Arc<Hub>,
+    peer: SocketAddr,
+    pass: Pass,
 }
 
-/// Sends messages; a peer that does not take them is not waited for long once the connection is to
-/// be closed or the server stops.
+impl Serving<'_> {
+    async fn run(mut self, mut connection: Connection<ClientMessage>, mut seat: Seat) {
+        let mut orders = Vec::new();
+        let mut logged_in = false;
+        let end = loop {
+            tokio::select! {
+                // Orders first: answers go out before more questions are read.
+                biased;
+                count = seat.orders.recv_many(&mut orders, BATCH) => {
+                    if count == 0 {
+                        break End::Stopped;
+                    }
+                    let mut bytes = Vec::new();
+                    let (mut last, mut messages) = (None, 0);
+                    for order in orders.drain(..) {
+                        match order {
+                            Order::Send(message) => {
+                                if matches!(message, ServerMessage::Ars(Ars::Accepted { .. })) {
+                                    logged_in = true;
+                                    self.pass.logged_in();
+                                }
+                                messages += 1;
+                                message.encode(&mut bytes);
+                            }
+                            // Nothing follows these.
+                            Order::Close(_) | Order::Leave(_) | Order::Join(_) => last = Some(order),
+                        }
+                    }
+                    let sent = send(&mut connection, &seat, &self.hub.stop, &bytes).await;
+                    seat.unsent.fetch_sub(messages, Ordering::Relaxed);
+                    if let Err(error) = sent {
+                        break End::WriteFailed(error);
+                    }
+                    match last {
+                        Some(Order::Close(reason)) => break End::Closed(reason),
+                        Some(Order::Leave(why)) => break End::Left(why),
+                        Some(Order::Join(user)) => return join(connection, user),
+                        Some(Order::Send(_)) | None => {}
+                    }
+                }
+                () = self.hub.stop.cancelled() => break End::Stopped,
+                received = connection.receive() => match received {
+                    Received::Message(ClientMessage::Ath(ath)) => {
+                        tokio::select! {
+                            // Its order is next.
+                            () = seat.closing.cancelled() => {}
+                            account = self.check(&ath) => self.hub.login(seat.id, ath, account),
+                        }
+                    }
+                    Received::Message(message) => {
+                        self.hub.feed(Input::Message { conn: seat.id, message });
+                    }
+                    Received::Malformed(error) => {
+                        self.hub.feed(Input::Malformed { conn: seat.id, error });
+                    }
+                    Received::Ended(error) => break End::Ended(error),
+                },
+            }
+        };
+        self.hub.feed(Input::Ended { conn: seat.id });
+        match end {
+            End::Closed(reason) => {
+                info!(%reason, rule = reason.rule(), limited = true, "connection closed");
+            }
+            End::Left(reason) => info!(reason, "connection closed"),
+            End::Ended(error) if logged_in => {
+                info!(
+                    error = error.map(tracing::field::display),
+                    "client has gone"
+                );
+            }
+            End::Ended(error) => {
+                debug!(
+                    error = error.map(tracing::field::display),
+                    "connection ended"
+                );
+            }
+            End::WriteFailed(error) => info!(%error, "connection given up"),
+            End::Stopped => {}
+        }
+        connection.into_stream().close().await;
+    }
+
+    /// The account that a login belongs to, if its password is right and there is room.
+    async fn check(&self, ath: &Ath) -> Option<Arc<Account>> {
+        let admission = &self.hub.admission;
+        let Some(account) = self.hub.config().accounts.check(ath).await else {
+            admission.wrong_password(self.peer.ip());
+            return None;
+        };
+        match admission.another_login() {
+            Ok(()) => Some(account),
+            Err(reason) => {
+                info!(user = %account.username, %reason, limited = true, "login refused");
+                None
+            }
+        }
+    }
+}
+
+/// Sends messages. A peer that does not take them is waited for so long, and only briefly once the
+/// connection is to be closed or the server stops.
 async fn send(
     connection: &mut Connection<ClientMessage>,
     seat: &Seat,
@@ -164,6 +280,7 @@ async fn send(
     tokio::select! {
         sent = connection.send(bytes) => sent,
         () = given_up => Err(io::ErrorKind::TimedOut.into()),
+        () = sleep(UNREAD) => Err(io::ErrorKind::TimedOut.into()),
     }
 }
 

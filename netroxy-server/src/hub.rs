@@ -5,26 +5,35 @@
 //! two hops between tasks. Nothing is awaited under the lock.
 
 use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::{BTreeMap, VecDeque},
+    fmt, io,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use netroxy_net::{
     deadline,
-    listen::{Bind, Closable},
+    listen::{Bind, Closable, listen_on_all},
     stream::Stream,
 };
 use netroxy_proto::{
-    RemotePort, ServerMessage, Target, Token,
+    Ath, ClientName, RemotePort, ServerMessage, Target, Token,
     server::{self, CloseReason, ConnId, Input, Listener, MappingId, Output, RefuseReason, UserId},
 };
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, trace, warn};
 
-use crate::{Config, user};
+use crate::{
+    Config,
+    accounts::Account,
+    admission::{Admission, Refusal},
+    user::{self, MappedPort},
+};
 
 /// See the [module documentation](self).
 pub(crate) struct Hub {
@@ -32,7 +41,16 @@ pub(crate) struct Hub {
     epoch: Instant,
     /// The machine's next deadline has changed.
     deadline: Notify,
-    mapping_bind: Bind,
+    mapping_bind: Vec<Bind>,
+    config: RwLock<Arc<Config>>,
+    /// Who may come in.
+    pub(crate) admission: Arc<Admission>,
+    /// TLS handshakes with clients at a time.
+    pub(crate) handshakes: Semaphore,
+    /// The same with users, who must not hold up clients.
+    pub(crate) user_handshakes: Semaphore,
+    /// How many users wait for a data connection.
+    waiting: AtomicUsize,
     /// All tasks of the server.
     pub(crate) tasks: TaskTracker,
     /// No new connections; control connections end.
@@ -46,19 +64,41 @@ struct State {
     conns: BTreeMap<ConnId, Outbox>,
     users: BTreeMap<UserId, oneshot::Sender<Fate>>,
     listeners: BTreeMap<MappingId, Arc<MappedPort>>,
+    clients: BTreeMap<ConnId, Arc<Client>>,
     next_id: u64,
 }
 
 /// How the machine's orders reach a connection's task.
 struct Outbox {
     orders: mpsc::UnboundedSender<Order>,
+    /// Messages among them that have not been sent.
+    unsent: Arc<AtomicUsize>,
     closing: CancellationToken,
+    peer: SocketAddr,
+    listener: Listener,
+    /// Whose login was granted and is about to be made.
+    account: Option<Arc<Account>>,
+}
+
+/// A client that is logged in.
+pub(crate) struct Client {
+    pub(crate) account: Arc<Account>,
+    pub(crate) name: ClientName,
+    pub(crate) peer: SocketAddr,
+    pub(crate) listener: Listener,
+    pub(crate) since: Instant,
+    /// Mapped ports.
+    pub(crate) ports: AtomicUsize,
+    /// Users, those that wait included.
+    pub(crate) users: AtomicUsize,
 }
 
 /// What a connection's task is told.
 pub(crate) enum Order {
     Send(ServerMessage),
     Close(CloseReason),
+    /// Close the connection for a reason that is not the protocol's.
+    Leave(&'static str),
     /// Give the stream to a user's task.
     Join(oneshot::Sender<Fate>),
 }
@@ -77,44 +117,72 @@ pub(crate) enum Fate {
 pub(crate) struct Seat {
     pub(crate) id: ConnId,
     pub(crate) orders: mpsc::UnboundedReceiver<Order>,
+    /// Messages among the orders that have not been sent; at most as many as the limits say.
+    pub(crate) unsent: Arc<AtomicUsize>,
     /// Cancelled when the last order was given: a write that hangs need not be waited for.
     pub(crate) closing: CancellationToken,
 }
 
-/// A port that is listened on for a client.
-pub(crate) struct MappedPort {
-    pub(crate) mapping: MappingId,
-    pub(crate) remote_port: RemotePort,
-    pub(crate) listener: Closable,
-    pub(crate) closed: CancellationToken,
-}
-
 impl Hub {
-    pub(crate) fn new(config: Config, mapping_bind: Bind) -> Self {
-        let machine = server::Server::new(server::Config {
-            login_deadline: config.login_timeout,
-            user_deadline: config.user_timeout,
-            ..server::Config::new(config.username, config.password, config.timeout)
-        });
+    /// A server without connections, in a process that may open `descriptors`.
+    pub(crate) fn new(config: Config, mapping_bind: Vec<Bind>, descriptors: usize) -> Self {
+        let figures = config.limits.figures(descriptors);
+        let handshakes = figures.handshakes.min(Semaphore::MAX_PERMITS);
         Self {
             state: Mutex::new(State {
-                machine,
+                machine: server::Server::new(machine_config(&config, figures.waiting_per_port)),
                 conns: BTreeMap::new(),
                 users: BTreeMap::new(),
                 listeners: BTreeMap::new(),
+                clients: BTreeMap::new(),
                 next_id: 0,
             }),
             epoch: Instant::now(),
             deadline: Notify::new(),
             mapping_bind,
+            handshakes: Semaphore::new(handshakes),
+            user_handshakes: Semaphore::new(handshakes),
+            waiting: AtomicUsize::new(0),
+            admission: Admission::new(figures),
+            config: RwLock::new(Arc::new(config)),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
         }
     }
 
+    /// The configuration that holds now.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        let config = self.config.read().unwrap_or_else(PoisonError::into_inner);
+        config.clone()
+    }
+
+    /// Puts another configuration in place of the one that holds. Tunnels, and clients whose account
+    /// is still what it was, do not notice; other clients have to log in again.
+    pub(crate) fn set_config(self: &Arc<Self>, config: Config, descriptors: usize) {
+        let figures = config.limits.figures(descriptors);
+        let machine = machine_config(&config, figures.waiting_per_port);
+        self.admission.set_figures(figures);
+        let accounts = config.accounts.clone();
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        let mut state = self.lock();
+        state.machine.set_config(machine);
+        let gone: Vec<_> = state
+            .clients
+            .iter()
+            .filter(|(_, client)| !accounts.still_has(&client.account))
+            .map(|(conn, _)| *conn)
+            .collect();
+        for conn in gone {
+            if let Some(outbox) = state.conns.get(&conn) {
+                outbox.leave("its account has changed");
+            }
+            self.run(&mut state, Input::Ended { conn });
+        }
+    }
+
     /// Takes in a connection; `None` without random bits for its token.
-    pub(crate) fn admit(self: &Arc<Self>, listener: Listener) -> Option<Seat> {
+    pub(crate) fn admit(self: &Arc<Self>, listener: Listener, peer: SocketAddr) -> Option<Seat> {
         let mut bits = [0; 16];
         if let Err(error) = getrandom::fill(&mut bits) {
             error!(%error, "no random bits for a token");
@@ -122,18 +190,23 @@ impl Hub {
         }
         let (sender, orders) = mpsc::unbounded_channel();
         let closing = CancellationToken::new();
+        let unsent = Arc::new(AtomicUsize::new(0));
         let mut state = self.lock();
         let id = ConnId(state.new_id());
         state.conns.insert(
             id,
             Outbox {
                 orders: sender,
+                unsent: unsent.clone(),
                 closing: closing.clone(),
+                peer,
+                listener,
+                account: None,
             },
         );
         let token = Token::from_random(bits);
         self.run(
-            state,
+            &mut state,
             Input::Accepted {
                 conn: id,
                 listener,
@@ -143,26 +216,56 @@ impl Hub {
         Some(Seat {
             id,
             orders,
+            unsent,
             closing,
         })
     }
 
-    /// Takes in a user of a mapped port.
+    /// Feeds a login that was checked: `account` is the one whose password it showed.
+    pub(crate) fn login(self: &Arc<Self>, conn: ConnId, ath: Ath, account: Option<Arc<Account>>) {
+        let granted = account.is_some();
+        let mut state = self.lock();
+        if let Some(outbox) = state.conns.get_mut(&conn) {
+            outbox.account = account;
+        }
+        self.run(&mut state, Input::Login { conn, ath, granted });
+    }
+
+    /// How many users wait for a data connection.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// The clients that are logged in, in the order of their connections.
+    pub(crate) fn clients(&self) -> Vec<Arc<Client>> {
+        self.lock().clients.values().cloned().collect()
+    }
+
+    /// The mapped ports.
+    pub(crate) fn mapped_ports(&self) -> Vec<Arc<MappedPort>> {
+        self.lock().listeners.values().cloned().collect()
+    }
+
+    /// Takes in a user of a mapped port; `None` where too many wait already.
     pub(crate) fn admit_user(
         self: &Arc<Self>,
         mapping: MappingId,
-    ) -> (UserId, oneshot::Receiver<Fate>) {
+    ) -> Option<(UserId, oneshot::Receiver<Fate>)> {
+        let most = self.admission.figures().waiting;
         let (sender, fate) = oneshot::channel();
         let mut state = self.lock();
+        if state.users.len() >= most {
+            return None;
+        }
         let user = UserId(state.new_id());
         state.users.insert(user, sender);
-        self.run(state, Input::UserAccepted { mapping, user });
-        (user, fate)
+        self.run(&mut state, Input::UserAccepted { mapping, user });
+        Some((user, fate))
     }
 
     /// Feeds one input.
     pub(crate) fn feed(self: &Arc<Self>, input: Input) {
-        self.run(self.lock(), input);
+        self.run(&mut self.lock(), input);
     }
 
     /// Feeds the machine's deadlines, until the server stops.
@@ -183,12 +286,12 @@ impl Hub {
         }
     }
 
-    fn run(self: &Arc<Self>, mut state: MutexGuard<'_, State>, input: Input) {
+    fn run(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, input: Input) {
         let before = state.machine.poll_timeout();
-        let mut next = Some(input);
-        while let Some(input) = next.take() {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
             match &input {
-                Input::Ended { conn } => drop(state.conns.remove(conn)),
+                Input::Ended { conn } => state.forget(*conn),
                 Input::UserGone { user } => drop(state.users.remove(user)),
                 _ => {}
             }
@@ -200,53 +303,74 @@ impl Hub {
                 trace!(target: "netroxy_server::step", ?state, ?event, ?next, rule = step.rule);
             }
             while let Some(output) = state.machine.poll_output() {
-                // Opening a port is answered at once; there is at most one in a batch.
-                next = self.carry_out(&mut state, output).or(next);
+                inputs.extend(self.carry_out(state, output));
             }
         }
+        self.waiting.store(state.users.len(), Ordering::Relaxed);
         if state.machine.poll_timeout() != before {
             self.deadline.notify_one();
         }
     }
 
+    /// Does what the machine says. What it has to be told at once is the result.
     fn carry_out(self: &Arc<Self>, state: &mut State, output: Output) -> Option<Input> {
         match output {
             Output::Send { conn, message } => {
-                if let Some(outbox) = state.conns.get(&conn) {
-                    // A task that has ended is about to say so.
-                    let _ = outbox.orders.send(Order::Send(message));
+                let outbox = state.conns.get(&conn)?;
+                // A task that has ended is about to say so.
+                let _ = outbox.orders.send(Order::Send(message));
+                let unsent = outbox.unsent.fetch_add(1, Ordering::Relaxed);
+                if unsent >= self.admission.figures().unread_answers {
+                    outbox.leave("it does not read its answers");
+                    return Some(Input::Ended { conn });
                 }
             }
             Output::Close { conn, reason } => {
-                if let Some(outbox) = state.conns.remove(&conn) {
+                if let Some(outbox) = state.conns.get(&conn) {
                     let _ = outbox.orders.send(Order::Close(reason));
                     outbox.closing.cancel();
                 }
+                state.forget(conn);
             }
-            Output::LoggedIn { client_name, .. } => {
-                info!(client = %client_name, "client logged in");
+            Output::LoggedIn {
+                conn, client_name, ..
+            } => {
+                let outbox = state.conns.get_mut(&conn)?;
+                let account = outbox.account.take()?;
+                info!(client = %client_name, user = %account.username, "client logged in");
+                let client = Client {
+                    account,
+                    name: client_name,
+                    peer: outbox.peer,
+                    listener: outbox.listener,
+                    since: Instant::now(),
+                    ports: AtomicUsize::new(0),
+                    users: AtomicUsize::new(0),
+                };
+                state.clients.insert(conn, Arc::new(client));
             }
             Output::OpenListener {
                 mapping,
-                conn: _,
+                conn,
                 remote_port,
                 target,
             } => {
-                return Some(self.open(state, mapping, remote_port, &target));
+                return Some(self.open(state, mapping, conn, remote_port, target));
             }
             Output::CloseListener { mapping } => {
                 if let Some(port) = state.listeners.remove(&mapping) {
-                    port.listener.close();
-                    port.closed.cancel();
+                    port.close();
+                    self.admission.ports(state.listeners.len());
                     info!(remote_port = %port.remote_port, "port closed");
                 }
             }
             Output::Join { conn, user } => {
                 if let (Some(outbox), Some(fate)) =
-                    (state.conns.remove(&conn), state.users.remove(&user))
+                    (state.conns.get(&conn), state.users.remove(&user))
                 {
                     let _ = outbox.orders.send(Order::Join(fate));
                 }
+                state.forget(conn);
             }
             Output::RefuseUser { user, reason } => {
                 if let Some(fate) = state.users.remove(&user) {
@@ -261,27 +385,63 @@ impl Hub {
         self: &Arc<Self>,
         state: &mut State,
         mapping: MappingId,
+        conn: ConnId,
         remote_port: RemotePort,
-        target: &Target,
+        target: Target,
     ) -> Input {
-        match self.mapping_bind.listen(remote_port.get()) {
-            Ok(listener) => {
+        let failed = Input::ListenerFailed { mapping };
+        let Some(client) = state.clients.get(&conn) else {
+            return failed;
+        };
+        if let Err(refusal) = self.may_map(client, remote_port.get()) {
+            let refusal = self.admission.refuse(refusal);
+            warn!(%remote_port, %target, user = %client.account.username, reason = %refusal, limited = true, "port refused");
+            return failed;
+        }
+        match self.listen(remote_port.get()) {
+            Ok(listeners) => {
                 info!(%remote_port, %target, "port opened");
-                let port = Arc::new(MappedPort {
-                    mapping,
-                    remote_port,
-                    listener: Closable::new(listener),
-                    closed: CancellationToken::new(),
-                });
-                self.tasks.spawn(user::accept(self.clone(), port.clone()));
+                let port = MappedPort::new(mapping, remote_port, target, client.clone(), listeners);
+                for door in 0..port.doors() {
+                    self.tasks
+                        .spawn(user::accept(self.clone(), port.clone(), door));
+                }
                 state.listeners.insert(mapping, port);
+                self.admission.ports(state.listeners.len());
                 Input::ListenerOpened { mapping }
             }
             Err(error) => {
-                warn!(%remote_port, %target, %error, "port refused");
-                Input::ListenerFailed { mapping }
+                warn!(%remote_port, %target, %error, limited = true, "port refused");
+                failed
             }
         }
+    }
+
+    fn may_map(&self, client: &Client, port: u16) -> Result<(), Refusal> {
+        let (account, config) = (&client.account, self.config());
+        let allowed = account.allowed_ports.as_ref();
+        if !allowed.unwrap_or(&config.allowed_ports).contains(port) {
+            return Err(Refusal::PortNotAllowed);
+        }
+        let most = account.max_ports.map_or_else(
+            || self.admission.figures().ports_per_client,
+            |most| if most == 0 { usize::MAX } else { most },
+        );
+        if client.ports.load(Ordering::Relaxed) >= most {
+            return Err(Refusal::PortsPerClient);
+        }
+        Ok(())
+    }
+
+    /// Listens on all addresses of a mapped port, but for those of a family that the machine does
+    /// not have.
+    fn listen(&self, port: u16) -> io::Result<Vec<Closable>> {
+        let config = self.config();
+        let own = config
+            .mapped_port(port)
+            .and_then(|mapped| mapped.ip.as_ref());
+        let listeners = listen_on_all(own.unwrap_or(&self.mapping_bind), port)?;
+        Ok(listeners.into_iter().map(Closable::new).collect())
     }
 
     fn now(&self) -> Duration {
@@ -294,9 +454,33 @@ impl Hub {
 }
 
 impl State {
+    /// Lets go of a connection that has ended, or that was given its last order.
+    fn forget(&mut self, conn: ConnId) {
+        self.conns.remove(&conn);
+        self.clients.remove(&conn);
+    }
+
     fn new_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
+    }
+}
+
+impl Outbox {
+    /// Has the connection closed, whether it takes what is left to send or not.
+    fn leave(&self, why: &'static str) {
+        // A task that has ended is about to say so.
+        let _ = self.orders.send(Order::Leave(why));
+        self.closing.cancel();
+    }
+}
+
+fn machine_config(config: &Config, max_waiting: usize) -> server::Config {
+    server::Config {
+        login_deadline: config.login_timeout,
+        user_deadline: config.user_timeout,
+        max_waiting,
+        ..server::Config::checked_by_driver(config.timeout)
     }
 }
 

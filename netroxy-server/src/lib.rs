@@ -15,29 +15,41 @@
 
 pub mod cli;
 
+mod accounts;
+mod admission;
 mod config;
 mod conn;
 mod gen_cert;
+mod handle;
 mod hub;
+mod limits;
+mod ports;
+mod proxy_protocol;
 mod user;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc};
 
-use netroxy_net::listen::{Bind, Closable};
+use netroxy_net::{
+    listen::{Bind, Closable},
+    program,
+};
 use netroxy_proto::server::Listener;
 use tokio::{net::TcpListener, time::timeout};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-pub use config::{Config, TlsConfig};
+pub use accounts::{Account, Accounts, InvalidHash, Secret, hash};
+pub use admission::Census;
+pub use config::{Config, MappedPorts, Networks, TlsConfig, UserNetworks};
+pub use handle::{ClientStatus, Handle, PortStatus, Status};
+pub use limits::{Figures, Limits};
+pub use ports::{InvalidPortSet, PortSet};
+pub use proxy_protocol::Version as ProxyProtocol;
 
 /// The version of this library, and of the program that is made of it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+use conn::Arrival;
 use hub::Hub;
-
-/// So long may tunnels go on after the order to stop.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// A server whose listeners are bound.
 #[derive(Debug)]
@@ -50,7 +62,7 @@ pub struct Server {
 struct Door {
     listener: Closable,
     addr: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    kind: Listener,
 }
 
 /// Why a server cannot start.
@@ -103,42 +115,55 @@ impl Server {
     ///
     /// [`StartError`] when an address or port cannot be had.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let bind = resolve(&config.ip).await?;
-        let mapping_bind = resolve(&config.mapping_ip).await?;
+        let mapping_bind = resolve_all(&config.mapping_ip).await?;
         let mut doors = Vec::new();
-        if let Some(port) = config.port {
-            doors.push(Door::open(bind, port, None)?);
+        for bind in resolve_all(&config.ip).await? {
+            if let Some(port) = config.port {
+                doors.push(Door::open(bind, port, Listener::Plain)?);
+            }
+            if let Some(tls) = &config.tls {
+                doors.push(Door::open(bind, tls.port, Listener::Tls)?);
+            }
         }
-        if let Some(tls) = &config.tls {
-            doors.push(Door::open(
-                bind,
-                tls.port,
-                Some(TlsAcceptor::from(tls.server.clone())),
-            )?);
-        }
+        let hub = Hub::new(config, mapping_bind, program::descriptor_limit());
         Ok(Self {
-            hub: Arc::new(Hub::new(config, mapping_bind)),
+            hub: Arc::new(hub),
             doors,
         })
     }
 
-    /// Where clients connect without TLS.
+    /// Where clients connect without TLS, at the first address.
     #[must_use]
     pub fn plain_addr(&self) -> Option<SocketAddr> {
-        self.doors.iter().find(|d| d.tls.is_none()).map(|d| d.addr)
+        self.addr(Listener::Plain)
     }
 
-    /// Where clients connect with TLS.
+    /// Where clients connect with TLS, at the first address.
     #[must_use]
     pub fn tls_addr(&self) -> Option<SocketAddr> {
-        self.doors.iter().find(|d| d.tls.is_some()).map(|d| d.addr)
+        self.addr(Listener::Tls)
+    }
+
+    fn addr(&self, kind: Listener) -> Option<SocketAddr> {
+        self.doors.iter().find(|d| d.kind == kind).map(|d| d.addr)
+    }
+
+    /// Changes the configuration and tells the state while the server runs.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle(self.hub.clone())
     }
 
     /// Serves until `stop` is cancelled. Then listeners and control connections are closed at
-    /// once; open tunnels get up to 5 s to end.
+    /// once; open tunnels get as long to end as [`Config::shutdown_timeout`] says.
     pub async fn run(self, stop: CancellationToken) {
+        info!(
+            descriptors = program::descriptor_limit(),
+            tunnels = self.hub.admission.figures().tunnels,
+            "limits of this process"
+        );
         for door in self.doors {
-            let tls = door.tls.is_some();
+            let tls = door.kind == Listener::Tls;
             info!(addr = %door.addr, tls, "listening for clients");
             if !tls && !door.addr.ip().is_loopback() {
                 warn!(
@@ -153,7 +178,8 @@ impl Server {
         info!("stopping");
         self.hub.stop.cancel();
         self.hub.tasks.close();
-        if timeout(DRAIN, self.hub.tasks.wait()).await.is_err() {
+        let drain = self.hub.config().shutdown_timeout;
+        if timeout(drain, self.hub.tasks.wait()).await.is_err() {
             warn!(
                 open = self.hub.tasks.len(),
                 "cutting the tunnels that are still open"
@@ -165,7 +191,7 @@ impl Server {
 }
 
 impl Door {
-    fn open(bind: Bind, port: u16, tls: Option<TlsAcceptor>) -> Result<Self, StartError> {
+    fn open(bind: Bind, port: u16, kind: Listener) -> Result<Self, StartError> {
         let opened = bind
             .listen(port)
             .and_then(|l: TcpListener| Ok((l.local_addr()?, l)));
@@ -174,21 +200,28 @@ impl Door {
         Ok(Self {
             listener: Closable::new(listener),
             addr,
-            tls,
+            kind,
         })
     }
 
     async fn serve(self, hub: Arc<Hub>) {
-        let kind = if self.tls.is_some() {
-            Listener::Tls
-        } else {
-            Listener::Plain
-        };
         let stop = hub.stop.clone();
         let accept = async {
             while let Some((tcp, peer)) = self.listener.accept().await {
-                hub.tasks
-                    .spawn(conn::serve(hub.clone(), kind, tcp, peer, self.tls.clone()));
+                match hub.admission.fresh(peer.ip(), hub.waiting()) {
+                    Ok(pass) => {
+                        let arrival = Arrival {
+                            tcp,
+                            peer,
+                            listener: self.kind,
+                            pass,
+                        };
+                        hub.tasks.spawn(conn::serve(hub.clone(), arrival));
+                    }
+                    Err(reason) => {
+                        info!(%peer, %reason, limited = true, "connection refused");
+                    }
+                }
             }
         };
         stop.run_until_cancelled(accept).await;
@@ -203,10 +236,20 @@ impl std::fmt::Debug for Door {
     }
 }
 
-/// The original takes no address and 0.0.0.0 for all addresses, IPv6 included; so do we, and `::`.
+async fn resolve_all(hosts: &[String]) -> Result<Vec<Bind>, StartError> {
+    if hosts.is_empty() {
+        return Ok(vec![Bind::Any]);
+    }
+    let mut binds = Vec::new();
+    for host in hosts {
+        binds.push(resolve(host).await?);
+    }
+    Ok(binds)
+}
+
 async fn resolve(host: &str) -> Result<Bind, StartError> {
-    if ["", "0.0.0.0", "::"].contains(&host) {
-        return Ok(Bind::Any);
+    if let Ok(bind) = host.parse() {
+        return Ok(bind);
     }
     let unknown = |source| StartError::Resolve {
         host: host.to_owned(),

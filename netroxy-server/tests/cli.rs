@@ -39,7 +39,7 @@ fn with(more: &str) -> String {
 fn a_wrong_configuration_is_one_message_with_the_place() {
     let file = "server_config.json";
     refused("", 2, &format!("{file}:1:1: EOF while parsing a value"));
-    refused("{}", 2, &format!("{file}:1:1: missing field `username`"));
+    refused("{}", 2, &format!("{file}:1:1: missing field `timeout`"));
     refused(
         &with(r#""port": 0"#),
         2,
@@ -68,7 +68,7 @@ fn a_wrong_configuration_is_one_message_with_the_place() {
     refused(
         &format!("{{{BASE}}}"),
         2,
-        &format!("{file}: clients cannot connect: neither port nor tls is given"),
+        &format!("{file}:1:1: clients cannot connect: neither port nor tls is given"),
     );
     refused(
         &with(r#""tls": {"enabled": true, "port": 1}"#),

@@ -89,6 +89,12 @@ impl Server {
         }
     }
 
+    /// Another configuration for what comes from now on. Connections and users keep the deadlines
+    /// that they have.
+    pub fn set_config(&mut self, config: Config) {
+        self.config = config;
+    }
+
     /// Takes one input. Inputs about a connection, mapping or user that the machine has let go of
     /// are ignored: they were under way when it did.
     ///

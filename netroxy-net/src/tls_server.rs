@@ -1,0 +1,118 @@
+//! The server's side of TLS: one certificate or several, and certificates that clients must show.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustls::{
+    RootCertStore, ServerConfig,
+    client::verify_server_name,
+    server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier},
+    sign::CertifiedKey,
+    version::{TLS12, TLS13},
+};
+use rustls_pki_types::ServerName;
+
+use crate::tls::{TlsError, What, certificates, private_key, provider};
+
+/// What a listener for TLS is set up with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setup {
+    /// The certificate chains and keys. Who asks for a name gets the first one that has it, and
+    /// everybody else the first one.
+    pub certificates: Vec<CertificateFiles>,
+    /// PEM file with the authorities that a client's certificate must be signed by; `None` asks for
+    /// none.
+    pub client_ca: Option<PathBuf>,
+    /// Refuses TLS 1.2.
+    pub only_tls13: bool,
+}
+
+/// The files of a certificate chain and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// PEM certificates, the server's own first.
+    pub chain: PathBuf,
+    /// PEM private key.
+    pub key: PathBuf,
+}
+
+impl Setup {
+    /// Reads the files.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] when a file cannot be read or used, or no certificate is given.
+    pub fn load(&self) -> Result<Arc<ServerConfig>, TlsError> {
+        let keys = self
+            .certificates
+            .iter()
+            .map(CertificateFiles::load)
+            .collect::<Result<Vec<_>, _>>()?;
+        let versions = if self.only_tls13 {
+            &[&TLS13][..]
+        } else {
+            &[&TLS13, &TLS12][..]
+        };
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(versions)
+            .map_err(TlsError::System)?;
+        let builder = match &self.client_ca {
+            None => builder.with_no_client_auth(),
+            Some(path) => {
+                let bad = |source| TlsError::BadCa {
+                    path: path.clone(),
+                    source,
+                };
+                let mut roots = RootCertStore::empty();
+                for certificate in certificates(path, What::Ca)? {
+                    roots.add(certificate).map_err(bad)?;
+                }
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+                        .build()
+                        .map_err(|error| bad(rustls::Error::General(error.to_string())))?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        Ok(Arc::new(builder.with_cert_resolver(Arc::new(ByName(keys)))))
+    }
+}
+
+impl CertificateFiles {
+    fn load(&self) -> Result<Arc<CertifiedKey>, TlsError> {
+        certified_key(&self.chain, &self.key).map(Arc::new)
+    }
+}
+
+fn certified_key(cert: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
+    let chain = certificates(cert, What::Certificate)?;
+    let private_key = private_key(key)?;
+    CertifiedKey::from_der(chain, private_key, &provider()).map_err(|source| TlsError::Unusable {
+        cert: cert.to_owned(),
+        key: key.to_owned(),
+        source,
+    })
+}
+
+/// Chooses a certificate by the name that the client asks for (SNI).
+#[derive(Debug)]
+struct ByName(Vec<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello.server_name();
+        let name = name.and_then(|name| ServerName::try_from(name).ok());
+        name.and_then(|name| self.0.iter().find(|key| has_name(key, &name)))
+            .or_else(|| self.0.first())
+            .cloned()
+    }
+}
+
+fn has_name(key: &CertifiedKey, name: &ServerName<'_>) -> bool {
+    key.end_entity_cert()
+        .and_then(ParsedCertificate::try_from)
+        .and_then(|certificate| verify_server_name(&certificate, name))
+        .is_ok()
+}

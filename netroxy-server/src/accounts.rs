@@ -1,0 +1,253 @@
+//! Who may log in, and what each account may do.
+
+use std::{fmt, sync::Arc};
+
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use netroxy_proto::{Ath, Password, Username};
+use subtle::{Choice, ConstantTimeEq};
+use tokio::{sync::Semaphore, task::spawn_blocking};
+
+use crate::ports::PortSet;
+
+/// One account.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The user name that a client shows.
+    pub username: Username,
+    /// What its password must be.
+    pub secret: Secret,
+    /// The ports that it may map; `None` is those of the whole server.
+    pub allowed_ports: Option<PortSet>,
+    /// Mappings of one client; `None` is the limit of the whole server.
+    pub max_ports: Option<usize>,
+    /// Users of one client, those that wait included; `None` is the limit of the whole server.
+    pub max_tunnels: Option<usize>,
+}
+
+/// What a password is compared with.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// The password itself.
+    Plain(Password),
+    /// Its Argon2 hash as a PHC string, as [`hash`] makes it.
+    Hash(String),
+}
+
+/// A hash that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be an Argon2 hash that begins with \"$argon2id$\"")]
+pub struct InvalidHash;
+
+impl Secret {
+    /// Takes a hash.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidHash`] when the text is none that can be compared with.
+    pub fn hash(text: String) -> Result<Self, InvalidHash> {
+        let usable = PasswordHash::new(&text).is_ok_and(|hash| {
+            hash.algorithm.as_str().starts_with("argon2")
+                && hash.salt.is_some()
+                && hash.hash.is_some()
+                && argon2::Params::try_from(&hash).is_ok()
+        });
+        if usable {
+            Ok(Self::Hash(text))
+        } else {
+            Err(InvalidHash)
+        }
+    }
+}
+
+/// The Argon2id hash of a password as a PHC string, with a salt of its own.
+///
+/// # Errors
+///
+/// When the machine has no random bits or too little memory.
+pub fn hash(password: &[u8]) -> Result<String, argon2::password_hash::Error> {
+    Ok(Argon2::default().hash_password(password)?.to_string())
+}
+
+/// All accounts of a server.
+#[derive(Debug)]
+pub struct Accounts {
+    list: Vec<Arc<Account>>,
+    /// What is compared with for a login that names no account with a hash, so that such a login
+    /// takes as long; `None` where no account has a hash.
+    decoy: Option<String>,
+    /// A hash takes a core and 19 MiB for tens of milliseconds.
+    at_a_time: Semaphore,
+}
+
+impl Accounts {
+    /// The accounts of a configuration.
+    #[must_use]
+    pub fn new(list: Vec<Account>) -> Self {
+        // The first account's hash costs what hashes of this server cost.
+        let decoy = list.iter().find_map(|account| match &account.secret {
+            Secret::Hash(hash) => Some(hash.clone()),
+            Secret::Plain(_) => None,
+        });
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            list: list.into_iter().map(Arc::new).collect(),
+            decoy,
+            at_a_time: Semaphore::new(cores),
+        }
+    }
+
+    /// The account that a login shows the password of. How long it takes does not tell whether the
+    /// user name exists.
+    pub async fn check(&self, ath: &Ath) -> Option<Arc<Account>> {
+        let mut found = None;
+        // All names are compared, and each in constant time.
+        for account in &self.list {
+            if account
+                .username
+                .as_bytes()
+                .ct_eq(ath.username.as_bytes())
+                .into()
+            {
+                found = Some(account);
+            }
+        }
+        let hash = match found.map(|account| &account.secret) {
+            Some(Secret::Hash(hash)) => Some(hash),
+            Some(Secret::Plain(_)) | None => self.decoy.as_ref(),
+        };
+        let hash_fits = match hash {
+            Some(hash) => self.fits(&ath.password, hash.clone()).await,
+            None => false,
+        };
+        let password_fits = match found.map(|account| &account.secret) {
+            Some(Secret::Hash(_)) => Choice::from(u8::from(hash_fits)),
+            Some(Secret::Plain(password)) => password.expose().ct_eq(ath.password.expose()),
+            None => Choice::from(0),
+        };
+        found.filter(|_| password_fits.into()).cloned()
+    }
+
+    async fn fits(&self, password: &Password, hash: String) -> bool {
+        let Ok(_turn) = self.at_a_time.acquire().await else {
+            return false;
+        };
+        let password = password.clone();
+        let fits = move || {
+            PasswordHash::new(&hash).is_ok_and(|hash| {
+                Argon2::default()
+                    .verify_password(password.expose(), &hash)
+                    .is_ok()
+            })
+        };
+        spawn_blocking(fits).await.unwrap_or(false)
+    }
+
+    /// The account as it is now, if it still is what it was.
+    pub(crate) fn still_has(&self, account: &Account) -> bool {
+        self.list.iter().any(|other| **other == *account)
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(username: &str, secret: Secret) -> Account {
+        Account {
+            username: username.to_owned().try_into().unwrap(),
+            secret,
+            allowed_ports: None,
+            max_ports: None,
+            max_tunnels: None,
+        }
+    }
+
+    fn plain(password: &str) -> Secret {
+        Secret::Plain(password.to_owned().try_into().unwrap())
+    }
+
+    async fn login(accounts: &Accounts, username: &str, password: &str) -> Option<String> {
+        let ath = Ath {
+            client_name: "n".to_owned().try_into().unwrap(),
+            username: username.to_owned().try_into().unwrap(),
+            password: password.to_owned().try_into().unwrap(),
+        };
+        let account = accounts.check(&ath).await?;
+        Some(account.username.to_string())
+    }
+
+    #[tokio::test]
+    async fn each_account_has_its_own_password() {
+        let hashed = Secret::hash(hash(b"tulip").unwrap()).unwrap();
+        let accounts = Accounts::new(vec![
+            account("alice", plain("rose")),
+            account("bob", hashed),
+        ]);
+        for (username, password, right) in [
+            ("alice", "rose", true),
+            ("bob", "tulip", true),
+            ("alice", "tulip", false),
+            ("bob", "rose", false),
+            ("bob", "", false),
+            ("carol", "rose", false),
+            ("", "", false),
+            ("Alice", "rose", false),
+        ] {
+            let expected = right.then(|| username.to_owned());
+            assert_eq!(
+                login(&accounts, username, password).await,
+                expected,
+                "{username} {password}"
+            );
+        }
+        assert_eq!(
+            login(&Accounts::new(Vec::new()), "alice", "rose").await,
+            None
+        );
+    }
+
+    #[test]
+    fn a_hash_has_to_be_one_of_argon2() {
+        let good = hash(b"x").unwrap();
+        assert_ne!(good, hash(b"x").unwrap(), "each has a salt of its own");
+        assert!(good.starts_with("$argon2id$"));
+        assert!(Secret::hash(good.clone()).is_ok());
+        for bad in [
+            "",
+            "x",
+            "$argon2id$",
+            "$2y$10$abc",
+            &good[..20],
+            "$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E",
+        ] {
+            assert_eq!(Secret::hash(bad.to_owned()), Err(InvalidHash), "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_secret_is_printed() {
+        let shown = format!("{:?}", account("alice", plain("rose")));
+        assert!(
+            shown.contains("alice") && !shown.contains("rose"),
+            "{shown}"
+        );
+        assert_eq!(format!("{:?}", plain("rose")), "[redacted]");
+    }
+}

@@ -1,0 +1,592 @@
+//! The one check of who may come in: strangers, clients and users share the descriptors of the
+//! process, and no address takes all of them.
+//!
+//! Three kinds of connections are counted. A *fresh* one has not logged in or become a tunnel yet;
+//! anybody can open it. A *login* is a control connection. A *user* has come to a mapped port; it
+//! counts for two descriptors from its first moment, because its data connection will follow.
+//!
+//! Under pressure those who are known come first. Users and strangers do not get the reserve of
+//! descriptors, clients that are logged in do. An address that holds a login may open as many fresh
+//! connections as users wait, and some more, because these are its data connections; wrong passwords
+//! from there do not shut it out. From half of the bound for fresh connections on, strangers are
+//! refused at random, and the more of them there are the more often, so a flood does not shut out
+//! everybody else.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::limits::Figures;
+
+/// Wrong passwords shut an address out for so long at most.
+const LONGEST_PENALTY: Duration = Duration::from_secs(600);
+/// So many addresses are remembered for their wrong passwords; the earliest are forgotten.
+const MOST_PENALTIES: usize = 65_536;
+
+/// Who an address belongs to, as far as limits go: an IPv4 address, or the 64 bits of an IPv6
+/// address that one customer usually gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Origin(IpAddr);
+
+impl Origin {
+    pub(crate) fn of(ip: IpAddr) -> Self {
+        Self(match ip.to_canonical() {
+            IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),
+            ip @ IpAddr::V4(_) => ip,
+        })
+    }
+
+    /// A proxy on this machine brings users of many addresses: there is no bound per address.
+    fn is_shared(self) -> bool {
+        self.0.is_loopback() || self.0 == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+    }
+}
+
+/// Why somebody is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Refusal {
+    /// No descriptors but the reserve are left.
+    Descriptors,
+    /// Too many fresh connections, or chance decided so.
+    FreshInAll,
+    /// Too many fresh connections of this address.
+    FreshPerAddress,
+    /// Too many wrong passwords from this address.
+    WrongPasswords,
+    /// Too many clients are logged in.
+    Clients,
+    /// Too many users.
+    Users,
+    /// Too many users of this client.
+    UsersPerClient,
+    /// Too many users from this address.
+    UsersPerAddress,
+    /// Too many users wait.
+    Waiting,
+    /// The networks of the port do not include the address.
+    Network,
+    /// More new users a second than the port allows.
+    UsersPerSecond,
+    /// A trusted proxy sent no PROXY header.
+    ProxyHeader,
+    /// The user's TLS handshake failed.
+    Handshake,
+    /// The account may not map this port.
+    PortNotAllowed,
+    /// The client has too many mappings.
+    PortsPerClient,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Descriptors => "the process has no free descriptors",
+            Self::FreshInAll => "too many connections that have not logged in",
+            Self::FreshPerAddress => "too many connections of this address that have not logged in",
+            Self::WrongPasswords => "too many wrong passwords from this address",
+            Self::Clients => "too many clients are logged in",
+            Self::Users => "too many tunnels",
+            Self::UsersPerClient => "too many tunnels of this client",
+            Self::UsersPerAddress => "too many users from this address",
+            Self::Waiting => "too many users wait",
+            Self::Network => "the port is not for users of this address",
+            Self::UsersPerSecond => "too many new users a second",
+            Self::ProxyHeader => "a trusted proxy sent no PROXY header",
+            Self::Handshake => "no TLS handshake",
+            Self::PortNotAllowed => "the account may not map this port",
+            Self::PortsPerClient => "the client has too many mappings",
+        })
+    }
+}
+
+/// See the [module documentation](self).
+pub(crate) struct Admission(Mutex<Book>);
+
+struct Book {
+    figures: Figures,
+    fresh: Tally,
+    /// Those of `fresh` whose address held no login when they came.
+    strangers: usize,
+    logins: Tally,
+    users: Tally,
+    listeners: usize,
+    penalties: Penalties,
+    refused: BTreeMap<Refusal, u64>,
+}
+
+/// How many there are, in all and of each origin.
+#[derive(Default)]
+struct Tally {
+    in_all: usize,
+    by_origin: BTreeMap<Origin, usize>,
+}
+
+impl Tally {
+    fn of(&self, origin: Origin) -> usize {
+        self.by_origin.get(&origin).copied().unwrap_or(0)
+    }
+
+    fn add(&mut self, origin: Origin) {
+        self.in_all += 1;
+        *self.by_origin.entry(origin).or_default() += 1;
+    }
+
+    fn remove(&mut self, origin: Origin) {
+        self.in_all = self.in_all.saturating_sub(1);
+        if let Some(count) = self.by_origin.get_mut(&origin) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_origin.remove(&origin);
+            }
+        }
+    }
+}
+
+/// Until when the wrong passwords of an origin count. Each adds some seconds.
+#[derive(Default)]
+struct Penalties(BTreeMap<Origin, Instant>);
+
+impl Penalties {
+    fn add(&mut self, origin: Origin, each: Duration, now: Instant) {
+        if self.0.len() >= MOST_PENALTIES {
+            self.0.retain(|_, until| *until > now);
+        }
+        if self.0.len() >= MOST_PENALTIES {
+            self.0.pop_first();
+        }
+        let until = self.0.get(&origin).copied().unwrap_or(now).max(now);
+        self.0
+            .insert(origin, (until + each).min(now + LONGEST_PENALTY));
+    }
+
+    fn left(&self, origin: Origin, now: Instant) -> Duration {
+        self.0
+            .get(&origin)
+            .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+}
+
+/// What a connection counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Fresh { is_stranger: bool },
+    Login,
+    User,
+}
+
+/// A connection that is let in; it counts until the pass is dropped.
+pub(crate) struct Pass {
+    admission: Arc<Admission>,
+    origin: Origin,
+    kind: Kind,
+}
+
+/// What is counted now, for `status`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Census {
+    /// Fresh connections.
+    pub fresh_connections: usize,
+    /// Clients that are logged in.
+    pub clients: usize,
+    /// Users, those that wait included.
+    pub users: usize,
+    /// Mapped ports.
+    pub ports: usize,
+    /// Descriptors that these use, and users that will.
+    pub descriptors: usize,
+    /// Descriptors that connections may use.
+    pub descriptor_limit: usize,
+    /// How many were refused since the start, by reason.
+    pub refused: BTreeMap<String, u64>,
+}
+
+impl Admission {
+    pub(crate) fn new(figures: Figures) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Book {
+            figures,
+            fresh: Tally::default(),
+            strangers: 0,
+            logins: Tally::default(),
+            users: Tally::default(),
+            listeners: 0,
+            penalties: Penalties::default(),
+            refused: BTreeMap::new(),
+        })))
+    }
+
+    /// New limits; who is in stays.
+    pub(crate) fn set_figures(&self, figures: Figures) {
+        self.book().figures = figures;
+    }
+
+    pub(crate) fn figures(&self) -> Figures {
+        self.book().figures.clone()
+    }
+
+    /// Lets in a connection to a control port; `waiting` users wait for data connections.
+    pub(crate) fn fresh(self: &Arc<Self>, ip: IpAddr, waiting: usize) -> Result<Pass, Refusal> {
+        let origin = Origin::of(ip);
+        let mut book = self.book();
+        book.fresh(origin, waiting, Instant::now())?;
+        let is_stranger = book.logins.of(origin) == 0;
+        Ok(self.pass(&mut book, origin, Kind::Fresh { is_stranger }))
+    }
+
+    /// Lets in a user whose client has `of_client` of them already, of at most `most_of_client`.
+    pub(crate) fn user(
+        self: &Arc<Self>,
+        ip: IpAddr,
+        of_client: usize,
+        most_of_client: usize,
+    ) -> Result<Pass, Refusal> {
+        let origin = Origin::of(ip);
+        let mut book = self.book();
+        book.user(origin, of_client, most_of_client)?;
+        Ok(self.pass(&mut book, origin, Kind::User))
+    }
+
+    /// Whether one more client may log in.
+    pub(crate) fn another_login(&self) -> Result<(), Refusal> {
+        let mut book = self.book();
+        if book.logins.in_all >= book.figures.clients {
+            return Err(book.refuse(Refusal::Clients));
+        }
+        Ok(())
+    }
+
+    /// Notes a wrong password.
+    pub(crate) fn wrong_password(&self, ip: IpAddr) {
+        let mut book = self.book();
+        let each = Duration::from_secs(book.figures.wrong_password_seconds.min(600));
+        if !each.is_zero() {
+            book.penalties.add(Origin::of(ip), each, Instant::now());
+        }
+    }
+
+    /// Counts a refusal that was decided elsewhere.
+    pub(crate) fn refuse(&self, refusal: Refusal) -> Refusal {
+        self.book().refuse(refusal)
+    }
+
+    pub(crate) fn ports(&self, count: usize) {
+        self.book().listeners = count;
+    }
+
+    pub(crate) fn census(&self) -> Census {
+        let book = self.book();
+        Census {
+            fresh_connections: book.fresh.in_all,
+            clients: book.logins.in_all,
+            users: book.users.in_all,
+            ports: book.listeners,
+            descriptors: book.descriptors(),
+            descriptor_limit: book.figures.descriptors,
+            refused: book
+                .refused
+                .iter()
+                .map(|(refusal, count)| (refusal.to_string(), *count))
+                .collect(),
+        }
+    }
+
+    fn pass(self: &Arc<Self>, book: &mut Book, origin: Origin, kind: Kind) -> Pass {
+        book.count(origin, kind);
+        Pass {
+            admission: self.clone(),
+            origin,
+            kind,
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    fn fresh(&mut self, origin: Origin, waiting: usize, now: Instant) -> Result<(), Refusal> {
+        let figures = &self.figures;
+        let is_known = self.logins.of(origin) > 0;
+        let penalty = self.penalties.left(origin, now);
+        let most_penalty = Duration::from_secs(figures.wrong_password_seconds.saturating_mul(3));
+        let room = if is_known {
+            figures.descriptors
+        } else {
+            figures.free
+        };
+        let mut most = figures.fresh_per_address;
+        if is_known {
+            most = most.saturating_add(waiting);
+        }
+        let refusal = if !is_known && !penalty.is_zero() && penalty >= most_penalty {
+            Refusal::WrongPasswords
+        } else if self.descriptors() >= room {
+            Refusal::Descriptors
+        } else if !origin.is_shared() && self.fresh.of(origin) >= most {
+            Refusal::FreshPerAddress
+        } else if !is_known && self.is_dropped() {
+            Refusal::FreshInAll
+        } else {
+            return Ok(());
+        };
+        Err(self.refuse(refusal))
+    }
+
+    /// Chance refuses from half of the bound on, and certainty at the bound.
+    fn is_dropped(&self) -> bool {
+        let half = self.figures.fresh / 2;
+        match self.strangers.checked_sub(half) {
+            Some(over) if self.figures.fresh != usize::MAX => {
+                over >= (self.figures.fresh - half).max(1)
+                    || over > 0 && fastrand::usize(..self.figures.fresh - half) < over
+            }
+            _ => false,
+        }
+    }
+
+    fn user(&mut self, origin: Origin, of_client: usize, most: usize) -> Result<(), Refusal> {
+        let figures = &self.figures;
+        let refusal = if self.users.in_all >= figures.tunnels {
+            Refusal::Users
+        } else if self.descriptors().saturating_add(2) > figures.free {
+            Refusal::Descriptors
+        } else if of_client >= most {
+            Refusal::UsersPerClient
+        } else if !origin.is_shared() && self.users.of(origin) >= figures.users_per_address {
+            Refusal::UsersPerAddress
+        } else {
+            return Ok(());
+        };
+        Err(self.refuse(refusal))
+    }
+
+    fn descriptors(&self) -> usize {
+        self.fresh.in_all + self.logins.in_all + 2 * self.users.in_all + self.listeners
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> Refusal {
+        *self.refused.entry(refusal).or_default() += 1;
+        refusal
+    }
+
+    fn count(&mut self, origin: Origin, kind: Kind) {
+        match kind {
+            Kind::Fresh { is_stranger } => {
+                self.fresh.add(origin);
+                self.strangers += usize::from(is_stranger);
+            }
+            Kind::Login => self.logins.add(origin),
+            Kind::User => self.users.add(origin),
+        }
+    }
+
+    fn forget(&mut self, origin: Origin, kind: Kind) {
+        match kind {
+            Kind::Fresh { is_stranger } => {
+                self.fresh.remove(origin);
+                self.strangers = self.strangers.saturating_sub(usize::from(is_stranger));
+            }
+            Kind::Login => self.logins.remove(origin),
+            Kind::User => self.users.remove(origin),
+        }
+    }
+}
+
+impl Pass {
+    /// A fresh connection has logged in.
+    pub(crate) fn logged_in(&mut self) {
+        let mut book = self.admission.book();
+        book.forget(self.origin, self.kind);
+        self.kind = Kind::Login;
+        book.count(self.origin, self.kind);
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.admission.book().forget(self.origin, self.kind);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::limits::Limits;
+
+    use super::*;
+
+    const STRANGER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+
+    fn admission(limits: &str, descriptors: usize) -> Arc<Admission> {
+        let limits: Limits = serde_json::from_str(limits).unwrap();
+        Admission::new(limits.figures(descriptors))
+    }
+
+    fn login(admission: &Arc<Admission>, ip: IpAddr) -> Pass {
+        let kind = Kind::Fresh { is_stranger: true };
+        let mut pass = admission.pass(&mut admission.book(), Origin::of(ip), kind);
+        pass.logged_in();
+        pass
+    }
+
+    /// Lets in as many as come in, of `tries`.
+    fn many(
+        tries: usize,
+        mut one: impl FnMut() -> Result<Pass, Refusal>,
+    ) -> (Vec<Pass>, Option<Refusal>) {
+        let mut passes = Vec::new();
+        let mut last = None;
+        for _ in 0..tries {
+            match one() {
+                Ok(pass) => passes.push(pass),
+                Err(refusal) => last = Some(refusal),
+            }
+        }
+        (passes, last)
+    }
+
+    #[test]
+    fn an_address_has_its_share_of_fresh_connections() {
+        let admission = admission("{}", 100_000);
+        let (passes, refusal) = many(100, || admission.fresh(STRANGER, 0));
+        assert_eq!(
+            (passes.len(), refusal),
+            (64, Some(Refusal::FreshPerAddress))
+        );
+        assert!(admission.fresh(OTHER, 0).is_ok());
+        drop(passes);
+        assert!(admission.fresh(STRANGER, 0).is_ok());
+        assert_eq!(admission.census().fresh_connections, 0);
+        assert_eq!(admission.census().refused.values().sum::<u64>(), 36);
+    }
+
+    #[test]
+    fn data_connections_of_a_client_are_no_strangers() {
+        let admission = admission("{}", 100_000);
+        let mut login = admission.fresh(STRANGER, 0).unwrap();
+        login.logged_in();
+        let (passes, _) = many(1000, || admission.fresh(STRANGER, 500));
+        assert_eq!(passes.len(), 564);
+        // They are not counted as strangers: the others have all their room.
+        let (others, _) = many(64, || admission.fresh(OTHER, 500));
+        assert_eq!(others.len(), 64);
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_address() {
+        let admission = admission("{}", 100_000);
+        let ip = |last: u16| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 2, 3, 4, 5, last));
+        let mut next = 0;
+        let (passes, _) = many(100, || {
+            next += 1;
+            admission.fresh(ip(next), 0)
+        });
+        assert_eq!(passes.len(), 64);
+        let mapped: IpAddr = "::ffff:192.0.2.1".parse().unwrap();
+        assert_eq!(Origin::of(mapped), Origin::of(STRANGER));
+        assert_ne!(
+            Origin::of(ip(1)),
+            Origin::of("2001:db8:1:3::1".parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn a_flood_of_addresses_leaves_room_for_chance() {
+        let admission = admission("{}", 100_000);
+        let mut next = 0_u32;
+        let (passes, refusal) = many(20_000, || {
+            next += 1;
+            admission.fresh(IpAddr::V4((0x0b00_0000 + next).into()), 0)
+        });
+        assert_eq!(refusal, Some(Refusal::FreshInAll));
+        assert!((513..=1024).contains(&passes.len()), "{}", passes.len());
+        // A client's address is not affected.
+        let _login = login(&admission, STRANGER);
+        assert!(admission.fresh(STRANGER, 0).is_ok());
+    }
+
+    #[test]
+    fn wrong_passwords_shut_an_address_out_for_a_while() {
+        let admission = admission("{}", 1000);
+        for _ in 0..3 {
+            assert!(admission.fresh(STRANGER, 0).is_ok());
+            admission.wrong_password(STRANGER);
+        }
+        admission.wrong_password(STRANGER);
+        assert_eq!(
+            admission.fresh(STRANGER, 0).err(),
+            Some(Refusal::WrongPasswords)
+        );
+        assert!(admission.fresh(OTHER, 0).is_ok());
+        let _login = login(&admission, STRANGER);
+        assert!(
+            admission.fresh(STRANGER, 0).is_ok(),
+            "who is logged in is exempt"
+        );
+    }
+
+    #[test]
+    fn penalties_add_up_and_pass() {
+        let (mut penalties, now) = (Penalties::default(), Instant::now());
+        let (origin, each) = (Origin::of(STRANGER), Duration::from_secs(5));
+        for _ in 0..1000 {
+            penalties.add(origin, each, now);
+        }
+        assert_eq!(penalties.left(origin, now), LONGEST_PENALTY);
+        let later = now + Duration::from_secs(590);
+        assert_eq!(penalties.left(origin, later), Duration::from_secs(10));
+        assert_eq!(
+            penalties.left(origin, now + LONGEST_PENALTY),
+            Duration::ZERO
+        );
+        for n in 0..70_000_u32 {
+            penalties.add(Origin::of(IpAddr::V4(n.into())), each, now);
+        }
+        assert!(penalties.0.len() <= MOST_PENALTIES);
+    }
+
+    #[test]
+    fn users_leave_the_reserve_to_clients() {
+        // 200 descriptors: 16 of the process, 32 in reserve, so 152 are free.
+        let admission = admission(r#"{"usersPerAddress": 0, "tunnels": 0}"#, 200);
+        let (users, refusal) = many(1000, || admission.user(STRANGER, 0, usize::MAX));
+        assert_eq!((users.len(), refusal), (76, Some(Refusal::Descriptors)));
+        assert_eq!(
+            admission.fresh(STRANGER, 0).err(),
+            Some(Refusal::Descriptors)
+        );
+        let _login = login(&admission, OTHER);
+        let (data, _) = many(1000, || admission.fresh(OTHER, 100));
+        assert_eq!(data.len(), 31, "the reserve without the login");
+    }
+
+    #[test]
+    fn users_have_bounds_in_all_and_per_client_and_per_address() {
+        let admission = admission(r#"{"tunnels": 10, "usersPerAddress": 3}"#, 1000);
+        let (users, refusal) = many(5, || admission.user(STRANGER, 0, usize::MAX));
+        assert_eq!((users.len(), refusal), (3, Some(Refusal::UsersPerAddress)));
+        assert_eq!(
+            admission.user(OTHER, 5, 5).err(),
+            Some(Refusal::UsersPerClient)
+        );
+        // A proxy on this machine brings users of many addresses.
+        let loopback = "127.0.0.1".parse().unwrap();
+        let (more, refusal) = many(10, || admission.user(loopback, 0, usize::MAX));
+        assert_eq!((more.len(), refusal), (7, Some(Refusal::Users)));
+    }
+
+    #[test]
+    fn so_many_clients_at_most() {
+        let admission = admission(r#"{"clients": 1}"#, 1000);
+        assert_eq!(admission.another_login(), Ok(()));
+        let mut login = admission.fresh(STRANGER, 0).unwrap();
+        login.logged_in();
+        assert_eq!(admission.another_login(), Err(Refusal::Clients));
+        drop(login);
+        assert_eq!(admission.another_login(), Ok(()));
+    }
+}

@@ -1,0 +1,129 @@
+//! What can be done with a server while it runs: ask for its state, change its configuration.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+};
+
+use netroxy_net::program;
+use netroxy_proto::server::Listener;
+use serde::{Deserialize, Serialize};
+
+use crate::{Census, Config, hub::Hub};
+
+/// A running server.
+#[derive(Debug, Clone)]
+pub struct Handle(pub(crate) Arc<Hub>);
+
+/// The state of a server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its version.
+    pub version: String,
+    /// What is counted.
+    pub census: Census,
+    /// The clients that are logged in, the oldest login first.
+    pub clients: Vec<ClientStatus>,
+}
+
+/// A client that is logged in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClientStatus {
+    /// The name that it shows, escaped.
+    pub name: String,
+    /// Its account, escaped.
+    pub user: String,
+    /// Where its control connection comes from.
+    pub address: SocketAddr,
+    /// Whether it came on the port with TLS.
+    pub tls: bool,
+    /// Seconds since its login.
+    pub seconds: u64,
+    /// Its users, those that wait included.
+    pub users: usize,
+    /// Its mapped ports.
+    pub ports: Vec<PortStatus>,
+}
+
+/// A mapped port.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PortStatus {
+    /// The port on the server.
+    pub remote_port: u16,
+    /// What the client says is behind it, escaped.
+    pub target: String,
+    /// Tunnels since the port was opened.
+    pub tunnels: u64,
+    /// Bytes that users got through tunnels that have ended.
+    pub bytes_to_users: u64,
+    /// Bytes that users sent through tunnels that have ended.
+    pub bytes_from_users: u64,
+}
+
+impl Handle {
+    /// The state now.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let ports = self.0.mapped_ports();
+        let clients = self.0.clients().into_iter().map(|client| ClientStatus {
+            name: client.name.to_string(),
+            user: client.account.username.to_string(),
+            address: client.peer,
+            tls: client.listener == Listener::Tls,
+            seconds: client.since.elapsed().as_secs(),
+            users: client.users.load(Ordering::Relaxed),
+            ports: ports
+                .iter()
+                .filter(|port| Arc::ptr_eq(&port.client, &client))
+                .map(|port| PortStatus {
+                    remote_port: port.remote_port.get(),
+                    target: port.target.to_string(),
+                    tunnels: port.served.tunnels.load(Ordering::Relaxed),
+                    bytes_to_users: port.served.to_users.load(Ordering::Relaxed),
+                    bytes_from_users: port.served.from_users.load(Ordering::Relaxed),
+                })
+                .collect(),
+        });
+        Status {
+            version: crate::VERSION.to_owned(),
+            clients: clients.collect(),
+            census: self.0.admission.census(),
+        }
+    }
+
+    /// Puts another configuration in place. Tunnels go on, and so do logins whose account is still
+    /// what it was. What cannot change while the server runs stays; the result names its keys.
+    pub fn reload(&self, mut config: Config) -> Vec<&'static str> {
+        let old = self.0.config();
+        let mut fixed = Vec::new();
+        let mut keep = |key, is_same: bool| {
+            if !is_same {
+                fixed.push(key);
+            }
+        };
+        keep("ip", config.ip == old.ip);
+        keep("port", config.port == old.port);
+        keep("mappingIp", config.mapping_ip == old.mapping_ip);
+        keep("controlSocket", config.control_socket == old.control_socket);
+        keep(
+            "limits.handshakes",
+            config.limits.handshakes == old.limits.handshakes,
+        );
+        let tls_port = |config: &Config| config.tls.as_ref().map(|tls| tls.port);
+        keep("tls.port", tls_port(&config) == tls_port(&old));
+        config.ip.clone_from(&old.ip);
+        config.mapping_ip.clone_from(&old.mapping_ip);
+        config.control_socket.clone_from(&old.control_socket);
+        config.port = old.port;
+        config.limits.handshakes = old.limits.handshakes;
+        config.tls = match (config.tls.take(), &old.tls) {
+            (Some(new), Some(old)) => Some(crate::TlsConfig {
+                port: old.port,
+                server: new.server,
+            }),
+            (_, old) => old.clone(),
+        };
+        self.0.set_config(config, program::descriptor_limit());
+        fixed
+    }
+}
