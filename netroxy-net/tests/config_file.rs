@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use netroxy_net::config_file::{self, ConfigError, Loaded};
+use netroxy_net::config_file::{self, ConfigError, Key, Loaded, key};
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
@@ -25,34 +25,49 @@ struct Connection {
     is_open: bool,
 }
 
+const KNOWN: &[Key] = &[
+    key("port", "10000"),
+    key("connections", r#"[{"remotePort": 10003}]"#),
+    key("remotePort", "10003"),
+    key("isOpen", "true"),
+];
+
 fn parse(text: &str) -> Result<Loaded<File>, ConfigError> {
-    let known = ["port", "connections", "remotePort", "isOpen"];
-    config_file::parse(Path::new("f.json"), text.to_owned(), &known)
+    config_file::parse(Path::new("f.json"), text.to_owned(), KNOWN)
 }
 
 #[track_caller]
 fn error(text: &str, message: &str) {
-    assert_eq!(parse(text).unwrap_err().to_string(), message);
+    assert_eq!(problems(text).join("\n"), message);
+}
+
+/// The problems without their hints.
+#[track_caller]
+fn problems(text: &str) -> Vec<String> {
+    match parse(text).unwrap_err() {
+        ConfigError::Wrong { problems, .. } => problems.iter().map(ToString::to_string).collect(),
+        error @ ConfigError::Unreadable { .. } => panic!("{error}"),
+    }
 }
 
 #[test]
 fn wrong_values_are_named_with_their_place_and_what_is_allowed() {
     error(
         "{\n  \"port\": 70000\n}",
-        "f.json:2:11: port: invalid value: integer `70000`, expected a port number from 1 to 65535",
+        "f.json:2:11: port: expected a port number from 1 to 65535, but it is 70000",
     );
     error(
         "{\"port\": 1, \"connections\": [\n{\"remotePort\": 5},\n{\"REMOTEPORT\": \"x\"}]}",
-        "f.json:3:16: connections[1].remotePort: invalid type: string \"x\", expected a port number \
-         from 1 to 65535",
+        "f.json:3:16: connections[1].remotePort: expected a port number from 1 to 65535, but it is a \
+         string",
     );
     error(
         "{\"port\": 1, \"connections\": [{}]}",
-        "f.json:1:29: connections[0]: missing field `remotePort`",
+        "f.json:1:29: connections[0].remotePort: missing",
     );
     error(
         "{\"port\": 1.5}",
-        "f.json:1:10: port: invalid type: floating point `1.5`, expected a port number from 1 to 65535",
+        "f.json:1:10: port: expected a port number from 1 to 65535, but it is 1.5",
     );
 }
 
@@ -71,7 +86,7 @@ fn what_is_nested_too_deeply_is_refused() {
     let told = "f.json:1:136: expected at most 127 objects and arrays in each other";
     for depth in [127, 100_000] {
         let refused = parse(&nested(depth)).unwrap_err();
-        assert_eq!(refused.to_string(), told);
+        error(&nested(depth), told);
         let hint = "no key needs more than three: is a closing bracket missing?";
         assert_eq!(refused.hint(), Some(hint));
     }
@@ -86,8 +101,8 @@ fn keys_in_any_case_work_and_unknown_ones_are_reported_with_their_place() {
     assert_eq!(
         loaded.warnings,
         [
-            "f.json:2:2: unknown key prot: ignored",
-            "f.json:3:1: unknown key connections.0.x: ignored",
+            "f.json:2:2: unknown key prot: ignored; did you mean \"port\"?",
+            "f.json:3:1: unknown key connections[0].x: ignored",
             "f.json:3:11: text after the end: ignored",
         ]
     );
@@ -98,7 +113,7 @@ fn null_is_nothing_and_the_last_of_two_equal_keys_counts_as_in_the_original() {
     let text = r#"{"port": null, "PORT": 1, "port": 2, "connections": null}"#;
     let loaded = parse(text).unwrap();
     assert_eq!((loaded.value.port, loaded.value.connections.len()), (2, 0));
-    error("{\"port\": null}", "f.json:1:1: missing field `port`");
+    error("{\"port\": null}", "f.json:1:10: port: missing");
 }
 
 #[test]
@@ -109,4 +124,102 @@ fn a_missing_file_is_named() {
         "cannot read the configuration file /no/such/file.json"
     );
     assert!(error.hint().unwrap().contains("--config"));
+}
+
+/// The errors, hints and warnings as a program prints them.
+fn report(text: &str) -> String {
+    parse(text).unwrap_err().report()
+}
+
+#[test]
+fn all_problems_are_told_at_once_in_the_order_of_the_file() {
+    let text = r#"{
+  "connections": [
+    {"remotePort": 70000, "isOpen": true},
+    {"isOpen": true},
+    {"remotePort": 5, "isopen": true, "colour": 1},
+    {"remotePort": "x"}
+  ],
+  "port": 1.5
+}"#;
+    let wanted = "\
+error: f.json:3:20: connections[0].remotePort: expected a port number from 1 to 65535, but it is 70000
+error: f.json:4:5: connections[1].remotePort: missing
+hint: add it, for example \"remotePort\": 10003
+error: f.json:6:20: connections[3].remotePort: expected a port number from 1 to 65535, but it is a string
+error: f.json:8:11: port: expected a port number from 1 to 65535, but it is 1.5
+warning: f.json:5:39: unknown key connections[2].colour: ignored
+";
+    assert_eq!(report(text), wanted);
+}
+
+#[test]
+fn a_misspelt_key_that_has_to_be_there_is_told_at_both_places() {
+    assert_eq!(
+        report("{\n \"prot\": 1}"),
+        "error: f.json:1:1: port: missing\n\
+         hint: \"prot\" in line 2 looks like it: did you mean \"port\"?\n\
+         warning: f.json:2:2: unknown key prot: ignored; did you mean \"port\"?\n"
+    );
+    assert_eq!(
+        report(r#"{"entrance": 1}"#),
+        "error: f.json:1:1: port: missing\n\
+         hint: add it, for example \"port\": 10000\n\
+         warning: f.json:1:2: unknown key entrance: ignored\n"
+    );
+}
+
+#[test]
+fn a_known_key_in_a_wrong_place_is_told_so() {
+    let loaded = parse(r#"{"port": 1, "isOpen": true}"#).unwrap();
+    assert_eq!(
+        loaded.warnings,
+        ["f.json:1:13: unknown key isOpen: ignored; the key belongs to another place"]
+    );
+}
+
+/// Each problem costs a look at the whole file.
+#[test]
+fn no_more_than_a_hundred_problems_are_told() {
+    let items = vec![r#"{"remotePort": 0}"#; 500].join(",");
+    let text = format!(r#"{{"port": 1, "connections": [{items}]}}"#);
+    assert_eq!(problems(&text).len(), 100);
+    let more = "warning: f.json: there may be more problems than are shown\n";
+    assert!(report(&text).ends_with(more));
+}
+
+/// Its sample is wrong too: reading goes on without the value, and ends.
+#[test]
+fn a_name_that_means_something_else_elsewhere_ends_the_search() {
+    let known = [
+        key("port", "10000"),
+        key("connections", "true"),
+        key("isOpen", "5"),
+    ];
+    let text = r#"{"connections": 5, "port": 0}"#.to_owned();
+    let error = config_file::parse::<File>(Path::new("f.json"), text, &known).unwrap_err();
+    let ConfigError::Wrong { problems, .. } = error else {
+        panic!("{error}");
+    };
+    let keys: Vec<_> = problems
+        .iter()
+        .map(|problem| problem.key.as_str())
+        .collect();
+    assert_eq!(keys, ["connections", "port"]);
+}
+
+#[test]
+fn several_errors_become_one() {
+    let loaded = parse("{\"port\": 1,\n\"connections\": []}").unwrap();
+    let errors = [
+        loaded.error("connections", "second").with_hint("look"),
+        loaded.error("port", "first"),
+    ];
+    let all = ConfigError::all(errors).unwrap_err();
+    assert_eq!(
+        all.to_string(),
+        "f.json:1:10: port: first\nf.json:2:16: connections: second\n  hint: look"
+    );
+    assert_eq!(all.hint(), None);
+    assert!(ConfigError::all([]).is_ok());
 }

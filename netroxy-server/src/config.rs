@@ -3,7 +3,7 @@
 use std::{fmt, path::Path, path::PathBuf, sync::Arc, time::Duration};
 
 use netroxy_net::{
-    config_file::{self, ConfigError, Loaded},
+    config_file::{self, ConfigError, Key, Loaded, key},
     tls::{self, What},
 };
 use netroxy_proto::{Password, Timeout, Username};
@@ -43,20 +43,20 @@ pub struct TlsConfig {
 }
 
 /// Every key of the file, at any depth.
-const KEYS: &[&str] = &[
-    "ip",
-    "port",
-    "tls",
-    "enabled",
-    "ca",
-    "key",
-    "web",
-    "username",
-    "password",
-    "timeout",
-    "mappingIp",
-    "loginTimeout",
-    "userTimeout",
+const KEYS: &[Key] = &[
+    key("ip", r#""127.0.0.1""#),
+    key("port", "10000"),
+    key("tls", r#"{"enabled": true}"#),
+    key("enabled", "true"),
+    key("ca", r#""ca.pem""#),
+    key("key", r#""priv.key""#),
+    key("web", r#"{"enabled": false}"#),
+    key("username", r#""alice""#),
+    key("password", r#""secret""#),
+    key("timeout", "100"),
+    key("mappingIp", r#""127.0.0.1""#),
+    key("loginTimeout", "10"),
+    key("userTimeout", "10"),
 ];
 
 #[derive(Deserialize)]
@@ -118,19 +118,13 @@ impl Config {
                 path.display()
             ));
         }
-        let tls = tls_config(&loaded)?;
+        let tls = tls_config(&loaded).map_err(|e| e.with_warnings(&warnings))?;
         let file = loaded.value;
         if file.port.is_none() && tls.is_none() {
-            let path = path.to_owned();
-            let message = "clients cannot connect: neither port nor tls is given".to_owned();
-            let hint = Some("add \"port\": 10000".to_owned());
-            return Err(ConfigError::Wrong {
-                path,
-                place: None,
-                key: String::new(),
-                message,
-                hint,
-            });
+            let message = "clients cannot connect: neither port nor tls is given";
+            return Err(ConfigError::whole(path, message)
+                .with_hint("add \"port\": 10000")
+                .with_warnings(&warnings));
         }
         let config = Self {
             ip: file.ip,
@@ -161,15 +155,14 @@ fn tls_config(loaded: &Loaded<File>) -> Result<Option<TlsConfig>, ConfigError> {
                 "'netroxy-server gen-cert' makes a certificate (ca.pem) and its key (priv.key)",
             )
     };
-    let port = tls.port.ok_or_else(|| missing("port", "a port"))?;
-    let cert = tls
-        .ca
-        .as_ref()
-        .ok_or_else(|| missing("ca", "the certificate's PEM file"))?;
-    let key = tls
-        .key
-        .as_ref()
-        .ok_or_else(|| missing("key", "the private key's PEM file"))?;
+    let (Some(port), Some(cert), Some(key)) = (tls.port, &tls.ca, &tls.key) else {
+        let port = tls.port.is_none().then(|| missing("port", "a port"));
+        let cert = tls.ca.is_none();
+        let cert = cert.then(|| missing("ca", "the certificate's PEM file"));
+        let key = tls.key.is_none();
+        let key = key.then(|| missing("key", "the private key's PEM file"));
+        return ConfigError::all([port, cert, key].into_iter().flatten()).map(|()| None);
+    };
     let (cert, key) = (loaded.relative(cert), loaded.relative(key));
     let server = tls::server(&cert, &key).map_err(|error| {
         let culprit = if error.what() == What::Key {
