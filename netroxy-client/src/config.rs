@@ -377,3 +377,7 @@ impl fmt::Debug for TlsConfig {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "config_words.rs"]
+mod words;

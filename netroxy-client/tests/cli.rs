@@ -35,7 +35,7 @@ fn with(more: &str) -> String {
 
 #[test]
 fn a_wrong_configuration_is_one_message_with_the_place() {
-    refused("{", "1:1: EOF while parsing an object");
+    refused("{", "1:1: the file ends within an object");
     refused("null", "1:1: expected an object: { ... }");
     refused(r#"{"ip": "127.0.0.1"}"#, "1:1: port: missing");
     refused(

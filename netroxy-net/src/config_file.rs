@@ -12,7 +12,9 @@ mod check;
 mod error;
 mod key;
 mod positions;
+mod text;
 mod value;
+mod words;
 
 use crate::program::causes;
 use check::{Checked, Fault, Kind};
@@ -56,10 +58,7 @@ pub struct Loaded<T> {
 ///
 /// [`ConfigError`], with the place in the file.
 pub fn load<T: DeserializeOwned>(path: &Path, known: &[Key]) -> Result<Loaded<T>, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = text::read(path)?;
     parse(path, text, known)
 }
 
@@ -73,6 +72,11 @@ pub fn parse<T: DeserializeOwned>(
     text: String,
     known: &[Key],
 ) -> Result<Loaded<T>, ConfigError> {
+    // Editors put it before UTF-8. It has no column.
+    let text = match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    };
     let (text, positions) = positions::scan(text, known);
     let tell = |place, message: &str| Problem {
         path: path.to_owned(),
@@ -81,21 +85,28 @@ pub fn parse<T: DeserializeOwned>(
         message: message.to_owned(),
         hint: None,
     };
+    let malformed = |place, message: &str| match text::strange(&text, place) {
+        Some(strange) => Problem {
+            hint: Some(strange.hint),
+            ..tell(Some(strange.place), &strange.message)
+        },
+        None => {
+            let (message, hint) = words::malformed(message, &text);
+            let hint = text::curly_in_line(&text, place).or_else(|| hint.map(str::to_owned));
+            Problem {
+                hint,
+                ..tell(Some(place), &message)
+            }
+        }
+    };
     if let Some(place) = positions.value(&[])
-        && !text.trim_start().starts_with('{')
+        && !text.trim_ascii_start().starts_with('{')
     {
-        return Err(tell(Some(place), "expected an object: { ... }").into());
+        return Err(malformed(place, "expected an object: { ... }").into());
     }
     let mut json = serde_json::Deserializer::from_str(&text);
-    let mut tree = serde_json::Value::deserialize(&mut json).map_err(|error| {
-        let place = Some(place_of(&error));
-        match without_place(&error).as_str() {
-            "recursion limit exceeded" => {
-                ConfigError::from(tell(place, TOO_DEEP)).with_hint(SHALLOW)
-            }
-            message => tell(place, message).into(),
-        }
-    })?;
+    let mut tree = serde_json::Value::deserialize(&mut json)
+        .map_err(|error| malformed(place_of(&error), &without_place(&error)))?;
     drop_nulls(&mut tree);
     let Checked {
         value,
@@ -228,9 +239,6 @@ impl<T> Loaded<T> {
             .map_or_else(|| file.to_owned(), |folder| folder.join(file))
     }
 }
-
-const TOO_DEEP: &str = "expected at most 127 objects and arrays in each other";
-const SHALLOW: &str = "no key needs more than three: is a closing bracket missing?";
 
 /// Null is nothing, as in the original.
 fn drop_nulls(tree: &mut serde_json::Value) {

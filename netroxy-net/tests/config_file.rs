@@ -73,9 +73,12 @@ fn wrong_values_are_named_with_their_place_and_what_is_allowed() {
 
 #[test]
 fn malformed_json_is_named_with_its_place() {
-    error("", "f.json:1:1: EOF while parsing a value");
-    error("{\"port\": 1", "f.json:1:10: EOF while parsing an object");
-    error("{\"port\": }", "f.json:1:10: expected value");
+    error("", "f.json:1:1: the file is empty");
+    error(
+        "{\"port\": 1",
+        "f.json:1:10: the file ends within an object",
+    );
+    error("{\"port\": }", "f.json:1:10: expected a value");
     error("[]", "f.json:1:1: expected an object: { ... }");
 }
 
@@ -90,7 +93,7 @@ fn what_is_nested_too_deeply_is_refused() {
         let hint = "no key needs more than three: is a closing bracket missing?";
         assert_eq!(refused.hint(), Some(hint));
     }
-    let end = "f.json:1:135: EOF while parsing a list";
+    let end = "f.json:1:135: the file ends within a list";
     error(&nested(126), end);
 }
 
@@ -222,4 +225,117 @@ fn several_errors_become_one() {
     );
     assert_eq!(all.hint(), None);
     assert!(ConfigError::all([]).is_ok());
+}
+
+#[test]
+fn byte_order_marks_and_carriage_returns_are_taken() {
+    let loaded = parse("\u{feff}{\r\n \"port\": 7,\r\n \"prot\": 1\r\n}\r\n").unwrap();
+    assert_eq!(loaded.value.port, 7);
+    let warning = "f.json:3:2: unknown key prot: ignored; did you mean \"port\"?";
+    assert_eq!(loaded.warnings, [warning]);
+    error(
+        "\u{feff}{\"port\": 0}",
+        "f.json:1:10: port: expected a port number from 1 to 65535, but it is 0",
+    );
+}
+
+#[test]
+fn what_is_not_json_is_named() {
+    for (text, told) in [
+        (
+            "// the port\n{\"port\": 1}",
+            "1:1: a comment (//): JSON has no comments",
+        ),
+        (
+            "{\n  # the port\n\"port\": 1}",
+            "2:3: a comment (#): JSON has no comments",
+        ),
+        (
+            "{\"port\": 1, /* one */}",
+            "1:13: a comment (/*): JSON has no comments",
+        ),
+        (
+            "{\"port\": 1 // one\n}",
+            "1:12: a comment (//): JSON has no comments",
+        ),
+        (
+            "{\"port\":\u{a0}1}",
+            "1:9: the invisible character U+00A0 (no-break space) may stand within quotes only",
+        ),
+        (
+            "\u{a0}{\"port\": 1}",
+            "1:1: the invisible character U+00A0 (no-break space) may stand within quotes only",
+        ),
+        (
+            "{\"port\": 1\u{200b}}",
+            "1:11: the invisible character U+200B (zero width space) may stand within quotes only",
+        ),
+        (
+            "{\u{201c}port\u{201d}: 1}",
+            "1:2: \u{201c} (U+201C) is another quotation mark than JSON takes",
+        ),
+        (
+            "{'port': 1}",
+            "1:2: a single quote: ' has no meaning in JSON",
+        ),
+        (
+            "{\"port\": \u{664}}",
+            "1:10: \u{664} (U+0664) may stand within quotes only",
+        ),
+        (
+            "{\"port\": \0}",
+            "1:10: the invisible character U+0000 (control character) may stand within quotes only",
+        ),
+        ("{port: 1}", "1:2: expected a key, in quotes"),
+        ("{\"port\": 1,}", "1:12: nothing follows this comma"),
+        ("{\"port\": tru}", "1:13: expected true, false or null"),
+        (
+            "{\"ca\": \"C:\\keys\"}",
+            "1:12: a \\ in a string has to be followed by one of \" \\ / b f n r t u",
+        ),
+    ] {
+        error(text, &format!("f.json:{told}"));
+    }
+    // The string goes on to the next quotation mark.
+    let refused = parse("{\"a\": \"b\u{201d}, \"port\": 1}").unwrap_err();
+    let hint = "the line holds the quotation mark \u{201d} (U+201D): write \" before and after keys and strings";
+    assert_eq!(refused.hint(), Some(hint));
+    // Strings may hold anything.
+    assert!(parse("{\"port\": 1, \"connections\": [], \"#\": \"// \u{a0} '\"}").is_ok());
+}
+
+#[test]
+fn kinds_of_values_are_named_as_they_are_written() {
+    for (text, told) in [
+        (
+            r#"{"port": 1, "connections": {}}"#,
+            "1:28: connections: expected a list: [ { \"remotePort\": 10003, ... }, ... ], but it is an object: { ... }",
+        ),
+        (
+            r#"{"port": 1, "connections": [7]}"#,
+            "1:29: connections[0]: expected an object: { \"remotePort\": 10003, ... }, but it is 7",
+        ),
+        (
+            r#"{"port": 1, "connections": [[5, true]]}"#,
+            "1:29: connections[0]: expected an object: { \"remotePort\": 10003, ... }, but it is a list: [ ... ]",
+        ),
+        (
+            r#"{"port": 1, "connections": [{"remotePort": 1, "isOpen": "yes"}]}"#,
+            "1:57: connections[0].isOpen: expected true or false, but it is a string",
+        ),
+    ] {
+        error(text, &format!("f.json:{told}"));
+    }
+}
+
+#[test]
+fn a_file_in_another_encoding_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f.json");
+    std::fs::write(&path, b"{\"port\": 1, \"\xe9\": 1}").unwrap();
+    let refused = config_file::load::<File>(&path, KNOWN)
+        .unwrap_err()
+        .to_string();
+    let told = ":1:14: the byte 0xE9 is not UTF-8\n";
+    assert!(refused.contains(told), "{refused}");
 }

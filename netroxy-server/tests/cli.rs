@@ -38,7 +38,7 @@ fn with(more: &str) -> String {
 #[test]
 fn a_wrong_configuration_is_one_message_with_the_place() {
     let file = "server_config.json";
-    refused("", 2, &format!("{file}:1:1: EOF while parsing a value"));
+    refused("", 2, &format!("{file}:1:1: the file is empty"));
     refused("{}", 2, &format!("{file}:1:1: username: missing"));
     refused(
         &with(r#""port": 0"#),

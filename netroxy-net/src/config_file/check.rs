@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::key::{Key, Step, nearest, sample};
+use super::{
+    key::{Key, Step, nearest, sample},
+    words,
+};
 
 /// A file is read so often at most. A file with more problems than this is no configuration.
 const ROUNDS: usize = 100;
@@ -33,7 +36,7 @@ pub(super) struct Fault {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// What serde or the value's own check says.
+    /// What is wrong and what is allowed.
     Wrong(String),
     /// It has to be there. Next to it may stand what is meant to be it.
     Missing { misspelt: Option<String> },
@@ -49,6 +52,10 @@ pub(super) fn check<T: DeserializeOwned>(mut tree: Value, known: &[Key]) -> Chec
     };
     // How often each path was wrong.
     let mut seen: BTreeMap<Vec<Step>, u32> = BTreeMap::new();
+    lists_for_objects(&mut tree, &mut Vec::new(), known, &mut checked.faults);
+    for fault in &checked.faults {
+        seen.insert(fault.path.clone(), 1);
+    }
     for _ in 0..ROUNDS {
         let mut track = serde_path_to_error::Track::new();
         let tracked = serde_path_to_error::Deserializer::new(&tree, &mut track);
@@ -79,7 +86,11 @@ pub(super) fn check<T: DeserializeOwned>(mut tree: Value, known: &[Key]) -> Chec
                     Some(name) => Kind::Missing {
                         misspelt: misspelt(&tree, &path, name, known),
                     },
-                    None => Kind::Wrong(message),
+                    None => Kind::Wrong(words::wrong(
+                        &message,
+                        find(&tree, &path),
+                        stand_in.as_ref(),
+                    )),
                 };
                 checked.faults.push(Fault {
                     path: path.clone(),
@@ -100,6 +111,45 @@ pub(super) fn check<T: DeserializeOwned>(mut tree: Value, known: &[Key]) -> Chec
     }
     checked.cut_short = true;
     checked
+}
+
+/// serde reads a list as an object, one member after the other. Here that is a mistake.
+fn lists_for_objects(
+    value: &mut Value,
+    path: &mut Vec<Step>,
+    known: &[Key],
+    faults: &mut Vec<Fault>,
+) {
+    if faults.len() >= ROUNDS {
+        return;
+    }
+    if value.is_array()
+        && let Some(stand_in @ Value::Object(_)) = sample(known, path)
+    {
+        let message = words::wrong("invalid type", Some(value), Some(&stand_in));
+        faults.push(Fault {
+            path: path.clone(),
+            kind: Kind::Wrong(message),
+        });
+        *value = stand_in;
+        return;
+    }
+    let children: &mut dyn Iterator<Item = (Step, &mut Value)> = match value {
+        Value::Object(members) => &mut members
+            .iter_mut()
+            .filter(|(name, _)| known.iter().any(|key| key.name == *name))
+            .map(|(name, value)| (Step::Key(name.clone()), value)),
+        Value::Array(items) => &mut items
+            .iter_mut()
+            .enumerate()
+            .map(|(index, value)| (Step::Item(index), value)),
+        _ => return,
+    };
+    for (step, child) in children {
+        path.push(step);
+        lists_for_objects(child, path, known, faults);
+        path.pop();
+    }
 }
 
 fn tracked_path(path: &serde_path_to_error::Path) -> Vec<Step> {
@@ -139,7 +189,7 @@ fn misspelt(tree: &Value, path: &[Step], name: &str, known: &[Key]) -> Option<St
     nearest(name, strange).map(str::to_owned)
 }
 
-pub(super) fn find<'a>(tree: &'a Value, path: &[Step]) -> Option<&'a Value> {
+fn find<'a>(tree: &'a Value, path: &[Step]) -> Option<&'a Value> {
     path.iter().try_fold(tree, |value, step| match step {
         Step::Key(name) => value.get(name),
         Step::Item(index) => value.get(index),
