@@ -2,8 +2,11 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::Parser;
-use netroxy_net::program::{self, Failure, LogLevel};
+use clap::{Parser, Subcommand};
+use netroxy_net::{
+    check_config::CheckConfig,
+    program::{self, Failure, LogLevel},
+};
 
 use crate::{Client, Config};
 
@@ -11,6 +14,9 @@ use crate::{Client, Config};
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES)]
 struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// Configuration file
     #[arg(long, value_name = "PATH", default_value = "client_config.json")]
     config: PathBuf,
@@ -20,11 +26,17 @@ struct Cli {
     log: LogLevel,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Look for all problems of a configuration file, and start nothing
+    CheckConfig(CheckConfig),
+}
+
 const EXIT_CODES: &str = "\
 A server that cannot be reached or refuses the login is tried again for ever.
 
 Exit codes:
-  0    stopped by SIGTERM or SIGINT
+  0    stopped by SIGTERM or SIGINT; nothing wrong was found (check-config)
   1    the machine fails
   2    wrong flags, configuration or CA file
   130  stopped at once by a second signal";
@@ -33,7 +45,12 @@ Exit codes:
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    program::exit_code(run(&cli))
+    match &cli.command {
+        Some(Command::CheckConfig(command)) => {
+            command.run(&cli.config, |path| Ok(Config::load(path)?.1))
+        }
+        None => program::exit_code(run(&cli)),
+    }
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use netroxy_net::{
-    config_file::{self, ConfigError, Loaded},
+    config_file::{self, ConfigError, Key, Loaded, key},
     tls::{self, Fingerprint, Trust},
 };
 use netroxy_proto::{ClientName, Password, RemotePort, Target, Username, client::Mapping};
@@ -108,24 +108,30 @@ impl From<ConnectionFile> for Service {
 }
 
 /// Every key of the file, at any depth.
-const KEYS: &[&str] = &[
-    "ip",
-    "port",
-    "tls",
-    "enabled",
-    "verify",
-    "caFile",
-    "fingerprint",
-    "serverName",
-    "username",
-    "password",
-    "connections",
-    "remotePort",
-    "isOpen",
-    "name",
-    "holdFirstBytesMs",
-    "loginTimeout",
-    "longestRetryWait",
+const KEYS: &[Key] = &[
+    key("ip", r#""127.0.0.1""#),
+    key("port", "10000"),
+    key("tls", r#"{"enabled": true}"#),
+    key("enabled", "true"),
+    key("verify", "true"),
+    key("caFile", r#""ca.pem""#),
+    key(
+        "fingerprint",
+        r#""A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5""#,
+    ),
+    key("serverName", r#""example.org""#),
+    key("username", r#""alice""#),
+    key("password", r#""secret""#),
+    key(
+        "connections",
+        r#"[{"ip": "127.0.0.1", "port": 8000, "remotePort": 10003, "isOpen": true}]"#,
+    ),
+    key("remotePort", "10003"),
+    key("isOpen", "true"),
+    key("name", r#""office""#),
+    key("holdFirstBytesMs", "20"),
+    key("loginTimeout", "10"),
+    key("longestRetryWait", "8"),
 ];
 
 #[derive(Deserialize)]
@@ -202,7 +208,8 @@ impl Config {
     pub fn load(path: &Path) -> Result<(Self, Vec<String>), ConfigError> {
         let mut loaded = config_file::load::<File>(path, KEYS)?;
         let mut warnings = std::mem::take(&mut loaded.warnings);
-        let tls = tls_config(&loaded, &mut warnings)?;
+        let tls = tls_config(&loaded, &mut warnings);
+        let tls = tls.map_err(|e| e.with_warnings(&warnings))?;
         let file = loaded.value;
         if tls.is_none() && !is_loopback(&file.ip) {
             warnings.push(format!(
@@ -370,3 +377,7 @@ impl fmt::Debug for TlsConfig {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "config_words.rs"]
+mod words;

@@ -35,13 +35,12 @@ fn with(more: &str) -> String {
 
 #[test]
 fn a_wrong_configuration_is_one_message_with_the_place() {
-    refused("{", "1:1: EOF while parsing an object");
+    refused("{", "1:1: the file ends within an object");
     refused("null", "1:1: expected an object: { ... }");
-    refused(r#"{"ip": "127.0.0.1"}"#, "1:1: missing field `port`");
+    refused(r#"{"ip": "127.0.0.1"}"#, "1:1: port: missing");
     refused(
         &with(r#""connections": [{"ip": "127.0.0.1", "port": 80, "remotePort": 99999}]"#),
-        "2:63: connections[0].remotePort: invalid value: integer `99999`, expected a port number \
-         from 1 to 65535",
+        "2:63: connections[0].remotePort: expected a port number from 1 to 65535, but it is 99999",
     );
     refused(
         &with(r#""connections": [{"ip": "a\nb", "port": 80, "remotePort": 1}]"#),
@@ -59,21 +58,45 @@ fn a_wrong_configuration_is_one_message_with_the_place() {
     );
     refused(
         &with(r#""holdFirstBytesMs": -1"#),
-        "2:21: holdFirstBytesMs: invalid value: integer `-1`, expected milliseconds from 0 to 10000",
+        "2:21: holdFirstBytesMs: expected milliseconds from 0 to 10000, but it is -1",
     );
     refused(
         &with(r#""longestRetryWait": 0"#),
-        "2:21: longestRetryWait: invalid value: integer `0`, expected whole seconds from 1 to 3600",
+        "2:21: longestRetryWait: expected whole seconds from 1 to 3600, but it is 0",
     );
     refused(
         &with(r#""loginTimeout": 0"#),
-        "2:17: loginTimeout: invalid value: integer `0`, expected whole seconds from 1 to 3600",
+        "2:17: loginTimeout: expected whole seconds from 1 to 3600, but it is 0",
     );
     let long = "x".repeat(4097);
     refused(
         &with(&format!(r#""name": "{long}""#)),
         "2:9: name: must not be longer than 4096 bytes",
     );
+}
+
+#[test]
+fn check_config_tells_all_problems_and_starts_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("other.json");
+    let text =
+        r#""connections": [{"port": 0, "remotePort": 1}, {"port": 1}], "tls": {"enabled": 1}"#;
+    fs::write(&path, with(text)).unwrap();
+    let (code, text) = run(dir.path(), &["check-config", "other.json"]);
+    assert_eq!(code, Some(2), "{text}");
+    for told in [
+        "error: other.json:2:26: connections[0].port: ",
+        "error: other.json:2:47: connections[1].remotePort: missing\n",
+        "error: other.json:2:80: tls.enabled: ",
+    ] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+    fs::write(&path, with(r#""tsl": {}"#)).unwrap();
+    let (code, text) = run(dir.path(), &["--config", "other.json", "check-config"]);
+    let warning = "warning: other.json:2:1: unknown key tsl: ignored; did you mean \"tls\"?\n";
+    assert_eq!((code, text.as_str()), (Some(0), warning));
+    let (code, _) = run(dir.path(), &["check-config", "other.json", "--strict"]);
+    assert_eq!(code, Some(2));
 }
 
 #[test]

@@ -1,17 +1,29 @@
-//! JSON configuration files: keys in any case, unknown keys reported, every error with its place.
+//! JSON configuration files: keys in any case, unknown keys reported, all errors at once with their
+//! places.
 
 use std::{
-    fmt, io,
+    fmt,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::{Deserialize, de::DeserializeOwned};
 
+mod check;
+mod error;
+mod key;
 mod positions;
+mod text;
+mod value;
+mod words;
 
 use crate::program::causes;
+use check::{Checked, Fault, Kind};
+use error::at;
+pub use error::{ConfigError, Problem};
+pub use key::{Key, key};
+use key::{Shown, Step, nearest, shown, steps};
 use positions::Positions;
+pub use value::{field, patience, port, within};
 
 /// A line and column, both counted from 1; columns count bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,79 +51,14 @@ pub struct Loaded<T> {
     positions: Positions,
 }
 
-/// Why a configuration file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// It cannot be read.
-    #[error("cannot read the configuration file {}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It is not what is expected.
-    #[error("{}{}: {}{message}", path.display(), at(*place), prefix(key))]
-    Wrong {
-        /// The file.
-        path: PathBuf,
-        /// Where in it.
-        place: Option<Place>,
-        /// The key, as a path like `connections[0].port`; may be empty.
-        key: String,
-        /// What is wrong and what is allowed.
-        message: String,
-        /// What a person can do about it.
-        hint: Option<String>,
-    },
-}
-
-impl ConfigError {
-    /// What a person can do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<&str> {
-        match self {
-            Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                Some("name the file with --config PATH, or start in the folder that holds it")
-            }
-            Self::Unreadable { .. } => Some("it has to be a readable JSON file in UTF-8"),
-            Self::Wrong { hint, .. } => hint.as_deref(),
-        }
-    }
-
-    /// Adds what a person can do about it.
-    #[must_use]
-    pub fn with_hint(mut self, text: impl Into<String>) -> Self {
-        if let Self::Wrong { hint, .. } = &mut self {
-            *hint = Some(text.into());
-        }
-        self
-    }
-}
-
-fn at(place: Option<Place>) -> String {
-    place.map(|p| format!(":{p}")).unwrap_or_default()
-}
-
-fn prefix(key: &str) -> String {
-    if key.is_empty() {
-        String::new()
-    } else {
-        format!("{key}: ")
-    }
-}
-
 /// Reads a JSON file. `known` are the keys that exist, at any depth: a key that differs from one
 /// of them in case only is taken for it, as the original programs do.
 ///
 /// # Errors
 ///
 /// [`ConfigError`], with the place in the file.
-pub fn load<T: DeserializeOwned>(path: &Path, known: &[&str]) -> Result<Loaded<T>, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
+pub fn load<T: DeserializeOwned>(path: &Path, known: &[Key]) -> Result<Loaded<T>, ConfigError> {
+    let text = text::read(path)?;
     parse(path, text, known)
 }
 
@@ -123,42 +70,61 @@ pub fn load<T: DeserializeOwned>(path: &Path, known: &[&str]) -> Result<Loaded<T
 pub fn parse<T: DeserializeOwned>(
     path: &Path,
     text: String,
-    known: &[&str],
+    known: &[Key],
 ) -> Result<Loaded<T>, ConfigError> {
+    // Editors put it before UTF-8. It has no column.
+    let text = match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    };
     let (text, positions) = positions::scan(text, known);
-    if let Some(place) = positions.value("")
-        && !text.trim_start().starts_with('{')
+    let tell = |place, message: &str| Problem {
+        path: path.to_owned(),
+        place,
+        key: String::new(),
+        message: message.to_owned(),
+        hint: None,
+    };
+    let malformed = |place, message: &str| match text::strange(&text, place) {
+        Some(strange) => Problem {
+            hint: Some(strange.hint),
+            ..tell(Some(strange.place), &strange.message)
+        },
+        None => {
+            let (message, hint) = words::malformed(message, &text);
+            let hint = text::curly_in_line(&text, place).or_else(|| hint.map(str::to_owned));
+            Problem {
+                hint,
+                ..tell(Some(place), &message)
+            }
+        }
+    };
+    if let Some(place) = positions.value(&[])
+        && !text.trim_ascii_start().starts_with('{')
     {
-        let message = "expected an object: { ... }".to_owned();
-        return Err(wrong(path, Some(place), String::new(), message));
+        return Err(malformed(place, "expected an object: { ... }").into());
     }
     let mut json = serde_json::Deserializer::from_str(&text);
-    let mut tree = serde_json::Value::deserialize(&mut json).map_err(|error| {
-        let message = without_place(&error);
-        let wrong = |message| wrong(path, Some(place_of(&error)), String::new(), message);
-        match message.as_str() {
-            "recursion limit exceeded" => wrong(TOO_DEEP.to_owned()).with_hint(SHALLOW),
-            _ => wrong(message),
-        }
-    })?;
+    let mut tree = serde_json::Value::deserialize(&mut json)
+        .map_err(|error| malformed(place_of(&error), &without_place(&error)))?;
     drop_nulls(&mut tree);
-    let mut unknown = Vec::new();
-    let mut track = serde_path_to_error::Track::new();
-    let tracked = serde_path_to_error::Deserializer::new(tree, &mut track);
-    let value = serde_ignored::deserialize(tracked, |key| unknown.push(key.to_string()));
-    let value = value.map_err(|error| {
-        let key = track.path().to_string();
-        // "." is the whole file.
-        let key = if key == "." { String::new() } else { key };
-        wrong(path, positions.value(&key), key, without_place(&error))
-    })?;
-    unknown.sort_by_key(|key| positions.key(key));
+    let Checked {
+        value,
+        faults,
+        unknown,
+        cut_short,
+    } = check::check(tree, known);
+    let mut unknown: Vec<_> = unknown.into_iter().collect();
+    unknown.sort_by_key(|steps| positions.key(steps));
     let mut warnings: Vec<_> = unknown
         .iter()
-        .map(|key| {
-            let place = at(positions.key(key));
-            let key = key.replace("?.", "");
-            format!("{}{place}: unknown key {key}: ignored", path.display())
+        .map(|steps| {
+            let place = at(positions.key(steps));
+            let (key, hint) = (shown(steps), meant(steps, known));
+            format!(
+                "{}{place}: unknown key {key}: ignored{hint}",
+                path.display()
+            )
         })
         .collect();
     if let Err(error) = json.end() {
@@ -168,24 +134,86 @@ pub fn parse<T: DeserializeOwned>(
             path.display()
         ));
     }
-    Ok(Loaded {
-        value,
-        warnings,
-        path: path.to_owned(),
-        positions,
-    })
+    if cut_short {
+        let more = "there may be more problems than are shown";
+        warnings.push(format!("{}: {more}", path.display()));
+    }
+    match value {
+        Some(value) if faults.is_empty() => Ok(Loaded {
+            value,
+            warnings,
+            path: path.to_owned(),
+            positions,
+        }),
+        _ => {
+            let mut problems: Vec<_> = faults
+                .into_iter()
+                .map(|fault| Problem {
+                    place: positions.value(&fault.path),
+                    key: shown(&fault.path),
+                    hint: hint(&fault, &positions, known),
+                    ..tell(None, &message(fault.kind))
+                })
+                .collect();
+            problems.sort_by_key(|problem| problem.place);
+            Err(ConfigError::Wrong { problems, warnings })
+        }
+    }
+}
+
+/// What may have been meant by an unknown key, as the end of a sentence.
+fn meant(unknown: &[Step], known: &[Key]) -> String {
+    let Some(Step::Key(name)) = unknown.last() else {
+        return String::new();
+    };
+    let names = || known.iter().map(|key| key.name);
+    if names().any(|known| known == name) {
+        return "; the key belongs to another place".to_owned();
+    }
+    nearest(name, names()).map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"))
+}
+
+fn message(kind: Kind) -> String {
+    match kind {
+        Kind::Wrong(message) => message,
+        Kind::Missing { .. } => "missing".to_owned(),
+    }
+}
+
+fn hint(fault: &Fault, positions: &Positions, known: &[Key]) -> Option<String> {
+    let Kind::Missing { misspelt } = &fault.kind else {
+        return None;
+    };
+    let Some((Step::Key(name), parent)) = fault.path.split_last() else {
+        return None;
+    };
+    if let Some(misspelt) = misspelt {
+        let mut there = parent.to_vec();
+        there.push(Step::Key(misspelt.clone()));
+        let place = positions
+            .key(&there)
+            .map_or_else(String::new, |place| format!(" in line {}", place.line));
+        let misspelt = Shown(misspelt);
+        return Some(format!(
+            "\"{misspelt}\"{place} looks like it: did you mean \"{name}\"?"
+        ));
+    }
+    let sample = known.iter().find(|key| key.name == name)?.sample;
+    Some(format!("add it, for example \"{name}\": {sample}"))
 }
 
 impl<T> Loaded<T> {
     /// An error about one value of the file, for checks that go beyond types.
     #[must_use]
     pub fn error(&self, key: &str, message: impl Into<String>) -> ConfigError {
-        wrong(
-            &self.path,
-            self.positions.value(key),
-            key.to_owned(),
-            message.into(),
-        )
+        Problem {
+            path: self.path.clone(),
+            place: self.positions.value(&steps(key)),
+            key: key.to_owned(),
+            message: message.into(),
+            hint: None,
+        }
+        .into()
     }
 
     /// [`error`](Self::error) with an error's own text, its causes and a hint.
@@ -212,9 +240,6 @@ impl<T> Loaded<T> {
     }
 }
 
-const TOO_DEEP: &str = "expected at most 127 objects and arrays in each other";
-const SHALLOW: &str = "no key needs more than three: is a closing bracket missing?";
-
 /// Null is nothing, as in the original.
 fn drop_nulls(tree: &mut serde_json::Value) {
     match tree {
@@ -234,16 +259,6 @@ fn place_of(error: &serde_json::Error) -> Place {
     }
 }
 
-fn wrong(path: &Path, place: Option<Place>, key: String, message: String) -> ConfigError {
-    ConfigError::Wrong {
-        path: path.to_owned(),
-        place,
-        key,
-        message,
-        hint: None,
-    }
-}
-
 /// serde_json ends its messages with a place of its own, which is less exact than ours.
 fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
@@ -251,89 +266,4 @@ fn without_place(error: &serde_json::Error) -> String {
         .and_then(|end| text.get(..end))
         .unwrap_or(&text)
         .to_owned()
-}
-
-/// A string that becomes a protocol field: `#[serde(deserialize_with = "...")]`.
-///
-/// # Errors
-///
-/// When the value is no string, longer than a line may be, or not allowed in the field.
-pub fn field<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: TryFrom<String>,
-    T::Error: fmt::Display,
-{
-    // The value is not repeated in the message: it may be a password without its quotes.
-    let serde_json::Value::String(text) = serde_json::Value::deserialize(deserializer)? else {
-        return Err(serde::de::Error::custom("expected a string, in quotes"));
-    };
-    let longest = netroxy_proto::Limits::default().line;
-    if text.len() > longest {
-        return Err(serde::de::Error::custom(format_args!(
-            "must not be longer than {longest} bytes"
-        )));
-    }
-    T::try_from(text).map_err(serde::de::Error::custom)
-}
-
-/// A port number, 1 to 65535: `#[serde(deserialize_with = "...")]`.
-///
-/// # Errors
-///
-/// When the value is something else.
-pub fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
-    let number = within(deserializer, 1, 65535, "a port number from 1 to 65535")?;
-    u16::try_from(number).map_err(serde::de::Error::custom)
-}
-
-/// How long a peer is waited for: whole seconds from 1 to 3600.
-///
-/// # Errors
-///
-/// When the value is something else.
-pub fn patience<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let seconds = within(deserializer, 1, 3600, "whole seconds from 1 to 3600")?;
-    Ok(Duration::from_secs(seconds.unsigned_abs()))
-}
-
-/// An integer within bounds; `what` completes "expected ...".
-///
-/// # Errors
-///
-/// When the value is something else.
-pub fn within<'de, D: Deserializer<'de>>(
-    deserializer: D,
-    min: i64,
-    max: i64,
-    what: &'static str,
-) -> Result<i64, D::Error> {
-    struct Visitor(i64, i64, &'static str);
-
-    impl serde::de::Visitor<'_> for Visitor {
-        type Value = i64;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(self.2)
-        }
-
-        fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<i64, E> {
-            if (self.0..=self.1).contains(&number) {
-                return Ok(number);
-            }
-            Err(E::invalid_value(
-                serde::de::Unexpected::Signed(number),
-                &self,
-            ))
-        }
-
-        fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<i64, E> {
-            let too_large = E::invalid_value(serde::de::Unexpected::Unsigned(number), &self);
-            i64::try_from(number)
-                .map_err(|_| too_large)
-                .and_then(|n| self.visit_i64(n))
-        }
-    }
-
-    deserializer.deserialize_i64(Visitor(min, max, what))
 }

@@ -2,9 +2,11 @@
 //!
 //! Nothing here knows what a login or a mapping is: that is `netroxy-proto`. Here are sockets
 //! ([`listen`], [`stream`]), TLS ([`tls`]), messages on a stream ([`connection`]), the byte relay
-//! ([`relay`]), its bound of speed ([`throttle`]), deadlines ([`deadline`]), configuration files ([`config_file`]), and what a
-//! well-behaved program does at its start and end ([`program`]).
+//! ([`relay`]), its bound of speed ([`throttle`]), deadlines ([`deadline`]), configuration files
+//! ([`config_file`], [`check_config`]), and what a well-behaved program does at its start and end
+//! ([`program`]).
 
+pub mod check_config;
 pub mod config_file;
 pub mod connection;
 pub mod deadline;

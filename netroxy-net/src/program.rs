@@ -170,30 +170,36 @@ impl Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        let hint = error.hint().map(str::to_owned);
-        Self {
-            hint,
-            ..Self::usage(error)
-        }
+        Self::usage(error)
     }
 }
 
-/// Turns a program's result into its exit code, and prints an error, its causes and the hint.
+/// Turns a program's result into its exit code, and prints an error, its causes and the hint; of a
+/// configuration file all that is wrong.
 #[must_use]
 pub fn exit_code(result: Result<(), Failure>) -> ExitCode {
     let Err(failure) = result else {
         return ExitCode::SUCCESS;
     };
-    let mut text = format!("error: {}\n", failure.error);
-    for cause in causes(failure.error.as_ref()) {
-        text.push_str(&format!("  because: {cause}\n"));
-    }
-    if let Some(hint) = failure.hint {
-        text.push_str(&format!("hint: {hint}\n"));
-    }
+    let text = match failure.error.downcast_ref::<ConfigError>() {
+        Some(config) => config.report(),
+        None => told(failure.error.as_ref(), failure.hint.as_deref()),
+    };
     // Nobody is left to tell when stderr is closed.
     let _ = std::io::stderr().write_all(text.as_bytes());
     ExitCode::from(failure.code)
+}
+
+/// An error with its causes and a hint, as a program prints it.
+pub(crate) fn told(error: &(dyn Error + 'static), hint: Option<&str>) -> String {
+    let mut text = format!("error: {error}\n");
+    for cause in causes(error) {
+        text.push_str(&format!("  because: {cause}\n"));
+    }
+    if let Some(hint) = hint {
+        text.push_str(&format!("hint: {hint}\n"));
+    }
+    text
 }
 
 /// What led to an error, the nearest cause first.

@@ -148,23 +148,30 @@ impl Tally {
 
 /// Until when the wrong passwords of an origin count. Each adds some seconds.
 #[derive(Default)]
-struct Penalties(BTreeMap<Origin, Instant>);
+struct Penalties {
+    until: BTreeMap<Origin, Instant>,
+    /// When those that are over were thrown out.
+    swept: Option<Instant>,
+}
 
 impl Penalties {
     fn add(&mut self, origin: Origin, each: Duration, now: Instant) {
-        if self.0.len() >= MOST_PENALTIES {
-            self.0.retain(|_, until| *until > now);
+        // Not at each turn: many addresses guess at once.
+        let is_swept = |at: Instant| now.saturating_duration_since(at) < Duration::from_secs(1);
+        if self.until.len() >= MOST_PENALTIES && !self.swept.is_some_and(is_swept) {
+            self.until.retain(|_, until| *until > now);
+            self.swept = Some(now);
         }
-        if self.0.len() >= MOST_PENALTIES {
-            self.0.pop_first();
+        if self.until.len() >= MOST_PENALTIES {
+            self.until.pop_first();
         }
-        let until = self.0.get(&origin).copied().unwrap_or(now).max(now);
-        self.0
+        let until = self.until.get(&origin).copied().unwrap_or(now).max(now);
+        self.until
             .insert(origin, (until + each).min(now + LONGEST_PENALTY));
     }
 
     fn left(&self, origin: Origin, now: Instant) -> Duration {
-        self.0
+        self.until
             .get(&origin)
             .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
@@ -546,7 +553,7 @@ mod tests {
         for n in 0..70_000_u32 {
             penalties.add(Origin::of(IpAddr::V4(n.into())), each, now);
         }
-        assert!(penalties.0.len() <= MOST_PENALTIES);
+        assert!(penalties.until.len() <= MOST_PENALTIES);
     }
 
     #[test]

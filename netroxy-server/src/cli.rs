@@ -3,7 +3,10 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use netroxy_net::program::{self, Failure, LogLevel};
+use netroxy_net::{
+    check_config::CheckConfig,
+    program::{self, Failure, LogLevel},
+};
 
 use crate::{Config, Server, gen_cert::GenCert};
 
@@ -27,11 +30,13 @@ struct Cli {
 enum Command {
     /// Make a self-signed certificate and its private key
     GenCert(GenCert),
+    /// Look for all problems of a configuration file, and start nothing
+    CheckConfig(CheckConfig),
 }
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    stopped by SIGTERM or SIGINT
+  0    stopped by SIGTERM or SIGINT; nothing wrong was found (check-config)
   1    a port cannot be listened on, or the machine fails otherwise
   2    wrong flags, configuration, certificate or key
   130  stopped at once by a second signal";
@@ -42,6 +47,9 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     program::exit_code(match cli.command {
         Some(Command::GenCert(command)) => command.run(),
+        Some(Command::CheckConfig(command)) => {
+            return command.run(&cli.config, |path| Ok(Config::load(path)?.1));
+        }
         None => serve(&cli),
     })
 }

@@ -9,6 +9,8 @@ use netroxy_proto::Timeout;
 use crate::{accounts::Accounts, limits::Limits, ports::PortSet, proxy_protocol};
 
 mod file;
+#[cfg(test)]
+mod words;
 
 /// What a server is started with. The listeners are fixed from then on; everything else can be
 /// changed while the server runs ([`crate::Reloader`]).

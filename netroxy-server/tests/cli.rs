@@ -38,14 +38,12 @@ fn with(more: &str) -> String {
 #[test]
 fn a_wrong_configuration_is_one_message_with_the_place() {
     let file = "server_config.json";
-    refused("", 2, &format!("{file}:1:1: EOF while parsing a value"));
-    refused("{}", 2, &format!("{file}:1:1: missing field `timeout`"));
+    refused("", 2, &format!("{file}:1:1: the file is empty"));
+    refused("{}", 2, &format!("{file}:1:1: username: missing"));
     refused(
         &with(r#""port": 0"#),
         2,
-        &format!(
-            "{file}:2:9: port: invalid value: integer `0`, expected a port number from 1 to 65535"
-        ),
+        &format!("{file}:2:9: port: expected a port number from 1 to 65535, but it is 0"),
     );
     refused(
         r#"{"port": 1, "username": "u", "password": 12345678, "timeout": 30}"#,
@@ -60,10 +58,7 @@ fn a_wrong_configuration_is_one_message_with_the_place() {
     refused(
         r#"{"port": 1, "username": "u", "password": "p", "timeout": 0}"#,
         2,
-        &format!(
-            "{file}:1:58: timeout: invalid value: integer `0`, expected whole seconds from 1 to \
-             9223372036"
-        ),
+        &format!("{file}:1:58: timeout: expected whole seconds from 1 to 9223372036, but it is 0"),
     );
     refused(
         &format!("{{{BASE}}}"),
@@ -82,6 +77,65 @@ fn a_wrong_configuration_is_one_message_with_the_place() {
         2,
         &format!("{file}:2:43: tls.ca: bad.pem holds no certificate in PEM form"),
     );
+}
+
+#[test]
+fn check_config_tells_all_problems_and_starts_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |config: &str, more: &[&str]| {
+        fs::write(dir.path().join("server_config.json"), config).unwrap();
+        let output = run(dir.path(), &[&["check-config"], more].concat());
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let code = output.status.code().unwrap();
+        (code, text(output.stdout), text(output.stderr))
+    };
+    let (code, out, err) = check(r#"{"port": 0, "timeout": "x", "usrname": "u"}"#, &[]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert_eq!(
+        err,
+        "error: server_config.json:1:1: username: missing\n\
+         hint: \"usrname\" in line 1 looks like it: did you mean \"username\"?\n\
+         error: server_config.json:1:1: password: missing\n\
+         hint: add it, for example \"password\": \"secret\"\n\
+         error: server_config.json:1:10: port: expected a port number from 1 to 65535, but it is 0\n\
+         error: server_config.json:1:24: timeout: expected whole seconds from 1 to 9223372036, but \
+         it is a string\n\
+         warning: server_config.json:1:29: unknown key usrname: ignored; did you mean \
+         \"username\"?\n"
+    );
+
+    let fine = with(r#""port": 10000"#);
+    let (code, out, err) = check(&fine, &["--strict"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(out, "server_config.json: no problem found\n");
+
+    let strange = with(r#""port": 10000, "colour": 1"#);
+    let warning = "warning: server_config.json:2:16: unknown key colour: ignored\n";
+    let (code, out, err) = check(&strange, &["server_config.json"]);
+    assert_eq!((code, err.as_str()), (0, warning));
+    assert_eq!(out, "server_config.json: no error found\n");
+    let (code, out, err) = check(&strange, &["--strict"]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert_eq!(
+        err,
+        format!("{warning}error: with --strict, warnings are errors\n")
+    );
+
+    let lonely = with(r#""tls": {"enabled": true}, "colour": 1"#);
+    let (code, _, err) = check(&lonely, &[]);
+    assert_eq!(code, 2);
+    for told in [
+        "tls.port: missing",
+        "tls.ca: missing",
+        "tls.key: missing",
+        "key colour",
+    ] {
+        assert!(err.contains(told), "{err}");
+    }
+
+    let (code, out, err) = check(&fine, &["other.json"]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(err.contains("hint: name the file"), "{err}");
 }
 
 #[test]
@@ -104,6 +158,7 @@ fn a_wrong_flag_is_one_message() {
         &["--log", "loud"],
         &["surplus"],
         &["gen-cert", "--host"],
+        &["check-config", "--loose"],
     ] {
         let output = run(Path::new("."), args);
         assert_eq!(output.status.code(), Some(2), "{args:?}");

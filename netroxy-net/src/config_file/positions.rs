@@ -4,7 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use super::Place;
+use super::{
+    Place,
+    key::{Key, Step},
+};
 
 /// The places of all keys and values, by path (`connections[0].port`).
 ///
@@ -25,49 +28,45 @@ struct Node {
 }
 
 impl Positions {
-    pub(super) fn key(&self, path: &str) -> Option<Place> {
+    pub(super) fn key(&self, path: &[Step]) -> Option<Place> {
         let mut node = &self.nodes[0];
-        for name in normal(path).split('.').skip(1) {
-            node = &self.nodes[*node.children.get(name)?];
+        for step in path {
+            node = self.child(node, step)?;
         }
         node.key
     }
 
     /// The place of a value, or of the innermost value around it that is there.
-    pub(super) fn value(&self, path: &str) -> Option<Place> {
+    pub(super) fn value(&self, path: &[Step]) -> Option<Place> {
         let mut node = &self.nodes[0];
         let mut place = node.value;
-        for name in normal(path).split('.').skip(1) {
-            let Some(child) = node.children.get(name) else {
+        for step in path {
+            let Some(child) = self.child(node, step) else {
                 break;
             };
-            node = &self.nodes[*child];
+            node = child;
             place = node.value.or(place);
         }
         place
     }
 
-    /// The node below `node` of that name; a name with dots is a path.
-    fn below(&mut self, node: usize, name: &str) -> usize {
-        name.split('.').fold(node, |node, name| {
-            if let Some(child) = self.nodes[node].children.get(name) {
-                return *child;
-            }
-            let child = self.nodes.len();
-            self.nodes.push(Node::default());
-            self.nodes[node].children.insert(name.to_owned(), child);
-            child
-        })
+    fn child(&self, node: &Node, step: &Step) -> Option<&Node> {
+        let child = match step {
+            Step::Key(name) => node.children.get(name),
+            Step::Item(index) => node.children.get(&index.to_string()),
+        };
+        child.map(|child| &self.nodes[*child])
     }
-}
 
-/// `a[0].b` and `a.0.b`, as two libraries spell it, both as `.a.0.b`.
-fn normal(path: &str) -> String {
-    let path = path.replace('[', ".").replace(']', "");
-    if path.is_empty() {
-        path
-    } else {
-        format!(".{}", path.replace("?.", "").replace(".?", ""))
+    /// The node below `node` of that name.
+    fn below(&mut self, node: usize, name: &str) -> usize {
+        if let Some(child) = self.nodes[node].children.get(name) {
+            return *child;
+        }
+        let child = self.nodes.len();
+        self.nodes.push(Node::default());
+        self.nodes[node].children.insert(name.to_owned(), child);
+        child
     }
 }
 
@@ -86,7 +85,7 @@ enum Container {
 
 /// Notes all places, and rewrites each key that differs from one of `known` in case only. The
 /// rewriting keeps the length, so every place stays right.
-pub(super) fn scan(text: String, known: &[&str]) -> (String, Positions) {
+pub(super) fn scan(text: String, known: &[Key]) -> (String, Positions) {
     let mut positions = Positions {
         nodes: vec![Node::default()],
     };
@@ -110,16 +109,23 @@ pub(super) fn scan(text: String, known: &[&str]) -> (String, Positions) {
         let is_key = first == b'"' && after.trim_start().starts_with(':');
         match first {
             _ if is_key => {
-                let mut name = token.trim_matches('"').to_owned();
-                if let Some(known) = known.iter().find(|k| k.eq_ignore_ascii_case(&name)) {
-                    name = (*known).to_owned();
+                let mut name: String = serde_json::from_str(token).unwrap_or_default();
+                // An escape makes the text longer than the name.
+                if let Some(known) = known.iter().find(|k| k.name.eq_ignore_ascii_case(&name))
+                    && length == name.len() + 2
+                {
+                    known.name.clone_into(&mut name);
                     canonical.replace_range(offset..offset + length, &format!("\"{name}\""));
                 }
                 if let Some(Container::Object { node, member }) = stack.last_mut() {
                     *member = positions.below(*node, &name);
                 }
                 let node = here(&mut positions, &stack);
-                positions.nodes[node].key = Some(place);
+                // Of two equal keys the last one counts.
+                positions.nodes[node] = Node {
+                    key: Some(place),
+                    ..Node::default()
+                };
             }
             b':' => value_expected = true,
             b',' => {
@@ -189,17 +195,29 @@ fn string_length(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::key::{key, steps},
+        *,
+    };
 
     #[test]
     fn keys_in_any_case_become_the_known_ones_and_keep_their_place() {
         let text = "{\n  \"IP\": \"a\",\n  \"Connections\": [{\"REMOTEport\": 7}]\n}".to_owned();
-        let (canonical, positions) = scan(text, &["ip", "connections", "remotePort"]);
+        let (canonical, positions) = scan(
+            text,
+            &[key("ip", ""), key("connections", ""), key("remotePort", "")],
+        );
         let wanted = "{\n  \"ip\": \"a\",\n  \"connections\": [{\"remotePort\": 7}]\n}";
         assert_eq!(canonical, wanted);
-        assert_eq!(positions.key("ip"), Some(Place { line: 2, column: 3 }));
-        assert_eq!(positions.value("ip"), Some(Place { line: 2, column: 9 }));
-        let place = positions.value("connections[0].remotePort");
+        assert_eq!(
+            positions.key(&steps("ip")),
+            Some(Place { line: 2, column: 3 })
+        );
+        assert_eq!(
+            positions.value(&steps("ip")),
+            Some(Place { line: 2, column: 9 })
+        );
+        let place = positions.value(&steps("connections[0].remotePort"));
         assert_eq!(
             place,
             Some(Place {
@@ -211,9 +229,9 @@ mod tests {
 
     #[test]
     fn a_missing_value_has_the_place_of_what_should_hold_it() {
-        let (_, positions) = scan("{ \"tls\": { } }".to_owned(), &["tls"]);
+        let (_, positions) = scan("{ \"tls\": { } }".to_owned(), &[key("tls", "")]);
         assert_eq!(
-            positions.value("tls.port"),
+            positions.value(&steps("tls.port")),
             Some(Place {
                 line: 1,
                 column: 10
@@ -225,7 +243,7 @@ mod tests {
     fn braces_and_colons_inside_strings_are_text() {
         let (_, positions) = scan(r#"{"a": "}:{\"", "b": 1}"#.to_owned(), &[]);
         assert_eq!(
-            positions.value("b"),
+            positions.value(&steps("b")),
             Some(Place {
                 line: 1,
                 column: 21
@@ -238,21 +256,22 @@ mod tests {
     fn places_take_no_more_than_the_text() {
         let deep = format!("{}1", "[".repeat(100_000));
         let (_, positions) = scan(deep, &[]);
-        assert_eq!(positions.value("0[0]").unwrap().column, 3);
+        assert_eq!(positions.value(&steps("[0][0]")).unwrap().column, 3);
 
         let key = "k".repeat(100_000);
         let wide = format!("{{\"{key}\":[{}1]}}", "1,".repeat(50_000));
         let (_, positions) = scan(wide, &[]);
-        let last = positions.value(&format!("{key}[50000]"));
+        let last = positions.value(&steps(&format!("{key}[50000]")));
         assert_eq!(last.unwrap().column, 200_006);
     }
 
     #[test]
     fn a_key_may_have_dots() {
         let (_, positions) = scan(r#"{"a.b": 1}"#.to_owned(), &[]);
-        assert_eq!(positions.key("a.b"), Some(Place { line: 1, column: 2 }));
-        assert_eq!(positions.key("a"), None);
-        assert_eq!(positions.value("a").unwrap().column, 1);
+        let dotted = [Step::Key("a.b".to_owned())];
+        assert_eq!(positions.key(&dotted), Some(Place { line: 1, column: 2 }));
+        assert_eq!(positions.key(&steps("a")), None);
+        assert_eq!(positions.value(&steps("a")).unwrap().column, 1);
     }
 
     #[test]
@@ -267,8 +286,21 @@ mod tests {
             "{\"a\": tru",
             "\u{e9}:\u{1f600}",
         ] {
-            let (canonical, _) = scan(text.to_owned(), &["a"]);
+            let (canonical, _) = scan(text.to_owned(), &[key("a", "")]);
             assert_eq!(canonical, text);
         }
+    }
+
+    #[test]
+    fn of_two_equal_keys_the_last_one_has_the_place() {
+        let (_, positions) = scan(r#"{"a": {"b": 1}, "A": {}}"#.to_owned(), &[key("a", "")]);
+        assert_eq!(positions.key(&steps("a")).unwrap().column, 17);
+        assert_eq!(positions.value(&steps("a.b")).unwrap().column, 22);
+    }
+
+    #[test]
+    fn a_key_may_be_written_with_escapes() {
+        let (_, positions) = scan(r#"{"\u0061": 1}"#.to_owned(), &[key("a", "")]);
+        assert_eq!(positions.key(&steps("a")).unwrap().column, 2);
     }
 }

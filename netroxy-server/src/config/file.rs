@@ -1,6 +1,7 @@
 //! `server_config.json`, as the original server reads it, and what is new in it.
 
 use std::{
+    collections::BTreeSet,
     net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -9,7 +10,7 @@ use std::{
 
 use ipnet::IpNet;
 use netroxy_net::{
-    config_file::{self, ConfigError, Loaded},
+    config_file::{self, ConfigError, Key, Loaded, key},
     listen::Bind,
     tls::What,
     tls_server::{CertificateFiles, Setup},
@@ -26,53 +27,74 @@ use crate::{
 };
 
 /// Every key of the file, at any depth.
-const KEYS: &[&str] = &[
-    "ip",
-    "port",
-    "tls",
-    "enabled",
-    "ca",
-    "key",
-    "certificates",
-    "clientCa",
-    "onlyTls13",
-    "web",
-    "username",
-    "password",
-    "passwordHash",
-    "users",
-    "allowedPorts",
-    "maxPorts",
-    "maxTunnels",
-    "timeout",
-    "mappingIp",
-    "loginTimeout",
-    "userTimeout",
-    "shutdownTimeout",
-    "trustedProxies",
-    "mappedPorts",
-    "ports",
-    "allow",
-    "deny",
-    "proxyProtocol",
-    "usersPerSecond",
-    "bytesPerSecond",
-    "controlSocket",
-    "limits",
-    "freshConnections",
-    "freshConnectionsPerAddress",
-    "wrongPasswordSeconds",
-    "handshakes",
-    "clients",
-    "portsPerClient",
-    "tunnels",
-    "tunnelsPerClient",
-    "usersPerAddress",
-    "waitingPerPort",
-    "waiting",
-    "reservedDescriptors",
-    "unreadAnswers",
+pub(super) const KEYS: &[Key] = &[
+    key("ip", r#""127.0.0.1""#),
+    key("port", "10000"),
+    key("tls", r#"{"enabled": true}"#),
+    key("enabled", "true"),
+    key("ca", r#""ca.pem""#),
+    key("key", r#""priv.key""#),
+    key("certificates", r#"[{"ca": "ca.pem", "key": "priv.key"}]"#),
+    key("clientCa", r#""clients.pem""#),
+    key("onlyTls13", "true"),
+    key("web", r#"{"enabled": false}"#),
+    key("username", r#""alice""#),
+    key("password", r#""secret""#),
+    key("passwordHash", SOME_HASH),
+    key("users", r#"[{"username": "alice", "password": "secret"}]"#),
+    key("allowedPorts", r#""10000-10099""#),
+    key("maxPorts", "16"),
+    key("maxTunnels", "100"),
+    key("timeout", "100"),
+    key("mappingIp", r#""127.0.0.1""#),
+    key("loginTimeout", "10"),
+    key("userTimeout", "10"),
+    key("shutdownTimeout", "5"),
+    key("trustedProxies", r#"["127.0.0.1"]"#),
+    key("mappedPorts", r#"[{"ports": "10000-10099"}]"#),
+    key("ports", r#""10000-10099""#),
+    key("allow", r#"["192.0.2.0/24"]"#),
+    key("deny", r#"["192.0.2.0/24"]"#),
+    key("proxyProtocol", "2"),
+    key("usersPerSecond", "100"),
+    key("bytesPerSecond", "1000000"),
+    key("controlSocket", r#""netroxy-server.sock""#),
+    key("limits", "{}"),
+    key("freshConnections", "1024"),
+    key("freshConnectionsPerAddress", "64"),
+    key("wrongPasswordSeconds", "5"),
+    key("handshakes", "128"),
+    key("clients", "1024"),
+    key("portsPerClient", "256"),
+    key("tunnels", "4096"),
+    key("tunnelsPerClient", "2048"),
+    key("usersPerAddress", "256"),
+    key("waitingPerPort", "1024"),
+    key("waiting", "4096"),
+    key("reservedDescriptors", "64"),
+    key("unreadAnswers", "4096"),
 ];
+
+/// Of the password "secret".
+const SOME_HASH: &str = r#""$argon2id$v=19$m=19456,t=2,p=1$lWvvIO4VWfESFhNlnV6mHA$G066FZhnkqo3t95/N+4mSpwFmxPBgkFvDaKjr67k+YY""#;
+
+/// A file whose accounts are whole.
+#[derive(Deserialize)]
+#[serde(try_from = "File")]
+struct Checked {
+    file: File,
+    /// That of the original's keys, if they are there, and those of `users`.
+    users: Vec<User>,
+}
+
+/// An account of the file.
+#[derive(Deserialize)]
+#[serde(try_from = "UserFile")]
+struct User {
+    account: Account,
+    /// Whether there is a password and a hash.
+    has_both: bool,
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -92,7 +114,7 @@ struct File {
     #[serde(default, deserialize_with = "some_hash")]
     password_hash: Option<Secret>,
     #[serde(default)]
-    users: Vec<UserFile>,
+    users: Vec<User>,
     #[serde(deserialize_with = "timeout")]
     timeout: Timeout,
     #[serde(default = "ten_seconds", deserialize_with = "config_file::patience")]
@@ -112,6 +134,7 @@ struct File {
     control_socket: Option<PathBuf>,
 }
 
+/// An entry of `users`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct UserFile {
@@ -181,51 +204,93 @@ fn five_seconds() -> Duration {
     Duration::from_secs(5)
 }
 
+impl TryFrom<File> for Checked {
+    type Error = String;
+
+    fn try_from(mut file: File) -> Result<Self, String> {
+        let mut users = std::mem::take(&mut file.users);
+        let has_own =
+            file.username.is_some() || file.password.is_some() || file.password_hash.is_some();
+        if has_own || users.is_empty() {
+            let own = UserFile {
+                username: file
+                    .username
+                    .take()
+                    .ok_or_else(|| missing_field("username"))?,
+                password: file.password.take(),
+                password_hash: file.password_hash.take(),
+                allowed_ports: None,
+                max_ports: None,
+                max_tunnels: None,
+            };
+            users.insert(0, own.try_into()?);
+        }
+        Ok(Self { file, users })
+    }
+}
+
+impl TryFrom<UserFile> for User {
+    type Error = String;
+
+    fn try_from(user: UserFile) -> Result<Self, String> {
+        let has_both = user.password.is_some() && user.password_hash.is_some();
+        let password = user.password.map(Secret::Plain);
+        let secret = user.password_hash.or(password);
+        let account = Account {
+            username: user.username,
+            secret: secret.ok_or_else(|| missing_field("password"))?,
+            allowed_ports: user.allowed_ports,
+            max_ports: user.max_ports,
+            max_tunnels: user.max_tunnels,
+        };
+        Ok(Self { account, has_both })
+    }
+}
+
+/// As serde says it: the key is looked for among those that are misspelt.
+fn missing_field(name: &str) -> String {
+    format!("missing field `{name}`")
+}
+
 impl Config {
     /// Reads `server_config.json`, and the certificates and keys that it names. Paths in the file
     /// are relative to it. The second part of the result are warnings for the user.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`], with the place in the file and the key.
+    /// [`ConfigError`], with all problems, and the place of each in the file.
     pub fn load(path: &Path) -> Result<(Self, Vec<String>), ConfigError> {
-        let mut loaded = config_file::load::<File>(path, KEYS)?;
+        let mut loaded = config_file::load::<Checked>(path, KEYS)?;
         let mut warnings = std::mem::take(&mut loaded.warnings);
-        if loaded
-            .value
-            .web
-            .as_ref()
-            .is_some_and(|web| web["enabled"] != false)
-        {
+        let web = loaded.value.file.web.as_ref();
+        if web.is_some_and(|web| web["enabled"] != false) {
             warnings.push(format!(
                 "{}: web: there is no web interface: ignored",
                 path.display()
             ));
         }
-        let tls = tls_config(&loaded)?;
-        let accounts = accounts(&loaded, &mut warnings)?;
-        let mapped_ports = mapped_ports(&loaded)?;
-        let file = &loaded.value;
-        let tls_port = tls.as_ref().map(|tls| tls.port);
-        if file.port.is_none() && tls.is_none() {
-            let message = "clients cannot connect: neither port nor tls is given";
-            return Err(loaded.error("", message).with_hint("add \"port\": 10000"));
+        let (mut errors, tls, mapped_ports) = files(&loaded);
+        errors.extend(contradictions(path, &loaded));
+        ConfigError::all(errors).map_err(|error| error.with_warnings(&warnings))?;
+        let Checked { file, users } = loaded.value;
+        let accounts: Vec<_> = users.into_iter().map(|user| user.account).collect();
+        if accounts
+            .iter()
+            .any(|account| matches!(account.secret, Secret::Plain(_)))
+        {
+            warnings.push(format!(
+                "{}: a password stands in the file as it is; 'netroxy-server hash-password' makes a \
+                 passwordHash of it",
+                path.display()
+            ));
         }
-        if tls_port.is_some() && file.port == tls_port {
-            let message = "is the port without TLS, too: each needs a port of its own";
-            return Err(loaded.error("tls.port", message));
-        }
-        let control_socket = file
-            .control_socket
-            .as_ref()
-            .map(|path| loaded.relative(path));
-        let file = loaded.value;
+        let folder = path.parent().unwrap_or(Path::new(""));
         let config = Self {
             ip: file.ip,
             port: file.port,
             tls,
             mapping_ip: file.mapping_ip,
-            accounts: Arc::new(accounts),
+            accounts: Arc::new(Accounts::new(accounts)),
             timeout: file.timeout,
             login_timeout: file.login_timeout,
             user_timeout: file.user_timeout,
@@ -234,75 +299,58 @@ impl Config {
             allowed_ports: file.allowed_ports,
             mapped_ports,
             limits: file.limits,
-            control_socket,
+            control_socket: file.control_socket.map(|path| folder.join(path)),
         };
         Ok((config, warnings))
     }
 }
 
-/// The account of the original's keys, if they are there, and those of `users`.
-fn accounts(loaded: &Loaded<File>, warnings: &mut Vec<String>) -> Result<Accounts, ConfigError> {
-    let file = &loaded.value;
-    let mut list = Vec::new();
-    if file.username.is_some() || file.users.is_empty() {
-        let username = file.username.clone().ok_or_else(|| {
-            loaded
-                .error("", "missing field `username`")
-                .with_hint("add \"username\" and \"password\", or \"users\"")
-        })?;
-        let secret = secret(loaded, "", &file.password, &file.password_hash)?;
-        list.push(Account {
-            username,
-            secret,
-            allowed_ports: None,
-            max_ports: None,
-            max_tunnels: None,
-        });
-    }
-    for (i, user) in file.users.iter().enumerate() {
-        let key = format!("users[{i}]");
-        let secret = secret(loaded, &key, &user.password, &user.password_hash)?;
-        if list.iter().any(|other| other.username == user.username) {
-            let key = format!("{key}.username");
-            return Err(loaded.error(&key, "another user has this name already"));
+/// Reads the files that the file names.
+fn files(loaded: &Loaded<Checked>) -> (Vec<ConfigError>, Option<TlsConfig>, Vec<MappedPorts>) {
+    let mut errors = Vec::new();
+    let mut mapped_ports = Vec::new();
+    let tls = tls_config(loaded).unwrap_or_else(|error| {
+        errors.push(error);
+        None
+    });
+    for entry in mapped_ports_of(loaded) {
+        match entry {
+            Ok(entry) => mapped_ports.push(entry),
+            Err(error) => errors.push(error),
         }
-        if matches!(secret, Secret::Plain(_)) {
-            warnings.push(format!(
-                "{key}: the password stands in the file as it is; 'netroxy-server hash-password' makes \
-                 a passwordHash of it"
-            ));
-        }
-        list.push(Account {
-            username: user.username.clone(),
-            secret,
-            allowed_ports: user.allowed_ports.clone(),
-            max_ports: user.max_ports,
-            max_tunnels: user.max_tunnels,
-        });
     }
-    Ok(Accounts::new(list))
+    (errors, tls, mapped_ports)
 }
 
-fn secret(
-    loaded: &Loaded<File>,
-    key: &str,
-    password: &Option<Password>,
-    hash: &Option<Secret>,
-) -> Result<Secret, ConfigError> {
-    match (password, hash) {
-        (Some(password), None) => Ok(Secret::Plain(password.clone())),
-        (None, Some(hash)) => Ok(hash.clone()),
-        (None, None) => Err(loaded.error(key, "missing field `password`").with_hint(
-            "add \"password\", or the \"passwordHash\" that 'netroxy-server hash-password' makes",
-        )),
-        (Some(_), Some(_)) => {
-            Err(loaded.error(key, "takes either password or passwordHash, not both"))
+/// What does not go together.
+fn contradictions(path: &Path, loaded: &Loaded<Checked>) -> Vec<ConfigError> {
+    let Checked { file, users } = &loaded.value;
+    let tls = file.tls.as_ref().filter(|tls| tls.enabled);
+    let mut errors = Vec::new();
+    if file.port.is_none() && tls.is_none() {
+        let message = "clients cannot connect: neither port nor tls is given";
+        errors.push(ConfigError::whole(path, message).with_hint("add \"port\": 10000"));
+    }
+    if file.port.is_some() && tls.is_some_and(|tls| tls.port == file.port) {
+        let message = "is the port without TLS, too: each needs a port of its own";
+        errors.push(loaded.error("tls.port", message));
+    }
+    let mut names = BTreeSet::new();
+    for User { account, has_both } in users {
+        if *has_both {
+            let message = format!("{} has a password and a passwordHash", account.username);
+            errors.push(ConfigError::whole(path, message).with_hint("remove one of them"));
+        }
+        if !names.insert(account.username.as_bytes()) {
+            let message = format!("the user name {} is given twice", account.username);
+            errors.push(loaded.error("users", message));
         }
     }
+    errors
 }
 
-fn tls_config(loaded: &Loaded<File>) -> Result<Option<TlsConfig>, ConfigError> {
-    let Some(tls) = loaded.value.tls.as_ref().filter(|tls| tls.enabled) else {
+fn tls_config(loaded: &Loaded<Checked>) -> Result<Option<TlsConfig>, ConfigError> {
+    let Some(tls) = loaded.value.file.tls.as_ref().filter(|tls| tls.enabled) else {
         return Ok(None);
     };
     let port = tls
@@ -312,10 +360,12 @@ fn tls_config(loaded: &Loaded<File>) -> Result<Option<TlsConfig>, ConfigError> {
     Ok(Some(TlsConfig { port, server }))
 }
 
-fn mapped_ports(loaded: &Loaded<File>) -> Result<Vec<MappedPorts>, ConfigError> {
-    let file = &loaded.value;
+fn mapped_ports_of(
+    loaded: &Loaded<Checked>,
+) -> impl Iterator<Item = Result<MappedPorts, ConfigError>> {
+    let file = &loaded.value.file;
     let servers = file.tls.as_ref();
-    let entry = |(i, mapped): (usize, &MappedPortsFile)| {
+    let entry = move |(i, mapped): (usize, &MappedPortsFile)| {
         let key = format!("mappedPorts[{i}].tls");
         let tls = match mapped.tls.as_ref().filter(|tls| tls.enabled) {
             Some(tls) => Some(server_tls(loaded, &key, tls, servers)?),
@@ -335,12 +385,12 @@ fn mapped_ports(loaded: &Loaded<File>) -> Result<Vec<MappedPorts>, ConfigError> 
             bytes_per_second: mapped.bytes_per_second,
         })
     };
-    file.mapped_ports.iter().enumerate().map(entry).collect()
+    file.mapped_ports.iter().enumerate().map(entry)
 }
 
 /// Reads the certificates of a listener. One without any has those of `others`.
 fn server_tls(
-    loaded: &Loaded<File>,
+    loaded: &Loaded<Checked>,
     key: &str,
     file: &TlsFile,
     others: Option<&TlsFile>,
@@ -349,14 +399,23 @@ fn server_tls(
     let source = others.filter(|_| has_none).unwrap_or(file);
     let mut certificates = Vec::new();
     if source.ca.is_some() || source.key.is_some() || source.certificates.is_empty() {
-        let ca = source
-            .ca
-            .as_ref()
-            .ok_or_else(|| missing(loaded, &format!("{key}.ca"), "the certificate's PEM file"))?;
-        let private = source
-            .key
-            .as_ref()
-            .ok_or_else(|| missing(loaded, &format!("{key}.key"), "the private key's PEM file"))?;
+        let (Some(ca), Some(private)) = (&source.ca, &source.key) else {
+            let absent = |is_there: bool, key: &str, what: &str| {
+                (!is_there).then(|| missing(loaded, key, what))
+            };
+            let ca = absent(
+                source.ca.is_some(),
+                &format!("{key}.ca"),
+                "the certificate's PEM file",
+            );
+            let private = absent(
+                source.key.is_some(),
+                &format!("{key}.key"),
+                "the private key's PEM file",
+            );
+            ConfigError::all([ca, private].into_iter().flatten())?;
+            return Err(missing(loaded, key, "a certificate"));
+        };
         certificates.push(CertificateFiles {
             chain: loaded.relative(ca),
             key: loaded.relative(private),
@@ -381,7 +440,7 @@ fn server_tls(
     })
 }
 
-fn missing(loaded: &Loaded<File>, key: &str, what: &str) -> ConfigError {
+fn missing(loaded: &Loaded<Checked>, key: &str, what: &str) -> ConfigError {
     loaded
         .error(key, format!("missing: TLS is enabled and needs {what}"))
         .with_hint("'netroxy-server gen-cert' makes a certificate (ca.pem) and its key (priv.key)")

@@ -1,0 +1,173 @@
+//! What is wrong with a configuration file, and how it is told.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use super::Place;
+use crate::program::told;
+
+/// Why a configuration file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("cannot read the configuration file {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is not what is expected.
+    #[error("{}", lines(problems))]
+    Wrong {
+        /// All that is wrong, in the order of the file; never empty.
+        problems: Vec<Problem>,
+        /// What is only strange: lines that name file and place.
+        warnings: Vec<String>,
+    },
+}
+
+/// One thing that is wrong with a configuration file. It is printed as
+/// `path:line:column: key: message`, without its hint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{}: {}{message}", path.display(), at(*place), prefix(key))]
+pub struct Problem {
+    /// The file.
+    pub path: PathBuf,
+    /// Where in it.
+    pub place: Option<Place>,
+    /// The key, as a path like `connections[0].port`; may be empty.
+    pub key: String,
+    /// What is wrong and what is allowed.
+    pub message: String,
+    /// What a person can do about it.
+    pub hint: Option<String>,
+}
+
+impl ConfigError {
+    /// One problem of the file as a whole.
+    #[must_use]
+    pub fn whole(path: &Path, message: impl Into<String>) -> Self {
+        Problem {
+            path: path.to_owned(),
+            place: None,
+            key: String::new(),
+            message: message.into(),
+            hint: None,
+        }
+        .into()
+    }
+
+    /// All problems of several errors as one error, or nothing if there is none. An
+    /// [`Unreadable`](Self::Unreadable) file has no other problems.
+    ///
+    /// # Errors
+    ///
+    /// What the errors say.
+    pub fn all(errors: impl IntoIterator<Item = Self>) -> Result<(), Self> {
+        let (mut all, mut strange) = (Vec::new(), Vec::new());
+        for error in errors {
+            match error {
+                Self::Unreadable { .. } => return Err(error),
+                Self::Wrong { problems, warnings } => {
+                    all.extend(problems);
+                    strange.extend(warnings);
+                }
+            }
+        }
+        if all.is_empty() {
+            return Ok(());
+        }
+        all.sort_by_key(|problem| problem.place);
+        Err(Self::Wrong {
+            problems: all,
+            warnings: strange,
+        })
+    }
+
+    /// What a person can do about it, if there is one problem only.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("name the file with --config PATH, or start in the folder that holds it")
+            }
+            Self::Unreadable { .. } => Some("it has to be a readable JSON file in UTF-8"),
+            Self::Wrong { problems, .. } => match problems.as_slice() {
+                [only] => only.hint.as_deref(),
+                _ => None,
+            },
+        }
+    }
+
+    /// Adds what a person can do about each problem that has no hint.
+    #[must_use]
+    pub fn with_hint(mut self, text: impl Into<String>) -> Self {
+        if let Self::Wrong { problems, .. } = &mut self {
+            let text = text.into();
+            for problem in problems {
+                problem.hint.get_or_insert_with(|| text.clone());
+            }
+        }
+        self
+    }
+
+    /// Adds what was found strange before.
+    #[must_use]
+    pub fn with_warnings(mut self, more: &[String]) -> Self {
+        if let Self::Wrong { warnings, .. } = &mut self {
+            warnings.splice(0..0, more.iter().cloned());
+        }
+        self
+    }
+
+    /// All problems with their hints, then all warnings, as a program prints them: lines that
+    /// begin with `error: `, `hint: ` and `warning: `.
+    #[must_use]
+    pub fn report(&self) -> String {
+        match self {
+            Self::Unreadable { .. } => told(self, self.hint()),
+            Self::Wrong { problems, warnings } => {
+                let problems = problems.iter().map(|p| told(p, p.hint.as_deref()));
+                let warnings = warnings.iter().map(|w| format!("warning: {w}\n"));
+                problems.chain(warnings).collect()
+            }
+        }
+    }
+}
+
+impl From<Problem> for ConfigError {
+    fn from(problem: Problem) -> Self {
+        Self::Wrong {
+            problems: vec![problem],
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// A line for each problem, and one for its hint.
+fn lines(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems
+        .iter()
+        .map(|problem| match &problem.hint {
+            Some(hint) => format!("{problem}\n  hint: {hint}"),
+            None => problem.to_string(),
+        })
+        .collect();
+    lines.join("\n")
+}
+
+/// A place as it stands after a path.
+pub(super) fn at(place: Option<Place>) -> impl fmt::Display {
+    place.map(|p| format!(":{p}")).unwrap_or_default()
+}
+
+fn prefix(key: &str) -> String {
+    if key.is_empty() {
+        String::new()
+    } else {
+        format!("{key}: ")
+    }
+}

@@ -1,0 +1,87 @@
+//! Kinds of values: `#[serde(deserialize_with = "...")]`.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::Value;
+
+/// A string that becomes a protocol field.
+///
+/// # Errors
+///
+/// When the value is no string, longer than a line may be, or not allowed in the field.
+pub fn field<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<String>,
+    T::Error: fmt::Display,
+{
+    // The value is not repeated in the message: it may be a password without its quotes.
+    let Value::String(text) = Value::deserialize(deserializer)? else {
+        return Err(D::Error::custom("expected a string, in quotes"));
+    };
+    let longest = netroxy_proto::Limits::default().line;
+    if text.len() > longest {
+        return Err(D::Error::custom(format_args!(
+            "must not be longer than {longest} bytes"
+        )));
+    }
+    T::try_from(text).map_err(D::Error::custom)
+}
+
+/// A port number, 1 to 65535.
+///
+/// # Errors
+///
+/// When the value is something else.
+pub fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let number = within(deserializer, 1, 65535, "a port number from 1 to 65535")?;
+    u16::try_from(number).map_err(D::Error::custom)
+}
+
+/// How long a peer is waited for: whole seconds from 1 to 3600.
+///
+/// # Errors
+///
+/// When the value is something else.
+pub fn patience<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let seconds = within(deserializer, 1, 3600, "whole seconds from 1 to 3600")?;
+    Ok(Duration::from_secs(seconds.unsigned_abs()))
+}
+
+/// An integer within bounds; `what` completes "expected ...".
+///
+/// # Errors
+///
+/// When the value is something else.
+pub fn within<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    min: i64,
+    max: i64,
+    what: &'static str,
+) -> Result<i64, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    value
+        .as_i64()
+        .filter(|number| (min..=max).contains(number))
+        .ok_or_else(|| {
+            let given = Given(&value);
+            D::Error::custom(format_args!("expected {what}, but it is {given}"))
+        })
+}
+
+/// A value as a message names it. Texts are not repeated: a misplaced one may be a secret.
+pub(super) struct Given<'a>(pub(super) &'a Value);
+
+impl fmt::Display for Given<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Value::Null => f.write_str("null"),
+            Value::Bool(value) => write!(f, "{value}"),
+            Value::Number(value) => write!(f, "{value}"),
+            Value::String(_) => f.write_str("a string"),
+            Value::Array(_) => f.write_str("a list: [ ... ]"),
+            Value::Object(_) => f.write_str("an object: { ... }"),
+        }
+    }
+}
