@@ -79,6 +79,8 @@ pub(crate) enum Refusal {
     PortNotAllowed,
     /// The client has too many mappings.
     PortsPerClient,
+    /// The client leaves too many answers unread.
+    UnreadAnswers,
 }
 
 impl fmt::Display for Refusal {
@@ -99,6 +101,7 @@ impl fmt::Display for Refusal {
             Self::Handshake => "no TLS handshake",
             Self::PortNotAllowed => "the account may not map this port",
             Self::PortsPerClient => "the client has too many mappings",
+            Self::UnreadAnswers => "the client does not read its answers",
         })
     }
 }
@@ -319,7 +322,8 @@ impl Book {
         let figures = &self.figures;
         let is_known = self.logins.of(origin) > 0;
         let penalty = self.penalties.left(origin, now);
-        let most_penalty = Duration::from_secs(figures.wrong_password_seconds.saturating_mul(3));
+        let three = Duration::from_secs(figures.wrong_password_seconds.saturating_mul(3));
+        let most_penalty = three.min(LONGEST_PENALTY / 2);
         let room = if is_known {
             figures.descriptors
         } else {

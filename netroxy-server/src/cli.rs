@@ -1,14 +1,24 @@
 //! The command line of `netroxy-server`.
 
-use std::{path::PathBuf, process::ExitCode};
-
-use clap::{Parser, Subcommand};
-use netroxy_net::{
-    check_config::CheckConfig,
-    program::{self, Failure, LogLevel},
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
 };
 
-use crate::{Config, Server, gen_cert::GenCert};
+use clap::{Parser, Subcommand};
+#[cfg(unix)]
+use netroxy_net::local_socket::LocalSocket;
+use netroxy_net::{
+    check_config::CheckConfig,
+    hangup::Hangups,
+    program::{self, Failure, LogLevel},
+    service_manager,
+};
+use tracing::{error, info, warn};
+
+#[cfg(unix)]
+use crate::status::{Question, StatusCommand};
+use crate::{Config, Handle, Server, gen_cert::GenCert, hash_password::HashPassword};
 
 /// The public side of a Netroxy reverse tunnel (protocol v0.3)
 #[derive(Debug, Parser)]
@@ -32,12 +42,17 @@ enum Command {
     GenCert(GenCert),
     /// Look for all problems of a configuration file, and start nothing
     CheckConfig(CheckConfig),
+    /// Hash a password for the key passwordHash: the first line of stdin, or asked for in a terminal
+    HashPassword(HashPassword),
+    /// Show what a running server does; its configuration has to have a controlSocket
+    #[cfg(unix)]
+    Status(StatusCommand),
 }
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0    stopped by SIGTERM or SIGINT; nothing wrong was found (check-config)
-  1    a port cannot be listened on, or the machine fails otherwise
+  1    a port cannot be listened on, no server answers (status), or the machine fails otherwise
   2    wrong flags, configuration, certificate or key
   130  stopped at once by a second signal";
 
@@ -47,6 +62,9 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     program::exit_code(match cli.command {
         Some(Command::GenCert(command)) => command.run(),
+        Some(Command::HashPassword(command)) => command.run(),
+        #[cfg(unix)]
+        Some(Command::Status(command)) => command.run(&cli.config),
         Some(Command::CheckConfig(command)) => {
             return command.run(&cli.config, |path| Ok(Config::load(path)?.1));
         }
@@ -57,11 +75,73 @@ pub fn main() -> ExitCode {
 fn serve(cli: &Cli) -> Result<(), Failure> {
     let (config, warnings) = Config::load(&cli.config)?;
     program::run(cli.log, warnings, async |stop| {
+        // From the first moment on, SIGHUP does not end the program.
+        let hangups = Hangups::new();
+        let socket = config.control_socket.clone();
         let server = Server::bind(config).await.map_err(|error| {
             let hint = error.hint();
             Failure::runtime(error).hint(hint)
         })?;
-        server.run(stop).await;
+        let handle = server.handle();
+        let answering = answer(socket.as_deref(), handle.clone())?;
+        service_manager::ready();
+        let told = async {
+            stop.cancelled().await;
+            service_manager::stopping();
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = server.run(stop.clone()) => {}
+            () = reload(&cli.config, &handle, hangups) => {}
+            () = answering => {}
+            () = service_manager::keep_watchdog() => {}
+            () = told => {}
+        }
         Ok(())
     })
+}
+
+/// Reads the configuration again at each SIGHUP, for ever. A wrong one changes nothing.
+async fn reload(path: &Path, handle: &Handle, mut hangups: Hangups) {
+    loop {
+        hangups.next().await;
+        service_manager::reloading();
+        match Config::load(path) {
+            Ok((config, warnings)) => {
+                for warning in warnings {
+                    warn!("{warning}");
+                }
+                for key in handle.reload(config) {
+                    warn!(key, "the key changes when the server is started again");
+                }
+                info!("configuration read again");
+            }
+            Err(error) => {
+                error!("the configuration cannot be used, the old one stays:\n{error}");
+            }
+        }
+        service_manager::ready();
+    }
+}
+
+/// Answers questions on the local socket, for ever.
+#[cfg(unix)]
+fn answer(socket: Option<&Path>, handle: Handle) -> Result<impl Future<Output = ()>, Failure> {
+    let socket = socket.map(LocalSocket::bind).transpose().map_err(|error| {
+        let path = socket.unwrap_or_else(|| Path::new(""));
+        Failure::runtime(format!("cannot listen at {}: {error}", path.display()))
+            .hint("controlSocket names a file in a folder that the server may write to")
+    })?;
+    Ok(async move {
+        let Some(socket) = socket else {
+            return std::future::pending().await;
+        };
+        let answer = move |Question::Status| std::future::ready(handle.status());
+        socket.serve(answer).await;
+    })
+}
+
+#[cfg(not(unix))]
+fn answer(_: Option<&Path>, _: Handle) -> Result<impl Future<Output = ()>, Failure> {
+    Ok(std::future::pending())
 }

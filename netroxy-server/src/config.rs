@@ -13,7 +13,7 @@ mod file;
 mod words;
 
 /// What a server is started with. The listeners are fixed from then on; everything else can be
-/// changed while the server runs ([`crate::Reloader`]).
+/// changed while the server runs ([`crate::Handle::reload`]).
 #[derive(Clone)]
 pub struct Config {
     /// Addresses on which clients connect, each an IP address or a name; none, an empty one and

@@ -322,6 +322,7 @@ impl Hub {
                 let unsent = outbox.unsent.fetch_add(1, Ordering::Relaxed);
                 if unsent >= self.admission.figures().unread_answers {
                     outbox.leave("it does not read its answers");
+                    self.admission.refuse(Refusal::UnreadAnswers);
                     return Some(Input::Ended { conn });
                 }
             }

@@ -21,10 +21,13 @@ mod config;
 mod conn;
 mod gen_cert;
 mod handle;
+mod hash_password;
 mod hub;
 mod limits;
 mod ports;
 mod proxy_protocol;
+#[cfg(unix)]
+mod status;
 mod user;
 
 use std::{io, net::SocketAddr, sync::Arc};

@@ -87,14 +87,16 @@ impl Limits {
             free,
             fresh: self
                 .fresh_connections
-                .map_or((descriptors / 8).clamp(1, 1024), bound),
+                .map_or_else(|| (descriptors / 8).clamp(1, 1024), bound),
             fresh_per_address: bound(self.fresh_connections_per_address),
             wrong_password_seconds: u64::try_from(self.wrong_password_seconds).unwrap_or(u64::MAX),
             handshakes: self.handshakes.map_or(64 * cores, bound),
             clients: bound(self.clients),
             ports_per_client: bound(self.ports_per_client),
             tunnels,
-            tunnels_per_client: self.tunnels_per_client.map_or((tunnels / 2).max(1), bound),
+            tunnels_per_client: self
+                .tunnels_per_client
+                .map_or_else(|| (tunnels / 2).max(1), bound),
             users_per_address: bound(self.users_per_address),
             waiting_per_port: bound(self.waiting_per_port),
             waiting: bound(self.waiting),

@@ -284,7 +284,7 @@ impl Config {
                 path.display()
             ));
         }
-        let folder = path.parent().unwrap_or(Path::new(""));
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
         let config = Self {
             ip: file.ip,
             port: file.port,
@@ -353,11 +353,14 @@ fn tls_config(loaded: &Loaded<Checked>) -> Result<Option<TlsConfig>, ConfigError
     let Some(tls) = loaded.value.file.tls.as_ref().filter(|tls| tls.enabled) else {
         return Ok(None);
     };
-    let port = tls
-        .port
-        .ok_or_else(|| missing(loaded, "tls.port", "a port"))?;
-    let server = server_tls(loaded, "tls", tls, None)?;
-    Ok(Some(TlsConfig { port, server }))
+    match (tls.port, server_tls(loaded, "tls", tls, None)) {
+        (Some(port), Ok(server)) => Ok(Some(TlsConfig { port, server })),
+        (None, server) => {
+            let port = missing(loaded, "tls.port", "a port");
+            ConfigError::all([Some(port), server.err()].into_iter().flatten()).map(|()| None)
+        }
+        (Some(_), Err(error)) => Err(error),
+    }
 }
 
 fn mapped_ports_of(
@@ -399,22 +402,18 @@ fn server_tls(
     let source = others.filter(|_| has_none).unwrap_or(file);
     let mut certificates = Vec::new();
     if source.ca.is_some() || source.key.is_some() || source.certificates.is_empty() {
-        let (Some(ca), Some(private)) = (&source.ca, &source.key) else {
-            let absent = |is_there: bool, key: &str, what: &str| {
-                (!is_there).then(|| missing(loaded, key, what))
-            };
-            let ca = absent(
-                source.ca.is_some(),
-                &format!("{key}.ca"),
-                "the certificate's PEM file",
-            );
-            let private = absent(
-                source.key.is_some(),
-                &format!("{key}.key"),
-                "the private key's PEM file",
-            );
-            ConfigError::all([ca, private].into_iter().flatten())?;
-            return Err(missing(loaded, key, "a certificate"));
+        let absent = |member, what| missing(loaded, &format!("{key}.{member}"), what);
+        let chain = source.ca.as_ref();
+        let chain = chain.ok_or_else(|| absent("ca", "the certificate's PEM file"));
+        let private = source.key.as_ref();
+        let private = private.ok_or_else(|| absent("key", "the private key's PEM file"));
+        let (ca, private) = match (chain, private) {
+            (Ok(chain), Ok(private)) => (chain, private),
+            (Err(chain), Err(private)) => {
+                let both = ConfigError::all([chain, private]);
+                return both.and_then(|()| Err(missing(loaded, key, "a certificate")));
+            }
+            (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
         };
         certificates.push(CertificateFiles {
             chain: loaded.relative(ca),

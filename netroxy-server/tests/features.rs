@@ -1,0 +1,389 @@
+//! What an operator can set: accounts, limits, TLS for users, the PROXY protocol, networks, speed.
+#![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
+
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
+
+use netroxy_net::tls::{self, Trust};
+use netroxy_server::{Config, Handle, Server};
+use rustls_pki_types::ServerName;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+#[path = "../../netroxy-net/tests/support/free_port.rs"]
+mod free_port;
+use free_port::free_port;
+
+/// An answer that does not come within this never comes.
+const PATIENCE: Duration = Duration::from_secs(20);
+const ACCOUNT: &str = r#""username": "u", "password": "p", "timeout": 30"#;
+
+struct Rig {
+    addr: SocketAddr,
+    handle: Handle,
+    folder: TempDir,
+    _stop: DropGuard,
+}
+
+impl Rig {
+    async fn start(more: &str) -> Self {
+        Self::start_with(&format!("{ACCOUNT}, {more}")).await
+    }
+
+    async fn start_with(members: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["cert.pem", "key.pem"] {
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../conformance/fixtures/tls");
+            fs::copy(source.join(name), folder.path().join(name)).unwrap();
+        }
+        let mut config = Self::config(&folder, members);
+        config.port = Some(0);
+        let server = Server::bind(config).await.unwrap();
+        let (addr, handle) = (server.plain_addr().unwrap(), server.handle());
+        let stop = CancellationToken::new();
+        tokio::spawn(server.run(stop.clone()));
+        Self {
+            addr,
+            handle,
+            folder,
+            _stop: stop.drop_guard(),
+        }
+    }
+
+    fn config(folder: &TempDir, members: &str) -> Config {
+        let file = folder.path().join("server_config.json");
+        let text =
+            format!(r#"{{"ip": "127.0.0.1", "port": 1, "mappingIp": "127.0.0.1", {members}}}"#);
+        fs::write(&file, text).unwrap();
+        Config::load(&file).unwrap().0
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.addr).await.unwrap()
+    }
+
+    /// Logs in; the control connection and its token.
+    async fn log_in(&self) -> (TcpStream, String) {
+        let mut control = self.connect().await;
+        control.write_all(b"ATH\nn\nu\np\n").await.unwrap();
+        let ars = lines(&mut control, 4).await;
+        (control, ars.lines().nth(3).unwrap().to_owned())
+    }
+
+    /// The data connection of a user who has just come.
+    async fn data(&self, control: &mut TcpStream, token: &str, port: u16) -> TcpStream {
+        assert_eq!(lines(control, 2).await, format!("TRQ\n{port}\n"));
+        let mut data = self.connect().await;
+        data.write_all(format!("TRS\n{token}\n{port}\n").as_bytes())
+            .await
+            .unwrap();
+        data
+    }
+}
+
+/// So many lines, and not a byte more.
+async fn lines(stream: &mut (impl AsyncRead + Unpin), count: usize) -> String {
+    let read = async {
+        let mut seen = Vec::new();
+        while seen.iter().filter(|byte| **byte == b'\n').count() < count {
+            seen.push(stream.read_u8().await.unwrap());
+        }
+        String::from_utf8(seen).unwrap()
+    };
+    timeout(PATIENCE, read).await.unwrap()
+}
+
+async fn map(control: &mut TcpStream, port: u16) -> bool {
+    let map = format!("MAP\n{port}\n127.0.0.1:9\ntrue\n");
+    control.write_all(map.as_bytes()).await.unwrap();
+    lines(control, 3).await.ends_with("true\n")
+}
+
+/// Whether the peer closes, having said nothing.
+async fn is_closed(stream: &mut (impl AsyncRead + Unpin)) -> bool {
+    let mut byte = [0];
+    matches!(
+        timeout(PATIENCE, stream.read(&mut byte)).await,
+        Ok(Ok(0) | Err(_))
+    )
+}
+
+async fn says(stream: &mut (impl AsyncRead + Unpin), expected: &[u8]) {
+    let mut seen = vec![0; expected.len()];
+    timeout(PATIENCE, stream.read_exact(&mut seen))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        seen.escape_ascii().to_string(),
+        expected.escape_ascii().to_string()
+    );
+}
+
+/// Bytes travel both ways, and both ends arrive.
+async fn are_joined<A, B>(mut user: A, mut data: B)
+where
+    A: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    user.write_all(b"question").await.unwrap();
+    says(&mut data, b"question").await;
+    data.write_all(b"answer").await.unwrap();
+    says(&mut user, b"answer").await;
+    user.shutdown().await.unwrap();
+    assert!(is_closed(&mut data).await);
+    data.shutdown().await.unwrap();
+    assert!(is_closed(&mut user).await);
+}
+
+#[tokio::test]
+async fn each_account_has_its_own_ports() {
+    let (low, high) = (free_port(), free_port());
+    let rig = Rig::start_with(&format!(
+        r#""timeout": 30, "allowedPorts": "{high}", "users": [
+            {{"username": "u", "password": "p", "allowedPorts": {low}}},
+            {{"username": "v", "password": "q"}}]"#
+    ))
+    .await;
+    let mut first = rig.connect().await;
+    first.write_all(b"ATH\nn\nu\np\n").await.unwrap();
+    lines(&mut first, 4).await;
+    let mut second = rig.connect().await;
+    // The same client name, but of another user: the first login stays.
+    second.write_all(b"ATH\nn\nv\nq\n").await.unwrap();
+    lines(&mut second, 4).await;
+    assert!(!map(&mut first, high).await);
+    assert!(map(&mut first, low).await);
+    assert!(!map(&mut second, low).await);
+    assert!(map(&mut second, high).await);
+    let mut stranger = rig.connect().await;
+    stranger.write_all(b"ATH\nn\nv\np\n").await.unwrap();
+    assert_eq!(lines(&mut stranger, 2).await, "ARS\nfalse\n");
+    let status = rig.handle.status();
+    assert_eq!(status.census.clients, 2);
+    let refused = &status.census.refused;
+    assert_eq!(refused.get("the account may not map this port"), Some(&1));
+}
+
+#[tokio::test]
+async fn a_client_has_so_many_ports_at_most_and_gets_new_ones_for_old_ones() {
+    let rig = Rig::start(r#""limits": {"portsPerClient": 2}"#).await;
+    let (mut control, _) = rig.log_in().await;
+    let ports = [free_port(), free_port(), free_port()];
+    assert!(map(&mut control, ports[0]).await);
+    assert!(map(&mut control, ports[1]).await);
+    assert!(!map(&mut control, ports[2]).await);
+    drop(control);
+    // The ports of a login that has ended do not count.
+    let (mut control, _) = rig.log_in().await;
+    assert!(map(&mut control, ports[2]).await);
+}
+
+#[tokio::test]
+async fn so_many_clients_at_most_are_logged_in() {
+    let rig = Rig::start(r#""limits": {"clients": 1}"#).await;
+    let (_control, _) = rig.log_in().await;
+    let mut second = rig.connect().await;
+    second.write_all(b"ATH\nother\nu\np\n").await.unwrap();
+    assert_eq!(lines(&mut second, 2).await, "ARS\nfalse\n");
+}
+
+#[tokio::test]
+async fn wrong_passwords_shut_an_address_out_but_not_one_that_holds_a_login() {
+    let rig = Rig::start(r#""limits": {"wrongPasswordSeconds": 100}"#).await;
+    let guess = async || {
+        let mut stranger = rig.connect().await;
+        let _ = stranger.write_all(b"ATH\nn\nu\nwrong\n").await;
+        let mut answer = Vec::new();
+        // A connection that is refused may be reset.
+        let _ = timeout(PATIENCE, stream_to_end(&mut stranger, &mut answer)).await;
+        String::from_utf8(answer).unwrap()
+    };
+    let (control, _) = rig.log_in().await;
+    for _ in 0..5 {
+        assert_eq!(guess().await, "ARS\nfalse\n");
+    }
+    drop(control);
+    while rig.handle.status().census.clients > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(guess().await, "");
+    let refused = rig.handle.status().census.refused;
+    assert_eq!(
+        refused.get("too many wrong passwords from this address"),
+        Some(&1)
+    );
+}
+
+async fn stream_to_end(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> std::io::Result<usize> {
+    stream.read_to_end(bytes).await
+}
+
+#[tokio::test]
+async fn users_speak_tls_with_the_server_and_the_service_gets_what_is_inside() {
+    let port = free_port();
+    let rig = Rig::start(&format!(
+        r#""mappedPorts": [{{"ports": {port},
+            "tls": {{"enabled": true, "ca": "cert.pem", "key": "key.pem"}}}}]"#
+    ))
+    .await;
+    let (mut control, token) = rig.log_in().await;
+    assert!(map(&mut control, port).await);
+
+    // Who does not speak TLS is closed, and no data connection is asked for.
+    let mut plain = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    plain.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let _ = timeout(PATIENCE, stream_to_end(&mut plain, &mut answer)).await;
+
+    let tcp = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let connector = TlsConnector::from(tls::client(&Trust::Anyone).unwrap());
+    let name = ServerName::try_from("localhost").unwrap();
+    let user = connector.connect(name, tcp).await.unwrap();
+    let data = rig.data(&mut control, &token, port).await;
+    are_joined(user, data).await;
+}
+
+#[tokio::test]
+async fn a_service_gets_the_address_of_its_user() {
+    let port = free_port();
+    let rig = Rig::start(&format!(
+        r#""mappedPorts": [{{"ports": {port}, "proxyProtocol": 1, "trustedProxies": "127.0.0.1",
+            "deny": "192.0.2.128/25"}}]"#
+    ))
+    .await;
+    let (mut control, token) = rig.log_in().await;
+    assert!(map(&mut control, port).await);
+    let user = async |header: &str| {
+        let mut user = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        user.write_all(header.as_bytes()).await.unwrap();
+        user
+    };
+    // The networks are those of the user, not of the proxy.
+    let mut denied = user("PROXY TCP4 192.0.2.200 192.0.2.1 4711 80\r\n").await;
+    assert!(is_closed(&mut denied).await);
+    let mut no_header = user("GET / HTTP/1.0\r\n\r\n").await;
+    assert!(is_closed(&mut no_header).await);
+
+    let user = user("PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\n").await;
+    let mut data = rig.data(&mut control, &token, port).await;
+    let header = format!("PROXY TCP4 192.0.2.7 127.0.0.1 4711 {port}\r\n");
+    says(&mut data, header.as_bytes()).await;
+    are_joined(user, data).await;
+}
+
+#[tokio::test]
+async fn clients_may_come_through_a_trusted_proxy() {
+    let rig = Rig::start(r#""trustedProxies": ["127.0.0.0/8"]"#).await;
+    let mut control = rig.connect().await;
+    let login = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x07\x7f\x00\x00\x01\x12\x67\x00\x50ATH\nn\nu\np\n";
+    control.write_all(login).await.unwrap();
+    assert!(lines(&mut control, 4).await.starts_with("ARS\ntrue\n30\n"));
+    let status = rig.handle.status();
+    assert_eq!(status.clients[0].address, "192.0.2.7:4711".parse().unwrap());
+    let mut without = rig.connect().await;
+    without.write_all(b"ATH\nn\nu\np\n").await.unwrap();
+    assert!(is_closed(&mut without).await);
+}
+
+#[tokio::test]
+async fn users_have_bounds_and_the_others_are_served() {
+    let (narrow, wide, closed) = (free_port(), free_port(), free_port());
+    let rig = Rig::start(&format!(
+        r#""limits": {{"waitingPerPort": 3}}, "mappedPorts": [
+            {{"ports": {narrow}, "usersPerSecond": 2}},
+            {{"ports": {closed}, "allow": ["192.0.2.0/24"]}}]"#
+    ))
+    .await;
+    let (mut control, token) = rig.log_in().await;
+    for port in [narrow, wide, closed] {
+        assert!(map(&mut control, port).await);
+    }
+    let come = async |port| TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    assert!(is_closed(&mut come(closed).await).await);
+
+    let mut users = Vec::new();
+    for _ in 0..20 {
+        users.push(come(narrow).await);
+    }
+    // 20 of them come within much less than five seconds, or the machine stands still.
+    assert!(is_closed(users.last_mut().unwrap()).await);
+    drop(users);
+
+    let (mut first, _second, _third) = (come(wide).await, come(wide).await, come(wide).await);
+    assert!(is_closed(&mut come(wide).await).await);
+    let mut asked = String::new();
+    while asked != format!("TRQ\n{wide}\n") {
+        asked = lines(&mut control, 2).await;
+    }
+    let mut data = rig.connect().await;
+    let trs = format!("TRS\n{token}\n{wide}\n");
+    data.write_all(trs.as_bytes()).await.unwrap();
+    data.write_all(b"hello").await.unwrap();
+    says(&mut first, b"hello").await;
+}
+
+#[tokio::test]
+async fn a_new_configuration_leaves_tunnels_alone() {
+    let port = free_port();
+    let rig = Rig::start(r#""limits": {"clients": 5}"#).await;
+    let (mut control, token) = rig.log_in().await;
+    assert!(map(&mut control, port).await);
+    let user = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let data = rig.data(&mut control, &token, port).await;
+
+    // The same account: the login stays.
+    let same = Rig::config(&rig.folder, &format!(r#"{ACCOUNT}, "mappedPorts": []"#));
+    assert_eq!(rig.handle.reload(same), ["port"; 1]);
+    control.write_all(b"SRQ\n").await.unwrap();
+    assert_eq!(lines(&mut control, 1).await, "SRS\n");
+
+    // Another password: the login ends, the tunnel does not.
+    let other = r#""username": "u", "password": "new", "timeout": 40"#;
+    rig.handle.reload(Rig::config(&rig.folder, other));
+    assert!(is_closed(&mut control).await);
+    are_joined(user, data).await;
+    let mut again = rig.connect().await;
+    again.write_all(b"ATH\nn\nu\nnew\n").await.unwrap();
+    assert!(lines(&mut again, 4).await.starts_with("ARS\ntrue\n40\n"));
+}
+
+#[tokio::test]
+async fn a_client_that_reads_no_answers_is_closed() {
+    let port = free_port();
+    let rig = Rig::start(r#""limits": {"unreadAnswers": 50, "waitingPerPort": 0}"#).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut control = socket.connect(rig.addr).await.unwrap();
+    control.write_all(b"ATH\nn\nu\np\n").await.unwrap();
+    lines(&mut control, 4).await;
+    assert!(map(&mut control, port).await);
+    // Questions until the answers do not leave the server any more.
+    let questions = b"MAP\n0\n\ntrue\n".repeat(1024);
+    while timeout(Duration::from_secs(2), control.write_all(&questions))
+        .await
+        .is_ok_and(|sent| sent.is_ok())
+    {}
+    // Each user is one more message to the client.
+    let limit = tokio::time::Instant::now() + PATIENCE;
+    let mut users = Vec::new();
+    while rig.handle.status().census.clients > 0 {
+        assert!(tokio::time::Instant::now() < limit, "the client stays");
+        if users.len() < 60
+            && let Ok(user) = TcpStream::connect(("127.0.0.1", port)).await
+        {
+            users.push(user);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let refused = rig.handle.status().census.refused;
+    assert_eq!(
+        refused.get("the client does not read its answers"),
+        Some(&1)
+    );
+}
