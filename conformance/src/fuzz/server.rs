@@ -27,6 +27,7 @@ pub(super) fn model(plan: &Plan) -> Modelled {
         ports: [None; 3],
         spoilt: [false; 3],
         stale: None,
+        refused: 0,
         rushed: false,
         short: plan.short,
         long: plan.long,
@@ -67,6 +68,8 @@ struct World {
     spoilt: [bool; 3],
     /// A token that is none any more.
     stale: Option<String>,
+    /// Wrong logins.
+    refused: u32,
     /// Whether the ports of a rush are taken.
     rushed: bool,
     /// Whether time matters.

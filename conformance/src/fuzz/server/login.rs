@@ -82,6 +82,9 @@ impl World {
     }
 
     pub(super) fn login_bad(&mut self, pick: u32) {
+        if !self.may_be_refused() {
+            return;
+        }
         let Some(step) = self.draft.event(&self.table, "Fresh", "AthBad") else {
             return;
         };
@@ -104,9 +107,16 @@ impl World {
         self.draft.judge(&c, "< closed", &[step.rule]);
     }
 
+    /// Whether one more wrong login is answered (section 14.4); if so, it is counted.
+    fn may_be_refused(&mut self) -> bool {
+        let is_answered = self.refused < 3;
+        self.refused += u32::from(is_answered);
+        is_answered
+    }
+
     pub(super) fn login_again(&mut self, who: u32, pick: u32) {
         let Some(actor) = self.actor(who) else { return };
-        let good = pick.is_multiple_of(2);
+        let good = pick.is_multiple_of(2) || !self.may_be_refused();
         let event = if good { "AthGood" } else { "AthBad" };
         let Some(step) = self.draft.event(&self.table, "Control", event) else {
             return;
