@@ -236,7 +236,7 @@ impl Config {
         }
         let config = Self {
             server: ServerConfig {
-                host: file.ip,
+                host: tls::ascii_host(&file.ip).into_owned(),
                 port: file.port,
                 tls,
             },
@@ -281,8 +281,8 @@ fn tls_config(
             } else {
                 &file.ip
             };
-            ServerName::try_from(host.to_owned())
-                .map_err(|error| loaded.error("ip", format!("no host name for TLS: {error}")))?
+            tls::server_name(host, &trust)
+                .map_err(|error| loaded.error("ip", format!("{error} for TLS")))?
         }
     };
     let key = if tls.ca_file.is_some() {
@@ -354,10 +354,9 @@ fn some_server_name<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<ServerName<'static>>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let wrong = "must be a DNS name or an IP address";
-    ServerName::try_from(text)
+    tls::server_name(&text, &Trust::System)
         .map(Some)
-        .map_err(|_| D::Error::custom(wrong))
+        .map_err(D::Error::custom)
 }
 
 impl fmt::Debug for Config {

@@ -15,3 +15,4 @@ pub mod relay;
 pub mod stream;
 pub mod tls;
 mod unsent;
+mod whole_file;
