@@ -25,7 +25,6 @@ fn checked_out() -> Option<String> {
     if Path::new(&top).join("netroxy-net").canonicalize().ok()? != own.canonicalize().ok()? {
         return None;
     }
-    git(&["ls-files", "--error-unmatch", "build.rs"])?;
     // A commit and a checkout write to these. A file that does not exist would make each build new.
     let branch = git(&["symbolic-ref", "-q", "HEAD"]);
     let names = ["HEAD", "logs/HEAD", "packed-refs"];
@@ -36,6 +35,7 @@ fn checked_out() -> Option<String> {
             println!("cargo::rerun-if-changed={path}");
         }
     }
+    git(&["ls-files", "--error-unmatch", "build.rs"])?;
     commit(&git(&["rev-parse", "HEAD"])?)
 }
 
