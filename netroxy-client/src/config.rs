@@ -206,7 +206,13 @@ impl Config {
     ///
     /// [`ConfigError`], with the place in the file and the key.
     pub fn load(path: &Path) -> Result<(Self, Vec<String>), ConfigError> {
-        let mut loaded = config_file::load::<File>(path, KEYS)?;
+        config_file::load_then(path, KEYS, |loaded| Self::from_file(path, loaded))
+    }
+
+    fn from_file(
+        path: &Path,
+        mut loaded: Loaded<File>,
+    ) -> Result<(Self, Vec<String>), ConfigError> {
         let mut warnings = std::mem::take(&mut loaded.warnings);
         let tls = tls_config(&loaded, &mut warnings);
         let tls = tls.map_err(|e| e.with_warnings(&warnings))?;

@@ -84,8 +84,7 @@ fn a_wrong_configuration_is_one_message_with_the_place() {
 fn check_config_tells_all_problems_and_starts_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("other.json");
-    let text =
-        r#""connections": [{"port": 0, "remotePort": 1}, {"port": 1}], "tls": {"enabled": 1}"#;
+    let text = r#""connections": [{"port": 0, "remotePort": 1}, {"port": 1}], "tls": {"enabled": 1, "caFile": "none.pem"}"#;
     fs::write(&path, with(text)).unwrap();
     let (code, text) = run(dir.path(), &["check-config", "other.json"]);
     assert_eq!(code, Some(2), "{text}");
@@ -93,6 +92,7 @@ fn check_config_tells_all_problems_and_starts_nothing() {
         "error: other.json:2:26: connections[0].port: ",
         "error: other.json:2:47: connections[1].remotePort: missing\n",
         "error: other.json:2:80: tls.enabled: ",
+        "error: other.json:2:93: tls.caFile: cannot read CA certificate none.pem: ",
     ] {
         assert!(text.contains(told), "{told}: {text}");
     }

@@ -6,6 +6,7 @@ use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     client::WebPkiServerVerifier,
     crypto::{CryptoProvider, ring::default_provider},
+    sign::SingleCertAndKey,
 };
 
 mod blame;
@@ -14,9 +15,9 @@ mod name;
 mod pem;
 mod verifier;
 
-use blame::Pair;
+pub(crate) use blame::certified_key;
 pub use name::{InvalidName, ascii_host, server_name};
-use pem::{certificates, private_key};
+pub(crate) use pem::{certificates, private_key};
 pub use verifier::explained;
 use verifier::{Accept, Verifier};
 
@@ -266,22 +267,12 @@ impl fmt::Display for Fingerprint {
 ///
 /// [`TlsError`] when a file cannot be read or used.
 pub fn server(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
-    let chain = certificates(cert, What::Certificate)?;
-    let private_key = private_key(key)?;
-    let provider = provider();
-    let pair = Pair {
-        cert,
-        key,
-        chain: &chain,
-        private_key: &private_key,
-        provider: &provider,
-    };
-    let config = ServerConfig::builder_with_provider(provider.clone())
+    let certified = Arc::new(SingleCertAndKey::from(certified_key(cert, key)?));
+    let config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .map_err(|source| pair.blame(source))?
+        .map_err(TlsError::System)?
         .with_no_client_auth()
-        .with_single_cert(chain.clone(), private_key.clone_key())
-        .map_err(|source| pair.blame(source))?;
+        .with_cert_resolver(certified);
     Ok(Arc::new(config))
 }
 
@@ -332,6 +323,6 @@ fn authorities(path: &Path) -> Result<Accept, TlsError> {
     Ok(Accept::Signed { trusted, chains })
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(default_provider())
 }

@@ -2,26 +2,48 @@
 
 use std::path::Path;
 
-use rustls::{Error, InconsistentKeys, crypto::CryptoProvider};
+use rustls::{Error, InconsistentKeys, crypto::CryptoProvider, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::{
-    TlsError,
+    TlsError, What,
     certificate::{Certificate, KeyKind},
+    certificates, private_key, provider,
 };
 
+/// Reads a server's certificate chain and its key.
+///
+/// # Errors
+///
+/// [`TlsError`] when a file cannot be read or used, with the one that is to blame.
+pub(crate) fn certified_key(cert: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
+    let chain = certificates(cert, What::Certificate)?;
+    let private_key = private_key(key)?;
+    let provider = provider();
+    CertifiedKey::from_der(chain.clone(), private_key.clone_key(), &provider).map_err(|source| {
+        let pair = Pair {
+            cert,
+            key,
+            chain: &chain,
+            private_key: &private_key,
+            provider: &provider,
+        };
+        pair.blame(source)
+    })
+}
+
 /// A certificate chain and a key from their files.
-pub(super) struct Pair<'a> {
-    pub(super) cert: &'a Path,
-    pub(super) key: &'a Path,
-    pub(super) chain: &'a [CertificateDer<'a>],
-    pub(super) private_key: &'a PrivateKeyDer<'a>,
-    pub(super) provider: &'a CryptoProvider,
+struct Pair<'a> {
+    cert: &'a Path,
+    key: &'a Path,
+    chain: &'a [CertificateDer<'a>],
+    private_key: &'a PrivateKeyDer<'a>,
+    provider: &'a CryptoProvider,
 }
 
 impl Pair<'_> {
     /// What rustls said in words of the files.
-    pub(super) fn blame(&self, source: Error) -> TlsError {
+    fn blame(&self, source: Error) -> TlsError {
         let (cert, key) = (self.cert.to_owned(), self.key.to_owned());
         let first = self.chain.first().map(|first| Certificate::read(first));
         let bad_certificate = |reason| TlsError::BadCertificate {

@@ -10,7 +10,7 @@ use rustls_pki_types::{
 use super::{TlsError, What};
 use crate::whole_file;
 
-pub(super) fn certificates(
+pub(crate) fn certificates(
     path: &Path,
     what: What,
 ) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -24,7 +24,7 @@ pub(super) fn certificates(
     Ok(chain)
 }
 
-pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let text = read(path, What::Key)?;
     PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
         if String::from_utf8_lossy(&text).contains("ENCRYPTED") {
