@@ -5,14 +5,15 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 use netroxy_net::{
     check_config::CheckConfig,
-    program::{self, Failure, LogLevel},
+    log::Logging,
+    program::{self, Failure},
 };
 
 use crate::{Client, Config};
 
 /// The private side of a Netroxy reverse tunnel (protocol v0.3)
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(version = program::version(crate::VERSION), after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -21,9 +22,8 @@ struct Cli {
     #[arg(long, value_name = "PATH", default_value = "client_config.json")]
     config: PathBuf,
 
-    /// How much to log, to stderr
-    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info)]
-    log: LogLevel,
+    #[command(flatten)]
+    logging: Logging,
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,7 +55,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<(), Failure> {
     let (config, warnings) = Config::load(&cli.config)?;
-    program::run(cli.log, warnings, async |stop| {
+    program::run(cli.logging, warnings, async |stop| {
         Client::new(config).run(stop).await;
         Ok(())
     })

@@ -206,7 +206,13 @@ impl Config {
     ///
     /// [`ConfigError`], with the place in the file and the key.
     pub fn load(path: &Path) -> Result<(Self, Vec<String>), ConfigError> {
-        let mut loaded = config_file::load::<File>(path, KEYS)?;
+        config_file::load_then(path, KEYS, |loaded| Self::from_file(path, loaded))
+    }
+
+    fn from_file(
+        path: &Path,
+        mut loaded: Loaded<File>,
+    ) -> Result<(Self, Vec<String>), ConfigError> {
         let mut warnings = std::mem::take(&mut loaded.warnings);
         let tls = tls_config(&loaded, &mut warnings);
         let tls = tls.map_err(|e| e.with_warnings(&warnings))?;
@@ -236,7 +242,7 @@ impl Config {
         }
         let config = Self {
             server: ServerConfig {
-                host: file.ip,
+                host: tls::ascii_host(&file.ip).into_owned(),
                 port: file.port,
                 tls,
             },
@@ -281,8 +287,8 @@ fn tls_config(
             } else {
                 &file.ip
             };
-            ServerName::try_from(host.to_owned())
-                .map_err(|error| loaded.error("ip", format!("no host name for TLS: {error}")))?
+            tls::server_name(host, &trust)
+                .map_err(|error| loaded.error("ip", format!("{error} for TLS")))?
         }
     };
     let key = if tls.ca_file.is_some() {
@@ -354,10 +360,9 @@ fn some_server_name<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<ServerName<'static>>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let wrong = "must be a DNS name or an IP address";
-    ServerName::try_from(text)
+    tls::server_name(&text, &Trust::System)
         .map(Some)
-        .map_err(|_| D::Error::custom(wrong))
+        .map_err(D::Error::custom)
 }
 
 impl fmt::Debug for Config {

@@ -2,7 +2,10 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
-use netroxy_net::stream::{Stream, not_to_itself, tune};
+use netroxy_net::{
+    stream::{Stream, not_to_itself, tune},
+    tls::explained,
+};
 use tokio::{
     net::{TcpStream, lookup_host},
     time::timeout,
@@ -45,7 +48,8 @@ impl Server {
             return Ok(Stream::Plain(tcp));
         };
         let connector = TlsConnector::from(tls.client.clone());
-        let stream = connector.connect(tls.server_name.clone(), tcp).await?;
+        let stream = connector.connect(tls.server_name.clone(), tcp).await;
+        let stream = stream.map_err(explained)?;
         Ok(Stream::Tls(Box::new(stream.into())))
     }
 }

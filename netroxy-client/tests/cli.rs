@@ -1,7 +1,12 @@
 //! `netroxy-client` as a program: flags, files, exit codes, messages.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+};
 
 const BASE: &str = r#""ip": "127.0.0.1", "port": 10000, "username": "u", "password": "p""#;
 
@@ -79,8 +84,7 @@ fn a_wrong_configuration_is_one_message_with_the_place() {
 fn check_config_tells_all_problems_and_starts_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("other.json");
-    let text =
-        r#""connections": [{"port": 0, "remotePort": 1}, {"port": 1}], "tls": {"enabled": 1}"#;
+    let text = r#""connections": [{"port": 0, "remotePort": 1}, {"port": 1}], "tls": {"enabled": 1, "caFile": "none.pem"}"#;
     fs::write(&path, with(text)).unwrap();
     let (code, text) = run(dir.path(), &["check-config", "other.json"]);
     assert_eq!(code, Some(2), "{text}");
@@ -88,6 +92,7 @@ fn check_config_tells_all_problems_and_starts_nothing() {
         "error: other.json:2:26: connections[0].port: ",
         "error: other.json:2:47: connections[1].remotePort: missing\n",
         "error: other.json:2:80: tls.enabled: ",
+        "error: other.json:2:93: tls.caFile: cannot read CA certificate none.pem: ",
     ] {
         assert!(text.contains(told), "{told}: {text}");
     }
@@ -110,4 +115,59 @@ fn no_configuration_and_wrong_flags_are_one_message() {
         assert_eq!(code, Some(2), "{args:?}");
         assert!(text.starts_with("error: "), "{text}");
     }
+}
+
+/// The first lines of the log of a client whose server is not there.
+fn log(format: &[&str]) -> Vec<String> {
+    let dir = tempfile::tempdir().unwrap();
+    // Nobody listens on port 1.
+    let config = with(r#""colour": 1"#).replace("10000", "1");
+    fs::write(dir.path().join("client_config.json"), config).unwrap();
+    let mut client = Command::new(env!("CARGO_BIN_EXE_netroxy-client"))
+        .current_dir(dir.path())
+        .args(format)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(client.stderr.take().unwrap()).lines();
+    let lines = lines.take(3).map(Result::unwrap).collect();
+    client.kill().unwrap();
+    client.wait().unwrap();
+    lines
+}
+
+#[test]
+fn a_log_is_text_or_json_objects() {
+    let lines = log(&["--log-format", "json"]);
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            let object: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert!(object["timestamp"].is_string(), "{line}");
+            assert_eq!(object["level"], "WARN", "{line}");
+            object["message"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    let colour = "client_config.json:2:1: unknown key colour: ignored";
+    let nothing = "no connections are configured: the client will only log in";
+    assert_eq!(told, [colour, nothing, "cannot connect"]);
+
+    let lines = log(&[]);
+    assert!(lines[0].ends_with(&format!(" WARN {colour}")), "{lines:?}");
+}
+
+#[test]
+fn the_version_is_that_of_the_crate_and_its_commit_if_it_is_known() {
+    let output = Command::new(env!("CARGO_BIN_EXE_netroxy-client"))
+        .arg("--version")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let version = format!("netroxy-client {}", env!("CARGO_PKG_VERSION"));
+    let rest = text.trim_end().strip_prefix(&version).unwrap();
+    let commit = rest
+        .strip_prefix(" (commit ")
+        .and_then(|rest| rest.strip_suffix(')'));
+    let is_commit = |text: &str| text.len() == 12 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    assert!(rest.is_empty() || commit.is_some_and(is_commit), "{text}");
 }

@@ -2,6 +2,7 @@
 //! places.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     path::{Path, PathBuf},
 };
@@ -62,6 +63,49 @@ pub fn load<T: DeserializeOwned>(path: &Path, known: &[Key]) -> Result<Loaded<T>
     parse(path, text, known)
 }
 
+/// [`load`], then `check`, which looks at more than the types. What it says is told together with
+/// what is wrong with the types: valid samples stand in the places of wrong values then, and what
+/// `check` says of these is left out.
+///
+/// # Errors
+///
+/// [`ConfigError`], with all problems.
+pub fn load_then<T: DeserializeOwned, U>(
+    path: &Path,
+    known: &[Key],
+    check: impl FnOnce(Loaded<T>) -> Result<U, ConfigError>,
+) -> Result<U, ConfigError> {
+    let Read {
+        loaded,
+        mut problems,
+        mut warnings,
+    } = examine(path, text::read(path)?, known)?;
+    let checked = match loaded {
+        Some(loaded) if problems.is_empty() => return check(loaded),
+        Some(loaded) => check(loaded).err(),
+        None => None,
+    };
+    if let Some(ConfigError::Wrong {
+        problems: further,
+        warnings: strange,
+    }) = checked
+    {
+        let wrong: Vec<_> = problems.iter().map(|p| steps(&p.key)).collect();
+        problems.extend(further.into_iter().filter(|problem| {
+            let path = steps(&problem.key);
+            let about = |wrong: &Vec<Step>| {
+                path.starts_with(wrong) || (!path.is_empty() && wrong.starts_with(&path))
+            };
+            !wrong.iter().any(about)
+        }));
+        warnings.extend(strange);
+        let mut seen = BTreeSet::new();
+        warnings.retain(|warning| seen.insert(warning.clone()));
+    }
+    problems.sort_by_key(|problem| problem.place);
+    Err(ConfigError::Wrong { problems, warnings })
+}
+
 /// [`load`] for a text that was read already; `path` is for the messages.
 ///
 /// # Errors
@@ -72,6 +116,35 @@ pub fn parse<T: DeserializeOwned>(
     text: String,
     known: &[Key],
 ) -> Result<Loaded<T>, ConfigError> {
+    examine(path, text, known)?.whole()
+}
+
+/// A file that is JSON at least.
+struct Read<T> {
+    /// With samples in the places of what is wrong; nothing if these were not enough.
+    loaded: Option<Loaded<T>>,
+    problems: Vec<Problem>,
+    warnings: Vec<String>,
+}
+
+impl<T> Read<T> {
+    /// What was read, if nothing is wrong.
+    fn whole(self) -> Result<Loaded<T>, ConfigError> {
+        match self.loaded {
+            Some(loaded) if self.problems.is_empty() => Ok(loaded),
+            _ => Err(ConfigError::Wrong {
+                problems: self.problems,
+                warnings: self.warnings,
+            }),
+        }
+    }
+}
+
+fn examine<T: DeserializeOwned>(
+    path: &Path,
+    text: String,
+    known: &[Key],
+) -> Result<Read<T>, ConfigError> {
     // Editors put it before UTF-8. It has no column.
     let text = match text.strip_prefix('\u{feff}') {
         Some(rest) => rest.to_owned(),
@@ -138,27 +211,27 @@ pub fn parse<T: DeserializeOwned>(
         let more = "there may be more problems than are shown";
         warnings.push(format!("{}: {more}", path.display()));
     }
-    match value {
-        Some(value) if faults.is_empty() => Ok(Loaded {
-            value,
-            warnings,
-            path: path.to_owned(),
-            positions,
-        }),
-        _ => {
-            let mut problems: Vec<_> = faults
-                .into_iter()
-                .map(|fault| Problem {
-                    place: positions.value(&fault.path),
-                    key: shown(&fault.path),
-                    hint: hint(&fault, &positions, known),
-                    ..tell(None, &message(fault.kind))
-                })
-                .collect();
-            problems.sort_by_key(|problem| problem.place);
-            Err(ConfigError::Wrong { problems, warnings })
-        }
-    }
+    let mut problems: Vec<_> = faults
+        .into_iter()
+        .map(|fault| Problem {
+            place: positions.value(&fault.path),
+            key: shown(&fault.path),
+            hint: hint(&fault, &positions, known),
+            ..tell(None, &message(fault.kind))
+        })
+        .collect();
+    problems.sort_by_key(|problem| problem.place);
+    let loaded = value.map(|value| Loaded {
+        value,
+        warnings: warnings.clone(),
+        path: path.to_owned(),
+        positions,
+    });
+    Ok(Read {
+        loaded,
+        problems,
+        warnings,
+    })
 }
 
 /// What may have been meant by an unknown key, as the end of a sentence.

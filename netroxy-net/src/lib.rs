@@ -3,7 +3,7 @@
 //! Nothing here knows what a login or a mapping is: that is `netroxy-proto`. Here are sockets
 //! ([`listen`], [`stream`]), TLS ([`tls`]), messages on a stream ([`connection`]), the byte relay
 //! ([`relay`]), its bound of speed ([`throttle`]), deadlines ([`deadline`]), configuration files
-//! ([`config_file`], [`check_config`]), what a well-behaved program does at its start and end
+//! ([`config_file`], [`check_config`]), the log ([`log`]), what a well-behaved program does at its start and end
 //! ([`program`], [`hangup`], [`service_manager`]), and, on Unix, questions of its administrator while it runs (`local_socket`).
 
 pub mod check_config;
@@ -14,6 +14,7 @@ pub mod hangup;
 pub mod listen;
 #[cfg(unix)]
 pub mod local_socket;
+pub mod log;
 pub mod program;
 pub mod relay;
 pub mod service_manager;
@@ -22,3 +23,4 @@ pub mod throttle;
 pub mod tls;
 pub mod tls_server;
 mod unsent;
+mod whole_file;

@@ -1,32 +1,26 @@
 //! What a well-behaved program does: logs, stops on signals, and says in one message why it
 //! cannot go on.
 
-use std::{
-    error::Error,
-    io::{IsTerminal, Write},
-    process::ExitCode,
-};
+use std::{error::Error, io::Write, process::ExitCode, sync::OnceLock};
 
 use tokio::{runtime::Runtime, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
-use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::EnvFilter;
 
-use crate::config_file::ConfigError;
+use crate::{
+    config_file::ConfigError,
+    log::{ALWAYS, Logging},
+};
 
-/// How much a program logs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogLevel {
-    /// What needs a person.
-    Error,
-    /// What may need one.
-    Warn,
-
-    /// Logins, mappings, tunnels, and why a connection was closed.
-    Info,
-    /// Also what came to nothing without harm.
-    Debug,
+/// The version of a program, as `--version` tells it: that of its crate, and the git commit if it was
+/// built from a checkout.
+#[must_use]
+pub fn version(of_crate: &str) -> &'static str {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| match option_env!("NETROXY_COMMIT") {
+        Some(commit) => format!("{of_crate} (commit {commit})"),
+        None => of_crate.to_owned(),
+    })
 }
 
 /// Runs a program until its first SIGTERM or SIGINT cancels the token that `work` gets: logs to
@@ -36,16 +30,16 @@ pub enum LogLevel {
 ///
 /// What `work` fails with, or that the machine has no threads for it.
 pub fn run<F>(
-    level: LogLevel,
+    logging: Logging,
     warnings: Vec<String>,
     work: impl FnOnce(CancellationToken) -> F,
 ) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), Failure>>,
 {
-    let _log = log_to_stderr(level);
+    let log = logging.start();
     for warning in warnings {
-        warn!("{warning}");
+        warn!(target: ALWAYS, "{warning}");
     }
     raise_descriptor_limit();
     let runtime = Runtime::new().map_err(Failure::runtime)?;
@@ -53,33 +47,12 @@ where
     let result = runtime.block_on(async {
         let stop = CancellationToken::new();
         stop_on_signals(stop.clone());
+        tokio::spawn(log.tell_repeats());
         work(stop).await
     });
     // A name that is being resolved cannot be interrupted; it is not waited for.
     runtime.shutdown_background();
     result
-}
-
-/// Starts logging to stderr. Keep the guard until the end: it writes what is left.
-///
-/// Lines are written by a thread of their own and dropped when stderr does not take them, so a
-/// full pipe cannot stop the program.
-fn log_to_stderr(level: LogLevel) -> WorkerGuard {
-    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
-    let filter = match level {
-        LogLevel::Error => "error",
-        LogLevel::Warn => "warn",
-
-        LogLevel::Info => "info",
-        LogLevel::Debug => "debug",
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
-        .with_writer(writer)
-        .init();
-    guard
 }
 
 /// Allows this process as many open descriptors as the system lets it have: each tunnel takes two.

@@ -3,22 +3,24 @@
 use std::{fmt, path::Path, path::PathBuf, sync::Arc};
 
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig, SignatureScheme,
-    client::{
-        WebPkiServerVerifier,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-        verify_server_name,
-    },
-    crypto::{
-        CryptoProvider, ring::default_provider, verify_tls12_signature, verify_tls13_signature,
-    },
-    server::ParsedCertificate,
+    ClientConfig, RootCertStore, ServerConfig,
+    client::WebPkiServerVerifier,
+    crypto::{CryptoProvider, ring::default_provider},
 };
-use rustls_pki_types::{
-    CertificateDer, PrivateKeyDer, ServerName, UnixTime,
-    pem::{Error as PemError, PemObject},
-};
-use rustls_platform_verifier::BuilderVerifierExt;
+
+use crate::tls_server::{CertificateFiles, Setup};
+
+mod blame;
+mod certificate;
+mod name;
+mod pem;
+mod verifier;
+
+pub(crate) use blame::certified_key;
+pub use name::{InvalidName, ascii_host, server_name};
+pub(crate) use pem::{certificates, private_key};
+pub use verifier::explained;
+use verifier::{Accept, Verifier};
 
 /// Why TLS cannot be set up. Names the file.
 #[derive(Debug, thiserror::Error)]
@@ -34,12 +36,14 @@ pub enum TlsError {
         source: std::io::Error,
     },
     /// A file holds no PEM block of the kind expected.
-    #[error("{} holds no {what} in PEM form", path.display())]
+    #[error("{} holds no {what} in PEM form{}", path.display(), but(*instead))]
     Missing {
         /// What was looked for.
         what: What,
         /// The file.
         path: PathBuf,
+        /// What it holds, if that is known.
+        instead: Option<&'static str>,
     },
     /// A PEM block is damaged.
     #[error("{} is no valid PEM file: {reason}", path.display())]
@@ -57,7 +61,33 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
     },
-    /// Certificate and key cannot be used, or do not belong together.
+    /// A server's certificate, or the order of its chain, cannot be used.
+    #[error("the certificate {} cannot be used: {reason}", path.display())]
+    BadCertificate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A server's key is damaged or of a kind that cannot be used.
+    #[error("the private key {} cannot be used: {reason}", path.display())]
+    BadKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Certificate and key do not belong together.
+    #[error(
+        "the certificate {} was not made for the private key {}", cert.display(), key.display()
+    )]
+    Mismatch {
+        /// The certificate file.
+        cert: PathBuf,
+        /// The key file.
+        key: PathBuf,
+    },
+    /// Certificate and key cannot be used for another reason.
     #[error("certificate {} and private key {} cannot be used", cert.display(), key.display())]
     Unusable {
         /// The certificate file.
@@ -88,7 +118,11 @@ impl TlsError {
             Self::Unreadable { what, .. }
             | Self::Missing { what, .. }
             | Self::BadPem { what, .. } => *what,
-            Self::EncryptedKey { .. } | Self::Unusable { .. } => What::Key,
+            Self::EncryptedKey { .. }
+            | Self::BadKey { .. }
+            | Self::Mismatch { .. }
+            | Self::Unusable { .. } => What::Key,
+            Self::BadCertificate { .. } => What::Certificate,
             Self::BadCa { .. } | Self::System(_) => What::Ca,
         }
     }
@@ -101,7 +135,34 @@ impl TlsError {
                 "tls.caFile takes the PEM certificates that the server's certificate is signed by"
             }
             Self::EncryptedKey { .. } => "decrypt it: openssl pkey -in KEY -out PLAIN_KEY",
-            Self::Unusable { .. } => {
+            Self::Missing {
+                what: What::Certificate,
+                instead: Some("a private key"),
+                ..
+            }
+            | Self::Missing {
+                what: What::Key,
+                instead: Some("a certificate"),
+                ..
+            } => "are tls.ca and tls.key swapped?",
+            Self::Missing {
+                instead: Some("DER form"),
+                what: What::Key,
+                ..
+            } => "convert it: openssl pkey -inform DER -in FILE -out PEM_FILE",
+            Self::Missing {
+                instead: Some("DER form"),
+                ..
+            } => "convert it: openssl x509 -inform DER -in FILE -out PEM_FILE",
+            Self::BadCertificate { .. } => {
+                "tls.ca takes the server's own certificate first, then those that signed it, all \
+                 X.509 version 3; 'netroxy-server gen-cert' makes one"
+            }
+            Self::BadKey { .. } => {
+                "keys may be RSA of 2048 to 4096 bits, ECDSA P-256 or P-384, or Ed25519; \
+                 'netroxy-server gen-cert' makes one with its certificate"
+            }
+            Self::Mismatch { .. } | Self::Unusable { .. } => {
                 "the private key must be the one that the certificate was made for (RSA, ECDSA or \
                  Ed25519); 'netroxy-server gen-cert' makes a pair"
             }
@@ -112,6 +173,10 @@ impl TlsError {
             }
         }
     }
+}
+
+fn but(instead: Option<&str>) -> String {
+    instead.map_or_else(String::new, |found| format!(", but {found}"))
 }
 
 /// What a PEM file is expected to hold.
@@ -132,18 +197,6 @@ impl fmt::Display for What {
             Self::Key => "private key",
             Self::Ca => "CA certificate",
         })
-    }
-}
-
-/// A server's certificate is not the pinned one.
-#[derive(Clone, Copy, thiserror::Error)]
-#[error("the server's fingerprint is {0}")]
-struct OtherFingerprint(Fingerprint);
-
-/// rustls prints errors like this one by their debug form.
-impl fmt::Debug for OtherFingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }
 
@@ -215,23 +268,21 @@ impl fmt::Display for Fingerprint {
 ///
 /// [`TlsError`] when a file cannot be read or used.
 pub fn server(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
-    let chain = certificates(cert, What::Certificate)?;
-    let private_key = private_key(key)?;
-    let unusable = |source| TlsError::Unusable {
-        cert: cert.to_owned(),
+    let files = CertificateFiles {
+        chain: cert.to_owned(),
         key: key.to_owned(),
-        source,
     };
-    let config = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(unusable)?
-        .with_no_client_auth()
-        .with_single_cert(chain, private_key)
-        .map_err(unusable)?;
-    Ok(Arc::new(config))
+    let setup = Setup {
+        certificates: vec![files],
+        client_ca: None,
+        only_tls13: false,
+    };
+    setup.load()
 }
 
-/// The client's side.
+/// The client's side. [`Trust::Anyone`] and [`Trust::Fingerprint`] also take X.509 version 1, RSA
+/// keys from 1024 to 8192 bits (below 2048 with TLS 1.2 alone), and nothing on the curves P-224 and
+/// P-521.
 ///
 /// # Errors
 ///
@@ -251,10 +302,9 @@ pub fn client(trust: &Trust) -> Result<Arc<ClientConfig>, TlsError> {
             .with_no_client_auth()
     };
     Ok(Arc::new(match trust {
-        Trust::System => builder
-            .with_platform_verifier()
-            .map_err(TlsError::System)?
-            .with_no_client_auth(),
+        Trust::System => own(Accept::System(
+            rustls_platform_verifier::Verifier::new(provider()).map_err(TlsError::System)?,
+        )),
         Trust::CaFile(path) => own(authorities(path)?),
         Trust::Anyone => own(Accept::Anyone),
         Trust::Fingerprint(pin) => own(Accept::Pinned(*pin)),
@@ -279,127 +329,4 @@ fn authorities(path: &Path) -> Result<Accept, TlsError> {
 
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(default_provider())
-}
-
-pub(crate) fn certificates(
-    path: &Path,
-    what: What,
-) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let chain = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| pem_error(error, path, what))?;
-    if chain.is_empty() {
-        return Err(TlsError::Missing {
-            what,
-            path: path.to_owned(),
-        });
-    }
-    Ok(chain)
-}
-
-pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        if text.contains("ENCRYPTED") {
-            return TlsError::EncryptedKey {
-                path: path.to_owned(),
-            };
-        }
-        pem_error(error, path, What::Key)
-    })
-}
-
-fn pem_error(error: PemError, path: &Path, what: What) -> TlsError {
-    let path = path.to_owned();
-    match error {
-        PemError::Io(source) => TlsError::Unreadable { what, path, source },
-        PemError::NoItemsFound => TlsError::Missing { what, path },
-        other => TlsError::BadPem {
-            what,
-            path,
-            reason: other.to_string(),
-        },
-    }
-}
-
-/// What certificate is accepted. The handshake's signature is checked in every case: the peer must
-/// own the certificate's key.
-#[derive(Debug)]
-struct Verifier {
-    accept: Accept,
-    provider: Arc<CryptoProvider>,
-}
-
-#[derive(Debug)]
-enum Accept {
-    Anyone,
-    Pinned(Fingerprint),
-    /// One of these, or one signed by one of these, with the right name.
-    Signed {
-        trusted: Vec<CertificateDer<'static>>,
-        chains: Arc<WebPkiServerVerifier>,
-    },
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        match &self.accept {
-            Accept::Anyone => {}
-            Accept::Pinned(pin) if Fingerprint::of(end_entity) == *pin => {}
-            Accept::Pinned(_) => {
-                let seen = OtherFingerprint(Fingerprint::of(end_entity));
-                let reason = rustls::OtherError(Arc::new(seen));
-                return Err(rustls::CertificateError::Other(reason).into());
-            }
-            // A self-signed server certificate is often marked as a CA (openssl does so), which
-            // chain building refuses. Being the very certificate that the user named is proof
-            // enough; the name must fit all the same.
-            Accept::Signed { trusted, .. } if trusted.contains(end_entity) => {
-                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-            }
-            Accept::Signed { chains, .. } => {
-                return chains.verify_server_cert(
-                    end_entity,
-                    intermediates,
-                    server_name,
-                    ocsp_response,
-                    now,
-                );
-            }
-        }
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &rustls::DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &rustls::DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
 }

@@ -1,9 +1,6 @@
 //! The server's side of TLS: one certificate or several, and certificates that clients must show.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use rustls::{
     RootCertStore, ServerConfig,
@@ -14,7 +11,7 @@ use rustls::{
 };
 use rustls_pki_types::ServerName;
 
-use crate::tls::{TlsError, What, certificates, private_key, provider};
+use crate::tls::{TlsError, What, certificates, certified_key, provider};
 
 /// What a listener for TLS is set up with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,16 +81,6 @@ impl CertificateFiles {
     fn load(&self) -> Result<Arc<CertifiedKey>, TlsError> {
         certified_key(&self.chain, &self.key).map(Arc::new)
     }
-}
-
-fn certified_key(cert: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
-    let chain = certificates(cert, What::Certificate)?;
-    let private_key = private_key(key)?;
-    CertifiedKey::from_der(chain, private_key, &provider()).map_err(|source| TlsError::Unusable {
-        cert: cert.to_owned(),
-        key: key.to_owned(),
-        source,
-    })
 }
 
 /// Chooses a certificate by the name that the client asks for (SNI).

@@ -339,3 +339,45 @@ fn a_file_in_another_encoding_is_named() {
     let told = ":1:14: the byte 0xE9 is not UTF-8\n";
     assert!(refused.contains(told), "{refused}");
 }
+
+/// The check sees the samples 10000 and `[{"remotePort": 10003}]` in place of what is wrong.
+#[test]
+fn what_goes_beyond_types_is_told_together_with_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f.json");
+    let keys = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let checked = config_file::load_then::<File, ()>(&path, KNOWN, |loaded| {
+            ConfigError::all([
+                loaded.error("port", format!("is {}", loaded.value.port)),
+                loaded.error("connections[0].remotePort", "is bad"),
+                loaded.error("connections", "are bad"),
+                ConfigError::whole(&path, "all is bad"),
+            ])
+            .map_err(|error| error.with_warnings(&loaded.warnings))
+        });
+        let ConfigError::Wrong { problems, warnings } = checked.unwrap_err() else {
+            panic!("it cannot be read");
+        };
+        let told = problems.iter().map(|p| format!("{} {}", p.key, p.message));
+        (told.collect::<Vec<_>>(), warnings.len())
+    };
+    let all = " all is bad";
+    let bad_connections = ["connections[0].remotePort is bad", "connections are bad"];
+    let (told, warnings) = keys(r#"{"port": 7, "connections": [], "x": 1}"#);
+    assert_eq!(told[..2], [all, "port is 7"]);
+    assert_eq!(told[2..], bad_connections);
+    assert_eq!(warnings, 1);
+    // The port is the sample, and nothing is said of it but what is wrong.
+    let (told, warnings) = keys(r#"{"port": 0, "connections": [], "x": 1}"#);
+    let port = "port expected a port number from 1 to 65535, but it is 0";
+    assert_eq!(told[..2], [all, port]);
+    assert_eq!(told[2..], bad_connections);
+    assert_eq!(warnings, 1);
+    // Nothing is said of what holds the wrong value, nor of what the sample holds.
+    let item = r#"{"port": 7, "connections": [{"remotePort": 0}]}"#;
+    let (told, _) = keys(item);
+    assert_eq!(told.len(), 3, "{told:?}");
+    let (told, _) = keys(r#"{"port": 7, "connections": true}"#);
+    assert_eq!(told.len(), 3, "{told:?}");
+}

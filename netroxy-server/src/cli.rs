@@ -11,7 +11,8 @@ use netroxy_net::local_socket::LocalSocket;
 use netroxy_net::{
     check_config::CheckConfig,
     hangup::Hangups,
-    program::{self, Failure, LogLevel},
+    log::Logging,
+    program::{self, Failure},
     service_manager,
 };
 use tracing::{error, info, warn};
@@ -22,7 +23,7 @@ use crate::{Config, Handle, Server, gen_cert::GenCert, hash_password::HashPasswo
 
 /// The public side of a Netroxy reverse tunnel (protocol v0.3)
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(version = program::version(crate::VERSION), after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -31,9 +32,8 @@ struct Cli {
     #[arg(long, value_name = "PATH", default_value = "server_config.json")]
     config: PathBuf,
 
-    /// How much to log, to stderr
-    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info)]
-    log: LogLevel,
+    #[command(flatten)]
+    logging: Logging,
 }
 
 #[derive(Debug, Subcommand)]
@@ -74,7 +74,7 @@ pub fn main() -> ExitCode {
 
 fn serve(cli: &Cli) -> Result<(), Failure> {
     let (config, warnings) = Config::load(&cli.config)?;
-    program::run(cli.log, warnings, async |stop| {
+    program::run(cli.logging, warnings, async |stop| {
         // From the first moment on, SIGHUP does not end the program.
         let hangups = Hangups::new();
         let socket = config.control_socket.clone();

@@ -1,14 +1,18 @@
 //! `netroxy-server gen-cert`: a certificate for a first run with TLS.
 
 use std::{
-    fs::OpenOptions,
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use clap::Args;
 use netroxy_net::{program::Failure, tls::Fingerprint};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+
+mod host;
+mod pair;
+
+use pair::Pair;
 
 /// The arguments of `gen-cert`.
 #[derive(Debug, Args)]
@@ -31,16 +35,22 @@ const KEY: &str = "priv.key";
 
 impl GenCert {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let params = CertificateParams::new(self.host.clone()).map_err(|error| {
-            Failure::usage(error).hint("--host takes a DNS name or an IP address")
-        })?;
-        let (cert, key) = generate(params, &self.host).map_err(Failure::runtime)?;
+        let hosts = self
+            .host
+            .iter()
+            .map(|text| host::host(text))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|no_host| Failure::usage(no_host.message).hint(no_host.hint))?;
+        let params = CertificateParams::new(hosts.clone()).map_err(Failure::usage)?;
+        let (cert, key) = generate(params, &hosts).map_err(Failure::runtime)?;
         let (cert_path, key_path) = (self.out.join(CERT), self.out.join(KEY));
-        for path in [&key_path, &cert_path] {
-            self.make_room(path)?;
-        }
-        write(&key_path, &key.serialize_pem(), true)?;
-        write(&cert_path, &cert.pem(), false)?;
+        let pair = Pair {
+            key: key_path.clone(),
+            key_text: key.serialize_pem(),
+            cert: cert_path.clone(),
+            cert_text: cert.pem(),
+        };
+        pair.write(self.force)?;
         let fingerprint = Fingerprint::of(cert.der());
         let text = format!(
             "wrote {} and {} for {}\n\
@@ -48,48 +58,12 @@ impl GenCert {
              client_config.json: \"tls\": {{\"enabled\": true, \"fingerprint\": \"{fingerprint}\"}}\n",
             cert_path.display(),
             key_path.display(),
-            self.host.join(", "),
+            hosts.join(", "),
         );
         io::stdout()
             .write_all(text.as_bytes())
             .map_err(Failure::runtime)
     }
-
-    /// Both files are looked at before one is written, so that a refused run changes nothing.
-    fn make_room(&self, path: &Path) -> Result<(), Failure> {
-        if !path.exists() {
-            return Ok(());
-        }
-        if !self.force {
-            let exists = format!("{} exists", path.display());
-            return Err(
-                Failure::usage(exists).hint("--force replaces it, --out DIR writes elsewhere")
-            );
-        }
-        std::fs::remove_file(path).map_err(|error| cannot_write(path, &error))
-    }
-}
-
-/// Creates the file: permissions are those of a new one.
-fn write(path: &Path, text: &str, secret: bool) -> Result<(), Failure> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    if secret {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    #[cfg(not(unix))]
-    let _ = secret;
-    let written = options
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|error| cannot_write(path, &error))
-}
-
-fn cannot_write(path: &Path, error: &io::Error) -> Failure {
-    Failure::usage(format!("cannot write {}: {error}", path.display()))
-        .hint("--out DIR writes elsewhere")
 }
 
 fn generate(

@@ -240,7 +240,55 @@ fn gen_cert_makes_a_pair_that_the_server_takes_and_does_not_overwrite_it() {
     fs::remove_file(dir.path().join("priv.key")).unwrap();
     assert_eq!(run(dir.path(), &["gen-cert"]).status.code(), Some(2));
     assert!(!dir.path().join("priv.key").exists());
+}
 
-    let bad_host = run(dir.path(), &["gen-cert", "--force", "--host", "\u{e9}"]);
-    assert_eq!(bad_host.status.code(), Some(2));
+#[test]
+fn gen_cert_refuses_what_is_no_host_and_what_it_cannot_replace() {
+    let dir = tempfile::tempdir().unwrap();
+    for (host, hint) in [
+        (
+            "\u{e9}",
+            "hint: --host takes one DNS name or IP address, an international name in its ASCII form: xn--9ca\n",
+        ),
+        (
+            "a,b",
+            "hint: --host takes one DNS name or IP address, and may be repeated: --host a --host b\n",
+        ),
+        (
+            "https://x/",
+            "hint: --host takes one DNS name or IP address, and no URL: x\n",
+        ),
+        (
+            "",
+            "hint: --host takes one DNS name or IP address; without --host it is localhost\n",
+        ),
+    ] {
+        let output = run(dir.path(), &["gen-cert", "--host", host]);
+        assert_eq!(output.status.code(), Some(2));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            text.starts_with("error: --host ") && text.ends_with(hint),
+            "{text}"
+        );
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+
+    fs::create_dir(dir.path().join("ca.pem")).unwrap();
+    fs::write(dir.path().join("priv.key"), "old").unwrap();
+    let output = run(dir.path(), &["gen-cert", "--force"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "error: cannot write ./ca.pem: it is a folder\nhint: --out DIR writes elsewhere\n"
+    );
+    assert_eq!(fs::read(dir.path().join("priv.key")).unwrap(), b"old");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn gen_cert_takes_an_address_in_brackets() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(dir.path(), &["gen-cert", "--host", "[::1]"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("priv.key for ::1\n"), "{text}");
 }

@@ -1,29 +1,16 @@
 //! From bytes to text, and what in a text cannot be JSON.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::Path,
-};
+use std::path::Path;
 
 use super::{Place, error::ConfigError, error::Problem};
-
-/// A longer file is no configuration. It is far more than a mapping of each port takes.
-const LONGEST: u64 = 16 << 20;
+use crate::whole_file;
 
 /// Reads a file as text.
 pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes))
-        .and_then(|count| match count as u64 > LONGEST {
-            true => Err(io::Error::other("the file is longer than 16 MiB")),
-            false => Ok(()),
-        })
-        .map_err(|source| ConfigError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
+    let bytes = whole_file::read(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
     decode(path, bytes)
 }
 

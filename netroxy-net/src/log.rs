@@ -1,0 +1,145 @@
+//! The log of a program: lines of text or JSON on stderr, which never stop the program and never
+//! flood whoever reads them.
+
+use std::{io::IsTerminal, sync::Arc, time::Duration};
+
+use tracing::{info, warn};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+
+mod losses;
+mod repeats;
+
+use losses::TellsLosses;
+use repeats::{Limiter, Repeats, Suppressed};
+
+/// The target of events that are never suppressed.
+pub(crate) const ALWAYS: &str = "netroxy_net::always";
+
+/// So many lines wait at most for a stderr that does not take them.
+const QUEUE: usize = 4096;
+
+/// The flags of a program for its log.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Logging {
+    /// How much to log, to stderr
+    #[arg(long = "log", value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info)]
+    pub level: LogLevel,
+
+    /// How each line of the log is written
+    #[arg(
+        long = "log-format", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text
+    )]
+    pub format: LogFormat,
+}
+
+/// How much a program logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogLevel {
+    /// What needs a person.
+    Error,
+    /// What may need one.
+    Warn,
+
+    /// Logins, mappings, tunnels, and why a connection was closed.
+    Info,
+    /// Also what came to nothing without harm; nothing is suppressed.
+    Debug,
+}
+
+/// How a line of the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object on each line
+    Json,
+}
+
+/// The log, until it is dropped: that writes what is left.
+pub(crate) struct Log {
+    _worker: WorkerGuard,
+    repeats: Arc<Repeats>,
+}
+
+impl Logging {
+    /// Starts logging to stderr.
+    ///
+    /// Lines are written by a thread of their own. When stderr does not take them, 4,096 lines
+    /// wait, and further ones are dropped and counted, so a full pipe cannot stop the program.
+    pub(crate) fn start(self) -> Log {
+        let (stderr, counter) = TellsLosses::new(std::io::stderr(), self.format);
+        let (writer, worker) = NonBlockingBuilder::default()
+            .buffered_lines_limit(QUEUE)
+            .lossy(true)
+            .finish(stderr);
+        // It is set once, here.
+        let _ = counter.set(writer.error_counter());
+        let filter = EnvFilter::new(match self.level {
+            LogLevel::Error => "error",
+            LogLevel::Warn => "warn",
+
+            LogLevel::Info => "info",
+            LogLevel::Debug => "debug",
+        });
+        let repeats = Arc::new(Repeats::default());
+        let limiter = (self.level != LogLevel::Debug).then(|| Limiter::new(repeats.clone()));
+        let lines = tracing_subscriber::fmt::layer()
+            .with_target(false)
+            .with_writer(writer);
+        let lines = match self.format {
+            LogFormat::Text => {
+                let is_terminal = std::io::stderr().is_terminal();
+                let colours = is_terminal && std::env::var_os("NO_COLOR").is_none();
+                lines.with_ansi(colours).boxed()
+            }
+            LogFormat::Json => {
+                let lines = lines.json().flatten_event(true).with_current_span(false);
+                lines.with_ansi(false).boxed()
+            }
+        };
+        tracing_subscriber::registry()
+            .with(filter)
+            .with(limiter)
+            .with(lines)
+            .init();
+        Log {
+            _worker: worker,
+            repeats,
+        }
+    }
+}
+
+impl Log {
+    /// Tells for ever what was suppressed, when its time is over.
+    pub(crate) fn tell_repeats(&self) -> impl Future<Output = ()> + Send + use<> {
+        let repeats = self.repeats.clone();
+        async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                tell(repeats.over(std::time::Instant::now()));
+            }
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        tell(self.repeats.all());
+    }
+}
+
+fn tell(suppressed: Vec<Suppressed>) {
+    for Suppressed {
+        count,
+        level,
+        message,
+    } in suppressed
+    {
+        if level == tracing::Level::WARN {
+            warn!(target: ALWAYS, "suppressed {count} similar messages: {message}");
+        } else {
+            info!(target: ALWAYS, "suppressed {count} similar messages: {message}");
+        }
+    }
+}

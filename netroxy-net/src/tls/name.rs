@@ -1,0 +1,90 @@
+//! The name by which a client asks for its server.
+
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use rustls_pki_types::ServerName;
+
+use super::Trust;
+
+/// A text that is no host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a DNS name or an IP address")]
+pub struct InvalidName;
+
+/// A host name as DNS knows it: an international name in its ASCII form (`xn--...`), anything else
+/// as it is.
+#[must_use]
+pub fn ascii_host(host: &str) -> Cow<'_, str> {
+    if host.is_ascii() {
+        return Cow::Borrowed(host);
+    }
+    idna::domain_to_ascii(host).map_or(Cow::Borrowed(host), Cow::Owned)
+}
+
+/// The name to ask a server for, and to look for in its certificate. An address may have a zone
+/// (`fe80::1%eth0`), which no certificate knows. Where the name in the certificate does not matter,
+/// any host will do: one that is no name is not told to the server.
+///
+/// # Errors
+///
+/// [`InvalidName`] when the certificate has to have a name and the host is none.
+pub fn server_name(host: &str, trust: &Trust) -> Result<ServerName<'static>, InvalidName> {
+    if let Some((address, _zone)) = host.split_once('%')
+        && let Ok(address) = address.parse::<Ipv6Addr>()
+    {
+        return Ok(ServerName::from(IpAddr::from(address)));
+    }
+    match ServerName::try_from(ascii_host(host).into_owned()) {
+        Ok(name) => Ok(name),
+        Err(_) if matches!(trust, Trust::Anyone | Trust::Fingerprint(_)) => {
+            // An address is not sent.
+            Ok(ServerName::from(IpAddr::from(Ipv4Addr::UNSPECIFIED)))
+        }
+        Err(_) => Err(InvalidName),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_of_every_form_have_a_name() {
+        for (host, name) in [
+            ("localhost", "localhost"),
+            ("my_host.example", "my_host.example"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("::1", "::1"),
+            ("fe80::1%eth0", "fe80::1"),
+            ("b\u{fc}cher.example", "xn--bcher-kva.example"),
+            ("B\u{dc}CHER.example", "xn--bcher-kva.example"),
+        ] {
+            let found = server_name(host, &Trust::System).unwrap();
+            assert_eq!(found.to_str(), name);
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_will_do_where_names_do_not_matter() {
+        let pinned = Trust::Fingerprint(super::super::Fingerprint::of(b"x"));
+        for host in ["", "a b", "name%eth0", "\u{200b}", "-", "a..b"] {
+            assert_eq!(
+                server_name(host, &Trust::System),
+                Err(InvalidName),
+                "{host}"
+            );
+            let by_file = Trust::CaFile("ca.pem".into());
+            assert_eq!(server_name(host, &by_file), Err(InvalidName), "{host}");
+            for trust in [&Trust::Anyone, &pinned] {
+                assert_eq!(
+                    server_name(host, trust).unwrap().to_str(),
+                    "0.0.0.0",
+                    "{host}"
+                );
+            }
+        }
+    }
+}
