@@ -1,0 +1,78 @@
+//! The log of a server that strangers knock at.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    process::{Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+#[path = "../../netroxy-net/tests/support/free_port.rs"]
+mod free_port;
+use free_port::free_port;
+
+const LOGINS: usize = 35;
+
+/// What a server logs when so many logins are refused, with the time that they took.
+fn log(flags: &[&str]) -> (String, Duration) {
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let config = format!(
+        r#"{{"ip": "127.0.0.1", "port": {port}, "username": "u", "password": "p", "timeout": 30}}"#
+    );
+    fs::write(dir.path().join("server_config.json"), config).unwrap();
+    let mut server = Command::new(env!("CARGO_BIN_EXE_netroxy-server"))
+        .current_dir(dir.path())
+        .args(flags)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + Duration::from_secs(20);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < until, "the server does not listen");
+        sleep(Duration::from_millis(10));
+    }
+    let start = Instant::now();
+    for _ in 0..LOGINS {
+        let mut stranger = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stranger
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        stranger.write_all(b"ATH\nname\nu\nwrong\n").unwrap();
+        // The refusal is logged before the connection is closed.
+        stranger.read_to_end(&mut Vec::new()).unwrap();
+    }
+    let took = start.elapsed();
+    let kill = Command::new("kill").arg(server.id().to_string()).status();
+    assert!(kill.unwrap().success());
+    let mut text = String::new();
+    let mut stderr = server.stderr.take().unwrap();
+    stderr.read_to_string(&mut text).unwrap();
+    assert!(server.wait().unwrap().success(), "{text}");
+    (text, took)
+}
+
+#[test]
+fn refusals_that_repeat_are_counted_and_not_written() {
+    let (text, took) = log(&[]);
+    let refusals = text.matches("connection closed reason=").count();
+    // On a machine that is so slow, the first ten seconds may be over.
+    if took < Duration::from_secs(9) {
+        assert_eq!(refusals, 20, "{text}");
+        let told = " INFO suppressed 15 similar messages: connection closed\n";
+        assert!(text.contains(told), "{text}");
+    } else {
+        assert!(refusals >= 20, "{text}");
+    }
+}
+
+#[test]
+fn who_looks_for_a_bug_sees_all() {
+    let (text, _) = log(&["--log", "debug"]);
+    assert_eq!(text.matches("connection closed reason=").count(), LOGINS);
+    assert!(text.contains(" DEBUG "), "{text}");
+}
