@@ -85,6 +85,10 @@ pub(crate) async fn serve(hub: Arc<Hub>, mut arrival: Arrival) {
                 info!(rule = "auth.deadline", limited = true, "no TLS handshake in time");
                 None
             }
+            () = pass.replaced.cancelled() => {
+                info!(reason = %Refusal::FreshInAll, limited = true, "connection closed");
+                None
+            }
             () = hub.stop.cancelled() => None,
         };
         match greeted {
@@ -147,6 +151,8 @@ async fn greet(hub: &Hub, tcp: TcpStream, tls: Option<TlsAcceptor>) -> Option<St
 enum End {
     Closed(CloseReason),
     Left(&'static str),
+    /// By a newcomer, before it had logged in.
+    Replaced,
     Ended(Option<io::Error>),
     WriteFailed(io::Error),
     Stopped,
@@ -200,6 +206,7 @@ impl Serving<'_> {
                     }
                 }
                 () = self.hub.stop.cancelled() => break End::Stopped,
+                () = self.pass.replaced.cancelled(), if !logged_in => break End::Replaced,
                 received = connection.receive() => match received {
                     Received::Message(ClientMessage::Ath(ath)) => {
                         tokio::select! {
@@ -224,6 +231,9 @@ impl Serving<'_> {
                 info!(%reason, rule = reason.rule(), limited = true, "connection closed");
             }
             End::Left(reason) => info!(reason, "connection closed"),
+            End::Replaced => {
+                info!(reason = %Refusal::FreshInAll, limited = true, "connection closed");
+            }
             End::Ended(error) if logged_in => {
                 info!(
                     error = error.map(tracing::field::display),

@@ -317,9 +317,10 @@ impl Hub {
         match output {
             Output::Send { conn, message } => {
                 let outbox = state.conns.get(&conn)?;
+                // Before the task can have sent it.
+                let unsent = outbox.unsent.fetch_add(1, Ordering::Relaxed);
                 // A task that has ended is about to say so.
                 let _ = outbox.orders.send(Order::Send(message));
-                let unsent = outbox.unsent.fetch_add(1, Ordering::Relaxed);
                 if unsent >= self.admission.figures().unread_answers {
                     outbox.leave("it does not read its answers");
                     self.admission.refuse(Refusal::UnreadAnswers);

@@ -358,14 +358,16 @@ async fn a_client_that_reads_no_answers_is_closed() {
     let port = free_port();
     let rig = Rig::start(r#""limits": {"unreadAnswers": 50, "waitingPerPort": 0}"#).await;
     let socket = TcpSocket::new_v4().unwrap();
+    // Little is under way, so who cannot write any more knows that nothing is read.
     socket.set_recv_buffer_size(4096).unwrap();
+    socket.set_send_buffer_size(16 * 1024).unwrap();
     let mut control = socket.connect(rig.addr).await.unwrap();
     control.write_all(b"ATH\nn\nu\np\n").await.unwrap();
     lines(&mut control, 4).await;
     assert!(map(&mut control, port).await);
     // Questions until the answers do not leave the server any more.
     let questions = b"MAP\n0\n\ntrue\n".repeat(1024);
-    while timeout(Duration::from_secs(2), control.write_all(&questions))
+    while timeout(Duration::from_secs(3), control.write_all(&questions))
         .await
         .is_ok_and(|sent| sent.is_ok())
     {}

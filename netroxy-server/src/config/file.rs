@@ -260,7 +260,13 @@ impl Config {
     ///
     /// [`ConfigError`], with all problems, and the place of each in the file.
     pub fn load(path: &Path) -> Result<(Self, Vec<String>), ConfigError> {
-        let mut loaded = config_file::load::<Checked>(path, KEYS)?;
+        config_file::load_then(path, KEYS, |loaded| Self::from_file(path, loaded))
+    }
+
+    fn from_file(
+        path: &Path,
+        mut loaded: Loaded<Checked>,
+    ) -> Result<(Self, Vec<String>), ConfigError> {
         let mut warnings = std::mem::take(&mut loaded.warnings);
         let web = loaded.value.file.web.as_ref();
         if web.is_some_and(|web| web["enabled"] != false) {
