@@ -166,10 +166,11 @@ pub(crate) async fn run(programs: &Programs, chaos: &Chaos, part: &str) -> io::R
     }
     // Without a login the server holds fewer.
     world.served().await?;
-    let after = [
-        settled(pids[0], before[0].descriptors, SETTLE).await?,
-        settled(pids[1], before[1].descriptors, SETTLE).await?,
-    ];
+    let (server, client) = tokio::try_join!(
+        settled(pids[0], before[0].descriptors, SETTLE),
+        settled(pids[1], before[1].descriptors, SETTLE),
+    )?;
+    let after = [server, client];
     judge_ledger(&scene).await;
     figures(&mut report, chaos, &scene, &relay);
     memory(&mut report, chaos, &samples);
