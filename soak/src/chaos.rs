@@ -36,10 +36,10 @@ const SETTLE: Duration = Duration::from_secs(30);
 const CALM: Duration = Duration::from_secs(3);
 /// How long a service may take to see an end that its user has seen.
 const SERVICE_LATE: Duration = Duration::from_secs(20);
-/// Memory may grow by this share and this many KiB between the first and the last window. A tunnel that does not get
+/// Memory may grow by one part of so many, and by this many KiB, between the first and the last window. A tunnel that does not get
 /// its bytes through holds at most 64 KiB for each direction, and how many do so at a time is chance: 32 more of
 /// them are 4 MiB. The share is what an allocator keeps in pieces.
-const GROWTH: (f64, f64) = (0.2, 4096.0);
+const GROWTH: (u64, u64) = (5, 4096);
 
 /// What is to be run.
 #[derive(Debug, Clone)]
@@ -335,12 +335,17 @@ fn memory(report: &mut Report, chaos: &Chaos, samples: &[(Duration, [u64; 2])]) 
         };
         report.figure(format!("{role} memory after warm-up"), first, "KiB");
         report.figure(format!("{role} memory at the end"), end, "KiB");
-        let bound = first as f64 * (1.0 + GROWTH.0) + GROWTH.1;
-        report.figure(format!("{role} memory bound"), bound.round(), "KiB");
-        report.require(end as f64 <= bound, || {
-            format!("memory of the {role} grows from {first} to {end} KiB, beyond {bound:.0} KiB")
-        });
+        growth(report, role, first, end);
     }
+}
+
+/// Notes the bound of a program's memory in KiB, and whether it has grown beyond.
+pub(crate) fn growth(report: &mut Report, role: &str, first: u64, end: u64) {
+    let bound = first + first / GROWTH.0 + GROWTH.1;
+    report.figure(format!("{role} memory bound"), bound, "KiB");
+    report.require(end <= bound, || {
+        format!("memory of the {role} grows from {first} to {end} KiB, beyond {bound} KiB")
+    });
 }
 
 fn middle(samples: &[&(Duration, [u64; 2])], program: usize) -> Option<u64> {

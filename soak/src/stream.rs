@@ -27,46 +27,60 @@ impl Stream {
     pub(crate) fn fill(self, offset: u64, buffer: &mut [u8]) -> usize {
         let left = usize::try_from(self.total().saturating_sub(offset)).unwrap_or(usize::MAX);
         let count = left.min(buffer.len());
-        let mut at = offset;
-        let mut word = self.word(at);
-        for byte in buffer.iter_mut().take(count) {
-            *byte = word[place(at)];
-            at += 1;
-            if self.word_begins(at) {
-                word = self.word(at);
+        let (mut at, mut rest) = (offset, &mut buffer[..count]);
+        while !rest.is_empty() {
+            let (word, from) = self.word(at);
+            let part = word.len().saturating_sub(from).min(rest.len());
+            let (now, later) = rest.split_at_mut(part);
+            now.copy_from_slice(&word[from..from + part]);
+            (at, rest) = (at + part as u64, later);
+            if at > self.body || rest.len() < 8 || at % 8 != 0 {
+                continue;
             }
+            // Most bytes go here: whole words of the body.
+            let whole = usize::try_from((self.body - at) / 8).unwrap_or(usize::MAX);
+            let bytes = whole.min(rest.len() / 8) * 8;
+            let (now, later) = rest.split_at_mut(bytes);
+            for word in now.chunks_exact_mut(8) {
+                word.copy_from_slice(&self.random(at).to_le_bytes());
+                at += 8;
+            }
+            rest = later;
         }
         count
     }
 
-    /// Whether another word begins at `at`: every 8 bytes, counted anew in the trailer.
-    fn word_begins(self, at: u64) -> bool {
-        place(self.within(at)) == 0
-    }
-
-    fn within(self, at: u64) -> u64 {
-        at.checked_sub(self.body).unwrap_or(at)
-    }
-
-    /// The 8 bytes of which the byte at `at` is one, turned so that `place(at)` finds it.
-    fn word(self, at: u64) -> [u8; 8] {
-        let mut word = if at < self.body {
-            mix(self.seed ^ (at / 8).wrapping_mul(0x9E37_79B9_7F4A_7C15))
-        } else if at < self.body + 8 {
-            self.body
-        } else {
-            mix(self.seed.rotate_left(17) ^ self.body)
+    /// The word of 8 bytes, or fewer at the end of the body, of which the byte at `at` is one, and its place in it.
+    fn word(self, at: u64) -> (Word, usize) {
+        let place = |at: u64| usize::try_from(at % 8).unwrap_or(0);
+        match at.checked_sub(self.body) {
+            None => {
+                let left = usize::try_from(self.body - at / 8 * 8).unwrap_or(8).min(8);
+                (Word(self.random(at).to_le_bytes(), left), place(at))
+            }
+            Some(behind) if behind < 8 => (Word(self.body.to_le_bytes(), 8), place(behind)),
+            Some(behind) => {
+                let sum = mix(self.seed.rotate_left(17) ^ self.body);
+                (Word(sum.to_le_bytes(), 8), place(behind))
+            }
         }
-        .to_le_bytes();
-        let turn = (place(at) + 8 - place(self.within(at))) % 8;
-        word.rotate_right(turn);
-        word
+    }
+
+    /// The word of the body at `at`.
+    fn random(self, at: u64) -> u64 {
+        mix(self.seed ^ (at / 8).wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 }
 
-/// The place of a byte in its word.
-fn place(at: u64) -> usize {
-    usize::try_from(at % 8).unwrap_or(0)
+/// Some of 8 bytes.
+struct Word([u8; 8], usize);
+
+impl std::ops::Deref for Word {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0[..self.1]
+    }
 }
 
 /// Scrambles a number (the last step of SplitMix64).

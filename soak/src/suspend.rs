@@ -83,7 +83,7 @@ async fn case(
         idle.push((tunnel, plan(id, 64 * 1024)));
     }
     let port = world.ports[0];
-    let large = plan(TUNNELS, 64 * 1024 * 1024);
+    let large = plan(TUNNELS, 16 * 1024 * 1024);
     let under_way = tokio::spawn(async move { visit(port, &large, u64::MAX).await });
     sleep(Duration::from_millis(100)).await;
 
