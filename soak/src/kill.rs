@@ -144,12 +144,21 @@ async fn case(
         "{} killed at {step:?}",
         format!("{victim:?}").to_lowercase()
     );
-    if let Some(user) = user {
-        let ended = timeout(END_BOUND * 2, user).await;
+    let end = async {
+        match user {
+            Some(user) => Some(timeout(END_BOUND * 2, user).await),
+            None => None,
+        }
+    };
+    let back = async {
+        world.served().await?;
+        io::Result::Ok(killed.elapsed())
+    };
+    let (end, back) = tokio::join!(end, back);
+    if let Some(ended) = end {
         judge(report, &name, killed, ended.ok().transpose()?);
     }
-    world.served().await?;
-    let back = killed.elapsed();
+    let back = back?;
     report.figure(format!("{name}: served again"), millis(back), "ms");
     report.require(back <= BACK_BOUND, || {
         format!(
