@@ -1,0 +1,174 @@
+//! Many tunnels that say nothing, and what they cost.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use tokio::{net::TcpStream, task::JoinSet, time::sleep};
+
+use crate::{
+    chaos::{growth, leaks},
+    figures::Report,
+    proc::{Holds, holds, settled, steady},
+    services::Services,
+    talk::{End, Order, Plan},
+    user::{follow, open},
+    world::{Programs, Setup, World, fresh_address},
+};
+
+/// So many tunnels are opened at a time: fewer than the protocol allows to wait (`tunnel.waiting-capacity`).
+const AT_A_TIME: u32 = 32;
+/// Descriptors of a program beside those of tunnels.
+const OTHERS: u64 = 128;
+
+/// How many tunnels can be open: each takes two descriptors of server, client and this program.
+pub(crate) fn that_fit(wanted: u32, exactly: bool, descriptors: u64) -> io::Result<u32> {
+    let fit = u32::try_from(descriptors.saturating_sub(OTHERS) / 2).unwrap_or(u32::MAX);
+    if exactly && wanted > fit {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "{wanted} tunnels take {} descriptors of each program, and the system allows {descriptors}: \
+                 at most {fit} tunnels",
+                u64::from(wanted) * 2 + OTHERS
+            ),
+        ));
+    }
+    Ok(wanted.min(fit))
+}
+
+/// Opens `count` tunnels, looks at memory, and uses each of them once.
+pub(crate) async fn run(programs: &Programs, count: u32, wanted: u32) -> io::Result<Report> {
+    let mut report = Report::new("idle");
+    let services = Services::start(fresh_address()).await?;
+    let setup = Setup {
+        timeout: 100,
+        login_timeout: 10,
+        longest_retry_wait: 8,
+        targets: vec![services.talker],
+    };
+    let mut world = World::start(programs, setup).await?;
+    let pids = world.pids()?;
+    let before = [steady(pids[0]).await?, steady(pids[1]).await?];
+    report.figure("tunnels wanted", wanted, "");
+    if count < wanted {
+        report.figure("tunnels that descriptors allow", count, "");
+    }
+
+    let start = std::time::Instant::now();
+    let tunnels = open_all(world.ports[0], count, &mut report).await?;
+    report.figure("tunnels open", tunnels.len(), "");
+    report.figure("opening", start.elapsed().as_secs_f64().round(), "s");
+    // What comes late comes now.
+    sleep(Duration::from_millis(500)).await;
+    let idle = [holds(pids[0])?, holds(pids[1])?];
+    for (i, role) in ["server", "client"].into_iter().enumerate() {
+        let grown = idle[i].rss.saturating_sub(before[i].rss);
+        report.figure(format!("{role} memory before"), before[i].rss, "KiB");
+        report.figure(format!("{role} memory with all"), idle[i].rss, "KiB");
+        let each = grown as f64 * 1024.0 / f64::from(count);
+        report.figure(format!("{role} memory of a tunnel"), each.round(), "B");
+    }
+
+    let opened = tunnels.len();
+    let used = use_all(tunnels, &mut report).await?;
+    report.figure("tunnels that work after", used, "");
+    report.require(used == opened, || {
+        format!("{used} of {opened} tunnels still work after they were idle")
+    });
+    for (i, role) in ["server", "client"].into_iter().enumerate() {
+        let after = settled(pids[i], before[i].descriptors, Duration::from_secs(30)).await?;
+        report.figure(format!("{role} memory after"), after.rss, "KiB");
+        leaks(&mut report, role, &before[i], &after);
+    }
+    again(&mut report, &world, count, pids, idle).await?;
+    world.served().await?;
+    world.stop(&mut report).await?;
+    Ok(report)
+}
+
+/// Opens as many once more: an allocator may keep memory after a peak, but then the next peak takes the same.
+async fn again(
+    report: &mut Report,
+    world: &World,
+    count: u32,
+    pids: [u32; 2],
+    first: [Holds; 2],
+) -> io::Result<()> {
+    let tunnels = open_all(world.ports[0], count, report).await?;
+    sleep(Duration::from_millis(500)).await;
+    for (i, role) in ["server", "client"].into_iter().enumerate() {
+        let second = holds(pids[i])?.rss;
+        report.figure(format!("{role} memory with all, once more"), second, "KiB");
+        growth(report, role, first[i].rss, second);
+    }
+    let opened = tunnels.len();
+    let used = use_all(tunnels, report).await?;
+    report.require(used == opened, || {
+        format!("{used} of {opened} tunnels still work after they were idle once more")
+    });
+    Ok(())
+}
+
+async fn open_all(port: SocketAddr, count: u32, report: &mut Report) -> io::Result<Vec<TcpStream>> {
+    let mut opening = JoinSet::new();
+    let mut tunnels = Vec::new();
+    let mut begun = 0;
+    while begun < count || !opening.is_empty() {
+        if begun < count && opening.len() < AT_A_TIME as usize {
+            begun += 1;
+            opening.spawn(open(port, u64::MAX));
+            continue;
+        }
+        match opening.join_next().await {
+            Some(Ok(Ok(tunnel))) => tunnels.push(tunnel),
+            Some(Ok(Err(outcome))) => report.violation(format!(
+                "no tunnel while {} are open: {outcome:?}",
+                tunnels.len()
+            )),
+            Some(Err(error)) => return Err(io::Error::other(error)),
+            None => {}
+        }
+    }
+    Ok(tunnels)
+}
+
+/// One byte each, there and back; how many were whole.
+async fn use_all(tunnels: Vec<TcpStream>, report: &mut Report) -> io::Result<usize> {
+    let mut using = JoinSet::new();
+    let (mut waiting, mut whole) = (tunnels.into_iter().zip(0_u64..), 0);
+    loop {
+        if using.len() < 4 * AT_A_TIME as usize
+            && let Some((tunnel, id)) = waiting.next()
+        {
+            let plan = Plan {
+                id,
+                seed: id,
+                up: 1,
+                down: 1,
+                order: Order::Echo,
+                service_resets: u64::MAX,
+            };
+            using.spawn(async move { follow(tunnel, &plan, u64::MAX).await });
+            continue;
+        }
+        match using.join_next().await {
+            Some(Ok(End::Complete)) => whole += 1,
+            Some(Ok(end)) => report.violation(format!("a tunnel that was idle ended by {end:?}")),
+            Some(Err(error)) => return Err(io::Error::other(error)),
+            None => return Ok(whole),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tunnels_fit_into_descriptors_or_it_is_said() {
+        assert_eq!(that_fit(500, true, 20_000).unwrap(), 500);
+        assert_eq!(that_fit(10_000, false, 20_000).unwrap(), 9_936);
+        let error = that_fit(10_000, true, 20_000).unwrap_err().to_string();
+        assert!(error.contains("at most 9936"), "{error}");
+        assert_eq!(that_fit(1, false, 0).unwrap(), 0);
+    }
+}

@@ -1,0 +1,215 @@
+//! Targets of the tunnels: one that talks and checks, one that refuses, two that hang.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use socket2::{Domain, Socket, Type};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, Interest},
+    net::{TcpListener, TcpStream},
+    task::{AbortHandle, JoinSet},
+    time::timeout,
+};
+
+use crate::talk::{End, GREETING, Manner, Order, Plan, When, opening, streams};
+
+/// How long the silent target keeps a connection.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// What services saw, by the number of the tunnel.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger(Mutex<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    by_id: HashMap<u64, End>,
+    nameless: Vec<End>,
+}
+
+impl Ledger {
+    /// How the service saw the tunnel end; `None` while it has not ended. Forgets it.
+    pub(crate) fn take(&self, id: u64) -> Option<End> {
+        self.seen().by_id.remove(&id)
+    }
+
+    /// The ends of connections whose plan did not arrive, those without any byte left out. Forgets them.
+    pub(crate) fn take_nameless(&self) -> Vec<End> {
+        std::mem::take(&mut self.seen().nameless)
+    }
+
+    /// The ends that nobody has taken. Forgets them.
+    pub(crate) fn take_rest(&self) -> Vec<(u64, End)> {
+        self.seen().by_id.drain().collect()
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Running services. They end when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Services {
+    /// Greets, takes a plan and carries it out.
+    pub(crate) talker: SocketAddr,
+    /// Refuses connections.
+    pub(crate) refuser: SocketAddr,
+    /// Never takes a connection, its queue is full: connecting takes as long as the client waits.
+    pub(crate) full: SocketAddr,
+    /// Takes connections, reads nothing and says nothing.
+    pub(crate) silent: SocketAddr,
+    /// What the talker saw.
+    pub(crate) ledger: Arc<Ledger>,
+    tasks: Vec<AbortHandle>,
+    _held: Vec<Socket>,
+}
+
+impl Services {
+    /// Starts all of them on free ports of an address of this machine.
+    pub(crate) async fn start(ip: IpAddr) -> io::Result<Self> {
+        let ledger = Arc::new(Ledger::default());
+        let talker = listen(ip)?;
+        let silent = listen(ip)?;
+        let refuser = bound(ip)?;
+        let (full, queued) = full(ip).await?;
+        let address = |socket: &Socket| {
+            let address = socket.local_addr()?.as_socket();
+            address.ok_or_else(|| io::Error::other("a socket without an address"))
+        };
+        let mut held = vec![refuser, full];
+        let (refuser, full) = (address(&held[0])?, address(&held[1])?);
+        held.extend(queued);
+        let services = Self {
+            talker: talker.local_addr()?,
+            silent: silent.local_addr()?,
+            refuser,
+            full,
+            tasks: vec![
+                tokio::spawn(accept(talker, {
+                    let ledger = ledger.clone();
+                    move |tcp| talk(tcp, ledger.clone())
+                }))
+                .abort_handle(),
+                tokio::spawn(accept(silent, keep_silent)).abort_handle(),
+            ],
+            ledger,
+            _held: held,
+        };
+        Ok(services)
+    }
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// A socket with a port and no listener.
+fn bound(ip: IpAddr) -> io::Result<Socket> {
+    let address = SocketAddr::new(ip, 0);
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// A listener on any free port.
+pub(crate) fn listen(ip: IpAddr) -> io::Result<TcpListener> {
+    let socket = bound(ip)?;
+    socket.set_nonblocking(true)?;
+    socket.listen(4096)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// A listener whose queue is full, and the connections in it.
+async fn full(ip: IpAddr) -> io::Result<(Socket, Vec<Socket>)> {
+    let listener = bound(ip)?;
+    listener.listen(0)?;
+    let address = listener
+        .local_addr()?
+        .as_socket()
+        .ok_or_else(|| io::Error::other("a socket without an address"))?;
+    let mut queued = Vec::new();
+    for _ in 0..16 {
+        match timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+            Ok(tcp) => queued.push(Socket::from(tcp?.into_std()?)),
+            Err(_) => return Ok((listener, queued)),
+        }
+    }
+    Err(io::Error::other(
+        "the system takes more connections than a queue of length 0 holds: there is no target that hangs",
+    ))
+}
+
+async fn accept<F>(listener: TcpListener, serve: impl Fn(TcpStream) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut served = JoinSet::new();
+    loop {
+        // It fails when descriptors are short: the next round may go better.
+        if let Ok((tcp, _)) = listener.accept().await {
+            served.spawn(serve(tcp));
+        } else {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        while served.try_join_next().is_some() {}
+    }
+}
+
+async fn talk(mut tcp: TcpStream, ledger: Arc<Ledger>) {
+    let opened = async {
+        // A user that is gone already ends what is read next.
+        let _ = tcp.write_all(&GREETING).await;
+        // A tunnel may be idle before it is used: there is no deadline here.
+        tcp.readable().await.map_err(|e| End::Aborted(e.kind()))?;
+        opening::<{ Plan::SIZE }>(&mut tcp).await
+    };
+    let plan = match opened.await {
+        Ok(bytes) => Plan::decode(&bytes).ok_or(End::Fault(crate::talk::Fault::Opening)),
+        Err(end) => Err(end),
+    };
+    match plan {
+        Ok(plan) => {
+            let end = streams(tcp, manner(&plan)).await;
+            ledger.seen().by_id.insert(plan.id, end);
+        }
+        Err(End::Empty) => {}
+        Err(end) => ledger.seen().nameless.push(end),
+    }
+}
+
+fn manner(plan: &Plan) -> Manner {
+    Manner {
+        outgoing: plan.download(),
+        incoming: plan.upload(),
+        when: match plan.order {
+            Order::Both | Order::ServiceFirst => When::Now,
+            Order::UserFirst => When::Last,
+            Order::Echo => When::Echo,
+        },
+        resets: plan.service_resets,
+        seed: plan.seed.rotate_left(9),
+    }
+}
+
+async fn keep_silent(tcp: TcpStream) {
+    // Only a reset ends it earlier.
+    let broken = async {
+        while let Ok(ready) = tcp.ready(Interest::ERROR).await {
+            if ready.is_error() {
+                return;
+            }
+        }
+    };
+    let _ = timeout(SILENCE, broken).await;
+    // What was sent is read, so that the close is no reset.
+    let mut tcp = tcp;
+    let mut waste = [0; 4096];
+    while let Ok(Ok(1..)) = timeout(Duration::from_millis(10), tcp.read(&mut waste)).await {}
+}
