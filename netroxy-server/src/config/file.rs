@@ -94,6 +94,8 @@ struct User {
     account: Account,
     /// Whether there is a password and a hash.
     has_both: bool,
+    /// The key that holds it, and a dot; nothing for the file itself.
+    holder: String,
 }
 
 #[derive(Deserialize)]
@@ -209,6 +211,9 @@ impl TryFrom<File> for Checked {
 
     fn try_from(mut file: File) -> Result<Self, String> {
         let mut users = std::mem::take(&mut file.users);
+        for (i, user) in users.iter_mut().enumerate() {
+            user.holder = format!("users[{i}].");
+        }
         let has_own =
             file.username.is_some() || file.password.is_some() || file.password_hash.is_some();
         if has_own || users.is_empty() {
@@ -243,7 +248,12 @@ impl TryFrom<UserFile> for User {
             max_ports: user.max_ports,
             max_tunnels: user.max_tunnels,
         };
-        Ok(Self { account, has_both })
+        let holder = String::new();
+        Ok(Self {
+            account,
+            has_both,
+            holder,
+        })
     }
 }
 
@@ -342,14 +352,15 @@ fn contradictions(path: &Path, loaded: &Loaded<Checked>) -> Vec<ConfigError> {
         errors.push(loaded.error("tls.port", message));
     }
     let mut names = BTreeSet::new();
-    for User { account, has_both } in users {
-        if *has_both {
-            let message = format!("{} has a password and a passwordHash", account.username);
-            errors.push(ConfigError::whole(path, message).with_hint("remove one of them"));
+    for user in users {
+        let key = |member: &str| format!("{}{member}", user.holder);
+        if user.has_both {
+            let message = "stands beside a password: the account can have one of them";
+            errors.push(loaded.error(&key("passwordHash"), message));
         }
-        if !names.insert(account.username.as_bytes()) {
-            let message = format!("the user name {} is given twice", account.username);
-            errors.push(loaded.error("users", message));
+        if !names.insert(user.account.username.as_bytes()) {
+            let message = "another user has this name already";
+            errors.push(loaded.error(&key("username"), message));
         }
     }
     errors
