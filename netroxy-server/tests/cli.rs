@@ -42,7 +42,11 @@ fn with(more: &str) -> String {
 fn a_wrong_configuration_is_one_message_with_the_place() {
     let file = "server_config.json";
     refused("", 2, &format!("{file}:1:1: the file is empty"));
-    refused("{}", 2, &format!("{file}:1:1: timeout: missing"));
+    refused(
+        "{}",
+        2,
+        &format!("{file}: clients cannot connect: neither port nor tls is given"),
+    );
     refused(
         &with(r#""port": 0"#),
         2,
