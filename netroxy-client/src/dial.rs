@@ -2,11 +2,11 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
-use netroxy_net::stream::{Stream, not_to_itself, tune};
-use tokio::{
-    net::{TcpStream, lookup_host},
-    time::timeout,
+use netroxy_net::{
+    resolve::{Class, Resolver},
+    stream::{Stream, not_to_itself, tune},
 };
+use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use crate::ServerConfig;
@@ -21,11 +21,12 @@ const LEAST_SHARE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Server {
     config: ServerConfig,
+    names: Resolver,
 }
 
 impl Server {
-    pub(crate) fn new(config: ServerConfig) -> Self {
-        Self { config }
+    pub(crate) fn new(config: ServerConfig, names: Resolver) -> Self {
+        Self { config, names }
     }
 
     /// Whether connections are plain TCP.
@@ -40,7 +41,8 @@ impl Server {
 
     /// Takes as long as it takes: the machine has a deadline for control connections.
     pub(crate) async fn open(self: Arc<Self>) -> io::Result<Stream> {
-        let tcp = connect(&self.config.host, self.config.port).await?;
+        let ServerConfig { host, port, .. } = &self.config;
+        let tcp = connect(&self.names, Class::Own, host, *port).await?;
         let Some(tls) = &self.config.tls else {
             return Ok(Stream::Plain(tcp));
         };
@@ -51,14 +53,18 @@ impl Server {
 }
 
 /// Connects to a service.
-pub(crate) async fn target(host: &str, port: u16) -> io::Result<Stream> {
-    within(async { Ok(Stream::Plain(connect(host, port).await?)) }).await
+pub(crate) async fn target(names: &Resolver, host: &str, port: u16) -> io::Result<Stream> {
+    within(async {
+        let tcp = connect(names, Class::Target, host, port).await?;
+        Ok(Stream::Plain(tcp))
+    })
+    .await
 }
 
-async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+async fn connect(names: &Resolver, class: Class, host: &str, port: u16) -> io::Result<TcpStream> {
     // As for the original, no address is this machine.
     let host = if host.is_empty() { "localhost" } else { host };
-    let addrs: Vec<_> = lookup_host((host, port)).await?.collect();
+    let addrs = names.resolve(host, port, class).await?;
     let count = u32::try_from(addrs.len()).unwrap_or(u32::MAX).max(1);
     let share = (DIAL / count).max(LEAST_SHARE);
     let mut last = io::ErrorKind::NotFound.into();

@@ -32,6 +32,7 @@ use std::{
 use netroxy_net::{
     connection::{Connection, Received},
     deadline,
+    resolve::Resolver,
     stream::Stream,
 };
 use netroxy_proto::{
@@ -62,6 +63,7 @@ const WRITE: Duration = Duration::from_secs(10);
 pub struct Client {
     machine: machine::Client,
     server: Arc<Server>,
+    names: Resolver,
     services: BTreeMap<RemotePort, Service>,
     hold: Option<Duration>,
     epoch: Instant,
@@ -103,9 +105,11 @@ impl Client {
                 u64::from_ne_bytes(bits),
             )
         });
+        let names = Resolver::system();
         Self {
             machine,
-            server: Arc::new(Server::new(config.server)),
+            server: Arc::new(Server::new(config.server, names.clone())),
+            names,
             services: config
                 .services
                 .into_iter()
@@ -207,6 +211,7 @@ impl Client {
                     if let Some(service) = self.services.get(&remote_port) {
                         let tunnel = Tunnel {
                             server: self.server.clone(),
+                            names: self.names.clone(),
                             service: service.clone(),
                             token,
                             hold: self.hold,

@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration, time::Instant};
 
-use netroxy_net::{relay::relay, stream::Stream};
+use netroxy_net::{relay::relay, resolve::Resolver, stream::Stream};
 use netroxy_proto::{ClientMessage, Token, Trs};
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::time::timeout;
@@ -21,6 +21,7 @@ const HOLD_FROM_ORIGINAL: Duration = Duration::from_millis(20);
 /// What is needed to open a tunnel.
 pub(crate) struct Tunnel {
     pub(crate) server: Arc<Server>,
+    pub(crate) names: Resolver,
     pub(crate) service: Service,
     pub(crate) token: Token,
     /// As configured; `None` is by the kind of server.
@@ -49,7 +50,7 @@ impl Tunnel {
     async fn open(&self) -> Option<(Stream, Stream)> {
         // TRS does not wait for the service: the user is served one round trip earlier, and if the
         // service cannot be reached TRS followed by a close is the answer anyway.
-        let service = dial::target(&self.service.host, self.service.port);
+        let service = dial::target(&self.names, &self.service.host, self.service.port);
         let (data, service) = tokio::join!(self.open_data(), service);
         let data = match data {
             Ok(data) => data,

@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows what a login or a mapping is: that is `netroxy-proto`. Here are sockets
 //! ([`listen`], [`stream`]), TLS ([`tls`]), messages on a stream ([`connection`]), the byte relay
-//! ([`relay`]), deadlines ([`deadline`]), configuration files ([`config_file`]), what a well-behaved program
+//! ([`relay`]), deadlines ([`deadline`]), configuration files ([`config_file`]), names ([`resolve`]), what a well-behaved program
 //! does at its start and end ([`program`]), and, on Unix, questions of its administrator while it
 //! runs (`local_socket`).
 
@@ -14,6 +14,7 @@ pub mod listen;
 pub mod local_socket;
 pub mod program;
 pub mod relay;
+pub mod resolve;
 pub mod stream;
 pub mod tls;
 mod unsent;
