@@ -131,7 +131,7 @@ impl Client {
             warn!("no connections are configured: the client will only log in");
         }
         while let Some(input) = stop.run_until_cancelled(self.next_input()).await {
-            if matches!(input, Input::ConnectFailed | Input::Ended) {
+            if matches!(input, Input::ConnectFailed | Input::Ended | Input::Broken) {
                 self.control = Control::None;
             }
             if matches!(input, Input::Ended)
@@ -294,6 +294,10 @@ impl Control {
                 }
                 Received::Malformed(error) => Input::Malformed(error),
                 Received::Ended(error) => {
+                    // A server that closes TLS without its own goodbye closes all the same.
+                    let broken = error
+                        .as_ref()
+                        .is_some_and(|error| error.kind() != io::ErrorKind::UnexpectedEof);
                     let error = error.map(tracing::field::display);
                     if *spoken {
                         warn!(error, "the server has ended the control connection");
@@ -304,7 +308,7 @@ impl Control {
                              speak TLS when the client does not?"
                         );
                     }
-                    Input::Ended
+                    if broken { Input::Broken } else { Input::Ended }
                 }
             },
         }

@@ -23,6 +23,19 @@ mod fingerprint;
 /// delay only.
 const STABLE: Duration = Duration::from_secs(10);
 
+/// So many shorter sessions in a row that the server ends are no accident: a second client uses the
+/// name of this one (`auth.same-name-replaces`), or the server does not want this one.
+const UNWANTED: u8 = 3;
+
+/// Who ended a control connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// The server: it closed, or said what it must not say.
+    Server,
+    /// The network, as far as one can tell.
+    Network,
+}
+
 /// A whole client. See the [module documentation](super).
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -30,6 +43,9 @@ pub struct Client {
     state: State,
     session: Option<Session>,
     reconnect: Backoff,
+    /// Sessions in a row that were shorter than [`STABLE`] and ended by the server, up to
+    /// [`UNWANTED`].
+    ended_early: u8,
     timers: Timers<Timer>,
     outputs: VecDeque<Output>,
     taken: Taken,
@@ -69,6 +85,7 @@ impl Client {
             config,
             state: State::Offline,
             session: None,
+            ended_early: 0,
             timers,
             outputs: VecDeque::new(),
             taken: Taken::default(),
@@ -96,7 +113,7 @@ impl Client {
             }
             Input::ConnectFailed => {
                 self.step(Event::ConnectFailed)?;
-                self.back_off(now);
+                self.back_off(now, By::Network);
             }
             Input::Message(message) => self.message(now, message)?,
             Input::Malformed(error) => {
@@ -105,7 +122,11 @@ impl Client {
             }
             Input::Ended => {
                 self.step(Event::Ended)?;
-                self.back_off(now);
+                self.back_off(now, By::Server);
+            }
+            Input::Broken => {
+                self.step(Event::Ended)?;
+                self.back_off(now, By::Network);
             }
             Input::Tick => {
                 while let Some(due) = self.timers.take_due(now) {
@@ -273,17 +294,31 @@ impl Client {
     }
 
     fn disconnect(&mut self, now: Duration, reason: DisconnectReason) {
+        let by = match reason {
+            DisconnectReason::Misbehaved(
+                PeerMisbehaved::KeepaliveUnanswered | PeerMisbehaved::NoAnswer,
+            )
+            | DisconnectReason::ConnectOverdue => By::Network,
+            DisconnectReason::Rejected
+            | DisconnectReason::Misbehaved(_)
+            | DisconnectReason::Malformed(_) => By::Server,
+        };
         self.outputs.push_back(Output::Disconnect(reason));
-        self.back_off(now);
+        self.back_off(now, by);
     }
 
-    fn back_off(&mut self, now: Duration) {
-        if self
-            .session
-            .take()
-            .is_some_and(|s| now.saturating_sub(s.since) >= STABLE)
-        {
-            self.reconnect.reset();
+    fn back_off(&mut self, now: Duration, by: By) {
+        if let Some(session) = self.session.take() {
+            let lasted = now.saturating_sub(session.since);
+            self.ended_early = match by {
+                By::Server if lasted < STABLE => self.ended_early.saturating_add(1).min(UNWANTED),
+                By::Server | By::Network => 0,
+            };
+            if lasted >= STABLE {
+                self.reconnect.reset();
+            } else if self.ended_early < UNWANTED {
+                self.reconnect.forgive(lasted);
+            }
         }
         let delay = self.reconnect.next();
         self.timers = Timers::new();

@@ -62,6 +62,10 @@ pub struct Config {
     pub login_deadline: Duration,
     /// The longest wait before another attempt to connect, or to get a mapping, without the random part of up to a
     /// quarter. The first wait is 1 s, and each further one twice as long.
+    ///
+    /// A login that lasted 10 s, or as long as the wait before it, begins anew with 1 s, so a link that comes and goes is
+    /// used nearly all the time that it is there. Not so from the third login in a row that the server itself ends within
+    /// 10 s: two clients of one name end each other's logins so, and have to become slow (`auth.same-name-replaces`).
     pub longest_retry_wait: Duration,
     /// Random bits: they spread the attempts of many clients in time.
     pub jitter: u64,
@@ -115,9 +119,13 @@ pub enum Input {
     Message(ServerMessage),
     /// The control connection delivered bytes that are no message.
     Malformed(ParseError),
-    /// The control connection has ended, in the direction of the server at least, or broken. The
-    /// driver closes what is left of it. Not to be fed after [`Output::Disconnect`].
+    /// The control connection has ended, in the direction of the server at least. The driver closes
+    /// what is left of it. Not to be fed after [`Output::Disconnect`].
     Ended,
+    /// The control connection broke, by a reset or because nobody answers. As
+    /// [`Ended`](Self::Ended), but more likely the network's doing than the server's will: see
+    /// [`Config::longest_retry_wait`].
+    Broken,
     /// [`Client::poll_timeout`] has come.
     Tick,
 }

@@ -251,7 +251,9 @@ impl World {
         let monitor = Rc::make_mut(&mut peer.monitor);
         match &input {
             client::Input::Connected => monitor.connected(now),
-            client::Input::ConnectFailed | client::Input::Ended => monitor.ended(now),
+            client::Input::ConnectFailed | client::Input::Ended | client::Input::Broken => {
+                monitor.ended(now)
+            }
             client::Input::Message(message) => monitor.received(now, message),
             client::Input::Malformed(_) => monitor.malformed(),
             client::Input::Tick => {}

@@ -18,12 +18,14 @@ impl Client {
             state,
             session,
             reconnect,
+            ended_early,
             timers,
             outputs: _,
             taken: _,
         } = self;
         hasher.write_u8(*state as u8);
         hasher.write_u32(reconnect.growth());
+        hasher.write_u8(*ended_early);
         if let Some(session) = session {
             let Session {
                 timeout,
