@@ -1,6 +1,11 @@
 //! Connections to the server and to services.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use netroxy_net::{
     resolve::{Class, Resolver},
@@ -14,6 +19,9 @@ use crate::ServerConfig;
 /// So long may connecting take, the TLS handshake included.
 const DIAL: Duration = Duration::from_secs(10);
 
+/// The server's system may leave data of a control connection unconfirmed for so long.
+const SILENCE: Duration = Duration::from_secs(30);
+
 /// Each of several addresses of a name gets at least so long.
 const LEAST_SHARE: Duration = Duration::from_secs(1);
 
@@ -22,11 +30,17 @@ const LEAST_SHARE: Duration = Duration::from_secs(1);
 pub(crate) struct Server {
     config: ServerConfig,
     names: Resolver,
+    /// Where the last control connection went.
+    peer: Mutex<Option<SocketAddr>>,
 }
 
 impl Server {
     pub(crate) fn new(config: ServerConfig, names: Resolver) -> Self {
-        Self { config, names }
+        Self {
+            config,
+            names,
+            peer: Mutex::default(),
+        }
     }
 
     /// Whether connections are plain TCP.
@@ -35,14 +49,38 @@ impl Server {
     }
 
     /// For a data connection.
-    pub(crate) async fn dial(self: Arc<Self>) -> io::Result<Stream> {
-        within(self.open()).await
+    pub(crate) async fn dial(&self) -> io::Result<Stream> {
+        within(async { self.secure(self.connect().await?).await }).await
     }
 
-    /// Takes as long as it takes: the machine has a deadline for control connections.
+    /// For a data connection when there is no descriptor for a look-up of the name: goes where the
+    /// last control connection went.
+    pub(crate) async fn dial_peer(&self) -> io::Result<Stream> {
+        let Some(addr) = self.peer() else {
+            return self.dial().await;
+        };
+        within(async { self.secure(connect_to(addr).await?).await }).await
+    }
+
+    /// For the control connection. Takes as long as it takes: the machine has a deadline for it.
     pub(crate) async fn open(self: Arc<Self>) -> io::Result<Stream> {
+        let tcp = self.connect().await?;
+        limit_silence(&tcp)?;
+        *self.peer.lock().unwrap_or_else(PoisonError::into_inner) = Some(tcp.peer_addr()?);
+        self.secure(tcp).await
+    }
+
+    /// Where the last control connection went.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        *self.peer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn connect(&self) -> io::Result<TcpStream> {
         let ServerConfig { host, port, .. } = &self.config;
-        let tcp = connect(&self.names, Class::Own, host, *port).await?;
+        connect(&self.names, Class::Own, host, *port).await
+    }
+
+    async fn secure(&self, tcp: TcpStream) -> io::Result<Stream> {
         let Some(tls) = &self.config.tls else {
             return Ok(Stream::Plain(tcp));
         };
@@ -50,6 +88,16 @@ impl Server {
         let stream = connector.connect(tls.server_name.clone(), tcp).await?;
         Ok(Stream::Tls(Box::new(stream.into())))
     }
+}
+
+/// Makes a control connection break when the server's system has confirmed nothing for so long. The
+/// client has to notice a dead path and take another one; a tunnel may wait for its path to come back.
+fn limit_silence(tcp: &TcpStream) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket2::SockRef::from(tcp).set_tcp_user_timeout(Some(SILENCE))?;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = (tcp, SILENCE);
+    Ok(())
 }
 
 /// Connects to a service.
@@ -70,17 +118,19 @@ async fn connect(names: &Resolver, class: Class, host: &str, port: u16) -> io::R
     let mut last = io::ErrorKind::NotFound.into();
     for addr in addrs {
         // An address that does not answer must leave time for the next one.
-        let dialled = timeout(share, TcpStream::connect(addr)).await;
-        match dialled.map(|dialled| dialled.and_then(not_to_itself)) {
-            Ok(Ok(tcp)) => {
-                tune(&tcp)?;
-                return Ok(tcp);
-            }
+        match timeout(share, connect_to(addr)).await {
+            Ok(Ok(tcp)) => return Ok(tcp),
             Ok(Err(error)) => last = error,
             Err(_) => last = io::ErrorKind::TimedOut.into(),
         }
     }
     Err(last)
+}
+
+async fn connect_to(addr: SocketAddr) -> io::Result<TcpStream> {
+    let tcp = not_to_itself(TcpStream::connect(addr).await?)?;
+    tune(&tcp)?;
+    Ok(tcp)
 }
 
 async fn within<T>(dial: impl Future<Output = io::Result<T>>) -> io::Result<T> {
@@ -96,6 +146,39 @@ impl fmt::Display for Server {
             write!(f, "[{host}]:{port}")
         } else {
             write!(f, "{host}:{port}")
+        }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use socket2::SockRef;
+
+    #[tokio::test]
+    async fn only_the_control_connection_breaks_of_silence_and_all_are_kept_alive() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let config = ServerConfig {
+            host: addr.ip().to_string(),
+            port: addr.port(),
+            tls: None,
+        };
+        let names = Resolver::system();
+        let server = Arc::new(Server::new(config, names.clone()));
+        let control = server.clone().open().await.unwrap();
+        let data = [
+            server.dial().await.unwrap(),
+            server.dial_peer().await.unwrap(),
+            target(&names, "127.0.0.1", addr.port()).await.unwrap(),
+        ];
+        let socket = SockRef::from(control.tcp());
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(SILENCE));
+        assert!(socket.keepalive().unwrap());
+        for stream in data {
+            let socket = SockRef::from(stream.tcp());
+            assert_eq!(socket.tcp_user_timeout().unwrap(), None);
+            assert!(socket.keepalive().unwrap());
         }
     }
 }

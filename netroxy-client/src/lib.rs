@@ -18,6 +18,8 @@ pub mod cli;
 mod config;
 mod dial;
 mod eviction;
+mod refusal;
+mod seldom;
 mod tunnel;
 
 use std::{
@@ -31,12 +33,12 @@ use std::{
 
 use netroxy_net::{
     connection::{Connection, Received},
-    deadline,
+    deadline, descriptors,
     resolve::Resolver,
     stream::Stream,
 };
 use netroxy_proto::{
-    RemotePort, ServerMessage,
+    RemotePort, ServerMessage, Token,
     client::{self as machine, Input, Notice, Output},
 };
 use tokio::time::timeout;
@@ -46,6 +48,7 @@ use tracing::{error, info, trace, warn};
 pub use config::{Config, ServerConfig, Service, TlsConfig};
 use dial::Server;
 use eviction::Evictions;
+use refusal::{Refusals, Why};
 use tunnel::Tunnel;
 
 /// The version of this library, and of the program that is made of it.
@@ -53,7 +56,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// So long may tunnels go on after the order to stop.
 const DRAIN: Duration = Duration::from_secs(5);
-/// So many tunnels at most: a server that asks for more is out of its mind, or ours to blame.
+/// So many tunnels at most, where the limit of open descriptors allows it: a server that asks for
+/// more is out of its mind, or ours to blame.
 const MAX_TUNNELS: usize = 16_384;
 /// A server that does not take our messages for so long is gone.
 const WRITE: Duration = Duration::from_secs(10);
@@ -70,6 +74,8 @@ pub struct Client {
     control: Control,
     evictions: Evictions,
     tunnels: TaskTracker,
+    most_tunnels: usize,
+    refusals: Arc<Refusals>,
     cut: CancellationToken,
 }
 
@@ -120,6 +126,8 @@ impl Client {
             control: Control::None,
             evictions: Evictions::default(),
             tunnels: TaskTracker::new(),
+            most_tunnels: descriptors::pairs(descriptors::limit(), MAX_TUNNELS),
+            refusals: Arc::new(Refusals::new()),
             cut: CancellationToken::new(),
         }
     }
@@ -204,14 +212,15 @@ impl Client {
                     token,
                     target: _,
                 } => {
-                    if self.tunnels.len() >= MAX_TUNNELS {
-                        warn!(%remote_port, open = MAX_TUNNELS, "too many tunnels; user ignored");
+                    if self.tunnels.len() >= self.most_tunnels {
+                        self.refuse(remote_port, token);
                         continue;
                     }
                     if let Some(service) = self.services.get(&remote_port) {
                         let tunnel = Tunnel {
                             server: self.server.clone(),
                             names: self.names.clone(),
+                            refusals: self.refusals.clone(),
                             service: service.clone(),
                             token,
                             hold: self.hold,
@@ -230,6 +239,13 @@ impl Client {
             // The next read tells the machine.
             connection.give_up();
         }
+    }
+
+    /// For a user for whom there is no tunnel.
+    fn refuse(&self, remote_port: RemotePort, token: Token) {
+        let (server, refusals) = (self.server.clone(), self.refusals.clone());
+        let why = Why::TooManyTunnels(self.most_tunnels);
+        tokio::spawn(async move { refusals.refuse(&server, remote_port, &token, why).await });
     }
 
     fn tell(&mut self, notice: Notice) {

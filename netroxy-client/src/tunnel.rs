@@ -2,9 +2,9 @@
 
 use std::{io, sync::Arc, time::Duration, time::Instant};
 
-use netroxy_net::{relay::relay, resolve::Resolver, stream::Stream};
-use netroxy_proto::{ClientMessage, Token, Trs};
-use tokio::io::{AsyncWriteExt, Interest};
+use netroxy_net::{descriptors, relay::relay, resolve::Resolver, stream::Stream};
+use netroxy_proto::Token;
+use tokio::io::Interest;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, info_span, warn};
@@ -12,6 +12,7 @@ use tracing::{Instrument, info, info_span, warn};
 use crate::{
     Service,
     dial::{self, Server},
+    refusal::{Refusals, Why, send_trs},
 };
 
 /// How long the first bytes of a service are held back from an original server, which loses what
@@ -22,6 +23,7 @@ const HOLD_FROM_ORIGINAL: Duration = Duration::from_millis(20);
 pub(crate) struct Tunnel {
     pub(crate) server: Arc<Server>,
     pub(crate) names: Resolver,
+    pub(crate) refusals: Arc<Refusals>,
     pub(crate) service: Service,
     pub(crate) token: Token,
     /// As configured; `None` is by the kind of server.
@@ -54,6 +56,16 @@ impl Tunnel {
         let (data, service) = tokio::join!(self.open_data(), service);
         let data = match data {
             Ok(data) => data,
+            Err(error) if descriptors::are_exhausted(&error) => {
+                // Its descriptor is what the refusal needs.
+                drop(service);
+                let port = self.service.remote_port;
+                let why = Why::NoDescriptors;
+                self.refusals
+                    .refuse(&self.server, port, &self.token, why)
+                    .await;
+                return None;
+            }
             Err(error) => {
                 warn!(server = %self.server, %error, "cannot open a data connection");
                 return None;
@@ -62,7 +74,12 @@ impl Tunnel {
         let service = match service {
             Ok(service) => service,
             Err(error) => {
-                warn!(%error, rule = "tunnel.refused-close", "cannot reach the service");
+                if descriptors::are_exhausted(&error) {
+                    let port = self.service.remote_port;
+                    self.refusals.warn(port, Why::NoDescriptors);
+                } else {
+                    warn!(%error, rule = "tunnel.refused-close", "cannot reach the service");
+                }
                 data.close().await;
                 return None;
             }
@@ -85,16 +102,8 @@ impl Tunnel {
     }
 
     async fn open_data(&self) -> io::Result<Stream> {
-        let mut data = self.server.clone().dial().await?;
-        let mut bytes = Vec::new();
-        let remote_port = self.service.remote_port.into();
-        ClientMessage::Trs(Trs {
-            token: self.token.clone(),
-            remote_port,
-        })
-        .encode(&mut bytes);
-        data.write_all(&bytes).await?;
-        data.flush().await?;
+        let mut data = self.server.dial().await?;
+        send_trs(&mut data, self.service.remote_port, &self.token).await?;
         Ok(data)
     }
 
