@@ -16,6 +16,10 @@ use netroxy_proto::{ClientName, Password, RemotePort, Target, Username, client::
 use rustls_pki_types::ServerName;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+mod name;
+
+use name::Identity;
+
 /// What a client is started with.
 #[derive(Clone)]
 pub struct Config {
@@ -203,7 +207,11 @@ impl Config {
         let mut loaded = config_file::load::<File>(path, KEYS)?;
         let mut warnings = std::mem::take(&mut loaded.warnings);
         let tls = tls_config(&loaded, &mut warnings)?;
-        let file = loaded.value;
+        let mut file = loaded.value;
+        let name = file
+            .name
+            .take()
+            .unwrap_or_else(|| default_name(&file, path));
         if tls.is_none() && !is_loopback(&file.ip) {
             warnings.push(format!(
                 "{}: tls is not enabled: the password crosses the network in clear text",
@@ -233,7 +241,7 @@ impl Config {
                 port: file.port,
                 tls,
             },
-            name: file.name.unwrap_or_else(default_name),
+            name,
             username: file.username,
             password: file.password,
             services,
@@ -290,17 +298,20 @@ fn tls_config(
     }))
 }
 
-/// The host name and 16 random hex digits, as the original's, but kept for the life of the
-/// process, so that a reconnecting client takes over its ports.
-fn default_name() -> ClientName {
-    let host = gethostname::gethostname()
-        .to_string_lossy()
-        .replace('\n', "");
-    let mut bits = [0; 8];
-    // Without random bits the name is still the host's.
-    let _ = getrandom::fill(&mut bits);
-    let name = format!("{host}-{:016x}", u64::from_ne_bytes(bits));
-    ClientName::try_from(name.as_bytes()).unwrap_or_else(|_| ClientName::empty())
+/// Lasts over restarts: see [`name`].
+fn default_name(file: &File, path: &Path) -> ClientName {
+    let host_name = gethostname::gethostname();
+    let path = std::path::absolute(path);
+    let path = path.and_then(|path| path.canonicalize().or(Ok(path)));
+    Identity {
+        host_name: &host_name.to_string_lossy(),
+        machine_id: name::machine_id().as_deref(),
+        server: (&file.ip, file.port),
+        username: &file.username,
+        file: path.as_deref().ok(),
+        services: &[],
+    }
+    .name()
 }
 
 fn is_loopback(host: &str) -> bool {
