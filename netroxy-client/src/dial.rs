@@ -48,6 +48,18 @@ impl Server {
         self.config.tls.is_none()
     }
 
+    /// The host as users write it.
+    pub(crate) fn public_host(&self) -> String {
+        let host = &self.config.host;
+        if host.contains(':') {
+            format!("[{host}]")
+        } else if host.is_empty() {
+            "localhost".to_owned()
+        } else {
+            host.clone()
+        }
+    }
+
     /// For a data connection.
     pub(crate) async fn dial(&self) -> io::Result<Stream> {
         within(async { self.secure(self.connect().await?).await }).await

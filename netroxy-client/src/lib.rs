@@ -18,12 +18,13 @@ pub mod cli;
 mod config;
 mod dial;
 mod eviction;
+mod public;
 mod refusal;
 mod seldom;
 mod tunnel;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::Future,
     io,
     pin::Pin,
@@ -45,7 +46,9 @@ use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, trace, warn};
 
-pub use config::{Config, ServerConfig, Service, TlsConfig};
+pub use config::{
+    Config, InvalidMapping, MapFlag, Ports, ServerConfig, ServerFlag, Service, TlsConfig,
+};
 use dial::Server;
 use eviction::Evictions;
 use refusal::{Refusals, Why};
@@ -69,6 +72,9 @@ pub struct Client {
     server: Arc<Server>,
     names: Resolver,
     services: BTreeMap<RemotePort, Service>,
+    /// The mappings that were told as mapped, and not refused since.
+    told: BTreeSet<RemotePort>,
+    on_mapped: OnMapped,
     hold: Option<Duration>,
     epoch: Instant,
     control: Control,
@@ -77,6 +83,15 @@ pub struct Client {
     most_tunnels: usize,
     refusals: Arc<Refusals>,
     cut: CancellationToken,
+}
+
+/// Who is told where users connect.
+struct OnMapped(Box<dyn Fn(String) + Send>);
+
+impl std::fmt::Debug for OnMapped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnMapped")
+    }
 }
 
 /// The control connection.
@@ -121,6 +136,8 @@ impl Client {
                 .into_iter()
                 .map(|s| (s.remote_port, s))
                 .collect(),
+            told: BTreeSet::new(),
+            on_mapped: OnMapped(Box::new(|_| {})),
             hold: config.hold_first_bytes,
             epoch: Instant::now(),
             control: Control::None,
@@ -130,6 +147,15 @@ impl Client {
             refusals: Arc::new(Refusals::new()),
             cut: CancellationToken::new(),
         }
+    }
+
+    /// Calls `tell` for each open mapping when the server listens on it, with a line such as
+    /// `tcp://example.org:10003 -> 127.0.0.1:3389`: the first time, and again only after the server
+    /// has refused it. It must not block.
+    #[must_use]
+    pub fn on_mapped(mut self, tell: impl Fn(String) + Send + 'static) -> Self {
+        self.on_mapped = OnMapped(Box::new(tell));
+        self
     }
 
     /// Connects, and reconnects for ever, until `stop` is cancelled. Then the control connection
@@ -260,6 +286,10 @@ impl Client {
                     return;
                 };
                 if service.is_open {
+                    if self.told.insert(port) {
+                        let host = server.public_host();
+                        self.on_mapped.0(format!("tcp://{host}:{port} -> {}", service.target()));
+                    }
                     info!(remote_port = %port, target = %service.target(), "mapped");
                 } else {
                     info!(
@@ -269,12 +299,15 @@ impl Client {
                     );
                 }
             }
-            Notice::MapRefused(port, delay) => warn!(
-                remote_port = %port,
-                retry_in = ?delay,
-                "the server cannot listen on the port: it is in use there, or held by an older \
-                 login"
-            ),
+            Notice::MapRefused(port, delay) => {
+                self.told.remove(&port);
+                warn!(
+                    remote_port = %port,
+                    retry_in = ?delay,
+                    "the server cannot listen on the port: it is in use there, or held by an \
+                     older login"
+                );
+            }
             Notice::UnknownPort(number) => warn!(
                 remote_port = %number,
                 rule = "tunnel.unknown-port-ignored",
