@@ -26,6 +26,11 @@ impl Backoff {
         }
     }
 
+    /// Bounds the delays to come.
+    pub(super) fn set_longest(&mut self, longest: Duration) {
+        self.longest = longest.max(Self::FIRST);
+    }
+
     /// The delay after one more failure.
     pub(super) fn next(&mut self) -> Duration {
         let delay = self.base(self.failures);

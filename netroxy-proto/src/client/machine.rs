@@ -39,29 +39,31 @@ enum By {
 /// A whole client. See the [module documentation](super).
 #[derive(Debug, Clone)]
 pub struct Client {
-    config: Config,
-    state: State,
-    session: Option<Session>,
-    reconnect: Backoff,
+    pub(super) config: Config,
+    /// Where the mapping of a port is in the configuration.
+    pub(super) index: BTreeMap<RemotePort, usize>,
+    pub(super) state: State,
+    pub(super) session: Option<Session>,
+    pub(super) reconnect: Backoff,
     /// Sessions in a row that were shorter than [`STABLE`] and ended by the server, up to
     /// [`UNWANTED`].
-    ended_early: u8,
-    timers: Timers<Timer>,
-    outputs: VecDeque<Output>,
+    pub(super) ended_early: u8,
+    pub(super) timers: Timers<Timer>,
+    pub(super) outputs: VecDeque<Output>,
     taken: Taken,
 }
 
 /// What is known since ARS true.
 #[derive(Debug, Clone)]
-struct Session {
+pub(super) struct Session {
     timeout: Timeout,
     token: Token,
-    since: Duration,
-    refused: BTreeMap<RemotePort, Backoff>,
+    pub(super) since: Duration,
+    pub(super) refused: BTreeMap<RemotePort, Backoff>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Timer {
+pub(super) enum Timer {
     Connect,
     /// The control connection has to be open.
     Open,
@@ -76,13 +78,13 @@ impl Client {
     /// A client that connects at the first [`Input::Tick`].
     #[must_use]
     pub fn new(mut config: Config) -> Self {
-        let mut ports = BTreeSet::new();
-        config.mappings.retain(|m| ports.insert(m.remote_port));
+        let index = Self::index(&mut config);
         let mut timers = Timers::new();
         timers.set(Timer::Connect, Duration::ZERO);
         Self {
             reconnect: Backoff::new(config.jitter, config.longest_retry_wait),
             config,
+            index,
             state: State::Offline,
             session: None,
             ended_early: 0,
@@ -133,6 +135,7 @@ impl Client {
                     self.due(now, due)?;
                 }
             }
+            Input::Configure { config, anew } => self.configure(now, *config, anew)?,
         }
         Ok(())
     }
@@ -286,7 +289,7 @@ impl Client {
             .set(Timer::Keepalive, now.saturating_add(timeout.duration() / 3));
     }
 
-    fn step(&mut self, event: Event) -> Result<Action, LocalMisuse> {
+    pub(super) fn step(&mut self, event: Event) -> Result<Action, LocalMisuse> {
         let row = table::step(self.state, event).ok_or(LocalMisuse::Unexpected)?;
         self.taken.note(table::TABLE, row);
         self.state = row.next;
@@ -300,6 +303,7 @@ impl Client {
             )
             | DisconnectReason::ConnectOverdue => By::Network,
             DisconnectReason::Rejected
+            | DisconnectReason::Reconfigured
             | DisconnectReason::Misbehaved(_)
             | DisconnectReason::Malformed(_) => By::Server,
         };
@@ -327,16 +331,25 @@ impl Client {
             .push_back(Output::Notice(Notice::RetryIn(delay)));
     }
 
-    fn send(&mut self, message: ClientMessage) {
+    pub(super) fn send(&mut self, message: ClientMessage) {
         self.outputs.push_back(Output::Send(message));
+    }
+
+    /// Of several mappings of one port only the first stays.
+    pub(super) fn index(config: &mut Config) -> BTreeMap<RemotePort, usize> {
+        let mut ports = BTreeSet::new();
+        config.mappings.retain(|m| ports.insert(m.remote_port));
+        let ports = config.mappings.iter().map(|m| m.remote_port);
+        ports.zip(0..).collect()
     }
 
     fn mapping(&self, number: PortNumber) -> Option<&Mapping> {
         let port = number.remote_port()?;
-        self.config.mappings.iter().find(|m| m.remote_port == port)
+        let at = self.index.get(&port)?;
+        self.config.mappings.get(*at)
     }
 
-    fn map(mapping: &Mapping) -> ClientMessage {
+    pub(super) fn map(mapping: &Mapping) -> ClientMessage {
         ClientMessage::Map(Map {
             remote_port: mapping.remote_port.into(),
             target: mapping.target.clone(),

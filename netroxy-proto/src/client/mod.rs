@@ -31,10 +31,11 @@
 //! ```
 
 mod backoff;
+mod configure;
 mod machine;
 pub mod table;
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use core::time::Duration;
 
 use crate::{
@@ -128,6 +129,19 @@ pub enum Input {
     Broken,
     /// [`Client::poll_timeout`] has come.
     Tick,
+    /// The operator has changed what the client is to do.
+    ///
+    /// New mappings are asked for on the control connection that is open. v0.3 has no message to give a port back
+    /// (`map.released-on-close`), so where a mapping is gone or different, or the login is, the control connection is
+    /// closed ([`DisconnectReason::Reconfigured`]) and the next attempt follows at once, or a second after the login
+    /// (`life.client-pause`). Tunnels do not depend on it.
+    Configure {
+        /// All of it; only [`Config::jitter`] stays as it was.
+        config: Box<Config>,
+        /// Whether a new control connection is needed for a reason that the machine does not know, such as another
+        /// address of the server.
+        anew: bool,
+    },
 }
 
 /// What the machine asks of the driver.
@@ -164,6 +178,9 @@ pub enum DisconnectReason {
     /// The control connection was not open in time.
     #[error("the server did not answer in time, or did not finish the TLS handshake")]
     ConnectOverdue,
+    /// [`Input::Configure`] needs a new one.
+    #[error("the configuration has changed")]
+    Reconfigured,
     /// A message that is not allowed now, or none in time.
     #[error(transparent)]
     Misbehaved(#[from] PeerMisbehaved),
@@ -179,6 +196,7 @@ impl DisconnectReason {
         match self {
             Self::Rejected => "auth.refused-close",
             Self::ConnectOverdue => "life.connect-deadline",
+            Self::Reconfigured => "map.released-on-close",
             Self::Misbehaved(how) => how.rule(),
             Self::Malformed(error) => error.rule(),
         }

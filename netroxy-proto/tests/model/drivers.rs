@@ -256,7 +256,7 @@ impl World {
             }
             client::Input::Message(message) => monitor.received(now, message),
             client::Input::Malformed(_) => monitor.malformed(),
-            client::Input::Tick => {}
+            client::Input::Tick | client::Input::Configure { .. } => {}
         }
         let machine = Rc::make_mut(&mut peer.machine);
         let done = machine.handle(now, input);

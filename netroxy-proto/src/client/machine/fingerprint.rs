@@ -15,6 +15,7 @@ impl Client {
         // Every field is named, so that a new one cannot be forgotten here.
         let Self {
             config: _,
+            index: _,
             state,
             session,
             reconnect,
