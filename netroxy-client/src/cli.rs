@@ -4,6 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use netroxy_net::program::{self, Failure, LogLevel};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Client,
@@ -11,12 +12,26 @@ use crate::{
     public::PublicAddresses,
 };
 
+#[cfg(unix)]
+mod ask;
+#[cfg(unix)]
+mod reload;
+
 /// The private side of a Netroxy reverse tunnel (protocol v0.3)
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES)]
 struct Cli {
+    #[cfg(unix)]
+    #[command(subcommand)]
+    command: Option<ask::Command>,
+
     /// Configuration file; client_config.json when neither this nor --server is given
-    #[arg(long, value_name = "PATH", env = "NETROXY_CLIENT_CONFIG")]
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "NETROXY_CLIENT_CONFIG",
+        global = true
+    )]
     config: Option<PathBuf>,
 
     /// How much to log, to stderr
@@ -40,11 +55,14 @@ Without a file:
 Flags come before the values of a file, and --map adds to its connections. Each mapping that the
 server listens on is one line on stdout: tcp://HOST:PORT -> TARGET
 
+SIGHUP makes a client with a configuration file read it again: new mappings are added at once, for
+others the client logs in anew; open tunnels stay.
+
 A server that cannot be reached or refuses the login is tried again for ever.
 
 Exit codes:
   0    stopped by SIGTERM or SIGINT
-  1    the machine fails
+  1    the machine fails, or a command is refused
   2    wrong flags, configuration or CA file
   130  stopped at once by a second signal";
 
@@ -52,7 +70,18 @@ Exit codes:
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    program::exit_code(run(cli))
+    program::exit_code(cli.run())
+}
+
+impl Cli {
+    fn run(self) -> Result<(), Failure> {
+        #[cfg(unix)]
+        if let Some(command) = &self.command {
+            let sources = Sources::new(self.config, self.flags, None);
+            return command.run(&sources);
+        }
+        run(self)
+    }
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
@@ -60,10 +89,47 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let (config, warnings) = sources.load()?;
     program::run(cli.log, warnings, async |stop| {
         let addresses = PublicAddresses::on_stdout();
-        Client::new(config)
-            .on_mapped(move |line| addresses.show(line))
-            .run(stop)
-            .await;
-        Ok(())
+        let socket = config.control_socket.clone();
+        let client = Client::new(config).on_mapped(move |line| addresses.show(line));
+        serve(client, socket, sources, stop).await
     })
+}
+
+/// Runs the client, and answers its administrator meanwhile.
+#[cfg(unix)]
+async fn serve(
+    client: Client,
+    socket: Option<PathBuf>,
+    sources: Sources,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let handle = client.handle();
+    if sources.path.is_some() {
+        tokio::spawn(reload::on_hangup(sources, handle.clone())?);
+    }
+    match socket {
+        None => client.run(stop).await,
+        Some(path) => {
+            let socket = ask::bind(&path)?;
+            tokio::select! {
+                () = client.run(stop) => {}
+                () = ask::serve(&socket, handle) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+async fn serve(
+    client: Client,
+    socket: Option<PathBuf>,
+    _: Sources,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    if socket.is_some() {
+        return Err(Failure::usage("this system has no control socket"));
+    }
+    client.run(stop).await;
+    Ok(())
 }

@@ -1,6 +1,10 @@
 //! `client_config.json`, as the original client reads it, and what is new in it.
 
-use std::{fmt, path::Path, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use netroxy_net::config_file::ConfigError;
 use netroxy_proto::{ClientName, Password, RemotePort, Target, Username, client::Mapping};
@@ -37,6 +41,9 @@ pub struct Config {
     pub login_timeout: Duration,
     /// The longest wait before another attempt, without its random part.
     pub longest_retry_wait: Duration,
+    /// Where the program answers its administrator; `None` is nowhere. A client that is part of
+    /// another program does not look at it: see [`admin`](crate::admin).
+    pub control_socket: Option<PathBuf>,
 }
 
 /// Where the server is.
@@ -48,6 +55,16 @@ pub struct ServerConfig {
     pub port: u16,
     /// TLS, if the port speaks it.
     pub tls: Option<TlsConfig>,
+}
+
+impl ServerConfig {
+    /// Whether connections go to the same place in the same way. Whom TLS trusts may differ: what is
+    /// open was checked when it was opened.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        let name = |tls: &Option<TlsConfig>| tls.as_ref().map(|tls| tls.server_name.clone());
+        self.host == other.host && self.port == other.port && name(&self.tls) == name(&other.tls)
+    }
 }
 
 /// A service that is to be reachable through the server.

@@ -35,11 +35,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(config: ServerConfig, names: Resolver) -> Self {
+    /// `peer` is where the last control connection went.
+    pub(crate) fn new(config: ServerConfig, names: Resolver, peer: Option<SocketAddr>) -> Self {
         Self {
             config,
             names,
-            peer: Mutex::default(),
+            peer: Mutex::new(peer),
         }
     }
 
@@ -177,7 +178,7 @@ mod tests {
             tls: None,
         };
         let names = Resolver::system();
-        let server = Arc::new(Server::new(config, names.clone()));
+        let server = Arc::new(Server::new(config, names.clone(), None));
         let control = server.clone().open().await.unwrap();
         let data = [
             server.dial().await.unwrap(),

@@ -30,6 +30,8 @@ pub(crate) struct Tunnel {
     pub(crate) hold: Option<Duration>,
     /// Cancelled when the tunnel is to end.
     pub(crate) cut: CancellationToken,
+    /// Counts the tunnel as one of its mapping for as long as it lives.
+    pub(crate) open: Arc<()>,
 }
 
 impl Tunnel {
@@ -47,6 +49,7 @@ impl Tunnel {
             return;
         };
         self.relay(data, service).instrument(span).await;
+        drop(self.open);
     }
 
     async fn open(&self) -> Option<(Stream, Stream)> {

@@ -28,6 +28,7 @@ pub(super) const KEYS: &[&str] = &[
     "holdFirstBytesMs",
     "loginTimeout",
     "longestRetryWait",
+    "controlSocket",
 ];
 
 /// The file. What a flag can give as well may be missing here.
@@ -53,6 +54,14 @@ pub(super) struct File {
     pub(super) login_timeout: Option<Duration>,
     #[serde(default, deserialize_with = "some_patience")]
     pub(super) longest_retry_wait: Option<Duration>,
+    pub(super) control_socket: Option<PathBuf>,
+}
+
+/// What a command needs that talks to a running client.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SocketOnly {
+    pub(super) control_socket: Option<PathBuf>,
 }
 
 /// The section `tls`.

@@ -85,6 +85,15 @@ pub(crate) struct Flags {
     /// Name of this client: the server replaces an older login of the same name
     #[arg(long, value_name = "NAME", env = "NETROXY_CLIENT_NAME", value_parser = client_name)]
     pub(crate) name: Option<ClientName>,
+
+    /// Local socket for the commands `map` and `status`, such as /run/netroxy/client.sock
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "NETROXY_CLIENT_CONTROL_SOCKET",
+        global = true
+    )]
+    pub(crate) control_socket: Option<PathBuf>,
 }
 
 impl Flags {

@@ -13,7 +13,7 @@ use netroxy_proto::{ClientName, Password, RemotePort, Username};
 
 use super::{
     Config, ServerConfig, Service,
-    file::{ConnectionFile, File, KEYS},
+    file::{ConnectionFile, File, KEYS, SocketOnly},
     flags::Flags,
     name::{self, Identity},
     password, tls,
@@ -41,12 +41,18 @@ pub(crate) struct Sources {
 pub(super) struct Origin(Option<(PathBuf, Loaded<File>)>);
 
 impl Origin {
-    pub(super) fn loaded(&self) -> Option<&Loaded<File>> {
+    fn loaded(&self) -> Option<&Loaded<File>> {
         self.0.as_ref().map(|(_, loaded)| loaded)
     }
 
     pub(super) fn is_flags_only(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// A file that is named in the configuration file.
+    pub(super) fn relative(&self, path: &Path) -> PathBuf {
+        let loaded = self.loaded();
+        loaded.map_or_else(|| path.to_owned(), |loaded| loaded.relative(path))
     }
 
     /// How the source is called.
@@ -154,7 +160,10 @@ impl Sources {
             Some(name) => name,
             None => self.default_name((&host, port), &username),
         };
+        let in_file = file.control_socket.as_ref();
+        let in_file = in_file.map(|path| origin.relative(path));
         let config = Config {
+            control_socket: flags.control_socket.clone().or(in_file),
             server: ServerConfig { host, port, tls },
             name,
             username,
@@ -165,6 +174,23 @@ impl Sources {
             longest_retry_wait: file.longest_retry_wait.unwrap_or(LONGEST_RETRY_WAIT),
         };
         Ok((config, warnings))
+    }
+
+    /// Where a running client of this configuration answers. Reads no more of the file than that.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] as for [`load`](Self::load).
+    pub(crate) fn control_socket(&self) -> Result<Option<PathBuf>, ConfigError> {
+        if let Some(path) = &self.flags.control_socket {
+            return Ok(Some(path.clone()));
+        }
+        let Some(file) = &self.path else {
+            return Ok(None);
+        };
+        let loaded = config_file::load::<SocketOnly>(file, KEYS)?;
+        let socket = loaded.value.control_socket.as_deref();
+        Ok(socket.map(|path| loaded.relative(path)))
     }
 
     /// The flag's file, the environment, the configuration file, a person; in this order.

@@ -1,11 +1,6 @@
 //! Whether a client speaks TLS, and whom it trusts then.
 
-use std::{
-    fmt,
-    net::IpAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use netroxy_net::{
     config_file::ConfigError,
@@ -115,16 +110,10 @@ fn trust(flags: &Flags, file: Option<&TlsFile>, origin: &Origin) -> (Trust, &'st
     };
     match (pin, ca) {
         (Some(pin), _) => (Trust::Fingerprint(pin), "tls.fingerprint"),
-        (None, Some(ca)) => (Trust::CaFile(relative(origin, ca)), "tls.caFile"),
+        (None, Some(ca)) => (Trust::CaFile(origin.relative(ca)), "tls.caFile"),
         (None, None) if verify => (Trust::System, "tls.verify"),
         (None, None) => (Trust::Anyone, "tls.verify"),
     }
-}
-
-fn relative(origin: &Origin, path: &Path) -> PathBuf {
-    origin
-        .loaded()
-        .map_or_else(|| path.to_owned(), |loaded| loaded.relative(path))
 }
 
 /// A name for a certificate.
