@@ -1,6 +1,7 @@
 //! The client: drives the state machine with sockets.
 
 use std::{
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -247,9 +248,18 @@ impl Client {
             hold: self.config.hold_first_bytes,
             cut: self.cut.clone(),
             open: mapping.open(),
+            forbidden: self.forbidden(mapping.service.port),
         };
         self.tunnels_in_all += 1;
         self.tunnels.spawn(tunnel.run());
+    }
+
+    /// The address at which a service on this port would lead back to this client: the server's,
+    /// if the server listens there for us.
+    fn forbidden(&self, port: u16) -> Option<IpAddr> {
+        let port = RemotePort::try_from(i64::from(port)).ok()?;
+        self.mappings.get(port).filter(|m| m.is_mapped())?;
+        Some(self.server.peer()?.ip())
     }
 
     fn tell(&mut self, notice: Notice) {

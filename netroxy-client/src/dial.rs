@@ -2,7 +2,7 @@
 
 use std::{
     fmt, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -90,7 +90,7 @@ impl Server {
 
     async fn connect(&self) -> io::Result<TcpStream> {
         let ServerConfig { host, port, .. } = &self.config;
-        connect(&self.names, Class::Own, host, *port).await
+        connect_to_any(addresses(&self.names, Class::Own, host, *port).await?).await
     }
 
     async fn secure(&self, tcp: TcpStream) -> io::Result<Stream> {
@@ -113,19 +113,46 @@ fn limit_silence(tcp: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Connects to a service.
-pub(crate) async fn target(names: &Resolver, host: &str, port: u16) -> io::Result<Stream> {
+/// Connects to a service. `forbidden` is an address at which a mapped port of the server would be
+/// met, and so this client again: such a tunnel would open the next one, until no descriptor is left.
+pub(crate) async fn target(
+    names: &Resolver,
+    host: &str,
+    port: u16,
+    forbidden: Option<IpAddr>,
+) -> io::Result<Stream> {
     within(async {
-        let tcp = connect(names, Class::Target, host, port).await?;
-        Ok(Stream::Plain(tcp))
+        let addrs = addresses(names, Class::Target, host, port).await?;
+        if let Some(server) = forbidden
+            && addrs.iter().any(|addr| is_same_host(addr.ip(), server))
+        {
+            return Err(io::Error::other(format!(
+                "a loop: port {port} of the server leads back to this client"
+            )));
+        }
+        Ok(Stream::Plain(connect_to_any(addrs).await?))
     })
     .await
 }
 
-async fn connect(names: &Resolver, class: Class, host: &str, port: u16) -> io::Result<TcpStream> {
+/// Whether two addresses are of one host, as far as they tell: those of the own machine are.
+fn is_same_host(one: IpAddr, other: IpAddr) -> bool {
+    let (one, other) = (one.to_canonical(), other.to_canonical());
+    one == other || (one.is_loopback() && other.is_loopback())
+}
+
+async fn addresses(
+    names: &Resolver,
+    class: Class,
+    host: &str,
+    port: u16,
+) -> io::Result<Vec<SocketAddr>> {
     // As for the original, no address is this machine.
     let host = if host.is_empty() { "localhost" } else { host };
-    let addrs = names.resolve(host, port, class).await?;
+    names.resolve(host, port, class).await
+}
+
+async fn connect_to_any(addrs: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let count = u32::try_from(addrs.len()).unwrap_or(u32::MAX).max(1);
     let share = (DIAL / count).max(LEAST_SHARE);
     let mut last = io::ErrorKind::NotFound.into();
@@ -183,7 +210,9 @@ mod tests {
         let data = [
             server.dial().await.unwrap(),
             server.dial_peer().await.unwrap(),
-            target(&names, "127.0.0.1", addr.port()).await.unwrap(),
+            target(&names, "127.0.0.1", addr.port(), None)
+                .await
+                .unwrap(),
         ];
         let socket = SockRef::from(control.tcp());
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(SILENCE));

@@ -167,6 +167,11 @@ impl Mapping {
         self.open.clone()
     }
 
+    /// Whether the server listens on the port.
+    pub(crate) fn is_mapped(&self) -> bool {
+        matches!(self.standing, Standing::Mapped)
+    }
+
     fn state(&self, now: Instant) -> MappingState {
         let (state, retry_in) = match self.standing {
             Standing::NotConnected => (State::NotConnected, None),

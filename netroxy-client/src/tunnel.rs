@@ -1,6 +1,11 @@
 //! One tunnel: a data connection joined to a service.
 
-use std::{io, sync::Arc, time::Duration, time::Instant};
+use std::{
+    io,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use netroxy_net::{descriptors, relay::relay, resolve::Resolver, stream::Stream};
 use netroxy_proto::Token;
@@ -30,6 +35,8 @@ pub(crate) struct Tunnel {
     pub(crate) hold: Option<Duration>,
     /// Cancelled when the tunnel is to end.
     pub(crate) cut: CancellationToken,
+    /// Where the service must not be: see [`dial::target`].
+    pub(crate) forbidden: Option<IpAddr>,
     /// Counts the tunnel as one of its mapping for as long as it lives.
     pub(crate) open: Arc<()>,
 }
@@ -55,7 +62,12 @@ impl Tunnel {
     async fn open(&self) -> Option<(Stream, Stream)> {
         // TRS does not wait for the service: the user is served one round trip earlier, and if the
         // service cannot be reached TRS followed by a close is the answer anyway.
-        let service = dial::target(&self.names, &self.service.host, self.service.port);
+        let service = dial::target(
+            &self.names,
+            &self.service.host,
+            self.service.port,
+            self.forbidden,
+        );
         let (data, service) = tokio::join!(self.open_data(), service);
         let data = match data {
             Ok(data) => data,

@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -156,6 +156,7 @@ impl Sources {
         let password = self.login_password(file.password.take(), &origin)?;
         let tls = tls::config(flags, file.tls.as_ref(), &host, &origin, &mut warnings)?;
         let services = services(flags, file.connections, &origin, &mut warnings)?;
+        warnings.extend(loop_warning(&host, &services, &origin));
         let name = match flags.name.clone().or(file.name) {
             Some(name) => name,
             None => self.default_name((&host, port), &username),
@@ -317,4 +318,22 @@ fn services(
         .filter(|(at, service)| is_last(*at, service))
         .map(|(_, service)| service)
         .collect())
+}
+
+/// A service that is a mapped port of the server leads back to this client. Told for the first one:
+/// a range of them is one mistake.
+fn loop_warning(server: &str, services: &[Service], origin: &Origin) -> Option<String> {
+    let mapped: BTreeSet<u16> = services.iter().map(|s| s.remote_port.get()).collect();
+    let is_server = |host: &str| {
+        host.eq_ignore_ascii_case(server) || (tls::is_loopback(host) && tls::is_loopback(server))
+    };
+    let leads_back = |s: &&Service| mapped.contains(&s.port) && is_server(&s.host);
+    let service = services.iter().find(leads_back)?;
+    Some(format!(
+        "{}: a loop: remotePort {} leads to {}, which is a mapped port of the server itself; its \
+         users will be refused",
+        origin.shown(),
+        service.remote_port,
+        service.target()
+    ))
 }
