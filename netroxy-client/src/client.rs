@@ -245,6 +245,7 @@ impl Client {
             refusals: self.refusals.clone(),
             service: mapping.service.clone(),
             token,
+            peer: self.config.peer,
             hold: self.config.hold_first_bytes,
             cut: self.cut.clone(),
             open: mapping.open(),

@@ -8,6 +8,7 @@ use std::{
 
 use netroxy_net::config_file::ConfigError;
 use netroxy_proto::{ClientName, Password, RemotePort, Target, Username, client::Mapping};
+use serde::Deserialize;
 
 mod file;
 pub(crate) mod flags;
@@ -34,6 +35,8 @@ pub struct Config {
     pub password: Password,
     /// What is to be reachable through the server.
     pub services: Vec<Service>,
+    /// What the server is.
+    pub peer: Peer,
     /// How long the first bytes of a service are held back after TRS; `None` is 20 ms for an
     /// original server on plain TCP and else not at all.
     pub hold_first_bytes: Option<Duration>,
@@ -44,6 +47,19 @@ pub struct Config {
     /// Where the program answers its administrator; `None` is nowhere. A client that is part of
     /// another program does not look at it: see [`admin`](crate::admin).
     pub control_socket: Option<PathBuf>,
+}
+
+/// What a server is: the original one of 2016 needs a client that is careful.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Peer {
+    /// Found out by the form of its tokens.
+    #[default]
+    Auto,
+    /// The original server: it loses what arrives together with TRS.
+    Original,
+    /// A server that keeps the specification.
+    Netroxy,
 }
 
 /// Where the server is.

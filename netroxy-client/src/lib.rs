@@ -29,7 +29,7 @@ mod tunnel;
 
 pub use client::Client;
 pub use config::{
-    Config, InvalidMapping, MapFlag, Ports, ServerConfig, ServerFlag, Service, TlsConfig,
+    Config, InvalidMapping, MapFlag, Peer, Ports, ServerConfig, ServerFlag, Service, TlsConfig,
 };
 
 /// The version of this library, and of the program that is made of it.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, info_span, warn};
 
 use crate::{
-    Service,
+    Peer, Service,
     dial::{self, Server},
     refusal::{Refusals, Why, send_trs},
 };
@@ -31,6 +31,7 @@ pub(crate) struct Tunnel {
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) service: Service,
     pub(crate) token: Token,
+    pub(crate) peer: Peer,
     /// As configured; `None` is by the kind of server.
     pub(crate) hold: Option<Duration>,
     /// Cancelled when the tunnel is to end.
@@ -125,15 +126,49 @@ impl Tunnel {
     /// Waits until the server is sure to have read TRS: a while, or until bytes of the user have
     /// come through. Over TLS a record of its own is safe.
     async fn hold_first_bytes(&self, data: &Stream) {
-        let by_kind = if self.token.is_like_the_originals() && self.server.is_plain() {
-            HOLD_FROM_ORIGINAL
-        } else {
-            Duration::ZERO
-        };
-        let hold = self.hold.unwrap_or(by_kind);
+        let is_plain = self.server.is_plain();
+        let by_kind = || hold_for(self.peer, self.token.is_like_the_originals(), is_plain);
+        let hold = self.hold.unwrap_or_else(by_kind);
         if !hold.is_zero() {
             // Both outcomes mean the same: go on.
             let _ = timeout(hold, data.tcp().ready(Interest::READABLE)).await;
+        }
+    }
+}
+
+/// How long the first bytes are held back where nothing is configured. Over TLS a record of its own
+/// is safe, also from an original server.
+fn hold_for(peer: Peer, has_original_token: bool, is_plain: bool) -> Duration {
+    let is_original = match peer {
+        Peer::Auto => has_original_token,
+        Peer::Original => true,
+        Peer::Netroxy => false,
+    };
+    if is_original && is_plain {
+        HOLD_FROM_ORIGINAL
+    } else {
+        Duration::ZERO
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_plain_original_server_is_given_time() {
+        for peer in [Peer::Auto, Peer::Original, Peer::Netroxy] {
+            for (original_token, plain) in
+                [(false, false), (false, true), (true, false), (true, true)]
+            {
+                let is_held = !hold_for(peer, original_token, plain).is_zero();
+                let expected = match peer {
+                    Peer::Auto => original_token && plain,
+                    Peer::Original => plain,
+                    Peer::Netroxy => false,
+                };
+                assert_eq!(is_held, expected, "{peer:?} {original_token} {plain}");
+            }
         }
     }
 }

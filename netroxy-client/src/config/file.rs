@@ -7,7 +7,7 @@ use netroxy_proto::{ClientName, Password, Username};
 use rustls_pki_types::ServerName;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::mapping::Ports;
+use super::{Peer, mapping::Ports};
 
 /// Every key of the file, at any depth.
 pub(super) const KEYS: &[&str] = &[
@@ -25,6 +25,7 @@ pub(super) const KEYS: &[&str] = &[
     "remotePort",
     "isOpen",
     "name",
+    "peer",
     "holdFirstBytesMs",
     "loginTimeout",
     "longestRetryWait",
@@ -48,6 +49,7 @@ pub(super) struct File {
     pub(super) connections: Vec<ConnectionFile>,
     #[serde(default, deserialize_with = "some_field")]
     pub(super) name: Option<ClientName>,
+    pub(super) peer: Option<Peer>,
     #[serde(default, deserialize_with = "some_millis")]
     pub(super) hold_first_bytes_ms: Option<Duration>,
     #[serde(default, deserialize_with = "some_patience")]

@@ -7,7 +7,10 @@ use netroxy_net::tls::Fingerprint;
 use netroxy_proto::{ClientName, Username};
 use rustls_pki_types::ServerName;
 
-use super::mapping::{MapFlag, ServerFlag};
+use super::{
+    Peer,
+    mapping::{MapFlag, ServerFlag},
+};
 
 /// Flags of the program. Each one is also an environment variable with the prefix
 /// `NETROXY_CLIENT_`. There is none for the password: other accounts can read the arguments of a
@@ -85,6 +88,10 @@ pub(crate) struct Flags {
     /// Name of this client: the server replaces an older login of the same name
     #[arg(long, value_name = "NAME", env = "NETROXY_CLIENT_NAME", value_parser = client_name)]
     pub(crate) name: Option<ClientName>,
+
+    /// What the server is; the original one of 2016 needs a client that is careful
+    #[arg(long, value_name = "KIND", env = "NETROXY_CLIENT_PEER", value_enum)]
+    pub(crate) peer: Option<Peer>,
 
     /// Local socket for the commands `map` and `status`, such as /run/netroxy/client.sock
     #[arg(

@@ -170,6 +170,7 @@ impl Sources {
             username,
             password,
             services,
+            peer: flags.peer.or(file.peer).unwrap_or_default(),
             hold_first_bytes: file.hold_first_bytes_ms,
             login_timeout: file.login_timeout.unwrap_or(LOGIN_TIMEOUT),
             longest_retry_wait: file.longest_retry_wait.unwrap_or(LONGEST_RETRY_WAIT),

@@ -19,6 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 #[path = "../../../netroxy-net/tests/support/free_port.rs"]
 mod free_port;
+#[allow(unused_imports, reason = "each test uses a part of it")]
 pub(crate) use free_port::free_port;
 
 /// For what comes within a second on an idle machine.
