@@ -112,6 +112,7 @@ impl Tunnel {
             to_service = summary.a_to_b,
             from_service = summary.b_to_a,
             seconds = start.elapsed().as_secs_f64(),
+            reason = reason(summary.broken.as_ref()),
             broken = summary.broken.map(tracing::field::display),
             "tunnel closed"
         );
@@ -136,6 +137,27 @@ impl Tunnel {
     }
 }
 
+/// Why a tunnel ended, in words; the error itself is told as `broken`.
+fn reason(broken: Option<&io::Error>) -> &'static str {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown,
+        NetworkUnreachable, TimedOut, UnexpectedEof,
+    };
+    let Some(error) = broken else {
+        return "both sides have said all";
+    };
+    match error.kind() {
+        ConnectionReset | ConnectionAborted => "one side broke its connection off",
+        BrokenPipe => "one side closed before all was delivered to it",
+        UnexpectedEof => "the server ended TLS without a goodbye",
+        TimedOut => "one side did not answer any more",
+        HostUnreachable | NetworkUnreachable | NetworkDown => "the network is down",
+        // What the relay says when it is cut.
+        io::ErrorKind::Other => "the client stops, or TLS failed",
+        _ => "one side failed",
+    }
+}
+
 /// How long the first bytes are held back where nothing is configured. Over TLS a record of its own
 /// is safe, also from an original server.
 fn hold_for(peer: Peer, has_original_token: bool, is_plain: bool) -> Duration {
@@ -154,6 +176,33 @@ fn hold_for(peer: Peer, has_original_token: bool, is_plain: bool) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reason_of_an_end_is_told_in_words() {
+        let kinds = [
+            io::ErrorKind::ConnectionReset,
+            io::ErrorKind::BrokenPipe,
+            io::ErrorKind::UnexpectedEof,
+            io::ErrorKind::TimedOut,
+            io::ErrorKind::NetworkDown,
+            io::ErrorKind::Other,
+            io::ErrorKind::InvalidData,
+        ];
+        let mut reasons: Vec<_> = kinds
+            .iter()
+            .map(|kind| reason(Some(&io::Error::from(*kind))))
+            .chain([reason(None)])
+            .collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        assert_eq!(
+            reasons.len(),
+            kinds.len() + 1,
+            "each kind has its own words"
+        );
+        let cut = io::Error::other("the program stops");
+        assert!(reason(Some(&cut)).contains("the client stops"));
+    }
 
     #[test]
     fn only_a_plain_original_server_is_given_time() {
