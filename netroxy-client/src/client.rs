@@ -239,6 +239,7 @@ impl Client {
         let Some(mapping) = self.mappings.get(remote_port) else {
             return;
         };
+        self.refusals.prepare();
         let tunnel = Tunnel {
             server: self.server.clone(),
             names: self.names.clone(),

@@ -25,10 +25,12 @@ use crate::{dial::Server, seldom::Seldom};
 
 /// So many users are refused at a time, each with one descriptor.
 const AT_A_TIME: usize = 4;
+/// So many descriptors are kept for it.
+const SPARE: usize = 2;
 /// So many wait to be refused; for more the server's own patience has to do.
 const MOST_WAITING: usize = 1024;
 /// A descriptor that was freed may be taken by another task first.
-const ATTEMPTS: u32 = 20;
+const ATTEMPTS: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why there is no tunnel.
@@ -54,9 +56,15 @@ impl Refusals {
         Self {
             slots: Semaphore::new(AT_A_TIME),
             waiting: AtomicUsize::new(0),
-            spare: Spare::new(AT_A_TIME),
+            spare: Spare::new(SPARE),
             warnings: Seldom::default(),
         }
+    }
+
+    /// Keeps what is needed to refuse a user when no descriptor is left. To be called before a tunnel
+    /// is opened: a client without tunnels needs none.
+    pub(crate) fn prepare(&self) {
+        self.spare.refill();
     }
 
     /// Makes the server close the user. Logs seldom.

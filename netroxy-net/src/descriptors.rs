@@ -42,15 +42,13 @@ pub struct Spare {
 }
 
 impl Spare {
-    /// Keeps `count` descriptors, or as many as there are.
+    /// Will keep `count` descriptors, from the first [`refill`](Self::refill) on.
     #[must_use]
     pub fn new(count: usize) -> Self {
-        let spare = Self {
+        Self {
             open: Mutex::default(),
             count,
-        };
-        spare.refill();
-        spare
+        }
     }
 
     /// Gives one up, so that the next call that needs a descriptor gets it. False when none is left.
@@ -58,7 +56,7 @@ impl Spare {
         self.open().pop().is_some()
     }
 
-    /// Takes back what was given up, as far as descriptors are left.
+    /// Takes as many as are missing, as far as descriptors are left.
     pub fn refill(&self) {
         let mut open = self.open();
         while open.len() < self.count {
@@ -105,12 +103,14 @@ mod tests {
     #[test]
     fn spare_descriptors_are_as_many_as_wanted_again_and_again() {
         let spare = Spare::new(2);
+        assert!(!spare.free_one());
         for _ in 0..3 {
+            spare.refill();
+            spare.refill();
             assert_eq!(
                 [spare.free_one(), spare.free_one(), spare.free_one()],
                 [true, true, false]
             );
-            spare.refill();
         }
     }
 
