@@ -2,14 +2,28 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use netroxy_net::{
     check_config::CheckConfig,
     log::Logging,
     program::{self, Failure},
 };
+use tokio_util::sync::CancellationToken;
 
-use crate::{Client, Config};
+use crate::{
+    Client, Config,
+    config::{
+        flags::Flags,
+        password,
+        sources::{Sources, USUAL_FILE},
+    },
+    public::PublicAddresses,
+};
+
+#[cfg(unix)]
+mod ask;
+#[cfg(unix)]
+mod reload;
 
 /// The private side of a Netroxy reverse tunnel (protocol v0.3)
 #[derive(Debug, Parser)]
@@ -18,45 +32,125 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
 
-    /// Configuration file
-    #[arg(long, value_name = "PATH", default_value = "client_config.json")]
-    config: PathBuf,
+    /// Configuration file; client_config.json when neither this nor --server is given
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "NETROXY_CLIENT_CONFIG",
+        global = true
+    )]
+    config: Option<PathBuf>,
 
     #[command(flatten)]
     logging: Logging,
+
+    #[command(flatten)]
+    flags: Flags,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Look for all problems of a configuration file, and start nothing
     CheckConfig(CheckConfig),
+
+    #[cfg(unix)]
+    #[command(flatten)]
+    Ask(ask::Command),
 }
 
 const EXIT_CODES: &str = "\
+Without a file:
+  netroxy-client --server example.org:10000 --user alice --map 10003=127.0.0.1:3389
+
+Flags come before the values of a file, and --map adds to its connections. Each mapping that the
+server listens on is one line on stdout: tcp://HOST:PORT -> TARGET
+
+SIGHUP makes a client with a configuration file read it again: new mappings are added at once, for
+others the client logs in anew; open tunnels stay.
+
 A server that cannot be reached or refuses the login is tried again for ever.
 
 Exit codes:
   0    stopped by SIGTERM or SIGINT; nothing wrong was found (check-config)
-  1    the machine fails
+  1    the machine fails, or a command is refused
   2    wrong flags, configuration or CA file
   130  stopped at once by a second signal";
 
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match &cli.command {
-        Some(Command::CheckConfig(command)) => {
-            command.run(&cli.config, |path| Ok(Config::load(path)?.1))
+    let cli = parse();
+    let Some(command) = cli.command else {
+        return program::exit_code(run(cli));
+    };
+    match command {
+        Command::CheckConfig(command) => {
+            let path = cli.config.unwrap_or_else(|| USUAL_FILE.into());
+            command.run(&path, |path| Ok(Config::load(path)?.1))
         }
-        None => program::exit_code(run(&cli)),
+        #[cfg(unix)]
+        Command::Ask(command) => {
+            let sources = Sources::new(cli.config, cli.flags, None);
+            program::exit_code(command.run(&sources))
+        }
     }
 }
 
-fn run(cli: &Cli) -> Result<(), Failure> {
-    let (config, warnings) = Config::load(&cli.config)?;
+/// The flags of the log are those of both programs; here their variables get their names.
+fn parse() -> Cli {
+    let command = Cli::command()
+        .mut_arg("level", |flag| flag.env("NETROXY_CLIENT_LOG"))
+        .mut_arg("format", |flag| flag.env("NETROXY_CLIENT_LOG_FORMAT"));
+    let parsed = Cli::from_arg_matches(&command.get_matches());
+    parsed.unwrap_or_else(|error| error.exit())
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let sources = Sources::new(cli.config, cli.flags, Some(password::from_terminal));
+    let (config, warnings) = sources.load()?;
     program::run(cli.logging, warnings, async |stop| {
-        Client::new(config).run(stop).await;
-        Ok(())
+        let addresses = PublicAddresses::on_stdout();
+        let socket = config.control_socket.clone();
+        let client = Client::new(config).on_mapped(move |line| addresses.show(line));
+        serve(client, socket, sources, stop).await
     })
+}
+
+/// Runs the client, and answers its administrator meanwhile.
+#[cfg(unix)]
+async fn serve(
+    client: Client,
+    socket: Option<PathBuf>,
+    sources: Sources,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let handle = client.handle();
+    if sources.path.is_some() {
+        tokio::spawn(reload::on_hangup(sources, handle.clone()));
+    }
+    match socket {
+        None => client.run(stop).await,
+        Some(path) => {
+            let socket = ask::bind(&path)?;
+            tokio::select! {
+                () = client.run(stop) => {}
+                () = ask::serve(&socket, handle) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+async fn serve(
+    client: Client,
+    socket: Option<PathBuf>,
+    _: Sources,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    if socket.is_some() {
+        return Err(Failure::usage("this system has no control socket"));
+    }
+    client.run(stop).await;
+    Ok(())
 }

@@ -2,19 +2,27 @@
 
 use std::{
     fmt,
-    net::IpAddr,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
-use netroxy_net::{
-    config_file::{self, ConfigError, Key, Loaded, key},
-    tls::{self, Fingerprint, Trust},
-};
+use netroxy_net::config_file::ConfigError;
 use netroxy_proto::{ClientName, Password, RemotePort, Target, Username, client::Mapping};
-use rustls_pki_types::ServerName;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
+
+mod file;
+pub(crate) mod flags;
+mod mapping;
+mod name;
+pub(crate) mod password;
+pub(crate) mod sources;
+mod tls;
+#[cfg(test)]
+mod words;
+
+pub use mapping::{InvalidMapping, MapFlag, Ports, ServerFlag};
+use sources::{Origin, Sources};
+pub use tls::TlsConfig;
 
 /// What a client is started with.
 #[derive(Clone)]
@@ -29,6 +37,8 @@ pub struct Config {
     pub password: Password,
     /// What is to be reachable through the server.
     pub services: Vec<Service>,
+    /// What the server is.
+    pub peer: Peer,
     /// How long the first bytes of a service are held back after TRS; `None` is 20 ms for an
     /// original server on plain TCP and else not at all.
     pub hold_first_bytes: Option<Duration>,
@@ -36,6 +46,22 @@ pub struct Config {
     pub login_timeout: Duration,
     /// The longest wait before another attempt, without its random part.
     pub longest_retry_wait: Duration,
+    /// Where the program answers its administrator; `None` is nowhere. A client that is part of
+    /// another program does not look at it: see [`admin`](crate::admin).
+    pub control_socket: Option<PathBuf>,
+}
+
+/// What a server is: the original one of 2016 needs a client that is careful.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Peer {
+    /// Found out by the form of its tokens.
+    #[default]
+    Auto,
+    /// The original server: it loses what arrives together with TRS.
+    Original,
+    /// A server that keeps the specification.
+    Netroxy,
 }
 
 /// Where the server is.
@@ -49,13 +75,14 @@ pub struct ServerConfig {
     pub tls: Option<TlsConfig>,
 }
 
-/// TLS to the server.
-#[derive(Clone)]
-pub struct TlsConfig {
-    /// The name that the certificate must have.
-    pub server_name: ServerName<'static>,
-    /// Whom to trust.
-    pub client: Arc<rustls::ClientConfig>,
+impl ServerConfig {
+    /// Whether connections go to the same place in the same way. Whom TLS trusts may differ: what is
+    /// open was checked when it was opened.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        let name = |tls: &Option<TlsConfig>| tls.as_ref().map(|tls| tls.server_name.clone());
+        self.host == other.host && self.port == other.port && name(&self.tls) == name(&other.tls)
+    }
 }
 
 /// A service that is to be reachable through the server.
@@ -96,108 +123,6 @@ impl Service {
     }
 }
 
-impl From<ConnectionFile> for Service {
-    fn from(connection: ConnectionFile) -> Self {
-        Self {
-            remote_port: connection.remote_port,
-            host: connection.ip,
-            port: connection.port,
-            is_open: connection.is_open,
-        }
-    }
-}
-
-/// Every key of the file, at any depth.
-const KEYS: &[Key] = &[
-    key("ip", r#""127.0.0.1""#),
-    key("port", "10000"),
-    key("tls", r#"{"enabled": true}"#),
-    key("enabled", "true"),
-    key("verify", "true"),
-    key("caFile", r#""ca.pem""#),
-    key(
-        "fingerprint",
-        r#""A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5""#,
-    ),
-    key("serverName", r#""example.org""#),
-    key("username", r#""alice""#),
-    key("password", r#""secret""#),
-    key(
-        "connections",
-        r#"[{"ip": "127.0.0.1", "port": 8000, "remotePort": 10003, "isOpen": true}]"#,
-    ),
-    key("remotePort", "10003"),
-    key("isOpen", "true"),
-    key("name", r#""office""#),
-    key("holdFirstBytesMs", "20"),
-    key("loginTimeout", "10"),
-    key("longestRetryWait", "8"),
-];
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct File {
-    #[serde(default, deserialize_with = "host")]
-    ip: String,
-    #[serde(deserialize_with = "config_file::port")]
-    port: u16,
-    tls: Option<TlsFile>,
-    #[serde(deserialize_with = "config_file::field")]
-    username: Username,
-    #[serde(deserialize_with = "config_file::field")]
-    password: Password,
-    #[serde(default)]
-    connections: Vec<ConnectionFile>,
-    #[serde(default, deserialize_with = "some_name")]
-    name: Option<ClientName>,
-    #[serde(default, deserialize_with = "some_millis")]
-    hold_first_bytes_ms: Option<Duration>,
-    #[serde(default = "ten_seconds", deserialize_with = "config_file::patience")]
-    login_timeout: Duration,
-    #[serde(default = "eight_seconds", deserialize_with = "config_file::patience")]
-    longest_retry_wait: Duration,
-}
-
-/// With a random quarter, less than v0.3 asks for (`life.reconnect-time`, `map.client-retries`).
-fn eight_seconds() -> Duration {
-    Duration::from_secs(8)
-}
-
-/// What v0.3 asks for (`auth.client-deadline`).
-fn ten_seconds() -> Duration {
-    Duration::from_secs(10)
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct TlsFile {
-    #[serde(default)]
-    enabled: bool,
-    #[serde(default = "yes")]
-    verify: bool,
-    ca_file: Option<PathBuf>,
-    #[serde(default, deserialize_with = "some_fingerprint")]
-    fingerprint: Option<Fingerprint>,
-    #[serde(default, deserialize_with = "some_server_name")]
-    server_name: Option<ServerName<'static>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ConnectionFile {
-    #[serde(default, deserialize_with = "host")]
-    ip: String,
-    #[serde(deserialize_with = "config_file::port")]
-    port: u16,
-    #[serde(deserialize_with = "remote_port")]
-    remote_port: RemotePort,
-    #[serde(default)]
-    is_open: bool,
-    /// The original reads it and does nothing with it.
-    #[serde(default, rename = "tls")]
-    _tls: bool,
-}
-
 impl Config {
     /// Reads `client_config.json`, and the CA file that it may name. Paths in the file are
     /// relative to it. The second part of the result are warnings for the user.
@@ -206,163 +131,8 @@ impl Config {
     ///
     /// [`ConfigError`], with the place in the file and the key.
     pub fn load(path: &Path) -> Result<(Self, Vec<String>), ConfigError> {
-        config_file::load_then(path, KEYS, |loaded| Self::from_file(path, loaded))
+        Sources::file(path).load()
     }
-
-    fn from_file(
-        path: &Path,
-        mut loaded: Loaded<File>,
-    ) -> Result<(Self, Vec<String>), ConfigError> {
-        let mut warnings = std::mem::take(&mut loaded.warnings);
-        let tls = tls_config(&loaded, &mut warnings);
-        let tls = tls.map_err(|e| e.with_warnings(&warnings))?;
-        let file = loaded.value;
-        if tls.is_none() && !is_loopback(&file.ip) {
-            warnings.push(format!(
-                "{}: tls is not enabled: the password crosses the network in clear text",
-                path.display()
-            ));
-        }
-        let mut services: Vec<Service> = Vec::new();
-        for connection in file.connections {
-            let service = Service::from(connection);
-            // The original asks twice, is refused once, and connects users to the later one.
-            if let Some(i) = services
-                .iter()
-                .position(|s| s.remote_port == service.remote_port)
-            {
-                warnings.push(format!(
-                    "{}: remotePort {} is given twice: the later one counts",
-                    path.display(),
-                    service.remote_port
-                ));
-                services.remove(i);
-            }
-            services.push(service);
-        }
-        let config = Self {
-            server: ServerConfig {
-                host: tls::ascii_host(&file.ip).into_owned(),
-                port: file.port,
-                tls,
-            },
-            name: file.name.unwrap_or_else(default_name),
-            username: file.username,
-            password: file.password,
-            services,
-            hold_first_bytes: file.hold_first_bytes_ms,
-            login_timeout: file.login_timeout,
-            longest_retry_wait: file.longest_retry_wait,
-        };
-        Ok((config, warnings))
-    }
-}
-
-fn tls_config(
-    loaded: &Loaded<File>,
-    warnings: &mut Vec<String>,
-) -> Result<Option<TlsConfig>, ConfigError> {
-    let file = &loaded.value;
-    let Some(tls) = file.tls.as_ref().filter(|tls| tls.enabled) else {
-        return Ok(None);
-    };
-    let trust = match (tls.fingerprint, &tls.ca_file) {
-        (Some(pin), _) => Trust::Fingerprint(pin),
-        (None, Some(ca)) => Trust::CaFile(loaded.relative(ca)),
-        (None, None) if tls.verify => Trust::System,
-        (None, None) => {
-            warnings.push(
-                "tls.verify is false: anyone between client and server can read the password and \
-                 all traffic; set tls.fingerprint or tls.caFile"
-                    .to_owned(),
-            );
-            Trust::Anyone
-        }
-    };
-    let server_name = match &tls.server_name {
-        Some(name) => name.clone(),
-        None => {
-            let host = if file.ip.is_empty() {
-                "localhost"
-            } else {
-                &file.ip
-            };
-            tls::server_name(host, &trust)
-                .map_err(|error| loaded.error("ip", format!("{error} for TLS")))?
-        }
-    };
-    let key = if tls.ca_file.is_some() {
-        "tls.caFile"
-    } else {
-        "tls.verify"
-    };
-    let client = tls::client(&trust).map_err(|e| loaded.caused(key, &e, e.hint()))?;
-    Ok(Some(TlsConfig {
-        server_name,
-        client,
-    }))
-}
-
-/// The host name and 16 random hex digits, as the original's, but kept for the life of the
-/// process, so that a reconnecting client takes over its ports.
-fn default_name() -> ClientName {
-    let host = gethostname::gethostname()
-        .to_string_lossy()
-        .replace('\n', "");
-    let mut bits = [0; 8];
-    // Without random bits the name is still the host's.
-    let _ = getrandom::fill(&mut bits);
-    let name = format!("{host}-{:016x}", u64::from_ne_bytes(bits));
-    ClientName::try_from(name.as_bytes()).unwrap_or_else(|_| ClientName::empty())
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.is_empty()
-        || host == "localhost"
-        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-fn yes() -> bool {
-    true
-}
-
-/// A host: brackets around an IPv6 address are taken off.
-fn host<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.contains('\n') {
-        return Err(D::Error::custom("must not contain a line feed"));
-    }
-    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
-    Ok(bare.map_or_else(|| text.clone(), str::to_owned))
-}
-
-fn remote_port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RemotePort, D::Error> {
-    RemotePort::try_from(i64::from(config_file::port(deserializer)?)).map_err(D::Error::custom)
-}
-
-fn some_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ClientName>, D::Error> {
-    config_file::field(deserializer).map(Some)
-}
-
-fn some_millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    let millis = config_file::within(deserializer, 0, 10_000, "milliseconds from 0 to 10000")?;
-    Ok(Some(Duration::from_millis(millis.unsigned_abs())))
-}
-
-fn some_fingerprint<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Fingerprint>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    text.parse().map(Some).map_err(D::Error::custom)
-}
-
-fn some_server_name<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<ServerName<'static>>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    tls::server_name(&text, &Trust::System)
-        .map(Some)
-        .map_err(D::Error::custom)
 }
 
 impl fmt::Debug for Config {
@@ -374,15 +144,3 @@ impl fmt::Debug for Config {
             .finish_non_exhaustive()
     }
 }
-
-impl fmt::Debug for TlsConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsConfig")
-            .field("server_name", &self.server_name)
-            .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-#[path = "config_words.rs"]
-mod words;

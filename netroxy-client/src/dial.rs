@@ -1,21 +1,27 @@
 //! Connections to the server and to services.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use netroxy_net::{
+    resolve::{Class, Resolver},
     stream::{Stream, not_to_itself, tune},
     tls::explained,
 };
-use tokio::{
-    net::{TcpStream, lookup_host},
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use crate::ServerConfig;
 
 /// So long may connecting take, the TLS handshake included.
 const DIAL: Duration = Duration::from_secs(10);
+
+/// The server's system may leave data of a control connection unconfirmed for so long.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// Each of several addresses of a name gets at least so long.
 const LEAST_SHARE: Duration = Duration::from_secs(1);
@@ -24,11 +30,19 @@ const LEAST_SHARE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Server {
     config: ServerConfig,
+    names: Resolver,
+    /// Where the last control connection went.
+    peer: Mutex<Option<SocketAddr>>,
 }
 
 impl Server {
-    pub(crate) fn new(config: ServerConfig) -> Self {
-        Self { config }
+    /// `peer` is where the last control connection went.
+    pub(crate) fn new(config: ServerConfig, names: Resolver, peer: Option<SocketAddr>) -> Self {
+        Self {
+            config,
+            names,
+            peer: Mutex::new(peer),
+        }
     }
 
     /// Whether connections are plain TCP.
@@ -36,14 +50,51 @@ impl Server {
         self.config.tls.is_none()
     }
 
-    /// For a data connection.
-    pub(crate) async fn dial(self: Arc<Self>) -> io::Result<Stream> {
-        within(self.open()).await
+    /// The host as users write it.
+    pub(crate) fn public_host(&self) -> String {
+        let host = &self.config.host;
+        if host.contains(':') {
+            format!("[{host}]")
+        } else if host.is_empty() {
+            "localhost".to_owned()
+        } else {
+            host.clone()
+        }
     }
 
-    /// Takes as long as it takes: the machine has a deadline for control connections.
+    /// For a data connection.
+    pub(crate) async fn dial(&self) -> io::Result<Stream> {
+        within(async { self.secure(self.connect().await?).await }).await
+    }
+
+    /// For a data connection when there is no descriptor for a look-up of the name: goes where the
+    /// last control connection went.
+    pub(crate) async fn dial_peer(&self) -> io::Result<Stream> {
+        let Some(addr) = self.peer() else {
+            return self.dial().await;
+        };
+        within(async { self.secure(connect_to(addr).await?).await }).await
+    }
+
+    /// For the control connection. Takes as long as it takes: the machine has a deadline for it.
     pub(crate) async fn open(self: Arc<Self>) -> io::Result<Stream> {
-        let tcp = connect(&self.config.host, self.config.port).await?;
+        let tcp = self.connect().await?;
+        limit_silence(&tcp)?;
+        *self.peer.lock().unwrap_or_else(PoisonError::into_inner) = Some(tcp.peer_addr()?);
+        self.secure(tcp).await
+    }
+
+    /// Where the last control connection went.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        *self.peer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let ServerConfig { host, port, .. } = &self.config;
+        connect_to_any(addresses(&self.names, Class::Own, host, *port).await?).await
+    }
+
+    async fn secure(&self, tcp: TcpStream) -> io::Result<Stream> {
         let Some(tls) = &self.config.tls else {
             return Ok(Stream::Plain(tcp));
         };
@@ -54,31 +105,74 @@ impl Server {
     }
 }
 
-/// Connects to a service.
-pub(crate) async fn target(host: &str, port: u16) -> io::Result<Stream> {
-    within(async { Ok(Stream::Plain(connect(host, port).await?)) }).await
+/// Makes a control connection break when the server's system has confirmed nothing for so long. The
+/// client has to notice a dead path and take another one; a tunnel may wait for its path to come back.
+fn limit_silence(tcp: &TcpStream) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket2::SockRef::from(tcp).set_tcp_user_timeout(Some(SILENCE))?;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = (tcp, SILENCE);
+    Ok(())
 }
 
-async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+/// Connects to a service. `forbidden` is an address at which a mapped port of the server would be
+/// met, and so this client again: such a tunnel would open the next one, until no descriptor is left.
+pub(crate) async fn target(
+    names: &Resolver,
+    host: &str,
+    port: u16,
+    forbidden: Option<IpAddr>,
+) -> io::Result<Stream> {
+    within(async {
+        let addrs = addresses(names, Class::Target, host, port).await?;
+        if let Some(server) = forbidden
+            && addrs.iter().any(|addr| is_same_host(addr.ip(), server))
+        {
+            return Err(io::Error::other(format!(
+                "a loop: port {port} of the server leads back to this client"
+            )));
+        }
+        Ok(Stream::Plain(connect_to_any(addrs).await?))
+    })
+    .await
+}
+
+/// Whether two addresses are of one host, as far as they tell: those of the own machine are.
+fn is_same_host(one: IpAddr, other: IpAddr) -> bool {
+    let (one, other) = (one.to_canonical(), other.to_canonical());
+    one == other || (one.is_loopback() && other.is_loopback())
+}
+
+async fn addresses(
+    names: &Resolver,
+    class: Class,
+    host: &str,
+    port: u16,
+) -> io::Result<Vec<SocketAddr>> {
     // As for the original, no address is this machine.
     let host = if host.is_empty() { "localhost" } else { host };
-    let addrs: Vec<_> = lookup_host((host, port)).await?.collect();
+    names.resolve(host, port, class).await
+}
+
+async fn connect_to_any(addrs: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let count = u32::try_from(addrs.len()).unwrap_or(u32::MAX).max(1);
     let share = (DIAL / count).max(LEAST_SHARE);
     let mut last = io::ErrorKind::NotFound.into();
     for addr in addrs {
         // An address that does not answer must leave time for the next one.
-        let dialled = timeout(share, TcpStream::connect(addr)).await;
-        match dialled.map(|dialled| dialled.and_then(not_to_itself)) {
-            Ok(Ok(tcp)) => {
-                tune(&tcp)?;
-                return Ok(tcp);
-            }
+        match timeout(share, connect_to(addr)).await {
+            Ok(Ok(tcp)) => return Ok(tcp),
             Ok(Err(error)) => last = error,
             Err(_) => last = io::ErrorKind::TimedOut.into(),
         }
     }
     Err(last)
+}
+
+async fn connect_to(addr: SocketAddr) -> io::Result<TcpStream> {
+    let tcp = not_to_itself(TcpStream::connect(addr).await?)?;
+    tune(&tcp)?;
+    Ok(tcp)
 }
 
 async fn within<T>(dial: impl Future<Output = io::Result<T>>) -> io::Result<T> {
@@ -94,6 +188,41 @@ impl fmt::Display for Server {
             write!(f, "[{host}]:{port}")
         } else {
             write!(f, "{host}:{port}")
+        }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use socket2::SockRef;
+
+    #[tokio::test]
+    async fn only_the_control_connection_breaks_of_silence_and_all_are_kept_alive() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let config = ServerConfig {
+            host: addr.ip().to_string(),
+            port: addr.port(),
+            tls: None,
+        };
+        let names = Resolver::system();
+        let server = Arc::new(Server::new(config, names.clone(), None));
+        let control = server.clone().open().await.unwrap();
+        let data = [
+            server.dial().await.unwrap(),
+            server.dial_peer().await.unwrap(),
+            target(&names, "127.0.0.1", addr.port(), None)
+                .await
+                .unwrap(),
+        ];
+        let socket = SockRef::from(control.tcp());
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(SILENCE));
+        assert!(socket.keepalive().unwrap());
+        for stream in data {
+            let socket = SockRef::from(stream.tcp());
+            assert_eq!(socket.tcp_user_timeout().unwrap(), None);
+            assert!(socket.keepalive().unwrap());
         }
     }
 }

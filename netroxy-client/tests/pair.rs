@@ -207,6 +207,22 @@ async fn a_service_that_cannot_be_reached_closes_the_user() {
     assert!(matches!(end, Ok(Ok(0) | Err(_))), "{end:?}");
 }
 
+/// The server gives the ports of a login to a later one of the same name only.
+#[tokio::test]
+async fn a_client_that_is_started_again_has_its_name_and_another_client_does_not() {
+    let server = SocketAddr::from(([127, 0, 0, 1], 1));
+    let (first, dir) = client_config(server, server, 1, None);
+    let file = dir.path().join("client_config.json");
+    let again = netroxy_client::Config::load(&file).unwrap().0;
+    assert_eq!(again.name, first.name);
+    let copy = dir.path().join("copy.json");
+    fs::copy(&file, &copy).unwrap();
+    let other = netroxy_client::Config::load(&copy).unwrap().0;
+    assert_ne!(other.name, first.name);
+    let (elsewhere, _dir) = client_config(server, server, 1, None);
+    assert_ne!(elsewhere.name, first.name);
+}
+
 #[tokio::test]
 async fn many_users_at_once_each_get_their_own_service() {
     let service = shouting_service().await;

@@ -2,14 +2,17 @@
 //!
 //! Nothing here knows what a login or a mapping is: that is `netroxy-proto`. Here are sockets
 //! ([`listen`], [`stream`]), TLS ([`tls`]), messages on a stream ([`connection`]), the byte relay
-//! ([`relay`]), its bound of speed ([`throttle`]), deadlines ([`deadline`]), configuration files
-//! ([`config_file`], [`check_config`]), the log ([`log`]), what a well-behaved program does at its start and end
-//! ([`program`], [`hangup`], [`service_manager`]), and, on Unix, questions of its administrator while it runs (`local_socket`).
+//! ([`relay`]), its bound of speed ([`throttle`]), deadlines ([`deadline`]), descriptors
+//! ([`descriptors`]), names ([`resolve`]), configuration files ([`config_file`], [`check_config`]),
+//! the log ([`log`]), what a well-behaved program does at its start and end ([`program`],
+//! [`hangup`], [`service_manager`]), and, on Unix, questions of its administrator while it runs
+//! (`local_socket`).
 
 pub mod check_config;
 pub mod config_file;
 pub mod connection;
 pub mod deadline;
+pub mod descriptors;
 pub mod hangup;
 pub mod listen;
 #[cfg(unix)]
@@ -17,6 +20,7 @@ pub mod local_socket;
 pub mod log;
 pub mod program;
 pub mod relay;
+pub mod resolve;
 pub mod service_manager;
 pub mod stream;
 pub mod throttle;

@@ -62,17 +62,6 @@ pub fn raise_descriptor_limit() {
     }
 }
 
-/// How many descriptors this process may open.
-#[must_use]
-pub fn descriptor_limit() -> usize {
-    #[cfg(unix)]
-    if let Ok((soft, _)) = rlimit::getrlimit(rlimit::Resource::NOFILE) {
-        return usize::try_from(soft).unwrap_or(usize::MAX);
-    }
-    // As many as other systems give a process.
-    16_384
-}
-
 /// Cancels the token at the first SIGTERM or SIGINT. A second signal ends the program at once, as
 /// if nobody handled it.
 fn stop_on_signals(stop: CancellationToken) {

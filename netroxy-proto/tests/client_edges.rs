@@ -116,29 +116,87 @@ fn of_two_mappings_of_one_port_the_first_counts() {
     assert_eq!(targets, ["a:1", "b:2"]);
 }
 
-#[test]
-fn a_good_session_resets_the_delay() {
+/// Its waits have grown to the longest one.
+fn unlucky() -> Client {
     let mut client = Client::new(config());
     let mut longest = Duration::ZERO;
     for _ in 0..6 {
-        let secs = client.poll_timeout().unwrap().as_secs() + 1;
-        feed(&mut client, secs, Input::Tick);
-        longest = retry(&feed(&mut client, secs, Input::ConnectFailed));
+        let at = client.poll_timeout().unwrap();
+        feed_at(&mut client, at, Input::Tick);
+        longest = retry(&feed_at(&mut client, at, Input::ConnectFailed));
     }
     assert!((8..=10).contains(&longest.as_secs()), "{longest:?}");
-    let login = |client: &mut Client| {
-        let secs = client.poll_timeout().unwrap().as_secs() + 1;
-        for input in [Input::Tick, Input::Connected, Input::Message(accepted())] {
-            feed(client, secs, input);
+    client
+}
+
+/// Logs in as soon as it wants to; the wait after the session has lasted so long and ended so.
+fn wait_after(client: &mut Client, lasted: f64, end: Input) -> f64 {
+    let at = client.poll_timeout().unwrap();
+    for input in [Input::Tick, Input::Connected, Input::Message(accepted())] {
+        feed_at(client, at, input);
+    }
+    let end_at = at + Duration::from_secs_f64(lasted);
+    retry(&feed_at(client, end_at, end)).as_secs_f64()
+}
+
+#[test]
+fn a_session_that_lasted_as_long_as_the_wait_before_it_resets_the_wait() {
+    for (lasted, shortest) in [(60.0, 1.0), (10.0, 1.0), (8.0, 1.0), (5.0, 4.0), (0.5, 8.0)] {
+        for end in [Input::Ended, Input::Broken] {
+            let wait = wait_after(&mut unlucky(), lasted, end);
+            let allowed = shortest..=shortest * 1.25;
+            assert!(allowed.contains(&wait), "{wait} s after {lasted} s");
         }
-        secs
-    };
-    let secs = login(&mut client);
-    let short = retry(&feed(&mut client, secs + 9, Input::Ended));
-    assert!(short >= Duration::from_secs(8), "it did not last");
-    let secs = login(&mut client);
-    let good = retry(&feed(&mut client, secs + 10, Input::Ended));
-    assert!(good < Duration::from_secs(2), "{good:?}");
+    }
+}
+
+/// Before, each session shorter than 10 s was a failure like any other: 8 s of waiting for each.
+#[test]
+fn a_link_that_comes_and_goes_is_used_most_of_the_time() {
+    for lasts in [2.0, 3.0, 5.0, 9.0] {
+        let mut client = unlucky();
+        let mut waits: Vec<f64> = Vec::new();
+        for _ in 0..20 {
+            waits.push(wait_after(&mut client, lasts, Input::Broken));
+        }
+        let waited: f64 = waits[2..].iter().sum();
+        assert!(waited <= 18.0 * 1.25, "{waits:?} for {lasts} s");
+        assert!(waits.iter().all(|wait| *wait <= lasts * 1.25), "{waits:?}");
+    }
+}
+
+#[test]
+fn a_server_that_ends_each_login_early_is_asked_less_and_less() {
+    let mut client = Client::new(config());
+    let waits = [(); 9].map(|()| wait_after(&mut client, 5.0, Input::Ended));
+    let expected = [1.0, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 8.0];
+    for (wait, expected) in waits.iter().zip(expected) {
+        assert!((expected..=expected * 1.25).contains(wait), "{waits:?}");
+    }
+    // A login that breaks says nothing of the server's will, and one that lasts says all is well.
+    for (lasted, end) in [(5.0, Input::Broken), (10.0, Input::Ended)] {
+        let mut client = client.clone();
+        wait_after(&mut client, lasted, end);
+        let wait = wait_after(&mut client, 5.0, Input::Ended);
+        assert!(wait < 5.0, "{wait}");
+    }
+}
+
+/// `auth.client-backoff` and `life.client-pause` want a second, `life.reconnect-time` 15 at most.
+#[test]
+fn no_end_is_followed_at_once_and_none_after_too_long() {
+    let ends = [
+        Input::Ended,
+        Input::Broken,
+        Input::Message(ServerMessage::Ars(Ars::Rejected)),
+    ];
+    for end in ends {
+        let mut client = Client::new(config());
+        for tenths in 0..200 {
+            let wait = wait_after(&mut client, f64::from(tenths % 40) / 10.0, end.clone());
+            assert!((1.0..=10.0).contains(&wait), "{wait}");
+        }
+    }
 }
 
 #[test]
@@ -169,6 +227,7 @@ fn misuse_is_refused_and_changes_nothing() {
         Input::Connected,
         Input::ConnectFailed,
         Input::Ended,
+        Input::Broken,
         Input::Malformed(error),
         Input::Message(ServerMessage::Srs),
     ] {
@@ -239,7 +298,11 @@ fn up() -> Client {
 }
 
 fn feed(client: &mut Client, secs: u64, input: Input) -> Vec<Output> {
-    client.handle(Duration::from_secs(secs), input).unwrap();
+    feed_at(client, Duration::from_secs(secs), input)
+}
+
+fn feed_at(client: &mut Client, at: Duration, input: Input) -> Vec<Output> {
+    client.handle(at, input).unwrap();
     std::iter::from_fn(|| client.poll_output()).collect()
 }
 

@@ -102,6 +102,7 @@ fn rules() -> BTreeSet<&'static str> {
     let disconnect = [
         client::DisconnectReason::Rejected,
         client::DisconnectReason::ConnectOverdue,
+        client::DisconnectReason::Reconfigured,
     ]
     .into_iter()
     .chain(MISBEHAVED.map(Into::into))

@@ -447,7 +447,7 @@ mod tests {
     const STRANGER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
     const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
 
-    fn admission(limits: &str, descriptors: usize) -> Arc<Admission> {
+    fn admission(limits: &str, descriptors: u64) -> Arc<Admission> {
         let limits: Limits = serde_json::from_str(limits).unwrap();
         Admission::new(limits.figures(descriptors))
     }

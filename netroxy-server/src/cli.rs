@@ -117,7 +117,8 @@ async fn reload(path: &Path, handle: &Handle, mut hangups: Hangups) {
                 info!("configuration read again");
             }
             Err(error) => {
-                error!("the configuration cannot be used, the old one stays:\n{error}");
+                let report = error.report();
+                error!("the configuration cannot be used, the old one stays:\n{report}");
             }
         }
         service_manager::ready();

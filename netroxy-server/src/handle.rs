@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use netroxy_net::program;
+use netroxy_net::descriptors;
 use netroxy_proto::server::Listener;
 use serde::{Deserialize, Serialize};
 
@@ -123,7 +123,7 @@ impl Handle {
             }),
             (_, old) => old.clone(),
         };
-        self.0.set_config(config, program::descriptor_limit());
+        self.0.set_config(config, descriptors::limit());
         fixed
     }
 }

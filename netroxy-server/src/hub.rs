@@ -125,7 +125,7 @@ pub(crate) struct Seat {
 
 impl Hub {
     /// A server without connections, in a process that may open `descriptors`.
-    pub(crate) fn new(config: Config, mapping_bind: Vec<Bind>, descriptors: usize) -> Self {
+    pub(crate) fn new(config: Config, mapping_bind: Vec<Bind>, descriptors: u64) -> Self {
         let figures = config.limits.figures(descriptors);
         let handshakes = figures.handshakes.min(Semaphore::MAX_PERMITS);
         Self {
@@ -159,7 +159,7 @@ impl Hub {
 
     /// Puts another configuration in place of the one that holds. Tunnels, and clients whose account
     /// is still what it was, do not notice; other clients have to log in again.
-    pub(crate) fn set_config(self: &Arc<Self>, config: Config, descriptors: usize) {
+    pub(crate) fn set_config(self: &Arc<Self>, config: Config, descriptors: u64) {
         let figures = config.limits.figures(descriptors);
         let machine = machine_config(&config, figures.waiting_per_port);
         self.admission.set_figures(figures);

@@ -33,8 +33,8 @@ mod user;
 use std::{io, net::SocketAddr, sync::Arc};
 
 use netroxy_net::{
+    descriptors,
     listen::{Bind, Closable},
-    program,
 };
 use netroxy_proto::server::Listener;
 use tokio::{net::TcpListener, time::timeout};
@@ -128,7 +128,7 @@ impl Server {
                 doors.push(Door::open(bind, tls.port, Listener::Tls)?);
             }
         }
-        let hub = Hub::new(config, mapping_bind, program::descriptor_limit());
+        let hub = Hub::new(config, mapping_bind, descriptors::limit());
         Ok(Self {
             hub: Arc::new(hub),
             doors,
@@ -161,7 +161,7 @@ impl Server {
     /// once; open tunnels get as long to end as [`Config::shutdown_timeout`] says.
     pub async fn run(self, stop: CancellationToken) {
         info!(
-            descriptors = program::descriptor_limit(),
+            descriptors = descriptors::limit(),
             tunnels = self.hub.admission.figures().tunnels,
             "limits of this process"
         );

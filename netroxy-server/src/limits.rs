@@ -74,7 +74,8 @@ impl Default for Limits {
 impl Limits {
     /// The figures for a process that may open `descriptors`.
     #[must_use]
-    pub fn figures(&self, descriptors: usize) -> Figures {
+    pub fn figures(&self, descriptors: u64) -> Figures {
+        let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
         let reserve = match self.reserved_descriptors {
             Some(reserve) => reserve,
             None => (descriptors / 20).max(32),

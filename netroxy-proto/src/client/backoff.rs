@@ -2,6 +2,9 @@
 
 use core::time::Duration;
 
+/// Further doublings change nothing: no configuration allows delays as long as that.
+const MOST_DOUBLINGS: u32 = 12;
+
 /// Doubling delays with up to a quarter more at random.
 #[derive(Debug, Clone)]
 pub(super) struct Backoff {
@@ -23,11 +26,14 @@ impl Backoff {
         }
     }
 
+    /// Bounds the delays to come.
+    pub(super) fn set_longest(&mut self, longest: Duration) {
+        self.longest = longest.max(Self::FIRST);
+    }
+
     /// The delay after one more failure.
     pub(super) fn next(&mut self) -> Duration {
-        let delay = Self::FIRST
-            .saturating_mul(1 << self.failures.min(8))
-            .min(self.longest);
+        let delay = self.base(self.failures);
         self.failures = self.failures.saturating_add(1);
         let parts = u32::try_from(self.draw() % 1024).unwrap_or_default();
         delay + delay / 4 * parts / 1024
@@ -42,16 +48,36 @@ impl Backoff {
         mixed ^ (mixed >> 31)
     }
 
-    /// How far the delay has grown. Only the random part of the next delay depends on more.
+    /// How far the delays have grown, the last one and the next one. Only the random part of the
+    /// next delay depends on more.
     #[cfg(feature = "model")]
     pub(super) fn growth(&self) -> u32 {
         let doublings = self.longest.as_secs().next_power_of_two().ilog2();
-        self.failures.min(doublings)
+        self.failures.min(doublings + 1)
     }
 
     /// Begins anew with the first delay.
     pub(super) fn reset(&mut self) {
         self.failures = 0;
+    }
+
+    /// After something that went well for `lasted`: begins anew if that is as long as the last
+    /// delay, without its random part. Else no later delay is to be longer than that, so that what
+    /// comes and goes is there for half of the time at least.
+    pub(super) fn forgive(&mut self, lasted: Duration) {
+        if lasted >= self.base(self.failures.saturating_sub(1)) {
+            self.reset();
+        }
+        while self.failures > 0 && lasted >= Self::FIRST && self.base(self.failures) > lasted {
+            self.failures -= 1;
+        }
+    }
+
+    /// The delay after so many failures before it, without its random part.
+    fn base(&self, failures: u32) -> Duration {
+        Self::FIRST
+            .saturating_mul(1 << failures.min(MOST_DOUBLINGS))
+            .min(self.longest)
     }
 }
 
@@ -80,6 +106,31 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.next() < Duration::from_secs(2));
+    }
+
+    #[test]
+    fn what_lasted_as_long_as_the_last_delay_begins_anew_and_what_was_shorter_bounds_the_next() {
+        let secs = Duration::from_secs;
+        // After 1, 2, 4 and 8 s.
+        for (lasted, next) in [
+            (secs(8), 1),
+            (secs(5), 4),
+            (secs(3), 2),
+            (secs(1), 1),
+            (Duration::from_millis(999), 8),
+            (Duration::ZERO, 8),
+        ] {
+            let mut backoff = Backoff::new(7, LONGEST);
+            for _ in 0..4 {
+                backoff.next();
+            }
+            backoff.forgive(lasted);
+            let delay = backoff.next();
+            assert!(
+                secs(next) <= delay && delay <= secs(next) * 5 / 4,
+                "{lasted:?}"
+            );
+        }
     }
 
     #[test]

@@ -23,29 +23,47 @@ mod fingerprint;
 /// delay only.
 const STABLE: Duration = Duration::from_secs(10);
 
+/// So many shorter sessions in a row that the server ends are no accident: a second client uses the
+/// name of this one (`auth.same-name-replaces`), or the server does not want this one.
+const UNWANTED: u8 = 3;
+
+/// Who ended a control connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// The server: it closed, or said what it must not say.
+    Server,
+    /// The network, as far as one can tell.
+    Network,
+}
+
 /// A whole client. See the [module documentation](super).
 #[derive(Debug, Clone)]
 pub struct Client {
-    config: Config,
-    state: State,
-    session: Option<Session>,
-    reconnect: Backoff,
-    timers: Timers<Timer>,
-    outputs: VecDeque<Output>,
+    pub(super) config: Config,
+    /// Where the mapping of a port is in the configuration.
+    pub(super) index: BTreeMap<RemotePort, usize>,
+    pub(super) state: State,
+    pub(super) session: Option<Session>,
+    pub(super) reconnect: Backoff,
+    /// Sessions in a row that were shorter than [`STABLE`] and ended by the server, up to
+    /// [`UNWANTED`].
+    pub(super) ended_early: u8,
+    pub(super) timers: Timers<Timer>,
+    pub(super) outputs: VecDeque<Output>,
     taken: Taken,
 }
 
 /// What is known since ARS true.
 #[derive(Debug, Clone)]
-struct Session {
+pub(super) struct Session {
     timeout: Timeout,
     token: Token,
-    since: Duration,
-    refused: BTreeMap<RemotePort, Backoff>,
+    pub(super) since: Duration,
+    pub(super) refused: BTreeMap<RemotePort, Backoff>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Timer {
+pub(super) enum Timer {
     Connect,
     /// The control connection has to be open.
     Open,
@@ -60,15 +78,16 @@ impl Client {
     /// A client that connects at the first [`Input::Tick`].
     #[must_use]
     pub fn new(mut config: Config) -> Self {
-        let mut ports = BTreeSet::new();
-        config.mappings.retain(|m| ports.insert(m.remote_port));
+        let index = Self::index(&mut config);
         let mut timers = Timers::new();
         timers.set(Timer::Connect, Duration::ZERO);
         Self {
             reconnect: Backoff::new(config.jitter, config.longest_retry_wait),
             config,
+            index,
             state: State::Offline,
             session: None,
+            ended_early: 0,
             timers,
             outputs: VecDeque::new(),
             taken: Taken::default(),
@@ -96,7 +115,7 @@ impl Client {
             }
             Input::ConnectFailed => {
                 self.step(Event::ConnectFailed)?;
-                self.back_off(now);
+                self.back_off(now, By::Network);
             }
             Input::Message(message) => self.message(now, message)?,
             Input::Malformed(error) => {
@@ -105,13 +124,18 @@ impl Client {
             }
             Input::Ended => {
                 self.step(Event::Ended)?;
-                self.back_off(now);
+                self.back_off(now, By::Server);
+            }
+            Input::Broken => {
+                self.step(Event::Ended)?;
+                self.back_off(now, By::Network);
             }
             Input::Tick => {
                 while let Some(due) = self.timers.take_due(now) {
                     self.due(now, due)?;
                 }
             }
+            Input::Configure { config, anew } => self.configure(now, *config, anew)?,
         }
         Ok(())
     }
@@ -265,7 +289,7 @@ impl Client {
             .set(Timer::Keepalive, now.saturating_add(timeout.duration() / 3));
     }
 
-    fn step(&mut self, event: Event) -> Result<Action, LocalMisuse> {
+    pub(super) fn step(&mut self, event: Event) -> Result<Action, LocalMisuse> {
         let row = table::step(self.state, event).ok_or(LocalMisuse::Unexpected)?;
         self.taken.note(table::TABLE, row);
         self.state = row.next;
@@ -273,17 +297,32 @@ impl Client {
     }
 
     fn disconnect(&mut self, now: Duration, reason: DisconnectReason) {
+        let by = match reason {
+            DisconnectReason::Misbehaved(
+                PeerMisbehaved::KeepaliveUnanswered | PeerMisbehaved::NoAnswer,
+            )
+            | DisconnectReason::ConnectOverdue => By::Network,
+            DisconnectReason::Rejected
+            | DisconnectReason::Reconfigured
+            | DisconnectReason::Misbehaved(_)
+            | DisconnectReason::Malformed(_) => By::Server,
+        };
         self.outputs.push_back(Output::Disconnect(reason));
-        self.back_off(now);
+        self.back_off(now, by);
     }
 
-    fn back_off(&mut self, now: Duration) {
-        if self
-            .session
-            .take()
-            .is_some_and(|s| now.saturating_sub(s.since) >= STABLE)
-        {
-            self.reconnect.reset();
+    fn back_off(&mut self, now: Duration, by: By) {
+        if let Some(session) = self.session.take() {
+            let lasted = now.saturating_sub(session.since);
+            self.ended_early = match by {
+                By::Server if lasted < STABLE => self.ended_early.saturating_add(1).min(UNWANTED),
+                By::Server | By::Network => 0,
+            };
+            if lasted >= STABLE {
+                self.reconnect.reset();
+            } else if self.ended_early < UNWANTED {
+                self.reconnect.forgive(lasted);
+            }
         }
         let delay = self.reconnect.next();
         self.timers = Timers::new();
@@ -292,16 +331,25 @@ impl Client {
             .push_back(Output::Notice(Notice::RetryIn(delay)));
     }
 
-    fn send(&mut self, message: ClientMessage) {
+    pub(super) fn send(&mut self, message: ClientMessage) {
         self.outputs.push_back(Output::Send(message));
+    }
+
+    /// Of several mappings of one port only the first stays.
+    pub(super) fn index(config: &mut Config) -> BTreeMap<RemotePort, usize> {
+        let mut ports = BTreeSet::new();
+        config.mappings.retain(|m| ports.insert(m.remote_port));
+        let ports = config.mappings.iter().map(|m| m.remote_port);
+        ports.zip(0..).collect()
     }
 
     fn mapping(&self, number: PortNumber) -> Option<&Mapping> {
         let port = number.remote_port()?;
-        self.config.mappings.iter().find(|m| m.remote_port == port)
+        let at = self.index.get(&port)?;
+        self.config.mappings.get(*at)
     }
 
-    fn map(mapping: &Mapping) -> ClientMessage {
+    pub(super) fn map(mapping: &Mapping) -> ClientMessage {
         ClientMessage::Map(Map {
             remote_port: mapping.remote_port.into(),
             target: mapping.target.clone(),

@@ -31,10 +31,11 @@
 //! ```
 
 mod backoff;
+mod configure;
 mod machine;
 pub mod table;
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use core::time::Duration;
 
 use crate::{
@@ -62,6 +63,10 @@ pub struct Config {
     pub login_deadline: Duration,
     /// The longest wait before another attempt to connect, or to get a mapping, without the random part of up to a
     /// quarter. The first wait is 1 s, and each further one twice as long.
+    ///
+    /// A login that lasted 10 s, or as long as the wait before it, begins anew with 1 s, so a link that comes and goes is
+    /// used nearly all the time that it is there. Not so from the third login in a row that the server itself ends within
+    /// 10 s: two clients of one name end each other's logins so, and have to become slow (`auth.same-name-replaces`).
     pub longest_retry_wait: Duration,
     /// Random bits: they spread the attempts of many clients in time.
     pub jitter: u64,
@@ -115,11 +120,28 @@ pub enum Input {
     Message(ServerMessage),
     /// The control connection delivered bytes that are no message.
     Malformed(ParseError),
-    /// The control connection has ended, in the direction of the server at least, or broken. The
-    /// driver closes what is left of it. Not to be fed after [`Output::Disconnect`].
+    /// The control connection has ended, in the direction of the server at least. The driver closes
+    /// what is left of it. Not to be fed after [`Output::Disconnect`].
     Ended,
+    /// The control connection broke, by a reset or because nobody answers. As
+    /// [`Ended`](Self::Ended), but more likely the network's doing than the server's will: see
+    /// [`Config::longest_retry_wait`].
+    Broken,
     /// [`Client::poll_timeout`] has come.
     Tick,
+    /// The operator has changed what the client is to do.
+    ///
+    /// New mappings are asked for on the control connection that is open. v0.3 has no message to give a port back
+    /// (`map.released-on-close`), so where a mapping is gone or different, or the login is, the control connection is
+    /// closed ([`DisconnectReason::Reconfigured`]) and the next attempt follows at once, or a second after the login
+    /// (`life.client-pause`). Tunnels do not depend on it.
+    Configure {
+        /// All of it; only [`Config::jitter`] stays as it was.
+        config: Box<Config>,
+        /// Whether a new control connection is needed for a reason that the machine does not know, such as another
+        /// address of the server.
+        anew: bool,
+    },
 }
 
 /// What the machine asks of the driver.
@@ -156,6 +178,9 @@ pub enum DisconnectReason {
     /// The control connection was not open in time.
     #[error("the server did not answer in time, or did not finish the TLS handshake")]
     ConnectOverdue,
+    /// [`Input::Configure`] needs a new one.
+    #[error("the configuration has changed")]
+    Reconfigured,
     /// A message that is not allowed now, or none in time.
     #[error(transparent)]
     Misbehaved(#[from] PeerMisbehaved),
@@ -171,6 +196,7 @@ impl DisconnectReason {
         match self {
             Self::Rejected => "auth.refused-close",
             Self::ConnectOverdue => "life.connect-deadline",
+            Self::Reconfigured => "map.released-on-close",
             Self::Misbehaved(how) => how.rule(),
             Self::Malformed(error) => error.rule(),
         }

@@ -253,10 +253,12 @@ impl World {
         let monitor = Rc::make_mut(&mut peer.monitor);
         match &input {
             client::Input::Connected => monitor.connected(now),
-            client::Input::ConnectFailed | client::Input::Ended => monitor.ended(now),
+            client::Input::ConnectFailed | client::Input::Ended | client::Input::Broken => {
+                monitor.ended(now)
+            }
             client::Input::Message(message) => monitor.received(now, message),
             client::Input::Malformed(_) => monitor.malformed(),
-            client::Input::Tick => {}
+            client::Input::Tick | client::Input::Configure { .. } => {}
         }
         let machine = Rc::make_mut(&mut peer.machine);
         let done = machine.handle(now, input);

@@ -100,10 +100,10 @@ impl Lonely {
         let now = self.now;
         match &input {
             Input::Connected => self.monitor.connected(now),
-            Input::ConnectFailed | Input::Ended => self.monitor.ended(now),
+            Input::ConnectFailed | Input::Ended | Input::Broken => self.monitor.ended(now),
             Input::Message(message) => self.monitor.received(now, message),
             Input::Malformed(_) => self.monitor.malformed(),
-            Input::Tick => {}
+            Input::Tick | Input::Configure { .. } => {}
         }
         let done = self.client.handle(now, input);
         done.map_err(|e| Broken::new("driver contract", e.to_string()))?;

@@ -15,15 +15,18 @@ impl Client {
         // Every field is named, so that a new one cannot be forgotten here.
         let Self {
             config: _,
+            index: _,
             state,
             session,
             reconnect,
+            ended_early,
             timers,
             outputs: _,
             taken: _,
         } = self;
         hasher.write_u8(*state as u8);
         hasher.write_u32(reconnect.growth());
+        hasher.write_u8(*ended_early);
         if let Some(session) = session {
             let Session {
                 timeout,

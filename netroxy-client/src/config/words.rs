@@ -1,8 +1,8 @@
 //! Every wrong value of `client_config.json` is told in words of the file.
 
-use super::{Config, KEYS};
+use super::{Config, file::KEYS};
 
-#[path = "../../netroxy-net/tests/support/wrong_types.rs"]
+#[path = "../../../netroxy-net/tests/support/wrong_types.rs"]
 mod wrong_types;
 
 #[test]

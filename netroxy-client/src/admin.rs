@@ -1,0 +1,162 @@
+//! What the administrator of a running client asks and orders.
+//!
+//! [`Handle`] is for a program of which the client is a part. The program `netroxy-client` carries
+//! [`Request`] and [`Answer`] over a local socket (`controlSocket`), as JSON.
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::Config;
+
+/// So many orders wait at most; who gives more waits.
+const WAITING: usize = 16;
+
+/// What can be asked of a running client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "request")]
+pub enum Request {
+    /// Add mappings, until the next reload.
+    Add {
+        /// Each as for `--map`: `10003=127.0.0.1:3389`.
+        map: Vec<String>,
+    },
+    /// Remove mappings, until the next reload.
+    Remove {
+        /// Remote ports or ranges of them.
+        ports: Vec<String>,
+    },
+    /// How each mapping is doing.
+    List,
+    /// How the client is doing.
+    Status,
+}
+
+/// What a running client answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Answer {
+    /// The mappings were changed as wanted.
+    Changed(Changed),
+    /// Every mapping, in the order of the remote ports.
+    Mappings(Vec<MappingState>),
+    /// The client.
+    Status(Status),
+    /// Nothing was changed, and why.
+    Refused(String),
+}
+
+/// What a change of the configuration did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Changed {
+    /// Mappings that are new.
+    pub added: usize,
+    /// Mappings that are gone.
+    pub removed: usize,
+    /// Mappings that lead somewhere else, or let users through or not.
+    pub changed: usize,
+    /// Whether the client closed its control connection and logs in anew: v0.3 has no message to
+    /// give a port back. Open tunnels stay.
+    pub logs_in_anew: bool,
+    /// Whether the client was logged in; if not, the next login takes the change.
+    pub was_connected: bool,
+}
+
+/// How one mapping is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MappingState {
+    /// Where users connect, on the server.
+    pub remote_port: u16,
+    /// The service.
+    pub target: String,
+    /// Whether the server lets users through.
+    pub is_open: bool,
+    /// What the server said.
+    pub state: State,
+    /// For a refused mapping: after so many seconds it is asked for again.
+    pub retry_in: Option<u64>,
+    /// Tunnels that are open, or being opened.
+    pub tunnels: usize,
+}
+
+/// What the server said of a mapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum State {
+    /// It listens.
+    Mapped,
+    /// It does not.
+    Refused,
+    /// Nothing yet.
+    Asked,
+    /// The client is not logged in.
+    NotConnected,
+}
+
+/// How a client is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The server, `host:port`.
+    pub server: String,
+    /// Whether the connection to it is TLS.
+    pub tls: bool,
+    /// The name that the server knows, its first 64 bytes.
+    pub name: String,
+    /// Whether the client is logged in.
+    pub connected: bool,
+    /// Seconds since 1970 of the login, if it is logged in.
+    pub connected_since: Option<u64>,
+    /// Seconds since the login, if it is logged in.
+    pub connected_for: Option<u64>,
+    /// Logins since the start.
+    pub logins: u64,
+    /// Mappings in all.
+    pub mappings: usize,
+    /// Mappings of which the server listens on the port.
+    pub mapped: usize,
+    /// Mappings that the server has refused.
+    pub refused: usize,
+    /// Tunnels that are open, or being opened.
+    pub tunnels: usize,
+    /// Tunnels that may be open at a time.
+    pub most_tunnels: usize,
+    /// Tunnels since the start.
+    pub tunnels_in_all: u64,
+}
+
+/// Gives orders to a [`Client`](crate::Client) that runs.
+#[derive(Debug, Clone)]
+pub struct Handle(mpsc::Sender<Order>);
+
+/// What a client is to do at its next turn.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Answer(Request, oneshot::Sender<Answer>),
+    Reload(Box<Config>, oneshot::Sender<Changed>),
+}
+
+/// Both ends of the way that orders take.
+pub(crate) fn orders() -> (Handle, mpsc::Receiver<Order>) {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    (Handle(sender), receiver)
+}
+
+impl Handle {
+    /// Asks the client; `None` when it does not run any more.
+    pub async fn ask(&self, request: Request) -> Option<Answer> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Order::Answer(request, answer)).await.ok()?;
+        answered.await.ok()
+    }
+
+    /// Gives the client another configuration, which counts at once. What was added or removed by
+    /// [`Request`]s is forgotten. `None` when it does not run any more.
+    pub async fn reload(&self, config: Config) -> Option<Changed> {
+        let (done, answered) = oneshot::channel();
+        let order = Order::Reload(Box::new(config), done);
+        self.0.send(order).await.ok()?;
+        answered.await.ok()
+    }
+}

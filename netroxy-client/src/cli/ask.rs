@@ -1,0 +1,242 @@
+//! The commands that talk to a running client.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    str::FromStr,
+};
+
+use clap::Subcommand;
+use netroxy_net::{
+    local_socket::{self, LocalSocket},
+    program::Failure,
+};
+
+use crate::{
+    MapFlag, Ports,
+    admin::{Answer, Changed, Handle, MappingState, Request, State, Status},
+    config::sources::Sources,
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Add, remove or list mappings of a client that runs
+    #[command(subcommand)]
+    Map(MapCommand),
+    /// Show how a client is doing that runs
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum MapCommand {
+    /// Make more services reachable, until the next reload or start
+    Add {
+        /// REMOTE=HOST:PORT, as for the flag --map
+        #[arg(required = true, value_parser = checked::<MapFlag>)]
+        map: Vec<String>,
+    },
+    /// Make services unreachable, until the next reload or start; the client logs in anew, and open
+    /// tunnels stay
+    Remove {
+        /// Remote ports, or ranges such as 10000-10009
+        #[arg(required = true, value_name = "REMOTE", value_parser = checked::<Ports>)]
+        ports: Vec<String>,
+    },
+    /// Show each mapping, its state and its tunnels
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// The text itself, if it can be parsed: the client parses it again.
+fn checked<T>(text: &str) -> Result<String, T::Err>
+where
+    T: FromStr,
+{
+    text.parse::<T>().map(|_| text.to_owned())
+}
+
+/// Listens for these commands.
+pub(super) fn bind(path: &Path) -> Result<LocalSocket, Failure> {
+    LocalSocket::bind(path).map_err(|error| {
+        let text = format!(
+            "cannot listen on the control socket {}: {error}",
+            path.display()
+        );
+        Failure::runtime(text)
+            .hint("the folder has to exist and to be writable; each client needs a path of its own")
+    })
+}
+
+/// Answers these commands for ever.
+pub(super) async fn serve(socket: &LocalSocket, client: Handle) {
+    let answer = move |request: Request| {
+        let client = client.clone();
+        async move {
+            let stopping = || Answer::Refused("the client is stopping".to_owned());
+            client.ask(request).await.unwrap_or_else(stopping)
+        }
+    };
+    socket.serve(answer).await;
+}
+
+impl Command {
+    /// Asks the client that runs, and shows its answer.
+    pub(super) fn run(&self, sources: &Sources) -> Result<(), Failure> {
+        let Some(path) = sources.control_socket()? else {
+            return Err(Failure::usage("no control socket is named").hint(
+                "start the client with --control-socket PATH, or with \"controlSocket\" in its \
+                 configuration file, and give the same here",
+            ));
+        };
+        let answer = local_socket::ask::<Answer>(&path, &self.request()).map_err(|error| {
+            let text = format!("cannot ask the client at {}: {error}", path.display());
+            Failure::runtime(text).hint("it has to run with this control socket, as your account")
+        })?;
+        let json = match self {
+            Self::Status { json } | Self::Map(MapCommand::List { json }) => *json,
+            Self::Map(MapCommand::Add { .. } | MapCommand::Remove { .. }) => false,
+        };
+        let text = match &answer {
+            Answer::Refused(why) => return Err(Failure::runtime(why.clone())),
+            Answer::Mappings(all) if json => as_json(all)?,
+            Answer::Status(status) if json => as_json(status)?,
+            Answer::Mappings(all) => table(all),
+            Answer::Status(status) => shown(status),
+            Answer::Changed(changed) => told(changed),
+        };
+        // Who closed stdout does not want to know.
+        let _ = writeln!(io::stdout(), "{text}");
+        Ok(())
+    }
+
+    fn request(&self) -> Request {
+        match self {
+            Self::Status { .. } => Request::Status,
+            Self::Map(MapCommand::List { .. }) => Request::List,
+            Self::Map(MapCommand::Add { map }) => Request::Add { map: map.clone() },
+            Self::Map(MapCommand::Remove { ports }) => Request::Remove {
+                ports: ports.clone(),
+            },
+        }
+    }
+}
+
+fn as_json(value: &impl serde::Serialize) -> Result<String, Failure> {
+    serde_json::to_string_pretty(value).map_err(Failure::runtime)
+}
+
+fn told(changed: &Changed) -> String {
+    let Changed {
+        added,
+        removed,
+        changed,
+        logs_in_anew,
+        was_connected,
+    } = changed;
+    let what = format!("added {added}, removed {removed}, changed {changed}");
+    if *logs_in_anew {
+        format!(
+            "{what}: the client logs in anew, because the protocol has no message to give a port \
+             back; open tunnels stay"
+        )
+    } else if *was_connected {
+        what
+    } else {
+        format!("{what}: the client is not connected, its next login takes it")
+    }
+}
+
+fn table(all: &[MappingState]) -> String {
+    let rows = all.iter().map(|mapping| {
+        let mut state = match mapping.state {
+            State::Mapped if !mapping.is_open => "mapped, users are refused".to_owned(),
+            State::Mapped => "mapped".to_owned(),
+            State::Refused => "refused".to_owned(),
+            State::Asked => "asked".to_owned(),
+            State::NotConnected => "not connected".to_owned(),
+        };
+        if let Some(seconds) = mapping.retry_in {
+            state.push_str(&format!(", retry in {seconds} s"));
+        }
+        [
+            mapping.remote_port.to_string(),
+            mapping.target.escape_debug().to_string(),
+            state,
+            mapping.tunnels.to_string(),
+        ]
+    });
+    let head = ["REMOTE", "TARGET", "STATE", "TUNNELS"].map(str::to_owned);
+    let rows: Vec<_> = [head].into_iter().chain(rows).collect();
+    let width = |column: usize| {
+        let widths = rows.iter().filter_map(|row| row.get(column));
+        widths.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let [remote, target, state] = [width(0), width(1), width(2)];
+    let lines: Vec<_> = rows
+        .iter()
+        .map(|[a, b, c, d]| format!("{a:<remote$}  {b:<target$}  {c:<state$}  {d}"))
+        .collect();
+    lines.join("\n")
+}
+
+fn shown(status: &Status) -> String {
+    let connected = match (status.connected_for, status.connected_since) {
+        (Some(seconds), Some(since)) => {
+            format!("for {seconds} s, since {since} (seconds since 1970)")
+        }
+        (Some(seconds), None) => format!("for {seconds} s"),
+        (None, _) => "no".to_owned(),
+    };
+    let tls = if status.tls { "TLS" } else { "plain" };
+    format!(
+        "server     {} ({tls})\n\
+         name       {}\n\
+         connected  {connected}\n\
+         logins     {}\n\
+         mappings   {}, of which {} mapped and {} refused\n\
+         tunnels    {} open of {} at most, {} since the start",
+        status.server,
+        status.name,
+        status.logins,
+        status.mappings,
+        status.mapped,
+        status.refused,
+        status.tunnels,
+        status.most_tunnels,
+        status.tunnels_in_all,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_columns_of_equal_width() {
+        let mapping = |remote_port, target: &str, state, retry_in| MappingState {
+            remote_port,
+            target: target.to_owned(),
+            is_open: true,
+            state,
+            retry_in,
+            tunnels: 2,
+        };
+        let text = table(&[
+            mapping(80, "a:1", State::Mapped, None),
+            mapping(10_003, "127.0.0.1:3389", State::Refused, Some(4)),
+        ]);
+        assert_eq!(
+            text,
+            "REMOTE  TARGET          STATE                  TUNNELS\n\
+             80      a:1             mapped                 2\n\
+             10003   127.0.0.1:3389  refused, retry in 4 s  2"
+        );
+    }
+}

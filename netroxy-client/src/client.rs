@@ -1,0 +1,327 @@
+//! The client: drives the state machine with sockets.
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use netroxy_net::{deadline, descriptors, resolve::Resolver};
+use netroxy_proto::{
+    RemotePort, Token,
+    client::{self as machine, DisconnectReason, Input, Notice, Output},
+};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, info, trace, warn};
+
+use crate::{
+    Config, Service,
+    admin::{self, Changed, Handle, Order, State, Status},
+    control::Control,
+    dial::Server,
+    eviction::Evictions,
+    mappings::{Difference, Mappings},
+    refusal::{Refusals, Why},
+    tunnel::Tunnel,
+};
+
+mod orders;
+
+/// So long may tunnels go on after the order to stop.
+const DRAIN: Duration = Duration::from_secs(5);
+/// So many tunnels at most, where the limit of open descriptors allows it: a server that asks for
+/// more is out of its mind, or ours to blame.
+const MAX_TUNNELS: usize = 16_384;
+/// A server that does not take our messages for so long is gone.
+const WRITE: Duration = Duration::from_secs(10);
+
+/// A client that is ready to run.
+#[derive(Debug)]
+pub struct Client {
+    machine: machine::Client,
+    config: Config,
+    server: Arc<Server>,
+    names: Resolver,
+    mappings: Mappings,
+    epoch: Instant,
+    control: Control,
+    login: Option<Login>,
+    logins: u64,
+    evictions: Evictions,
+    tunnels: TaskTracker,
+    tunnels_in_all: u64,
+    most_tunnels: usize,
+    refusals: Arc<Refusals>,
+    cut: CancellationToken,
+    handle: Handle,
+    orders: mpsc::Receiver<Order>,
+}
+
+/// When the client logged in.
+#[derive(Debug, Clone, Copy)]
+struct Login {
+    at: Instant,
+    since: SystemTime,
+}
+
+/// What comes next.
+enum Turn {
+    Input(Input),
+    Order(Order),
+}
+
+impl Client {
+    /// A client that has not connected yet.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let mut bits = [0; 8];
+        if let Err(error) = getrandom::fill(&mut bits) {
+            // Only the spread of retries depends on it.
+            warn!(%error, "no random bits");
+        }
+        let names = Resolver::system();
+        let (handle, orders) = admin::orders();
+        Self {
+            machine: machine::Client::new(machine_config(&config, u64::from_ne_bytes(bits))),
+            server: Arc::new(Server::new(config.server.clone(), names.clone(), None)),
+            names,
+            mappings: Mappings::new(&config.services),
+            config,
+            epoch: Instant::now(),
+            control: Control::None,
+            login: None,
+            logins: 0,
+            evictions: Evictions::default(),
+            tunnels: TaskTracker::new(),
+            tunnels_in_all: 0,
+            most_tunnels: descriptors::pairs(descriptors::limit(), MAX_TUNNELS),
+            refusals: Arc::new(Refusals::new()),
+            cut: CancellationToken::new(),
+            handle,
+            orders,
+        }
+    }
+
+    /// Calls `tell` for each open mapping when the server listens on it, with a line such as
+    /// `tcp://example.org:10003 -> 127.0.0.1:3389`: the first time, and again only after the server
+    /// has refused it. It must not block.
+    #[must_use]
+    pub fn on_mapped(mut self, tell: impl Fn(String) + Send + 'static) -> Self {
+        self.mappings.on_mapped(tell);
+        self
+    }
+
+    /// For orders while it runs.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Connects, and reconnects for ever, until `stop` is cancelled. Then the control connection
+    /// is closed at once; open tunnels get up to 5 s to end.
+    pub async fn run(mut self, stop: CancellationToken) {
+        if self.mappings.is_empty() {
+            warn!("no connections are configured: the client will only log in");
+        }
+        while let Some(turn) = stop.run_until_cancelled(self.next_turn()).await {
+            match turn {
+                Turn::Input(input) => self.feed(input).await,
+                Turn::Order(order) => self.obey(order).await,
+            }
+        }
+        info!("stopping");
+        if let Control::Open { connection, .. } =
+            std::mem::replace(&mut self.control, Control::None)
+        {
+            connection.into_stream().close().await;
+        }
+        self.tunnels.close();
+        if timeout(DRAIN, self.tunnels.wait()).await.is_err() {
+            warn!(
+                open = self.tunnels.len(),
+                "cutting the tunnels that are still open"
+            );
+            self.cut.cancel();
+            self.tunnels.wait().await;
+        }
+    }
+
+    async fn next_turn(&mut self) -> Turn {
+        let due = self.machine.poll_timeout().map(|at| self.epoch + at);
+        let tick = async {
+            match due {
+                Some(at) => deadline::due(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            input = self.control.next(&self.server) => Turn::Input(input),
+            () = tick => Turn::Input(Input::Tick),
+            Some(order) = self.orders.recv() => Turn::Order(order),
+        }
+    }
+
+    async fn feed(&mut self, input: Input) {
+        if matches!(input, Input::ConnectFailed | Input::Ended | Input::Broken) {
+            self.control = Control::None;
+            self.logged_out();
+        }
+        if matches!(input, Input::Ended)
+            && let Some(count) = self.evictions.ended(Instant::now())
+        {
+            warn!(
+                count,
+                rule = "auth.same-name-replaces",
+                "the server ends each login within seconds: does another client use the name of \
+                 this one?"
+            );
+        }
+        if let Err(error) = self.machine.handle(self.epoch.elapsed(), input) {
+            error!(%error, "bug: the state machine was driven wrongly");
+        }
+        for step in self.machine.take_steps() {
+            let (state, event, next) = (step.state, step.event, step.next);
+            trace!(target: "netroxy_client::step", ?state, ?event, ?next, rule = step.rule);
+        }
+        self.carry_out().await;
+    }
+
+    fn logged_out(&mut self) {
+        self.login = None;
+        self.mappings.ended();
+    }
+
+    async fn carry_out(&mut self) {
+        let mut bytes = Vec::new();
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::Connect => {
+                    self.control = Control::Connecting(Box::pin(self.server.clone().open()));
+                }
+                Output::Send(message) => message.encode(&mut bytes),
+                Output::Disconnect(reason) => {
+                    if reason == DisconnectReason::Reconfigured {
+                        info!(%reason, "logging in anew; open tunnels stay");
+                    } else {
+                        warn!(%reason, rule = reason.rule(), "closing the control connection");
+                    }
+                    self.logged_out();
+                    let control = std::mem::replace(&mut self.control, Control::None);
+                    if let Control::Open { connection, .. } = control {
+                        tokio::spawn(connection.into_stream().close());
+                    }
+                }
+                Output::OpenTunnel {
+                    remote_port,
+                    token,
+                    target: _,
+                } => self.open_tunnel(remote_port, token),
+                Output::Notice(notice) => self.tell(notice),
+            }
+        }
+        if let Control::Open { connection, .. } = &mut self.control
+            && !bytes.is_empty()
+            && !matches!(timeout(WRITE, connection.send(&bytes)).await, Ok(Ok(())))
+        {
+            // The next read tells the machine.
+            connection.give_up();
+        }
+    }
+
+    fn open_tunnel(&mut self, remote_port: RemotePort, token: Token) {
+        if self.tunnels.len() >= self.most_tunnels {
+            let (server, refusals) = (self.server.clone(), self.refusals.clone());
+            let why = Why::TooManyTunnels(self.most_tunnels);
+            tokio::spawn(async move { refusals.refuse(&server, remote_port, &token, why).await });
+            return;
+        }
+        let Some(mapping) = self.mappings.get(remote_port) else {
+            return;
+        };
+        self.refusals.prepare();
+        let tunnel = Tunnel {
+            server: self.server.clone(),
+            names: self.names.clone(),
+            refusals: self.refusals.clone(),
+            service: mapping.service.clone(),
+            token,
+            peer: self.config.peer,
+            hold: self.config.hold_first_bytes,
+            cut: self.cut.clone(),
+            open: mapping.open(),
+            forbidden: self.forbidden(mapping.service.port),
+        };
+        self.tunnels_in_all += 1;
+        self.tunnels.spawn(tunnel.run());
+    }
+
+    /// The address at which a service on this port would lead back to this client: the server's,
+    /// if the server listens there for us.
+    fn forbidden(&self, port: u16) -> Option<IpAddr> {
+        let port = RemotePort::try_from(i64::from(port)).ok()?;
+        self.mappings.get(port).filter(|m| m.is_mapped())?;
+        Some(self.server.peer()?.ip())
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        let server = &self.server;
+        match notice {
+            Notice::LoggedIn(timeout) => {
+                let at = Instant::now();
+                let since = SystemTime::now();
+                self.login = Some(Login { at, since });
+                self.logins += 1;
+                self.mappings.logged_in();
+                self.evictions.begun(at);
+                info!(%server, %timeout, "logged in");
+            }
+            Notice::Mapped(port) => {
+                let host = server.public_host();
+                let Some(mapping) = self.mappings.mapped(port, &host) else {
+                    return;
+                };
+                let service = &mapping.service;
+                if service.is_open {
+                    info!(remote_port = %port, target = %service.target(), "mapped");
+                } else {
+                    info!(
+                        remote_port = %port,
+                        target = %service.target(),
+                        "mapped, but users are refused: isOpen is not true"
+                    );
+                }
+            }
+            Notice::MapRefused(port, delay) => {
+                self.mappings
+                    .refused(port, Instant::now().checked_add(delay));
+                warn!(
+                    remote_port = %port,
+                    retry_in = ?delay,
+                    "the server cannot listen on the port: it is in use there, or held by an \
+                     older login"
+                );
+            }
+            Notice::UnknownPort(number) => warn!(
+                remote_port = %number,
+                rule = "tunnel.unknown-port-ignored",
+                "the server spoke of a port that is not mapped; ignored"
+            ),
+            Notice::RetryIn(delay) => info!(%server, retry_in = ?delay, "not connected"),
+        }
+    }
+}
+
+fn machine_config(config: &Config, jitter: u64) -> machine::Config {
+    machine::Config {
+        login_deadline: config.login_timeout,
+        longest_retry_wait: config.longest_retry_wait,
+        ..machine::Config::new(
+            config.name.clone(),
+            config.username.clone(),
+            config.password.clone(),
+            config.services.iter().map(Service::mapping).collect(),
+            jitter,
+        )
+    }
+}

@@ -1,0 +1,139 @@
+//! The flags that say what a configuration file says, and more.
+
+use std::path::PathBuf;
+
+use clap::{Args, builder::FalseyValueParser};
+use netroxy_net::tls::{self, Fingerprint, Trust};
+use netroxy_proto::{ClientName, Username};
+use rustls_pki_types::ServerName;
+
+use super::{
+    Peer,
+    mapping::{MapFlag, ServerFlag},
+};
+
+/// Flags of the program. Each one is also an environment variable with the prefix
+/// `NETROXY_CLIENT_`. There is none for the password: other accounts can read the arguments of a
+/// program.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Flags {
+    /// The server; without --config no configuration file is read then
+    #[arg(long, value_name = "HOST:PORT", env = "NETROXY_CLIENT_SERVER")]
+    pub(crate) server: Option<ServerFlag>,
+
+    /// User name of the login
+    #[arg(long, value_name = "NAME", env = "NETROXY_CLIENT_USER", value_parser = username)]
+    pub(crate) user: Option<Username>,
+
+    /// Make a service reachable on a port of the server: REMOTE=HOST:PORT, or REMOTE=PORT for this
+    /// machine; ranges such as 10000-10009=HOST:20000-20009; may be given several times
+    #[arg(
+        long,
+        value_name = "REMOTE=HOST:PORT",
+        env = "NETROXY_CLIENT_MAP",
+        value_delimiter = ','
+    )]
+    pub(crate) map: Vec<MapFlag>,
+
+    /// File that holds the password; else NETROXY_PASSWORD, the configuration file, or a question
+    /// on the terminal
+    #[arg(long, value_name = "PATH", env = "NETROXY_CLIENT_PASSWORD_FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+
+    /// The port of the server speaks TLS: the default with --server, unless the server is on this
+    /// machine
+    #[arg(long, env = "NETROXY_CLIENT_TLS", value_parser = FalseyValueParser::new())]
+    pub(crate) tls: bool,
+
+    /// No TLS: the password crosses the network in clear text
+    #[arg(
+        long,
+        env = "NETROXY_CLIENT_PLAIN",
+        value_parser = FalseyValueParser::new(),
+        conflicts_with_all = ["tls", "ca_file", "fingerprint", "server_name", "insecure"]
+    )]
+    pub(crate) plain: bool,
+
+    /// TLS that trusts only certificates in this PEM file or signed by one in it
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "NETROXY_CLIENT_CA_FILE",
+        conflicts_with_all = ["fingerprint", "insecure"]
+    )]
+    pub(crate) ca_file: Option<PathBuf>,
+
+    /// TLS that trusts only the certificate with this SHA-256 fingerprint
+    #[arg(
+        long,
+        value_name = "HEX",
+        env = "NETROXY_CLIENT_FINGERPRINT",
+        conflicts_with = "insecure"
+    )]
+    pub(crate) fingerprint: Option<Fingerprint>,
+
+    /// TLS with this name in the certificate, when it is not the server's host
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "NETROXY_CLIENT_SERVER_NAME",
+        value_parser = server_name
+    )]
+    pub(crate) server_name: Option<ServerName<'static>>,
+
+    /// TLS that takes any certificate: whoever is in between can read everything
+    #[arg(long, env = "NETROXY_CLIENT_INSECURE", value_parser = FalseyValueParser::new())]
+    pub(crate) insecure: bool,
+
+    /// Name of this client: the server replaces an older login of the same name
+    #[arg(long, value_name = "NAME", env = "NETROXY_CLIENT_NAME", value_parser = client_name)]
+    pub(crate) name: Option<ClientName>,
+
+    /// What the server is; the original one of 2016 needs a client that is careful
+    #[arg(long, value_name = "KIND", env = "NETROXY_CLIENT_PEER", value_enum)]
+    pub(crate) peer: Option<Peer>,
+
+    /// Local socket for the commands `map` and `status`, such as /run/netroxy/client.sock
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "NETROXY_CLIENT_CONTROL_SOCKET",
+        global = true
+    )]
+    pub(crate) control_socket: Option<PathBuf>,
+}
+
+impl Flags {
+    /// Whether a flag asks for TLS.
+    pub(super) fn want_tls(&self) -> bool {
+        self.tls
+            || self.insecure
+            || self.ca_file.is_some()
+            || self.fingerprint.is_some()
+            || self.server_name.is_some()
+    }
+}
+
+fn username(text: &str) -> Result<Username, String> {
+    field(text)
+}
+
+fn client_name(text: &str) -> Result<ClientName, String> {
+    field(text)
+}
+
+fn field<T>(text: &str) -> Result<T, String>
+where
+    T: TryFrom<String>,
+    T::Error: std::fmt::Display,
+{
+    let longest = netroxy_proto::Limits::default().line;
+    if text.len() > longest {
+        return Err(format!("must not be longer than {longest} bytes"));
+    }
+    T::try_from(text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn server_name(text: &str) -> Result<ServerName<'static>, String> {
+    tls::server_name(text, &Trust::System).map_err(|error| error.to_string())
+}

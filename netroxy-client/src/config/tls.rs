@@ -1,0 +1,124 @@
+//! Whether a client speaks TLS, and whom it trusts then.
+
+use std::{fmt, net::IpAddr, sync::Arc};
+
+use netroxy_net::{
+    config_file::ConfigError,
+    tls::{self, Trust},
+};
+use rustls_pki_types::ServerName;
+
+use super::{Origin, file::TlsFile, flags::Flags};
+
+/// TLS to the server.
+#[derive(Clone)]
+pub struct TlsConfig {
+    /// The name that the certificate must have.
+    pub server_name: ServerName<'static>,
+    /// Whom to trust.
+    pub client: Arc<rustls::ClientConfig>,
+}
+
+impl fmt::Debug for TlsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsConfig")
+            .field("server_name", &self.server_name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// TLS as flags and file want it; flags come first.
+pub(super) fn config(
+    flags: &Flags,
+    file: Option<&TlsFile>,
+    host: &str,
+    origin: &Origin,
+    warnings: &mut Vec<String>,
+) -> Result<Option<TlsConfig>, ConfigError> {
+    if !is_wanted(flags, file, host, origin) {
+        if !is_loopback(host) {
+            let why = if flags.plain {
+                "--plain"
+            } else {
+                "tls is not enabled"
+            };
+            warnings.push(format!(
+                "{}: {why}: the password crosses the network in clear text",
+                origin.shown()
+            ));
+        }
+        return Ok(None);
+    }
+    let (trust, key) = trust(flags, file, origin);
+    if matches!(trust, Trust::Anyone) {
+        let (what, instead) = if flags.insecure {
+            ("--insecure", "use --fingerprint or --ca-file")
+        } else {
+            ("tls.verify is false", "set tls.fingerprint or tls.caFile")
+        };
+        warnings.push(format!(
+            "{what}: anyone between client and server can read the password and all traffic; \
+             {instead}"
+        ));
+    }
+    let named = file.and_then(|tls| tls.server_name.as_ref());
+    let server_name = match flags.server_name.as_ref().or(named) {
+        Some(name) => name.clone(),
+        None => {
+            let host = if host.is_empty() { "localhost" } else { host };
+            tls::server_name(host, &trust).map_err(|error| {
+                let key = if flags.server.is_some() {
+                    "--server"
+                } else {
+                    "ip"
+                };
+                origin.error(key, format!("{error} for TLS"))
+            })?
+        }
+    };
+    let client = tls::client(&trust).map_err(|e| origin.caused(key, &e, e.hint()))?;
+    Ok(Some(TlsConfig {
+        server_name,
+        client,
+    }))
+}
+
+fn is_wanted(flags: &Flags, file: Option<&TlsFile>, host: &str, origin: &Origin) -> bool {
+    if flags.plain || flags.want_tls() {
+        return !flags.plain;
+    }
+    match file {
+        Some(tls) => tls.enabled,
+        None => origin.is_flags_only() && !is_loopback(host),
+    }
+}
+
+/// Whom to trust, and the key or flag that says so.
+fn trust(flags: &Flags, file: Option<&TlsFile>, origin: &Origin) -> (Trust, &'static str) {
+    if let Some(pin) = flags.fingerprint {
+        return (Trust::Fingerprint(pin), "--fingerprint");
+    }
+    if let Some(path) = &flags.ca_file {
+        return (Trust::CaFile(path.clone()), "--ca-file");
+    }
+    if flags.insecure {
+        return (Trust::Anyone, "--insecure");
+    }
+    let (pin, ca, verify) = match file {
+        Some(tls) => (tls.fingerprint, tls.ca_file.as_ref(), tls.verify),
+        None => (None, None, true),
+    };
+    match (pin, ca) {
+        (Some(pin), _) => (Trust::Fingerprint(pin), "tls.fingerprint"),
+        (None, Some(ca)) => (Trust::CaFile(origin.relative(ca)), "tls.caFile"),
+        (None, None) if verify => (Trust::System, "tls.verify"),
+        (None, None) => (Trust::Anyone, "tls.verify"),
+    }
+}
+
+/// Whether it is this machine, as far as the text tells.
+pub(super) fn is_loopback(host: &str) -> bool {
+    host.is_empty()
+        || host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}

@@ -1,0 +1,79 @@
+//! The control connection, and what it says.
+
+use std::{future::Future, io, pin::Pin};
+
+use netroxy_net::{
+    connection::{Connection, Received},
+    stream::Stream,
+};
+use netroxy_proto::{ServerMessage, client::Input};
+use tracing::warn;
+
+use crate::dial::Server;
+
+/// The control connection.
+pub(crate) enum Control {
+    None,
+    Connecting(Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>),
+    Open {
+        connection: Box<Connection<ServerMessage>>,
+        /// Whether the server has said anything yet.
+        spoken: bool,
+    },
+}
+
+impl Control {
+    /// What the connection says next; for ever nothing if there is none.
+    pub(crate) async fn next(&mut self, server: &Server) -> Input {
+        match self {
+            Self::None => std::future::pending().await,
+            Self::Connecting(dialling) => match dialling.await {
+                Ok(stream) => {
+                    *self = Self::Open {
+                        connection: Box::new(Connection::new(stream)),
+                        spoken: false,
+                    };
+                    Input::Connected
+                }
+                Err(error) => {
+                    warn!(%server, %error, "cannot connect");
+                    Input::ConnectFailed
+                }
+            },
+            Self::Open { connection, spoken } => match connection.receive().await {
+                Received::Message(message) => {
+                    *spoken = true;
+                    Input::Message(message)
+                }
+                Received::Malformed(error) => Input::Malformed(error),
+                Received::Ended(error) => {
+                    // A server that closes TLS without its own goodbye closes all the same.
+                    let broken = error
+                        .as_ref()
+                        .is_some_and(|error| error.kind() != io::ErrorKind::UnexpectedEof);
+                    let error = error.map(tracing::field::display);
+                    if *spoken {
+                        warn!(error, "the server has ended the control connection");
+                    } else {
+                        warn!(
+                            error,
+                            "the server has ended the connection without a word: does this port \
+                             speak TLS when the client does not?"
+                        );
+                    }
+                    if broken { Input::Broken } else { Input::Ended }
+                }
+            },
+        }
+    }
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Connecting(_) => "Connecting",
+            Self::Open { .. } => "Open",
+        })
+    }
+}

@@ -1,0 +1,283 @@
+//! What is mapped, and how each mapping is doing.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+    sync::Arc,
+    time::Instant,
+};
+
+use netroxy_proto::RemotePort;
+
+use crate::{
+    Service,
+    admin::{MappingState, State},
+};
+
+/// Every mapping, by its remote port.
+#[derive(Debug)]
+pub(crate) struct Mappings {
+    ports: BTreeMap<RemotePort, Mapping>,
+    on_mapped: OnMapped,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    pub(crate) service: Service,
+    standing: Standing,
+    /// Whether it was told as mapped, and not refused since.
+    is_told: bool,
+    /// Each tunnel has a clone.
+    open: Arc<()>,
+}
+
+/// What the server says of it.
+#[derive(Debug, Clone, Copy)]
+enum Standing {
+    NotConnected,
+    Asked,
+    Mapped,
+    /// It is asked again then.
+    Refused(Option<Instant>),
+}
+
+/// Who is told where users connect.
+struct OnMapped(Box<dyn Fn(String) + Send>);
+
+impl fmt::Debug for OnMapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnMapped")
+    }
+}
+
+/// How a new set of mappings differs from the one before.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Difference {
+    pub(crate) added: usize,
+    pub(crate) removed: usize,
+    pub(crate) changed: usize,
+}
+
+impl Mappings {
+    pub(crate) fn new(services: &[Service]) -> Self {
+        let mut mappings = Self {
+            ports: BTreeMap::new(),
+            on_mapped: OnMapped(Box::new(|_| {})),
+        };
+        mappings.replace(services, false);
+        mappings
+    }
+
+    pub(crate) fn on_mapped(&mut self, tell: impl Fn(String) + Send + 'static) {
+        self.on_mapped = OnMapped(Box::new(tell));
+    }
+
+    pub(crate) fn get(&self, port: RemotePort) -> Option<&Mapping> {
+        self.ports.get(&port)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ports.is_empty()
+    }
+
+    /// Takes new services for the old ones; of several with one port the first counts. Those that
+    /// stay keep how they are doing. What is new is asked for if the client is `logged_in`.
+    pub(crate) fn replace(&mut self, services: &[Service], logged_in: bool) -> Difference {
+        let mut difference = Difference::default();
+        let mut old = std::mem::take(&mut self.ports);
+        for service in services {
+            let Entry::Vacant(place) = self.ports.entry(service.remote_port) else {
+                continue;
+            };
+            match old.remove(&service.remote_port) {
+                Some(mut mapping) => {
+                    if mapping.service != *service {
+                        difference.changed += 1;
+                        mapping.service = service.clone();
+                        mapping.is_told = false;
+                    }
+                    place.insert(mapping);
+                }
+                None => {
+                    difference.added += 1;
+                    place.insert(Mapping {
+                        service: service.clone(),
+                        standing: if logged_in {
+                            Standing::Asked
+                        } else {
+                            Standing::NotConnected
+                        },
+                        is_told: false,
+                        open: Arc::new(()),
+                    });
+                }
+            }
+        }
+        difference.removed = old.len();
+        difference
+    }
+
+    /// All are asked for now.
+    pub(crate) fn logged_in(&mut self) {
+        self.stand(Standing::Asked);
+    }
+
+    /// The control connection has ended.
+    pub(crate) fn ended(&mut self) {
+        self.stand(Standing::NotConnected);
+    }
+
+    fn stand(&mut self, standing: Standing) {
+        for mapping in self.ports.values_mut() {
+            mapping.standing = standing;
+        }
+    }
+
+    /// The server, whose users write its host as `host`, listens on the port: its mapping.
+    pub(crate) fn mapped(&mut self, port: RemotePort, host: &str) -> Option<&Mapping> {
+        let mapping = self.ports.get_mut(&port)?;
+        mapping.standing = Standing::Mapped;
+        if mapping.service.is_open && !std::mem::replace(&mut mapping.is_told, true) {
+            self.on_mapped.0(format!(
+                "tcp://{host}:{port} -> {}",
+                mapping.service.target()
+            ));
+        }
+        Some(mapping)
+    }
+
+    /// The server does not listen on the port, and is asked again at `retry`.
+    pub(crate) fn refused(&mut self, port: RemotePort, retry: Option<Instant>) {
+        if let Some(mapping) = self.ports.get_mut(&port) {
+            mapping.standing = Standing::Refused(retry);
+            mapping.is_told = false;
+        }
+    }
+
+    /// How all are doing, in the order of their ports.
+    pub(crate) fn states(&self, now: Instant) -> impl Iterator<Item = MappingState> {
+        self.ports.values().map(move |mapping| mapping.state(now))
+    }
+}
+
+impl Mapping {
+    /// To be kept as long as a tunnel is open.
+    pub(crate) fn open(&self) -> Arc<()> {
+        self.open.clone()
+    }
+
+    /// Whether the server listens on the port.
+    pub(crate) fn is_mapped(&self) -> bool {
+        matches!(self.standing, Standing::Mapped)
+    }
+
+    fn state(&self, now: Instant) -> MappingState {
+        let (state, retry_in) = match self.standing {
+            Standing::NotConnected => (State::NotConnected, None),
+            Standing::Asked => (State::Asked, None),
+            Standing::Mapped => (State::Mapped, None),
+            Standing::Refused(retry) => {
+                match retry.map(|at| at.saturating_duration_since(now)) {
+                    Some(left) if left.is_zero() => (State::Asked, None),
+                    // Up, so that a wait is not 0.
+                    left => (State::Refused, left.map(|left| left.as_secs() + 1)),
+                }
+            }
+        };
+        MappingState {
+            remote_port: self.service.remote_port.get(),
+            target: self.service.target(),
+            is_open: self.service.is_open,
+            state,
+            retry_in,
+            tunnels: Arc::strong_count(&self.open).saturating_sub(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{Mutex, PoisonError},
+        time::Duration,
+    };
+
+    use super::*;
+
+    fn service(remote_port: i64, port: u16) -> Service {
+        Service {
+            remote_port: remote_port.try_into().unwrap(),
+            host: "t".to_owned(),
+            port,
+            is_open: true,
+        }
+    }
+
+    #[test]
+    fn an_address_is_told_once_and_again_after_a_refusal_or_for_another_target() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let mut mappings = Mappings::new(&[service(1, 80)]);
+        let lines = told.clone();
+        mappings.on_mapped(move |line| {
+            lines
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(line);
+        });
+        let port = 1.try_into().unwrap();
+        let count = || told.lock().unwrap().len();
+        mappings.mapped(port, "h");
+        assert_eq!(*told.lock().unwrap(), ["tcp://h:1 -> t:80"]);
+        mappings.ended();
+        mappings.mapped(port, "h");
+        assert_eq!(count(), 1);
+        mappings.refused(port, None);
+        mappings.mapped(port, "h");
+        assert_eq!(count(), 2);
+        mappings.replace(&[service(1, 81)], true);
+        mappings.mapped(port, "h");
+        assert_eq!(count(), 3);
+        let closed = Service {
+            is_open: false,
+            ..service(1, 82)
+        };
+        mappings.replace(&[closed], true);
+        mappings.mapped(port, "h");
+        assert_eq!(count(), 3, "its users are refused");
+    }
+
+    #[test]
+    fn what_stays_keeps_its_state_and_its_tunnels() {
+        let mut mappings = Mappings::new(&[service(1, 80), service(2, 80), service(3, 80)]);
+        let now = Instant::now();
+        mappings.logged_in();
+        let [one, two] = [1, 2].map(|port| RemotePort::try_from(port).unwrap());
+        mappings.mapped(one, "h");
+        mappings.refused(two, Some(now + Duration::from_millis(2500)));
+        let _tunnel = mappings.get(one).unwrap().open();
+        let next = [service(1, 80), service(2, 81), service(4, 80)];
+        let difference = mappings.replace(&next, true);
+        let expected = Difference {
+            added: 1,
+            removed: 1,
+            changed: 1,
+        };
+        assert_eq!(difference, expected);
+        let states: Vec<_> = mappings
+            .states(now)
+            .map(|s| (s.remote_port, s.state, s.retry_in, s.tunnels))
+            .collect();
+        let expected = [
+            (1, State::Mapped, None, 1),
+            (2, State::Refused, Some(3), 0),
+            (4, State::Asked, None, 0),
+        ];
+        assert_eq!(states, expected);
+        let later = now + Duration::from_secs(9);
+        assert_eq!(mappings.states(later).nth(1).unwrap().state, State::Asked);
+        mappings.ended();
+        let all: Vec<_> = mappings.states(now).map(|s| s.state).collect();
+        assert_eq!(all, [State::NotConnected; 3]);
+    }
+}

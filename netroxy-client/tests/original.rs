@@ -1,0 +1,137 @@
+//! The client with a server that, as the original one, loses what reaches it together with TRS.
+#![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
+
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use netroxy_client::{Client, Config};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+mod support;
+use support::LONG;
+
+const BANNER: &str = "220 hello\r\n";
+
+/// A server that has one client and no users: it asks for tunnels and looks at what comes.
+struct Lossy {
+    listener: TcpListener,
+    control: TcpStream,
+    _stop: DropGuard,
+}
+
+/// A client that maps a service which says its banner first, and has logged in.
+async fn lossy(token: &str, more: &str) -> Lossy {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap();
+    let service: SocketAddr = support::echo(BANNER).await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("client_config.json");
+    fs::write(&file, support::config(server, &[(7, service)], more)).unwrap();
+    let (config, _) = Config::load(&file).unwrap();
+    let stop = CancellationToken::new();
+    tokio::spawn(Client::new(config).run(stop.clone()));
+    let (mut control, _) = listener.accept().await.unwrap();
+    let mut lines = BufReader::new(&mut control).lines();
+    for _ in 0..4 {
+        lines.next_line().await.unwrap();
+    }
+    let answer = format!("ARS\ntrue\n3600\n{token}\n");
+    lines.get_mut().write_all(answer.as_bytes()).await.unwrap();
+    for _ in 0..4 {
+        lines.next_line().await.unwrap();
+    }
+    control.write_all(b"MRS\n7\ntrue\n").await.unwrap();
+    Lossy {
+        listener,
+        control,
+        _stop: stop.drop_guard(),
+    }
+}
+
+impl Lossy {
+    async fn ask_for_tunnel(&mut self) -> TcpStream {
+        self.control.write_all(b"TRQ\n7\n").await.unwrap();
+        self.listener.accept().await.unwrap().0
+    }
+}
+
+/// What the user gets: all but what came with TRS.
+async fn to_the_user(mut data: TcpStream) -> String {
+    let mut first = [0; 4096];
+    let length = data.read(&mut first).await.unwrap();
+    assert!(first[..length].starts_with(b"TRS\n"));
+    // The user has said all, so the service ends too.
+    data.shutdown().await.unwrap();
+    let mut rest = String::new();
+    data.read_to_string(&mut rest).await.unwrap();
+    rest
+}
+
+const ORIGINAL_TOKEN: &str = "0123456789abcdef0123456789abcdef";
+const OTHER_TOKEN: &str = "0123456789ABCDEF0123456789ABCDEF";
+
+/// The time is longer than the 20 ms of the program, because a busy machine may let the test wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn none_of_a_thousand_banners_is_lost_when_they_are_held_back() {
+    let mut server = lossy(OTHER_TOKEN, r#""holdFirstBytesMs": 1500,"#).await;
+    let room = Arc::new(Semaphore::new(250));
+    let mut users = JoinSet::new();
+    for _ in 0..1000 {
+        let permit = room.clone().acquire_owned().await.unwrap();
+        let data = server.ask_for_tunnel().await;
+        users.spawn(async move {
+            let mut data = data;
+            let mut first = [0; 4096];
+            let length = data.read(&mut first).await.unwrap();
+            assert!(first[..length].starts_with(b"TRS\n"));
+            let mut banner = vec![0; BANNER.len()];
+            let read = timeout(LONG, data.read_exact(&mut banner)).await;
+            drop(permit);
+            read.is_ok_and(|read| read.is_ok()) && banner == BANNER.as_bytes()
+        });
+    }
+    let served = users.join_all().await;
+    assert_eq!(served.iter().filter(|served| !**served).count(), 0);
+}
+
+/// Only "not sooner" is asked: a slow machine cannot break it.
+#[tokio::test]
+async fn a_banner_comes_late_to_a_server_that_is_or_looks_like_the_original() {
+    for (token, more) in [
+        (OTHER_TOKEN, r#""peer": "original","#),
+        (ORIGINAL_TOKEN, r#""peer": "original","#),
+        (ORIGINAL_TOKEN, r#""peer": "auto","#),
+        (ORIGINAL_TOKEN, ""),
+    ] {
+        let mut server = lossy(token, more).await;
+        let start = Instant::now();
+        let mut data = server.ask_for_tunnel().await;
+        let expected = format!("TRS\n{token}\n7\n{BANNER}");
+        let mut all = vec![0; expected.len()];
+        data.read_exact(&mut all).await.unwrap();
+        assert_eq!(all, expected.as_bytes());
+        let after = start.elapsed();
+        assert!(after >= Duration::from_millis(20), "{after:?} {more}");
+    }
+}
+
+/// As soon as the user has spoken, the server has read TRS.
+#[tokio::test]
+async fn nothing_is_held_back_any_more_when_the_user_has_spoken() {
+    let mut server = lossy(ORIGINAL_TOKEN, r#""holdFirstBytesMs": 10000,"#).await;
+    let start = Instant::now();
+    let data = server.ask_for_tunnel().await;
+    assert_eq!(to_the_user(data).await, BANNER);
+    assert!(start.elapsed() < Duration::from_secs(10));
+}

@@ -1,0 +1,82 @@
+//! What the operator changes while the client runs: no event of the protocol, so no row of the table,
+//! but for the end of the control connection that it may need.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{
+    Client, Config, DisconnectReason, Mapping, Notice, Output,
+    machine::Timer,
+    table::{Event, State},
+};
+use crate::{LocalMisuse, RemotePort, timer::Timers};
+
+/// A control connection that lasted less is not followed at once by another one
+/// (`life.client-pause`).
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Client {
+    pub(super) fn configure(
+        &mut self,
+        now: Duration,
+        mut config: Config,
+        anew: bool,
+    ) -> Result<(), LocalMisuse> {
+        config.jitter = self.config.jitter;
+        let index = Self::index(&mut config);
+        let old = core::mem::replace(&mut self.config, config);
+        let old_index = core::mem::replace(&mut self.index, index);
+        self.reconnect.set_longest(self.config.longest_retry_wait);
+        let anew = anew
+            || old.client_name != self.config.client_name
+            || old.username != self.config.username
+            || old.password != self.config.password;
+        let ended = match self.state {
+            // The next login takes all of it.
+            State::Offline => return Ok(()),
+            // All is asked for after ARS.
+            State::Connecting | State::LoggingIn if !anew => return Ok(()),
+            State::Connecting => Event::ConnectFailed,
+            State::LoggingIn => Event::Ended,
+            State::Up => {
+                let is_held = |mapping: &&Mapping| !self.is_refused(mapping.remote_port);
+                let kept = |mapping: &Mapping| {
+                    let at = self.index.get(&mapping.remote_port);
+                    at.and_then(|at| self.config.mappings.get(*at)) == Some(mapping)
+                };
+                let releases = !old.mappings.iter().filter(is_held).all(kept);
+                if !anew && !releases {
+                    // A port that was refused is asked for in its time (`map.retry-pause`), with
+                    // what it is now; one that is not wanted any more, not at all.
+                    let is_new = |m: &&Mapping| {
+                        !old_index.contains_key(&m.remote_port) && !self.is_refused(m.remote_port)
+                    };
+                    let new = self.config.mappings.iter().filter(is_new);
+                    let maps: Vec<_> = new.map(Self::map).collect();
+                    for map in maps {
+                        self.send(map);
+                    }
+                    return Ok(());
+                }
+                Event::Ended
+            }
+        };
+        self.step(ended)?;
+        let lasted = self.session.take().map(|s| now.saturating_sub(s.since));
+        let delay = PAUSE.saturating_sub(lasted.unwrap_or_default());
+        self.reconnect.reset();
+        self.ended_early = 0;
+        self.timers = Timers::new();
+        self.timers.set(Timer::Connect, now.saturating_add(delay));
+        let reason = DisconnectReason::Reconfigured;
+        self.outputs.push_back(Output::Disconnect(reason));
+        let notice = Notice::RetryIn(delay);
+        self.outputs.push_back(Output::Notice(notice));
+        Ok(())
+    }
+
+    /// Whether the server does not hold the port, and is not asked for it right now.
+    fn is_refused(&self, port: RemotePort) -> bool {
+        self.timers.is_set(Timer::Map(port))
+    }
+}
