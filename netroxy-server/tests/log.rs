@@ -6,7 +6,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -17,20 +17,35 @@ use free_port::free_port;
 
 const LOGINS: usize = 35;
 
+/// It ends with the test, also with one that fails.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// What a server logs when so many logins are refused, with the time that they took.
 fn log(flags: &[&str]) -> (String, Duration) {
     let dir = tempfile::tempdir().unwrap();
     let port = free_port();
+    // The address is to be refused by its passwords only, and not at its fourth connection.
     let config = format!(
-        r#"{{"ip": "127.0.0.1", "port": {port}, "username": "u", "password": "p", "timeout": 30}}"#
+        r#"{{"ip": "127.0.0.1", "port": {port}, "username": "u", "password": "p", "timeout": 30,
+            "limits": {{"wrongPasswordSeconds": 0}}}}"#
     );
     fs::write(dir.path().join("server_config.json"), config).unwrap();
-    let mut server = Command::new(env!("CARGO_BIN_EXE_netroxy-server"))
-        .current_dir(dir.path())
-        .args(flags)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut server = Server(
+        Command::new(env!("CARGO_BIN_EXE_netroxy-server"))
+            .current_dir(dir.path())
+            .args(flags)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
     let until = Instant::now() + Duration::from_secs(20);
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(Instant::now() < until, "the server does not listen");
@@ -47,12 +62,12 @@ fn log(flags: &[&str]) -> (String, Duration) {
         stranger.read_to_end(&mut Vec::new()).unwrap();
     }
     let took = start.elapsed();
-    let kill = Command::new("kill").arg(server.id().to_string()).status();
+    let kill = Command::new("kill").arg(server.0.id().to_string()).status();
     assert!(kill.unwrap().success());
     let mut text = String::new();
-    let mut stderr = server.stderr.take().unwrap();
+    let mut stderr = server.0.stderr.take().unwrap();
     stderr.read_to_string(&mut text).unwrap();
-    assert!(server.wait().unwrap().success(), "{text}");
+    assert!(server.0.wait().unwrap().success(), "{text}");
     (text, took)
 }
 
