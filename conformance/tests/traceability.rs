@@ -163,6 +163,34 @@ fn should_is_never_a_failure_and_must_is_never_nonstrict() {
     }
 }
 
+/// A server may shut an address out that sends more of them (section 14.4 of the specification).
+#[test]
+fn no_case_sends_more_than_three_wrong_logins() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/v0.3/cases");
+    let mut with_some = 0;
+    for (id, entry) in catalog::embedded().unwrap() {
+        if entry.case.role.value != Role::Server {
+            continue;
+        }
+        let text = std::fs::read_to_string(folder.join(format!("{id}.case"))).unwrap();
+        let (mut wrong, mut turns) = (0, 1);
+        for line in text.lines() {
+            if let Some(count) = line.strip_prefix("repeat ") {
+                turns = count.split_whitespace().next().unwrap().parse().unwrap();
+            } else if !line.is_empty() && !line.starts_with(' ') {
+                turns = 1;
+            }
+            let step = line.split(['[', '#']).next().unwrap().trim_end();
+            if step.contains(" > ATH ") && !step.ends_with("$username $password") {
+                wrong += turns;
+            }
+        }
+        assert!(wrong <= 3, "{id}: {wrong}");
+        with_some += usize::from(wrong > 0);
+    }
+    assert!(with_some > 10, "{with_some}");
+}
+
 #[test]
 fn there_are_enough_cases_in_every_area() {
     let entries = catalog::embedded().unwrap();
