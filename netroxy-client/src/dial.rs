@@ -9,7 +9,7 @@ use std::{
 
 use netroxy_net::{
     resolve::{Class, Resolver},
-    stream::{Stream, not_to_itself, tune},
+    stream::{Stream, limit_silence, not_to_itself, tune},
     tls::explained,
 };
 use tokio::{net::TcpStream, time::timeout};
@@ -19,9 +19,6 @@ use crate::ServerConfig;
 
 /// So long may connecting take, the TLS handshake included.
 const DIAL: Duration = Duration::from_secs(10);
-
-/// The server's system may leave data of a control connection unconfirmed for so long.
-const SILENCE: Duration = Duration::from_secs(30);
 
 /// Each of several addresses of a name gets at least so long.
 const LEAST_SHARE: Duration = Duration::from_secs(1);
@@ -105,16 +102,6 @@ impl Server {
     }
 }
 
-/// Makes a control connection break when the server's system has confirmed nothing for so long. The
-/// client has to notice a dead path and take another one; a tunnel may wait for its path to come back.
-fn limit_silence(tcp: &TcpStream) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket2::SockRef::from(tcp).set_tcp_user_timeout(Some(SILENCE))?;
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    let _ = (tcp, SILENCE);
-    Ok(())
-}
-
 /// Connects to a service. `forbidden` is an address at which a mapped port of the server would be
 /// met, and so this client again: such a tunnel would open the next one, until no descriptor is left.
 pub(crate) async fn target(
@@ -195,6 +182,7 @@ impl fmt::Display for Server {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+    use netroxy_net::stream::SILENCE;
     use socket2::SockRef;
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use netroxy_proto::{Decoder, Incoming, Limits, ParseError};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::stream::Stream;
+use crate::stream::{Stream, limit_silence};
 
 const CHUNK: usize = 4096;
 
@@ -75,6 +75,12 @@ impl<M: Incoming> Connection<M> {
     pub fn give_up(&self) {
         // A socket that is broken already ends by itself.
         let _ = SockRef::from(self.stream.tcp()).shutdown(Shutdown::Both);
+    }
+
+    /// Makes a control connection break when the peer's system is silent ([`limit_silence`]).
+    pub fn limit_silence(&self) {
+        // A socket that is broken already ends by itself.
+        let _ = limit_silence(self.stream.tcp());
     }
 
     /// The stream, and the bytes that were read from it behind the last message.

@@ -57,6 +57,24 @@ pub fn tune(tcp: &TcpStream) -> io::Result<()> {
     SockRef::from(tcp).set_tcp_keepalive(&keepalive)
 }
 
+/// A control connection breaks when its peer's system has confirmed nothing for so long.
+pub const SILENCE: Duration = Duration::from_secs(30);
+
+/// Makes a control connection break after [`SILENCE`] (Linux and Android). Both peers have to notice
+/// a dead path there: the client takes another one, and the server frees the ports. A tunnel may
+/// wait for its path to come back.
+///
+/// # Errors
+///
+/// When the socket is broken already.
+pub fn limit_silence(tcp: &TcpStream) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    SockRef::from(tcp).set_tcp_user_timeout(Some(SILENCE))?;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = tcp;
+    Ok(())
+}
+
 impl Stream {
     /// The TCP stream, below TLS.
     #[must_use]

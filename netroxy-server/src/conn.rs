@@ -185,6 +185,7 @@ impl Serving<'_> {
                                 if matches!(message, ServerMessage::Ars(Ars::Accepted { .. })) {
                                     logged_in = true;
                                     self.pass.logged_in();
+                                    connection.limit_silence();
                                 }
                                 messages += 1;
                                 message.encode(&mut bytes);

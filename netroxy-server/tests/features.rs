@@ -353,6 +353,71 @@ async fn a_new_configuration_leaves_tunnels_alone() {
     assert!(lines(&mut again, 4).await.starts_with("ARS\ntrue\n40\n"));
 }
 
+/// Other systems have one address of loopback.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn users_come_to_each_address_of_a_port_and_to_no_other() {
+    let (few, many) = (free_port(), free_port());
+    let rig = Rig::start(&format!(
+        r#""mappedPorts": [{{"ports": {many}, "ip": ["127.0.0.2", "127.0.0.3"]}}]"#
+    ))
+    .await;
+    let (mut control, token) = rig.log_in().await;
+    assert!(map(&mut control, few).await);
+    assert!(map(&mut control, many).await);
+    for address in ["127.0.0.2", "127.0.0.3"] {
+        let user = TcpStream::connect((address, many)).await.unwrap();
+        let data = rig.data(&mut control, &token, many).await;
+        are_joined(user, data).await;
+    }
+    assert!(TcpStream::connect(("127.0.0.1", many)).await.is_err());
+    assert!(TcpStream::connect(("127.0.0.1", few)).await.is_ok());
+    assert!(TcpStream::connect(("127.0.0.2", few)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_new_certificate_counts_for_the_next_user() {
+    let port = free_port();
+    let members = |name: &str| {
+        format!(
+            r#"{ACCOUNT}, "mappedPorts": [{{"ports": {port},
+                "tls": {{"enabled": true, "ca": "{name}.pem", "key": "{name}.key"}}}}]"#
+        )
+    };
+    let rig = Rig::start_with(ACCOUNT).await;
+    let pair = |name: &str| {
+        let folder = rig.folder.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        let made = std::process::Command::new(env!("CARGO_BIN_EXE_netroxy-server"))
+            .args(["gen-cert", "--out"])
+            .arg(&folder)
+            .output()
+            .unwrap();
+        assert!(made.status.success());
+        let to = |kind: &str| rig.folder.path().join(format!("{name}.{kind}"));
+        fs::rename(folder.join("ca.pem"), to("pem")).unwrap();
+        fs::rename(folder.join("priv.key"), to("key")).unwrap();
+        Trust::CaFile(to("pem"))
+    };
+    let (old, new) = (pair("old"), pair("new"));
+    let (mut control, token) = rig.log_in().await;
+    assert!(map(&mut control, port).await);
+    for (name, trusted, other) in [("old", &old, &new), ("new", &new, &old)] {
+        rig.handle.reload(Rig::config(&rig.folder, &members(name)));
+        let connect = async |trust: &Trust| {
+            let tcp = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let connector = TlsConnector::from(tls::client(trust).unwrap());
+            connector
+                .connect(ServerName::try_from("localhost").unwrap(), tcp)
+                .await
+        };
+        assert!(connect(other).await.is_err());
+        let user = connect(trusted).await.unwrap();
+        let data = rig.data(&mut control, &token, port).await;
+        are_joined(user, data).await;
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_reads_no_answers_is_closed() {
     let port = free_port();
