@@ -16,6 +16,10 @@ use repeats::{Limiter, Repeats, Suppressed};
 /// The target of events that are never suppressed.
 pub(crate) const ALWAYS: &str = "netroxy_net::always";
 
+/// The target of refusals, which strangers can cause as often as they like: they are suppressed
+/// beyond some in a while.
+pub const REFUSAL: &str = "netroxy_net::refusal";
+
 /// So many lines wait at most for a stderr that does not take them.
 const QUEUE: usize = 4096;
 

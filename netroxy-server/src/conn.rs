@@ -9,6 +9,7 @@ use std::{
 
 use netroxy_net::{
     connection::{Connection, Received},
+    log::REFUSAL,
     stream::{Stream, tune},
 };
 use netroxy_proto::{
@@ -57,7 +58,7 @@ pub(crate) async fn serve(hub: Arc<Hub>, mut arrival: Arrival) {
         match real.await {
             Some(Ok(())) => {}
             Some(Err(reason)) => {
-                info!(peer = %arrival.peer, %reason, limited = true, "connection refused");
+                info!(target: REFUSAL, peer = %arrival.peer, %reason, "connection refused");
                 return;
             }
             None => return,
@@ -82,11 +83,11 @@ pub(crate) async fn serve(hub: Arc<Hub>, mut arrival: Arrival) {
         let greeted = tokio::select! {
             stream = greet(&hub, tcp, tls) => stream,
             () = seat.closing.cancelled() => {
-                info!(rule = "auth.deadline", limited = true, "no TLS handshake in time");
+                info!(rule = "auth.deadline", "no TLS handshake in time");
                 None
             }
             () = pass.replaced.cancelled() => {
-                info!(reason = %Refusal::FreshInAll, limited = true, "connection closed");
+                info!(target: REFUSAL, reason = %Refusal::FreshInAll, "connection closed");
                 None
             }
             () = hub.stop.cancelled() => None,
@@ -141,7 +142,7 @@ async fn greet(hub: &Hub, tcp: TcpStream, tls: Option<TlsAcceptor>) -> Option<St
                 .get_ref()
                 .and_then(|e| e.downcast_ref::<rustls::Error>());
             let plain = matches!(cause, Some(rustls::Error::InvalidMessage(_)));
-            info!(%error, rule = plain.then_some("tls.no-plain-on-tls"), limited = true, "no TLS handshake");
+            info!(%error, rule = plain.then_some("tls.no-plain-on-tls"), "no TLS handshake");
             None
         }
     }
@@ -229,11 +230,11 @@ impl Serving<'_> {
         self.hub.feed(Input::Ended { conn: seat.id });
         match end {
             End::Closed(reason) => {
-                info!(%reason, rule = reason.rule(), limited = true, "connection closed");
+                info!(%reason, rule = reason.rule(), "connection closed");
             }
             End::Left(reason) => info!(reason, "connection closed"),
             End::Replaced => {
-                info!(reason = %Refusal::FreshInAll, limited = true, "connection closed");
+                info!(target: REFUSAL, reason = %Refusal::FreshInAll, "connection closed");
             }
             End::Ended(error) if logged_in => {
                 info!(
@@ -263,7 +264,7 @@ impl Serving<'_> {
         match admission.another_login() {
             Ok(()) => Some(account),
             Err(reason) => {
-                info!(user = %account.username, %reason, limited = true, "login refused");
+                info!(target: REFUSAL, user = %account.username, %reason, "login refused");
                 None
             }
         }

@@ -397,7 +397,7 @@ impl Hub {
         };
         if let Err(refusal) = self.may_map(client, remote_port.get()) {
             let refusal = self.admission.refuse(refusal);
-            warn!(%remote_port, %target, user = %client.account.username, reason = %refusal, limited = true, "port refused");
+            warn!(%remote_port, %target, user = %client.account.username, reason = %refusal, "port refused");
             return failed;
         }
         match self.listen(remote_port.get()) {
@@ -413,7 +413,7 @@ impl Hub {
                 Input::ListenerOpened { mapping }
             }
             Err(error) => {
-                warn!(%remote_port, %target, %error, limited = true, "port refused");
+                warn!(%remote_port, %target, %error, "port refused");
                 failed
             }
         }

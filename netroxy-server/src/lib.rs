@@ -35,6 +35,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 use netroxy_net::{
     descriptors,
     listen::{Bind, Closable},
+    log::REFUSAL,
 };
 use netroxy_proto::server::Listener;
 use tokio::{net::TcpListener, time::timeout};
@@ -222,7 +223,7 @@ impl Door {
                         hub.tasks.spawn(conn::serve(hub.clone(), arrival));
                     }
                     Err(reason) => {
-                        info!(%peer, %reason, limited = true, "connection refused");
+                        info!(target: REFUSAL, %peer, %reason, "connection refused");
                     }
                 }
             }

@@ -56,8 +56,8 @@ impl StatusCommand {
 fn page(status: &Status) -> String {
     let census = &status.census;
     let mut page = format!(
-        "netroxy-server {}: {} clients, {} ports, {} users, {} fresh connections\n\
-         {} of {} descriptors\n",
+        "netroxy-server {}\n\
+         clients: {}  ports: {}  users: {}  fresh connections: {}  descriptors: {} of {}\n",
         status.version,
         census.clients,
         census.ports,
@@ -74,7 +74,7 @@ fn page(status: &Status) -> String {
         line(
             &mut page,
             format_args!(
-                "client {} of {} at {} ({tls}), for {} s, {} users",
+                "client {} of {} at {} ({tls}) for {} s, users: {}",
                 client.name, client.user, client.address, client.seconds, client.users
             ),
         );
@@ -82,7 +82,7 @@ fn page(status: &Status) -> String {
             line(
                 &mut page,
                 format_args!(
-                    "  port {} -> {}: {} tunnels, {} bytes to users, {} from users",
+                    "  port {} -> {}: tunnels: {}, bytes to users: {}, from users: {}",
                     port.remote_port,
                     port.target,
                     port.tunnels,

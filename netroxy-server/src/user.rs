@@ -13,6 +13,7 @@ use std::{
 
 use netroxy_net::{
     listen::Closable,
+    log::REFUSAL,
     relay::{Terms, relay},
     stream::{Stream, tune},
     throttle::Throttle,
@@ -265,7 +266,7 @@ async fn arrive(
 }
 
 fn refuse(port: &MappedPort, peer: SocketAddr, reason: Refusal) {
-    info!(remote_port = %port.remote_port, user = %peer, %reason, limited = true, "user refused");
+    info!(target: REFUSAL, remote_port = %port.remote_port, user = %peer, %reason, "user refused");
 }
 
 /// Lets a user wait for its tunnel.
@@ -320,7 +321,7 @@ async fn serve(
             };
             tunnel(&hub, stream, data, terms, &guest.port.served).await;
         }
-        Some(Fate::Refused(reason)) => info!(%reason, limited = true, "user refused"),
+        Some(Fate::Refused(reason)) => info!(target: REFUSAL, %reason, "user refused"),
         None => {}
     }
 }

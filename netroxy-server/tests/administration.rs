@@ -109,7 +109,7 @@ fn a_running_server_tells_its_state() {
 
     let asked = run(folder.path(), &["status"], b"");
     let text = String::from_utf8(asked.stdout).unwrap();
-    assert!(text.contains("1 clients, 0 ports, 0 users"), "{text}");
+    assert!(text.contains("clients: 1  ports: 0  users: 0"), "{text}");
     assert!(
         !text.contains('\x1b') && text.contains("ptop of u at 127.0.0.1:"),
         "{text}"

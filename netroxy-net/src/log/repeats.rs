@@ -1,7 +1,7 @@
 //! Messages that repeat: 20 of one kind in 10 seconds are enough.
 //!
 //! A kind is a place in the source. Limited are warnings, and those of level INFO that carry a
-//! field `rule` or `limited`: refusals, which strangers can cause as often as they like. Errors and
+//! field `rule` or the target [`REFUSAL`]: refusals, which strangers can cause as often as they like. Errors and
 //! what a working program says (a login, a tunnel's end) are never suppressed.
 
 use std::{
@@ -18,7 +18,7 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context};
 
-use super::ALWAYS;
+use super::{ALWAYS, REFUSAL};
 
 const ALLOWED: u32 = 20;
 const WINDOW: Duration = Duration::from_secs(10);
@@ -65,7 +65,7 @@ fn is_limited(metadata: &Metadata<'_>) -> bool {
     let carries = |name| metadata.fields().field(name).is_some();
     let repeats = match *metadata.level() {
         Level::WARN => true,
-        Level::INFO => carries("rule") || carries("limited"),
+        Level::INFO => carries("rule") || metadata.target() == REFUSAL,
         _ => false,
     };
     repeats && metadata.target() != ALWAYS
@@ -208,7 +208,7 @@ mod tests {
         let rig = Rig::new();
         assert_eq!(rig.admitted(50, |i| warn!(i, "w")), 20);
         assert_eq!(rig.admitted(50, |i| info!(i, rule = "auth.once", "r")), 20);
-        assert_eq!(rig.admitted(50, |i| info!(i, limited = true, "l")), 20);
+        assert_eq!(rig.admitted(50, |i| info!(target: REFUSAL, i, "l")), 20);
         assert_eq!(rig.admitted(50, |i| info!(i, "tunnel closed")), 50);
         assert_eq!(rig.admitted(50, |i| error!(i, rule = "x", "e")), 50);
         assert_eq!(rig.admitted(50, |i| debug!(i, rule = "x", "d")), 50);
