@@ -251,8 +251,8 @@ impl Admission {
     pub(crate) fn fresh(self: &Arc<Self>, ip: IpAddr, waiting: usize) -> Result<Pass, Refusal> {
         let origin = Origin::of(ip);
         let mut book = self.book();
-        book.fresh(origin, waiting, Instant::now())?;
-        let stranger = (book.logins.of(origin) == 0).then(|| book.next_stranger());
+        let is_stranger = book.fresh(origin, waiting, Instant::now())?;
+        let stranger = is_stranger.then(|| book.next_stranger());
         Ok(self.pass(&mut book, origin, Kind::Fresh { stranger }))
     }
 
@@ -336,7 +336,8 @@ impl Admission {
 }
 
 impl Book {
-    fn fresh(&mut self, origin: Origin, waiting: usize, now: Instant) -> Result<(), Refusal> {
+    /// Whether a fresh connection that may come in is a stranger.
+    fn fresh(&mut self, origin: Origin, waiting: usize, now: Instant) -> Result<bool, Refusal> {
         let figures = &self.figures;
         let is_known = self.logins.of(origin) > 0;
         let penalty = self.penalties.left(origin, now);
@@ -351,14 +352,16 @@ impl Book {
         if is_known {
             most = most.saturating_add(waiting);
         }
+        let is_crowd = self.fresh.of(origin) >= most;
         let refusal = if !is_known && !penalty.is_zero() && penalty >= most_penalty {
             Refusal::WrongPasswords
         } else if self.descriptors() >= room {
             Refusal::Descriptors
-        } else if !origin.is_shared() && self.fresh.of(origin) >= most {
+        } else if is_crowd && !origin.is_shared() {
             Refusal::FreshPerAddress
         } else {
-            return Ok(());
+            // More than its share comes through a proxy, from whomever.
+            return Ok(!is_known || is_crowd);
         };
         Err(self.refuse(refusal))
     }
@@ -500,6 +503,18 @@ mod tests {
         // They are not counted as strangers: the others have all their room.
         let (others, _) = many(64, || admission.fresh(OTHER, 500));
         assert_eq!(others.len(), 64);
+    }
+
+    #[test]
+    fn a_proxy_of_this_machine_brings_clients_and_strangers() {
+        let admission = admission("{}", 100_000);
+        let loopback = "127.0.0.1".parse().unwrap();
+        let _login = login(&admission, loopback);
+        let (passes, refusal) = many(5000, || admission.fresh(loopback, 100));
+        assert_eq!(refusal, None);
+        let stays = |pass: &&Pass| !pass.replaced.is_cancelled();
+        assert_eq!(passes.iter().filter(stays).count(), 64 + 100 + 1024);
+        assert!(passes[..164].iter().all(|pass| stays(&pass)));
     }
 
     #[test]
