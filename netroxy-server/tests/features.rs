@@ -250,6 +250,32 @@ async fn users_speak_tls_with_the_server_and_the_service_gets_what_is_inside() {
 }
 
 #[tokio::test]
+async fn users_that_say_nothing_do_not_keep_others_from_shaking_hands() {
+    let port = free_port();
+    let rig = Rig::start(&format!(
+        r#""userTimeout": 600, "limits": {{"handshakes": 1}}, "mappedPorts": [{{"ports": {port},
+            "tls": {{"enabled": true, "ca": "cert.pem", "key": "key.pem"}}}}]"#
+    ))
+    .await;
+    let (mut control, token) = rig.log_in().await;
+    assert!(map(&mut control, port).await);
+    let come = async || TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let _silent = come().await;
+    let mut slow = come().await;
+    // The first byte of a handshake, and no more.
+    slow.write_all(b"\x16").await.unwrap();
+    while rig.handle.status().census.users < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let connector = TlsConnector::from(tls::client(&Trust::Anyone).unwrap());
+    let name = ServerName::try_from("localhost").unwrap();
+    let shaking = connector.connect(name, come().await);
+    let user = timeout(PATIENCE, shaking).await.unwrap().unwrap();
+    let data = rig.data(&mut control, &token, port).await;
+    are_joined(user, data).await;
+}
+
+#[tokio::test]
 async fn a_service_gets_the_address_of_its_user() {
     let port = free_port();
     let rig = Rig::start(&format!(
