@@ -2,6 +2,10 @@
 
 use std::{io, pin::pin, time::Duration};
 
+use netroxy_net::{
+    stream::Stream,
+    tls_server::{explained, refused_certificate},
+};
 use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
@@ -23,11 +27,22 @@ pub(crate) async fn shake_hands(
 ) -> io::Result<TlsStream<TcpStream>> {
     tcp.readable().await?;
     let turn = turns.acquire().await.map_err(io::Error::other)?;
-    let mut shaking = pin!(tls.accept(tcp));
+    let mut shaking = pin!(tls.accept(tcp).into_fallible());
     let shaken = timeout(TURN, &mut shaking).await;
     drop(turn);
-    match shaken {
+    let shaken = match shaken {
         Ok(done) => done,
         Err(_) => shaking.await,
+    };
+    match shaken {
+        Ok(stream) => Ok(stream),
+        Err((error, tcp)) => {
+            // A client with TLS 1.3 has spoken already, and unread bytes would make a reset of the
+            // close, which destroys the alert that says why.
+            if refused_certificate(&error).is_some() {
+                Stream::Plain(tcp).close().await;
+            }
+            Err(explained(error))
+        }
     }
 }
