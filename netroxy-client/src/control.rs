@@ -5,6 +5,7 @@ use std::{future::Future, io, pin::Pin};
 use netroxy_net::{
     connection::{Connection, Received},
     stream::Stream,
+    tls::explained,
 };
 use netroxy_proto::{ServerMessage, client::Input};
 use tracing::warn;
@@ -51,8 +52,13 @@ impl Control {
                     let broken = error
                         .as_ref()
                         .is_some_and(|error| error.kind() != io::ErrorKind::UnexpectedEof);
-                    let error = error.map(tracing::field::display);
-                    if *spoken {
+                    // With TLS 1.3 a server tells here that it does not take the client's certificate.
+                    let is_tls = error
+                        .as_ref()
+                        .and_then(|error| error.get_ref())
+                        .is_some_and(|cause| cause.is::<rustls::Error>());
+                    let error = error.map(explained).map(tracing::field::display);
+                    if *spoken || is_tls {
                         warn!(error, "the server has ended the control connection");
                     } else {
                         warn!(

@@ -141,6 +141,15 @@ fn wrong_flags_are_one_message() {
             &["--ca-file", "none.pem"],
             "command line: --ca-file: cannot read CA certificate none.pem: No such file",
         ),
+        (&["--plain", "--cert", "x"], "cannot be used with"),
+        (
+            &["--cert", "x"],
+            "command line: --key: missing: --cert is given and needs it",
+        ),
+        (
+            &["--cert", "none.pem", "--key", "none.key"],
+            "command line: --cert: cannot read certificate none.pem: No such file",
+        ),
         (
             &["--password-file", "none"],
             "command line: --password-file: cannot take the password from none: No such file",

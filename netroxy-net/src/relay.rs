@@ -24,12 +24,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{stream::Stream, throttle::Throttle};
+use crate::{stream::Stream, throttle::Throttle, unsent};
 
 const SCRATCH: usize = 64 * 1024;
-/// A side that has said all is asked so often whether it still listens: nothing else would tell
-/// that it is gone.
+/// A side that is not read, because it has said all or because the other one does not take what it
+/// said, is asked so often whether it is still there: nothing else would tell that it is gone.
 const CHECK: Duration = Duration::from_secs(5);
+/// What a side said before it broke off may take so long to be taken.
+const LAST_BYTES: Duration = Duration::from_secs(60);
 
 thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
@@ -155,18 +157,21 @@ async fn copy(
                 }
                 (Poll::Pending, _) | (_, Poll::Pending) => {}
             }
-            if !up.reader_ended() && !down.reader_ended() {
+            if !up.is_blind() && !down.is_blind() && check.is_none() {
                 return Poll::Pending;
             }
             let timer = check.get_or_insert_with(|| Box::pin(sleep(CHECK)));
             ready!(timer.as_mut().poll(cx));
             check = None;
-            // Only where nothing is left to be read: else the error would overtake it.
-            if up.reader_ended() {
-                down.fail_if_gone(a);
+            if up.is_blind()
+                && let Some(error) = up.look(down, a, b)
+            {
+                return Poll::Ready(Some(Broken::A(error)));
             }
-            if down.reader_ended() {
-                up.fail_if_gone(b);
+            if down.is_blind()
+                && let Some(error) = down.look(up, b, a)
+            {
+                return Poll::Ready(Some(Broken::B(error)));
             }
         }
     })
@@ -184,6 +189,17 @@ struct Direction {
     throttle: Option<Arc<Throttle>>,
     /// Nothing is read until then: what was carried took the share of this time.
     rest: Option<Pin<Box<Sleep>>>,
+    /// The reader has broken off, and not all that it said has been carried.
+    gone: Option<Box<Gone>>,
+}
+
+/// A reader that has broken off while it was not read, and what has become of its last bytes.
+struct Gone {
+    why: io::ErrorKind,
+    /// The writer may take so long.
+    until: Instant,
+    /// What was copied when it was last looked at, and what the writer's peer had not taken then.
+    progress: (u64, usize),
 }
 
 enum State {
@@ -210,6 +226,7 @@ impl Direction {
         Self {
             throttle,
             rest: None,
+            gone: None,
             pending,
             written: 0,
             copied: 0,
@@ -242,20 +259,47 @@ impl Direction {
         matches!(self.state, State::ShuttingDown | State::Complete(_))
     }
 
+    /// Whether the reader is not read, so that its break is not seen. (One that rests after its share
+    /// is read when the time is over.)
+    fn is_blind(&self) -> bool {
+        self.reader_ended() || !self.pending.is_empty()
+    }
+
     fn fail(&mut self, kind: io::ErrorKind) {
         self.pending = Vec::new();
         self.written = 0;
         self.state = State::Broken(kind);
     }
 
-    /// For a writer that nobody writes to: whether it is broken.
-    fn fail_if_gone(&mut self, writer: &Stream) {
-        if self.completed().is_some() {
-            return;
+    /// Looks whether a reader that is not read is gone. `back` is the direction to it. What the reader
+    /// said before goes on for as long as the writer takes some of it between two looks, and for
+    /// [`LAST_BYTES`]; then the result is why the reader has broken off.
+    fn look(&mut self, back: &mut Self, reader: &Stream, writer: &Stream) -> Option<io::Error> {
+        let told = broken(reader);
+        if let Some(why) = told
+            && back.completed().is_none()
+        {
+            back.fail(why);
         }
-        if let Ok(Some(error)) | Err(error) = writer.tcp().take_error() {
-            self.fail(error.kind());
+        // All of it has been read.
+        if self.reader_ended() {
+            return None;
         }
+        let progress = (self.copied, unsent::bytes(writer.tcp()));
+        if let Some(gone) = &mut self.gone {
+            let stands = std::mem::replace(&mut gone.progress, progress) == progress;
+            return (stands || Instant::now() >= gone.until).then(|| gone.why.into());
+        }
+        // A reader whose end has come before its break has said all: the writer gets all the time.
+        let why = told.filter(|why| *why != io::ErrorKind::BrokenPipe);
+        self.gone = why.or_else(|| back.aborted()).map(|why| {
+            Box::new(Gone {
+                why,
+                until: Instant::now() + LAST_BYTES,
+                progress,
+            })
+        });
+        None
     }
 
     fn poll(
@@ -265,6 +309,8 @@ impl Direction {
         writer: &mut Stream,
         reader_aborted: Option<io::ErrorKind>,
     ) -> Poll<End> {
+        // Who has looked for the break has taken it away from the reads.
+        let reader_aborted = reader_aborted.or_else(|| self.gone.as_ref().map(|gone| gone.why));
         loop {
             let written = match &self.state {
                 State::Complete(_) => return Poll::Ready(End::Complete),
@@ -360,6 +406,18 @@ impl Direction {
             let wait = throttle.take(n, Instant::now().into_std());
             self.rest = (!wait.is_zero()).then(|| Box::pin(sleep(wait)));
         }
+    }
+}
+
+/// Why a stream is broken, if it is; the system tells it once. It also tells of errors that may pass,
+/// such as a network that cannot be reached; then the connection still has a peer.
+fn broken(stream: &Stream) -> Option<io::ErrorKind> {
+    if cfg!(unix) && stream.peer_addr().is_ok() {
+        return None;
+    }
+    match stream.tcp().take_error() {
+        Ok(None) => None,
+        Ok(Some(error)) | Err(error) => Some(error.kind()),
     }
 }
 

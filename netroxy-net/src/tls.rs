@@ -6,6 +6,7 @@ use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     client::WebPkiServerVerifier,
     crypto::{CryptoProvider, ring::default_provider},
+    sign::SingleCertAndKey,
 };
 
 use crate::tls_server::{CertificateFiles, Setup};
@@ -61,7 +62,7 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
     },
-    /// A server's certificate, or the order of its chain, cannot be used.
+    /// A certificate, or the order of its chain, cannot be used.
     #[error("the certificate {} cannot be used: {reason}", path.display())]
     BadCertificate {
         /// The file.
@@ -69,7 +70,7 @@ pub enum TlsError {
         /// Why.
         reason: String,
     },
-    /// A server's key is damaged or of a kind that cannot be used.
+    /// A key is damaged or of a kind that cannot be used.
     #[error("the private key {} cannot be used: {reason}", path.display())]
     BadKey {
         /// The file.
@@ -132,7 +133,7 @@ impl TlsError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Unreadable { what: What::Ca, .. } | Self::BadCa { .. } => {
-                "tls.caFile takes the PEM certificates that the server's certificate is signed by"
+                "it takes the PEM certificates that the other side's certificate is signed by"
             }
             Self::EncryptedKey { .. } => "decrypt it: openssl pkey -in KEY -out PLAIN_KEY",
             Self::Missing {
@@ -144,7 +145,7 @@ impl TlsError {
                 what: What::Key,
                 instead: Some("a certificate"),
                 ..
-            } => "are tls.ca and tls.key swapped?",
+            } => "are the certificate's file and the key's file swapped?",
             Self::Missing {
                 instead: Some("DER form"),
                 what: What::Key,
@@ -155,7 +156,7 @@ impl TlsError {
                 ..
             } => "convert it: openssl x509 -inform DER -in FILE -out PEM_FILE",
             Self::BadCertificate { .. } => {
-                "tls.ca takes the server's own certificate first, then those that signed it, all \
+                "the file takes the own certificate first, then those that signed it, all \
                  X.509 version 3; 'netroxy-server gen-cert' makes one"
             }
             Self::BadKey { .. } => {
@@ -182,9 +183,9 @@ fn but(instead: Option<&str>) -> String {
 /// What a PEM file is expected to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
-    /// The server's certificate chain.
+    /// The own certificate chain.
     Certificate,
-    /// The server's private key.
+    /// Its private key.
     Key,
     /// Certificates to trust.
     Ca,
@@ -280,26 +281,34 @@ pub fn server(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
     setup.load()
 }
 
-/// The client's side. [`Trust::Anyone`] and [`Trust::Fingerprint`] also take X.509 version 1, RSA
+/// The client's side; `identity` is what it shows to a server that wants a certificate of its clients.
+/// [`Trust::Anyone`] and [`Trust::Fingerprint`] also take X.509 version 1, RSA
 /// keys from 1024 to 8192 bits (below 2048 with TLS 1.2 alone), and nothing on the curves P-224 and
 /// P-521.
 ///
 /// # Errors
 ///
-/// [`TlsError`] when the certificates to trust cannot be read or used.
-pub fn client(trust: &Trust) -> Result<Arc<ClientConfig>, TlsError> {
+/// [`TlsError`] when the certificates to trust ([`What::Ca`]), or the own certificate or its key, cannot
+/// be read or used.
+pub fn client(
+    trust: &Trust,
+    identity: Option<&CertificateFiles>,
+) -> Result<Arc<ClientConfig>, TlsError> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(TlsError::System)?;
+    let identity = identity.map(CertificateFiles::load).transpose()?;
     let own = |accept| {
         let verifier = Verifier {
             accept,
             provider: provider(),
         };
         let builder = builder.clone().dangerous();
-        builder
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth()
+        let builder = builder.with_custom_certificate_verifier(Arc::new(verifier));
+        match identity {
+            Some(pair) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair))),
+            None => builder.with_no_client_auth(),
+        }
     };
     Ok(Arc::new(match trust {
         Trust::System => own(Accept::System(

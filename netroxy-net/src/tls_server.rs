@@ -1,9 +1,9 @@
 //! The server's side of TLS: one certificate or several, and certificates that clients must show.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc};
 
 use rustls::{
-    RootCertStore, ServerConfig,
+    CertificateError, Error, OtherError, RootCertStore, ServerConfig,
     client::verify_server_name,
     server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier},
     sign::CertifiedKey,
@@ -69,7 +69,7 @@ impl Setup {
                 let verifier =
                     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
                         .build()
-                        .map_err(|error| bad(rustls::Error::General(error.to_string())))?;
+                        .map_err(|error| bad(Error::General(error.to_string())))?;
                 builder.with_client_cert_verifier(verifier)
             }
         };
@@ -78,8 +78,36 @@ impl Setup {
 }
 
 impl CertificateFiles {
-    fn load(&self) -> Result<Arc<CertifiedKey>, TlsError> {
+    pub(crate) fn load(&self) -> Result<Arc<CertifiedKey>, TlsError> {
         certified_key(&self.chain, &self.key).map(Arc::new)
+    }
+}
+
+/// The error of a server's handshake in words of an operator, where rustls has none.
+#[must_use]
+pub fn explained(error: io::Error) -> io::Error {
+    let text = match refused_certificate(&error) {
+        Some(Error::NoCertificatesPresented) => {
+            "the other side shows no certificate, and clientCa wants one".to_owned()
+        }
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            "the certificate of the other side is not signed by one in clientCa".to_owned()
+        }
+        Some(Error::InvalidCertificate(CertificateError::Other(OtherError(other)))) => {
+            format!("the certificate of the other side is refused: {other}")
+        }
+        _ => return error,
+    };
+    io::Error::new(error.kind(), text)
+}
+
+/// Why the certificate of a client is refused, if that is what an error is about.
+#[must_use]
+pub fn refused_certificate(error: &io::Error) -> Option<&Error> {
+    let cause = error.get_ref()?.downcast_ref::<Error>()?;
+    match cause {
+        Error::NoCertificatesPresented | Error::InvalidCertificate(_) => Some(cause),
+        _ => None,
     }
 }
 

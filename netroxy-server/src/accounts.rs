@@ -79,7 +79,7 @@ pub struct Accounts {
     /// takes as long; `None` where no account has a hash.
     decoy: Option<String>,
     /// A hash takes a core and 19 MiB for tens of milliseconds.
-    at_a_time: Semaphore,
+    at_a_time: Arc<Semaphore>,
 }
 
 impl Accounts {
@@ -95,7 +95,7 @@ impl Accounts {
         Self {
             list: list.into_iter().map(Arc::new).collect(),
             decoy,
-            at_a_time: Semaphore::new(cores),
+            at_a_time: Arc::new(Semaphore::new(cores)),
         }
     }
 
@@ -131,11 +131,13 @@ impl Accounts {
     }
 
     async fn fits(&self, password: &Password, hash: String) -> bool {
-        let Ok(_turn) = self.at_a_time.acquire().await else {
+        let Ok(turn) = self.at_a_time.clone().acquire_owned().await else {
             return false;
         };
         let password = password.clone();
         let fits = move || {
+            // Not in the future: that may be dropped, and the thread works on.
+            let _turn = turn;
             PasswordHash::new(&hash).is_ok_and(|hash| {
                 Argon2::default()
                     .verify_password(password.expose(), &hash)
@@ -145,7 +147,20 @@ impl Accounts {
         spawn_blocking(fits).await.unwrap_or(false)
     }
 
-    /// The account as it is now, if it still is what it was.
+    /// All turns to hash that are free, so that nobody else gets one.
+    #[cfg(test)]
+    pub(crate) async fn all_turns(&self) -> tokio::sync::OwnedSemaphorePermit {
+        let all = u32::try_from(self.at_a_time.available_permits()).unwrap();
+        let turns = self.at_a_time.clone().acquire_many_owned(all);
+        turns.await.unwrap()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn first(&self) -> Arc<Account> {
+        self.list.first().unwrap().clone()
+    }
+
+    /// Whether there is such an account, with all that it may do.
     pub(crate) fn still_has(&self, account: &Account) -> bool {
         self.list.iter().any(|other| **other == *account)
     }
@@ -221,6 +236,35 @@ mod tests {
             login(&Accounts::new(Vec::new()), "alice", "rose").await,
             None
         );
+    }
+
+    /// Else those who show a password and go would keep more threads at work than there are cores.
+    #[test]
+    fn a_login_that_is_given_up_keeps_its_turn_until_its_hash_is_made() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        let (work, wait) = std::sync::mpsc::channel::<()>();
+        runtime.block_on(async {
+            let hashed = Secret::hash(hash(b"tulip").unwrap()).unwrap();
+            let accounts = Accounts::new(vec![account("bob", hashed)]);
+            // The one thread for such work is busy.
+            let busy = spawn_blocking(move || wait.recv());
+            let before = accounts.at_a_time.available_permits();
+            let given_up = login(&accounts, "bob", "tulip");
+            let moment = std::time::Duration::from_millis(10);
+            assert!(tokio::time::timeout(moment, given_up).await.is_err());
+            assert_eq!(accounts.at_a_time.available_permits(), before - 1);
+            drop(work);
+            assert!(busy.await.unwrap().is_err());
+            let cores = accounts
+                .at_a_time
+                .clone()
+                .acquire_many_owned(u32::try_from(before).unwrap());
+            drop(cores.await.unwrap());
+        });
     }
 
     #[test]

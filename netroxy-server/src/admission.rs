@@ -120,6 +120,8 @@ struct Book {
     next_stranger: u64,
     logins: Tally,
     users: Tally,
+    ports: usize,
+    /// Those of the ports: one for each address.
     listeners: usize,
     penalties: Penalties,
     refused: BTreeMap<Refusal, u64>,
@@ -232,6 +234,7 @@ impl Admission {
             next_stranger: 0,
             logins: Tally::default(),
             users: Tally::default(),
+            ports: 0,
             listeners: 0,
             penalties: Penalties::default(),
             refused: BTreeMap::new(),
@@ -269,15 +272,6 @@ impl Admission {
         Ok(self.pass(&mut book, origin, Kind::User))
     }
 
-    /// Whether one more client may log in.
-    pub(crate) fn another_login(&self) -> Result<(), Refusal> {
-        let mut book = self.book();
-        if book.logins.in_all >= book.figures.clients {
-            return Err(book.refuse(Refusal::Clients));
-        }
-        Ok(())
-    }
-
     /// Notes a wrong password.
     pub(crate) fn wrong_password(&self, ip: IpAddr) {
         let mut book = self.book();
@@ -292,8 +286,18 @@ impl Admission {
         self.book().refuse(refusal)
     }
 
-    pub(crate) fn ports(&self, count: usize) {
-        self.book().listeners = count;
+    /// Counts a mapped port, which has so many listeners.
+    pub(crate) fn port_opened(&self, listeners: usize) {
+        let mut book = self.book();
+        book.ports += 1;
+        book.listeners += listeners;
+    }
+
+    /// Counts a mapped port no longer.
+    pub(crate) fn port_closed(&self, listeners: usize) {
+        let mut book = self.book();
+        book.ports = book.ports.saturating_sub(1);
+        book.listeners = book.listeners.saturating_sub(listeners);
     }
 
     pub(crate) fn census(&self) -> Census {
@@ -302,7 +306,7 @@ impl Admission {
             fresh_connections: book.fresh.in_all,
             clients: book.logins.in_all,
             users: book.users.in_all,
-            ports: book.listeners,
+            ports: book.ports,
             descriptors: book.descriptors(),
             descriptor_limit: book.figures.descriptors,
             refused: book
@@ -426,12 +430,18 @@ impl Book {
 }
 
 impl Pass {
-    /// A fresh connection has logged in.
-    pub(crate) fn logged_in(&mut self) {
+    /// Makes a fresh connection a login, if one more client may log in.
+    pub(crate) fn log_in(&mut self) -> Result<(), Refusal> {
         let mut book = self.admission.book();
-        book.forget(self.origin, self.kind);
-        self.kind = Kind::Login;
-        book.count(self.origin, self.kind);
+        if self.kind != Kind::Login {
+            if book.logins.in_all >= book.figures.clients {
+                return Err(book.refuse(Refusal::Clients));
+            }
+            book.forget(self.origin, self.kind);
+            self.kind = Kind::Login;
+            book.count(self.origin, self.kind);
+        }
+        Ok(())
     }
 }
 
@@ -458,7 +468,7 @@ mod tests {
     fn login(admission: &Arc<Admission>, ip: IpAddr) -> Pass {
         let kind = Kind::Fresh { stranger: None };
         let mut pass = admission.pass(&mut admission.book(), Origin::of(ip), kind);
-        pass.logged_in();
+        pass.log_in().unwrap();
         pass
     }
 
@@ -497,7 +507,7 @@ mod tests {
     fn data_connections_of_a_client_are_no_strangers() {
         let admission = admission("{}", 100_000);
         let mut login = admission.fresh(STRANGER, 0).unwrap();
-        login.logged_in();
+        login.log_in().unwrap();
         let (passes, _) = many(1000, || admission.fresh(STRANGER, 500));
         assert_eq!(passes.len(), 564);
         // They are not counted as strangers: the others have all their room.
@@ -631,11 +641,29 @@ mod tests {
     #[test]
     fn so_many_clients_at_most() {
         let admission = admission(r#"{"clients": 1}"#, 1000);
-        assert_eq!(admission.another_login(), Ok(()));
-        let mut login = admission.fresh(STRANGER, 0).unwrap();
-        login.logged_in();
-        assert_eq!(admission.another_login(), Err(Refusal::Clients));
-        drop(login);
-        assert_eq!(admission.another_login(), Ok(()));
+        // Both have shown their passwords at the same time.
+        let mut first = admission.fresh(STRANGER, 0).unwrap();
+        let mut second = admission.fresh(STRANGER, 0).unwrap();
+        assert_eq!(first.log_in(), Ok(()));
+        assert_eq!(second.log_in(), Err(Refusal::Clients));
+        assert_eq!(first.log_in(), Ok(()), "it is one already");
+        assert_eq!(admission.census().fresh_connections, 1);
+        drop(first);
+        assert_eq!(second.log_in(), Ok(()));
+        drop(second);
+        let census = admission.census();
+        assert_eq!((census.clients, census.fresh_connections), (0, 0));
+    }
+
+    #[test]
+    fn each_address_of_a_mapped_port_takes_a_descriptor() {
+        let admission = admission("{}", 1000);
+        admission.port_opened(2);
+        admission.port_opened(1);
+        let census = admission.census();
+        assert_eq!((census.ports, census.descriptors), (2, 3));
+        admission.port_closed(2);
+        let census = admission.census();
+        assert_eq!((census.ports, census.descriptors), (1, 1));
     }
 }

@@ -29,6 +29,7 @@ use crate::{
     Config,
     accounts::Account,
     admission::{Pass, Refusal},
+    handshake::shake_hands,
     hub::{Fate, Hub, Order, Seat},
     proxy_protocol,
 };
@@ -70,16 +71,18 @@ pub(crate) async fn serve(hub: Arc<Hub>, mut arrival: Arrival) {
         listener,
         pass,
     } = arrival;
+    let tls: Option<TlsAcceptor> = match listener {
+        Listener::Plain => None,
+        Listener::Tls => config.tls.as_ref().map(|tls| tls.server.clone().into()),
+    };
+    // The connection may outlive it.
+    drop(config);
     // Before the handshake, which is part of the time to log in (`auth.deadline`).
     let Some(seat) = hub.admit(listener, peer) else {
         return;
     };
     let span = info_span!("conn", id = seat.id.0, %peer, tls = listener == Listener::Tls);
     let task = async {
-        let tls = match listener {
-            Listener::Plain => None,
-            Listener::Tls => config.tls.as_ref().map(|tls| tls.server.clone().into()),
-        };
         let greeted = tokio::select! {
             stream = greet(&hub, tcp, tls) => stream,
             () = seat.closing.cancelled() => {
@@ -110,15 +113,18 @@ pub(crate) async fn serve(hub: Arc<Hub>, mut arrival: Arrival) {
 
 /// Hears whom a trusted proxy speaks for. From then on the connection is that address's.
 async fn real_peer(hub: &Hub, config: &Config, arrival: &mut Arrival) -> Result<(), Refusal> {
-    let header = proxy_protocol::read(&mut arrival.tcp);
-    match timeout(config.login_timeout, header).await {
-        Ok(Ok(Some(source))) => {
+    let replaced = arrival.pass.replaced.clone();
+    let header = timeout(config.login_timeout, proxy_protocol::read(&mut arrival.tcp));
+    match replaced.run_until_cancelled(header).await {
+        Some(Ok(Ok(Some(source)))) => {
             arrival.pass = hub.admission.fresh(source.ip(), hub.waiting())?;
             arrival.peer = source;
             Ok(())
         }
-        Ok(Ok(None)) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(hub.admission.refuse(Refusal::ProxyHeader)),
+        Some(Ok(Ok(None))) => Ok(()),
+        Some(Ok(Err(_)) | Err(_)) => Err(hub.admission.refuse(Refusal::ProxyHeader)),
+        // The newcomer's pass has counted it.
+        None => Err(Refusal::FreshInAll),
     }
 }
 
@@ -130,12 +136,7 @@ async fn greet(hub: &Hub, tcp: TcpStream, tls: Option<TlsAcceptor>) -> Option<St
     let Some(tls) = tls else {
         return Some(Stream::Plain(tcp));
     };
-    let shaken = async {
-        let turn = hub.handshakes.acquire().await;
-        let _turn = turn.map_err(io::Error::other)?;
-        tls.accept(tcp).await
-    };
-    match shaken.await {
+    match shake_hands(&hub.handshakes, tls, tcp).await {
         Ok(stream) => Some(Stream::Tls(Box::new(stream.into()))),
         Err(error) => {
             let cause = error
@@ -185,7 +186,6 @@ impl Serving<'_> {
                             Order::Send(message) => {
                                 if matches!(message, ServerMessage::Ars(Ars::Accepted { .. })) {
                                     logged_in = true;
-                                    self.pass.logged_in();
                                     connection.limit_silence();
                                 }
                                 messages += 1;
@@ -211,9 +211,13 @@ impl Serving<'_> {
                 () = self.pass.replaced.cancelled(), if !logged_in => break End::Replaced,
                 received = connection.receive() => match received {
                     Received::Message(ClientMessage::Ath(ath)) => {
+                        let replaced = self.pass.replaced.clone();
+                        // The queue for it may be long. Whatever ends it is seen again at the next
+                        // turn.
                         tokio::select! {
-                            // Its order is next.
                             () = seat.closing.cancelled() => {}
+                            () = self.hub.stop.cancelled() => {}
+                            () = replaced.cancelled(), if !logged_in => {}
                             account = self.check(&ath) => self.hub.login(seat.id, ath, account),
                         }
                     }
@@ -235,6 +239,8 @@ impl Serving<'_> {
             End::Left(reason) => info!(reason, "connection closed"),
             End::Replaced => {
                 info!(target: REFUSAL, reason = %Refusal::FreshInAll, "connection closed");
+                // Its descriptor is for the newcomer, and nothing was said that has to arrive.
+                return;
             }
             End::Ended(error) if logged_in => {
                 info!(
@@ -254,14 +260,15 @@ impl Serving<'_> {
         connection.into_stream().close().await;
     }
 
-    /// The account that a login belongs to, if its password is right and there is room.
-    async fn check(&self, ath: &Ath) -> Option<Arc<Account>> {
+    /// The account that a login belongs to, if its password is right and there is room. The
+    /// connection counts as a login then.
+    async fn check(&mut self, ath: &Ath) -> Option<Arc<Account>> {
         let admission = &self.hub.admission;
         let Some(account) = self.hub.config().accounts.check(ath).await else {
             admission.wrong_password(self.peer.ip());
             return None;
         };
-        match admission.another_login() {
+        match self.pass.log_in() {
             Ok(()) => Some(account),
             Err(reason) => {
                 info!(target: REFUSAL, user = %account.username, %reason, "login refused");
@@ -301,3 +308,6 @@ fn join(connection: Connection<ClientMessage>, user: oneshot::Sender<Fate>) {
     // If the user has just gone, the data connection is dropped, which closes it.
     let _ = user.send(Fate::Joined { data, early });
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,6 +68,9 @@ struct State {
     next_id: u64,
 }
 
+/// Why a login ends, or is not made, after a new configuration.
+const ACCOUNT_CHANGED: &str = "its account has changed";
+
 /// How the machine's orders reach a connection's task.
 struct Outbox {
     orders: mpsc::UnboundedSender<Order>,
@@ -175,7 +178,7 @@ impl Hub {
             .collect();
         for conn in gone {
             if let Some(outbox) = state.conns.get(&conn) {
-                outbox.leave("its account has changed");
+                outbox.leave(ACCOUNT_CHANGED);
             }
             self.run(&mut state, Input::Ended { conn });
         }
@@ -223,8 +226,18 @@ impl Hub {
 
     /// Feeds a login that was checked: `account` is the one whose password it showed.
     pub(crate) fn login(self: &Arc<Self>, conn: ConnId, ath: Ath, account: Option<Arc<Account>>) {
-        let granted = account.is_some();
         let mut state = self.lock();
+        // The configuration may have changed while the password was checked. A new one is in place
+        // before `set_config` takes the lock to end the logins that it does not know.
+        let account = account.filter(|account| {
+            let stays = self.config().accounts.still_has(account);
+            if !stays {
+                let user = &account.username;
+                info!(%user, reason = ACCOUNT_CHANGED, limited = true, "login refused");
+            }
+            stays
+        });
+        let granted = account.is_some();
         if let Some(outbox) = state.conns.get_mut(&conn) {
             outbox.account = account;
         }
@@ -362,7 +375,7 @@ impl Hub {
             Output::CloseListener { mapping } => {
                 if let Some(port) = state.listeners.remove(&mapping) {
                     port.close();
-                    self.admission.ports(state.listeners.len());
+                    self.admission.port_closed(port.doors());
                     info!(remote_port = %port.remote_port, "port closed");
                 }
             }
@@ -408,8 +421,8 @@ impl Hub {
                     self.tasks
                         .spawn(user::accept(self.clone(), port.clone(), door));
                 }
+                self.admission.port_opened(port.doors());
                 state.listeners.insert(mapping, port);
-                self.admission.ports(state.listeners.len());
                 Input::ListenerOpened { mapping }
             }
             Err(error) => {

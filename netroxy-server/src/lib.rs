@@ -21,6 +21,7 @@ mod config;
 mod conn;
 mod gen_cert;
 mod handle;
+mod handshake;
 mod hash_password;
 mod hub;
 mod limits;

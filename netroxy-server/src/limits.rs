@@ -19,7 +19,8 @@ pub struct Limits {
     /// Seconds of penalty for a wrong password. An address is refused from three of them on.
     #[serde(deserialize_with = "count")]
     pub wrong_password_seconds: usize,
-    /// TLS handshakes at a time. `None` is 64 for each core.
+    /// TLS handshakes at a time. One that takes longer than a second does not count any more. `None`
+    /// is 64 for each core.
     #[serde(deserialize_with = "some_count")]
     pub handshakes: Option<usize>,
     /// Clients that are logged in.

@@ -1,7 +1,6 @@
 //! Mapped ports and the users who connect to them.
 
 use std::{
-    io,
     net::SocketAddr,
     num::NonZeroU64,
     sync::{
@@ -23,7 +22,6 @@ use netroxy_proto::{
     server::{Input, MappingId, UserId},
 };
 use tokio::{io::Interest, net::TcpStream, sync::oneshot, time::timeout};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, info_span};
 
@@ -31,6 +29,7 @@ use crate::{
     Config,
     admission::{Pass, Refusal},
     config::MappedPorts,
+    handshake::shake_hands,
     hub::{Client, Fate, Hub},
     proxy_protocol,
 };
@@ -237,22 +236,21 @@ async fn arrive(
 ) -> Result<(Stream, SocketAddr, Guest), Refusal> {
     if special.is_some_and(|s| s.trusted_proxies.contain(peer.ip())) {
         // Until the header has come, the proxy's connection is a stranger.
-        let _pass = hub.admission.fresh(peer.ip(), 0)?;
-        match timeout(config.user_timeout, proxy_protocol::read(&mut tcp)).await {
-            Ok(Ok(source)) => peer = source.unwrap_or(peer),
-            Ok(Err(_)) | Err(_) => return Err(hub.admission.refuse(Refusal::ProxyHeader)),
+        let pass = hub.admission.fresh(peer.ip(), 0)?;
+        let header = timeout(config.user_timeout, proxy_protocol::read(&mut tcp));
+        match pass.replaced.run_until_cancelled(header).await {
+            Some(Ok(Ok(source))) => peer = source.unwrap_or(peer),
+            Some(Ok(Err(_)) | Err(_)) => return Err(hub.admission.refuse(Refusal::ProxyHeader)),
+            // The newcomer's pass has counted it.
+            None => return Err(Refusal::FreshInAll),
         }
     }
     let guest = port.let_in(hub, special, peer)?;
     let stream = match special.and_then(|s| s.tls.as_ref()) {
         None => Stream::Plain(tcp),
         Some(tls) => {
-            let shake_hands = async {
-                let turn = hub.user_handshakes.acquire().await;
-                let _turn = turn.map_err(io::Error::other)?;
-                TlsAcceptor::from(tls.clone()).accept(tcp).await
-            };
-            match timeout(config.user_timeout, shake_hands).await {
+            let shaking = shake_hands(&hub.user_handshakes, tls.clone().into(), tcp);
+            match timeout(config.user_timeout, shaking).await {
                 Ok(Ok(stream)) => Stream::Tls(Box::new(stream.into())),
                 Ok(Err(error)) => {
                     debug!(user = %peer, %error, "no TLS handshake");

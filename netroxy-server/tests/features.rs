@@ -3,7 +3,10 @@
 
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
-use netroxy_net::tls::{self, Trust};
+use netroxy_net::{
+    tls::{self, Trust},
+    tls_server::CertificateFiles,
+};
 use netroxy_server::{Config, Handle, Server};
 use rustls_pki_types::ServerName;
 use tempfile::TempDir;
@@ -242,9 +245,81 @@ async fn users_speak_tls_with_the_server_and_the_service_gets_what_is_inside() {
     let _ = timeout(PATIENCE, stream_to_end(&mut plain, &mut answer)).await;
 
     let tcp = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let connector = TlsConnector::from(tls::client(&Trust::Anyone).unwrap());
+    let connector = TlsConnector::from(tls::client(&Trust::Anyone, None).unwrap());
     let name = ServerName::try_from("localhost").unwrap();
     let user = connector.connect(name, tcp).await.unwrap();
+    let data = rig.data(&mut control, &token, port).await;
+    are_joined(user, data).await;
+}
+
+#[tokio::test]
+async fn a_user_without_a_certificate_is_refused_where_one_is_wanted() {
+    let port = free_port();
+    let certificates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../netroxy-net/tests/tls");
+    let authority = certificates.join("signed-ca.pem");
+    let rig = Rig::start(&format!(
+        r#""mappedPorts": [{{"ports": {port}, "tls": {{"enabled": true, "ca": "cert.pem",
+            "key": "key.pem", "clientCa": {authority:?}}}}}]"#
+    ))
+    .await;
+    let (mut control, token) = rig.log_in().await;
+    assert!(map(&mut control, port).await);
+    let pair = |chain: &str, key: &str| CertificateFiles {
+        chain: certificates.join(chain),
+        key: certificates.join(key),
+    };
+    let come = async |identity: Option<CertificateFiles>| {
+        let tcp = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let client = tls::client(&Trust::Anyone, identity.as_ref()).unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        // With TLS 1.3 the client learns of it at the first read.
+        TlsConnector::from(client).connect(name, tcp).await.unwrap()
+    };
+    let other = CertificateFiles {
+        chain: rig.folder.path().join("cert.pem"),
+        key: rig.folder.path().join("key.pem"),
+    };
+    for (wrong, alert) in [(None, "CertificateRequired"), (Some(other), "UnknownCA")] {
+        let read = timeout(PATIENCE, come(wrong).await.read_u8()).await;
+        let error = read.unwrap().unwrap_err().to_string();
+        assert!(error.contains(alert), "{error}");
+    }
+    // The alert comes before the server has let go of the user.
+    let counted = async {
+        while rig.handle.status().census.refused.get("no TLS handshake") != Some(&2) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, counted).await.unwrap();
+
+    let user = come(Some(pair("signed.pem", "ec-sec1.key"))).await;
+    // Nobody else has been told to the client.
+    let data = rig.data(&mut control, &token, port).await;
+    are_joined(user, data).await;
+}
+
+#[tokio::test]
+async fn users_that_say_nothing_do_not_keep_others_from_shaking_hands() {
+    let port = free_port();
+    let rig = Rig::start(&format!(
+        r#""userTimeout": 600, "limits": {{"handshakes": 1}}, "mappedPorts": [{{"ports": {port},
+            "tls": {{"enabled": true, "ca": "cert.pem", "key": "key.pem"}}}}]"#
+    ))
+    .await;
+    let (mut control, token) = rig.log_in().await;
+    assert!(map(&mut control, port).await);
+    let come = async || TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let _silent = come().await;
+    let mut slow = come().await;
+    // The first byte of a handshake, and no more.
+    slow.write_all(b"\x16").await.unwrap();
+    while rig.handle.status().census.users < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let connector = TlsConnector::from(tls::client(&Trust::Anyone, None).unwrap());
+    let name = ServerName::try_from("localhost").unwrap();
+    let shaking = connector.connect(name, come().await);
+    let user = timeout(PATIENCE, shaking).await.unwrap().unwrap();
     let data = rig.data(&mut control, &token, port).await;
     are_joined(user, data).await;
 }

@@ -20,6 +20,8 @@ pub(super) const KEYS: &[Key] = &[
     key("enabled", "true"),
     key("verify", "true"),
     key("caFile", r#""ca.pem""#),
+    key("cert", r#""client.pem""#),
+    key("key", r#""client.key""#),
     key(
         "fingerprint",
         r#""A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5A5""#,
@@ -84,6 +86,8 @@ pub(super) struct TlsFile {
     #[serde(default = "yes")]
     pub(super) verify: bool,
     pub(super) ca_file: Option<PathBuf>,
+    pub(super) cert: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
     #[serde(default, deserialize_with = "some_parsed")]
     pub(super) fingerprint: Option<Fingerprint>,
     #[serde(default, deserialize_with = "some_server_name")]

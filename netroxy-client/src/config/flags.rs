@@ -50,7 +50,9 @@ pub(crate) struct Flags {
         long,
         env = "NETROXY_CLIENT_PLAIN",
         value_parser = FalseyValueParser::new(),
-        conflicts_with_all = ["tls", "ca_file", "fingerprint", "server_name", "insecure"]
+        conflicts_with_all = [
+            "tls", "ca_file", "fingerprint", "server_name", "insecure", "cert", "key"
+        ]
     )]
     pub(crate) plain: bool,
 
@@ -71,6 +73,15 @@ pub(crate) struct Flags {
         conflicts_with = "insecure"
     )]
     pub(crate) fingerprint: Option<Fingerprint>,
+
+    /// TLS that shows this certificate to the server: a PEM file, with the certificates that signed it
+    /// after it
+    #[arg(long, value_name = "PATH", env = "NETROXY_CLIENT_CERT")]
+    pub(crate) cert: Option<PathBuf>,
+
+    /// PEM file with the private key of --cert
+    #[arg(long, value_name = "PATH", env = "NETROXY_CLIENT_KEY")]
+    pub(crate) key: Option<PathBuf>,
 
     /// TLS with this name in the certificate, when it is not the server's host
     #[arg(
@@ -111,6 +122,8 @@ impl Flags {
             || self.ca_file.is_some()
             || self.fingerprint.is_some()
             || self.server_name.is_some()
+            || self.cert.is_some()
+            || self.key.is_some()
     }
 }
 

@@ -1,10 +1,11 @@
 //! Whether a client speaks TLS, and whom it trusts then.
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc};
 
 use netroxy_net::{
     config_file::ConfigError,
-    tls::{self, Trust},
+    tls::{self, Trust, What},
+    tls_server::CertificateFiles,
 };
 use rustls_pki_types::ServerName;
 
@@ -76,11 +77,59 @@ pub(super) fn config(
             })?
         }
     };
-    let client = tls::client(&trust).map_err(|e| origin.caused(key, &e, e.hint()))?;
+    let identity = Identity::find(flags, file, origin)?;
+    let files = identity.as_ref().map(|identity| &identity.files);
+    let client = tls::client(&trust, files).map_err(|error| {
+        let culprit = match (error.what(), &identity) {
+            (What::Certificate, Some(identity)) => identity.cert,
+            (What::Key, Some(identity)) => identity.key,
+            _ => key,
+        };
+        origin.caused(culprit, &error, error.hint())
+    })?;
     Ok(Some(TlsConfig {
         server_name,
         client,
     }))
+}
+
+/// The certificate that the client shows, and the keys or flags that name it.
+struct Identity {
+    files: CertificateFiles,
+    cert: &'static str,
+    key: &'static str,
+}
+
+impl Identity {
+    fn find(
+        flags: &Flags,
+        file: Option<&TlsFile>,
+        origin: &Origin,
+    ) -> Result<Option<Self>, ConfigError> {
+        let has_flag = flags.cert.is_some() || flags.key.is_some();
+        let (cert, key, names) = if has_flag {
+            (flags.cert.clone(), flags.key.clone(), ["--cert", "--key"])
+        } else {
+            let named = |path: Option<&PathBuf>| path.map(|path| origin.relative(path));
+            let cert = named(file.and_then(|tls| tls.cert.as_ref()));
+            let key = named(file.and_then(|tls| tls.key.as_ref()));
+            (cert, key, ["tls.cert", "tls.key"])
+        };
+        let [cert_name, key_name] = names;
+        let absent = |absent, present| {
+            origin.error(absent, format!("missing: {present} is given and needs it"))
+        };
+        match (cert, key) {
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(absent(key_name, cert_name)),
+            (None, Some(_)) => Err(absent(cert_name, key_name)),
+            (Some(chain), Some(key)) => Ok(Some(Self {
+                files: CertificateFiles { chain, key },
+                cert: cert_name,
+                key: key_name,
+            })),
+        }
+    }
 }
 
 fn is_wanted(flags: &Flags, file: Option<&TlsFile>, host: &str, origin: &Origin) -> bool {

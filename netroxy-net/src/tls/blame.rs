@@ -1,4 +1,4 @@
-//! Why a server's certificate and key cannot be used, and which of the files is to blame.
+//! Why a certificate and its key cannot be used, and which of the files is to blame.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use super::{
     certificates, private_key, provider,
 };
 
-/// Reads a server's certificate chain and its key.
+/// Reads a certificate chain and its key.
 ///
 /// # Errors
 ///

@@ -178,10 +178,16 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// The error of a client's handshake in words of an operator, where rustls has none.
+/// The error of a client's handshake, or of its first read, in words of an operator, where rustls has none.
 #[must_use]
 pub fn explained(error: io::Error) -> io::Error {
-    use rustls::{AlertDescription::HandshakeFailure, Error};
+    use rustls::{
+        AlertDescription::{
+            BadCertificate, CertificateExpired, CertificateRequired, CertificateUnknown,
+            HandshakeFailure, UnknownCA, UnsupportedCertificate,
+        },
+        Error,
+    };
     let cause = error.get_ref().and_then(|e| e.downcast_ref::<Error>());
     let text = match cause {
         Some(Error::InvalidCertificate(CertificateError::Other(OtherError(other)))) => {
@@ -193,6 +199,18 @@ pub fn explained(error: io::Error) -> io::Error {
              curves P-224 and P-521 and versions below TLS 1.2 are not known here"
                 .to_owned()
         }
+        Some(Error::AlertReceived(CertificateRequired)) => {
+            "the server wants a certificate of this client: give tls.cert and tls.key".to_owned()
+        }
+        Some(Error::AlertReceived(UnknownCA)) => {
+            "the server does not take the certificate of this client (tls.cert): no authority in the \
+             server's clientCa has signed it"
+                .to_owned()
+        }
+        Some(Error::AlertReceived(
+            BadCertificate | CertificateExpired | CertificateUnknown | UnsupportedCertificate,
+        )) => "the server refuses the certificate of this client (tls.cert); its log says why"
+            .to_owned(),
         _ => return error,
     };
     io::Error::new(error.kind(), text)
