@@ -145,6 +145,12 @@ impl Accounts {
         spawn_blocking(fits).await.unwrap_or(false)
     }
 
+    /// All of them, in the order of the file.
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> &[Arc<Account>] {
+        &self.list
+    }
+
     /// The account as it is now, if it still is what it was.
     pub(crate) fn still_has(&self, account: &Account) -> bool {
         self.list.iter().any(|other| **other == *account)
