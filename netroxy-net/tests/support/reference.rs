@@ -303,7 +303,7 @@ pub(crate) fn told_flags(program: &str) -> BTreeSet<(String, String)> {
 }
 
 /// The folder of the repository.
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 

@@ -12,7 +12,7 @@ use crate::{
 
 #[path = "../../../netroxy-net/tests/support/reference.rs"]
 pub(crate) mod reference_page;
-use reference_page::{Place, agree, cells, page, put_certificates, whole_files};
+use reference_page::{Place, agree, cells, page, put_certificates, root, whole_files};
 
 const FILE: &str = r#"{
     "port": 10000, "username": "alice", "password": "secret", "timeout": 30,
@@ -139,6 +139,20 @@ fn the_figures_of_the_page_are_those_of_the_program() {
         ];
         assert_eq!(row[1..], told, "{} descriptors", row[0]);
     }
+}
+
+#[test]
+fn the_threat_model_names_every_limit_with_its_default() {
+    let threats = fs::read_to_string(root().join("docs/threat-model.md")).unwrap();
+    let page = page();
+    let figures = |rows: Vec<Vec<&str>>, default: usize| -> Vec<_> {
+        let row = |row: Vec<&str>| (row[0].to_owned(), row[default].to_owned());
+        rows.into_iter().map(row).collect()
+    };
+    assert_eq!(
+        figures(cells(&threats, "<!-- limits -->"), 1),
+        figures(cells(&page, "<!-- keys: server limits -->"), 2)
+    );
 }
 
 #[test]
