@@ -22,6 +22,9 @@ use crate::{
 
 #[cfg(unix)]
 mod ask;
+#[cfg(test)]
+#[cfg(unix)]
+mod reference;
 #[cfg(unix)]
 mod reload;
 
@@ -97,11 +100,14 @@ pub fn main() -> ExitCode {
 }
 
 /// The flags of the log are those of both programs; here their variables get their names.
-fn parse() -> Cli {
-    let command = Cli::command()
+fn command() -> clap::Command {
+    Cli::command()
         .mut_arg("level", |flag| flag.env("NETROXY_CLIENT_LOG"))
-        .mut_arg("format", |flag| flag.env("NETROXY_CLIENT_LOG_FORMAT"));
-    let parsed = Cli::from_arg_matches(&command.get_matches());
+        .mut_arg("format", |flag| flag.env("NETROXY_CLIENT_LOG_FORMAT"))
+}
+
+fn parse() -> Cli {
+    let parsed = Cli::from_arg_matches(&command().get_matches());
     parsed.unwrap_or_else(|error| error.exit())
 }
 

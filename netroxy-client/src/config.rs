@@ -15,6 +15,8 @@ pub(crate) mod flags;
 mod mapping;
 mod name;
 pub(crate) mod password;
+#[cfg(test)]
+pub(crate) mod reference;
 pub(crate) mod sources;
 mod tls;
 #[cfg(test)]

@@ -155,9 +155,10 @@ impl Accounts {
         turns.await.unwrap()
     }
 
+    /// All of them, in the order of the file.
     #[cfg(test)]
-    pub(crate) fn first(&self) -> Arc<Account> {
-        self.list.first().unwrap().clone()
+    pub(crate) fn all(&self) -> &[Arc<Account>] {
+        &self.list
     }
 
     /// Whether there is such an account, with all that it may do.

@@ -21,6 +21,10 @@ use tracing::{error, info, warn};
 use crate::status::{Question, StatusCommand};
 use crate::{Config, Handle, Server, gen_cert::GenCert, hash_password::HashPassword};
 
+#[cfg(test)]
+#[cfg(unix)]
+mod reference;
+
 /// The public side of a Netroxy reverse tunnel (protocol v0.3)
 #[derive(Debug, Parser)]
 #[command(version = program::version(crate::VERSION), after_help = EXIT_CODES)]

@@ -10,6 +10,8 @@ use crate::{accounts::Accounts, limits::Limits, ports::PortSet, proxy_protocol};
 
 mod file;
 #[cfg(test)]
+pub(crate) mod reference;
+#[cfg(test)]
 mod words;
 
 /// What a server is started with. The listeners are fixed from then on; everything else can be

@@ -18,6 +18,7 @@ use std::{
 use netroxy_net::{
     deadline,
     listen::{Bind, Closable, listen_on_all},
+    log::REFUSAL,
     stream::Stream,
 };
 use netroxy_proto::{
@@ -233,7 +234,7 @@ impl Hub {
             let stays = self.config().accounts.still_has(account);
             if !stays {
                 let user = &account.username;
-                info!(%user, reason = ACCOUNT_CHANGED, limited = true, "login refused");
+                info!(target: REFUSAL, %user, reason = ACCOUNT_CHANGED, "login refused");
             }
             stays
         });

@@ -481,7 +481,7 @@ async fn a_new_certificate_counts_for_the_next_user() {
         rig.handle.reload(Rig::config(&rig.folder, &members(name)));
         let connect = async |trust: &Trust| {
             let tcp = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-            let connector = TlsConnector::from(tls::client(trust).unwrap());
+            let connector = TlsConnector::from(tls::client(trust, None).unwrap());
             connector
                 .connect(ServerName::try_from("localhost").unwrap(), tcp)
                 .await

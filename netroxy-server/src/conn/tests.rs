@@ -104,7 +104,7 @@ async fn a_stranger_without_a_proxy_header_makes_room_for_a_newcomer() {
 #[tokio::test]
 async fn an_account_that_is_removed_while_its_password_is_checked_does_not_log_in() {
     let rig = Rig::start("").await;
-    let account = rig.hub.config().accounts.first();
+    let account = rig.hub.config().accounts.all()[0].clone();
     let ath = Ath {
         client_name: "n".to_owned().try_into().unwrap(),
         username: account.username.clone(),
