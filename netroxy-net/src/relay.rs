@@ -428,3 +428,6 @@ fn poll_write(cx: &mut Context<'_>, writer: &mut Stream, bytes: &[u8]) -> Poll<i
         n => Poll::Ready(Ok(n)),
     }
 }
+
+#[cfg(test)]
+mod tests;
