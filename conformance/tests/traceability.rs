@@ -172,7 +172,7 @@ fn no_case_sends_more_than_three_wrong_logins() {
         if entry.case.role.value != Role::Server {
             continue;
         }
-        let text = std::fs::read_to_string(folder.join(format!("{id}.case"))).unwrap();
+        let text = fs::read_to_string(folder.join(format!("{id}.case"))).unwrap();
         let (mut wrong, mut turns) = (0, 1);
         for line in text.lines() {
             if let Some(count) = line.strip_prefix("repeat ") {

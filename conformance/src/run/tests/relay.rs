@@ -7,7 +7,6 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::*;
 use crate::manifest::Manifest;
-use crate::notation::ast::Side;
 use crate::sut::{Announced, start_server};
 
 /// So many bytes of each direction go one at a time: longer than the longest line that a case sends.
