@@ -92,6 +92,18 @@ fn a_driver_that_knows_the_accounts_decides_alone() {
 }
 
 #[test]
+fn a_client_keeps_the_timeout_that_it_was_told() {
+    let mut server = server();
+    login(&mut server, 1, "a");
+    let told = server.poll_timeout().unwrap();
+    let mut shorter = config();
+    shorter.timeout = 30.try_into().unwrap();
+    server.set_config(shorter);
+    assert_eq!(message(&mut server, 1, ClientMessage::Srq).len(), 1);
+    assert_eq!(server.poll_timeout(), Some(told));
+}
+
+#[test]
 fn one_trq_for_each_user_in_their_order() {
     let mut server = server();
     login(&mut server, 1, "a");

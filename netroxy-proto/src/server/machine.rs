@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Ars, Ath, ClientMessage, ClientName, LocalMisuse, Map, Mrs, PeerMisbehaved, PortNumber,
-    RemotePort, ServerMessage, Token, Trq, Trs, Username, table::Taken, timer::Timers,
+    RemotePort, ServerMessage, Timeout, Token, Trq, Trs, Username, table::Taken, timer::Timers,
 };
 
 #[cfg(feature = "model")]
@@ -40,6 +40,8 @@ struct Conn {
     state: State,
     listener: Listener,
     token: Token,
+    /// How long it may be silent: as it was told at its login.
+    silence: Duration,
     /// Who has logged in. Two users may choose the same client name.
     client: Option<(Username, ClientName)>,
     mappings: Vec<MappingId>,
@@ -90,7 +92,7 @@ impl Server {
     }
 
     /// Another configuration for what comes from now on. Connections and users keep the deadlines
-    /// that they have.
+    /// that they have, and clients the timeout that they were told.
     pub fn set_config(&mut self, config: Config) {
         self.config = config;
     }
@@ -169,6 +171,7 @@ impl Server {
             state: State::Fresh,
             listener,
             token,
+            silence: Duration::MAX,
             client: None,
             mappings: Vec::new(),
             replies: VecDeque::new(),
@@ -235,6 +238,7 @@ impl Server {
             return;
         };
         entry.client = client;
+        entry.silence = silence_allowed(self.config.timeout);
         let token = entry.token.clone();
         let timeout = self.config.timeout;
         self.sessions.insert(conn);
@@ -460,10 +464,10 @@ impl Server {
     }
 
     fn renew(&mut self, now: Duration, conn: ConnId) {
-        self.timers.set(
-            Timer::Conn(conn),
-            now.saturating_add(self.config.silence_allowed()),
-        );
+        if let Some(entry) = self.conns.get(&conn) {
+            let limit = now.saturating_add(entry.silence);
+            self.timers.set(Timer::Conn(conn), limit);
+        }
     }
 
     fn reply(&mut self, conn: ConnId, reply: Reply) {
@@ -529,6 +533,10 @@ impl Server {
             mapping.waiting.retain(|u| *u != user);
         }
     }
+}
+
+fn silence_allowed(timeout: Timeout) -> Duration {
+    timeout.duration().saturating_mul(11) / 8
 }
 
 impl Reply {

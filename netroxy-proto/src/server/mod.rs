@@ -92,10 +92,6 @@ impl Config {
                 (user & pass).into()
             })
     }
-
-    fn silence_allowed(&self) -> Duration {
-        self.timeout.duration().saturating_mul(11) / 8
-    }
 }
 
 /// A connection to the plain or the TLS listener. The driver chooses ids and never reuses one.
@@ -251,7 +247,7 @@ pub enum Output {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CloseReason {
     /// Wrong user name or password, or the driver does not let the client in.
-    #[error("the login is refused")]
+    #[error("wrong user name or password, or refused by a limit")]
     Rejected,
     /// The same user and client name logged in on another connection.
     #[error("replaced by a new login of the same client")]

@@ -63,6 +63,7 @@ impl Server {
             state,
             listener,
             token,
+            silence: _,
             client,
             mappings: _,
             replies,
