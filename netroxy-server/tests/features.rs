@@ -15,7 +15,7 @@ use tokio::{
     net::{TcpSocket, TcpStream},
     time::timeout,
 };
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 #[path = "../../netroxy-net/tests/support/free_port.rs"]
@@ -68,6 +68,22 @@ impl Rig {
 
     async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.addr).await.unwrap()
+    }
+
+    /// Makes the files `name.pem` and `name.key` for a host; whoever trusts this certificate alone.
+    fn pair(&self, name: &str, host: &str) -> Trust {
+        let folder = self.folder.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        let made = std::process::Command::new(env!("CARGO_BIN_EXE_netroxy-server"))
+            .args(["gen-cert", "--host", host, "--out"])
+            .arg(&folder)
+            .output()
+            .unwrap();
+        assert!(made.status.success());
+        let to = |kind: &str| self.folder.path().join(format!("{name}.{kind}"));
+        fs::rename(folder.join("ca.pem"), to("pem")).unwrap();
+        fs::rename(folder.join("priv.key"), to("key")).unwrap();
+        Trust::CaFile(to("pem"))
     }
 
     /// Logs in; the control connection and its token.
@@ -126,6 +142,18 @@ async fn says(stream: &mut (impl AsyncRead + Unpin), expected: &[u8]) {
         seen.escape_ascii().to_string(),
         expected.escape_ascii().to_string()
     );
+}
+
+/// A user of a mapped port who asks for a name.
+async fn user_with_tls(
+    port: u16,
+    name: &'static str,
+    trust: &Trust,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
+    let connector = TlsConnector::from(tls::client(trust, None).unwrap());
+    let name = ServerName::try_from(name).unwrap();
+    connector.connect(name, tcp).await
 }
 
 /// Bytes travel both ways, and both ends arrive.
@@ -460,36 +488,45 @@ async fn a_new_certificate_counts_for_the_next_user() {
         )
     };
     let rig = Rig::start_with(ACCOUNT).await;
-    let pair = |name: &str| {
-        let folder = rig.folder.path().join(name);
-        fs::create_dir(&folder).unwrap();
-        let made = std::process::Command::new(env!("CARGO_BIN_EXE_netroxy-server"))
-            .args(["gen-cert", "--out"])
-            .arg(&folder)
-            .output()
-            .unwrap();
-        assert!(made.status.success());
-        let to = |kind: &str| rig.folder.path().join(format!("{name}.{kind}"));
-        fs::rename(folder.join("ca.pem"), to("pem")).unwrap();
-        fs::rename(folder.join("priv.key"), to("key")).unwrap();
-        Trust::CaFile(to("pem"))
-    };
-    let (old, new) = (pair("old"), pair("new"));
+    let (old, new) = (rig.pair("old", "localhost"), rig.pair("new", "localhost"));
     let (mut control, token) = rig.log_in().await;
     assert!(map(&mut control, port).await);
     for (name, trusted, other) in [("old", &old, &new), ("new", &new, &old)] {
         rig.handle.reload(Rig::config(&rig.folder, &members(name)));
-        let connect = async |trust: &Trust| {
-            let tcp = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-            let connector = TlsConnector::from(tls::client(trust, None).unwrap());
-            connector
-                .connect(ServerName::try_from("localhost").unwrap(), tcp)
-                .await
-        };
-        assert!(connect(other).await.is_err());
-        let user = connect(trusted).await.unwrap();
+        assert!(user_with_tls(port, "localhost", other).await.is_err());
+        let user = user_with_tls(port, "localhost", trusted).await.unwrap();
         let data = rig.data(&mut control, &token, port).await;
         are_joined(user, data).await;
+    }
+}
+
+#[tokio::test]
+async fn a_user_gets_the_certificate_of_the_name_that_it_asks_for() {
+    let port = free_port();
+    let rig = Rig::start_with(ACCOUNT).await;
+    let (first, second) = (
+        rig.pair("first", "first.example"),
+        rig.pair("second", "second.example"),
+    );
+    rig.handle.reload(Rig::config(
+        &rig.folder,
+        &format!(
+            r#"{ACCOUNT}, "mappedPorts": [{{"ports": {port}, "tls": {{"enabled": true,
+                "ca": "first.pem", "key": "first.key",
+                "certificates": [{{"ca": "second.pem", "key": "second.key"}}]}}}}]"#
+        ),
+    ));
+    let (mut control, _token) = rig.log_in().await;
+    assert!(map(&mut control, port).await);
+    for (name, trust, is_right) in [
+        ("first.example", &first, true),
+        ("second.example", &second, true),
+        ("second.example", &first, false),
+        // Who asks for another name gets the first one, which has not that name.
+        ("third.example", &first, false),
+    ] {
+        let user = user_with_tls(port, name, trust).await;
+        assert_eq!(user.is_ok(), is_right, "{name}");
     }
 }
 

@@ -17,6 +17,9 @@ use crate::notation::ast::{
 use crate::transcript;
 use crate::wire::{Connection, WriteError};
 
+/// Before a reset, a peer gets so long to take what was sent.
+const SETTLES: Duration = Duration::from_secs(2);
+
 impl Player<'_> {
     pub(super) async fn act(&mut self, line: usize, step: &Step) -> Result<(), String> {
         let name = step.actor.as_str();
@@ -220,6 +223,9 @@ impl Player<'_> {
         actor.kept = None;
         let open = actor.connection.take();
         let connection = open.ok_or_else(|| format!("the case has closed `{name}` already"))?;
+        if *action == Action::Reset {
+            connection.settled(limit.min(SETTLES)).await;
+        }
         (self.last_sent, self.acted) = (Instant::now(), true);
         match action {
             Action::Reset => connection

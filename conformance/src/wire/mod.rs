@@ -4,6 +4,7 @@ mod authority;
 mod drip;
 mod inbox;
 mod tls;
+mod unacked;
 
 use std::io;
 use std::net::SocketAddr;
@@ -229,6 +230,15 @@ impl Connection {
         let _ = self.socket.set_linger(Some(ARRIVAL));
         let socket = self.socket;
         let _ = tokio::task::spawn_blocking(move || drop(socket)).await;
+    }
+
+    /// Waits until the peer's system has taken what was sent, see [`unacked`].
+    pub(crate) async fn settled(&self, limit: Duration) {
+        let ends = (self.socket.local_addr(), self.socket.peer_addr());
+        let (Ok(local), Ok(peer)) = ends else { return };
+        if let (Some(local), Some(peer)) = (local.as_socket(), peer.as_socket()) {
+            unacked::settled(local, peer, limit).await;
+        }
     }
 
     /// Aborts the connection: the peer sees a reset.
