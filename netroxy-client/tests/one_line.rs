@@ -175,8 +175,10 @@ fn wrong_flags_are_one_message() {
 fn start(flags: &[&str], host: &str) -> (String, bool) {
     use std::io::Read as _;
     let dir = tempfile::tempdir().unwrap();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
+    // Not a port that the system hands out: it may have been that of a server of another test, whose
+    // client still looks for it.
+    let port = free_port();
+    let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
     let mut child = Program(
         client(dir.path())
             .args(["--server", &format!("{host}:{port}"), "--user", "u"])
