@@ -232,8 +232,13 @@ impl Connection {
         let _ = tokio::task::spawn_blocking(move || drop(socket)).await;
     }
 
-    /// Waits until the peer's system has taken what was sent, see [`unacked`].
+    /// Waits until the peer's system has taken what was sent, see [`unacked`]. Less than its buffers hold is taken at once,
+    /// and to ask costs a look at all connections of the machine.
     pub(crate) async fn settled(&self, limit: Duration) {
+        const BULK: usize = 32 * 1024;
+        if self.progress.wanted.load(Ordering::Relaxed) < BULK {
+            return;
+        }
         let ends = (self.socket.local_addr(), self.socket.peer_addr());
         let (Ok(local), Ok(peer)) = ends else { return };
         if let (Some(local), Some(peer)) = (local.as_socket(), peer.as_socket()) {
