@@ -246,8 +246,9 @@ impl Admission {
         self.book().figures = figures;
     }
 
-    pub(crate) fn figures(&self) -> Figures {
-        self.book().figures.clone()
+    /// One of the limits. Each message asks for one, so they are not copied.
+    pub(crate) fn limit(&self, which: impl FnOnce(&Figures) -> usize) -> usize {
+        which(&self.book().figures)
     }
 
     /// Lets in a connection to a control port; `waiting` users wait for data connections.

@@ -265,7 +265,7 @@ impl Hub {
         self: &Arc<Self>,
         mapping: MappingId,
     ) -> Option<(UserId, oneshot::Receiver<Fate>)> {
-        let most = self.admission.figures().waiting;
+        let most = self.admission.limit(|limits| limits.waiting);
         let (sender, fate) = oneshot::channel();
         let mut state = self.lock();
         if state.users.len() >= most {
@@ -335,7 +335,7 @@ impl Hub {
                 let unsent = outbox.unsent.fetch_add(1, Ordering::Relaxed);
                 // A task that has ended is about to say so.
                 let _ = outbox.orders.send(Order::Send(message));
-                if unsent >= self.admission.figures().unread_answers {
+                if unsent >= self.admission.limit(|limits| limits.unread_answers) {
                     outbox.leave("it does not read its answers");
                     self.admission.refuse(Refusal::UnreadAnswers);
                     return Some(Input::Ended { conn });
@@ -440,7 +440,7 @@ impl Hub {
             return Err(Refusal::PortNotAllowed);
         }
         let most = account.max_ports.map_or_else(
-            || self.admission.figures().ports_per_client,
+            || self.admission.limit(|limits| limits.ports_per_client),
             |most| if most == 0 { usize::MAX } else { most },
         );
         if client.ports.load(Ordering::Relaxed) >= most {

@@ -164,7 +164,7 @@ impl Server {
     pub async fn run(self, stop: CancellationToken) {
         info!(
             descriptors = descriptors::limit(),
-            tunnels = self.hub.admission.figures().tunnels,
+            tunnels = self.hub.admission.limit(|limits| limits.tunnels),
             "limits of this process"
         );
         for door in self.doors {

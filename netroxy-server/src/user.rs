@@ -117,7 +117,7 @@ impl MappedPort {
             }
         }
         let most = self.client.account.max_tunnels.map_or_else(
-            || hub.admission.figures().tunnels_per_client,
+            || hub.admission.limit(|limits| limits.tunnels_per_client),
             |most| if most == 0 { usize::MAX } else { most },
         );
         let of_client = self.client.users.fetch_add(1, Ordering::Relaxed);
