@@ -24,7 +24,7 @@ pub use error::{ConfigError, Problem};
 pub use key::{Key, key};
 use key::{Shown, Step, nearest, shown, steps};
 use positions::Positions;
-pub use value::{field, patience, port, within};
+pub use value::{field, patience, port, some_field, some_port, within};
 
 /// A line and column, both counted from 1; columns count bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

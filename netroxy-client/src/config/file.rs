@@ -49,16 +49,16 @@ pub(super) const KEYS: &[Key] = &[
 pub(super) struct File {
     #[serde(default, deserialize_with = "some_host")]
     pub(super) ip: Option<String>,
-    #[serde(default, deserialize_with = "some_port")]
+    #[serde(default, deserialize_with = "config_file::some_port")]
     pub(super) port: Option<u16>,
     pub(super) tls: Option<TlsFile>,
-    #[serde(default, deserialize_with = "some_field")]
+    #[serde(default, deserialize_with = "config_file::some_field")]
     pub(super) username: Option<Username>,
-    #[serde(default, deserialize_with = "some_field")]
+    #[serde(default, deserialize_with = "config_file::some_field")]
     pub(super) password: Option<Password>,
     #[serde(default)]
     pub(super) connections: Vec<ConnectionFile>,
-    #[serde(default, deserialize_with = "some_field")]
+    #[serde(default, deserialize_with = "config_file::some_field")]
     pub(super) name: Option<ClientName>,
     pub(super) peer: Option<Peer>,
     #[serde(default, deserialize_with = "some_millis")]
@@ -121,19 +121,6 @@ fn some_host<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String
     }
     let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
     Ok(Some(bare.map_or_else(|| text.clone(), str::to_owned)))
-}
-
-fn some_port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
-    config_file::port(deserializer).map(Some)
-}
-
-fn some_field<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: TryFrom<String>,
-    T::Error: std::fmt::Display,
-{
-    config_file::field(deserializer).map(Some)
 }
 
 fn some_patience<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

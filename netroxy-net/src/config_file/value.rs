@@ -85,3 +85,26 @@ impl fmt::Display for Given<'_> {
         }
     }
 }
+
+/// [`field`] for a key that may be missing.
+///
+/// # Errors
+///
+/// As for [`field`].
+pub fn some_field<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<String>,
+    T::Error: fmt::Display,
+{
+    field(deserializer).map(Some)
+}
+
+/// [`port`] for a key that may be missing.
+///
+/// # Errors
+///
+/// As for [`port`].
+pub fn some_port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+    port(deserializer).map(Some)
+}

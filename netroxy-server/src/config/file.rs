@@ -103,15 +103,15 @@ struct User {
 struct File {
     #[serde(default, deserialize_with = "one_or_more")]
     ip: Vec<String>,
-    #[serde(default, deserialize_with = "some_port")]
+    #[serde(default, deserialize_with = "config_file::some_port")]
     port: Option<u16>,
     tls: Option<TlsFile>,
     web: Option<serde_json::Value>,
     #[serde(default, deserialize_with = "one_or_more")]
     mapping_ip: Vec<String>,
-    #[serde(default, deserialize_with = "some_field")]
+    #[serde(default, deserialize_with = "config_file::some_field")]
     username: Option<Username>,
-    #[serde(default, deserialize_with = "some_field")]
+    #[serde(default, deserialize_with = "config_file::some_field")]
     password: Option<Password>,
     #[serde(default, deserialize_with = "some_hash")]
     password_hash: Option<Secret>,
@@ -142,7 +142,7 @@ struct File {
 struct UserFile {
     #[serde(deserialize_with = "config_file::field")]
     username: Username,
-    #[serde(default, deserialize_with = "some_field")]
+    #[serde(default, deserialize_with = "config_file::some_field")]
     password: Option<Password>,
     #[serde(default, deserialize_with = "some_hash")]
     password_hash: Option<Secret>,
@@ -159,7 +159,7 @@ struct UserFile {
 struct TlsFile {
     #[serde(default)]
     enabled: bool,
-    #[serde(default, deserialize_with = "some_port")]
+    #[serde(default, deserialize_with = "config_file::some_port")]
     port: Option<u16>,
     ca: Option<PathBuf>,
     key: Option<PathBuf>,
@@ -460,19 +460,6 @@ fn missing(loaded: &Loaded<Checked>, key: &str, what: &str) -> ConfigError {
     loaded
         .error(key, format!("missing: TLS is enabled and needs {what}"))
         .with_hint("'netroxy-server gen-cert' makes a certificate (ca.pem) and its key (priv.key)")
-}
-
-fn some_port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
-    config_file::port(deserializer).map(Some)
-}
-
-fn some_field<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: TryFrom<String>,
-    T::Error: std::fmt::Display,
-{
-    config_file::field(deserializer).map(Some)
 }
 
 fn some_hash<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
