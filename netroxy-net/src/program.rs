@@ -10,6 +10,7 @@ use tracing::warn;
 use crate::{
     config_file::ConfigError,
     log::{ALWAYS, Logging},
+    relay::Path,
 };
 
 /// The version of a program, as `--version` tells it: that of its crate, and the git commit if it was
@@ -28,7 +29,8 @@ pub fn version(of_crate: &str) -> &'static str {
 ///
 /// # Errors
 ///
-/// What `work` fails with, or that the machine has no threads for it.
+/// What `work` fails with, or that the machine has no threads for it, or that the environment names no
+/// [`Path`].
 pub fn run<F>(
     logging: Logging,
     warnings: Vec<String>,
@@ -37,6 +39,8 @@ pub fn run<F>(
 where
     F: Future<Output = Result<(), Failure>>,
 {
+    Path::from_environment()
+        .map_err(|error| Failure::usage(format!("{} {error}", Path::VARIABLE)))?;
     let log = logging.start();
     for warning in warnings {
         warn!(target: ALWAYS, "{warning}");

@@ -34,8 +34,8 @@ impl Scene {
         while !reader.ready(Interest::ERROR).await.unwrap().is_error() {}
         let (writer, taker) = pair().await;
         Self {
-            up: Direction::new(b"not taken".to_vec(), None),
-            down: Direction::new(Vec::new(), None),
+            up: Direction::new(b"not taken".to_vec(), None, Path::Copy),
+            down: Direction::new(Vec::new(), None, Path::Copy),
             reader: Stream::Plain(reader),
             writer: Stream::Plain(writer),
             taker,
@@ -44,7 +44,7 @@ impl Scene {
 
     /// The kind of error that the next look gives.
     async fn look(&mut self) -> Option<io::ErrorKind> {
-        advance(CHECK).await;
+        advance(crate::relay::CHECK).await;
         assert!(self.up.is_blind());
         let error = self.up.look(&mut self.down, &self.reader, &self.writer);
         error.map(|error| error.kind())

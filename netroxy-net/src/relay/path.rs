@@ -1,0 +1,207 @@
+//! Which way the bytes of a direction go, and how many at a time.
+
+use std::{env, str::FromStr, sync::LazyLock};
+
+/// How a relay moves bytes between two plain sockets. Where one side speaks TLS, where the speed is
+/// bounded, and on systems other than Linux, bytes are always copied.
+///
+/// The paths differ in speed alone. The default is what the environment variable
+/// [`VARIABLE`](Self::VARIABLE) says, so that a test can send whole programs down each path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    /// Copies small messages, and splices bulk.
+    Adaptive,
+    /// Copies everything.
+    Copy,
+    /// Splices everything, as far as pipes are left.
+    Splice,
+    /// Copies and splices in turn, chunk by chunk.
+    Alternate,
+}
+
+/// A text that is no [`Path`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be adaptive, copy, splice or alternate")]
+pub struct InvalidPath;
+
+impl Path {
+    /// `adaptive`, `copy`, `splice` or `alternate`; not set is `adaptive`.
+    pub const VARIABLE: &str = "NETROXY_RELAY";
+
+    /// What the environment says.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPath`] when it says something else.
+    pub fn from_environment() -> Result<Self, InvalidPath> {
+        match env::var_os(Self::VARIABLE) {
+            None => Ok(Self::Adaptive),
+            Some(path) => path.to_str().ok_or(InvalidPath)?.parse(),
+        }
+    }
+}
+
+impl FromStr for Path {
+    type Err = InvalidPath;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPath> {
+        match text {
+            "adaptive" => Ok(Self::Adaptive),
+            "copy" => Ok(Self::Copy),
+            "splice" => Ok(Self::Splice),
+            "alternate" => Ok(Self::Alternate),
+            _ => Err(InvalidPath),
+        }
+    }
+}
+
+impl Default for Path {
+    /// What the environment said when it was first asked, and [`Adaptive`](Self::Adaptive) where that
+    /// was invalid: a program has to ask [`from_environment`](Self::from_environment) first.
+    fn default() -> Self {
+        static DEFAULT: LazyLock<Path> =
+            LazyLock::new(|| Path::from_environment().unwrap_or(Path::Adaptive));
+        *DEFAULT
+    }
+}
+
+/// The most that is read at a time.
+pub(super) const LARGE: usize = 256 * 1024;
+/// So much is read at a time until it is seen that more comes and goes. What a writer does not take is
+/// kept in memory, so that this is what a tunnel with a slow reader costs.
+const USUAL: usize = 64 * 1024;
+/// A read of so much is one of bulk.
+const BULK: usize = 32 * 1024;
+/// So many reads of bulk in a row are worth a pipe.
+const BULK_READS: u8 = 2;
+/// Less than this is cheaper to copy.
+const SMALL: usize = 8 * 1024;
+/// So many small pieces in a row are the end of bulk.
+const SMALL_PIECES: u8 = 4;
+
+/// Adapts the path of one direction to what it carries.
+#[derive(Debug)]
+pub(super) struct Pace {
+    path: Path,
+    is_bulk: bool,
+    is_large: bool,
+    /// Pieces in a row that speak for a change.
+    in_a_row: u8,
+}
+
+impl Pace {
+    pub(super) fn new(path: Path) -> Self {
+        Self {
+            path,
+            is_bulk: false,
+            is_large: false,
+            in_a_row: 0,
+        }
+    }
+
+    /// Whether the next bytes should go through a pipe.
+    pub(super) fn wants_pipe(&self) -> bool {
+        match self.path {
+            Path::Copy => false,
+            Path::Splice => true,
+            Path::Adaptive | Path::Alternate => self.is_bulk,
+        }
+    }
+
+    /// How many bytes to read at a time when they are copied.
+    pub(super) fn chunk(&self) -> usize {
+        if self.is_large { LARGE } else { USUAL }
+    }
+
+    /// So many bytes were read to be copied, and the writer took all of them, or not.
+    pub(super) fn copied(&mut self, bytes: usize, all: bool) {
+        self.is_large = all && (self.is_large || bytes == self.chunk());
+        self.count(bytes >= BULK, BULK_READS, true);
+    }
+
+    /// So many bytes came into a pipe.
+    pub(super) fn spliced(&mut self, bytes: usize) {
+        self.count(bytes < SMALL, SMALL_PIECES, false);
+    }
+
+    fn count(&mut self, speaks_for_change: bool, enough: u8, is_bulk: bool) {
+        self.in_a_row = if speaks_for_change {
+            self.in_a_row + 1
+        } else {
+            0
+        };
+        if self.in_a_row >= enough || self.path == Path::Alternate {
+            self.is_bulk = is_bulk;
+            self.in_a_row = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bulk_gets_a_pipe_and_small_messages_give_it_back() {
+        let mut pace = Pace::new(Path::Adaptive);
+        pace.copied(BULK, true);
+        pace.copied(1, true);
+        pace.copied(BULK, true);
+        assert!(!pace.wants_pipe());
+        pace.copied(BULK, true);
+        assert!(pace.wants_pipe());
+        for _ in 1..SMALL_PIECES {
+            pace.spliced(SMALL - 1);
+        }
+        pace.spliced(SMALL);
+        assert!(pace.wants_pipe());
+        for _ in 0..SMALL_PIECES {
+            assert!(pace.wants_pipe());
+            pace.spliced(SMALL - 1);
+        }
+        assert!(!pace.wants_pipe());
+    }
+
+    #[test]
+    fn reads_grow_while_all_of_them_is_taken() {
+        let mut pace = Pace::new(Path::Copy);
+        pace.copied(USUAL - 1, true);
+        assert_eq!(pace.chunk(), USUAL);
+        pace.copied(USUAL, true);
+        assert_eq!(pace.chunk(), LARGE);
+        pace.copied(1, true);
+        assert_eq!(pace.chunk(), LARGE);
+        pace.copied(LARGE, false);
+        assert_eq!(pace.chunk(), USUAL);
+    }
+
+    #[test]
+    fn a_path_that_is_forced_stays() {
+        let mut copy = Pace::new(Path::Copy);
+        let mut splice = Pace::new(Path::Splice);
+        let mut alternate = Pace::new(Path::Alternate);
+        for _ in 0..10 {
+            copy.copied(LARGE, true);
+            assert!(!copy.wants_pipe());
+            splice.spliced(1);
+            assert!(splice.wants_pipe());
+            assert!(!alternate.wants_pipe());
+            alternate.copied(1, true);
+            assert!(alternate.wants_pipe());
+            alternate.spliced(LARGE);
+        }
+    }
+
+    #[test]
+    fn a_path_has_a_name() {
+        for (text, path) in [
+            ("adaptive", Path::Adaptive),
+            ("copy", Path::Copy),
+            ("splice", Path::Splice),
+            ("alternate", Path::Alternate),
+        ] {
+            assert_eq!(text.parse(), Ok(path));
+        }
+        assert_eq!("Copy".parse::<Path>(), Err(InvalidPath));
+    }
+}

@@ -1,0 +1,197 @@
+//! Pipes of the system that carry bytes from socket to socket without a copy through the program
+//! (splice(2), Linux alone).
+//!
+//! A pipe is made for bulk and goes back to a pool as soon as it is empty and its reader has nothing
+//! more to say, so idle tunnels hold none. How many there are is bounded: each takes two descriptors,
+//! and up to [`SIZE`] bytes wait in it when a writer does not take them.
+
+#[cfg(target_os = "linux")]
+pub(super) use linux::{Pipe, take};
+#[cfg(not(target_os = "linux"))]
+pub(super) use portable::{Pipe, take};
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::{
+        io,
+        os::fd::OwnedFd,
+        sync::{
+            LazyLock, Mutex, PoisonError,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
+
+    use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+    use tokio::net::TcpStream;
+
+    use crate::descriptors;
+
+    /// What the system lets a user without privileges ask for.
+    const SIZE: usize = 1024 * 1024;
+    /// With less, copying is as good. The system gives little to a user who has many pipes.
+    const LEAST: usize = 64 * 1024;
+    /// As many of [`SIZE`] as the system gives a user without privileges.
+    const MOST: usize = 64;
+    /// So many empty ones are kept.
+    const KEPT: usize = 4;
+
+    /// Pipes of this process, those in the pool included.
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    static POOL: Mutex<Vec<Pipe>> = Mutex::new(Vec::new());
+    /// One descriptor in 64 is for pipes at most.
+    static LIMIT: LazyLock<usize> = LazyLock::new(|| {
+        usize::try_from(descriptors::limit() / 128)
+            .unwrap_or(MOST)
+            .min(MOST)
+    });
+
+    /// A pipe and what it holds.
+    #[derive(Debug)]
+    pub(in crate::relay) struct Pipe {
+        out: OwnedFd,
+        into: OwnedFd,
+        size: usize,
+        held: usize,
+    }
+
+    /// An empty pipe; `None` where too many are in use or the system gives none.
+    pub(in crate::relay) fn take() -> Option<Pipe> {
+        if let Some(pipe) = pool().pop() {
+            return Some(pipe);
+        }
+        let in_use = COUNT.fetch_add(1, Ordering::Relaxed);
+        let made = (in_use < *LIMIT).then(Pipe::new).and_then(Result::ok);
+        if made.is_none() {
+            COUNT.fetch_sub(1, Ordering::Relaxed);
+        }
+        made.filter(|pipe| pipe.size >= LEAST)
+    }
+
+    fn pool() -> std::sync::MutexGuard<'static, Vec<Pipe>> {
+        POOL.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    impl Pipe {
+        /// Counted by the caller.
+        fn new() -> io::Result<Self> {
+            let (out, into) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+            let size = match fcntl_setpipe_size(&into, SIZE) {
+                Ok(size) => size,
+                Err(_) => rustix::pipe::fcntl_getpipe_size(&into)?,
+            };
+            Ok(Self {
+                out,
+                into,
+                size,
+                held: 0,
+            })
+        }
+
+        pub(in crate::relay) fn is_empty(&self) -> bool {
+            self.held == 0
+        }
+
+        /// Moves what `reader` has into the pipe, which must be empty: a full one could not be told
+        /// from a socket without bytes. 0 is the end of the stream. Does not wait.
+        pub(in crate::relay) fn fill(&mut self, reader: &TcpStream) -> io::Result<usize> {
+            debug_assert!(self.is_empty(), "only an empty pipe is filled");
+            let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
+            self.held = splice(reader, None, &self.into, None, self.size, flags)?;
+            Ok(self.held)
+        }
+
+        /// Moves what the pipe holds, or some of it, to `writer`. Does not wait.
+        pub(in crate::relay) fn drain(&mut self, writer: &TcpStream) -> io::Result<usize> {
+            let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
+            let moved = splice(&self.out, None, writer, None, self.held, flags)?;
+            self.held = self.held.saturating_sub(moved);
+            Ok(moved)
+        }
+
+        /// Lets others have it, if it is empty.
+        pub(in crate::relay) fn give_back(self) {
+            let mut pool = pool();
+            if self.is_empty() && pool.len() < KEPT {
+                pool.push(self);
+            }
+        }
+    }
+
+    impl Drop for Pipe {
+        fn drop(&mut self) {
+            COUNT.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use tokio::{
+            io::AsyncWriteExt,
+            net::{TcpListener, TcpStream},
+        };
+
+        use super::*;
+
+        /// The one test that counts: the pipes are of the whole process.
+        #[tokio::test]
+        async fn pipes_are_bounded_and_only_empty_ones_are_used_again() {
+            let taken: Vec<_> = std::iter::from_fn(take).collect();
+            assert_eq!(taken.len(), *LIMIT);
+            assert_eq!(COUNT.load(Ordering::Relaxed), *LIMIT);
+            let mut taken = taken.into_iter();
+
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut sender = TcpStream::connect(listener.local_addr().unwrap())
+                .await
+                .unwrap();
+            let (reader, _) = listener.accept().await.unwrap();
+            let mut pipe = taken.next().unwrap();
+            let nothing = pipe.fill(&reader).unwrap_err();
+            assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+            sender.write_all(b"left over").await.unwrap();
+            reader.readable().await.unwrap();
+            assert_eq!(pipe.fill(&reader).unwrap(), 9);
+            pipe.give_back();
+            assert!(pool().is_empty());
+            assert_eq!(COUNT.load(Ordering::Relaxed), *LIMIT - 1);
+
+            taken.for_each(Pipe::give_back);
+            assert_eq!(pool().len(), KEPT);
+            assert_eq!(COUNT.load(Ordering::Relaxed), KEPT);
+            assert!(take().is_some_and(|pipe| pipe.is_empty()));
+        }
+    }
+}
+
+/// Where there is no splice, there is no pipe.
+#[cfg(not(target_os = "linux"))]
+mod portable {
+    use std::io;
+
+    use tokio::net::TcpStream;
+
+    #[derive(Debug)]
+    pub(in crate::relay) enum Pipe {}
+
+    pub(in crate::relay) fn take() -> Option<Pipe> {
+        None
+    }
+
+    impl Pipe {
+        pub(in crate::relay) fn is_empty(&self) -> bool {
+            match *self {}
+        }
+
+        pub(in crate::relay) fn fill(&mut self, _: &TcpStream) -> io::Result<usize> {
+            match *self {}
+        }
+
+        pub(in crate::relay) fn drain(&mut self, _: &TcpStream) -> io::Result<usize> {
+            match *self {}
+        }
+
+        pub(in crate::relay) fn give_back(self) {
+            match self {}
+        }
+    }
+}

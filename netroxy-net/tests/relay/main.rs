@@ -1,0 +1,37 @@
+//! The relay, between real sockets, on each path that bytes can take.
+#![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
+
+use std::io;
+
+use netroxy_net::stream::not_to_itself;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+macro_rules! on_path {
+    ($module:ident, $path:ident) => {
+        mod $module {
+            const PATH: netroxy_net::relay::Path = netroxy_net::relay::Path::$path;
+
+            mod cases {
+                include!("cases.rs");
+            }
+        }
+    };
+}
+
+on_path!(adaptive, Adaptive);
+on_path!(copy, Copy);
+on_path!(splice, Splice);
+on_path!(alternate, Alternate);
+
+#[tokio::test]
+async fn a_connection_to_itself_is_refused() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let own = socket.local_addr().unwrap();
+    let itself = socket.connect(own).await.unwrap();
+    let error = not_to_itself(itself).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap());
+    not_to_itself(near.await.unwrap()).unwrap();
+}
