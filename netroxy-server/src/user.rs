@@ -284,9 +284,9 @@ fn enter(
         .and_then(|s| s.proxy_protocol)
         .and_then(|version| version.header(peer, stream.tcp().local_addr().ok()?).ok());
     let terms = Terms {
-        from_a: Vec::new(),
         from_b: header.unwrap_or_default(),
         throttle: special.and_then(|s| port.throttle(s.bytes_per_second)),
+        ..Terms::default()
     };
     let span = info_span!("tunnel", id = id.0, remote_port = %port.remote_port, user = %peer);
     let user = serve(hub.clone(), id, fate, stream, terms, guest).instrument(span);
