@@ -222,6 +222,8 @@ impl World {
             "password": LOGIN.1,
             "timeout": world.setup.timeout,
             "loginTimeout": world.setup.login_timeout,
+            // One client has all the tunnels that descriptors allow; the defaults leave half of them to others.
+            "limits": { "tunnels": 0, "tunnelsPerClient": 0 },
         });
         fs::write(
             world.folder.path().join("server_config.json"),
