@@ -232,8 +232,7 @@ impl Connection {
         let _ = tokio::task::spawn_blocking(move || drop(socket)).await;
     }
 
-    /// Waits until the peer's system has taken what was sent, see [`unacked`]. Less than its buffers hold is taken at once,
-    /// and to ask costs a look at all connections of the machine.
+    /// Waits until the peer's system has taken what was sent, see [`unacked`]. Less than its buffers hold is taken at once.
     pub(crate) async fn settled(&self, limit: Duration) {
         const BULK: usize = 32 * 1024;
         if self.progress.wanted.load(Ordering::Relaxed) < BULK {
