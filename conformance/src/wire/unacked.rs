@@ -113,29 +113,23 @@ mod tests {
     use super::*;
 
     /// A writer whose bytes are not all taken, and who could read them.
-    async fn stuck(address: &str) -> (TcpListener, TcpStream, TcpStream) {
-        let listener = TcpListener::bind(address).await.unwrap();
-        let writer = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
-        let (reader, _) = listener.accept().await.unwrap();
-        settled(
-            writer.local_addr().unwrap(),
-            writer.peer_addr().unwrap(),
-            Duration::from_secs(60),
-        )
-        .await;
+    async fn stuck(address: &str) -> io::Result<(TcpListener, TcpStream, TcpStream)> {
+        let listener = TcpListener::bind(address).await?;
+        let writer = TcpStream::connect(listener.local_addr()?).await?;
+        let (reader, _) = listener.accept().await?;
+        let (local, peer) = (writer.local_addr()?, writer.peer_addr()?);
+        settled(local, peer, Duration::from_secs(60)).await;
         // Until the systems take no more, and some of it is not acknowledged.
         while writer.try_write(&[7; 64 * 1024]).is_ok() {
             sleep(Duration::from_millis(1)).await;
         }
-        (listener, writer, reader)
+        Ok((listener, writer, reader))
     }
 
     #[tokio::test]
     async fn it_waits_for_who_reads_and_no_longer_than_the_limit() {
         for address in ["127.0.0.1:0", "[::1]:0"] {
-            let (_listener, writer, mut reader) = stuck(address).await;
+            let (_listener, writer, mut reader) = stuck(address).await.unwrap();
             let (local, peer) = (writer.local_addr().unwrap(), writer.peer_addr().unwrap());
             let start = Instant::now();
             settled(local, peer, Duration::from_millis(100)).await;
@@ -153,7 +147,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_taken_is_told_of_that_connection_alone() {
-        let (listener, writer, reader) = stuck("127.0.0.1:0").await;
+        let (listener, writer, reader) = stuck("127.0.0.1:0").await.unwrap();
         let (local, peer) = (writer.local_addr().unwrap(), writer.peer_addr().unwrap());
         let kernel = kernel().unwrap();
         let bytes = waiting(&kernel, local, peer).unwrap();
