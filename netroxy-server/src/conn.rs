@@ -10,7 +10,7 @@ use std::{
 use netroxy_net::{
     connection::{Connection, Received},
     log::REFUSAL,
-    stream::{Stream, tune},
+    stream::Stream,
 };
 use netroxy_proto::{
     Ars, Ath, ClientMessage, ServerMessage,
@@ -89,7 +89,7 @@ pub(crate) async fn serve(hub: Arc<Hub>, mut arrival: Arrival) {
                 info!(rule = "auth.deadline", "no TLS handshake in time");
                 None
             }
-            () = pass.replaced.cancelled() => {
+            () = pass.replaced() => {
                 info!(target: REFUSAL, reason = %Refusal::FreshInAll, "connection closed");
                 None
             }
@@ -113,26 +113,24 @@ pub(crate) async fn serve(hub: Arc<Hub>, mut arrival: Arrival) {
 
 /// Hears whom a trusted proxy speaks for. From then on the connection is that address's.
 async fn real_peer(hub: &Hub, config: &Config, arrival: &mut Arrival) -> Result<(), Refusal> {
-    let replaced = arrival.pass.replaced.clone();
     let header = timeout(config.login_timeout, proxy_protocol::read(&mut arrival.tcp));
-    match replaced.run_until_cancelled(header).await {
-        Some(Ok(Ok(Some(source)))) => {
+    let read = tokio::select! {
+        read = header => read,
+        // The newcomer's pass has counted it.
+        () = arrival.pass.replaced() => return Err(Refusal::FreshInAll),
+    };
+    match read {
+        Ok(Ok(Some(source))) => {
             arrival.pass = hub.admission.fresh(source.ip(), hub.waiting())?;
             arrival.peer = source;
             Ok(())
         }
-        Some(Ok(Ok(None))) => Ok(()),
-        Some(Ok(Err(_)) | Err(_)) => Err(hub.admission.refuse(Refusal::ProxyHeader)),
-        // The newcomer's pass has counted it.
-        None => Err(Refusal::FreshInAll),
+        Ok(Ok(None)) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(hub.admission.refuse(Refusal::ProxyHeader)),
     }
 }
 
 async fn greet(hub: &Hub, tcp: TcpStream, tls: Option<TlsAcceptor>) -> Option<Stream> {
-    if let Err(error) = tune(&tcp) {
-        debug!(%error, "connection broke at once");
-        return None;
-    }
     let Some(tls) = tls else {
         return Some(Stream::Plain(tcp));
     };
@@ -208,16 +206,16 @@ impl Serving<'_> {
                     }
                 }
                 () = self.hub.stop.cancelled() => break End::Stopped,
-                () = self.pass.replaced.cancelled(), if !logged_in => break End::Replaced,
+                () = self.pass.replaced(), if !logged_in => break End::Replaced,
                 received = connection.receive() => match received {
                     Received::Message(ClientMessage::Ath(ath)) => {
-                        let replaced = self.pass.replaced.clone();
+                        let replaced = self.pass.replaced();
                         // The queue for it may be long. Whatever ends it is seen again at the next
                         // turn.
                         tokio::select! {
                             () = seat.closing.cancelled() => {}
                             () = self.hub.stop.cancelled() => {}
-                            () = replaced.cancelled(), if !logged_in => {}
+                            () = replaced, if !logged_in => {}
                             account = self.check(&ath) => self.hub.login(seat.id, ath, account),
                         }
                     }
@@ -297,6 +295,8 @@ async fn send(
         sleep(LAST_WORDS).await;
     };
     tokio::select! {
+        // What can be sent at once needs no timer.
+        biased;
         sent = connection.send(bytes) => sent,
         () = given_up => Err(io::ErrorKind::TimedOut.into()),
         () = sleep(UNREAD) => Err(io::ErrorKind::TimedOut.into()),

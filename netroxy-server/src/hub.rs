@@ -40,7 +40,7 @@ use crate::{
 pub(crate) struct Hub {
     state: Mutex<State>,
     epoch: Instant,
-    /// The machine's next deadline has changed.
+    /// The machine has a deadline before the one that is waited for.
     deadline: Notify,
     mapping_bind: Vec<Bind>,
     config: RwLock<Arc<Config>>,
@@ -66,6 +66,9 @@ struct State {
     users: BTreeMap<UserId, oneshot::Sender<Fate>>,
     listeners: BTreeMap<MappingId, Arc<MappedPort>>,
     clients: BTreeMap<ConnId, Arc<Client>>,
+    /// The deadline that is waited for. Each user and each connection brings one, and takes it away
+    /// soon after; who waits for an earlier one than there is looks again then.
+    awaited: Option<Duration>,
     next_id: u64,
 }
 
@@ -139,6 +142,7 @@ impl Hub {
                 users: BTreeMap::new(),
                 listeners: BTreeMap::new(),
                 clients: BTreeMap::new(),
+                awaited: None,
                 next_id: 0,
             }),
             epoch: Instant::now(),
@@ -285,7 +289,11 @@ impl Hub {
     /// Feeds the machine's deadlines, until the server stops.
     pub(crate) async fn tick(self: Arc<Self>) {
         loop {
-            let next = self.lock().machine.poll_timeout();
+            let next = {
+                let mut state = self.lock();
+                state.awaited = state.machine.poll_timeout();
+                state.awaited
+            };
             let due = async {
                 match next {
                     Some(at) => deadline::due(self.epoch + at).await,
@@ -301,7 +309,6 @@ impl Hub {
     }
 
     fn run(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, input: Input) {
-        let before = state.machine.poll_timeout();
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             match &input {
@@ -321,7 +328,10 @@ impl Hub {
             }
         }
         self.waiting.store(state.users.len(), Ordering::Relaxed);
-        if state.machine.poll_timeout() != before {
+        if let Some(next) = state.machine.poll_timeout()
+            && state.awaited.is_none_or(|awaited| next < awaited)
+        {
+            state.awaited = Some(next);
             self.deadline.notify_one();
         }
     }

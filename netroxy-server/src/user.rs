@@ -14,7 +14,7 @@ use netroxy_net::{
     listen::Closable,
     log::REFUSAL,
     relay::{Terms, relay},
-    stream::{Stream, tune},
+    stream::Stream,
     throttle::Throttle,
 };
 use netroxy_proto::{
@@ -23,7 +23,7 @@ use netroxy_proto::{
 };
 use tokio::{io::Interest, net::TcpStream, sync::oneshot, time::timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, info, info_span};
+use tracing::{Level, Span, debug, enabled, info, info_span};
 
 use crate::{
     Config,
@@ -125,6 +125,7 @@ impl MappedPort {
             Ok(pass) => Ok(Guest {
                 _pass: pass,
                 port: self.clone(),
+                peer,
             }),
             Err(refusal) => {
                 self.client.users.fetch_sub(1, Ordering::Relaxed);
@@ -168,6 +169,15 @@ impl MappedPort {
 struct Guest {
     _pass: Pass,
     port: Arc<MappedPort>,
+    peer: SocketAddr,
+}
+
+impl Guest {
+    /// What is said about the user is said in here. A span for as long as the tunnel lives would cost
+    /// memory, and time whenever bytes come.
+    fn span(&self, id: UserId) -> Span {
+        info_span!("tunnel", id = id.0, remote_port = %self.port.remote_port, user = %self.peer)
+    }
 }
 
 impl Drop for Guest {
@@ -183,10 +193,6 @@ pub(crate) async fn accept(hub: Arc<Hub>, port: Arc<MappedPort>, door: usize) {
     };
     let accept = async {
         while let Some((tcp, peer)) = listener.accept().await {
-            if let Err(error) = tune(&tcp) {
-                debug!(%error, "user broke the connection at once");
-                continue;
-            }
             come(&hub, &port, tcp, peer);
         }
     };
@@ -212,7 +218,7 @@ fn come(hub: &Arc<Hub>, port: &Arc<MappedPort>, tcp: TcpStream, peer: SocketAddr
                 .stop
                 .run_until_cancelled(arrive(&hub, &port, &config, special, tcp, peer));
             match arriving.await {
-                Some(Ok((stream, peer, guest))) => enter(&hub, guest, special, stream, peer),
+                Some(Ok((stream, guest))) => enter(&hub, guest, special, stream),
                 Some(Err(refusal)) => refuse(&port, peer, refusal),
                 None => {}
             }
@@ -220,7 +226,7 @@ fn come(hub: &Arc<Hub>, port: &Arc<MappedPort>, tcp: TcpStream, peer: SocketAddr
         return;
     }
     match port.let_in(hub, special, peer) {
-        Ok(guest) => enter(hub, guest, special, Stream::Plain(tcp), peer),
+        Ok(guest) => enter(hub, guest, special, Stream::Plain(tcp)),
         Err(refusal) => refuse(port, peer, refusal),
     }
 }
@@ -233,16 +239,19 @@ async fn arrive(
     special: Option<&MappedPorts>,
     mut tcp: TcpStream,
     mut peer: SocketAddr,
-) -> Result<(Stream, SocketAddr, Guest), Refusal> {
+) -> Result<(Stream, Guest), Refusal> {
     if special.is_some_and(|s| s.trusted_proxies.contain(peer.ip())) {
         // Until the header has come, the proxy's connection is a stranger.
         let pass = hub.admission.fresh(peer.ip(), 0)?;
         let header = timeout(config.user_timeout, proxy_protocol::read(&mut tcp));
-        match pass.replaced.run_until_cancelled(header).await {
-            Some(Ok(Ok(source))) => peer = source.unwrap_or(peer),
-            Some(Ok(Err(_)) | Err(_)) => return Err(hub.admission.refuse(Refusal::ProxyHeader)),
+        let read = tokio::select! {
+            read = header => read,
             // The newcomer's pass has counted it.
-            None => return Err(Refusal::FreshInAll),
+            () = pass.replaced() => return Err(Refusal::FreshInAll),
+        };
+        match read {
+            Ok(Ok(source)) => peer = source.unwrap_or(peer),
+            Ok(Err(_)) | Err(_) => return Err(hub.admission.refuse(Refusal::ProxyHeader)),
         }
     }
     let guest = port.let_in(hub, special, peer)?;
@@ -260,7 +269,7 @@ async fn arrive(
             }
         }
     };
-    Ok((stream, peer, guest))
+    Ok((stream, guest))
 }
 
 fn refuse(port: &MappedPort, peer: SocketAddr, reason: Refusal) {
@@ -268,14 +277,8 @@ fn refuse(port: &MappedPort, peer: SocketAddr, reason: Refusal) {
 }
 
 /// Lets a user wait for its tunnel.
-fn enter(
-    hub: &Arc<Hub>,
-    guest: Guest,
-    special: Option<&MappedPorts>,
-    stream: Stream,
-    peer: SocketAddr,
-) {
-    let port = &guest.port;
+fn enter(hub: &Arc<Hub>, guest: Guest, special: Option<&MappedPorts>, stream: Stream) {
+    let (port, peer) = (&guest.port, guest.peer);
     let Some((id, fate)) = hub.admit_user(port.mapping) else {
         refuse(port, peer, hub.admission.refuse(Refusal::Waiting));
         return;
@@ -288,58 +291,93 @@ fn enter(
         throttle: special.and_then(|s| port.throttle(s.bytes_per_second)),
         ..Terms::default()
     };
-    let span = info_span!("tunnel", id = id.0, remote_port = %port.remote_port, user = %peer);
-    let user = serve(hub.clone(), id, fate, stream, terms, guest).instrument(span);
-    hub.tasks.spawn(user);
+    let waiting = Waiting {
+        hub: hub.clone(),
+        id,
+        fate,
+        stream,
+        terms,
+        guest,
+    };
+    hub.tasks.spawn(serve(Box::new(waiting)));
 }
 
-async fn serve(
+/// A user that waits for its tunnel.
+struct Waiting {
     hub: Arc<Hub>,
     id: UserId,
-    mut fate: oneshot::Receiver<Fate>,
+    fate: oneshot::Receiver<Fate>,
     stream: Stream,
     terms: Terms,
     guest: Guest,
-) {
-    let fate = tokio::select! {
-        biased;
-        fate = &mut fate => fate.ok(),
-        () = broken(stream.tcp()) => {
-            hub.feed(Input::UserGone { user: id });
-            debug!("user broke the connection before there was a tunnel");
-            fate.try_recv().ok()
-        }
-        () = hub.stop.cancelled() => None,
-    };
+}
+
+/// Serves a user. The box goes when the tunnel begins: its task is to hold what a tunnel needs, each
+/// thing once.
+async fn serve(mut waiting: Box<Waiting>) {
+    let fate = waiting.fate().await;
+    let Waiting {
+        hub,
+        id,
+        stream,
+        terms,
+        guest,
+        ..
+    } = *waiting;
     match fate {
         Some(Fate::Joined { data, early }) => {
             let terms = Terms {
                 from_a: early,
                 ..terms
             };
-            tunnel(&hub, stream, data, terms, &guest.port.served).await;
+            tunnel(&hub, id, stream, data, terms, &guest).await;
         }
-        Some(Fate::Refused(reason)) => info!(target: REFUSAL, %reason, "user refused"),
+        Some(Fate::Refused(reason)) => {
+            let say = || info!(target: REFUSAL, %reason, "user refused");
+            guest.span(id).in_scope(say);
+        }
         None => {}
     }
 }
 
-async fn tunnel(hub: &Hub, user: Stream, data: Stream, terms: Terms, served: &Served) {
-    info!("tunnel open");
+impl Waiting {
+    async fn fate(&mut self) -> Option<Fate> {
+        tokio::select! {
+            biased;
+            fate = &mut self.fate => fate.ok(),
+            () = broken(self.stream.tcp()) => {
+                self.hub.feed(Input::UserGone { user: self.id });
+                let say = || debug!("user broke the connection before there was a tunnel");
+                self.guest.span(self.id).in_scope(say);
+                self.fate.try_recv().ok()
+            }
+            () = self.hub.stop.cancelled() => None,
+        }
+    }
+}
+
+async fn tunnel(hub: &Hub, id: UserId, user: Stream, data: Stream, terms: Terms, guest: &Guest) {
+    if enabled!(Level::DEBUG) {
+        guest.span(id).in_scope(|| debug!("tunnel open"));
+    }
     let start = Instant::now();
+    let served = &guest.port.served;
     served.tunnels.fetch_add(1, Ordering::Relaxed);
     let summary = relay(data, user, terms, &hub.cut).await;
     served.to_users.fetch_add(summary.a_to_b, Ordering::Relaxed);
     served
         .from_users
         .fetch_add(summary.b_to_a, Ordering::Relaxed);
-    info!(
-        to_user = summary.a_to_b,
-        from_user = summary.b_to_a,
-        seconds = start.elapsed().as_secs_f64(),
-        reason = summary.reason("the client", "the user"),
-        "tunnel closed"
-    );
+    let say = || {
+        info!(
+            to_user = summary.a_to_b,
+            from_user = summary.b_to_a,
+            seconds = start.elapsed().as_secs_f64(),
+            reason = summary.reason("the client", "the user"),
+            "tunnel closed"
+        );
+    };
+    guest.span(id).in_scope(say);
 }
 
 /// Returns when the connection is broken. A half-close is none: the user may have said all and
