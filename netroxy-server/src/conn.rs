@@ -31,7 +31,7 @@ use crate::{
     admission::{Pass, Refusal},
     handshake::shake_hands,
     hub::{Fate, Hub, Order, Seat},
-    proxy_protocol,
+    proxy_protocol, user,
 };
 
 /// So many messages are sent in one write at most.
@@ -189,6 +189,7 @@ impl Serving<'_> {
                                 messages += 1;
                                 message.encode(&mut bytes);
                             }
+                            Order::Serve(user) => drop(self.hub.tasks.spawn(user::serve(user))),
                             // Nothing follows these.
                             Order::Close(_) | Order::Leave(_) | Order::Join(_) => last = Some(order),
                         }
@@ -202,7 +203,7 @@ impl Serving<'_> {
                         Some(Order::Close(reason)) => break End::Closed(reason),
                         Some(Order::Leave(why)) => break End::Left(why),
                         Some(Order::Join(user)) => return join(connection, user),
-                        Some(Order::Send(_)) | None => {}
+                        Some(Order::Send(_) | Order::Serve(_)) | None => {}
                     }
                 }
                 () = self.hub.stop.cancelled() => break End::Stopped,
@@ -230,6 +231,12 @@ impl Serving<'_> {
             }
         };
         self.hub.feed(Input::Ended { conn: seat.id });
+        // There are no further orders.
+        while let Ok(order) = seat.orders.try_recv() {
+            if let Order::Serve(user) = order {
+                self.hub.tasks.spawn(user::serve(user));
+            }
+        }
         match end {
             End::Closed(reason) => {
                 info!(%reason, rule = reason.rule(), "connection closed");

@@ -33,7 +33,7 @@ use crate::{
     Config,
     accounts::Account,
     admission::{Admission, Refusal},
-    user::{self, MappedPort},
+    user::{self, MappedPort, Waiting},
 };
 
 /// See the [module documentation](self).
@@ -108,6 +108,8 @@ pub(crate) enum Order {
     Leave(&'static str),
     /// Give the stream to a user's task.
     Join(oneshot::Sender<Fate>),
+    /// Begin a user's task.
+    Serve(Box<Waiting>),
 }
 
 /// What a waiting user's task is told.
@@ -281,6 +283,21 @@ impl Hub {
         Some((user, fate))
     }
 
+    /// Begins the task of a user who has been taken in. The task of its control connection `conn`
+    /// does it, which has just been woken to send TRQ: of two tasks that are woken at once, the second
+    /// one wakes a thread.
+    pub(crate) fn begin(&self, conn: ConnId, user: Box<Waiting>) {
+        let state = self.lock();
+        let unsent = match state.conns.get(&conn) {
+            Some(outbox) => outbox.orders.send(Order::Serve(user)).err().map(|e| e.0),
+            None => Some(Order::Serve(user)),
+        };
+        // The client has gone, which the user's task is told.
+        if let Some(Order::Serve(user)) = unsent {
+            self.tasks.spawn(user::serve(user));
+        }
+    }
+
     /// Feeds one input.
     pub(crate) fn feed(self: &Arc<Self>, input: Input) {
         self.run(&mut self.lock(), input);
@@ -427,7 +444,8 @@ impl Hub {
         match self.listen(remote_port.get()) {
             Ok(listeners) => {
                 info!(%remote_port, %target, "port opened");
-                let port = MappedPort::new(mapping, remote_port, target, client.clone(), listeners);
+                let client = client.clone();
+                let port = MappedPort::new(mapping, conn, remote_port, target, client, listeners);
                 for door in 0..port.doors() {
                     self.tasks
                         .spawn(user::accept(self.clone(), port.clone(), door));

@@ -13,13 +13,13 @@ use std::{
 use netroxy_net::{
     listen::Closable,
     log::REFUSAL,
-    relay::{Terms, relay},
+    relay::{Summary, Terms, relay},
     stream::Stream,
     throttle::Throttle,
 };
 use netroxy_proto::{
     RemotePort, Target,
-    server::{Input, MappingId, UserId},
+    server::{ConnId, Input, MappingId, UserId},
 };
 use tokio::{io::Interest, net::TcpStream, sync::oneshot, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -37,6 +37,8 @@ use crate::{
 /// A port that is listened on for a client.
 pub(crate) struct MappedPort {
     pub(crate) mapping: MappingId,
+    /// The control connection of `client`.
+    conn: ConnId,
     pub(crate) remote_port: RemotePort,
     /// What the client says is behind it.
     pub(crate) target: Target,
@@ -67,6 +69,7 @@ struct Newcomers {
 impl MappedPort {
     pub(crate) fn new(
         mapping: MappingId,
+        conn: ConnId,
         remote_port: RemotePort,
         target: Target,
         client: Arc<Client>,
@@ -75,6 +78,7 @@ impl MappedPort {
         client.ports.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self {
             mapping,
+            conn,
             remote_port,
             target,
             client,
@@ -177,6 +181,18 @@ impl Guest {
     /// memory, and time whenever bytes come.
     fn span(&self, id: UserId) -> Span {
         info_span!("tunnel", id = id.0, remote_port = %self.port.remote_port, user = %self.peer)
+    }
+
+    /// Counts what a tunnel has carried, and says it.
+    fn closed(&self, id: UserId, start: Instant, summary: &Summary) {
+        let served = &self.port.served;
+        let (to_user, from_user) = (summary.a_to_b, summary.b_to_a);
+        served.to_users.fetch_add(to_user, Ordering::Relaxed);
+        served.from_users.fetch_add(from_user, Ordering::Relaxed);
+        let seconds = start.elapsed().as_secs_f64();
+        let reason = summary.reason("the client", "the user");
+        let say = || info!(to_user, from_user, seconds, reason, "tunnel closed");
+        self.span(id).in_scope(say);
     }
 }
 
@@ -291,6 +307,7 @@ fn enter(hub: &Arc<Hub>, guest: Guest, special: Option<&MappedPorts>, stream: St
         throttle: special.and_then(|s| port.throttle(s.bytes_per_second)),
         ..Terms::default()
     };
+    let conn = port.conn;
     let waiting = Waiting {
         hub: hub.clone(),
         id,
@@ -299,11 +316,11 @@ fn enter(hub: &Arc<Hub>, guest: Guest, special: Option<&MappedPorts>, stream: St
         terms,
         guest,
     };
-    hub.tasks.spawn(serve(Box::new(waiting)));
+    hub.begin(conn, Box::new(waiting));
 }
 
 /// A user that waits for its tunnel.
-struct Waiting {
+pub(crate) struct Waiting {
     hub: Arc<Hub>,
     id: UserId,
     fate: oneshot::Receiver<Fate>,
@@ -312,37 +329,34 @@ struct Waiting {
     guest: Guest,
 }
 
-/// Serves a user. The box goes when the tunnel begins: its task is to hold what a tunnel needs, each
-/// thing once.
-async fn serve(mut waiting: Box<Waiting>) {
-    let fate = waiting.fate().await;
+/// Serves a user. The box goes when the tunnel begins, whose task is to hold what a tunnel needs, each
+/// thing once: so all is moved into the relay from here.
+pub(crate) async fn serve(mut waiting: Box<Waiting>) {
+    let Some((data, early)) = waiting.joined().await else {
+        return;
+    };
     let Waiting {
         hub,
         id,
         stream,
-        terms,
+        mut terms,
         guest,
         ..
     } = *waiting;
-    match fate {
-        Some(Fate::Joined { data, early }) => {
-            let terms = Terms {
-                from_a: early,
-                ..terms
-            };
-            tunnel(&hub, id, stream, data, terms, &guest).await;
-        }
-        Some(Fate::Refused(reason)) => {
-            let say = || info!(target: REFUSAL, %reason, "user refused");
-            guest.span(id).in_scope(say);
-        }
-        None => {}
+    if enabled!(Level::DEBUG) {
+        guest.span(id).in_scope(|| debug!("tunnel open"));
     }
+    let start = Instant::now();
+    guest.port.served.tunnels.fetch_add(1, Ordering::Relaxed);
+    terms.from_a = early;
+    let summary = relay(data, stream, terms, &hub.cut).await;
+    guest.closed(id, start, &summary);
 }
 
 impl Waiting {
-    async fn fate(&mut self) -> Option<Fate> {
-        tokio::select! {
+    /// The data connection that the user is joined to, and what was read from it already.
+    async fn joined(&mut self) -> Option<(Stream, Vec<u8>)> {
+        let fate = tokio::select! {
             biased;
             fate = &mut self.fate => fate.ok(),
             () = broken(self.stream.tcp()) => {
@@ -352,32 +366,16 @@ impl Waiting {
                 self.fate.try_recv().ok()
             }
             () = self.hub.stop.cancelled() => None,
+        };
+        match fate? {
+            Fate::Joined { data, early } => Some((data, early)),
+            Fate::Refused(reason) => {
+                let say = || info!(target: REFUSAL, %reason, "user refused");
+                self.guest.span(self.id).in_scope(say);
+                None
+            }
         }
     }
-}
-
-async fn tunnel(hub: &Hub, id: UserId, user: Stream, data: Stream, terms: Terms, guest: &Guest) {
-    if enabled!(Level::DEBUG) {
-        guest.span(id).in_scope(|| debug!("tunnel open"));
-    }
-    let start = Instant::now();
-    let served = &guest.port.served;
-    served.tunnels.fetch_add(1, Ordering::Relaxed);
-    let summary = relay(data, user, terms, &hub.cut).await;
-    served.to_users.fetch_add(summary.a_to_b, Ordering::Relaxed);
-    served
-        .from_users
-        .fetch_add(summary.b_to_a, Ordering::Relaxed);
-    let say = || {
-        info!(
-            to_user = summary.a_to_b,
-            from_user = summary.b_to_a,
-            seconds = start.elapsed().as_secs_f64(),
-            reason = summary.reason("the client", "the user"),
-            "tunnel closed"
-        );
-    };
-    guest.span(id).in_scope(say);
 }
 
 /// Returns when the connection is broken. A half-close is none: the user may have said all and
@@ -387,5 +385,28 @@ async fn broken(tcp: &TcpStream) {
         if ready.is_error() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::size_of;
+
+    use super::*;
+
+    /// The bytes of what a function returns.
+    fn size_of_result<A, R>(_: impl FnOnce(A) -> R) -> usize {
+        size_of::<R>()
+    }
+
+    #[test]
+    fn a_tunnel_holds_little_beside_its_relay() {
+        let task = size_of_result(serve);
+        let of_relay = |(a, b, cut): (Stream, Stream, &'static CancellationToken)| {
+            relay(a, b, Terms::default(), cut)
+        };
+        let relay = size_of_result(of_relay);
+        // Who the user is, when the tunnel began, the hub, and what the compiler adds.
+        assert!(task <= relay + 224, "{task} {relay}");
     }
 }
