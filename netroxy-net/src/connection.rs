@@ -1,13 +1,21 @@
 //! Messages on a stream.
 
-use std::{io, net::Shutdown};
+use std::{
+    future::poll_fn,
+    io,
+    mem::MaybeUninit,
+    net::Shutdown,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 
 use netroxy_proto::{Decoder, Incoming, Limits, ParseError};
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use crate::stream::{Stream, limit_silence};
 
+/// So much is read at a time at most.
 const CHUNK: usize = 4096;
 
 /// A stream that delivers messages, and hands over its unread tail when they end.
@@ -15,7 +23,6 @@ const CHUNK: usize = 4096;
 pub struct Connection<M> {
     stream: Stream,
     decoder: Decoder<M>,
-    chunk: Box<[u8]>,
 }
 
 /// What came next on a [`Connection`].
@@ -34,11 +41,7 @@ impl<M: Incoming> Connection<M> {
     #[must_use]
     pub fn new(stream: Stream) -> Self {
         let decoder = Decoder::new(Limits::default());
-        Self {
-            stream,
-            decoder,
-            chunk: vec![0; CHUNK].into_boxed_slice(),
-        }
+        Self { stream, decoder }
     }
 
     /// Waits for what comes next. Cancel safe: nothing is lost when the future is dropped.
@@ -52,12 +55,21 @@ impl<M: Incoming> Connection<M> {
                 Err(error) => return Received::Malformed(error),
                 Ok(None) => {}
             }
-            match self.stream.read(&mut self.chunk).await {
+            match poll_fn(|cx| self.poll_read(cx)).await {
                 Ok(0) => return Received::Ended(None),
-                Ok(n) => self.decoder.push(self.chunk.get(..n).unwrap_or_default()),
+                Ok(_) => {}
                 Err(error) => return Received::Ended(Some(error)),
             }
         }
+    }
+
+    /// Reads into the decoder. A connection that waits holds no buffer.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut chunk = [MaybeUninit::uninit(); CHUNK];
+        let mut chunk = ReadBuf::uninit(&mut chunk);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut chunk))?;
+        self.decoder.push(chunk.filled());
+        Poll::Ready(Ok(chunk.filled().len()))
     }
 
     /// Writes encoded messages and flushes them. Not cancel safe.

@@ -14,10 +14,15 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::sleep,
 };
-use tracing::warn;
+use tracing::{debug, warn};
+
+use crate::stream::tune;
 
 /// The system may allow less.
 const BACKLOG: i32 = 4096;
+/// Whether connections inherit what their listener was tuned to. That saves five system calls for
+/// each of them.
+const INHERITS: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
 /// Where to listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +123,9 @@ fn bound(ip: IpAddr, port: u16, dual_stack: bool) -> io::Result<Socket> {
     if addr.is_ipv6() {
         socket.set_only_v6(!dual_stack)?;
     }
+    if INHERITS {
+        tune(&socket)?;
+    }
     socket.bind(&addr.into())?;
     Ok(socket)
 }
@@ -127,7 +135,7 @@ fn bound(ip: IpAddr, port: u16, dual_stack: bool) -> io::Result<Socket> {
 pub struct Closable(Mutex<Option<TcpListener>>);
 
 impl Closable {
-    /// Wraps a listener.
+    /// Wraps a listener that [`Bind::listen`] has made.
     #[must_use]
     pub fn new(listener: TcpListener) -> Self {
         Self(Mutex::new(Some(listener)))
@@ -139,8 +147,8 @@ impl Closable {
         self.slot().take();
     }
 
-    /// Waits for the next connection; `None` when the listener was closed. Lack of descriptors
-    /// or memory is waited out: a listener never dies of it.
+    /// Waits for the next connection, which is [tuned](tune); `None` when the listener was closed.
+    /// Lack of descriptors or memory is waited out: a listener never dies of it.
     pub async fn accept(&self) -> Option<(TcpStream, SocketAddr)> {
         const PAUSE: Duration = Duration::from_millis(50);
         let mut warned = false;
@@ -151,6 +159,10 @@ impl Closable {
             });
             match next.await? {
                 Ok((tcp, peer)) => {
+                    if !INHERITS && let Err(error) = tune(&tcp) {
+                        debug!(%error, "a connection broke at once");
+                        continue;
+                    }
                     // An IPv4 user of a dual-stack socket has an IPv6 address.
                     return Some((tcp, SocketAddr::new(peer.ip().to_canonical(), peer.port())));
                 }

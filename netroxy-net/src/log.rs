@@ -9,9 +9,11 @@ use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::Subscribe
 
 mod losses;
 mod repeats;
+mod rests;
 
 use losses::TellsLosses;
 use repeats::{Limiter, Repeats, Suppressed};
+use rests::Rests;
 
 /// The target of events that are never suppressed.
 pub(crate) const ALWAYS: &str = "netroxy_net::always";
@@ -69,14 +71,14 @@ pub(crate) struct Log {
 impl Logging {
     /// Starts logging to stderr.
     ///
-    /// Lines are written by a thread of their own. When stderr does not take them, 4,096 lines
+    /// Lines are written by a thread of their own, within some milliseconds. When stderr does not take them, 4,096 lines
     /// wait, and further ones are dropped and counted, so a full pipe cannot stop the program.
     pub(crate) fn start(self) -> Log {
         let (stderr, counter) = TellsLosses::new(std::io::stderr(), self.format);
         let (writer, worker) = NonBlockingBuilder::default()
             .buffered_lines_limit(QUEUE)
             .lossy(true)
-            .finish(stderr);
+            .finish(Rests::new(stderr));
         // It is set once, here.
         let _ = counter.set(writer.error_counter());
         let filter = EnvFilter::new(match self.level {

@@ -48,13 +48,14 @@ pub fn not_to_itself(tcp: TcpStream) -> io::Result<TcpStream> {
 /// # Errors
 ///
 /// When the socket is broken already.
-pub fn tune(tcp: &TcpStream) -> io::Result<()> {
-    tcp.set_nodelay(true)?;
+pub fn tune<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
+    let socket = socket.into();
+    socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(20))
         .with_interval(Duration::from_secs(5))
         .with_retries(2);
-    SockRef::from(tcp).set_tcp_keepalive(&keepalive)
+    socket.set_tcp_keepalive(&keepalive)
 }
 
 /// A control connection breaks when its peer's system has confirmed nothing for so long.

@@ -202,8 +202,8 @@ pub(crate) struct Pass {
     admission: Arc<Admission>,
     origin: Origin,
     kind: Kind,
-    /// Cancelled when a newcomer takes the place of this connection.
-    pub(crate) replaced: CancellationToken,
+    /// Of a stranger: cancelled when a newcomer takes its place.
+    replaced: Option<CancellationToken>,
 }
 
 /// What is counted now, for `status`.
@@ -319,14 +319,13 @@ impl Admission {
     }
 
     fn pass(self: &Arc<Self>, book: &mut Book, origin: Origin, kind: Kind) -> Pass {
-        let replaced = CancellationToken::new();
         book.count(origin, kind);
-        if let Kind::Fresh {
-            stranger: Some(number),
-        } = kind
-        {
-            book.strangers.insert(number, replaced.clone());
-        }
+        let replaced = match kind {
+            Kind::Fresh {
+                stranger: Some(number),
+            } => Some(book.strangers.entry(number).or_default().clone()),
+            Kind::Fresh { stranger: None } | Kind::Login | Kind::User => None,
+        };
         Pass {
             admission: self.clone(),
             origin,
@@ -431,6 +430,17 @@ impl Book {
 }
 
 impl Pass {
+    /// Returns when a newcomer takes the place of this connection; never, unless it is a stranger.
+    pub(crate) fn replaced(&self) -> impl Future<Output = ()> + use<> {
+        let replaced = self.replaced.clone();
+        async move {
+            match replaced {
+                Some(replaced) => replaced.cancelled().await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
     /// Makes a fresh connection a login, if one more client may log in.
     pub(crate) fn log_in(&mut self) -> Result<(), Refusal> {
         let mut book = self.admission.book();
@@ -523,7 +533,7 @@ mod tests {
         let _login = login(&admission, loopback);
         let (passes, refusal) = many(5000, || admission.fresh(loopback, 100));
         assert_eq!(refusal, None);
-        let stays = |pass: &&Pass| !pass.replaced.is_cancelled();
+        let stays = |pass: &&Pass| !pass.replaced.as_ref().is_some_and(|r| r.is_cancelled());
         assert_eq!(passes.iter().filter(stays).count(), 64 + 100 + 1024);
         assert!(passes[..164].iter().all(|pass| stays(&pass)));
     }
@@ -557,7 +567,7 @@ mod tests {
             admission.fresh(IpAddr::V4((0x0b00_0000 + next).into()), 0)
         });
         assert_eq!((passes.len(), refusal), (5000, None));
-        let stays = |pass: &&Pass| !pass.replaced.is_cancelled();
+        let stays = |pass: &&Pass| !pass.replaced.as_ref().is_some_and(|r| r.is_cancelled());
         assert_eq!(passes.iter().filter(stays).count(), 1024);
         assert!(
             passes[5000 - 1024..].iter().all(|pass| stays(&pass)),

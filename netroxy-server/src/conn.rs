@@ -10,7 +10,7 @@ use std::{
 use netroxy_net::{
     connection::{Connection, Received},
     log::REFUSAL,
-    stream::{Stream, tune},
+    stream::Stream,
 };
 use netroxy_proto::{
     Ars, Ath, ClientMessage, ServerMessage,
@@ -31,7 +31,7 @@ use crate::{
     admission::{Pass, Refusal},
     handshake::shake_hands,
     hub::{Fate, Hub, Order, Seat},
-    proxy_protocol,
+    proxy_protocol, user,
 };
 
 /// So many messages are sent in one write at most.
@@ -89,7 +89,7 @@ pub(crate) async fn serve(hub: Arc<Hub>, mut arrival: Arrival) {
                 info!(rule = "auth.deadline", "no TLS handshake in time");
                 None
             }
-            () = pass.replaced.cancelled() => {
+            () = pass.replaced() => {
                 info!(target: REFUSAL, reason = %Refusal::FreshInAll, "connection closed");
                 None
             }
@@ -113,26 +113,24 @@ pub(crate) async fn serve(hub: Arc<Hub>, mut arrival: Arrival) {
 
 /// Hears whom a trusted proxy speaks for. From then on the connection is that address's.
 async fn real_peer(hub: &Hub, config: &Config, arrival: &mut Arrival) -> Result<(), Refusal> {
-    let replaced = arrival.pass.replaced.clone();
     let header = timeout(config.login_timeout, proxy_protocol::read(&mut arrival.tcp));
-    match replaced.run_until_cancelled(header).await {
-        Some(Ok(Ok(Some(source)))) => {
+    let read = tokio::select! {
+        read = header => read,
+        // The newcomer's pass has counted it.
+        () = arrival.pass.replaced() => return Err(Refusal::FreshInAll),
+    };
+    match read {
+        Ok(Ok(Some(source))) => {
             arrival.pass = hub.admission.fresh(source.ip(), hub.waiting())?;
             arrival.peer = source;
             Ok(())
         }
-        Some(Ok(Ok(None))) => Ok(()),
-        Some(Ok(Err(_)) | Err(_)) => Err(hub.admission.refuse(Refusal::ProxyHeader)),
-        // The newcomer's pass has counted it.
-        None => Err(Refusal::FreshInAll),
+        Ok(Ok(None)) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(hub.admission.refuse(Refusal::ProxyHeader)),
     }
 }
 
 async fn greet(hub: &Hub, tcp: TcpStream, tls: Option<TlsAcceptor>) -> Option<Stream> {
-    if let Err(error) = tune(&tcp) {
-        debug!(%error, "connection broke at once");
-        return None;
-    }
     let Some(tls) = tls else {
         return Some(Stream::Plain(tcp));
     };
@@ -191,6 +189,7 @@ impl Serving<'_> {
                                 messages += 1;
                                 message.encode(&mut bytes);
                             }
+                            Order::Serve(user) => drop(self.hub.tasks.spawn(user::serve(user))),
                             // Nothing follows these.
                             Order::Close(_) | Order::Leave(_) | Order::Join(_) => last = Some(order),
                         }
@@ -204,20 +203,20 @@ impl Serving<'_> {
                         Some(Order::Close(reason)) => break End::Closed(reason),
                         Some(Order::Leave(why)) => break End::Left(why),
                         Some(Order::Join(user)) => return join(connection, user),
-                        Some(Order::Send(_)) | None => {}
+                        Some(Order::Send(_) | Order::Serve(_)) | None => {}
                     }
                 }
                 () = self.hub.stop.cancelled() => break End::Stopped,
-                () = self.pass.replaced.cancelled(), if !logged_in => break End::Replaced,
+                () = self.pass.replaced(), if !logged_in => break End::Replaced,
                 received = connection.receive() => match received {
                     Received::Message(ClientMessage::Ath(ath)) => {
-                        let replaced = self.pass.replaced.clone();
+                        let replaced = self.pass.replaced();
                         // The queue for it may be long. Whatever ends it is seen again at the next
                         // turn.
                         tokio::select! {
                             () = seat.closing.cancelled() => {}
                             () = self.hub.stop.cancelled() => {}
-                            () = replaced.cancelled(), if !logged_in => {}
+                            () = replaced, if !logged_in => {}
                             account = self.check(&ath) => self.hub.login(seat.id, ath, account),
                         }
                     }
@@ -232,6 +231,12 @@ impl Serving<'_> {
             }
         };
         self.hub.feed(Input::Ended { conn: seat.id });
+        // There are no further orders.
+        while let Ok(order) = seat.orders.try_recv() {
+            if let Order::Serve(user) = order {
+                self.hub.tasks.spawn(user::serve(user));
+            }
+        }
         match end {
             End::Closed(reason) => {
                 info!(%reason, rule = reason.rule(), "connection closed");
@@ -297,6 +302,8 @@ async fn send(
         sleep(LAST_WORDS).await;
     };
     tokio::select! {
+        // What can be sent at once needs no timer.
+        biased;
         sent = connection.send(bytes) => sent,
         () = given_up => Err(io::ErrorKind::TimedOut.into()),
         () = sleep(UNREAD) => Err(io::ErrorKind::TimedOut.into()),

@@ -33,14 +33,14 @@ use crate::{
     Config,
     accounts::Account,
     admission::{Admission, Refusal},
-    user::{self, MappedPort},
+    user::{self, MappedPort, Waiting},
 };
 
 /// See the [module documentation](self).
 pub(crate) struct Hub {
     state: Mutex<State>,
     epoch: Instant,
-    /// The machine's next deadline has changed.
+    /// The machine has a deadline before the one that is waited for.
     deadline: Notify,
     mapping_bind: Vec<Bind>,
     config: RwLock<Arc<Config>>,
@@ -66,6 +66,9 @@ struct State {
     users: BTreeMap<UserId, oneshot::Sender<Fate>>,
     listeners: BTreeMap<MappingId, Arc<MappedPort>>,
     clients: BTreeMap<ConnId, Arc<Client>>,
+    /// The deadline that is waited for. Each user and each connection brings one, and takes it away
+    /// soon after; who waits for an earlier one than there is looks again then.
+    awaited: Option<Duration>,
     next_id: u64,
 }
 
@@ -105,6 +108,8 @@ pub(crate) enum Order {
     Leave(&'static str),
     /// Give the stream to a user's task.
     Join(oneshot::Sender<Fate>),
+    /// Begin a user's task.
+    Serve(Box<Waiting>),
 }
 
 /// What a waiting user's task is told.
@@ -139,6 +144,7 @@ impl Hub {
                 users: BTreeMap::new(),
                 listeners: BTreeMap::new(),
                 clients: BTreeMap::new(),
+                awaited: None,
                 next_id: 0,
             }),
             epoch: Instant::now(),
@@ -277,6 +283,21 @@ impl Hub {
         Some((user, fate))
     }
 
+    /// Begins the task of a user who has been taken in. The task of its control connection `conn`
+    /// does it, which has just been woken to send TRQ: of two tasks that are woken at once, the second
+    /// one wakes a thread.
+    pub(crate) fn begin(&self, conn: ConnId, user: Box<Waiting>) {
+        let state = self.lock();
+        let unsent = match state.conns.get(&conn) {
+            Some(outbox) => outbox.orders.send(Order::Serve(user)).err().map(|e| e.0),
+            None => Some(Order::Serve(user)),
+        };
+        // The client has gone, which the user's task is told.
+        if let Some(Order::Serve(user)) = unsent {
+            self.tasks.spawn(user::serve(user));
+        }
+    }
+
     /// Feeds one input.
     pub(crate) fn feed(self: &Arc<Self>, input: Input) {
         self.run(&mut self.lock(), input);
@@ -285,7 +306,11 @@ impl Hub {
     /// Feeds the machine's deadlines, until the server stops.
     pub(crate) async fn tick(self: Arc<Self>) {
         loop {
-            let next = self.lock().machine.poll_timeout();
+            let next = {
+                let mut state = self.lock();
+                state.awaited = state.machine.poll_timeout();
+                state.awaited
+            };
             let due = async {
                 match next {
                     Some(at) => deadline::due(self.epoch + at).await,
@@ -301,7 +326,6 @@ impl Hub {
     }
 
     fn run(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, input: Input) {
-        let before = state.machine.poll_timeout();
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             match &input {
@@ -321,7 +345,10 @@ impl Hub {
             }
         }
         self.waiting.store(state.users.len(), Ordering::Relaxed);
-        if state.machine.poll_timeout() != before {
+        if let Some(next) = state.machine.poll_timeout()
+            && state.awaited.is_none_or(|awaited| next < awaited)
+        {
+            state.awaited = Some(next);
             self.deadline.notify_one();
         }
     }
@@ -417,7 +444,8 @@ impl Hub {
         match self.listen(remote_port.get()) {
             Ok(listeners) => {
                 info!(%remote_port, %target, "port opened");
-                let port = MappedPort::new(mapping, remote_port, target, client.clone(), listeners);
+                let client = client.clone();
+                let port = MappedPort::new(mapping, conn, remote_port, target, client, listeners);
                 for door in 0..port.doors() {
                     self.tasks
                         .spawn(user::accept(self.clone(), port.clone(), door));

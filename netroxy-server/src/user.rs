@@ -13,17 +13,17 @@ use std::{
 use netroxy_net::{
     listen::Closable,
     log::REFUSAL,
-    relay::{Terms, relay},
-    stream::{Stream, tune},
+    relay::{Summary, Terms, relay},
+    stream::Stream,
     throttle::Throttle,
 };
 use netroxy_proto::{
     RemotePort, Target,
-    server::{Input, MappingId, UserId},
+    server::{ConnId, Input, MappingId, UserId},
 };
 use tokio::{io::Interest, net::TcpStream, sync::oneshot, time::timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, info, info_span};
+use tracing::{Level, Span, debug, enabled, info, info_span};
 
 use crate::{
     Config,
@@ -37,6 +37,8 @@ use crate::{
 /// A port that is listened on for a client.
 pub(crate) struct MappedPort {
     pub(crate) mapping: MappingId,
+    /// The control connection of `client`.
+    conn: ConnId,
     pub(crate) remote_port: RemotePort,
     /// What the client says is behind it.
     pub(crate) target: Target,
@@ -67,6 +69,7 @@ struct Newcomers {
 impl MappedPort {
     pub(crate) fn new(
         mapping: MappingId,
+        conn: ConnId,
         remote_port: RemotePort,
         target: Target,
         client: Arc<Client>,
@@ -75,6 +78,7 @@ impl MappedPort {
         client.ports.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self {
             mapping,
+            conn,
             remote_port,
             target,
             client,
@@ -125,6 +129,7 @@ impl MappedPort {
             Ok(pass) => Ok(Guest {
                 _pass: pass,
                 port: self.clone(),
+                peer,
             }),
             Err(refusal) => {
                 self.client.users.fetch_sub(1, Ordering::Relaxed);
@@ -168,6 +173,27 @@ impl MappedPort {
 struct Guest {
     _pass: Pass,
     port: Arc<MappedPort>,
+    peer: SocketAddr,
+}
+
+impl Guest {
+    /// What is said about the user is said in here. A span for as long as the tunnel lives would cost
+    /// memory, and time whenever bytes come.
+    fn span(&self, id: UserId) -> Span {
+        info_span!("tunnel", id = id.0, remote_port = %self.port.remote_port, user = %self.peer)
+    }
+
+    /// Counts what a tunnel has carried, and says it.
+    fn closed(&self, id: UserId, start: Instant, summary: &Summary) {
+        let served = &self.port.served;
+        let (to_user, from_user) = (summary.a_to_b, summary.b_to_a);
+        served.to_users.fetch_add(to_user, Ordering::Relaxed);
+        served.from_users.fetch_add(from_user, Ordering::Relaxed);
+        let seconds = start.elapsed().as_secs_f64();
+        let reason = summary.reason("the client", "the user");
+        let say = || info!(to_user, from_user, seconds, reason, "tunnel closed");
+        self.span(id).in_scope(say);
+    }
 }
 
 impl Drop for Guest {
@@ -183,10 +209,6 @@ pub(crate) async fn accept(hub: Arc<Hub>, port: Arc<MappedPort>, door: usize) {
     };
     let accept = async {
         while let Some((tcp, peer)) = listener.accept().await {
-            if let Err(error) = tune(&tcp) {
-                debug!(%error, "user broke the connection at once");
-                continue;
-            }
             come(&hub, &port, tcp, peer);
         }
     };
@@ -212,7 +234,7 @@ fn come(hub: &Arc<Hub>, port: &Arc<MappedPort>, tcp: TcpStream, peer: SocketAddr
                 .stop
                 .run_until_cancelled(arrive(&hub, &port, &config, special, tcp, peer));
             match arriving.await {
-                Some(Ok((stream, peer, guest))) => enter(&hub, guest, special, stream, peer),
+                Some(Ok((stream, guest))) => enter(&hub, guest, special, stream),
                 Some(Err(refusal)) => refuse(&port, peer, refusal),
                 None => {}
             }
@@ -220,7 +242,7 @@ fn come(hub: &Arc<Hub>, port: &Arc<MappedPort>, tcp: TcpStream, peer: SocketAddr
         return;
     }
     match port.let_in(hub, special, peer) {
-        Ok(guest) => enter(hub, guest, special, Stream::Plain(tcp), peer),
+        Ok(guest) => enter(hub, guest, special, Stream::Plain(tcp)),
         Err(refusal) => refuse(port, peer, refusal),
     }
 }
@@ -233,16 +255,19 @@ async fn arrive(
     special: Option<&MappedPorts>,
     mut tcp: TcpStream,
     mut peer: SocketAddr,
-) -> Result<(Stream, SocketAddr, Guest), Refusal> {
+) -> Result<(Stream, Guest), Refusal> {
     if special.is_some_and(|s| s.trusted_proxies.contain(peer.ip())) {
         // Until the header has come, the proxy's connection is a stranger.
         let pass = hub.admission.fresh(peer.ip(), 0)?;
         let header = timeout(config.user_timeout, proxy_protocol::read(&mut tcp));
-        match pass.replaced.run_until_cancelled(header).await {
-            Some(Ok(Ok(source))) => peer = source.unwrap_or(peer),
-            Some(Ok(Err(_)) | Err(_)) => return Err(hub.admission.refuse(Refusal::ProxyHeader)),
+        let read = tokio::select! {
+            read = header => read,
             // The newcomer's pass has counted it.
-            None => return Err(Refusal::FreshInAll),
+            () = pass.replaced() => return Err(Refusal::FreshInAll),
+        };
+        match read {
+            Ok(Ok(source)) => peer = source.unwrap_or(peer),
+            Ok(Err(_)) | Err(_) => return Err(hub.admission.refuse(Refusal::ProxyHeader)),
         }
     }
     let guest = port.let_in(hub, special, peer)?;
@@ -260,7 +285,7 @@ async fn arrive(
             }
         }
     };
-    Ok((stream, peer, guest))
+    Ok((stream, guest))
 }
 
 fn refuse(port: &MappedPort, peer: SocketAddr, reason: Refusal) {
@@ -268,14 +293,8 @@ fn refuse(port: &MappedPort, peer: SocketAddr, reason: Refusal) {
 }
 
 /// Lets a user wait for its tunnel.
-fn enter(
-    hub: &Arc<Hub>,
-    guest: Guest,
-    special: Option<&MappedPorts>,
-    stream: Stream,
-    peer: SocketAddr,
-) {
-    let port = &guest.port;
+fn enter(hub: &Arc<Hub>, guest: Guest, special: Option<&MappedPorts>, stream: Stream) {
+    let (port, peer) = (&guest.port, guest.peer);
     let Some((id, fate)) = hub.admit_user(port.mapping) else {
         refuse(port, peer, hub.admission.refuse(Refusal::Waiting));
         return;
@@ -288,58 +307,75 @@ fn enter(
         throttle: special.and_then(|s| port.throttle(s.bytes_per_second)),
         ..Terms::default()
     };
-    let span = info_span!("tunnel", id = id.0, remote_port = %port.remote_port, user = %peer);
-    let user = serve(hub.clone(), id, fate, stream, terms, guest).instrument(span);
-    hub.tasks.spawn(user);
+    let conn = port.conn;
+    let waiting = Waiting {
+        hub: hub.clone(),
+        id,
+        fate,
+        stream,
+        terms,
+        guest,
+    };
+    hub.begin(conn, Box::new(waiting));
 }
 
-async fn serve(
+/// A user that waits for its tunnel.
+pub(crate) struct Waiting {
     hub: Arc<Hub>,
     id: UserId,
-    mut fate: oneshot::Receiver<Fate>,
+    fate: oneshot::Receiver<Fate>,
     stream: Stream,
     terms: Terms,
     guest: Guest,
-) {
-    let fate = tokio::select! {
-        biased;
-        fate = &mut fate => fate.ok(),
-        () = broken(stream.tcp()) => {
-            hub.feed(Input::UserGone { user: id });
-            debug!("user broke the connection before there was a tunnel");
-            fate.try_recv().ok()
-        }
-        () = hub.stop.cancelled() => None,
-    };
-    match fate {
-        Some(Fate::Joined { data, early }) => {
-            let terms = Terms {
-                from_a: early,
-                ..terms
-            };
-            tunnel(&hub, stream, data, terms, &guest.port.served).await;
-        }
-        Some(Fate::Refused(reason)) => info!(target: REFUSAL, %reason, "user refused"),
-        None => {}
-    }
 }
 
-async fn tunnel(hub: &Hub, user: Stream, data: Stream, terms: Terms, served: &Served) {
-    info!("tunnel open");
+/// Serves a user. The box goes when the tunnel begins, whose task is to hold what a tunnel needs, each
+/// thing once: so all is moved into the relay from here.
+pub(crate) async fn serve(mut waiting: Box<Waiting>) {
+    let Some((data, early)) = waiting.joined().await else {
+        return;
+    };
+    let Waiting {
+        hub,
+        id,
+        stream,
+        mut terms,
+        guest,
+        ..
+    } = *waiting;
+    if enabled!(Level::DEBUG) {
+        guest.span(id).in_scope(|| debug!("tunnel open"));
+    }
     let start = Instant::now();
-    served.tunnels.fetch_add(1, Ordering::Relaxed);
-    let summary = relay(data, user, terms, &hub.cut).await;
-    served.to_users.fetch_add(summary.a_to_b, Ordering::Relaxed);
-    served
-        .from_users
-        .fetch_add(summary.b_to_a, Ordering::Relaxed);
-    info!(
-        to_user = summary.a_to_b,
-        from_user = summary.b_to_a,
-        seconds = start.elapsed().as_secs_f64(),
-        reason = summary.reason("the client", "the user"),
-        "tunnel closed"
-    );
+    guest.port.served.tunnels.fetch_add(1, Ordering::Relaxed);
+    terms.from_a = early;
+    let summary = relay(data, stream, terms, &hub.cut).await;
+    guest.closed(id, start, &summary);
+}
+
+impl Waiting {
+    /// The data connection that the user is joined to, and what was read from it already.
+    async fn joined(&mut self) -> Option<(Stream, Vec<u8>)> {
+        let fate = tokio::select! {
+            biased;
+            fate = &mut self.fate => fate.ok(),
+            () = broken(self.stream.tcp()) => {
+                self.hub.feed(Input::UserGone { user: self.id });
+                let say = || debug!("user broke the connection before there was a tunnel");
+                self.guest.span(self.id).in_scope(say);
+                self.fate.try_recv().ok()
+            }
+            () = self.hub.stop.cancelled() => None,
+        };
+        match fate? {
+            Fate::Joined { data, early } => Some((data, early)),
+            Fate::Refused(reason) => {
+                let say = || info!(target: REFUSAL, %reason, "user refused");
+                self.guest.span(self.id).in_scope(say);
+                None
+            }
+        }
+    }
 }
 
 /// Returns when the connection is broken. A half-close is none: the user may have said all and
@@ -349,5 +385,28 @@ async fn broken(tcp: &TcpStream) {
         if ready.is_error() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::size_of;
+
+    use super::*;
+
+    /// The bytes of what a function returns.
+    fn size_of_result<A, R>(_: impl FnOnce(A) -> R) -> usize {
+        size_of::<R>()
+    }
+
+    #[test]
+    fn a_tunnel_holds_little_beside_its_relay() {
+        let task = size_of_result(serve);
+        let of_relay = |(a, b, cut): (Stream, Stream, &'static CancellationToken)| {
+            relay(a, b, Terms::default(), cut)
+        };
+        let relay = size_of_result(of_relay);
+        // Who the user is, when the tunnel began, the hub, and what the compiler adds.
+        assert!(task <= relay + 224, "{task} {relay}");
     }
 }
