@@ -23,8 +23,10 @@ use crate::relay::{End, Mixer, hoard, relay};
 use crate::tls::{self, Secure};
 use crate::{Bug, Manner, chance};
 
+mod ahead;
 mod past;
 
+use ahead::{Ahead, Open};
 use past::Past;
 
 /// A client that has read its configuration.
@@ -339,6 +341,7 @@ impl Shared {
             shared: self.clone(),
             token: self.token(&ars[3]),
             tunnels: tunnels.clone(),
+            ahead: (self.manner == Manner::OpensAhead).then(|| Ahead::of(self.clone())),
         };
         session.run(lines, writer, period).await
     }
@@ -466,6 +469,8 @@ struct Session {
     shared: Arc<Shared>,
     token: Vec<u8>,
     tunnels: CancellationToken,
+    /// Of a client that opens data connections ahead.
+    ahead: Option<Ahead>,
 }
 
 impl Session {
@@ -517,6 +522,7 @@ impl Session {
                 index,
                 port,
                 token: self.token.clone(),
+                ahead: None,
             };
             tokio::spawn(tunnel.run());
         }
@@ -705,6 +711,7 @@ impl Session {
                         index,
                         port: message[1].clone(),
                         token: self.token.clone(),
+                        ahead: self.ahead.as_ref().map(Ahead::open),
                     };
                     let (tunnels, broken) = (self.tunnels.clone(), broken.clone());
                     let waits = shared.has(Bug::DialsAtMost8);
@@ -756,6 +763,7 @@ impl Session {
             index,
             port,
             token: self.token.clone(),
+            ahead: None,
         };
         tokio::spawn(tunnel.run());
     }
@@ -768,6 +776,8 @@ struct Tunnel {
     /// As the server wrote it.
     port: Vec<u8>,
     token: Vec<u8>,
+    /// What is open already.
+    ahead: Option<Arc<Open>>,
 }
 
 impl Tunnel {
@@ -815,14 +825,13 @@ impl Tunnel {
         if shared.has(Bug::DataLate) {
             sleep(Duration::from_secs(7)).await;
         }
-        let Ok(stream) = shared
-            .connect(
-                shared.secure && !shared.has(Bug::DataWithoutTls),
-                &shared.data_connector,
-            )
-            .await
-        else {
-            return true;
+        let secure = shared.secure && !shared.has(Bug::DataWithoutTls);
+        let stream = match self.ahead.as_ref().and_then(|open| open.take()) {
+            Some(stream) => stream,
+            None => match shared.connect(secure, &shared.data_connector).await {
+                Ok(stream) => stream,
+                Err(_) => return true,
+            },
         };
         let (reader, mut writer) = split(stream);
         let number = integer(&self.port);

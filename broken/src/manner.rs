@@ -15,6 +15,8 @@ pub enum Manner {
     WaitsForMrs,
     /// A client, as it must be, that does not ask for its mappings in the order of its configuration.
     MapsInAnyOrder,
+    /// A client, as it should be, that opens data connections before it is asked for them.
+    OpensAhead,
     /// A server, as it should be, that does not listen for closed mappings.
     ClosedUnheard,
     /// A server, as it should be, that binds a remote port with the number of a control port on another address.
@@ -32,11 +34,12 @@ pub enum Manner {
 impl Manner {
     /// The manners that follow every rule, those of one side and those of both. Only a recommendation may be left out,
     /// see [`leaves_out`](Self::leaves_out).
-    pub const CORRECT: [Self; 8] = [
+    pub const CORRECT: [Self; 9] = [
         Self::Good,
         Self::Drips,
         Self::WaitsForMrs,
         Self::MapsInAnyOrder,
+        Self::OpensAhead,
         Self::ClosedUnheard,
         Self::PortsElsewhere,
         Self::Tls12,
@@ -50,6 +53,7 @@ impl Manner {
             "drips" => Some(Self::Drips),
             "waits-for-mrs" => Some(Self::WaitsForMrs),
             "maps-in-any-order" => Some(Self::MapsInAnyOrder),
+            "opens-ahead" => Some(Self::OpensAhead),
             "closed-unheard" => Some(Self::ClosedUnheard),
             "ports-elsewhere" => Some(Self::PortsElsewhere),
             "slow" => Some(Self::Slow),
@@ -86,6 +90,7 @@ impl fmt::Display for Manner {
             Self::Drips => f.write_str("drips"),
             Self::WaitsForMrs => f.write_str("waits-for-mrs"),
             Self::MapsInAnyOrder => f.write_str("maps-in-any-order"),
+            Self::OpensAhead => f.write_str("opens-ahead"),
             Self::ClosedUnheard => f.write_str("closed-unheard"),
             Self::PortsElsewhere => f.write_str("ports-elsewhere"),
             Self::Slow => f.write_str("slow"),

@@ -124,6 +124,8 @@ pub struct Status {
     pub most_tunnels: usize,
     /// Tunnels since the start.
     pub tunnels_in_all: u64,
+    /// Connections to the server that are open for users to come.
+    pub spare_connections: usize,
 }
 
 /// Gives orders to a [`Client`](crate::Client) that runs.

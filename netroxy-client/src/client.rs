@@ -23,6 +23,7 @@ use crate::{
     eviction::Evictions,
     mappings::{Difference, Mappings},
     refusal::{Refusals, Why},
+    spare::Spares,
     tunnel::Tunnel,
 };
 
@@ -53,6 +54,7 @@ pub struct Client {
     tunnels_in_all: u64,
     most_tunnels: usize,
     refusals: Arc<Refusals>,
+    spares: Option<Spares>,
     cut: CancellationToken,
     handle: Handle,
     orders: mpsc::Receiver<Order>,
@@ -97,6 +99,7 @@ impl Client {
             tunnels_in_all: 0,
             most_tunnels: descriptors::pairs(descriptors::limit(), MAX_TUNNELS),
             refusals: Arc::new(Refusals::new()),
+            spares: None,
             cut: CancellationToken::new(),
             handle,
             orders,
@@ -131,11 +134,22 @@ impl Client {
             }
         }
         info!("stopping");
-        if let Control::Open { connection, .. } =
-            std::mem::replace(&mut self.control, Control::None)
-        {
-            connection.into_stream().close().await;
-        }
+        let (control, spares) = (
+            std::mem::replace(&mut self.control, Control::None),
+            self.spares.take(),
+        );
+        tokio::join!(
+            async {
+                if let Control::Open { connection, .. } = control {
+                    connection.into_stream().close().await;
+                }
+            },
+            async {
+                if let Some(spares) = spares {
+                    spares.end().await;
+                }
+            }
+        );
         self.tunnels.close();
         if timeout(DRAIN, self.tunnels.wait()).await.is_err() {
             warn!(
@@ -189,7 +203,18 @@ impl Client {
 
     fn logged_out(&mut self) {
         self.login = None;
+        self.spares = None;
         self.mappings.ended();
+    }
+
+    /// As the configuration says now; those of before are closed.
+    fn new_spares(&mut self) {
+        // A half of what tunnels leave is for all else.
+        let reserve = descriptors::limit().saturating_sub(2 * self.most_tunnels as u64);
+        let room = usize::try_from(reserve / 2).unwrap_or(usize::MAX);
+        let most = self.config.spare_connections.min(room);
+        self.spares =
+            (self.login.is_some() && most > 0).then(|| Spares::new(self.server.clone(), most));
     }
 
     async fn carry_out(&mut self) {
@@ -244,6 +269,7 @@ impl Client {
             server: self.server.clone(),
             names: self.names.clone(),
             refusals: self.refusals.clone(),
+            spares: self.spares.as_ref().map(Spares::pool),
             service: mapping.service.clone(),
             token,
             peer: self.config.peer,
@@ -265,12 +291,13 @@ impl Client {
     }
 
     fn tell(&mut self, notice: Notice) {
-        let server = &self.server;
+        let server = self.server.clone();
         match notice {
             Notice::LoggedIn(timeout) => {
                 let at = Instant::now();
                 let since = SystemTime::now();
                 self.login = Some(Login { at, since });
+                self.new_spares();
                 self.logins += 1;
                 self.mappings.logged_in();
                 self.evictions.begun(at);

@@ -48,6 +48,8 @@ pub struct Config {
     pub login_timeout: Duration,
     /// The longest wait before another attempt, without its random part.
     pub longest_retry_wait: Duration,
+    /// So many connections to the server are kept open at most for users to come.
+    pub spare_connections: usize,
     /// Where the program answers its administrator; `None` is nowhere. A client that is part of
     /// another program does not look at it: see [`admin`](crate::admin).
     pub control_socket: Option<PathBuf>,

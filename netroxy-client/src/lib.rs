@@ -25,6 +25,7 @@ mod mappings;
 mod public;
 mod refusal;
 mod seldom;
+mod spare;
 mod tunnel;
 
 pub use client::Client;

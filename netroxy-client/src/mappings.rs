@@ -24,7 +24,7 @@ pub(crate) struct Mappings {
 /// One of them.
 #[derive(Debug)]
 pub(crate) struct Mapping {
-    pub(crate) service: Service,
+    pub(crate) service: Arc<Service>,
     standing: Standing,
     /// Whether it was told as mapped, and not refused since.
     is_told: bool,
@@ -92,9 +92,9 @@ impl Mappings {
             };
             match old.remove(&service.remote_port) {
                 Some(mut mapping) => {
-                    if mapping.service != *service {
+                    if *mapping.service != *service {
                         difference.changed += 1;
-                        mapping.service = service.clone();
+                        mapping.service = Arc::new(service.clone());
                         mapping.is_told = false;
                     }
                     place.insert(mapping);
@@ -102,7 +102,7 @@ impl Mappings {
                 None => {
                     difference.added += 1;
                     place.insert(Mapping {
-                        service: service.clone(),
+                        service: Arc::new(service.clone()),
                         standing: if logged_in {
                             Standing::Asked
                         } else {

@@ -12,12 +12,13 @@ use netroxy_proto::Token;
 use tokio::io::Interest;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, Level, Span, debug, info, info_span, warn};
 
 use crate::{
     Peer, Service,
     dial::{self, Server},
     refusal::{Refusals, Why, send_trs},
+    spare::Pool,
 };
 
 /// How long the first bytes of a service are held back from an original server, which loses what
@@ -28,9 +29,11 @@ const HOLD_FROM_ORIGINAL: Duration = Duration::from_millis(20);
 /// What is needed to open a tunnel.
 pub(crate) struct Tunnel {
     pub(crate) server: Arc<Server>,
+    /// `None` where no spares are kept.
+    pub(crate) spares: Option<Arc<Pool>>,
     pub(crate) names: Resolver,
     pub(crate) refusals: Arc<Refusals>,
-    pub(crate) service: Service,
+    pub(crate) service: Arc<Service>,
     pub(crate) token: Token,
     pub(crate) peer: Peer,
     /// As configured; `None` is by the kind of server.
@@ -44,33 +47,26 @@ pub(crate) struct Tunnel {
 }
 
 impl Tunnel {
-    pub(crate) async fn run(self) {
-        let span = info_span!(
-            "tunnel",
-            remote_port = %self.service.remote_port,
-            target = %self.service.target(),
-        );
-        let opened = self
-            .cut
-            .run_until_cancelled(self.open().instrument(span.clone()))
-            .await;
-        let Some((data, service)) = opened.flatten() else {
-            return;
-        };
-        self.relay(data, service).instrument(span).await;
-        drop(self.open);
+    /// Opens the tunnel and carries its bytes, to its end.
+    ///
+    /// An open tunnel may be idle for days, so its future has no room for what only opening needs: that
+    /// is in a box of its own, which goes when the tunnel is open.
+    pub(crate) fn run(self) -> impl Future<Output = ()> + Send {
+        let (cut, service, counted) = (self.cut.clone(), self.service.clone(), self.open.clone());
+        let opening = Box::pin(self.open());
+        async move {
+            let opened = cut.run_until_cancelled(opening).await;
+            if let Some((data, target)) = opened.flatten() {
+                carry(data, target, service, cut).await;
+            }
+            drop(counted);
+        }
     }
 
-    async fn open(&self) -> Option<(Stream, Stream)> {
+    async fn open(self) -> Option<(Stream, Stream)> {
         // TRS does not wait for the service: the user is served one round trip earlier, and if the
         // service cannot be reached TRS followed by a close is the answer anyway.
-        let service = dial::target(
-            &self.names,
-            &self.service.host,
-            self.service.port,
-            self.forbidden,
-        );
-        let (data, service) = tokio::join!(self.open_data(), service);
+        let (data, service) = tokio::join!(self.open_data(), self.open_service());
         let data = match data {
             Ok(data) => data,
             Err(error) if descriptors::are_exhausted(&error) => {
@@ -80,10 +76,12 @@ impl Tunnel {
                 let why = Why::NoDescriptors;
                 self.refusals
                     .refuse(&self.server, port, &self.token, why)
+                    .instrument(span(&self.service))
                     .await;
                 return None;
             }
             Err(error) => {
+                let _shown = span(&self.service).entered();
                 warn!(server = %self.server, %error, "cannot open a data connection");
                 return None;
             }
@@ -91,12 +89,7 @@ impl Tunnel {
         let service = match service {
             Ok(service) => service,
             Err(error) => {
-                if descriptors::are_exhausted(&error) {
-                    let port = self.service.remote_port;
-                    self.refusals.warn(port, Why::NoDescriptors);
-                } else {
-                    warn!(%error, rule = "tunnel.refused-close", "cannot reach the service");
-                }
+                self.tell_unreachable(&error);
                 data.close().await;
                 return None;
             }
@@ -105,23 +98,42 @@ impl Tunnel {
         Some((data, service))
     }
 
-    async fn relay(&self, data: Stream, service: Stream) {
-        info!("tunnel open");
-        let start = Instant::now();
-        let summary = relay(data, service, Vec::new(), &self.cut).await;
-        info!(
-            to_service = summary.a_to_b,
-            from_service = summary.b_to_a,
-            seconds = start.elapsed().as_secs_f64(),
-            reason = summary.reason("the server", "the service"),
-            "tunnel closed"
-        );
+    fn tell_unreachable(&self, error: &io::Error) {
+        let _shown = span(&self.service).entered();
+        if descriptors::are_exhausted(error) {
+            let port = self.service.remote_port;
+            self.refusals.warn(port, Why::NoDescriptors);
+        } else {
+            warn!(%error, rule = "tunnel.refused-close", "cannot reach the service");
+        }
     }
 
     async fn open_data(&self) -> io::Result<Stream> {
+        let port = self.service.remote_port;
+        if let Some(spares) = &self.spares {
+            return spares.open(port, &self.token).await;
+        }
         let mut data = self.server.dial().await?;
-        send_trs(&mut data, self.service.remote_port, &self.token).await?;
+        send_trs(&mut data, port, &self.token).await?;
         Ok(data)
+    }
+
+    async fn open_service(&self) -> io::Result<Stream> {
+        match self.dial_service().await {
+            Err(error) if descriptors::are_exhausted(&error) && self.give_up_spares() => {
+                self.dial_service().await
+            }
+            dialled => dialled,
+        }
+    }
+
+    async fn dial_service(&self) -> io::Result<Stream> {
+        let Service { host, port, .. } = &*self.service;
+        dial::target(&self.names, host, *port, self.forbidden).await
+    }
+
+    fn give_up_spares(&self) -> bool {
+        self.spares.as_ref().is_some_and(|spares| spares.give_up())
     }
 
     /// Waits until the server is sure to have read TRS: a while, or until bytes of the user have
@@ -135,6 +147,33 @@ impl Tunnel {
             let _ = timeout(hold, data.tcp().ready(Interest::READABLE)).await;
         }
     }
+}
+
+/// Carries the bytes of an open tunnel, to its end.
+async fn carry(data: Stream, target: Stream, service: Arc<Service>, cut: CancellationToken) {
+    if tracing::enabled!(Level::DEBUG) {
+        span(&service).in_scope(|| debug!("tunnel open"));
+    }
+    let start = Instant::now();
+    let summary = relay(data, target, Vec::new(), &cut).await;
+    span(&service).in_scope(|| {
+        info!(
+            to_service = summary.a_to_b,
+            from_service = summary.b_to_a,
+            seconds = start.elapsed().as_secs_f64(),
+            reason = summary.reason("the server", "the service"),
+            "tunnel closed"
+        );
+    });
+}
+
+/// Whose line of the log it is. None is kept: an idle tunnel would hold its text.
+fn span(service: &Service) -> Span {
+    info_span!(
+        "tunnel",
+        remote_port = %service.remote_port,
+        target = %service.target(),
+    )
 }
 
 /// How long the first bytes are held back where nothing is configured. Over TLS a record of its own

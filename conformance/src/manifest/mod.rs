@@ -307,7 +307,7 @@ pub(crate) fn fits(manner: Manner, side: Side) -> bool {
     use netroxy_broken::Side as Of;
     let of = match manner {
         Manner::Good | Manner::Drips | Manner::Slow | Manner::Tls12 => Of::Both,
-        Manner::WaitsForMrs | Manner::MapsInAnyOrder => Of::Client,
+        Manner::WaitsForMrs | Manner::MapsInAnyOrder | Manner::OpensAhead => Of::Client,
         Manner::ClosedUnheard | Manner::PortsElsewhere | Manner::Lonely => Of::Server,
         Manner::Bad(bug) => bug.side(),
     };

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::expect::seen;
+use super::expect::{Window, seen};
+use super::newcomers::Newcomers;
 use super::pattern::{encode, fill};
 use super::{Player, Scene, secrets};
 use crate::descriptors::Noted;
@@ -386,29 +387,40 @@ impl Player<'_> {
         target: Option<&Template>,
         way: Option<Way>,
     ) -> Result<(), String> {
-        let (stream, came, transport) = self.awaited(line, step, target).await?;
         let begun = Instant::now();
-        let drip = way == Some(Way::Drip);
-        let (transport, tls) = match way {
-            Some(Way::Bare) => (Transport::Plain, self.tls.clone()),
-            Some(Way::Tls12) => (transport, self.tls.only12()),
-            Some(Way::Drip) | None => (transport, self.tls.clone()),
+        let control = self.control.contains(&line);
+        let (connection, came) = match (target, way) {
+            (None, None | Some(Way::Drip | Way::Tls12)) => {
+                let (within, until) = self.until_accepted(step, None, control);
+                let (connection, came) = self.next_speaker(way, control, until).await?;
+                self.late_if(within.missed(came));
+                self.early = within.check(came)?;
+                (connection, came)
+            }
+            _ => {
+                let (stream, came, transport) = self.awaited(line, step, target).await?;
+                let transport = match way {
+                    Some(_) => Transport::Plain,
+                    None => transport,
+                };
+                let limit = self.limit();
+                let accepted = Connection::accept(stream, transport, &self.tls, limit, false).await;
+                self.late_if(timed_out(&accepted));
+                let connection = accepted.map_err(no_handshake)?;
+                (connection, came)
+            }
         };
-        let accepted = Connection::accept(stream, transport, &tls, self.limit(), drip).await;
-        self.late_if(timed_out(&accepted));
-        let connection =
-            accepted.map_err(|error| format!("the handshake of a connection failed: {error}"))?;
         match way {
             Some(Way::Bare) => connection.inbox.deafen(),
             Some(Way::Tls12) => {}
             Some(Way::Drip) | None => self.half_close_means_something(&connection)?,
         }
         self.enter(&step.actor, connection, came);
-        if target.is_none() && !self.control.contains(&line) {
+        if target.is_none() && !control {
             self.actor(&step.actor)?.dial = self.dial;
         }
         self.transcript.add(&step.actor, step.action.clone(), None);
-        self.transcript.came(begun);
+        self.transcript.came(begun.max(came));
         if let Some(target) = target {
             let target = Template::bytes(fill(target, &self.vars)?);
             self.transcript.whole(Action::Accept(Some(target)));
@@ -457,18 +469,30 @@ impl Player<'_> {
         step: &Step,
         target: Option<&Template>,
     ) -> Result<(TcpStream, Instant, Transport), String> {
+        let control = self.control.contains(&line);
+        let (within, until) = self.until_accepted(step, target, control);
+        let (stream, came, transport) = self.next_connection(target, until).await?;
+        self.late_if(within.missed(came));
+        self.early = within.check(came)?;
+        Ok((stream, came, transport))
+    }
+
+    /// The bounds of a step that waits for a connection, and how long it waits.
+    fn until_accepted(
+        &self,
+        step: &Step,
+        target: Option<&Template>,
+        control: bool,
+    ) -> (Window, Instant) {
         let within = self.window(step, &[]);
-        let limit = self.connection_limit(target, self.control.contains(&line));
+        let limit = self.connection_limit(target, control);
         let until = match step.within {
             Some(bounds) if bounds.high.is_some() => within.until,
             // Without an upper bound it has the usual time, from the lower one on.
             Some(_) => within.begins(Instant::now()) + limit,
             None => Instant::now() + limit,
         };
-        let (stream, came, transport) = self.next_connection(target, until).await?;
-        self.late_if(within.missed(came));
-        self.early = within.check(came)?;
-        Ok((stream, came, transport))
+        (within, until)
     }
 
     /// A client that does not trust us ends its connection in the handshake, or at least before it says anything.
@@ -506,6 +530,7 @@ impl Player<'_> {
         self.transcript.add(name, Action::Down(ms), None);
         let pause = Duration::from_millis(ms.into());
         let outcome = scene.server.down(pause).await;
+        self.newcomers = Newcomers::default();
         outcome.map_err(|error| format!("cannot listen again: {error}"))
     }
 
@@ -526,6 +551,71 @@ impl Player<'_> {
         targets.insert(listener.address, listener);
         self.transcript.add(name, Action::Late(ms), None);
         Ok(())
+    }
+
+    /// The next connection to us on which the client says something, and when it was opened or, if that was ahead, used.
+    /// If none does in time, the next one that it has opened: the steps behind judge what it is.
+    pub(super) async fn next_speaker(
+        &mut self,
+        way: Option<Way>,
+        control: bool,
+        until: Instant,
+    ) -> Result<(Connection, Instant), String> {
+        let tls = match way {
+            Some(Way::Tls12) => self.tls.only12(),
+            _ => self.tls.clone(),
+        };
+        let (limit, drip) = (self.limit(), way == Some(Way::Drip));
+        let (begun, let_in) = (Instant::now(), self.let_in);
+        // A client may reach its target before it says TRS, and this one does not answer.
+        let tries = !control && !self.dial.is_zero();
+        let patience = self.quiet();
+        let Scene::Client(scene) = &mut self.scene else {
+            return Err("only a client in a case of its own connects here".to_owned());
+        };
+        let mut waits = until;
+        let mut ended = None;
+        let spoken = loop {
+            tokio::select! {
+                biased;
+                newcomer = self.newcomers.next() => {
+                    if newcomer.has_spoken() {
+                        break Some(newcomer);
+                    }
+                    if newcomer.connection.is_err() && !newcomer.has_gone() {
+                        break Some(newcomer);
+                    }
+                    if newcomer.came >= let_in {
+                        ended.get_or_insert(newcomer);
+                    }
+                }
+                next = scene.server.next(until.saturating_duration_since(Instant::now())) => {
+                    let Some((stream, came)) = next else { break None };
+                    let (transport, tls) = (scene.transport, tls.clone());
+                    let accepting = async move {
+                        Connection::accept(stream, transport, &tls, limit, drip).await
+                    };
+                    self.newcomers.take(came, accepting);
+                    if tries {
+                        waits = waits.min(Instant::now() + patience);
+                    }
+                }
+                () = sleep(waits.saturating_duration_since(Instant::now())) => break None,
+            }
+        };
+        let found = match spoken {
+            Some(spoken) => Some(spoken),
+            None => self.newcomers.oldest(let_in).await.or(ended),
+        };
+        let Some(newcomer) = found else {
+            let waited = until.saturating_duration_since(begun).as_secs_f64();
+            return Err(self.in_vain(format!("no connection in {waited:.1} s")));
+        };
+        self.late_if(timed_out(&newcomer.connection));
+        let came = newcomer.since(let_in);
+        let connection = newcomer.connection.map_err(no_handshake)?;
+        self.let_in = Instant::now();
+        Ok((connection, came))
     }
 
     /// The next connection that the client has opened, to us or to one of its targets.
@@ -564,6 +654,10 @@ impl Player<'_> {
             }
         }
     }
+}
+
+fn no_handshake(error: io::Error) -> String {
+    format!("the handshake of a connection failed: {error}")
 }
 
 /// Whether a connection was not there in time.

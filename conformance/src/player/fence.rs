@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::act::timed_out;
 use super::expect::{Begun, Passed, pass_over, seen};
 use super::pattern::Pattern;
 use super::{Player, Scene};
@@ -92,7 +91,7 @@ impl Player<'_> {
     }
 
     /// For what another task of the peer might still be writing.
-    fn quiet(&self) -> Duration {
+    pub(super) fn quiet(&self) -> Duration {
         // A hasty run proves no less.
         Duration::from_millis(100).mul_f64(self.scale.max(1.0))
     }
@@ -187,17 +186,9 @@ impl Player<'_> {
         self.send_message(&keeper, &[b"TRQ".to_vec(), port.clone()], Some("fence"))
             .await?;
         let until = Instant::now() + self.tempo.trs();
-        let (stream, came, transport) = self
-            .next_connection(None, until)
-            .await
-            .map_err(|why| format!("fence: {why}"))?;
-        let accepted = Connection::accept(stream, transport, &self.tls, self.limit(), false).await;
-        self.late_if(timed_out(&accepted));
-        self.enter(
-            "fence",
-            accepted.map_err(|error| format!("fence: the handshake failed: {error}"))?,
-            came,
-        );
+        let opened = self.next_speaker(None, false, until).await;
+        let (connection, came) = opened.map_err(|why| format!("fence: {why}"))?;
+        self.enter("fence", connection, came);
         self.transcript.add_unshown("fence", Action::Accept(None));
         let lines = self
             .next_message("fence")

@@ -6,6 +6,7 @@ mod expect;
 mod fence;
 mod keep;
 mod maps;
+mod newcomers;
 mod pattern;
 mod scene;
 mod secrets;
@@ -138,6 +139,10 @@ pub(crate) struct Player<'a> {
     secrets: Vec<Vec<u8>>,
     /// Set when the case turns out to mean nothing to this peer.
     skip: Option<String>,
+    /// What a client has opened and said nothing on.
+    newcomers: newcomers::Newcomers,
+    /// When a connection of a client was let in last.
+    let_in: Instant,
 }
 
 /// A connection that takes part.
@@ -211,6 +216,8 @@ impl<'a> Player<'a> {
             half_closes: false,
             secrets: Vec::new(),
             skip: None,
+            newcomers: newcomers::Newcomers::default(),
+            let_in: now,
         }
     }
 

@@ -66,6 +66,17 @@ impl Inbox {
         }
     }
 
+    /// Waits until something has come, or the connection has ended.
+    pub(crate) async fn first_sign(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.look(|state| state.end.is_some() || !state.unread().is_empty()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Looks once.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
         look(&mut self.lock())
@@ -128,6 +139,11 @@ impl State {
         self.bytes.truncate(self.taken + KEPT);
         self.bytes.shrink_to_fit();
         self.end = Some(End::Flooded);
+    }
+
+    /// When the first bytes came that have not been let go.
+    pub(crate) fn first_arrival(&self) -> Option<Instant> {
+        self.arrivals.first().map(|(_, at)| *at)
     }
 
     /// What no step has read yet.

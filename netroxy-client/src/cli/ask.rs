@@ -201,7 +201,8 @@ fn shown(status: &Status) -> String {
          connected  {connected}\n\
          logins     {}\n\
          mappings   {}, of which {} mapped and {} refused\n\
-         tunnels    {} open of {} at most, {} since the start",
+         tunnels    {} open of {} at most, {} since the start\n\
+         spare      {} connections",
         status.server,
         status.name,
         status.logins,
@@ -211,6 +212,7 @@ fn shown(status: &Status) -> String {
         status.tunnels,
         status.most_tunnels,
         status.tunnels_in_all,
+        status.spare_connections,
     )
 }
 

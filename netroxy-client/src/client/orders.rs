@@ -8,7 +8,7 @@ use crate::{
 };
 
 use super::{
-    Arc, Changed, Client, Config, Difference, Input, Instant, Order, Server, State, Status,
+    Arc, Changed, Client, Config, Difference, Input, Instant, Order, Server, Spares, State, Status,
     UNIX_EPOCH, info, machine_config,
 };
 
@@ -48,7 +48,7 @@ impl Client {
             for service in services {
                 let port = service.remote_port;
                 match self.mappings.get(port) {
-                    Some(mapping) if mapping.service == service => continue,
+                    Some(mapping) if *mapping.service == service => continue,
                     Some(mapping) => {
                         return Err(format!(
                             "remote port {port} is mapped to {} already: remove it first",
@@ -103,6 +103,7 @@ impl Client {
         };
         self.config = config;
         self.feed(input).await;
+        self.new_spares();
         let logs_in_anew = was_connected && self.login.is_none();
         info!(
             added,
@@ -148,6 +149,7 @@ impl Client {
             tunnels: self.tunnels.len(),
             most_tunnels: self.most_tunnels,
             tunnels_in_all: self.tunnels_in_all,
+            spare_connections: self.spares.as_ref().map_or(0, Spares::count),
         }
     }
 }

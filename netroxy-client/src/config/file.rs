@@ -40,8 +40,12 @@ pub(super) const KEYS: &[Key] = &[
     key("holdFirstBytesMs", "20"),
     key("loginTimeout", "10"),
     key("longestRetryWait", "8"),
+    key("spareConnections", "16"),
     key("controlSocket", r#""netroxy-client.sock""#),
 ];
+
+/// The greatest number of spare connections that can be set.
+pub(super) const MOST_SPARES: usize = 1000;
 
 /// The file. What a flag can give as well may be missing here.
 #[derive(Debug, Default, Deserialize)]
@@ -67,6 +71,8 @@ pub(super) struct File {
     pub(super) login_timeout: Option<Duration>,
     #[serde(default, deserialize_with = "some_patience")]
     pub(super) longest_retry_wait: Option<Duration>,
+    #[serde(default, deserialize_with = "some_spares")]
+    pub(super) spare_connections: Option<usize>,
     pub(super) control_socket: Option<PathBuf>,
 }
 
@@ -130,6 +136,12 @@ fn some_patience<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Du
 fn some_millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let millis = config_file::within(deserializer, 0, 10_000, "milliseconds from 0 to 10000")?;
     Ok(Some(Duration::from_millis(millis.unsigned_abs())))
+}
+
+fn some_spares<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let most = i64::try_from(MOST_SPARES).unwrap_or(i64::MAX);
+    let count = config_file::within(deserializer, 0, most, "a number from 0 to 1000")?;
+    Ok(usize::try_from(count).ok())
 }
 
 fn some_parsed<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>

@@ -9,6 +9,7 @@ use rustls_pki_types::ServerName;
 
 use super::{
     Peer,
+    file::MOST_SPARES,
     mapping::{MapFlag, ServerFlag},
 };
 
@@ -104,6 +105,15 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "KIND", env = "NETROXY_CLIENT_PEER", value_enum)]
     pub(crate) peer: Option<Peer>,
 
+    /// How many connections to the server are kept open at most for users to come; 0 is none
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "NETROXY_CLIENT_SPARE_CONNECTIONS",
+        value_parser = spares
+    )]
+    pub(crate) spare_connections: Option<usize>,
+
     /// Local socket for the commands `map` and `status`, such as /run/netroxy/client.sock
     #[arg(
         long,
@@ -145,6 +155,11 @@ where
         return Err(format!("must not be longer than {longest} bytes"));
     }
     T::try_from(text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn spares(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| *count <= MOST_SPARES);
+    count.ok_or_else(|| format!("must be a number from 0 to {MOST_SPARES}"))
 }
 
 fn server_name(text: &str) -> Result<ServerName<'static>, String> {

@@ -50,13 +50,14 @@ fn view(config: &Config) -> String {
         hold_first_bytes,
         login_timeout,
         longest_retry_wait,
+        spare_connections,
         control_socket,
     } = config;
     let tls = tls.as_ref().map(|tls| (&tls.server_name, &tls.client));
     let password = String::from_utf8_lossy(password.expose());
     format!(
         "{host} {port} {tls:?} {name} {username} {password} {services:?} {peer:?} {hold_first_bytes:?} \
-         {login_timeout:?} {longest_retry_wait:?} {control_socket:?}"
+         {login_timeout:?} {longest_retry_wait:?} {spare_connections} {control_socket:?}"
     )
 }
 

@@ -108,6 +108,8 @@ fn flag_error(flag: &str, message: impl Into<String>) -> ConfigError {
 
 /// With a random quarter, less than v0.3 asks for (`life.reconnect-time`, `map.client-retries`).
 const LONGEST_RETRY_WAIT: Duration = Duration::from_secs(8);
+/// A crowd of users, and far less than a server allows an address.
+const SPARE_CONNECTIONS: usize = 16;
 /// What v0.3 asks for (`auth.client-deadline`).
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -206,6 +208,10 @@ impl Sources {
             hold_first_bytes: file.hold_first_bytes_ms,
             login_timeout: file.login_timeout.unwrap_or(LOGIN_TIMEOUT),
             longest_retry_wait: file.longest_retry_wait.unwrap_or(LONGEST_RETRY_WAIT),
+            spare_connections: flags
+                .spare_connections
+                .or(file.spare_connections)
+                .unwrap_or(SPARE_CONNECTIONS),
         };
         Ok((config, warnings))
     }

@@ -1,0 +1,402 @@
+//! Data connections that are opened before there is a user for them.
+//!
+//! A user costs a dial to the server, TLS handshake included, before TRS can be sent. Protocol v0.3 lets a
+//! client open the connection earlier: it is nothing to the server until TRS comes. So a client keeps some
+//! connections on which nothing has been said, and a user takes one of them. On a WAN the user is served one
+//! round trip earlier, over TLS two or three.
+//!
+//! *How many.* As many as users have come within one second lately, see [`Demand`]; none while no users come. The
+//! setting bounds it (`spareConnections`), and so does the limit of descriptors.
+//!
+//! *How long.* A server closes a connection that says nothing, after 8 seconds at the earliest
+//! (`auth.deadline-floor`). So a spare is replaced after [`FRESH`], and is not used after [`LIFE`]. Both count
+//! from the beginning of its dial. The oldest one is taken first.
+//!
+//! *Who closes.* The [keeper](keep) reads all spares. One on which anything comes, an end included, is thrown away.
+//! Who takes a spare asks the system once more. If TRS cannot be written, the next spare is taken, and then a fresh
+//! connection, so no tunnel fails because of a bad spare. One case remains: the server closes while TRS is under
+//! way. Then the user is closed by the server's patience for users, because a second TRS could take the user of
+//! another (`tunnel.one-trs`). The short life makes this rare.
+//!
+//! *When not.* After a dial that failed, or a spare that the server closed, no spare is opened for a second, then
+//! two, and so on up to a minute; one that was used makes it a second again. When no descriptor is left, spares are
+//! given up first. A spare is replaced after TRS was sent on it, by another task: its user waits for none of it.
+//!
+//! Spares belong to a login and to a configuration, and end with either.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::poll_fn,
+    io,
+    mem::MaybeUninit,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use netroxy_net::{descriptors, stream::Stream};
+use netroxy_proto::{RemotePort, Token};
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+use tracing::info;
+
+use crate::{dial::Server, refusal::send_trs, seldom::Seldom};
+
+mod demand;
+use demand::Demand;
+
+/// A spare is replaced when it is so old.
+const FRESH: Duration = Duration::from_secs(4);
+/// A spare is closed when it is so old.
+const LIFE: Duration = Duration::from_secs(5);
+/// After the first failure no spare is opened for so long.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// After many failures in a row no spare is opened for so long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The spares of a login. They are closed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Spares {
+    pool: Arc<Pool>,
+    stop: DropGuard,
+}
+
+impl Spares {
+    /// Will keep `most` at most, from the first user on.
+    pub(crate) fn new(server: Arc<Server>, most: usize) -> Self {
+        let pool = Arc::new(Pool {
+            server,
+            state: Mutex::new(State {
+                idle: VecDeque::new(),
+                demand: Demand::new(most, Instant::now()),
+                pause: Pause::default(),
+                dialling: 0,
+                has_ended: false,
+            }),
+            changed: Notify::new(),
+            closing: TaskTracker::new(),
+            failures: Seldom::default(),
+        });
+        let stop = CancellationToken::new();
+        tokio::spawn(keep(pool.clone(), stop.clone()));
+        Self {
+            pool,
+            stop: stop.drop_guard(),
+        }
+    }
+
+    /// For a tunnel.
+    pub(crate) fn pool(&self) -> Arc<Pool> {
+        self.pool.clone()
+    }
+
+    /// How many are open now.
+    pub(crate) fn count(&self) -> usize {
+        self.pool.state().idle.len()
+    }
+
+    /// Ends them in order.
+    pub(crate) async fn end(self) {
+        drop(self.stop);
+        self.pool.end();
+        self.pool.closing.close();
+        self.pool.closing.wait().await;
+    }
+}
+
+/// What the tunnels and the keeper share.
+pub(crate) struct Pool {
+    server: Arc<Server>,
+    state: Mutex<State>,
+    /// A spare was taken, or a user came who found none.
+    changed: Notify,
+    closing: TaskTracker,
+    failures: Seldom,
+}
+
+struct State {
+    /// The oldest one first.
+    idle: VecDeque<Spare>,
+    demand: Demand,
+    pause: Pause,
+    /// So many are being opened.
+    dialling: usize,
+    /// Nothing is kept any more.
+    has_ended: bool,
+}
+
+/// An open connection on which nothing has been said.
+struct Spare {
+    stream: Stream,
+    /// The beginning of the dial: the server has not accepted it before.
+    since: Instant,
+}
+
+/// What the keeper is to do next.
+struct Turn {
+    /// So many are to be opened.
+    dial: usize,
+    /// Then it is to look again.
+    again: Option<Instant>,
+}
+
+impl Pool {
+    /// A data connection on which TRS was sent: a spare if there is one, else a fresh one.
+    pub(crate) async fn open(&self, port: RemotePort, token: &Token) -> io::Result<Stream> {
+        self.state().demand.user(Instant::now());
+        let opened = self.open_any(port, token).await;
+        // Not earlier: what replaces a spare must not hold up who has taken it.
+        self.changed.notify_one();
+        opened
+    }
+
+    async fn open_any(&self, port: RemotePort, token: &Token) -> io::Result<Stream> {
+        while let Some(mut data) = self.take() {
+            if send_trs(&mut data, port, token).await.is_ok() {
+                self.state().pause.over();
+                return Ok(data);
+            }
+            self.failed("the server has closed it");
+        }
+        let mut data = match self.server.dial().await {
+            Err(error) if descriptors::are_exhausted(&error) && self.give_up() => {
+                self.server.dial().await
+            }
+            dialled => dialled,
+        }?;
+        send_trs(&mut data, port, token).await?;
+        Ok(data)
+    }
+
+    /// Closes all spares at once, because no descriptor is left. Whether there were any.
+    pub(crate) fn give_up(&self) -> bool {
+        let mut state = self.state();
+        state.pause.begin(Instant::now());
+        let spares = std::mem::take(&mut state.idle);
+        drop(state);
+        let had_any = !spares.is_empty();
+        for mut spare in spares {
+            // On TLS this writes the goodbye; a socket on which nothing was written takes it at once.
+            let _ =
+                Pin::new(&mut spare.stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+        }
+        had_any
+    }
+
+    /// The oldest spare that the server can be expected to take.
+    fn take(&self) -> Option<Stream> {
+        let now = Instant::now();
+        loop {
+            let mut spare = self.state().idle.pop_front()?;
+            if now.saturating_duration_since(spare.since) >= LIFE {
+                self.close(spare.stream);
+            } else if spare.is_quiet() {
+                return Some(spare.stream);
+            } else {
+                self.discard(spare);
+            }
+        }
+    }
+
+    fn discard(&self, spare: Spare) {
+        self.close(spare.stream);
+        self.failed("the server has closed it");
+    }
+
+    /// What is too old is closed, and what is missing is to be opened.
+    fn turn(&self, now: Instant) -> Turn {
+        let mut state = self.state();
+        let is_old = |spare: &Spare| now.saturating_duration_since(spare.since) >= LIFE;
+        while let Some(old) = state.idle.pop_front_if(|spare| is_old(spare)) {
+            // It has lived as long as it was meant to.
+            state.pause.over();
+            self.close(old.stream);
+        }
+        let wanted = state.demand.wanted(now);
+        let is_fresh = |spare: &&Spare| now.saturating_duration_since(spare.since) < FRESH;
+        let fresh = state.idle.iter().filter(is_fresh).count();
+        let missing = wanted.saturating_sub(fresh + state.dialling);
+        let pause = state.pause.until.filter(|until| *until > now);
+        let dial = if pause.is_some() { 0 } else { missing };
+        state.dialling += dial;
+        let oldest = state.idle.front().map(|spare| spare.since + LIFE);
+        let oldest_fresh = state.idle.iter().find(is_fresh);
+        let replace = oldest_fresh
+            .filter(|_| wanted > 0)
+            .map(|spare| spare.since + FRESH);
+        let resume = pause.filter(|_| missing > 0);
+        Turn {
+            dial,
+            again: [oldest, replace, resume, state.demand.changes()]
+                .into_iter()
+                .flatten()
+                .min(),
+        }
+    }
+
+    /// A dial for a spare has ended.
+    fn dialled(&self, since: Instant, dialled: io::Result<Stream>, now: Instant) {
+        let mut state = self.state();
+        state.dialling = state.dialling.saturating_sub(1);
+        match dialled {
+            Ok(stream) if state.has_ended => self.close(stream),
+            Ok(stream) if now.saturating_duration_since(since) < FRESH => {
+                let spare = Spare { stream, since };
+                let at = state.idle.partition_point(|other| other.since <= since);
+                state.idle.insert(at, spare);
+            }
+            Ok(stream) => {
+                drop(state);
+                self.close(stream);
+                self.failed("the server cannot be reached fast enough");
+            }
+            Err(error) => {
+                drop(state);
+                self.failed(error);
+            }
+        }
+    }
+
+    /// Ready when a spare has broken; it is thrown away.
+    fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        let is_broken = |spare: &mut Spare| !spare.poll_quiet(cx);
+        let Some(at) = state.idle.iter_mut().position(is_broken) else {
+            return Poll::Pending;
+        };
+        let broken = state.idle.remove(at);
+        drop(state);
+        broken.into_iter().for_each(|spare| self.discard(spare));
+        Poll::Ready(())
+    }
+
+    fn failed(&self, why: impl fmt::Display) {
+        let now = Instant::now();
+        self.state().pause.begin(now);
+        if let Some(kept_back) = self.failures.show(now.into_std()) {
+            info!(
+                server = %self.server,
+                kept_back,
+                "no spare connection: {why}; users' connections are opened when they come"
+            );
+        }
+    }
+
+    fn close(&self, stream: Stream) {
+        self.closing.spawn(stream.close());
+    }
+
+    fn end(&self) {
+        let mut state = self.state();
+        state.has_ended = true;
+        for spare in std::mem::take(&mut state.idle) {
+            self.close(spare.stream);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").finish_non_exhaustive()
+    }
+}
+
+impl Spare {
+    /// Whether nothing has come, as far as TLS has read. Else the waker is called when something comes.
+    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut byte = [0];
+        let mut byte = ReadBuf::new(&mut byte);
+        Pin::new(&mut self.stream)
+            .poll_read(cx, &mut byte)
+            .is_pending()
+    }
+
+    /// Whether nothing has come, as the system knows at this moment.
+    fn is_quiet(&mut self) -> bool {
+        if self.nothing_came() {
+            return true;
+        }
+        // TLS 1.3 sends tickets after its handshake: they are no word of the server.
+        matches!(self.stream, Stream::Tls(_))
+            && self.poll_quiet(&mut Context::from_waker(Waker::noop()))
+            && self.nothing_came()
+    }
+
+    fn nothing_came(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = SockRef::from(self.stream.tcp()).peek(&mut byte);
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// Opens, replaces and closes spares until `stop` is cancelled.
+async fn keep(pool: Arc<Pool>, stop: CancellationToken) {
+    let mut dials = JoinSet::new();
+    let keeping = async {
+        loop {
+            let Turn { dial, again } = pool.turn(Instant::now());
+            for _ in 0..dial {
+                let server = pool.server.clone();
+                dials.spawn(async move { (Instant::now(), server.dial().await) });
+            }
+            tokio::select! {
+                () = pool.changed.notified() => {}
+                () = poll_fn(|cx| pool.poll_broken(cx)) => {}
+                Some(Ok((since, dialled))) = dials.join_next() => {
+                    pool.dialled(since, dialled, Instant::now());
+                }
+                () = due(again) => {}
+            }
+        }
+    };
+    stop.run_until_cancelled(keeping).await;
+    pool.end();
+}
+
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How long no spare is opened.
+#[derive(Default)]
+struct Pause {
+    until: Option<Instant>,
+    /// The length of the last one.
+    last: Duration,
+}
+
+impl Pause {
+    /// Something has failed. What fails in a pause belongs to the failure before.
+    fn begin(&mut self, now: Instant) {
+        if self.until.is_none_or(|until| until <= now) {
+            self.last = (self.last * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+            self.until = Some(now + self.last);
+        }
+    }
+
+    /// A spare was good.
+    fn over(&mut self) {
+        self.last = Duration::ZERO;
+    }
+}
+
+#[cfg(test)]
+mod tests;
