@@ -11,9 +11,9 @@ use netroxy_net::{
     resolve::{Class, Resolver},
     stream::{Stream, limit_silence, not_to_itself, tune},
     tls::explained,
+    tls_stream,
 };
 use tokio::{net::TcpStream, time::timeout};
-use tokio_rustls::TlsConnector;
 
 use crate::ServerConfig;
 
@@ -95,10 +95,9 @@ impl Server {
         let Some(tls) = &self.config.tls else {
             return Ok(Stream::Plain(tcp));
         };
-        let connector = TlsConnector::from(tls.client.clone());
-        let stream = connector.connect(tls.server_name.clone(), tcp).await;
-        let stream = stream.map_err(explained)?;
-        Ok(Stream::Tls(Box::new(stream.into())))
+        let (config, name) = (tls.client.clone(), tls.server_name.clone());
+        let stream = tls_stream::connect(config, name, tcp).await;
+        Ok(stream.map_err(explained)?.into())
     }
 }
 
