@@ -24,6 +24,7 @@ use crate::{
 
 mod keys;
 mod limits;
+mod relayed;
 mod traffic;
 
 type Other = tokio_rustls::TlsStream<TcpStream>;

@@ -1,6 +1,9 @@
 //! Tickets, and new keys in the middle of the traffic.
 
-use rustls::{CipherSuiteCommon, SupportedCipherSuite, Tls12CipherSuite, Tls13CipherSuite};
+use rustls::{
+    CipherSuite, CipherSuiteCommon, ProtocolVersion, SupportedCipherSuite, Tls12CipherSuite,
+    Tls13CipherSuite,
+};
 
 use super::*;
 
@@ -26,6 +29,19 @@ async fn the_second_connection_resumes_the_session_of_the_first() {
             assert_eq!(ours.read_u8().await.unwrap(), b'y');
             assert_eq!(other.read_u8().await.unwrap(), b'x');
         }
+    }
+}
+
+#[tokio::test]
+async fn the_cipher_is_aes_128() {
+    for version in VERSIONS {
+        let (_ours, other) = pair(Role::Client, version).await;
+        let suite = other.get_ref().1.negotiated_cipher_suite().unwrap();
+        let expected = match version.version {
+            ProtocolVersion::TLSv1_3 => CipherSuite::TLS13_AES_128_GCM_SHA256,
+            _ => CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        };
+        assert_eq!(suite.suite(), expected);
     }
 }
 
