@@ -11,9 +11,9 @@ use netroxy_net::{
     resolve::{Class, Resolver},
     stream::{Stream, limit_silence, not_to_itself, tune},
     tls::explained,
+    tls_stream,
 };
 use tokio::{net::TcpStream, time::timeout};
-use tokio_rustls::TlsConnector;
 
 use crate::ServerConfig;
 
@@ -95,10 +95,9 @@ impl Server {
         let Some(tls) = &self.config.tls else {
             return Ok(Stream::Plain(tcp));
         };
-        let connector = TlsConnector::from(tls.client.clone());
-        let stream = connector.connect(tls.server_name.clone(), tcp).await;
-        let stream = stream.map_err(explained)?;
-        Ok(Stream::Tls(Box::new(stream.into())))
+        let (config, name) = (tls.client.clone(), tls.server_name.clone());
+        let stream = tls_stream::connect(config, name, tcp).await;
+        Ok(stream.map_err(explained)?.into())
     }
 }
 
@@ -181,13 +180,64 @@ impl fmt::Display for Server {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use std::path::Path;
+
     use super::*;
-    use netroxy_net::stream::SILENCE;
+    use crate::TlsConfig;
+    use netroxy_net::{
+        stream::SILENCE,
+        tls::{self, Trust},
+    };
+    use rustls::HandshakeKind;
+    use rustls_pki_types::ServerName;
     use socket2::SockRef;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+    use tokio_rustls::TlsAcceptor;
+
+    /// Full handshakes would cost a signature each.
+    #[tokio::test]
+    async fn data_connections_resume_the_session_of_the_control_connection() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../netroxy-net/tests/tls");
+        let acceptor = tls::server(&folder.join("ec.pem"), &folder.join("ec-sec1.key")).unwrap();
+        let acceptor = TlsAcceptor::from(acceptor);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let config = ServerConfig {
+            host: addr.ip().to_string(),
+            port: addr.port(),
+            tls: Some(TlsConfig {
+                server_name: ServerName::try_from("localhost").unwrap(),
+                client: tls::client(&Trust::Anyone, None).unwrap(),
+            }),
+        };
+        let server = Arc::new(Server::new(config, Resolver::system(), None));
+        let accept = async || {
+            let mut stream = acceptor.accept(listener.accept().await?.0).await?;
+            stream.write_all(b"x").await?;
+            io::Result::Ok(stream)
+        };
+        let expected = [HandshakeKind::Full].into_iter();
+        let expected = expected.chain([HandshakeKind::Resumed; 5]);
+        for (number, expected) in expected.enumerate() {
+            let dial = async {
+                let mut stream = match number {
+                    0 => server.clone().open().await?,
+                    _ => server.dial().await?,
+                };
+                stream.read_u8().await?;
+                Ok(stream)
+            };
+            let (accepted, _dialled) = tokio::try_join!(accept(), dial).unwrap();
+            assert_eq!(accepted.get_ref().1.handshake_kind(), Some(expected));
+        }
+    }
 
     #[tokio::test]
     async fn only_the_control_connection_breaks_of_silence_and_all_are_kept_alive() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let config = ServerConfig {
             host: addr.ip().to_string(),

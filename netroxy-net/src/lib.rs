@@ -1,7 +1,7 @@
 //! The IO that the Netroxy server and client share.
 //!
 //! Nothing here knows what a login or a mapping is: that is `netroxy-proto`. Here are sockets
-//! ([`listen`], [`stream`]), TLS ([`tls`]), messages on a stream ([`connection`]), the byte relay
+//! ([`listen`], [`stream`]), TLS ([`tls`], [`tls_stream`]), messages on a stream ([`connection`]), the byte relay
 //! ([`relay`]), its bound of speed ([`throttle`]), deadlines ([`deadline`]), descriptors
 //! ([`descriptors`]), names ([`resolve`]), configuration files ([`config_file`], [`check_config`]),
 //! the log ([`log`]), what a well-behaved program does at its start and end ([`program`],
@@ -26,5 +26,6 @@ pub mod stream;
 pub mod throttle;
 pub mod tls;
 pub mod tls_server;
+pub mod tls_stream;
 mod unsent;
 mod whole_file;

@@ -15,9 +15,8 @@ use tokio::{
     net::TcpStream,
     time::{Instant, sleep, timeout},
 };
-use tokio_rustls::TlsStream;
 
-use crate::unsent;
+use crate::{tls_stream::TlsStream, unsent};
 
 /// A connection between client and server, or to a user or target (always plain).
 #[derive(Debug)]
@@ -25,7 +24,7 @@ pub enum Stream {
     /// TCP alone.
     Plain(TcpStream),
     /// TLS over TCP, from the first byte.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream>),
 }
 
 /// Refuses a connection of a socket to itself. The system opens one when no program listens on the
@@ -76,13 +75,19 @@ pub fn limit_silence(tcp: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
+impl From<TlsStream> for Stream {
+    fn from(tls: TlsStream) -> Self {
+        Self::Tls(Box::new(tls))
+    }
+}
+
 impl Stream {
     /// The TCP stream, below TLS.
     #[must_use]
     pub fn tcp(&self) -> &TcpStream {
         match self {
             Self::Plain(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
+            Self::Tls(tls) => tls.tcp(),
         }
     }
 

@@ -16,12 +16,12 @@ use netroxy_proto::{
     Ars, Ath, ClientMessage, ServerMessage,
     server::{CloseReason, Input, Listener},
 };
+use rustls::ServerConfig;
 use tokio::{
     net::TcpStream,
     sync::oneshot,
     time::{sleep, timeout},
 };
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, info_span};
 
@@ -71,9 +71,9 @@ pub(crate) async fn serve(hub: Arc<Hub>, mut arrival: Arrival) {
         listener,
         pass,
     } = arrival;
-    let tls: Option<TlsAcceptor> = match listener {
+    let tls = match listener {
         Listener::Plain => None,
-        Listener::Tls => config.tls.as_ref().map(|tls| tls.server.clone().into()),
+        Listener::Tls => config.tls.as_ref().map(|tls| tls.server.clone()),
     };
     // The connection may outlive it.
     drop(config);
@@ -130,12 +130,12 @@ async fn real_peer(hub: &Hub, config: &Config, arrival: &mut Arrival) -> Result<
     }
 }
 
-async fn greet(hub: &Hub, tcp: TcpStream, tls: Option<TlsAcceptor>) -> Option<Stream> {
+async fn greet(hub: &Hub, tcp: TcpStream, tls: Option<Arc<ServerConfig>>) -> Option<Stream> {
     let Some(tls) = tls else {
         return Some(Stream::Plain(tcp));
     };
     match shake_hands(&hub.handshakes, tls, tcp).await {
-        Ok(stream) => Some(Stream::Tls(Box::new(stream.into()))),
+        Ok(stream) => Some(stream.into()),
         Err(error) => {
             let cause = error
                 .get_ref()

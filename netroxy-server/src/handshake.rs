@@ -1,13 +1,14 @@
 //! Turns for TLS handshakes: a handshake takes work and memory, so not all are made at once.
 
-use std::{io, pin::pin, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use netroxy_net::{
     stream::Stream,
     tls_server::{explained, refused_certificate},
+    tls_stream::{self, TlsStream},
 };
+use rustls::ServerConfig;
 use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 /// A handshake keeps its turn for so long at most. The work is done in much less, the rest is the
 /// peer's time.
@@ -22,12 +23,12 @@ const TURN: Duration = Duration::from_secs(1);
 /// When the stream breaks, and when the peer does not speak TLS as it is wanted.
 pub(crate) async fn shake_hands(
     turns: &Semaphore,
-    tls: TlsAcceptor,
+    config: Arc<ServerConfig>,
     tcp: TcpStream,
-) -> io::Result<TlsStream<TcpStream>> {
+) -> io::Result<TlsStream> {
     tcp.readable().await?;
     let turn = turns.acquire().await.map_err(io::Error::other)?;
-    let mut shaking = pin!(tls.accept(tcp).into_fallible());
+    let mut shaking = pin!(tls_stream::accept(config, tcp));
     let shaken = timeout(TURN, &mut shaking).await;
     drop(turn);
     let shaken = match shaken {

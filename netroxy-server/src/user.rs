@@ -274,9 +274,9 @@ async fn arrive(
     let stream = match special.and_then(|s| s.tls.as_ref()) {
         None => Stream::Plain(tcp),
         Some(tls) => {
-            let shaking = shake_hands(&hub.user_handshakes, tls.clone().into(), tcp);
+            let shaking = shake_hands(&hub.user_handshakes, tls.clone(), tcp);
             match timeout(config.user_timeout, shaking).await {
-                Ok(Ok(stream)) => Stream::Tls(Box::new(stream.into())),
+                Ok(Ok(stream)) => stream.into(),
                 Ok(Err(error)) => {
                     debug!(user = %peer, %error, "no TLS handshake");
                     return Err(hub.admission.refuse(Refusal::Handshake));

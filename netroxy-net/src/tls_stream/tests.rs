@@ -1,0 +1,136 @@
+//! Against the buffered connections of rustls, as client and as server, TLS 1.2 and 1.3.
+
+use std::{path::Path, time::Duration};
+
+use rustls::{
+    AlertDescription, InvalidMessage, ServerConnection, SupportedProtocolVersion,
+    crypto::CryptoProvider,
+    sign::SingleCertAndKey,
+    version::{TLS12, TLS13},
+};
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, split},
+    net::TcpListener,
+    time::timeout,
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::*;
+use crate::{
+    tls::{self, Trust, provider},
+    tls_server::CertificateFiles,
+};
+
+mod keys;
+mod limits;
+mod relayed;
+mod traffic;
+
+type Other = tokio_rustls::TlsStream<TcpStream>;
+
+const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+
+/// What the stream that is tested is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Client,
+    Server,
+}
+
+/// All that is to be tried.
+fn ways() -> impl Iterator<Item = (Role, &'static SupportedProtocolVersion)> {
+    let roles = [Role::Client, Role::Server];
+    roles
+        .into_iter()
+        .flat_map(|role| VERSIONS.map(|version| (role, version)))
+}
+
+fn server_config(
+    version: &'static SupportedProtocolVersion,
+    provider: Arc<CryptoProvider>,
+) -> Arc<ServerConfig> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
+    let files = CertificateFiles {
+        chain: folder.join("ec.pem"),
+        key: folder.join("ec-sec1.key"),
+    };
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(files.load().unwrap())));
+    Arc::new(config)
+}
+
+fn client_config() -> Arc<ClientConfig> {
+    tls::client(&Trust::Anyone, None).unwrap()
+}
+
+fn name() -> ServerName<'static> {
+    ServerName::try_from("localhost").unwrap()
+}
+
+async fn tcp_pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap());
+    let (near, far) = tokio::join!(near, listener.accept());
+    let (near, far) = (near.unwrap(), far.unwrap().0);
+    for end in [&near, &far] {
+        end.set_nodelay(true).unwrap();
+    }
+    (near, far)
+}
+
+/// A stream to test, and the other end.
+async fn pair(role: Role, version: &'static SupportedProtocolVersion) -> (TlsStream, Other) {
+    meet(role, server_config(version, provider()), client_config()).await
+}
+
+async fn meet(
+    role: Role,
+    server: Arc<ServerConfig>,
+    client: Arc<ClientConfig>,
+) -> (TlsStream, Other) {
+    let (near, far) = tcp_pair().await;
+    match role {
+        Role::Client => {
+            let other = TlsAcceptor::from(server).accept(far);
+            let (ours, other) = tokio::join!(connect(client, name(), near), other);
+            (ours.unwrap(), other.unwrap().into())
+        }
+        Role::Server => {
+            let other = TlsConnector::from(client).connect(name(), far);
+            let (ours, other) = tokio::join!(accept(server, near), other);
+            (ours.unwrap(), other.unwrap().into())
+        }
+    }
+}
+
+/// Bytes that are not the same at any two places which a fault could exchange.
+fn bytes(count: usize) -> Vec<u8> {
+    let numbers = (0_u32..).flat_map(|number| number.to_be_bytes());
+    numbers.take(count).collect()
+}
+
+/// The error of TLS in an error of IO.
+#[track_caller]
+fn cause(error: &io::Error) -> &Error {
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
+    error
+        .get_ref()
+        .and_then(|cause| cause.downcast_ref())
+        .unwrap()
+}
+
+/// One poll.
+async fn once<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    poll_fn(|cx| Poll::Ready(poll(cx))).await
+}
+
+impl TlsStream {
+    /// Bytes of memory that its buffers hold.
+    fn buffers(&self) -> usize {
+        self.incoming.capacity() + self.plain.capacity() + self.outgoing.capacity()
+    }
+}
