@@ -1,0 +1,183 @@
+//! What carrying bytes costs: the relay, tokio's `copy_bidirectional`, and nothing in between.
+//!
+//!     cargo bench -p netroxy-benches --bench relay
+#![allow(
+    clippy::unwrap_used,
+    reason = "an unwrap that fails ends the bench, which is what is wanted"
+)]
+
+use divan::{Bencher, counter::BytesCount};
+use netroxy_benches::{plain_pair, runtime, tls_pair};
+use netroxy_net::{relay::relay, stream::Stream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional, copy_bidirectional_with_sizes, split},
+    runtime::Runtime,
+};
+use tokio_util::sync::CancellationToken;
+
+fn main() {
+    divan::main();
+}
+
+/// What stands between user and service. The connection of the user is plain; with `Tls` that of
+/// the service is not, as on the way between server and client.
+#[derive(Debug, Clone, Copy)]
+enum Between {
+    Direct,
+    Copy8KiB,
+    Copy64KiB,
+    Relay,
+    TlsDirect,
+    TlsCopy8KiB,
+    TlsCopy64KiB,
+    TlsRelay,
+}
+
+use Between::{Copy8KiB, Copy64KiB, Direct, Relay, TlsCopy8KiB, TlsCopy64KiB, TlsDirect, TlsRelay};
+
+const ALL: [Between; 8] = [
+    Direct,
+    Copy8KiB,
+    Copy64KiB,
+    Relay,
+    TlsDirect,
+    TlsCopy8KiB,
+    TlsCopy64KiB,
+    TlsRelay,
+];
+
+/// Bytes in each direction and iteration.
+const BULK: usize = 4 * 1024 * 1024;
+/// What one write of a user or service takes, and one read has room for.
+const PIECE: usize = 64 * 1024;
+
+/// A user and a service with something between them, and all buffers that the two need.
+struct Line {
+    runtime: Runtime,
+    user: Stream,
+    service: Stream,
+}
+
+impl Line {
+    fn new(between: Between) -> Self {
+        let runtime = runtime();
+        let (user, service) = runtime.block_on(async {
+            match between {
+                Direct => return plain_pair().await,
+                TlsDirect => return tls_pair().await,
+                _ => {}
+            }
+            let (user, near) = plain_pair().await;
+            let (far, service) = match between {
+                TlsCopy8KiB | TlsCopy64KiB | TlsRelay => tls_pair().await,
+                _ => plain_pair().await,
+            };
+            match between {
+                Relay | TlsRelay => drop(tokio::spawn(async move {
+                    relay(near, far, Vec::new(), &CancellationToken::new()).await
+                })),
+                Copy64KiB | TlsCopy64KiB => drop(tokio::spawn(copy(near, far, Some(PIECE)))),
+                _ => drop(tokio::spawn(copy(near, far, None))),
+            }
+            (user, service)
+        });
+        let mut line = Self {
+            runtime,
+            user,
+            service,
+        };
+        // The system widens the windows of a connection that is used.
+        for _ in 0..4 {
+            line.carry(BULK, BULK);
+        }
+        line
+    }
+
+    /// Carries so many bytes up, to the service, and down.
+    fn carry(&mut self, up: usize, down: usize) {
+        let (user_reads, user_writes) = split(&mut self.user);
+        let (service_reads, service_writes) = split(&mut self.service);
+        self.runtime.block_on(async {
+            tokio::join!(
+                write(user_writes, up),
+                read(service_reads, up),
+                write(service_writes, down),
+                read(user_reads, down),
+            )
+        });
+    }
+}
+
+async fn copy(mut near: Stream, mut far: Stream, buffer: Option<usize>) {
+    let copied = match buffer {
+        Some(size) => copy_bidirectional_with_sizes(&mut near, &mut far, size, size).await,
+        None => copy_bidirectional(&mut near, &mut far).await,
+    };
+    // The bench ends by closing everything.
+    drop(copied);
+}
+
+static BYTES: [u8; PIECE] = [b'x'; PIECE];
+
+async fn write(mut to: impl AsyncWriteExt + Unpin, count: usize) {
+    let mut left = count;
+    while left > 0 {
+        let piece = BYTES.get(..left.min(PIECE)).unwrap();
+        to.write_all(piece).await.unwrap();
+        left -= piece.len();
+    }
+    to.flush().await.unwrap();
+}
+
+async fn read(mut from: impl AsyncReadExt + Unpin, count: usize) {
+    thread_local! {
+        static ROOM: std::cell::Cell<Vec<u8>> = const { std::cell::Cell::new(Vec::new()) };
+    }
+    let mut room = ROOM.take();
+    room.resize(PIECE, 0);
+    let mut left = count;
+    while left > 0 {
+        let most = left.min(PIECE);
+        let read = from.read(room.get_mut(..most).unwrap()).await.unwrap();
+        assert!(read > 0, "the stream ended with {left} bytes to come");
+        left -= read;
+    }
+    ROOM.set(room);
+}
+
+/// One stream from the user to the service.
+#[divan::bench(args = ALL)]
+fn up(bencher: Bencher<'_, '_>, between: Between) {
+    let mut line = Line::new(between);
+    bencher
+        .counter(BytesCount::new(BULK))
+        .bench_local(|| line.carry(BULK, 0));
+}
+
+/// One stream from the service to the user.
+#[divan::bench(args = ALL)]
+fn down(bencher: Bencher<'_, '_>, between: Between) {
+    let mut line = Line::new(between);
+    bencher
+        .counter(BytesCount::new(BULK))
+        .bench_local(|| line.carry(0, BULK));
+}
+
+/// A stream in each direction at once.
+#[divan::bench(args = ALL)]
+fn both(bencher: Bencher<'_, '_>, between: Between) {
+    let mut line = Line::new(between);
+    bencher
+        .counter(BytesCount::new(2 * BULK))
+        .bench_local(|| line.carry(BULK, BULK));
+}
+
+/// 64 bytes to the service, and 64 bytes back.
+#[divan::bench(args = ALL)]
+fn ping_pong(bencher: Bencher<'_, '_>, between: Between) {
+    let mut line = Line::new(between);
+    bencher.bench_local(|| {
+        line.carry(64, 0);
+        line.carry(0, 64);
+    });
+}

@@ -1,0 +1,81 @@
+//! What the benches have in common: sockets on loopback, and one thread for all ends of them.
+//!
+//! All ends of a connection, and all that stands between them, run on one thread. So a figure is the
+//! work that a byte or a user costs one core, and not the luck of a scheduler. What a relay costs is
+//! the difference to the line `Direct`.
+//!
+//! `docs/performance.md` tells how to run the benches and how to read them.
+#![allow(
+    clippy::unwrap_used,
+    reason = "an unwrap that fails ends the bench, which is what is wanted"
+)]
+
+use std::path::PathBuf;
+
+use netroxy_net::{
+    stream::{Stream, tune},
+    tls::{self, Trust},
+    tls_server::{CertificateFiles, Setup},
+};
+use rustls_pki_types::ServerName;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::{Builder, Runtime},
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+/// A runtime of the calling thread.
+#[must_use]
+pub fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Both ends of a TCP connection on loopback, set up as those of both programs.
+pub async fn tcp_pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap())
+        .await
+        .unwrap();
+    let far = listener.accept().await.unwrap().0;
+    for end in [&near, &far] {
+        tune(end).unwrap();
+    }
+    (near, far)
+}
+
+/// Both ends of a connection without TLS.
+pub async fn plain_pair() -> (Stream, Stream) {
+    let (near, far) = tcp_pair().await;
+    (Stream::Plain(near), Stream::Plain(far))
+}
+
+/// Both ends of a TLS 1.3 connection: the client's and the server's.
+pub async fn tls_pair() -> (Stream, Stream) {
+    let [chain, key] = certificate();
+    let setup = Setup {
+        certificates: vec![CertificateFiles { chain, key }],
+        client_ca: None,
+        only_tls13: true,
+    };
+    let server = TlsAcceptor::from(setup.load().unwrap());
+    let client = TlsConnector::from(tls::client(&Trust::Anyone, None).unwrap());
+    let name = ServerName::try_from("localhost").unwrap();
+    let (near, far) = tcp_pair().await;
+    let (near, far) = tokio::join!(client.connect(name, near), server.accept(far));
+    (
+        Stream::Tls(Box::new(near.unwrap().into())),
+        Stream::Tls(Box::new(far.unwrap().into())),
+    )
+}
+
+/// The files of a certificate with a P-256 key, as `netroxy-server gen-cert` makes them.
+#[must_use]
+pub fn certificate() -> [PathBuf; 2] {
+    ["ec.pem", "ec-pkcs8.key"].map(|name| {
+        PathBuf::from(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../netroxy-net/tests/tls"
+        ))
+        .join(name)
+    })
+}
