@@ -193,7 +193,52 @@ fn hold_for(peer: Peer, has_original_token: bool, is_plain: bool) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use netroxy_proto::RemotePort;
+
     use super::*;
+    use crate::ServerConfig;
+
+    fn tunnel() -> Tunnel {
+        let names = Resolver::system();
+        let config = ServerConfig {
+            host: "127.0.0.1".to_owned(),
+            port: 1,
+            tls: None,
+        };
+        Tunnel {
+            server: Arc::new(Server::new(config, names.clone(), None)),
+            spares: None,
+            names,
+            refusals: Arc::new(Refusals::new()),
+            service: Arc::new(Service {
+                remote_port: RemotePort::try_from(1).unwrap(),
+                host: "127.0.0.1".to_owned(),
+                port: 1,
+                is_open: true,
+            }),
+            token: Token::try_from(b"token".as_slice()).unwrap(),
+            peer: Peer::Auto,
+            hold: None,
+            cut: CancellationToken::new(),
+            forbidden: None,
+            open: Arc::new(()),
+        }
+    }
+
+    #[test]
+    fn an_idle_tunnel_has_no_room_for_what_only_opening_needs() {
+        let carrying = size_of_result(|data, target| async move {
+            relay(data, target, Vec::new(), &CancellationToken::new()).await
+        });
+        let opening = size_of_val(&tunnel().open());
+        let whole = size_of_val(&tunnel().run());
+        eprintln!("opening {opening} carrying {carrying} whole {whole}");
+        assert!(whole <= carrying + 256, "{whole} for {carrying}");
+    }
+
+    fn size_of_result<T>(_: impl FnOnce(Stream, Stream) -> T) -> usize {
+        size_of::<T>()
+    }
 
     #[test]
     fn only_a_plain_original_server_is_given_time() {
