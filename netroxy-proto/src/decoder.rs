@@ -3,6 +3,8 @@
 use alloc::vec::Vec;
 use core::{fmt, marker::PhantomData};
 
+use memchr::memchr;
+
 use crate::{Incoming, ParseError, ParseErrorKind};
 
 /// How much a [`Decoder`] takes.
@@ -98,10 +100,7 @@ impl<M: Incoming> Decoder<M> {
     fn scan(&mut self) -> Result<Option<M>, ParseError> {
         loop {
             let fresh = self.buffer.get(self.scanned..).unwrap_or_default();
-            let lf = fresh
-                .iter()
-                .position(|b| *b == b'\n')
-                .map(|at| self.scanned + at);
+            let lf = memchr(b'\n', fresh).map(|at| self.scanned + at);
             self.scanned = lf.unwrap_or(self.buffer.len());
             if self.scanned - self.line > self.limits.line {
                 return Err(self.too_long());

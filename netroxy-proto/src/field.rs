@@ -44,6 +44,12 @@ macro_rules! text_field {
                 Self(Vec::new())
             }
 
+            /// A line of a message: what was cut at line feeds holds none.
+            pub(crate) fn of_line(line: &[u8]) -> Self {
+                debug_assert!(one_line(line).is_ok());
+                Self(line.into())
+            }
+
             /// The bytes on the wire, without the line feed.
             #[must_use]
             pub fn as_bytes(&self) -> &[u8] {
@@ -87,6 +93,12 @@ macro_rules! secret_field {
         pub struct $name(Zeroizing<Vec<u8>>);
 
         impl $name {
+            /// A line of a message: what was cut at line feeds holds none.
+            pub(crate) fn of_line(line: &[u8]) -> Self {
+                debug_assert!(one_line(line).is_ok());
+                Self(Zeroizing::new(line.into()))
+            }
+
             /// The bytes on the wire, without the line feed.
             #[must_use]
             pub fn expose(&self) -> &[u8] {

@@ -1,7 +1,7 @@
 //! The eight messages, by direction.
 
 use alloc::vec::Vec;
-use core::fmt::Write as _;
+use core::fmt::{self, Write as _};
 
 use crate::{
     ClientName, ParseError, Password, PortNumber, Target, Timeout, Token, Username, parse,
@@ -192,9 +192,17 @@ fn boolean(out: &mut Vec<u8>, value: bool) {
     line(out, if value { b"true" } else { b"false" });
 }
 
-fn number(out: &mut Vec<u8>, value: impl core::fmt::Display) {
-    let mut digits = alloc::string::String::new();
-    // Writing to a string cannot fail.
-    let _ = write!(digits, "{value}");
-    line(out, digits.as_bytes());
+fn number(out: &mut Vec<u8>, value: impl fmt::Display) {
+    struct Digits<'a>(&'a mut Vec<u8>);
+
+    impl fmt::Write for Digits<'_> {
+        fn write_str(&mut self, digits: &str) -> fmt::Result {
+            self.0.extend_from_slice(digits.as_bytes());
+            Ok(())
+        }
+    }
+
+    // Writing to a vector cannot fail.
+    let _ = write!(Digits(out), "{value}");
+    out.push(b'\n');
 }

@@ -1,25 +1,25 @@
 //! nom parsers, one for each rule of `spec/v0.3/grammar.abnf`, which stands above it.
 //!
 //! They read whole lines: on a line that has not ended they return nom's `Incomplete`. Bad text is
-//! refused as soon as its line has ended, whether or not the message is complete.
+//! refused as soon as its line has ended, whether or not the message is complete. Texts are copied
+//! when all lines of their message are there.
 
 use core::str;
 
 use nom::{
-    Err, IResult, Needed, Parser,
-    branch::alt,
-    bytes::streaming::{tag, take_till},
+    Err, IResult, Parser,
+    bytes::streaming::{tag, take_until},
     combinator::{map, value},
     error::ErrorKind,
     sequence::terminated,
 };
 
 use crate::{
-    Ars, Ath, ClientMessage, Excerpt, Map, Mrs, ParseError, ParseErrorKind, ServerMessage, Timeout,
-    Trq, Trs,
+    Ars, Ath, ClientMessage, ClientName, Excerpt, Map, Mrs, ParseError, ParseErrorKind, Password,
+    ServerMessage, Target, Timeout, Token, Trq, Trs, Username,
 };
 
-/// Where a parser gave up and why; `why` is `None` for a branch that just did not match.
+/// Where a parser gave up and why; `why` is `None` where a word is no command.
 #[derive(Debug)]
 pub(crate) struct Fault<'a> {
     at: &'a [u8],
@@ -63,26 +63,25 @@ pub(crate) fn one<'a, T>(
 
 /// `client-message = ath / map / srq / trs`
 pub(crate) fn client_message(input: &[u8]) -> Parsed<'_, ClientMessage> {
-    whole_first_line(input)?;
-    alt((
-        map(ath, ClientMessage::Ath),
-        map(map_, ClientMessage::Map),
-        value(ClientMessage::Srq, srq),
-        map(trs, ClientMessage::Trs),
-    ))
-    .parse(input)
+    // Not `alt`, which would take the "incomplete" of its first branch for an answer.
+    match input.first_chunk() {
+        Some(b"ATH\n") => map(ath, ClientMessage::Ath).parse(input),
+        Some(b"MAP\n") => map(map_, ClientMessage::Map).parse(input),
+        Some(b"SRQ\n") => value(ClientMessage::Srq, srq).parse(input),
+        Some(b"TRS\n") => map(trs, ClientMessage::Trs).parse(input),
+        _ => unknown(input),
+    }
 }
 
 /// `server-message = ars / mrs / trq / srs`
 pub(crate) fn server_message(input: &[u8]) -> Parsed<'_, ServerMessage> {
-    whole_first_line(input)?;
-    alt((
-        map(ars, ServerMessage::Ars),
-        map(mrs, ServerMessage::Mrs),
-        map(trq, ServerMessage::Trq),
-        value(ServerMessage::Srs, srs),
-    ))
-    .parse(input)
+    match input.first_chunk() {
+        Some(b"ARS\n") => map(ars, ServerMessage::Ars).parse(input),
+        Some(b"MRS\n") => map(mrs, ServerMessage::Mrs).parse(input),
+        Some(b"TRQ\n") => map(trq, ServerMessage::Trq).parse(input),
+        Some(b"SRS\n") => value(ServerMessage::Srs, srs).parse(input),
+        _ => unknown(input),
+    }
 }
 
 /// `ath = %s"ATH" LF client-name LF username LF password LF`
@@ -94,9 +93,9 @@ fn ath(input: &[u8]) -> Parsed<'_, Ath> {
     Ok((
         input,
         Ath {
-            client_name,
-            username,
-            password,
+            client_name: ClientName::of_line(client_name),
+            username: Username::of_line(username),
+            password: Password::of_line(password),
         },
     ))
 }
@@ -110,6 +109,7 @@ fn ars(input: &[u8]) -> Parsed<'_, Ars> {
     }
     let (input, timeout) = timeout(input).map_err(hide)?;
     let (input, token) = text(input)?;
+    let token = Token::of_line(token);
     Ok((input, Ars::Accepted { timeout, token }))
 }
 
@@ -123,7 +123,7 @@ fn map_(input: &[u8]) -> Parsed<'_, Map> {
         input,
         Map {
             remote_port: port.into(),
-            target,
+            target: Target::of_line(target),
             is_open,
         },
     ))
@@ -163,7 +163,7 @@ fn trs(input: &[u8]) -> Parsed<'_, Trs> {
     Ok((
         input,
         Trs {
-            token,
+            token: Token::of_line(token),
             remote_port: port.into(),
         },
     ))
@@ -227,28 +227,13 @@ fn boolean<'a>(field: &'static str, input: &'a [u8]) -> Parsed<'a, bool> {
 }
 
 /// `text = *( %x00-09 / %x0B-FF )`
-fn text<'a, T: TryFrom<&'a [u8]>>(input: &'a [u8]) -> Parsed<'a, T> {
-    let (rest, bytes) = line(input)?;
-    match T::try_from(bytes) {
-        Ok(value) => Ok((rest, value)),
-        // Cannot happen: a line holds no LF. An error all the same, never a panic.
-        Err(_) => fail(input, ParseErrorKind::UnknownWord(Excerpt::of(b""))),
-    }
+fn text(input: &[u8]) -> Parsed<'_, &[u8]> {
+    line(input)
 }
 
 /// The bytes up to the next LF, which is taken too.
 fn line(input: &[u8]) -> Parsed<'_, &[u8]> {
-    terminated(take_till(|b| b == b'\n'), tag("\n")).parse(input)
-}
-
-/// `alt` would take the "incomplete" of its first branch for an answer; so none of them runs
-/// before the command word is there as a whole.
-fn whole_first_line(input: &[u8]) -> Result<(), Err<Fault<'_>>> {
-    if input.contains(&b'\n') {
-        Ok(())
-    } else {
-        Err(Err::Incomplete(Needed::Unknown))
-    }
+    terminated(take_until("\n"), tag("\n")).parse(input)
 }
 
 /// Takes the text out of an error: a peer that swaps the lines of ARS or TRS puts its token there.
@@ -261,6 +246,12 @@ fn hide(error: Err<Fault<'_>>) -> Err<Fault<'_>> {
         }
         fault
     })
+}
+
+/// The line at `at` is no command of this direction, as soon as it is there as a whole.
+fn unknown<T>(at: &[u8]) -> Parsed<'_, T> {
+    line(at)?;
+    Err(Err::Error(Fault { at, why: None }))
 }
 
 fn fail<T>(at: &[u8], why: ParseErrorKind) -> Parsed<'_, T> {
