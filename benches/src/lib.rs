@@ -16,13 +16,13 @@ use netroxy_net::{
     stream::{Stream, tune},
     tls::{self, Trust},
     tls_server::{CertificateFiles, Setup},
+    tls_stream,
 };
 use rustls_pki_types::ServerName;
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::{Builder, Runtime},
 };
-use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// A runtime of the calling thread.
 #[must_use]
@@ -57,14 +57,18 @@ pub async fn tls_pair() -> (Stream, Stream) {
         client_ca: None,
         only_tls13: true,
     };
-    let server = TlsAcceptor::from(setup.load().unwrap());
-    let client = TlsConnector::from(tls::client(&Trust::Anyone, None).unwrap());
+    let server = setup.load().unwrap();
+    let client = tls::client(&Trust::Anyone, None).unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     let (near, far) = tcp_pair().await;
-    let (near, far) = tokio::join!(client.connect(name, near), server.accept(far));
+    let (near, far) = tokio::join!(
+        tls_stream::connect(client, name, near),
+        tls_stream::accept(server, far),
+    );
+    let far = far.map_err(|(error, _)| error);
     (
-        Stream::Tls(Box::new(near.unwrap().into())),
-        Stream::Tls(Box::new(far.unwrap().into())),
+        Stream::Tls(Box::new(near.unwrap())),
+        Stream::Tls(Box::new(far.unwrap())),
     )
 }
 

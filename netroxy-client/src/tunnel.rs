@@ -230,9 +230,7 @@ mod tests {
         let carrying = size_of_result(|data, target| async move {
             relay(data, target, Vec::new(), &CancellationToken::new()).await
         });
-        let opening = size_of_val(&tunnel().open());
         let whole = size_of_val(&tunnel().run());
-        eprintln!("opening {opening} carrying {carrying} whole {whole}");
         assert!(whole <= carrying + 256, "{whole} for {carrying}");
     }
 
