@@ -70,11 +70,15 @@ mod tests {
 
     impl Write for Notes {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().lines.write(bytes)
+            let seen = self.0.lock();
+            seen.map_err(|e| io::Error::other(e.to_string()))?
+                .lines
+                .write(bytes)
         }
 
         fn flush(&mut self) -> io::Result<()> {
-            self.0.lock().unwrap().flushes += 1;
+            let seen = self.0.lock();
+            seen.map_err(|e| io::Error::other(e.to_string()))?.flushes += 1;
             Ok(())
         }
     }
