@@ -3,8 +3,12 @@
 
 use std::io;
 
-use netroxy_net::stream::not_to_itself;
+use netroxy_net::{
+    relay::relay,
+    stream::{Stream, not_to_itself},
+};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio_util::sync::CancellationToken;
 
 macro_rules! on_path {
     ($module:ident, $path:ident) => {
@@ -34,4 +38,16 @@ async fn a_connection_to_itself_is_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap());
     not_to_itself(near.await.unwrap()).unwrap();
+}
+
+/// An idle tunnel is little more than this.
+#[tokio::test]
+async fn a_relay_that_waits_is_small() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).await;
+    let far = listener.accept().await.unwrap().0;
+    let [near, far] = [near.unwrap(), far].map(Stream::Plain);
+    let cut = CancellationToken::new();
+    let size = size_of_val(&relay(near, far, Vec::new(), &cut));
+    assert!(size <= 800, "{size} bytes");
 }
