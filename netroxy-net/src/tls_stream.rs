@@ -248,7 +248,6 @@ impl TlsStream {
         let said = self.session.say(&mut self.incoming, say, sealed);
         if said.is_err() {
             // With TLS 1.2 the keys can be used up. rustls has said goodbye then.
-            self.said_goodbye = true;
             let plain = &mut |_: &[u8]| {};
             let _ = (self.session).hear(&mut self.incoming, plain, &mut self.outgoing);
         }

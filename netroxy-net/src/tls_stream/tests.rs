@@ -29,6 +29,9 @@ mod traffic;
 
 type Other = tokio_rustls::TlsStream<TcpStream>;
 
+/// What does not happen within this never happens.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 
 /// What the stream that is tested is.

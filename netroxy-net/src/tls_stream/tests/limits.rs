@@ -39,6 +39,8 @@ async fn a_peer_that_does_not_read_is_waited_for_with_one_piece_in_memory() {
 async fn a_handshake_message_that_does_not_end_is_refused() {
     let (near, mut far) = tcp_pair().await;
     let config = server_config(&TLS13, provider());
+    let connection = UnbufferedServerConnection::new(config).unwrap();
+    let mut ours = TlsStream::begin(near, Session::Server(Box::new(connection)));
     let flooding = async {
         // A ClientHello of 65,535 bytes, with a record for each of them.
         let header = [1, 0, 0xff, 0xff];
@@ -50,13 +52,15 @@ async fn a_handshake_message_that_does_not_end_is_refused() {
         panic!("it is taken to its end");
     };
     let refused = async {
-        let (error, tcp) = accept(config, near).await.unwrap_err();
-        drop(tcp);
+        let error = poll_fn(|cx| ours.poll_handshake(cx)).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         assert!(error.to_string().contains("does not end"), "{error}");
+        let held = ours.buffers();
+        assert!(held <= 2 * (HANDSHAKE_MESSAGE + RECORD), "{held}");
+        drop(ours);
     };
     let both = async { tokio::join!(flooding, refused) };
-    timeout(Duration::from_secs(20), both).await.unwrap();
+    timeout(PATIENCE, both).await.unwrap();
 }
 
 /// Dropped by whoever has no more time for it.

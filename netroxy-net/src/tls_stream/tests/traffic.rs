@@ -302,7 +302,8 @@ async fn bytes_that_are_no_tls_are_answered_by_an_alert_and_told_after_those_bef
         assert_eq!(ours.read(&mut seen).await.unwrap(), 4);
         let error = ours.read(&mut seen).await.unwrap_err();
         assert_eq!(cause(&error), &Error::DecryptError);
-        let error = other.read(&mut seen).await.unwrap_err();
+        let alerted = timeout(PATIENCE, other.read(&mut seen)).await;
+        let error = alerted.expect("an alert comes").unwrap_err();
         let alert = AlertDescription::BadRecordMac;
         assert_eq!(cause(&error), &Error::AlertReceived(alert));
         let error = ours.write(b"x").await.unwrap_err();
@@ -343,7 +344,8 @@ async fn a_peer_that_speaks_no_tls_fails_the_handshake_and_hears_why() {
     let invalid = Error::InvalidMessage(InvalidMessage::InvalidContentType);
     assert_eq!(cause(&error), &invalid);
     let mut alert = [0; 7];
-    far.read_exact(&mut alert).await.unwrap();
+    let alerted = timeout(PATIENCE, far.read_exact(&mut alert)).await;
+    alerted.expect("an alert comes").unwrap();
     assert_eq!(alert, [21, 3, 3, 0, 2, 2, 50]);
     drop(tcp);
 }
