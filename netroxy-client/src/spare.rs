@@ -20,7 +20,8 @@
 //!
 //! *When not.* After a dial that failed, or a spare that the server closed, no spare is opened for a second, then
 //! two, and so on up to a minute; one that was used makes it a second again. When no descriptor is left, spares are
-//! given up first. A spare is replaced after TRS was sent on it, by another task: its user waits for none of it.
+//! given up first. A spare is replaced after TRS was sent on it, by another task: its user waits for none of it. While
+//! more than half of the spares are left, those that were taken are replaced together, every [`REST`].
 //!
 //! Spares belong to a login and to a configuration, and end with either.
 
@@ -60,6 +61,8 @@ use demand::Demand;
 const FRESH: Duration = Duration::from_secs(4);
 /// A spare is closed when it is so old.
 const LIFE: Duration = Duration::from_secs(5);
+/// So long the keeper rests when enough spares are left: to wake it costs a user more than it gains the next one.
+const REST: Duration = Duration::from_millis(10);
 /// After the first failure no spare is opened for so long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// After many failures in a row no spare is opened for so long.
@@ -81,6 +84,7 @@ impl Spares {
                 idle: VecDeque::new(),
                 demand: Demand::new(most, Instant::now()),
                 pause: Pause::default(),
+                rest: None,
                 dialling: 0,
                 has_ended: false,
             }),
@@ -130,6 +134,8 @@ struct State {
     idle: VecDeque<Spare>,
     demand: Demand,
     pause: Pause,
+    /// Until when the keeper rests, if it does.
+    rest: Option<Instant>,
     /// So many are being opened.
     dialling: usize,
     /// Nothing is kept any more.
@@ -154,10 +160,18 @@ struct Turn {
 impl Pool {
     /// A data connection on which TRS was sent: a spare if there is one, else a fresh one.
     pub(crate) async fn open(&self, port: RemotePort, token: &Token) -> io::Result<Stream> {
-        self.state().demand.user(Instant::now());
+        let wanted = {
+            let (mut state, now) = (self.state(), Instant::now());
+            state.demand.user(now);
+            state.demand.wanted(now)
+        };
         let opened = self.open_any(port, token).await;
         // Not earlier: what replaces a spare must not hold up who has taken it.
-        self.changed.notify_one();
+        let state = self.state();
+        if state.rest.is_none() || !are_enough(state.idle.len(), wanted) {
+            self.changed.notify_one();
+        }
+        drop(state);
         opened
     }
 
@@ -228,7 +242,14 @@ impl Pool {
         let fresh = state.idle.iter().filter(is_fresh).count();
         let missing = wanted.saturating_sub(fresh + state.dialling);
         let pause = state.pause.until.filter(|until| *until > now);
-        let dial = if pause.is_some() { 0 } else { missing };
+        let can_rest = missing > 0 && are_enough(fresh, wanted);
+        let rest = can_rest.then(|| state.rest.unwrap_or(now + REST));
+        state.rest = rest.filter(|until| *until > now);
+        let dial = if pause.is_some() || state.rest.is_some() {
+            0
+        } else {
+            missing
+        };
         state.dialling += dial;
         let oldest = state.idle.front().map(|spare| spare.since + LIFE);
         let oldest_fresh = state.idle.iter().find(is_fresh);
@@ -238,7 +259,7 @@ impl Pool {
         let resume = pause.filter(|_| missing > 0);
         Turn {
             dial,
-            again: [oldest, replace, resume, state.demand.changes()]
+            again: [oldest, replace, resume, state.rest, state.demand.changes()]
                 .into_iter()
                 .flatten()
                 .min(),
@@ -366,6 +387,11 @@ async fn keep(pool: Arc<Pool>, stop: CancellationToken) {
     };
     stop.run_until_cancelled(keeping).await;
     pool.end();
+}
+
+/// Whether the next users find a spare although some are missing.
+fn are_enough(left: usize, wanted: usize) -> bool {
+    left * 2 > wanted
 }
 
 async fn due(at: Option<Instant>) {

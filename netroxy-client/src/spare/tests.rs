@@ -242,6 +242,7 @@ async fn old_spares_are_replaced_before_they_are_closed_and_none_is_left_in_the_
         )
     };
     let secs = Duration::from_secs;
+    assert_eq!(turn(secs(0)), (0, 1, Some(secs(10))));
     keep_one(start);
     assert_eq!(turn(secs(0)), (1, 0, Some(FRESH)));
     assert_eq!(turn(FRESH), (1, 1, Some(LIFE)));
@@ -250,4 +251,18 @@ async fn old_spares_are_replaced_before_they_are_closed_and_none_is_left_in_the_
     assert_eq!(turn(LIFE), (1, 0, Some(FRESH + FRESH)));
     // Nobody has come for a minute.
     assert_eq!(turn(secs(61)), (0, 0, None));
+
+    // While more than half are left, what is missing is opened a little later, and all of it together.
+    let start = start + secs(100);
+    for _ in 0..4 {
+        pool.state().demand.user(start);
+    }
+    (0..3).for_each(|_| keep_one(start));
+    let at = |after| pool.turn(start + after).dial;
+    assert_eq!(at(secs(0)), 0);
+    assert_eq!(at(REST / 2), 0);
+    assert_eq!(at(REST), 1);
+    pool.state().dialling = 0;
+    pool.state().idle.pop_front();
+    assert_eq!(at(REST), 2);
 }
