@@ -146,7 +146,7 @@ async fn read(mut from: impl AsyncReadExt + Unpin, count: usize) {
 }
 
 /// One stream from the user to the service.
-#[divan::bench(args = ALL)]
+#[divan::bench(args = ALL, sample_count = 50)]
 fn up(bencher: Bencher<'_, '_>, between: Between) {
     let mut line = Line::new(between);
     bencher
@@ -155,7 +155,7 @@ fn up(bencher: Bencher<'_, '_>, between: Between) {
 }
 
 /// One stream from the service to the user.
-#[divan::bench(args = ALL)]
+#[divan::bench(args = ALL, sample_count = 50)]
 fn down(bencher: Bencher<'_, '_>, between: Between) {
     let mut line = Line::new(between);
     bencher
@@ -164,7 +164,7 @@ fn down(bencher: Bencher<'_, '_>, between: Between) {
 }
 
 /// A stream in each direction at once.
-#[divan::bench(args = ALL)]
+#[divan::bench(args = ALL, sample_count = 50)]
 fn both(bencher: Bencher<'_, '_>, between: Between) {
     let mut line = Line::new(between);
     bencher
@@ -173,7 +173,7 @@ fn both(bencher: Bencher<'_, '_>, between: Between) {
 }
 
 /// 64 bytes to the service, and 64 bytes back.
-#[divan::bench(args = ALL)]
+#[divan::bench(args = ALL, sample_count = 50)]
 fn ping_pong(bencher: Bencher<'_, '_>, between: Between) {
     let mut line = Line::new(between);
     bencher.bench_local(|| {
