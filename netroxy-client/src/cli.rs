@@ -122,6 +122,15 @@ fn run(cli: Cli) -> Result<(), Failure> {
     })
 }
 
+/// Runs the client where its tunnels run: on this thread each message would wake two threads.
+async fn run_as_task(client: Client, stop: CancellationToken) {
+    if let Err(error) = tokio::spawn(client.run(stop)).await
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
+}
+
 /// Runs the client, and answers its administrator meanwhile.
 #[cfg(unix)]
 async fn serve(
@@ -135,11 +144,11 @@ async fn serve(
         tokio::spawn(reload::on_hangup(sources, handle.clone()));
     }
     match socket {
-        None => client.run(stop).await,
+        None => run_as_task(client, stop).await,
         Some(path) => {
             let socket = ask::bind(&path)?;
             tokio::select! {
-                () = client.run(stop) => {}
+                () = run_as_task(client, stop) => {}
                 () = ask::serve(&socket, handle) => {}
             }
         }
@@ -157,6 +166,6 @@ async fn serve(
     if socket.is_some() {
         return Err(Failure::usage("this system has no control socket"));
     }
-    client.run(stop).await;
+    run_as_task(client, stop).await;
     Ok(())
 }
