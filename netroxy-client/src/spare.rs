@@ -176,7 +176,7 @@ impl Pool {
     }
 
     async fn open_any(&self, port: RemotePort, token: &Token) -> io::Result<Stream> {
-        while let Some(mut data) = self.take() {
+        while let Some(mut data) = self.take().await {
             if send_trs(&mut data, port, token).await.is_ok() {
                 self.state().pause.over();
                 return Ok(data);
@@ -209,13 +209,13 @@ impl Pool {
     }
 
     /// The oldest spare that the server can be expected to take.
-    fn take(&self) -> Option<Stream> {
+    async fn take(&self) -> Option<Stream> {
         let now = Instant::now();
         loop {
             let mut spare = self.state().idle.pop_front()?;
             if now.saturating_duration_since(spare.since) >= LIFE {
                 self.close(spare.stream);
-            } else if spare.is_quiet() {
+            } else if spare.is_quiet().await {
                 return Some(spare.stream);
             } else {
                 self.discard(spare);
@@ -348,14 +348,22 @@ impl Spare {
     }
 
     /// Whether nothing has come, as the system knows at this moment.
-    fn is_quiet(&mut self) -> bool {
-        if self.nothing_came() {
-            return true;
+    async fn is_quiet(&mut self) -> bool {
+        // TLS 1.3 sends tickets after its handshake: they are no word of the server, and come in a few pieces.
+        const PIECES: usize = 8;
+        for _ in 0..PIECES {
+            if self.nothing_came() {
+                return true;
+            }
+            // Something is there, so the runtime hears of it at once.
+            if matches!(self.stream, Stream::Plain(_))
+                || self.stream.tcp().readable().await.is_err()
+                || !self.poll_quiet(&mut Context::from_waker(Waker::noop()))
+            {
+                return false;
+            }
         }
-        // TLS 1.3 sends tickets after its handshake: they are no word of the server.
-        matches!(self.stream, Stream::Tls(_))
-            && self.poll_quiet(&mut Context::from_waker(Waker::noop()))
-            && self.nothing_came()
+        false
     }
 
     fn nothing_came(&self) -> bool {

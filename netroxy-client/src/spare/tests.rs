@@ -151,10 +151,10 @@ async fn a_spare_that_ends_is_asked_of_the_system_before_it_is_used() {
         stream: Stream::Plain(client),
         since: Instant::now(),
     };
-    assert!(spare.is_quiet());
+    assert!(spare.is_quiet().await);
     drop(server);
     // Nothing else runs: the runtime has not heard of it.
-    assert!(!spare.is_quiet());
+    assert!(!spare.is_quiet().await);
     client = match spare.stream {
         Stream::Plain(client) => client,
         Stream::Tls(_) => unreachable!(),
