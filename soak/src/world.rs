@@ -279,6 +279,8 @@ impl World {
             "name": "soak",
             "loginTimeout": self.setup.login_timeout,
             "longestRetryWait": self.setup.longest_retry_wait,
+            // Connections that wait for users would look like leaks.
+            "spareConnections": 0,
             "connections": connections.collect::<Vec<_>>(),
         });
         let folder = self.folder.path();
