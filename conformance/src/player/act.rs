@@ -585,7 +585,7 @@ impl Player<'_> {
                     if newcomer.connection.is_err() && !newcomer.has_gone() {
                         break Some(newcomer);
                     }
-                    if newcomer.came >= let_in {
+                    if newcomer.has_come_since(let_in) {
                         ended.get_or_insert(newcomer);
                     }
                 }
@@ -614,7 +614,7 @@ impl Player<'_> {
         self.late_if(timed_out(&newcomer.connection));
         let came = newcomer.since(let_in);
         let connection = newcomer.connection.map_err(no_handshake)?;
-        self.let_in = Instant::now();
+        self.let_in = Some(Instant::now());
         Ok((connection, came))
     }
 

@@ -141,8 +141,8 @@ pub(crate) struct Player<'a> {
     skip: Option<String>,
     /// What a client has opened and said nothing on.
     newcomers: newcomers::Newcomers,
-    /// When a connection of a client was let in last.
-    let_in: Instant,
+    /// When a connection of a client was let in last; the first one comes before the case begins.
+    let_in: Option<Instant>,
 }
 
 /// A connection that takes part.
@@ -217,7 +217,7 @@ impl<'a> Player<'a> {
             secrets: Vec::new(),
             skip: None,
             newcomers: newcomers::Newcomers::default(),
-            let_in: now,
+            let_in: None,
         }
     }
 

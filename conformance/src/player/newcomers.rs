@@ -44,13 +44,18 @@ impl Newcomer {
 
     /// When the step began that it belongs to: when it was opened, or, where others were let in since then, when the client
     /// said something on it.
-    pub(super) fn since(&self, let_in: Instant) -> Instant {
+    pub(super) fn since(&self, let_in: Option<Instant>) -> Instant {
         let said = self.connection.as_ref().ok();
         let said = said.and_then(|one| one.inbox.look(|state| state.first_arrival()));
         match said {
-            Some(said) if self.came < let_in => said,
+            Some(said) if !self.has_come_since(let_in) => said,
             _ => self.came,
         }
+    }
+
+    /// Whether it has come since then, if there is such a time.
+    pub(super) fn has_come_since(&self, let_in: Option<Instant>) -> bool {
+        let_in.is_none_or(|let_in| self.came >= let_in)
     }
 
     /// Whether the client has gone before the handshake was over.
@@ -106,9 +111,12 @@ impl Newcomers {
         }
     }
 
-    /// The oldest that says nothing, of those that have come since then.
-    pub(super) async fn oldest(&mut self, since: Instant) -> Option<Newcomer> {
-        let index = self.silent.iter().position(|(_, came, _)| *came >= since)?;
+    /// The oldest that says nothing, of those that have come since then, if there is such a time.
+    pub(super) async fn oldest(&mut self, since: Option<Instant>) -> Option<Newcomer> {
+        let index = self
+            .silent
+            .iter()
+            .position(|(_, came, _)| since.is_none_or(|since| *came >= since))?;
         let (wanted, _, ask) = self.silent.remove(index);
         // One that ends by itself meanwhile need not be asked.
         let _ = ask.send(());
@@ -151,23 +159,23 @@ mod tests {
 
     #[tokio::test]
     async fn who_speaks_comes_first_and_who_says_nothing_waits() {
-        let (tls, start) = (Tls::new().unwrap(), Instant::now());
+        let tls = Tls::new().unwrap();
         let mut listener = Listener::bind(0).await.unwrap();
         let mut newcomers = Newcomers::default();
         let one = connects(&mut listener, &mut newcomers, &tls).await;
         let mut two = connects(&mut listener, &mut newcomers, &tls).await;
         let mut three = connects(&mut listener, &mut newcomers, &tls).await;
-        let let_in = Instant::now();
+        let let_in = Some(Instant::now());
         three.write_all(b"x").await.unwrap();
         let spoken = newcomers.next().await;
         assert!(spoken.has_spoken());
-        assert!(spoken.came < let_in && spoken.since(let_in) >= let_in);
-        assert_eq!(spoken.since(start), spoken.came);
+        assert!(!spoken.has_come_since(let_in) && Some(spoken.since(let_in)) >= let_in);
+        assert_eq!(spoken.since(None), spoken.came);
         drop(one);
         let ended = newcomers.next().await;
         assert!(!ended.has_spoken() && ended.connection.is_ok());
         assert!(newcomers.oldest(let_in).await.is_none());
-        let silent = newcomers.oldest(start).await.unwrap();
+        let silent = newcomers.oldest(None).await.unwrap();
         assert!(!silent.has_spoken());
         two.write_all(b"y").await.unwrap();
         let inbox = &silent.connection.as_ref().unwrap().inbox;
