@@ -415,9 +415,13 @@ impl Player<'_> {
             Some(Way::Tls12) => {}
             Some(Way::Drip) | None => self.half_close_means_something(&connection)?,
         }
+        let is_mute = connection.inbox.look(|state| state.unread().is_empty());
         self.enter(&step.actor, connection, came);
-        if target.is_none() && !control {
-            self.actor(&step.actor)?.dial = self.dial;
+        if target.is_none() {
+            let dial = if control { Duration::ZERO } else { self.dial };
+            let actor = self.actor(&step.actor)?;
+            actor.dial = dial;
+            actor.mute_since = (is_mute && way != Some(Way::Bare)).then_some(came);
         }
         self.transcript.add(&step.actor, step.action.clone(), None);
         self.transcript.came(begun.max(came));
@@ -582,9 +586,6 @@ impl Player<'_> {
                     if newcomer.has_spoken() {
                         break Some(newcomer);
                     }
-                    if newcomer.connection.is_err() && !newcomer.has_gone() {
-                        break Some(newcomer);
-                    }
                     if newcomer.has_come_since(let_in) {
                         ended.get_or_insert(newcomer);
                     }
@@ -604,7 +605,7 @@ impl Player<'_> {
             }
         };
         let found = match spoken {
-            Some(spoken) => Some(spoken),
+            Some(spoken) => Some(self.newcomers.first(spoken, let_in, patience).await),
             None => self.newcomers.oldest(let_in).await.or(ended),
         };
         let Some(newcomer) = found else {

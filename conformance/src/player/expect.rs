@@ -257,7 +257,9 @@ impl Player<'_> {
             _ => Duration::ZERO,
         };
         let sent = own.unwrap_or_else(|| actor.map_or(self.last_sent, opened));
+        let mute_since = actor.and_then(|actor| actor.mute_since);
         let event = actor.map_or(self.last_event, |actor| actor.last_event);
+        let event = mute_since.unwrap_or(event);
         let ms = |ms: u32| Duration::from_millis(ms.into());
         let low = step.within.and_then(|within| within.low);
         let low = low.map(|low| match low {
@@ -273,7 +275,8 @@ impl Player<'_> {
                 let longest = patterns.iter().map(Pattern::length).max().unwrap_or(0);
                 // Bytes take their time, in a hasty run too.
                 let limit = self.answer_limit(&step.actor, patterns);
-                Instant::now() + limit + transfer(longest).mul_f64(self.scale.max(1.0))
+                let from = mute_since.unwrap_or_else(Instant::now);
+                from + limit + transfer(longest).mul_f64(self.scale.max(1.0))
             }
         };
         let bounded = step.within.is_some_and(|within| within.high.is_some());

@@ -160,6 +160,9 @@ struct Actor {
     last_event: Instant,
     /// When it was opened.
     begun: Instant,
+    /// When it was opened, if it has been let in although the client has said nothing on it: the next step waits from
+    /// then on.
+    mute_since: Option<Instant>,
     /// What ARS has told a client of ours.
     timeout: Option<Duration>,
     /// Set by `keep`.
@@ -316,6 +319,9 @@ impl<'a> Player<'a> {
         self.last_event = Instant::now();
         if let Some(actor) = self.actors.get_mut(&step.actor) {
             actor.last_event = self.last_event;
+            if !matches!(step.action, Action::Accept(_) | Action::AcceptAs(_)) {
+                actor.mute_since = None;
+            }
         }
         self.judged_rules.extend(step.marks.iter().cloned());
         if let Some(seen) = self.early.take() {
@@ -368,12 +374,14 @@ impl<'a> Player<'a> {
 
     /// An upper bound counts from what happened last, all else from now.
     fn clock_of(&self, step: &Step) -> Waited {
-        let event = self
-            .actors
-            .get(&step.actor)
-            .map_or(self.last_event, |actor| actor.last_event);
+        let actor = self.actors.get(&step.actor);
+        let event = actor.map_or(self.last_event, |actor| actor.last_event);
         let bounded = step.within.is_some_and(|within| within.high.is_some());
-        let from = if bounded { event } else { Instant::now() };
+        let from = match actor.and_then(|actor| actor.mute_since) {
+            Some(mute_since) => mute_since,
+            None if bounded => event,
+            None => Instant::now(),
+        };
         Waited {
             from,
             until: from,
@@ -432,6 +440,7 @@ impl<'a> Player<'a> {
     fn enter(&mut self, name: &str, connection: Connection, begun: Instant) {
         let actor = Actor {
             begun,
+            mute_since: None,
             timeout: None,
             kept: None,
             dial: Duration::ZERO,

@@ -6,10 +6,11 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio::time::timeout_at;
 
 use crate::wire::Connection;
 
@@ -36,10 +37,12 @@ pub(super) struct Newcomer {
 }
 
 impl Newcomer {
-    /// Whether the client has said anything.
+    /// Whether the client has said anything, be it what no handshake begins with.
     pub(super) fn has_spoken(&self) -> bool {
-        let connection = self.connection.as_ref();
-        connection.is_ok_and(|one| one.inbox.look(|state| !state.unread().is_empty()))
+        match &self.connection {
+            Ok(connection) => connection.inbox.look(|state| !state.unread().is_empty()),
+            Err(_) => !self.has_gone(),
+        }
     }
 
     /// When the step began that it belongs to: when it was opened, or, where others were let in since then, when the client
@@ -59,7 +62,7 @@ impl Newcomer {
     }
 
     /// Whether the client has gone before the handshake was over.
-    pub(super) fn has_gone(&self) -> bool {
+    fn has_gone(&self) -> bool {
         self.connection.as_ref().is_err_and(|error| {
             matches!(
                 error.kind(),
@@ -95,9 +98,13 @@ impl Newcomers {
 
     /// The next that says something, ends, or cannot shake hands; for ever nothing where there is none.
     pub(super) async fn next(&mut self) -> Newcomer {
-        if let Some(newcomer) = self.ready.pop_front() {
-            return newcomer;
+        match self.ready.pop_front() {
+            Some(newcomer) => newcomer,
+            None => self.join().await,
         }
+    }
+
+    async fn join(&mut self) -> Newcomer {
         loop {
             match self.waiting.join_next().await {
                 Some(Ok((number, newcomer))) => {
@@ -109,6 +116,34 @@ impl Newcomers {
                 None => std::future::pending().await,
             }
         }
+    }
+
+    /// Of all that have said something, `spoken` among them, the one that came first. One that has come since `let_in`, and
+    /// before it, gets some time to say something: two that came together may be read in any order.
+    pub(super) async fn first(
+        &mut self,
+        spoken: Newcomer,
+        let_in: Option<Instant>,
+        patience: Duration,
+    ) -> Newcomer {
+        let until = Instant::now() + patience;
+        let mut first = spoken;
+        loop {
+            let has_older = self.silent.iter().any(|(_, came, _)| {
+                let_in.is_none_or(|let_in| *came >= let_in) && *came < first.came
+            });
+            let until = if has_older { until } else { Instant::now() };
+            let Ok(next) = timeout_at(until.into(), self.join()).await else {
+                break;
+            };
+            if next.has_spoken() && next.came < first.came {
+                self.ready.push_back(std::mem::replace(&mut first, next));
+            } else {
+                self.ready.push_back(next);
+            }
+        }
+        self.ready.make_contiguous().sort_by_key(|one| one.came);
+        first
     }
 
     /// The oldest that says nothing, of those that have come since then, if there is such a time.
@@ -140,7 +175,6 @@ mod tests {
     use crate::notation::ast::Transport;
     use crate::player::Listener;
     use crate::wire::Tls;
-    use std::time::Duration;
     use tokio::io::AsyncWriteExt as _;
     use tokio::net::TcpStream;
 
@@ -184,6 +218,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn of_those_who_speak_the_one_that_came_first_is_first() {
+        let tls = Tls::new().unwrap();
+        let mut listener = Listener::bind(0).await.unwrap();
+        let mut newcomers = Newcomers::default();
+        let mut one = connects(&mut listener, &mut newcomers, &tls).await;
+        let mut two = connects(&mut listener, &mut newcomers, &tls).await;
+        let _silent = connects(&mut listener, &mut newcomers, &tls).await;
+        two.write_all(b"2").await.unwrap();
+        let spoken = newcomers.next().await;
+        one.write_all(b"1").await.unwrap();
+        let second = spoken.came;
+        let first = newcomers.first(spoken, None, LONG).await;
+        assert!(first.came < second);
+        let next = newcomers.next().await;
+        assert_eq!(next.came, second);
+        // Who was there before does not hold up anybody.
+        let let_in = Some(Instant::now());
+        let moment = newcomers
+            .first(next, let_in, Duration::from_secs(3600))
+            .await;
+        assert_eq!(moment.came, second);
+    }
+
+    #[tokio::test]
     async fn who_leaves_in_the_handshake_has_gone() {
         let tls = Tls::new().unwrap();
         let mut listener = Listener::bind(0).await.unwrap();
@@ -197,7 +255,9 @@ mod tests {
             });
             other.write_all(says.as_bytes()).await.unwrap();
             other.shutdown().await.unwrap();
-            assert_eq!(newcomers.next().await.has_gone(), has_gone, "{says}");
+            let left = newcomers.next().await;
+            assert_eq!(left.has_spoken(), !has_gone, "{says}");
+            assert!(left.connection.is_err());
         }
     }
 }
