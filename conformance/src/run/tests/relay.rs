@@ -1,6 +1,7 @@
 //! The reference server behind a relay that makes it look built differently: all plain cases must still pass.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -11,6 +12,10 @@ use crate::sut::{Announced, start_server};
 
 /// So many bytes of each direction go one at a time: longer than the longest line that a case sends.
 const DRIPS: usize = 5_000;
+
+/// The same on a data connection: its TRS and some bytes of the tunnel. All bytes of nine tunnels, one at a time, would
+/// measure the processor.
+const DRIPS_OF_DATA: usize = 300;
 
 #[derive(Clone, Copy)]
 struct Habits {
@@ -32,8 +37,10 @@ async fn relay(to: SocketAddr, habits: Habits) -> SocketAddr {
                 let _ = (near.set_nodelay(true), far.set_nodelay(true));
                 let ((near_in, near_out), (far_in, far_out)) =
                     (near.into_split(), far.into_split());
-                let there = tokio::spawn(carry(near_in, far_out, habits));
-                let back = tokio::spawn(carry(far_in, near_out, habits));
+                let drips = Arc::new(AtomicUsize::new(if habits.drips { DRIPS } else { 0 }));
+                let there = carry(near_in, far_out, habits.delay, Arc::clone(&drips));
+                let there = tokio::spawn(there);
+                let back = tokio::spawn(carry(far_in, near_out, habits.delay, drips));
                 let (stop_there, stop_back) = (there.abort_handle(), back.abort_handle());
                 // A broken direction breaks the other one, an ended one does not.
                 let there = async {
@@ -53,8 +60,13 @@ async fn relay(to: SocketAddr, habits: Habits) -> SocketAddr {
     address
 }
 
-/// True when the direction ended in an orderly way.
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, habits: Habits) -> bool {
+/// Carries one direction, at first `drips` bytes one at a time. True when the direction ended in an orderly way.
+async fn carry(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    delay: Duration,
+    drips: Arc<AtomicUsize>,
+) -> bool {
     let mut buffer = vec![0; 1 << 16];
     let mut dripped = 0;
     loop {
@@ -65,13 +77,13 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, habits: Habits) 
         };
         // Bulk is not slowed down: this is about delay, not about bandwidth.
         if count < 4_000 {
-            tokio::time::sleep(habits.delay).await;
+            tokio::time::sleep(delay).await;
         }
-        let slow = if habits.drips {
-            count.min(DRIPS - dripped)
-        } else {
-            0
-        };
+        // The server sends nothing on a data connection before it has the TRS, so both directions know in time.
+        if buffer[..count].starts_with(b"TRS") {
+            drips.fetch_min(DRIPS_OF_DATA, Ordering::Relaxed);
+        }
+        let slow = count.min(drips.load(Ordering::Relaxed).saturating_sub(dripped));
         dripped += slow;
         for byte in &buffer[..slow] {
             if to.write_all(std::slice::from_ref(byte)).await.is_err() {
