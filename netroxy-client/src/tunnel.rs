@@ -9,7 +9,6 @@ use std::{
 
 use netroxy_net::{descriptors, relay::relay, resolve::Resolver, stream::Stream};
 use netroxy_proto::Token;
-use tokio::io::Interest;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Level, Span, debug, info, info_span, warn};
@@ -119,21 +118,15 @@ impl Tunnel {
     }
 
     async fn open_service(&self) -> io::Result<Stream> {
-        match self.dial_service().await {
-            Err(error) if descriptors::are_exhausted(&error) && self.give_up_spares() => {
-                self.dial_service().await
-            }
-            dialled => dialled,
+        match &self.spares {
+            Some(spares) => spares.make_room(|| self.dial_service()).await,
+            None => self.dial_service().await,
         }
     }
 
     async fn dial_service(&self) -> io::Result<Stream> {
         let Service { host, port, .. } = &*self.service;
         dial::target(&self.names, host, *port, self.forbidden).await
-    }
-
-    fn give_up_spares(&self) -> bool {
-        self.spares.as_ref().is_some_and(|spares| spares.give_up())
     }
 
     /// Waits until the server is sure to have read TRS: a while, or until bytes of the user have
@@ -143,8 +136,8 @@ impl Tunnel {
         let by_kind = || hold_for(self.peer, self.token.is_like_the_originals(), is_plain);
         let hold = self.hold.unwrap_or_else(by_kind);
         if !hold.is_zero() {
-            // Both outcomes mean the same: go on.
-            let _ = timeout(hold, data.tcp().ready(Interest::READABLE)).await;
+            // All outcomes mean the same: go on. `readable` would do, but it may end before anything has come.
+            let _ = timeout(hold, data.tcp().peek(&mut [0])).await;
         }
     }
 }
@@ -200,11 +193,7 @@ mod tests {
 
     fn tunnel() -> Tunnel {
         let names = Resolver::system();
-        let config = ServerConfig {
-            host: "127.0.0.1".to_owned(),
-            port: 1,
-            tls: None,
-        };
+        let config = ServerConfig::plain(([127, 0, 0, 1], 1).into());
         Tunnel {
             server: Arc::new(Server::new(config, names.clone(), None)),
             spares: None,

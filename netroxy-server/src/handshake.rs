@@ -26,7 +26,8 @@ pub(crate) async fn shake_hands(
     config: Arc<ServerConfig>,
     tcp: TcpStream,
 ) -> io::Result<TlsStream> {
-    tcp.readable().await?;
+    // `readable` alone may end before anything has come.
+    tcp.peek(&mut [0]).await?;
     let turn = turns.acquire().await.map_err(io::Error::other)?;
     let mut shaking = pin!(tls_stream::accept(config, tcp));
     let shaken = timeout(TURN, &mut shaking).await;

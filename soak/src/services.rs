@@ -167,7 +167,8 @@ async fn talk(mut tcp: TcpStream, ledger: Arc<Ledger>) {
         // A user that is gone already ends what is read next.
         let _ = tcp.write_all(&GREETING).await;
         // A tunnel may be idle before it is used: there is no deadline here.
-        tcp.readable().await.map_err(|e| End::Aborted(e.kind()))?;
+        let first = tcp.peek(&mut [0]).await;
+        first.map_err(|e| End::Aborted(e.kind()))?;
         opening::<{ Plan::SIZE }>(&mut tcp).await
     };
     let plan = match opened.await {

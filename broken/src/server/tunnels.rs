@@ -67,9 +67,8 @@ impl Shared {
         };
         if loses {
             // What is under way comes in time to be lost too, on a busy machine as well.
-            let _ = timeout(Duration::from_millis(100), far_reader.readable()).await;
-            let mut waste = [0; 64 * 1024];
-            let _ = far_reader.try_read(&mut waste);
+            let mut waste = vec![0; 64 * 1024];
+            let _ = timeout(Duration::from_millis(100), far_reader.read(&mut waste)).await;
         }
         let mut far_said = match self.bug {
             Some(Bug::EarlyUserDataAtMost16Kib) => hoard(&mut far_reader, 16 << 10).await,
@@ -84,11 +83,12 @@ impl Shared {
         if self.has(Bug::EarlyUserDataLostAtEnd) {
             // What is there is read first; then an end is taken for a user that has gone.
             let mut there = vec![0; 64 * 1024];
-            sleep(Duration::from_millis(5)).await;
-            if let Ok(count) = far_reader.try_read(&mut there) {
-                far_said = there[..count].to_vec();
-                if matches!(far_reader.try_read(&mut there), Ok(0)) {
-                    return;
+            let soon = Duration::from_millis(20);
+            loop {
+                match timeout(soon, far_reader.read(&mut there)).await {
+                    Ok(Ok(0)) => return,
+                    Ok(Ok(count)) => far_said.extend_from_slice(&there[..count]),
+                    Ok(Err(_)) | Err(_) => break,
                 }
             }
         }

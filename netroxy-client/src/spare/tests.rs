@@ -19,12 +19,7 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        let config = ServerConfig {
-            host: addr.ip().to_string(),
-            port: addr.port(),
-            tls: None,
-        };
+        let config = ServerConfig::plain(listener.local_addr().unwrap());
         let names = netroxy_net::resolve::Resolver::system();
         let server = Arc::new(Server::new(config, names, None));
         Self {
@@ -175,7 +170,9 @@ async fn a_server_that_closes_each_spare_is_not_asked_again_and_again() {
             let (mut data, _) = listener.accept().await.unwrap();
             accepted += 1;
             // Who says something at once is served, all others are closed.
-            if tokio::time::timeout(Duration::from_millis(20), data.readable())
+            let mut first = [0];
+            let said = data.peek(&mut first);
+            if tokio::time::timeout(Duration::from_millis(20), said)
                 .await
                 .is_ok()
             {
@@ -249,7 +246,7 @@ async fn old_spares_are_replaced_before_they_are_closed_and_none_is_left_in_the_
     keep_one(start + FRESH);
     assert_eq!(turn(FRESH), (2, 0, Some(LIFE)));
     assert_eq!(turn(LIFE), (1, 0, Some(FRESH + FRESH)));
-    // Nobody has come for a minute.
+    // No user has come for a minute.
     assert_eq!(turn(secs(61)), (0, 0, None));
 
     // While more than half are left, what is missing is opened a little later, and all of it together.
