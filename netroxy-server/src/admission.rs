@@ -6,9 +6,9 @@
 //! counts for two descriptors from its first moment, because its data connection will follow.
 //!
 //! Under pressure those who are known come first. Users and strangers do not get the reserve of
-//! descriptors, clients that are logged in do. An address that holds a login may open as many fresh
-//! connections as users wait, and some more, because these are its data connections; wrong passwords
-//! from there do not shut it out. All other fresh connections are strangers. At their bound a
+//! descriptors, clients that are logged in do. An address that holds a login may open more fresh connections, because
+//! these are its data connections: as many as users wait, and some that each client opens ahead of its users. Wrong
+//! passwords from there do not shut it out. All other fresh connections are strangers. At their bound a
 //! newcomer takes the place of the one that has been there longest. A server that refused newcomers
 //! would be shut for as long as a flood lasts. This one leaves each stranger some time (a fifth of a
 //! second if 5,000 of them come in each second), and a login needs little.
@@ -27,6 +27,8 @@ use crate::limits::Figures;
 
 /// Wrong passwords shut an address out for so long at most.
 const LONGEST_PENALTY: Duration = Duration::from_secs(600);
+/// So many data connections a client may open ahead of its users: our client opens no more unless it is told to.
+const AHEAD_PER_LOGIN: usize = 16;
 /// So many addresses are remembered for their wrong passwords; the earliest are forgotten.
 const MOST_PENALTIES: usize = 65_536;
 
@@ -343,7 +345,8 @@ impl Book {
     /// Whether a fresh connection that may come in is a stranger.
     fn fresh(&mut self, origin: Origin, waiting: usize, now: Instant) -> Result<bool, Refusal> {
         let figures = &self.figures;
-        let is_known = self.logins.of(origin) > 0;
+        let logins = self.logins.of(origin);
+        let is_known = logins > 0;
         let penalty = self.penalties.left(origin, now);
         let three = Duration::from_secs(figures.wrong_password_seconds.saturating_mul(3));
         let most_penalty = three.min(LONGEST_PENALTY / 2);
@@ -354,7 +357,8 @@ impl Book {
         };
         let mut most = figures.fresh_per_address;
         if is_known {
-            most = most.saturating_add(waiting);
+            let ahead = logins.saturating_mul(AHEAD_PER_LOGIN);
+            most = most.saturating_add(waiting).saturating_add(ahead);
         }
         let is_crowd = self.fresh.of(origin) >= most;
         let refusal = if !is_known && !penalty.is_zero() && penalty >= most_penalty {
@@ -520,10 +524,22 @@ mod tests {
         let mut login = admission.fresh(STRANGER, 0).unwrap();
         login.log_in().unwrap();
         let (passes, _) = many(1000, || admission.fresh(STRANGER, 500));
-        assert_eq!(passes.len(), 564);
+        assert_eq!(passes.len(), 64 + 16 + 500);
         // They are not counted as strangers: the others have all their room.
         let (others, _) = many(64, || admission.fresh(OTHER, 500));
         assert_eq!(others.len(), 64);
+    }
+
+    #[test]
+    fn connections_that_clients_open_ahead_leave_room_for_users() {
+        let admission = admission("{}", 100_000);
+        let logins: Vec<_> = (0..10).map(|_| login(&admission, STRANGER)).collect();
+        let (_ahead, refusal) = many(160, || admission.fresh(STRANGER, 0));
+        assert_eq!(refusal, None);
+        let (data, _) = many(65, || admission.fresh(STRANGER, 0));
+        assert_eq!(data.len(), 64);
+        drop(logins);
+        assert!(admission.fresh(STRANGER, 0).is_err());
     }
 
     #[test]
@@ -534,8 +550,8 @@ mod tests {
         let (passes, refusal) = many(5000, || admission.fresh(loopback, 100));
         assert_eq!(refusal, None);
         let stays = |pass: &&Pass| !pass.replaced.as_ref().is_some_and(|r| r.is_cancelled());
-        assert_eq!(passes.iter().filter(stays).count(), 64 + 100 + 1024);
-        assert!(passes[..164].iter().all(|pass| stays(&pass)));
+        assert_eq!(passes.iter().filter(stays).count(), 64 + 16 + 100 + 1024);
+        assert!(passes[..180].iter().all(|pass| stays(&pass)));
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`StartError`] when an address or port cannot be had.
+    /// [`StartError`] when an address or port cannot be listened on.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
         let mapping_bind = resolve_all(&config.mapping_ip).await?;
         let mut doors = Vec::new();
