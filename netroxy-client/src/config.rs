@@ -80,6 +80,16 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
+    /// A server that speaks no TLS.
+    #[cfg(test)]
+    pub(crate) fn plain(addr: std::net::SocketAddr) -> Self {
+        Self {
+            host: addr.ip().to_string(),
+            port: addr.port(),
+            tls: None,
+        }
+    }
+
     /// Whether connections go to the same place in the same way. Whom TLS trusts may differ: what is
     /// open was checked when it was opened.
     #[must_use]

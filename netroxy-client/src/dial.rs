@@ -204,14 +204,12 @@ mod tests {
         let acceptor = tls::server(&folder.join("ec.pem"), &folder.join("ec-sec1.key")).unwrap();
         let acceptor = TlsAcceptor::from(acceptor);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
         let config = ServerConfig {
-            host: addr.ip().to_string(),
-            port: addr.port(),
             tls: Some(TlsConfig {
                 server_name: ServerName::try_from("localhost").unwrap(),
                 client: tls::client(&Trust::Anyone, None).unwrap(),
             }),
+            ..ServerConfig::plain(listener.local_addr().unwrap())
         };
         let server = Arc::new(Server::new(config, Resolver::system(), None));
         let accept = async || {
@@ -239,11 +237,7 @@ mod tests {
     async fn only_the_control_connection_breaks_of_silence_and_all_are_kept_alive() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let config = ServerConfig {
-            host: addr.ip().to_string(),
-            port: addr.port(),
-            tls: None,
-        };
+        let config = ServerConfig::plain(addr);
         let names = Resolver::system();
         let server = Arc::new(Server::new(config, names.clone(), None));
         let control = server.clone().open().await.unwrap();

@@ -183,18 +183,24 @@ impl Pool {
             }
             self.failed("the server has closed it");
         }
-        let mut data = match self.server.dial().await {
-            Err(error) if descriptors::are_exhausted(&error) && self.give_up() => {
-                self.server.dial().await
-            }
-            dialled => dialled,
-        }?;
+        let mut data = self.make_room(|| self.server.dial()).await?;
         send_trs(&mut data, port, token).await?;
         Ok(data)
     }
 
+    /// What `dial` opens. When no descriptor is left for it, the spares give up theirs and it dials once more.
+    pub(crate) async fn make_room<F>(&self, dial: impl Fn() -> F) -> io::Result<Stream>
+    where
+        F: Future<Output = io::Result<Stream>>,
+    {
+        match dial().await {
+            Err(error) if descriptors::are_exhausted(&error) && self.give_up() => dial().await,
+            dialled => dialled,
+        }
+    }
+
     /// Closes all spares at once, because no descriptor is left. Whether there were any.
-    pub(crate) fn give_up(&self) -> bool {
+    fn give_up(&self) -> bool {
         let mut state = self.state();
         state.pause.begin(Instant::now());
         let spares = std::mem::take(&mut state.idle);

@@ -134,7 +134,7 @@ async fn scene(more: &str) -> Scene {
     let service = support::echo("").await;
     let (_, stop) = run(load(support::config(server, &[(7, service)], more)));
     let (control, _) = listener.accept().await.unwrap();
-    // Nothing is behind ATH: the client waits for ARS.
+    // Nothing follows ATH: the client waits for ARS.
     let mut lines = BufReader::new(control).lines();
     for _ in 0..4 {
         lines.next_line().await.unwrap().unwrap();

@@ -23,6 +23,8 @@ pub mod relay;
 pub mod resolve;
 pub mod service_manager;
 pub mod stream;
+#[cfg(test)]
+mod test_tcp;
 pub mod throttle;
 pub mod tls;
 pub mod tls_server;

@@ -34,19 +34,15 @@ pub(crate) fn bytes(_: &TcpStream) -> usize {
 mod tests {
     use tokio::{
         io::AsyncReadExt,
-        net::{TcpListener, TcpStream},
         time::{Duration, sleep},
     };
 
     use super::bytes;
+    use crate::test_tcp::pair;
 
     #[tokio::test]
     async fn what_is_not_read_is_counted_until_it_is_read() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let writer = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
-        let (mut reader, _) = listener.accept().await.unwrap();
+        let (writer, mut reader) = pair().await;
         assert_eq!(bytes(&writer), 0);
         let mut written = 0;
         // More than the receiver's system takes for it.

@@ -558,7 +558,7 @@ impl Player<'_> {
     }
 
     /// The next connection to us on which the client says something, and when it was opened or, if that was ahead, used.
-    /// If none does in time, the next one that it has opened: the steps behind judge what it is.
+    /// If none does in time, the next one that it has opened: the steps after it judge what it is.
     pub(super) async fn next_speaker(
         &mut self,
         way: Option<Way>,

@@ -47,7 +47,7 @@ fn waiting(mut kernel: &Socket, local: SocketAddr, peer: SocketAddr) -> io::Resu
     Ok(unacked(&answer[..length], &ends))
 }
 
-/// `struct nlmsghdr`, and behind it `struct inet_diag_req_v2`.
+/// `struct nlmsghdr`, followed by `struct inet_diag_req_v2`.
 fn question(local: SocketAddr, ends: &[u8; ENDS]) -> Vec<u8> {
     const LENGTH: u32 = 72;
     const REQUEST: u16 = 1;
@@ -85,7 +85,7 @@ fn ends(local: SocketAddr, peer: SocketAddr) -> [u8; ENDS] {
     bytes
 }
 
-/// What an answer says of the connection with these ends: `struct nlmsghdr`, and behind it `struct inet_diag_msg`. Where a
+/// What an answer says of the connection with these ends: `struct nlmsghdr`, followed by `struct inet_diag_msg`. Where a
 /// connection is gone, the answer is an error, or about the listener that is left.
 fn unacked(answer: &[u8], ends: &[u8; ENDS]) -> Option<u32> {
     const MESSAGE: usize = 16;

@@ -140,7 +140,12 @@ fn some_millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Dura
 
 fn some_spares<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
     let most = i64::try_from(MOST_SPARES).unwrap_or(i64::MAX);
-    let count = config_file::within(deserializer, 0, most, "a number from 0 to 1000")?;
+    let count = config_file::within(
+        deserializer,
+        0,
+        most,
+        &format!("a number from 0 to {MOST_SPARES}"),
+    )?;
     Ok(usize::try_from(count).ok())
 }
 

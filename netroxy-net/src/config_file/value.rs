@@ -58,7 +58,7 @@ pub fn within<'de, D: Deserializer<'de>>(
     deserializer: D,
     min: i64,
     max: i64,
-    what: &'static str,
+    what: &str,
 ) -> Result<i64, D::Error> {
     let value = Value::deserialize(deserializer)?;
     value

@@ -125,10 +125,7 @@ mod linux {
 
     #[cfg(test)]
     mod tests {
-        use tokio::{
-            io::AsyncWriteExt,
-            net::{TcpListener, TcpStream},
-        };
+        use tokio::io::AsyncWriteExt;
 
         use super::*;
 
@@ -140,11 +137,7 @@ mod linux {
             assert_eq!(COUNT.load(Ordering::Relaxed), *LIMIT);
             let mut taken = taken.into_iter();
 
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let mut sender = TcpStream::connect(listener.local_addr().unwrap())
-                .await
-                .unwrap();
-            let (reader, _) = listener.accept().await.unwrap();
+            let (mut sender, reader) = crate::test_tcp::pair().await;
             let mut pipe = taken.next().unwrap();
             let nothing = pipe.fill(&reader).unwrap_err();
             assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);

@@ -11,13 +11,13 @@ use rustls::{
 use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, split},
-    net::TcpListener,
     time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
 use crate::{
+    test_tcp,
     tls::{self, Trust, provider},
     tls_server::CertificateFiles,
 };
@@ -75,10 +75,7 @@ fn name() -> ServerName<'static> {
 }
 
 async fn tcp_pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let near = TcpStream::connect(listener.local_addr().unwrap());
-    let (near, far) = tokio::join!(near, listener.accept());
-    let (near, far) = (near.unwrap(), far.unwrap().0);
+    let (near, far) = test_tcp::pair().await;
     for end in [&near, &far] {
         end.set_nodelay(true).unwrap();
     }

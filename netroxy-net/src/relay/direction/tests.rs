@@ -4,11 +4,12 @@
 use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, Interest},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     time::advance,
 };
 
 use super::*;
+use crate::test_tcp::pair;
 
 /// A direction that is stuck, and all that is around it.
 struct Scene {
@@ -49,13 +50,6 @@ impl Scene {
         let error = self.up.look(&mut self.down, &self.reader, &self.writer);
         error.map(|error| error.kind())
     }
-}
-
-async fn pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let near = TcpStream::connect(listener.local_addr().unwrap());
-    let (near, far) = tokio::join!(near, listener.accept());
-    (near.unwrap(), far.unwrap().0)
 }
 
 #[tokio::test(start_paused = true)]
