@@ -40,6 +40,12 @@ pub(crate) fn version(side: Side) -> (&'static str, &'static str) {
     }
 }
 
+/// Closes what the reference peers keep for the next tunnels when they have ended.
+pub(crate) fn close_kept() {
+    // The client has the same ones: they are of the process.
+    netroxy_server::close_kept_pipes();
+}
+
 async fn server(file: &Path) -> Result<netroxy_server::Server, Box<dyn Error>> {
     let (config, _) = netroxy_server::Config::load(file)?;
     Ok(netroxy_server::Server::bind(config).await?)

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{stream::Stream, throttle::Throttle};
 use direction::{Direction, End};
 pub use path::{InvalidPath, Path};
+pub use pipe::close_kept_pipes;
 
 mod direction;
 mod path;

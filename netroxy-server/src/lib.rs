@@ -48,6 +48,7 @@ pub use admission::Census;
 pub use config::{Config, MappedPorts, Networks, TlsConfig, UserNetworks};
 pub use handle::{ClientStatus, Handle, PortStatus, Status};
 pub use limits::{Figures, Limits};
+pub use netroxy_net::relay::close_kept_pipes;
 pub use ports::{InvalidPortSet, PortSet};
 pub use proxy_protocol::Version as ProxyProtocol;
 

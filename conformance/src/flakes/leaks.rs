@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::reference;
 use crate::sut::folder_prefix;
 
 /// What belongs to this program at a moment.
@@ -38,6 +39,7 @@ impl Belongings {
     pub(crate) async fn left_behind(&self, limit: Duration) -> io::Result<Vec<String>> {
         let until = Instant::now() + limit;
         loop {
+            reference::close_kept();
             let left = Self::now()?.beyond(self);
             if left.is_empty() || Instant::now() >= until {
                 return Ok(left);

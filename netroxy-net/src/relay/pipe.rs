@@ -6,7 +6,11 @@
 //! and up to [`SIZE`] bytes wait in it when a writer does not take them.
 
 #[cfg(target_os = "linux")]
+pub use linux::close_kept_pipes;
+#[cfg(target_os = "linux")]
 pub(super) use linux::{Pipe, take};
+#[cfg(not(target_os = "linux"))]
+pub use portable::close_kept_pipes;
 #[cfg(not(target_os = "linux"))]
 pub(super) use portable::{Pipe, take};
 
@@ -65,6 +69,12 @@ mod linux {
             COUNT.fetch_sub(1, Ordering::Relaxed);
         }
         made.filter(|pipe| pipe.size >= LEAST)
+    }
+
+    /// Closes the empty pipes that the relays of this process keep for the next bulk. It is for a process that
+    /// looks for descriptors that were left open.
+    pub fn close_kept_pipes() {
+        pool().clear();
     }
 
     fn pool() -> std::sync::MutexGuard<'static, Vec<Pipe>> {
@@ -152,6 +162,8 @@ mod linux {
             assert_eq!(pool().len(), KEPT);
             assert_eq!(COUNT.load(Ordering::Relaxed), KEPT);
             assert!(take().is_some_and(|pipe| pipe.is_empty()));
+            close_kept_pipes();
+            assert_eq!(COUNT.load(Ordering::Relaxed), 0);
         }
     }
 }
@@ -169,6 +181,9 @@ mod portable {
     pub(in crate::relay) fn take() -> Option<Pipe> {
         None
     }
+
+    /// Closes the empty pipes that the relays of this process keep for the next bulk: none here.
+    pub fn close_kept_pipes() {}
 
     impl Pipe {
         pub(in crate::relay) fn is_empty(&self) -> bool {
