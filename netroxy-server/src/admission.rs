@@ -31,6 +31,8 @@ const LONGEST_PENALTY: Duration = Duration::from_secs(600);
 const AHEAD_PER_LOGIN: usize = 16;
 /// So many addresses are remembered for their wrong passwords; the earliest are forgotten.
 const MOST_PENALTIES: usize = 65_536;
+/// Connections to the web interface in all, and those of one address.
+const MOST_WEB: (usize, usize) = (128, 32);
 
 /// Who an address belongs to, as far as limits go: an IPv4 address, or the 64 bits of an IPv6
 /// address that one customer usually gets.
@@ -86,6 +88,10 @@ pub(crate) enum Refusal {
     PortsPerClient,
     /// The client leaves too many answers unread.
     UnreadAnswers,
+    /// The mapping is switched off.
+    SwitchedOff,
+    /// Too many connections to the web interface.
+    Web,
 }
 
 impl fmt::Display for Refusal {
@@ -107,6 +113,8 @@ impl fmt::Display for Refusal {
             Self::PortNotAllowed => "the account may not map this port",
             Self::PortsPerClient => "the client has too many mappings",
             Self::UnreadAnswers => "the client does not read its answers",
+            Self::SwitchedOff => "the mapping is switched off",
+            Self::Web => "too many connections to the web interface",
         })
     }
 }
@@ -122,6 +130,8 @@ struct Book {
     next_stranger: u64,
     logins: Tally,
     users: Tally,
+    /// Connections to the web interface.
+    web: Tally,
     ports: usize,
     /// Those of the ports: one for each address.
     listeners: usize,
@@ -197,6 +207,7 @@ enum Kind {
     },
     Login,
     User,
+    Web,
 }
 
 /// A connection that is let in; it counts until the pass is dropped.
@@ -236,6 +247,7 @@ impl Admission {
             next_stranger: 0,
             logins: Tally::default(),
             users: Tally::default(),
+            web: Tally::default(),
             ports: 0,
             listeners: 0,
             penalties: Penalties::default(),
@@ -273,6 +285,25 @@ impl Admission {
         let mut book = self.book();
         book.user(origin, of_client, most_of_client)?;
         Ok(self.pass(&mut book, origin, Kind::User))
+    }
+
+    /// Lets in a connection to the web interface. It may use the reserve: an operator looks when it
+    /// is full.
+    pub(crate) fn web(self: &Arc<Self>, ip: IpAddr) -> Result<Pass, Refusal> {
+        let origin = Origin::of(ip);
+        let mut book = self.book();
+        book.web(origin)?;
+        Ok(self.pass(&mut book, origin, Kind::Web))
+    }
+
+    /// Whether an address has shown too many wrong passwords, which is counted then. A login from there
+    /// does not excuse it: this is for passwords alone.
+    pub(crate) fn may_show_a_password(&self, ip: IpAddr) -> Result<(), Refusal> {
+        let mut book = self.book();
+        if book.is_shut_out(Origin::of(ip), Instant::now()) {
+            return Err(book.refuse(Refusal::WrongPasswords));
+        }
+        Ok(())
     }
 
     /// Notes a wrong password.
@@ -326,7 +357,7 @@ impl Admission {
             Kind::Fresh {
                 stranger: Some(number),
             } => Some(book.strangers.entry(number).or_default().clone()),
-            Kind::Fresh { stranger: None } | Kind::Login | Kind::User => None,
+            Kind::Fresh { stranger: None } | Kind::Login | Kind::User | Kind::Web => None,
         };
         Pass {
             admission: self.clone(),
@@ -347,9 +378,6 @@ impl Book {
         let figures = &self.figures;
         let logins = self.logins.of(origin);
         let is_known = logins > 0;
-        let penalty = self.penalties.left(origin, now);
-        let three = Duration::from_secs(figures.wrong_password_seconds.saturating_mul(3));
-        let most_penalty = three.min(LONGEST_PENALTY / 2);
         let room = if is_known {
             figures.descriptors
         } else {
@@ -361,7 +389,7 @@ impl Book {
             most = most.saturating_add(waiting).saturating_add(ahead);
         }
         let is_crowd = self.fresh.of(origin) >= most;
-        let refusal = if !is_known && !penalty.is_zero() && penalty >= most_penalty {
+        let refusal = if !is_known && self.is_shut_out(origin, now) {
             Refusal::WrongPasswords
         } else if self.descriptors() >= room {
             Refusal::Descriptors
@@ -372,6 +400,13 @@ impl Book {
             return Ok(!is_known || is_crowd);
         };
         Err(self.refuse(refusal))
+    }
+
+    /// Whether three wrong passwords or more stand against an origin.
+    fn is_shut_out(&self, origin: Origin, now: Instant) -> bool {
+        let penalty = self.penalties.left(origin, now);
+        let three = Duration::from_secs(self.figures.wrong_password_seconds.saturating_mul(3));
+        !penalty.is_zero() && penalty >= three.min(LONGEST_PENALTY / 2)
     }
 
     /// The number of a stranger that is let in; at the bound the oldest one goes.
@@ -402,8 +437,22 @@ impl Book {
         Err(self.refuse(refusal))
     }
 
+    fn web(&mut self, origin: Origin) -> Result<(), Refusal> {
+        let (in_all, of_address) = MOST_WEB;
+        let is_crowd = !origin.is_shared() && self.web.of(origin) >= of_address;
+        let refusal = if self.web.in_all >= in_all || is_crowd {
+            Refusal::Web
+        } else if self.descriptors() >= self.figures.descriptors {
+            Refusal::Descriptors
+        } else {
+            return Ok(());
+        };
+        Err(self.refuse(refusal))
+    }
+
     fn descriptors(&self) -> usize {
-        self.fresh.in_all + self.logins.in_all + 2 * self.users.in_all + self.listeners
+        let single = self.fresh.in_all + self.logins.in_all + self.web.in_all;
+        single + 2 * self.users.in_all + self.listeners
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Refusal {
@@ -416,6 +465,7 @@ impl Book {
             Kind::Fresh { .. } => self.fresh.add(origin),
             Kind::Login => self.logins.add(origin),
             Kind::User => self.users.add(origin),
+            Kind::Web => self.web.add(origin),
         }
     }
 
@@ -429,6 +479,7 @@ impl Book {
             }
             Kind::Login => self.logins.remove(origin),
             Kind::User => self.users.remove(origin),
+            Kind::Web => self.web.remove(origin),
         }
     }
 }
@@ -680,6 +731,39 @@ mod tests {
         drop(second);
         let census = admission.census();
         assert_eq!((census.clients, census.fresh_connections), (0, 0));
+    }
+
+    #[test]
+    fn connections_to_the_web_interface_are_bounded_and_use_the_reserve() {
+        let admission = admission("{}", 1000);
+        let (of_one, refusal) = many(40, || admission.web(STRANGER));
+        assert_eq!((of_one.len(), refusal), (32, Some(Refusal::Web)));
+        let loopback = "127.0.0.1".parse().unwrap();
+        let (all, refusal) = many(100, || admission.web(loopback));
+        assert_eq!((all.len(), refusal), (96, Some(Refusal::Web)));
+        assert_eq!(admission.census().descriptors, 128);
+        drop((of_one, all));
+        assert_eq!(admission.census().descriptors, 0);
+        // 10 descriptors, all of them in the reserve: a user does not get one.
+        let small = Admission::new(Limits::default().figures(26));
+        assert_eq!(small.user(OTHER, 0, 9).err(), Some(Refusal::Users));
+        let (few, refusal) = many(11, || small.web(OTHER));
+        assert_eq!((few.len(), refusal), (10, Some(Refusal::Descriptors)));
+    }
+
+    #[test]
+    fn three_wrong_passwords_shut_out_who_signs_in() {
+        let admission = admission("{}", 1000);
+        let _client = login(&admission, STRANGER);
+        for _ in 0..3 {
+            assert_eq!(admission.may_show_a_password(STRANGER), Ok(()));
+            admission.wrong_password(STRANGER);
+        }
+        let refused = Err(Refusal::WrongPasswords);
+        // 15 seconds stand against it, less the moment that has gone by.
+        admission.wrong_password(STRANGER);
+        assert_eq!(admission.may_show_a_password(STRANGER), refused);
+        assert_eq!(admission.may_show_a_password(OTHER), Ok(()));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! What a server is started with.
 
-use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
 use netroxy_net::listen::Bind;
-use netroxy_proto::Timeout;
+use netroxy_proto::{Password, Timeout, Username};
 
 use crate::{accounts::Accounts, limits::Limits, ports::PortSet, proxy_protocol};
 
@@ -47,6 +47,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where `netroxy-server status` asks.
     pub control_socket: Option<PathBuf>,
+    /// The web interface; `None` is none.
+    pub web: Option<WebConfig>,
 }
 
 /// A listener with TLS.
@@ -56,6 +58,23 @@ pub struct TlsConfig {
     pub port: u16,
     /// Certificates and keys.
     pub server: Arc<rustls::ServerConfig>,
+}
+
+/// The web interface.
+#[derive(Clone)]
+pub struct WebConfig {
+    /// Addresses that it listens at, as [`Config::ip`].
+    pub ip: Vec<String>,
+    /// The port; 0 is any free one.
+    pub port: u16,
+    /// Certificates and keys; `None` is HTTP without TLS.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Names, beside those in `ip`, by which browsers may ask for it.
+    pub hosts: Vec<String>,
+    /// The accounts that see and switch everything, and not only what is their own.
+    pub administrators: BTreeSet<Username>,
+    /// Who shows this may read the metrics; `None` lets in who asks from this machine.
+    pub metrics_token: Option<Password>,
 }
 
 /// What is special about some mapped ports.
@@ -133,6 +152,15 @@ impl fmt::Debug for Config {
 impl fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsConfig")
+            .field("port", &self.port)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for WebConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebConfig")
+            .field("ip", &self.ip)
             .field("port", &self.port)
             .finish_non_exhaustive()
     }

@@ -31,7 +31,7 @@ use crate::{
     admission::{Pass, Refusal},
     handshake::shake_hands,
     hub::{Fate, Hub, Order, Seat},
-    proxy_protocol, user,
+    live, proxy_protocol, user,
 };
 
 /// So many messages are sent in one write at most.
@@ -271,6 +271,8 @@ impl Serving<'_> {
         let admission = &self.hub.admission;
         let Some(account) = self.hub.config().accounts.check(ath).await else {
             admission.wrong_password(self.peer.ip());
+            let text = format_args!("wrong user name or password from {}", self.peer.ip());
+            self.hub.note(live::Kind::LoginRefused, None, text);
             return None;
         };
         match self.pass.log_in() {

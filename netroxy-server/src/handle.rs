@@ -109,6 +109,11 @@ impl Handle {
             "limits.handshakes",
             config.limits.handshakes == old.limits.handshakes,
         );
+        keep("web.enabled", config.web.is_some() == old.web.is_some());
+        if let (Some(new), Some(old)) = (&config.web, &old.web) {
+            keep("web.ip", new.ip == old.ip);
+            keep("web.port", new.port == old.port);
+        }
         let tls_port = |config: &Config| config.tls.as_ref().map(|tls| tls.port);
         keep("tls.port", tls_port(&config) == tls_port(&old));
         config.ip.clone_from(&old.ip);
@@ -120,6 +125,14 @@ impl Handle {
             (Some(new), Some(old)) => Some(crate::TlsConfig {
                 port: old.port,
                 server: new.server,
+            }),
+            (_, old) => old.clone(),
+        };
+        config.web = match (config.web.take(), &old.web) {
+            (Some(new), Some(old)) => Some(crate::WebConfig {
+                ip: old.ip.clone(),
+                port: old.port,
+                ..new
             }),
             (_, old) => old.clone(),
         };

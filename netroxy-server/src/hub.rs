@@ -5,7 +5,7 @@
 //! two hops between tasks. Nothing is awaited under the lock.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt, io,
     net::SocketAddr,
     sync::{
@@ -22,7 +22,7 @@ use netroxy_net::{
     stream::Stream,
 };
 use netroxy_proto::{
-    Ath, ClientName, RemotePort, ServerMessage, Target, Token,
+    Ath, ClientName, RemotePort, ServerMessage, Target, Token, Username,
     server::{self, CloseReason, ConnId, Input, Listener, MappingId, Output, RefuseReason, UserId},
 };
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
@@ -33,6 +33,7 @@ use crate::{
     Config,
     accounts::Account,
     admission::{Admission, Refusal},
+    live::{Kind, Live},
     user::{self, MappedPort, Waiting},
 };
 
@@ -58,6 +59,8 @@ pub(crate) struct Hub {
     pub(crate) stop: CancellationToken,
     /// Tunnels end.
     pub(crate) cut: CancellationToken,
+    /// For the web interface, if there is one.
+    pub(crate) live: Option<Live>,
 }
 
 struct State {
@@ -66,6 +69,9 @@ struct State {
     users: BTreeMap<UserId, oneshot::Sender<Fate>>,
     listeners: BTreeMap<MappingId, Arc<MappedPort>>,
     clients: BTreeMap<ConnId, Arc<Client>>,
+    /// Mappings that are switched off, by account and port. A client that logs in anew does not switch
+    /// them on.
+    off: BTreeSet<(Username, RemotePort)>,
     /// The deadline that is waited for. Each user and each connection brings one, and takes it away
     /// soon after; who waits for an earlier one than there is looks again then.
     awaited: Option<Duration>,
@@ -89,6 +95,7 @@ struct Outbox {
 
 /// A client that is logged in.
 pub(crate) struct Client {
+    pub(crate) id: ConnId,
     pub(crate) account: Arc<Account>,
     pub(crate) name: ClientName,
     pub(crate) peer: SocketAddr,
@@ -144,6 +151,7 @@ impl Hub {
                 users: BTreeMap::new(),
                 listeners: BTreeMap::new(),
                 clients: BTreeMap::new(),
+                off: BTreeSet::new(),
                 awaited: None,
                 next_id: 0,
             }),
@@ -154,6 +162,7 @@ impl Hub {
             user_handshakes: Semaphore::new(handshakes),
             waiting: AtomicUsize::new(0),
             admission: Admission::new(figures),
+            live: config.web.as_ref().map(|_| Live::default()),
             config: RwLock::new(Arc::new(config)),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -329,7 +338,7 @@ impl Hub {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             match &input {
-                Input::Ended { conn } => state.forget(*conn),
+                Input::Ended { conn } => self.forget(state, *conn),
                 Input::UserGone { user } => drop(state.users.remove(user)),
                 _ => {}
             }
@@ -373,15 +382,22 @@ impl Hub {
                     let _ = outbox.orders.send(Order::Close(reason));
                     outbox.closing.cancel();
                 }
-                state.forget(conn);
+                self.forget(state, conn);
             }
             Output::LoggedIn {
                 conn, client_name, ..
             } => {
                 let outbox = state.conns.get_mut(&conn)?;
                 let account = outbox.account.take()?;
-                info!(client = %client_name, user = %account.username, "client logged in");
+                let user = &account.username;
+                info!(client = %client_name, %user, "client logged in");
+                let text = format_args!(
+                    "client {client_name} of {user} at {} logged in",
+                    outbox.peer
+                );
+                self.note(Kind::ClientIn, Some(user), text);
                 let client = Client {
+                    id: conn,
                     account,
                     name: client_name,
                     peer: outbox.peer,
@@ -405,6 +421,12 @@ impl Hub {
                     port.close();
                     self.admission.port_closed(port.doors());
                     info!(remote_port = %port.remote_port, "port closed");
+                    let text = format_args!("port {} closed", port.remote_port);
+                    self.note(
+                        Kind::MappingClosed,
+                        Some(&port.client.account.username),
+                        text,
+                    );
                 }
             }
             Output::Join { conn, user } => {
@@ -413,7 +435,7 @@ impl Hub {
                 {
                     let _ = outbox.orders.send(Order::Join(fate));
                 }
-                state.forget(conn);
+                self.forget(state, conn);
             }
             Output::RefuseUser { user, reason } => {
                 if let Some(fate) = state.users.remove(&user) {
@@ -436,16 +458,26 @@ impl Hub {
         let Some(client) = state.clients.get(&conn) else {
             return failed;
         };
+        let user = client.account.username.clone();
+        let note_refusal = |reason: &dyn fmt::Display| {
+            let text = format_args!("port {remote_port} -> {target} refused: {reason}");
+            self.note(Kind::MappingRefused, Some(&user), text);
+        };
         if let Err(refusal) = self.may_map(client, remote_port.get()) {
             let refusal = self.admission.refuse(refusal);
-            warn!(%remote_port, %target, user = %client.account.username, reason = %refusal, "port refused");
+            warn!(%remote_port, %target, %user, reason = %refusal, "port refused");
+            note_refusal(&refusal);
             return failed;
         }
         match self.listen(remote_port.get()) {
             Ok(listeners) => {
                 info!(%remote_port, %target, "port opened");
+                let text = format_args!("port {remote_port} -> {target} opened");
+                self.note(Kind::MappingOpened, Some(&user), text);
                 let client = client.clone();
-                let port = MappedPort::new(mapping, conn, remote_port, target, client, listeners);
+                let on = !state.off.contains(&(user, remote_port));
+                let port =
+                    MappedPort::new(mapping, conn, remote_port, target, client, listeners, on);
                 for door in 0..port.doors() {
                     self.tasks
                         .spawn(user::accept(self.clone(), port.clone(), door));
@@ -456,6 +488,7 @@ impl Hub {
             }
             Err(error) => {
                 warn!(%remote_port, %target, %error, "port refused");
+                note_refusal(&error);
                 failed
             }
         }
@@ -488,6 +521,49 @@ impl Hub {
         Ok(listeners.into_iter().map(Closable::new).collect())
     }
 
+    /// Lets go of a connection that has ended, or that was given its last order.
+    fn forget(&self, state: &mut State, conn: ConnId) {
+        state.conns.remove(&conn);
+        if let Some(client) = state.clients.remove(&conn) {
+            let (name, user) = (&client.name, &client.account.username);
+            let text = format_args!("client {name} of {user} at {} has gone", client.peer);
+            self.note(Kind::ClientOut, Some(user), text);
+        }
+    }
+
+    /// Notes for the web interface what has happened to something of an account.
+    pub(crate) fn note(&self, kind: Kind, owner: Option<&Username>, text: fmt::Arguments<'_>) {
+        if let Some(live) = &self.live {
+            live.note(kind, owner, text);
+        }
+    }
+
+    /// Lets new users of a mapped port in, or closes them at once. `may` decides whether the port may be
+    /// switched. `None` is that it may not, or is not there.
+    pub(crate) fn switch(
+        &self,
+        port: u16,
+        on: bool,
+        may: impl FnOnce(&Account) -> bool,
+    ) -> Option<Arc<MappedPort>> {
+        let mut state = self.lock();
+        let mapped = state.listeners.values();
+        let mapped = mapped.into_iter().find(|p| p.remote_port.get() == port)?;
+        let mapped = mapped.clone();
+        let account = &mapped.client.account;
+        if !may(account) {
+            return None;
+        }
+        let key = (account.username.clone(), mapped.remote_port);
+        if on {
+            state.off.remove(&key);
+        } else {
+            state.off.insert(key);
+        }
+        mapped.switch(on);
+        Some(mapped)
+    }
+
     fn now(&self) -> Duration {
         self.epoch.elapsed()
     }
@@ -498,12 +574,6 @@ impl Hub {
 }
 
 impl State {
-    /// Lets go of a connection that has ended, or that was given its last order.
-    fn forget(&mut self, conn: ConnId) {
-        self.conns.remove(&conn);
-        self.clients.remove(&conn);
-    }
-
     fn new_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id

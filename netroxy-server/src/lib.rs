@@ -25,11 +25,13 @@ mod handshake;
 mod hash_password;
 mod hub;
 mod limits;
+mod live;
 mod ports;
 mod proxy_protocol;
 #[cfg(unix)]
 mod status;
 mod user;
+mod web;
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -45,7 +47,7 @@ use tracing::{info, warn};
 
 pub use accounts::{Account, Accounts, InvalidHash, Secret, hash};
 pub use admission::Census;
-pub use config::{Config, MappedPorts, Networks, TlsConfig, UserNetworks};
+pub use config::{Config, MappedPorts, Networks, TlsConfig, UserNetworks, WebConfig};
 pub use handle::{ClientStatus, Handle, PortStatus, Status};
 pub use limits::{Figures, Limits};
 pub use netroxy_net::relay::close_kept_pipes;
@@ -56,12 +58,14 @@ pub use proxy_protocol::Version as ProxyProtocol;
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 use conn::Arrival;
 use hub::Hub;
+use web::{Web, WebDoor};
 
 /// A server whose listeners are bound.
 #[derive(Debug)]
 pub struct Server {
     hub: Arc<Hub>,
     doors: Vec<Door>,
+    web_doors: Vec<WebDoor>,
 }
 
 /// A listener for clients.
@@ -112,7 +116,7 @@ impl StartError {
 }
 
 const ADDRESSES: &str =
-    "ip and mappingIp take an address or name of this machine; empty is all its addresses";
+    "ip, mappingIp and web.ip take an address or name of this machine; empty is all its addresses";
 
 impl Server {
     /// Binds the listeners.
@@ -131,10 +135,18 @@ impl Server {
                 doors.push(Door::open(bind, tls.port, Listener::Tls)?);
             }
         }
+        let mut web_doors = Vec::new();
+        if let Some(web) = &config.web {
+            for bind in resolve_all(&web.ip).await? {
+                let (addr, listener) = listen(bind, web.port)?;
+                web_doors.push(WebDoor { listener, addr });
+            }
+        }
         let hub = Hub::new(config, mapping_bind, descriptors::limit());
         Ok(Self {
             hub: Arc::new(hub),
             doors,
+            web_doors,
         })
     }
 
@@ -148,6 +160,12 @@ impl Server {
     #[must_use]
     pub fn tls_addr(&self) -> Option<SocketAddr> {
         self.addr(Listener::Tls)
+    }
+
+    /// Where the web interface is, at the first address.
+    #[must_use]
+    pub fn web_addr(&self) -> Option<SocketAddr> {
+        self.web_doors.first().map(|door| door.addr)
     }
 
     fn addr(&self, kind: Listener) -> Option<SocketAddr> {
@@ -168,6 +186,11 @@ impl Server {
             tunnels = self.hub.admission.limit(|limits| limits.tunnels),
             "limits of this process"
         );
+        if let Some(addr) = self.web_addr() {
+            let doors = self.doors.iter().map(Door::told).collect();
+            let web = Web::new(self.hub.clone(), doors, addr.port());
+            web.start(self.web_doors);
+        }
         for door in self.doors {
             let tls = door.kind == Listener::Tls;
             info!(addr = %door.addr, tls, "listening for clients");
@@ -198,16 +221,20 @@ impl Server {
 
 impl Door {
     fn open(bind: Bind, port: u16, kind: Listener) -> Result<Self, StartError> {
-        let opened = bind
-            .listen(port)
-            .and_then(|l: TcpListener| Ok((l.local_addr()?, l)));
-        let (addr, listener) =
-            opened.map_err(|source| StartError::Listen { bind, port, source })?;
+        let (addr, listener) = listen(bind, port)?;
         Ok(Self {
-            listener: Closable::new(listener),
+            listener,
             addr,
             kind,
         })
+    }
+
+    /// As the web interface shows it.
+    fn told(&self) -> web::Door {
+        web::Door {
+            address: self.addr,
+            tls: self.kind == Listener::Tls,
+        }
     }
 
     async fn serve(self, hub: Arc<Hub>) {
@@ -232,6 +259,14 @@ impl Door {
         };
         stop.run_until_cancelled(accept).await;
     }
+}
+
+fn listen(bind: Bind, port: u16) -> Result<(SocketAddr, Closable), StartError> {
+    let opened = bind
+        .listen(port)
+        .and_then(|l: TcpListener| Ok((l.local_addr()?, l)));
+    let (addr, listener) = opened.map_err(|source| StartError::Listen { bind, port, source })?;
+    Ok((addr, Closable::new(listener)))
 }
 
 impl std::fmt::Debug for Door {

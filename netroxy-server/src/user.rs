@@ -5,7 +5,7 @@ use std::{
     num::NonZeroU64,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -31,6 +31,7 @@ use crate::{
     config::MappedPorts,
     handshake::shake_hands,
     hub::{Client, Fate, Hub},
+    live::{self, Live},
     proxy_protocol,
 };
 
@@ -50,6 +51,8 @@ pub(crate) struct MappedPort {
     newcomers: Mutex<Newcomers>,
     /// What was served since the port was opened.
     pub(crate) served: Served,
+    /// Whether new users are let in.
+    on: AtomicBool,
 }
 
 /// What a port has served.
@@ -58,6 +61,14 @@ pub(crate) struct Served {
     pub(crate) tunnels: AtomicU64,
     pub(crate) to_users: AtomicU64,
     pub(crate) from_users: AtomicU64,
+}
+
+impl Served {
+    /// Counts what a tunnel has carried.
+    pub(crate) fn add(&self, summary: &Summary) {
+        self.to_users.fetch_add(summary.a_to_b, Ordering::Relaxed);
+        self.from_users.fetch_add(summary.b_to_a, Ordering::Relaxed);
+    }
 }
 
 /// Users that have come within a second.
@@ -74,6 +85,7 @@ impl MappedPort {
         target: Target,
         client: Arc<Client>,
         listeners: Vec<Closable>,
+        on: bool,
     ) -> Arc<Self> {
         client.ports.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self {
@@ -90,7 +102,25 @@ impl MappedPort {
                 count: 0,
             }),
             served: Served::default(),
+            on: AtomicBool::new(on),
         })
+    }
+
+    /// Whether new users are let in.
+    pub(crate) fn is_on(&self) -> bool {
+        self.on.load(Ordering::Relaxed)
+    }
+
+    /// Lets new users in, or closes them at once. Those who are there stay, and the client is not told.
+    pub(crate) fn switch(&self, on: bool) {
+        self.on.store(on, Ordering::Relaxed);
+    }
+
+    /// The user's address is left out: so refusals for one reason are one event.
+    fn note_refusal(&self, hub: &Hub, reason: &dyn std::fmt::Display) {
+        let owner = Some(&self.client.account.username);
+        let text = format_args!("user of port {} refused: {reason}", self.remote_port);
+        hub.note(live::Kind::UserRefused, owner, text);
     }
 
     /// How many listeners there are, each for a task of its own.
@@ -184,11 +214,12 @@ impl Guest {
     }
 
     /// Counts what a tunnel has carried, and says it.
-    fn closed(&self, id: UserId, start: Instant, summary: &Summary) {
-        let served = &self.port.served;
+    fn closed(&self, live: Option<&Live>, id: UserId, start: Instant, summary: &Summary) {
+        match live {
+            Some(live) => live.end(id, summary),
+            None => self.port.served.add(summary),
+        }
         let (to_user, from_user) = (summary.a_to_b, summary.b_to_a);
-        served.to_users.fetch_add(to_user, Ordering::Relaxed);
-        served.from_users.fetch_add(from_user, Ordering::Relaxed);
         let seconds = start.elapsed().as_secs_f64();
         let reason = summary.reason("the client", "the user");
         let say = || info!(to_user, from_user, seconds, reason, "tunnel closed");
@@ -222,6 +253,10 @@ pub(crate) async fn accept(hub: Arc<Hub>, port: Arc<MappedPort>, door: usize) {
 /// Serves a user. One who need not say anything first is entered here, and not in a task of its
 /// own: users are served in the order in which they came (`tunnel.fifo`).
 fn come(hub: &Arc<Hub>, port: &Arc<MappedPort>, tcp: TcpStream, peer: SocketAddr) {
+    if !port.is_on() {
+        refuse(hub, port, peer, hub.admission.refuse(Refusal::SwitchedOff));
+        return;
+    }
     let config = hub.config();
     let special = config.mapped_port(port.remote_port.get());
     let says_first =
@@ -235,7 +270,7 @@ fn come(hub: &Arc<Hub>, port: &Arc<MappedPort>, tcp: TcpStream, peer: SocketAddr
                 .run_until_cancelled(arrive(&hub, &port, &config, special, tcp, peer));
             match arriving.await {
                 Some(Ok((stream, guest))) => enter(&hub, guest, special, stream),
-                Some(Err(refusal)) => refuse(&port, peer, refusal),
+                Some(Err(refusal)) => refuse(&hub, &port, peer, refusal),
                 None => {}
             }
         });
@@ -243,7 +278,7 @@ fn come(hub: &Arc<Hub>, port: &Arc<MappedPort>, tcp: TcpStream, peer: SocketAddr
     }
     match port.let_in(hub, special, peer) {
         Ok(guest) => enter(hub, guest, special, Stream::Plain(tcp)),
-        Err(refusal) => refuse(port, peer, refusal),
+        Err(refusal) => refuse(hub, port, peer, refusal),
     }
 }
 
@@ -288,15 +323,16 @@ async fn arrive(
     Ok((stream, guest))
 }
 
-fn refuse(port: &MappedPort, peer: SocketAddr, reason: Refusal) {
+fn refuse(hub: &Hub, port: &MappedPort, peer: SocketAddr, reason: Refusal) {
     info!(target: REFUSAL, remote_port = %port.remote_port, user = %peer, %reason, "user refused");
+    port.note_refusal(hub, &reason);
 }
 
 /// Lets a user wait for its tunnel.
 fn enter(hub: &Arc<Hub>, guest: Guest, special: Option<&MappedPorts>, stream: Stream) {
     let (port, peer) = (&guest.port, guest.peer);
     let Some((id, fate)) = hub.admit_user(port.mapping) else {
-        refuse(port, peer, hub.admission.refuse(Refusal::Waiting));
+        refuse(hub, port, peer, hub.admission.refuse(Refusal::Waiting));
         return;
     };
     let header = special
@@ -335,25 +371,33 @@ pub(crate) async fn serve(mut waiting: Box<Waiting>) {
     let Some((data, early)) = waiting.joined().await else {
         return;
     };
+    let start = Instant::now();
+    waiting.begin(early);
     let Waiting {
         hub,
         id,
         stream,
-        mut terms,
+        terms,
         guest,
         ..
     } = *waiting;
-    if enabled!(Level::DEBUG) {
-        guest.span(id).in_scope(|| debug!("tunnel open"));
-    }
-    let start = Instant::now();
-    guest.port.served.tunnels.fetch_add(1, Ordering::Relaxed);
-    terms.from_a = early;
     let summary = relay(data, stream, terms, &hub.cut).await;
-    guest.closed(id, start, &summary);
+    guest.closed(hub.live.as_ref(), id, start, &summary);
 }
 
 impl Waiting {
+    /// Says and notes that the tunnel begins, with the bytes that the client has sent already.
+    fn begin(&mut self, early: Vec<u8>) {
+        let (id, guest) = (self.id, &self.guest);
+        if enabled!(Level::DEBUG) {
+            guest.span(id).in_scope(|| debug!("tunnel open"));
+        }
+        guest.port.served.tunnels.fetch_add(1, Ordering::Relaxed);
+        self.terms.from_a = early;
+        let live = self.hub.live.as_ref();
+        self.terms.progress = live.map(|live| live.begin(id, &guest.port, guest.peer));
+    }
+
     /// The data connection that the user is joined to, and what was read from it already.
     async fn joined(&mut self) -> Option<(Stream, Vec<u8>)> {
         let fate = tokio::select! {
@@ -372,6 +416,7 @@ impl Waiting {
             Fate::Refused(reason) => {
                 let say = || info!(target: REFUSAL, %reason, "user refused");
                 self.guest.span(self.id).in_scope(say);
+                self.guest.port.note_refusal(&self.hub, &reason);
                 None
             }
         }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use netroxy_net::{
-    relay::{Broken, Summary, Terms, relay},
+    relay::{Broken, Progress, Summary, Terms, relay},
     stream::Stream,
     throttle::Throttle,
 };
@@ -427,4 +427,40 @@ async fn a_summary_names_the_side_that_broke() {
     assert!(matches!(summary.broken, Some(Broken::B(_))));
     let reason = summary.reason("the client", "the user");
     assert!(reason.starts_with("the user broke off: "), "{reason}");
+}
+
+/// Bulk and small messages: what is spliced counts too.
+#[tokio::test]
+async fn what_is_carried_is_told_while_the_relay_runs() {
+    let progress = Arc::new(Progress::default());
+    let mut rig = rig_on(Terms {
+        progress: Some(progress.clone()),
+        ..Terms::default()
+    })
+    .await;
+    let mut carried = (0, 0);
+    for (size, to_user) in [(3, false), (3_000_000, false), (2_000_000, true), (5, true)] {
+        let bytes = vec![7; size];
+        let mut got = vec![0; size];
+        let (from, to) = if to_user {
+            carried.1 += size as u64;
+            (&mut rig.service, &mut rig.user)
+        } else {
+            carried.0 += size as u64;
+            (&mut rig.user, &mut rig.service)
+        };
+        let (wrote, read) = tokio::join!(from.write_all(&bytes), to.read_exact(&mut got));
+        wrote.unwrap();
+        read.unwrap();
+        let told = async {
+            while (progress.a_to_b(), progress.b_to_a()) != carried {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), told).await.unwrap();
+    }
+    rig.user.shutdown().await.unwrap();
+    rig.service.shutdown().await.unwrap();
+    let summary = rig.relaying.await.unwrap();
+    assert_eq!((summary.a_to_b, summary.b_to_a), carried);
 }

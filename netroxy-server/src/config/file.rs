@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    fmt,
     net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -16,9 +17,12 @@ use netroxy_net::{
     tls_server::{CertificateFiles, Setup},
 };
 use netroxy_proto::{Password, Timeout, Username};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
-use super::{Config, MappedPorts, Networks, TlsConfig, UserNetworks};
+use super::{Config, MappedPorts, Networks, TlsConfig, UserNetworks, WebConfig};
 use crate::{
     accounts::{Account, Accounts, Secret},
     limits::{Limits, count, some_count},
@@ -38,6 +42,11 @@ pub(super) const KEYS: &[Key] = &[
     key("clientCa", r#""clients.pem""#),
     key("onlyTls13", "true"),
     key("web", r#"{"enabled": false}"#),
+    key("https", r#"{"enabled": true}"#),
+    key("hosts", r#"["netroxy.example.org"]"#),
+    key("administrators", r#"["alice"]"#),
+    key("metricsToken", r#""a-long-random-text""#),
+    key("root", r#""./""#),
     key("username", r#""alice""#),
     key("password", r#""secret""#),
     key("passwordHash", SOME_HASH),
@@ -106,7 +115,7 @@ struct File {
     #[serde(default, deserialize_with = "config_file::some_port")]
     port: Option<u16>,
     tls: Option<TlsFile>,
-    web: Option<serde_json::Value>,
+    web: Option<WebFile>,
     #[serde(default, deserialize_with = "one_or_more")]
     mapping_ip: Vec<String>,
     #[serde(default, deserialize_with = "config_file::some_field")]
@@ -153,8 +162,40 @@ struct UserFile {
     max_tunnels: Option<usize>,
 }
 
-/// TLS of the control port, or of a mapped port, which is the port itself.
+/// The web interface, as the original has it, and what is new.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WebFile {
+    #[serde(default)]
+    enabled: bool,
+    #[serde(default = "loopback", deserialize_with = "one_or_more")]
+    ip: Vec<String>,
+    #[serde(default, deserialize_with = "config_file::some_port")]
+    port: Option<u16>,
+    #[serde(default, deserialize_with = "https")]
+    https: Https,
+    #[serde(default, deserialize_with = "one_or_more")]
+    hosts: Vec<String>,
+    #[serde(default, deserialize_with = "some_usernames")]
+    administrators: Option<Vec<Username>>,
+    #[serde(default, deserialize_with = "config_file::some_field")]
+    metrics_token: Option<Password>,
+    /// Where the original has its templates.
+    root: Option<String>,
+}
+
+/// TLS of the web interface: `true` alone takes the certificates of the control port.
+#[derive(Default)]
+enum Https {
+    #[default]
+    Off,
+    On,
+    With(Box<TlsFile>),
+}
+
+/// TLS of the control port, of the web interface, or of a mapped port; these two are the port
+/// themselves.
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct TlsFile {
     #[serde(default)]
@@ -200,6 +241,10 @@ struct MappedPortsFile {
 /// What v0.3 asks for (`auth.deadline`, `tunnel.user-timeout`).
 fn ten_seconds() -> Duration {
     Duration::from_secs(10)
+}
+
+fn loopback() -> Vec<String> {
+    vec!["127.0.0.1".to_owned()]
 }
 
 fn five_seconds() -> Duration {
@@ -279,14 +324,18 @@ impl Config {
     ) -> Result<(Self, Vec<String>), ConfigError> {
         let mut warnings = std::mem::take(&mut loaded.warnings);
         let web = loaded.value.file.web.as_ref();
-        if web.is_some_and(|web| web["enabled"] != false) {
+        if web.is_some_and(|web| web.enabled && web.root.is_some()) {
             warnings.push(format!(
-                "{}: web: there is no web interface: ignored",
+                "{}: web.root: ignored: the pages are part of the program",
                 path.display()
             ));
         }
         let (mut errors, tls, mapped_ports) = files(&loaded);
         errors.extend(contradictions(path, &loaded));
+        let web = web_config(&loaded).unwrap_or_else(|error| {
+            errors.push(error);
+            None
+        });
         ConfigError::all(errors).map_err(|error| error.with_warnings(&warnings))?;
         let Checked { file, users } = loaded.value;
         let accounts: Vec<_> = users.into_iter().map(|user| user.account).collect();
@@ -316,6 +365,7 @@ impl Config {
             mapped_ports,
             limits: file.limits,
             control_socket: file.control_socket.map(|path| folder.join(path)),
+            web,
         };
         Ok((config, warnings))
     }
@@ -378,6 +428,61 @@ fn tls_config(loaded: &Loaded<Checked>) -> Result<Option<TlsConfig>, ConfigError
         }
         (Some(_), Err(error)) => Err(error),
     }
+}
+
+fn web_config(loaded: &Loaded<Checked>) -> Result<Option<WebConfig>, ConfigError> {
+    let Checked { file, users } = &loaded.value;
+    let Some(web) = file.web.as_ref().filter(|web| web.enabled) else {
+        return Ok(None);
+    };
+    let mut errors = Vec::new();
+    let whole = TlsFile::default();
+    let tls = match &web.https {
+        Https::On => Some(&whole),
+        Https::With(tls) if tls.enabled => Some(&**tls),
+        Https::With(_) | Https::Off => None,
+    };
+    let tls = tls.map(|tls| server_tls(loaded, "web.https", tls, file.tls.as_ref()));
+    let tls = tls.transpose().unwrap_or_else(|error| {
+        errors.push(error);
+        None
+    });
+    if web.port.is_none() {
+        let message = "missing: the web interface is enabled and needs a port";
+        let error = loaded.error("web.port", message);
+        errors.push(error.with_hint("add it, for example \"port\": 8080"));
+    }
+    if let Some(token) = &web.metrics_token
+        && token.expose().is_empty()
+    {
+        errors.push(loaded.error("web.metricsToken", "must not be empty"));
+    }
+    let names = || users.iter().map(|user| &user.account.username);
+    let administrators: BTreeSet<_> = match &web.administrators {
+        Some(list) => list.iter().cloned().collect(),
+        // That of the original's keys.
+        None => users
+            .iter()
+            .filter(|user| user.holder.is_empty())
+            .map(|user| user.account.username.clone())
+            .collect(),
+    };
+    if let Some(unknown) = administrators
+        .iter()
+        .find(|name| !names().any(|known| known == *name))
+    {
+        let message = format!("no account has the name {unknown}");
+        errors.push(loaded.error("web.administrators", message));
+    }
+    ConfigError::all(errors)?;
+    Ok(web.port.map(|port| WebConfig {
+        ip: web.ip.clone(),
+        port,
+        tls,
+        hosts: web.hosts.clone(),
+        administrators,
+        metrics_token: web.metrics_token.clone(),
+    }))
 }
 
 fn mapped_ports_of(
@@ -465,6 +570,40 @@ fn missing(loaded: &Loaded<Checked>, key: &str, what: &str) -> ConfigError {
 fn some_hash<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
     let text = String::deserialize(deserializer)?;
     Secret::hash(text).map(Some).map_err(D::Error::custom)
+}
+
+fn some_usernames<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<Username>>, D::Error> {
+    let list = one_or_more(deserializer)?;
+    let name = |text: String| text.try_into().map_err(D::Error::custom);
+    list.into_iter()
+        .map(name)
+        .collect::<Result<_, _>>()
+        .map(Some)
+}
+
+fn https<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Https, D::Error> {
+    struct SwitchOrSection;
+
+    impl<'de> Visitor<'de> for SwitchOrSection {
+        type Value = Https;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("true, false or a section")
+        }
+
+        fn visit_bool<E>(self, on: bool) -> Result<Https, E> {
+            Ok(if on { Https::On } else { Https::Off })
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Https, A::Error> {
+            let section = TlsFile::deserialize(MapAccessDeserializer::new(map))?;
+            Ok(Https::With(Box::new(section)))
+        }
+    }
+
+    deserializer.deserialize_any(SwitchOrSection)
 }
 
 /// One text, or a list of texts.

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{Config, MappedPorts, file::KEYS};
+use super::{Config, MappedPorts, WebConfig, file::KEYS};
 use crate::{
     accounts::{Account, Secret},
     limits::Limits,
@@ -21,7 +21,14 @@ const FILE: &str = r#"{
     "mappedPorts": [
         {"ports": "10000-10099", "tls": {"enabled": true, "ca": "www.pem", "key": "www.key"}}
     ],
+    "web": {"enabled": true, "port": 8080},
     "limits": {}
+}"#;
+
+const HTTPS: &str = r#"{
+    "port": 10000, "username": "alice", "password": "secret", "timeout": 30,
+    "tls": {"ca": "ca.pem", "key": "priv.key"},
+    "web": {"enabled": true, "port": 8080, "https": {"enabled": true, "ca": "www.pem", "key": "www.key"}}
 }"#;
 
 const MORE_CERTIFICATES: &str = r#"{
@@ -50,6 +57,11 @@ fn the_page_knows_every_key_its_default_and_a_valid_example() {
         place("server users[]", "/users/0"),
         place("server mappedPorts[]", "/mappedPorts/0"),
         place("server mappedPorts[].tls", "/mappedPorts/0/tls"),
+        place("server web", "/web"),
+        Place {
+            file: HTTPS,
+            ..place("server web.https", "/web/https")
+        },
         place("server limits", "/limits"),
     ];
     agree(KEYS, &places, |file: &Value| {
@@ -75,6 +87,7 @@ fn view(config: &Config) -> String {
         mapped_ports,
         limits,
         control_socket,
+        web,
     } = config;
     let tls = tls.as_ref().map(|tls| (tls.port, &tls.server));
     let accounts: Vec<_> = accounts
@@ -83,10 +96,24 @@ fn view(config: &Config) -> String {
         .map(|account| shown(account))
         .collect();
     let mapped: Vec<_> = mapped_ports.iter().map(mapped).collect();
+    let web = web.as_ref().map(web_shown);
     format!(
         "{ip:?} {port:?} {tls:?} {mapping_ip:?} {accounts:?} {timeout:?} {login_timeout:?} {user_timeout:?} \
-         {shutdown_timeout:?} {trusted_proxies:?} {allowed_ports:?} {mapped:?} {limits:?} {control_socket:?}"
+         {shutdown_timeout:?} {trusted_proxies:?} {allowed_ports:?} {mapped:?} {limits:?} {control_socket:?} {web:?}"
     )
+}
+
+fn web_shown(web: &WebConfig) -> String {
+    let WebConfig {
+        ip,
+        port,
+        tls,
+        hosts,
+        administrators,
+        metrics_token,
+    } = web;
+    let token = metrics_token.as_ref().map(|token| token.expose());
+    format!("{ip:?} {port} {tls:?} {hosts:?} {administrators:?} {token:?}")
 }
 
 fn shown(account: &Account) -> String {

@@ -13,6 +13,7 @@ fn wrong_values_are_told_in_words_of_the_file() {
         r#"{"username": "u", "password": "p", "timeout": 30, @}"#,
         r#"{"username": "u", "password": "p", "timeout": 30, "tls": {@}}"#,
         r#"{"username": "u", "password": "p", "timeout": 30, "limits": {@}}"#,
+        r#"{"username": "u", "password": "p", "timeout": 30, "web": {@}}"#,
         r#"{"timeout": 30, "users": [{"username": "u", "password": "p", @}]}"#,
         r#"{"timeout": 30, "users": [{"username": "u", @}]}"#,
         r#"{"username": "u", "password": "p", "timeout": 30, "mappedPorts": [{"ports": 1, @}]}"#,

@@ -1,0 +1,108 @@
+//! The state as server-sent events: one each second, and one at once after a switch.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use hyper::body::Frame;
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use super::{
+    Viewer, Web,
+    access::SignedIn,
+    board::{self, Snapshot},
+};
+use crate::live::Event;
+
+/// A page shows so many of each list at most.
+const MOST_ROWS: usize = 500;
+/// The same of events.
+const MOST_EVENTS: usize = 50;
+
+/// All that a page shows.
+#[derive(Serialize)]
+struct Shown<'a> {
+    status: board::Status,
+    clients: Vec<&'a board::Client>,
+    mappings: Vec<&'a board::Mapping>,
+    tunnels: Vec<&'a board::Tunnel>,
+    events: Vec<Event>,
+}
+
+pub(super) async fn stream(State(web): State<Arc<Web>>, signed_in: SignedIn) -> Response {
+    // A page that does not keep up gets fewer events, and each of them is of its moment.
+    let (sender, receiver) = mpsc::channel(1);
+    let hub = web.hub.clone();
+    hub.tasks.clone().spawn(async move {
+        hub.stop
+            .run_until_cancelled(tell(web, signed_in, sender))
+            .await;
+    });
+    let heads = [(header::CONTENT_TYPE, "text/event-stream")];
+    (heads, Body::new(Pieces(receiver))).into_response()
+}
+
+/// Until the page goes or the session is over.
+async fn tell(web: Arc<Web>, SignedIn { session, .. }: SignedIn, pieces: mpsc::Sender<Bytes>) {
+    let mut snapshots = web.board.subscribe();
+    let mut snapshot = Arc::new(web.board.now());
+    // The viewer may have become less than it was.
+    while let Some(viewer) = web.viewer(&session) {
+        let Some(event) = event(&web, &viewer, &snapshot) else {
+            return;
+        };
+        let next = async {
+            pieces.send(event).await.ok()?;
+            snapshots.changed().await.ok()
+        };
+        let gone = tokio::select! {
+            next = next => next.is_none(),
+            () = pieces.closed() => true,
+        };
+        if gone {
+            return;
+        }
+        snapshot = snapshots.borrow_and_update().clone();
+    }
+}
+
+fn event(web: &Web, viewer: &Viewer, snapshot: &Snapshot) -> Option<Bytes> {
+    let mut events = web.events(viewer);
+    events.truncate(MOST_EVENTS);
+    let state = Shown {
+        status: web.board.status(snapshot, viewer, &web.doors),
+        clients: snapshot.clients(viewer).take(MOST_ROWS).collect(),
+        mappings: snapshot.mappings(viewer).take(MOST_ROWS).collect(),
+        tunnels: snapshot.tunnels(viewer).take(MOST_ROWS).collect(),
+        events,
+    };
+    // JSON has no line feed in it, which would end the event.
+    let json = serde_json::to_string(&state).ok()?;
+    Some(format!("event: state\ndata: {json}\n\n").into())
+}
+
+/// A body that is made while it is sent.
+struct Pieces(mpsc::Receiver<Bytes>);
+
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = self.get_mut().0.poll_recv(cx);
+        piece.map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}

@@ -1,0 +1,232 @@
+//! A headless Chromium, driven by the DevTools protocol over two pipes: one JSON message after the other,
+//! each with a zero byte behind it.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// What has not come by then never comes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A browser with one page.
+pub(crate) struct Browser {
+    child: Child,
+    to: File,
+    from: Receiver<Value>,
+    session: String,
+    last_id: u64,
+    /// What the page has complained about.
+    pub(crate) complaints: Vec<String>,
+    _folder: TempDir,
+}
+
+impl Browser {
+    /// Starts Chromium, from the variable `CHROMIUM` or the path.
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let [to, from] = ["to", "from"].map(|name| folder.path().join(name));
+        let made = Command::new("mkfifo").args([&to, &from]).status().unwrap();
+        assert!(made.success());
+        let program = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
+        let child = Command::new("sh")
+            .args(["-c", r#"exec "$0" "$@" 3<to 4>from"#, &program])
+            .args([
+                "--headless",
+                "--remote-debugging-pipe",
+                "--no-first-run",
+                "--disable-gpu",
+            ])
+            // Tests may run as root, in a container with little shared memory.
+            .args([
+                "--no-sandbox",
+                "--disable-dev-shm-usage",
+                "--hide-scrollbars",
+            ])
+            .arg(format!(
+                "--user-data-dir={}",
+                folder.path().join("profile").display()
+            ))
+            .current_dir(folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // In the order in which the shell opens them.
+        let to = OpenOptions::new().write(true).open(to).unwrap();
+        let from = read(&from);
+        let mut browser = Self {
+            child,
+            to,
+            from,
+            session: String::new(),
+            last_id: 0,
+            complaints: Vec::new(),
+            _folder: folder,
+        };
+        let target = browser.call("Target.createTarget", json!({"url": "about:blank"}));
+        let attach = json!({"targetId": target["targetId"], "flatten": true});
+        let attached = browser.call("Target.attachToTarget", attach);
+        attached["sessionId"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut browser.session);
+        for domain in ["Page", "Runtime", "Log"] {
+            browser.call(&format!("{domain}.enable"), json!({}));
+        }
+        browser
+    }
+
+    /// Calls a method and waits for what it returns.
+    pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
+        self.last_id += 1;
+        let mut message = json!({"id": self.last_id, "method": method, "params": params});
+        if !self.session.is_empty() {
+            message["sessionId"] = self.session.as_str().into();
+        }
+        let mut bytes = message.to_string().into_bytes();
+        bytes.push(0);
+        self.to.write_all(&bytes).unwrap();
+        loop {
+            let heard = self.from.recv_timeout(PATIENCE);
+            let heard =
+                heard.unwrap_or_else(|error| panic!("{method}: {error}: is chromium installed?"));
+            if heard["id"] == self.last_id {
+                assert!(heard["error"].is_null(), "{method}: {heard}");
+                return heard["result"].clone();
+            }
+            let is_complaint = heard["method"] == "Runtime.exceptionThrown"
+                || (heard["method"] == "Log.entryAdded"
+                    && heard["params"]["entry"]["level"] == "error");
+            if is_complaint {
+                self.complaints.push(heard["params"].to_string());
+            }
+        }
+    }
+
+    pub(crate) fn go(&mut self, url: &str) {
+        let went = self.call("Page.navigate", json!({"url": url}));
+        assert!(went["errorText"].is_null(), "{went}");
+    }
+
+    /// What an expression of the page comes to.
+    pub(crate) fn eval(&mut self, expression: &str) -> Value {
+        let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
+        let result = self.call("Runtime.evaluate", params);
+        result["result"]["value"].clone()
+    }
+
+    /// Waits until an expression is true. It may fail until then: the page is being built.
+    #[track_caller]
+    pub(crate) fn wait(&mut self, expression: &str) {
+        let start = Instant::now();
+        while self.eval(expression) != true {
+            if start.elapsed() > PATIENCE {
+                let page = self.eval("document.body.innerText");
+                panic!("{expression} does not come true; the page says: {page}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn type_text(&mut self, text: &str) {
+        self.call("Input.insertText", json!({"text": text}));
+    }
+
+    /// Presses a key: `Tab`, `Enter` or a space.
+    pub(crate) fn press(&mut self, key: &str) {
+        let (code, number, text) = match key {
+            "Tab" => ("Tab", 9, ""),
+            "Enter" => ("Enter", 13, "\r"),
+            " " => ("Space", 32, " "),
+            _ => panic!("{key} is not known"),
+        };
+        for kind in ["keyDown", "keyUp"] {
+            let text = if kind == "keyDown" { text } else { "" };
+            let params = json!({
+                "type": kind, "key": key, "code": code, "windowsVirtualKeyCode": number, "text": text
+            });
+            self.call("Input.dispatchKeyEvent", params);
+        }
+    }
+
+    /// How wide the page is, and whether the reader likes it dark.
+    pub(crate) fn look(&mut self, width: u32, dark: bool) {
+        let mobile = width < 600;
+        let metrics =
+            json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": mobile});
+        self.call("Emulation.setDeviceMetricsOverride", metrics);
+        let scheme = if dark { "dark" } else { "light" };
+        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+        self.call("Emulation.setEmulatedMedia", json!({"features": features}));
+    }
+
+    /// The whole page as a PNG.
+    pub(crate) fn picture(&mut self, path: &Path) {
+        let params = json!({"format": "png", "captureBeyondViewport": true});
+        let picture = self.call("Page.captureScreenshot", params);
+        std::fs::write(path, decode(picture["data"].as_str().unwrap())).unwrap();
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // At the end of its pipe it ends by itself; what is left of it is waited for.
+        let _ = self
+            .to
+            .write_all(b"{\"id\":0,\"method\":\"Browser.close\"}\0");
+        let start = Instant::now();
+        while let Ok(None) = self.child.try_wait()
+            && start.elapsed() < PATIENCE
+        {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads messages in a thread of its own, so that a browser that says nothing can be given up.
+fn read(path: &Path) -> Receiver<Value> {
+    let (sender, receiver) = channel();
+    let pipe = File::open(path).unwrap();
+    std::thread::spawn(move || {
+        for message in BufReader::new(pipe).split(0) {
+            let Ok(bytes) = message else { return };
+            let Ok(message) = serde_json::from_slice(&bytes) else {
+                return;
+            };
+            if sender.send(message).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Base64, which is valid here.
+fn decode(text: &str) -> Vec<u8> {
+    let digits = text.bytes().filter_map(|byte| match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    });
+    let digits: Vec<_> = digits.map(u32::from).collect();
+    let mut bytes = Vec::new();
+    for four in digits.chunks(4) {
+        let bits = four.iter().fold(0, |bits, digit| bits << 6 | digit) << (6 * (4 - four.len()));
+        let [_, three @ ..] = bits.to_be_bytes();
+        bytes.extend_from_slice(&three[..four.len() - 1]);
+    }
+    bytes
+}
