@@ -186,7 +186,7 @@ enum Command {
         #[command(subcommand)]
         command: SpecCommand,
     },
-    /// The formats of reports
+    /// Merge the reports of the parts of a run, or print the format of reports
     #[command(after_help = EXIT_LOOKED_UP)]
     Report {
         #[command(subcommand)]
@@ -307,7 +307,7 @@ async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
         Some(Command::Flakes(flakes)) => flakes::execute(&flakes, &rules).await,
         Some(Command::Sut { command }) => sut::execute(command).await,
         Some(Command::Spec { command }) => output::spec(&command, &rules),
-        Some(Command::Report { command }) => Ok(output::report(&command)),
+        Some(Command::Report { command }) => output::report(&command, &rules),
         Some(Command::Selftest(selftest)) => selftest::execute(&selftest, &rules).await,
         Some(Command::Fuzz(fuzz)) => Box::pin(fuzz::execute(fuzz, &rules)).await,
         Some(Command::Tap(tap)) => tap::execute(&tap, &rules).await,

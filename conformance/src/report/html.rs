@@ -127,6 +127,8 @@ fn head(report: &Report, judged: &str) -> Markup {
         ("none", totals.skipped, "skipped"),
     ];
     let seed = report.seed.clone().map(|seed| ("seed", seed));
+    let shard = report.shard.as_ref();
+    let shard = shard.map(|shard| ("part", format!("{} of {}", shard.number, shard.of)));
     let facts = [
         ("specification", format!("v{}", report.spec)),
         (
@@ -161,7 +163,7 @@ fn head(report: &Report, judged: &str) -> Markup {
             (bar(report))
             (programs(report))
             dl.facts {
-                @for (name, value) in facts.into_iter().chain(seed) { div { dt { (name) } dd { (value) } } }
+                @for (name, value) in facts.into_iter().chain(seed).chain(shard) { div { dt { (name) } dd { (value) } } }
             }
             nav aria-label="Contents" {
                 @if !report.broken().is_empty() { a href="#broken" { "Broken rules" } " " }
