@@ -1,6 +1,8 @@
 //! The command line.
 
 mod baseline;
+#[cfg(test)]
+mod ci;
 mod diff;
 mod explain;
 mod export;
