@@ -57,6 +57,22 @@ impl Shard {
         all.filter_map(|(job, own)| own.then_some(job)).collect()
     }
 
+    /// The first seed of this part, and how many sessions it has, of a hunt that begins with `seed` and has `runs` of
+    /// them. Without a number of them the parts are so far from each other that they never meet.
+    pub(crate) fn seeds(self, seed: u64, runs: Option<u64>) -> (u64, Option<u64>) {
+        let before = u64::from(self.number) - 1;
+        let Some(runs) = runs else {
+            return (seed.wrapping_add(before << APART), None);
+        };
+        let of = u128::from(self.of);
+        let edge = |part: u64| {
+            // It is `runs` at most.
+            u64::try_from(u128::from(runs) * u128::from(part) / of).unwrap_or(runs)
+        };
+        let (from, to) = (edge(before), edge(before + 1));
+        (seed.wrapping_add(from), Some(to - from))
+    }
+
     /// Whether the card in this place is its own.
     fn gets(self, place: usize) -> bool {
         let (of, own) = (usize::from(self.of), usize::from(self.number) - 1);
@@ -106,6 +122,9 @@ fn line(job: &Job) -> [String; 6] {
 
 /// How many parts a run may have; it has not many more cases.
 const MOST: u16 = 1000;
+
+/// Two to this power seeds lie between the parts of a hunt: a year of sessions, a million a second.
+const APART: u32 = 45;
 
 /// Enough to tell apart what differs by mistake.
 const BYTES: usize = 8;
@@ -199,6 +218,22 @@ mod tests {
         seen.insert(fingerprint(&other, ""));
         assert_eq!(seen.len(), 6);
         assert!(seen.iter().all(|one| one.len() == 2 * BYTES));
+    }
+
+    #[test]
+    fn the_parts_of_a_hunt_have_the_seeds_of_the_hunt() {
+        for (runs, of) in [(10, 3), (3, 5), (1, 1), (u64::MAX, 1000)] {
+            let mut next = u64::MAX - 2;
+            for number in 1..=of {
+                let (seed, own) = Shard { number, of }.seeds(u64::MAX - 2, Some(runs));
+                assert_eq!(seed, next);
+                next = next.wrapping_add(own.unwrap());
+            }
+            assert_eq!(next, (u64::MAX - 2).wrapping_add(runs));
+        }
+        let open = |number| Shard { number, of: 1000 }.seeds(7, None);
+        assert_eq!(open(1), (7, None));
+        assert!(open(1000).0 > open(999).0 && open(2).0 > 1 << 44);
     }
 
     #[test]
