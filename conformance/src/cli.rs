@@ -21,6 +21,7 @@ mod role;
 mod run;
 mod select;
 mod selftest;
+mod serve;
 mod session;
 mod signals;
 mod sut;
@@ -194,6 +195,8 @@ enum Command {
         #[command(subcommand)]
         command: ReportCommand,
     },
+    /// Show the reports of a folder in a browser, and play cases again on request
+    Serve(serve::Serve),
     /// Judge peers with known bugs, to see that each is noticed
     Selftest(selftest::Selftest),
     /// Hunt a server or a client with sessions that nobody has written down
@@ -236,6 +239,7 @@ impl Arguments {
                 | Command::Flakes(_)
                 | Command::Sut { .. }
                 | Command::Selftest(_)
+                | Command::Serve(_)
                 | Command::Fuzz(_)
                 | Command::Replay(_),
             ) => true,
@@ -310,6 +314,7 @@ async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
         Some(Command::Sut { command }) => sut::execute(command).await,
         Some(Command::Spec { command }) => output::spec(&command, &rules),
         Some(Command::Report { command }) => output::report(&command, &rules),
+        Some(Command::Serve(serve)) => serve::execute(&serve, &rules).await,
         Some(Command::Selftest(selftest)) => selftest::execute(&selftest, &rules).await,
         Some(Command::Fuzz(fuzz)) => Box::pin(fuzz::execute(fuzz, &rules)).await,
         Some(Command::Tap(tap)) => tap::execute(&tap, &rules).await,

@@ -1,7 +1,7 @@
 //! What people and programs get to read.
 
 mod build;
-mod html;
+pub(crate) mod html;
 mod json;
 mod junit;
 pub(crate) mod listing;
@@ -9,7 +9,7 @@ mod live;
 mod markdown;
 mod matrix;
 mod merge;
-mod model;
+pub(crate) mod model;
 mod outputs;
 mod plain;
 mod printable;
