@@ -142,6 +142,11 @@ impl Baseline {
         }
     }
 
+    /// As it was written.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// A comparison with what a run shows.
     pub(crate) fn comparison(&self) -> Comparison<'_> {
         Comparison::new(self)

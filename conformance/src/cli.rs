@@ -1,6 +1,8 @@
 //! The command line.
 
 mod baseline;
+#[cfg(test)]
+mod ci;
 mod diff;
 mod explain;
 mod export;
@@ -19,6 +21,7 @@ mod role;
 mod run;
 mod select;
 mod selftest;
+mod serve;
 mod session;
 mod signals;
 mod sut;
@@ -186,12 +189,14 @@ enum Command {
         #[command(subcommand)]
         command: SpecCommand,
     },
-    /// The formats of reports
+    /// Merge the reports of the parts of a run, or print the format of reports
     #[command(after_help = EXIT_LOOKED_UP)]
     Report {
         #[command(subcommand)]
         command: ReportCommand,
     },
+    /// Show the reports of a folder in a browser, and play cases again on request
+    Serve(serve::Serve),
     /// Judge peers with known bugs, to see that each is noticed
     Selftest(selftest::Selftest),
     /// Hunt a server or a client with sessions that nobody has written down
@@ -234,6 +239,7 @@ impl Arguments {
                 | Command::Flakes(_)
                 | Command::Sut { .. }
                 | Command::Selftest(_)
+                | Command::Serve(_)
                 | Command::Fuzz(_)
                 | Command::Replay(_),
             ) => true,
@@ -307,7 +313,8 @@ async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
         Some(Command::Flakes(flakes)) => flakes::execute(&flakes, &rules).await,
         Some(Command::Sut { command }) => sut::execute(command).await,
         Some(Command::Spec { command }) => output::spec(&command, &rules),
-        Some(Command::Report { command }) => Ok(output::report(&command)),
+        Some(Command::Report { command }) => output::report(&command, &rules),
+        Some(Command::Serve(serve)) => serve::execute(&serve, &rules).await,
         Some(Command::Selftest(selftest)) => selftest::execute(&selftest, &rules).await,
         Some(Command::Fuzz(fuzz)) => Box::pin(fuzz::execute(fuzz, &rules)).await,
         Some(Command::Tap(tap)) => tap::execute(&tap, &rules).await,

@@ -10,6 +10,7 @@ mod beside;
 mod client;
 mod draft;
 mod finding;
+mod findings;
 mod hunt;
 mod leak;
 mod malformed;
@@ -24,6 +25,7 @@ use std::collections::BTreeSet;
 use crate::notation::ast::{Case, Side};
 use crate::notation::parse;
 pub(crate) use act::Act;
+pub(crate) use findings::Findings;
 pub(crate) use hunt::{Hunt, Hunted, Wanted};
 
 /// A session before it is a case.

@@ -40,6 +40,20 @@ impl Page<'_> {
     }
 }
 
+/// A text as a part of an address.
+pub(crate) fn encoded(text: &str) -> String {
+    let mut address = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b'@' => {
+                address.push(char::from(byte));
+            }
+            _ => address.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    address
+}
+
 /// The extensions of Markdown that this project writes.
 pub(crate) fn extensions() -> Options {
     Options::ENABLE_TABLES
@@ -71,7 +85,7 @@ pub(crate) fn plain(event: Event<'_>) -> Event<'_> {
 /// Nothing is loaded, whatever a page holds.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
-const SHARED: &str = include_str!("html/shared.css");
+pub(crate) const SHARED: &str = include_str!("html/shared.css");
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -33,6 +33,14 @@ pub(crate) struct InputError {
 /// # Errors
 /// When it cannot be read, is too long, empty, or no UTF-8.
 pub(crate) fn text(file: &str) -> Result<String, InputError> {
+    text_within(file, LONGEST)
+}
+
+/// The text of a file of at most so many bytes, a whole number of MiB.
+///
+/// # Errors
+/// When it cannot be read, is too long, empty, or no UTF-8.
+pub(crate) fn text_within(file: &str, longest: usize) -> Result<String, InputError> {
     let error = |position, message: String, hint: Option<&str>| InputError {
         file: file.to_owned(),
         position,
@@ -40,7 +48,7 @@ pub(crate) fn text(file: &str) -> Result<String, InputError> {
         hint: hint.map(str::to_owned),
         missing: false,
     };
-    let bytes = bytes(Path::new(file)).map_err(|cause| InputError {
+    let bytes = bytes(Path::new(file), longest).map_err(|cause| InputError {
         missing: cause.kind() == io::ErrorKind::NotFound,
         ..error(
             None,
@@ -48,8 +56,8 @@ pub(crate) fn text(file: &str) -> Result<String, InputError> {
             (cause.kind() == io::ErrorKind::IsADirectory).then_some("name a file in it"),
         )
     })?;
-    if bytes.len() > LONGEST {
-        let message = "it is longer than 1 MiB".to_owned();
+    if bytes.len() > longest {
+        let message = format!("it is longer than {} MiB", longest >> 20);
         return Err(error(None, message, Some("is it the right file?")));
     }
     if bytes.is_empty() {
@@ -75,10 +83,10 @@ pub(crate) fn position(text: &str, at: usize) -> (usize, usize) {
     )
 }
 
-/// One more than allowed tells that there are more.
+/// What people write by hand is shorter.
 const LONGEST: usize = 1 << 20;
 
-fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+fn bytes(path: &Path, longest: usize) -> io::Result<Vec<u8>> {
     // A device or a pipe may have no end, or never begin.
     let kind = std::fs::metadata(path)?;
     if kind.is_dir() {
@@ -88,7 +96,8 @@ fn bytes(path: &Path) -> io::Result<Vec<u8>> {
         ));
     }
     let mut bytes = Vec::new();
-    let bound = u64::try_from(LONGEST).unwrap_or(u64::MAX) + 1;
+    // One more than allowed tells that there are more.
+    let bound = u64::try_from(longest).map_or(u64::MAX, |longest| longest.saturating_add(1));
     File::open(path)?.take(bound).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

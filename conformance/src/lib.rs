@@ -31,6 +31,7 @@ mod report;
 pub mod rules;
 mod run;
 mod selftest;
+mod serve;
 mod states;
 mod sut;
 mod tap;

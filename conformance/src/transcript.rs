@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound as _, Utc};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::notation::ast::{Action, Expectation, Field, Message, Step, Template, Transport};
 use crate::notation::print_step;
@@ -20,6 +21,7 @@ pub(crate) struct Transcript {
     entries: Vec<Entry>,
     names: BTreeMap<String, Vec<u8>>,
     judging: Vec<String>,
+    told: Option<UnboundedSender<Line>>,
 }
 
 /// One line of a recording.
@@ -58,7 +60,21 @@ impl Transcript {
             entries: Vec::new(),
             names: BTreeMap::new(),
             judging: Vec::new(),
+            told: None,
         }
+    }
+
+    /// Each line that reports show goes there too, when it is added.
+    pub(crate) fn tell(&mut self, lines: Option<UnboundedSender<Line>>) {
+        self.told = lines;
+    }
+
+    fn push(&mut self, entry: Entry) {
+        if let Some(told) = self.told.as_ref().filter(|_| entry.shown) {
+            // Who has gone away needs no more lines.
+            let _ = told.send(entry.line());
+        }
+        self.entries.push(entry);
     }
 
     /// Values that differ from run to run, and the variables that stand for them.
@@ -97,7 +113,7 @@ impl Transcript {
             marks: Vec::new(),
             comment,
         };
-        self.entries.push(Entry {
+        self.push(Entry {
             at: self.started.elapsed(),
             came: None,
             whole: None,
@@ -110,7 +126,7 @@ impl Transcript {
 
     /// Adds the step that did not come true.
     pub(crate) fn add_broken(&mut self, step: &Step) {
-        self.entries.push(Entry {
+        self.push(Entry {
             at: self.started.elapsed(),
             came: None,
             whole: None,

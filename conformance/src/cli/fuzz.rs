@@ -1,6 +1,6 @@
 //! `fuzz`: sessions that nobody has written down.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +10,17 @@ use super::role;
 use super::run::Profile;
 use super::session::not_ready;
 use super::signals::stop_on_interrupt;
-use super::{Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_USAGE, misplaced, seed};
-use crate::fuzz::{Hunt, Hunted, Wanted};
+use super::{
+    Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_USAGE, input_complaint,
+    misplaced, seed, unwritten,
+};
+use crate::fuzz::{Findings, Hunt, Hunted, Wanted};
+use crate::input;
 use crate::notation::ast::{Role, Side, Transport};
 use crate::output::{Folder, Readers};
-use crate::report::{Pulse, last_line};
+use crate::report::{self, Pulse, last_line};
 use crate::rules::Rule;
-use crate::run::{self, Order, Start};
+use crate::run::{self, Order, Shard, Start};
 use crate::sut::Subject;
 use crate::wire::Tls;
 
@@ -24,8 +28,10 @@ const EXIT_CODES: &str = "Exit codes: 0 nothing was found, 1 something was, 2 wr
 became ready, 5 the suite itself failed, 130 interrupted.";
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 pub(super) struct Fuzz {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The side that is judged; the manifest says it too
     #[arg(value_enum)]
     role: Option<FuzzRole>,
@@ -41,6 +47,9 @@ pub(super) struct Fuzz {
     /// The seed of the first session, a number [default: another each time]
     #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
+    /// Play one of N parts: the sessions of other seeds than those of the other parts; `fuzz merge` brings the findings together
+    #[arg(long, value_name = "K/N", value_parser = Shard::parse, requires = "seed")]
+    shard: Option<Shard>,
     /// What the connections are
     #[arg(long, value_enum, default_value = "plain")]
     transport: Carrier,
@@ -64,6 +73,23 @@ pub(super) struct Fuzz {
     time_scale: Option<f64>,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Bring the findings of several hunts together; what is the same is kept once, the shortest of it
+    #[command(after_help = MERGE_EXIT_CODES)]
+    Merge {
+        /// Folders with findings
+        #[arg(value_name = "DIR", required = true)]
+        folders: Vec<PathBuf>,
+        /// Where to; none of those folders
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+}
+
+const MERGE_EXIT_CODES: &str = "Exit codes: 0 there are no findings, 1 there are, 2 wrong usage or a file that is no case, \
+5 the suite itself failed.";
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum FuzzRole {
     Server,
@@ -79,6 +105,57 @@ enum Carrier {
 }
 
 pub(super) async fn execute(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint> {
+    match &fuzz.command {
+        Some(Command::Merge { folders, out }) => merge(folders, out),
+        None => hunt(fuzz, rules).await,
+    }
+}
+
+/// Copies each finding once.
+fn merge(folders: &[PathBuf], out: &Path) -> Result<u8, Complaint> {
+    let place = Folder::find(out, Readers::Usual).map_err(|error| misplaced(&error))?;
+    let same = |folder: &PathBuf| {
+        let real = |path: &Path| path.canonicalize().ok();
+        real(out).is_some_and(|out| real(folder) == Some(out))
+    };
+    if let Some(folder) = folders.iter().find(|folder| same(folder)) {
+        let message = format!("--out is {}, which is to be merged", folder.display());
+        return Err(Complaint::new(EXIT_USAGE, message).hint("name another folder"));
+    }
+    let mut findings = Findings::default();
+    for folder in folders {
+        let cannot = |error: std::io::Error| {
+            let message = format!("{}: cannot read it: {error}", folder.display());
+            Complaint::new(EXIT_USAGE, message)
+                .hint("name the folders that `fuzz --out` has written")
+        };
+        let entries = std::fs::read_dir(folder).map_err(cannot)?;
+        let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+        let mut paths = paths.collect::<Result<Vec<_>, _>>().map_err(cannot)?;
+        paths.retain(|path| path.extension().is_some_and(|end| end == "case"));
+        paths.sort();
+        for path in paths {
+            let file = path.to_string_lossy();
+            let text = input::text(&file).map_err(input_complaint)?;
+            let added = findings.add(&file, text);
+            added.map_err(|error| Complaint::new(EXIT_USAGE, error.to_string()))?;
+        }
+    }
+    for finding in findings.each() {
+        let written = place.write(&finding.file, finding.text.as_bytes());
+        let path = place.join(&finding.file).display().to_string();
+        written.map_err(|error| unwritten(&path, &error))?;
+        report::out(&format!(
+            "{:3} times  {}\n           {path}\n",
+            finding.times, finding.what
+        ));
+    }
+    let (kept, files) = (findings.each().count(), findings.files());
+    report::out(&format!("fuzz: {kept} findings of {files} files\n"));
+    Ok(if kept > 0 { EXIT_FAILURE } else { 0 })
+}
+
+async fn hunt(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint> {
     let named = fuzz.role.map(|role| match role {
         FuzzRole::Server => Side::Server,
         FuzzRole::Client => Side::Client,
@@ -108,6 +185,18 @@ pub(super) async fn execute(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint>
             .map_err(|error| harness(format!("no random seed: {error}")))?
             .into(),
     };
+    let (seed, runs, part) = match fuzz.shard {
+        None => (seed, fuzz.runs, String::new()),
+        Some(shard) => {
+            let (seed, runs) = shard.seeds(seed, fuzz.runs);
+            if runs == Some(0) {
+                let message = format!("part {shard} has no session");
+                return Err(Complaint::new(EXIT_USAGE, message)
+                    .hint("give a larger --runs, or fewer parts"));
+            }
+            (seed, runs, format!(", part {shard}"))
+        }
+    };
     let tls = Tls::new().map_err(|error| harness(format!("TLS: {error}")))?;
     let stop = stop_on_interrupt();
     let time_scale = fuzz.time_scale.unwrap_or(1.0);
@@ -117,7 +206,7 @@ pub(super) async fn execute(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint>
     };
     let pulse = Pulse::start("fuzz", fuzz.quiet);
     pulse.aside(&format!(
-        "fuzz: {} over {transport}, profile {profile}, seed {seed}\n\n",
+        "fuzz: {} over {transport}, profile {profile}, seed {seed}{part}\n\n",
         subject.name()
     ));
     let ready = run::preflight(&subject, &tls, time_scale);
@@ -137,7 +226,7 @@ pub(super) async fn execute(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint>
         side,
         transport,
         seed,
-        runs: fuzz.runs,
+        runs,
         time,
         jobs: usize::from(fuzz.jobs.unwrap_or(32)),
         hardened: fuzz.profile == Profile::Hardened,

@@ -5,11 +5,17 @@ use std::path::PathBuf;
 use clap::{Args, ColorChoice, Subcommand};
 
 use super::select::all;
-use super::{Complaint, EXIT_HARNESS, EXIT_LOOKED_UP, EXIT_USAGE, misplaced, unwritten};
+use super::session::code;
+use super::{
+    Complaint, EXIT_CODES, EXIT_HARNESS, EXIT_LOOKED_UP, EXIT_NOT_READY, EXIT_USAGE,
+    input_complaint, misplaced, unwritten,
+};
 use crate::html;
 use crate::output::{Place, Readers};
-use crate::report::{self, Look, OutputError, Outputs};
+use crate::report::{self, Ended, Look, OutputError, Outputs, Report};
 use crate::rules::Rule;
+use crate::run;
+use crate::verdict::Verdict;
 
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Output {
@@ -40,9 +46,24 @@ pub(super) enum SpecCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ReportCommand {
+    /// Make one report of the parts that `run --shard K/N` has played
+    #[command(after_help = EXIT_CODES)]
+    Merge(Merge),
     /// Print the JSON Schema of JSON reports
     #[command(after_help = EXIT_LOOKED_UP)]
     Schema,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Merge {
+    /// The JSON reports of all parts, in any order
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<String>,
+    /// Name the N slowest cases at the end, at most 10
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    slowest: usize,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Output {
@@ -76,10 +97,40 @@ pub(super) fn spec(command: &SpecCommand, rules: &[Rule]) -> Result<u8, Complain
     Ok(0)
 }
 
-pub(super) fn report(command: &ReportCommand) -> u8 {
-    let ReportCommand::Schema = command;
-    report::out(report::SCHEMA);
-    0
+pub(super) fn report(command: &ReportCommand, rules: &[Rule]) -> Result<u8, Complaint> {
+    match command {
+        ReportCommand::Merge(merge) => merged(merge, rules),
+        ReportCommand::Schema => {
+            report::out(report::SCHEMA);
+            Ok(0)
+        }
+    }
+}
+
+/// The exit code is that of the run as a whole.
+fn merged(merge: &Merge, rules: &[Rule]) -> Result<u8, Complaint> {
+    let outputs = merge.output.outputs()?;
+    let look = merge.output.look(&outputs, merge.slowest);
+    let load = |file: &String| {
+        let part = Report::load(file, rules).map_err(input_complaint)?;
+        Ok((file.clone(), part))
+    };
+    let parts = merge
+        .files
+        .iter()
+        .map(load)
+        .collect::<Result<_, Complaint>>()?;
+    let report = report::merge(parts)
+        .map_err(|apart| Complaint::new(EXIT_USAGE, apart.to_string()).hint(apart.hint))?;
+    let unwritten = report::show(&report, &outputs, look);
+    let harness = report.verdicts.contains_key(Verdict::Harness.key());
+    let ended = match report.ended {
+        Ended::Complete => run::Ended::Complete,
+        Ended::FailFast => run::Ended::FailFast,
+        Ended::Interrupted => run::Ended::Interrupted,
+        Ended::NotReady => return written(EXIT_NOT_READY, unwritten),
+    };
+    written(code(ended, harness, report.totals), unwritten)
 }
 
 /// The exit code of a run whose reports are written, or the complaint about those that are not.

@@ -15,6 +15,7 @@ use crate::again::quoted;
 use crate::baseline::ProfileName;
 use crate::notation::ast::{Role, Side};
 use crate::rules::Rule;
+use crate::run::Shard;
 use crate::sut::{Running, Subject};
 
 #[derive(Debug, clap::Args)]
@@ -57,6 +58,9 @@ pub(super) struct Run {
     /// What is known to fail: a file, or the name of a built-in baseline
     #[arg(long, value_name = "FILE")]
     baseline: Option<String>,
+    /// Play one of N parts of the run that take about equally long; `report merge` makes one report of theirs
+    #[arg(long, value_name = "K/N", value_parser = Shard::parse)]
+    shard: Option<Shard>,
     /// Write down all that each case sends and receives, passwords too: DIR/ID.recording
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
@@ -82,6 +86,13 @@ pub(super) async fn execute(run: &Run, rules: &[Rule]) -> Result<u8, Complaint> 
         let message = format!("--case-file names the cases, and so does `{id}`");
         return Err(Complaint::new(EXIT_USAGE, message).hint("leave one of them out"));
     }
+    if let (Some(_), true, None) = (run.shard, run.pace.shuffle, run.pace.seed) {
+        let complaint = Complaint::new(
+            EXIT_USAGE,
+            "every part of a run would be shuffled in another way",
+        );
+        return Err(complaint.hint("give each part the same --seed N"));
+    }
     let subject = subject(run, named, ids)?;
     let role = subject.role();
     let told = run.names_a_subject().then_some(&subject);
@@ -99,6 +110,7 @@ pub(super) async fn execute(run: &Run, rules: &[Rule]) -> Result<u8, Complaint> 
         strict: run.strict,
         slowest: run.pace.slowest,
         output: run.output.clone(),
+        shard: run.shard,
         record: run.record.clone(),
         baseline: baseline.transpose()?,
         ..Conduct::default()

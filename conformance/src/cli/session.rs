@@ -12,9 +12,9 @@ use super::{
 };
 use crate::baseline::Baseline;
 use crate::catalog::Entry;
-use crate::report::{Last, Session, Settings, Totals};
+use crate::report::{Last, Session, Settings, ShardEntry, Totals, counted};
 use crate::rules::Rule;
-use crate::run::{self, Ended, Job, Options, Order, Start, Summary};
+use crate::run::{self, Ended, Job, Options, Order, Shard, Start, Summary};
 use crate::sut::{StartError, Subject};
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
@@ -39,6 +39,8 @@ pub(super) struct Conduct {
     pub(super) output: Output,
     /// What is known to fail.
     pub(super) baseline: Option<Baseline>,
+    /// Which part of it is played, if it is not all of it.
+    pub(super) shard: Option<Shard>,
     /// Where the recordings of all cases go.
     pub(super) record: Option<PathBuf>,
     /// Who writes the last line.
@@ -84,6 +86,10 @@ pub(super) async fn judge_all(
         }
         plans.push(planned);
     }
+    let shard = match conduct.shard {
+        Some(shard) => Some(cut(shard, &mut plans, &conduct)?),
+        None => None,
+    };
     // What is said is what is done.
     let options = Options {
         jobs: run::at_a_time(&plans.concat(), options.jobs),
@@ -95,6 +101,9 @@ pub(super) async fn judge_all(
         order,
     };
     let mut session = Session::new(rules, settings, outputs, look);
+    if let Some(shard) = shard {
+        session.shard(shard);
+    }
     for (round, planned) in rounds.iter().zip(&mut plans) {
         let ready = run::preflight(&round.subject, &tls, options.time_scale);
         let Some(ready) = stop.run_until_cancelled(ready).await else {
@@ -136,14 +145,7 @@ pub(super) async fn judge_all(
     let summary = run::run(plans.concat(), &tls, options, order, &stop, each).await;
     let (totals, unwritten) = session.end(&summary, conduct.last);
     let harness = |(_, judged): &(String, Judged)| judged.verdict == Verdict::Harness;
-    let code = match summary.ended {
-        Ended::Interrupted => EXIT_INTERRUPTED,
-        Ended::Complete | Ended::FailFast if results.iter().any(harness) => EXIT_HARNESS,
-        _ if totals.failed > 0 => EXIT_FAILURE,
-        // Nothing has been judged, so nothing can be said to be in order.
-        _ if totals.passed == 0 => EXIT_NOTHING,
-        _ => 0,
-    };
+    let code = code(summary.ended, results.iter().any(harness), totals);
     let code = output::written(code, unwritten)?;
     if let Some(complaint) = records.and_then(Records::missing) {
         return Err(complaint);
@@ -153,6 +155,43 @@ pub(super) async fn judge_all(
         summary,
         totals,
         code,
+    })
+}
+
+/// The exit code of a run in which cases were judged.
+pub(super) fn code(ended: Ended, harness: bool, totals: Totals) -> u8 {
+    match ended {
+        Ended::Interrupted => EXIT_INTERRUPTED,
+        Ended::Complete | Ended::FailFast if harness => EXIT_HARNESS,
+        _ if totals.failed > 0 => EXIT_FAILURE,
+        // Nothing has been judged, so nothing can be said to be in order.
+        _ if totals.passed == 0 => EXIT_NOTHING,
+        _ => 0,
+    }
+}
+
+/// Leaves one part of each plan; what tells it from the parts of other runs.
+fn cut(shard: Shard, plans: &mut [Vec<Job>], conduct: &Conduct) -> Result<ShardEntry, Complaint> {
+    let all = plans.concat();
+    // A list of known failures changes verdicts too.
+    let known = conduct.baseline.as_ref().map_or("", Baseline::text);
+    let plan = run::fingerprint(&all, known);
+    for planned in plans {
+        let whole = planned.len();
+        *planned = shard.part(std::mem::take(planned));
+        if planned.is_empty() {
+            let message = format!(
+                "part {shard} is empty: the selection has {} only",
+                counted(whole, "case")
+            );
+            return Err(Complaint::new(EXIT_NOTHING, message).hint("cut it into fewer parts"));
+        }
+    }
+    Ok(ShardEntry {
+        number: shard.number,
+        of: shard.of,
+        planned: all.len() * conduct.order.rounds(),
+        plan,
     })
 }
 

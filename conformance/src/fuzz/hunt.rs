@@ -14,7 +14,10 @@ use super::finding::{Catch, Key, truncated};
 use super::leak::{Burst, TURNS, growth};
 use super::shrink::shrink;
 use super::stage::{Played, Stage};
-use crate::notation::ast::{Side, Transport};
+use crate::notation::{
+    self,
+    ast::{Side, Transport},
+};
 use crate::output::Folder;
 use crate::report::{self, Totals};
 use crate::rules::Rule;
@@ -471,9 +474,12 @@ impl<'a> Hunt<'a> {
         let name = format!("{}-{kind}{rule}-{}.case", self.stage.wanted.side, plan.seed);
         let path = self.stage.wanted.out.join(&name);
         let file = path.to_string_lossy().into_owned();
-        let Some(entry) = self.stage.entry(plan, rule, &file) else {
+        let Some(mut entry) = self.stage.entry(plan, rule, &file) else {
             return String::new();
         };
+        // Findings of several hunts are the same when they say the same.
+        entry.case.title.comment = Some(key.to_string());
+        entry.text = notation::print(&entry.case);
         let saved = self.stage.wanted.out.write(&name, entry.text.as_bytes());
         let job = self.stage.job(entry);
         let judged = Judged {

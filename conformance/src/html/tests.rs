@@ -36,6 +36,12 @@ pub(crate) fn values<'a>(page: &'a str, attribute: &str) -> Vec<&'a str> {
 }
 
 #[test]
+fn an_address_holds_nothing_that_ends_it() {
+    assert_eq!(super::encoded("server/a@tls"), "server/a@tls");
+    assert_eq!(super::encoded("a b?#\"ü"), "a%20b%3F%23%22%C3%BC");
+}
+
+#[test]
 fn a_sentence_keeps_its_code_and_shows_its_tags() {
     assert_eq!(
         inline("by `MRS false` <b>&").into_string(),

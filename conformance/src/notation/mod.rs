@@ -8,4 +8,5 @@ mod print;
 
 pub(crate) use parse::parse_step;
 pub use parse::{SyntaxError, parse};
+pub(crate) use print::joined;
 pub use print::{print, print_action, print_step};

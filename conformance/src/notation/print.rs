@@ -51,6 +51,20 @@ pub fn print_step(step: &Step) -> String {
     out
 }
 
+/// A step that was taken apart: its actor, the verb and all that follows it, its marks and its comment.
+pub(crate) fn joined(actor: &str, text: &str, marks: &[String], comment: Option<&str>) -> String {
+    let (first, rest) = text
+        .split_once('\n')
+        .map_or((text, None), |(first, rest)| (first, Some(rest)));
+    let mut out = format!("{actor:<5} {first}");
+    let mark = (!marks.is_empty()).then(|| format!("[{}]", marks.join(" ")));
+    aside(&mut out, mark.as_deref(), comment);
+    if let Some(rest) = rest {
+        let _ = write!(out, "\n{rest}");
+    }
+    out
+}
+
 /// The verb of a step without its actor.
 pub fn print_action(action: &Action) -> String {
     match action {

@@ -18,10 +18,12 @@ mod waits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc::UnboundedSender;
+
 use crate::notation::ast::{Action, Alternative, Case, Expectation, Grade, Line, Step};
 use crate::notation::{print_action, print_step};
 use crate::run::{STILL, Tempo};
-use crate::transcript::Transcript;
+use crate::transcript::{self, Transcript};
 use crate::wire::{Connection, Tls};
 pub(crate) use pattern::changed;
 pub(crate) use scene::{ClientScene, Listener, Scene};
@@ -236,6 +238,12 @@ impl<'a> Player<'a> {
     /// With a `still` of its own.
     pub(crate) fn standing_still(mut self, still: Duration) -> Self {
         self.still = still;
+        self
+    }
+
+    /// Each line of its transcript goes there too, when it happens.
+    pub(crate) fn telling(mut self, lines: Option<UnboundedSender<transcript::Line>>) -> Self {
+        self.transcript.tell(lines);
         self
     }
 

@@ -26,7 +26,7 @@ impl Report {
         let started: DateTime<Utc> = SystemTime::now().into();
         Self {
             format: FORMAT,
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             spec: rules::REVISION,
             profile: settings.options.profile(),
             strict: settings.strict,
@@ -34,6 +34,7 @@ impl Report {
             repeat: settings.order.repeat,
             jobs: settings.options.jobs,
             time_scale: settings.options.time_scale,
+            shard: None,
             started: started.to_rfc3339_opts(SecondsFormat::Secs, true),
             seconds: 0.0,
             ended: Ended::Complete,
@@ -93,9 +94,14 @@ impl Report {
 
     /// Puts everything in order: no result is added any more.
     pub(crate) fn finish(&mut self, rules: &[Rule]) {
+        self.rules = rules.iter().filter_map(|rule| self.rule(rule)).collect();
+        self.settle();
+    }
+
+    /// Puts the results in order and, where there are pairs, looks at them together.
+    pub(super) fn settle(&mut self) {
         let key = |one: &CaseResult| (one.subject.clone(), one.id.clone(), one.round);
         self.results.sort_by_cached_key(key);
-        self.rules = rules.iter().filter_map(|rule| self.rule(rule)).collect();
         self.matrix = matrix(self);
     }
 
@@ -251,12 +257,12 @@ fn profile(hardened: bool) -> &'static str {
     if hardened { "hardened" } else { "wire" }
 }
 
-fn cited<'a>(ids: &'a [String], rules: &'a [Rule]) -> impl Iterator<Item = &'a Rule> {
+pub(super) fn cited<'a>(ids: &'a [String], rules: &'a [Rule]) -> impl Iterator<Item = &'a Rule> {
     ids.iter()
         .filter_map(|id| rules.iter().find(|rule| rule.id == *id))
 }
 
-fn place(rule: &Rule) -> String {
+pub(super) fn place(rule: &Rule) -> String {
     format!("{} {}  {}:{}", rule.id, rule.level, rules::FILE, rule.line)
 }
 

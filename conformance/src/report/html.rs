@@ -4,6 +4,8 @@ mod case;
 mod pairs;
 mod rules;
 
+pub(crate) use rules::chip;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
@@ -13,14 +15,34 @@ use super::text::counted;
 use crate::html::Page;
 use crate::verdict::Verdict;
 
+/// Behind the style that all pages share.
+pub(crate) const STYLE: &str = include_str!("html/report.css");
+
+/// Filters the cases.
+pub(crate) const SCRIPT: &str = include_str!("html/report.js");
+
 /// The page.
 pub(crate) fn render(report: &Report) -> String {
-    let links = Links::new(report);
-    let judged = judged(report);
-    let title = format!("Netroxy conformance: {judged}");
-    let body = html! {
+    Page {
+        title: &title(report),
+        style: STYLE,
+        script: SCRIPT,
+        body: content(report, None),
+    }
+    .render()
+}
+
+/// The title of the page.
+pub(crate) fn title(report: &Report) -> String {
+    format!("Netroxy conformance: {}", judged(report))
+}
+
+/// What the page holds. Where each case has a page of its own, `pages` is how the addresses of these pages begin.
+pub(crate) fn content(report: &Report, pages: Option<&'static str>) -> Markup {
+    let links = Links::new(report, pages);
+    html! {
         main {
-            (head(report, &judged))
+            (head(report, &judged(report)))
             (stopped(report))
             (rules::broken(report, &links))
             (pairs::section(report, &links))
@@ -28,28 +50,24 @@ pub(crate) fn render(report: &Report) -> String {
             (rules::list(report, &links))
             (case::list(report, &links))
         }
-    };
-    let (style, script) = (
-        include_str!("html/report.css"),
-        include_str!("html/report.js"),
-    );
-    Page {
-        title: &title,
-        style,
-        script,
-        body,
     }
-    .render()
+}
+
+/// A recording, in lanes.
+pub(crate) fn recording(result: &CaseResult) -> Markup {
+    case::own(result)
 }
 
 /// The anchors of the results and of the pairs, in their order.
 struct Links {
     cases: Vec<String>,
     pairs: Vec<String>,
+    /// How the addresses of the pages of cases begin, if they have any.
+    pages: Option<&'static str>,
 }
 
 impl Links {
-    fn new(report: &Report) -> Self {
+    fn new(report: &Report, pages: Option<&'static str>) -> Self {
         let cases = report.results.iter().map(|result| {
             let name = match report.subjects.len() {
                 0 | 1 => result.id.clone(),
@@ -62,6 +80,7 @@ impl Links {
         Self {
             cases: anchors(cases),
             pairs: anchors(pairs),
+            pages,
         }
     }
 
@@ -127,6 +146,8 @@ fn head(report: &Report, judged: &str) -> Markup {
         ("none", totals.skipped, "skipped"),
     ];
     let seed = report.seed.clone().map(|seed| ("seed", seed));
+    let shard = report.shard.as_ref();
+    let shard = shard.map(|shard| ("part", format!("{} of {}", shard.number, shard.of)));
     let facts = [
         ("specification", format!("v{}", report.spec)),
         (
@@ -161,7 +182,7 @@ fn head(report: &Report, judged: &str) -> Markup {
             (bar(report))
             (programs(report))
             dl.facts {
-                @for (name, value) in facts.into_iter().chain(seed) { div { dt { (name) } dd { (value) } } }
+                @for (name, value) in facts.into_iter().chain(seed).chain(shard) { div { dt { (name) } dd { (value) } } }
             }
             nav aria-label="Contents" {
                 @if !report.broken().is_empty() { a href="#broken" { "Broken rules" } " " }
@@ -237,7 +258,7 @@ fn stopped(report: &Report) -> Markup {
 }
 
 /// A verdict as a sign and a word, coloured by what it counts as.
-fn verdict(result: &CaseResult) -> Markup {
+pub(crate) fn verdict(result: &CaseResult) -> Markup {
     let (kind, sign) = look(result);
     html! { span class={ "chip strong " (kind) } { (sign) " " (result.verdict.key()) } }
 }

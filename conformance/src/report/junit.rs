@@ -46,6 +46,10 @@ fn suite(report: &Report, subject: &SubjectEntry) -> TestSuite {
     ] {
         suite.add_property(Property::new(name, value));
     }
+    if let Some(shard) = &report.shard {
+        let part = format!("{}/{}", shard.number, shard.of);
+        suite.add_property(Property::new("part", part));
+    }
     for result in report.of(&subject.name) {
         suite.add_test_case(case(result));
     }

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::ColorChoice;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
 use super::pulse::{LOOK, QUIET};
+use crate::transcript::Line;
 
 /// How results are shown.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +29,10 @@ pub(crate) struct Look {
 
 /// The cases that are being played now.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct InPlay(Arc<Mutex<BTreeMap<String, Instant>>>);
+pub(crate) struct InPlay {
+    cases: Arc<Mutex<BTreeMap<String, Instant>>>,
+    lines: Option<UnboundedSender<Line>>,
+}
 
 /// A case that is being played, until this is dropped.
 #[derive(Debug)]
@@ -37,6 +42,19 @@ pub(crate) struct Played {
 }
 
 impl InPlay {
+    /// Each line of a transcript goes there when it happens.
+    pub(crate) fn told_to(lines: UnboundedSender<Line>) -> Self {
+        Self {
+            lines: Some(lines),
+            ..Self::default()
+        }
+    }
+
+    /// Where the lines of transcripts go, if somebody wants them while a case is played.
+    pub(crate) fn lines(&self) -> Option<UnboundedSender<Line>> {
+        self.lines.clone()
+    }
+
     /// A case begins.
     pub(crate) fn begin(&self, name: String) -> Played {
         self.lock().insert(name.clone(), Instant::now());
@@ -52,7 +70,7 @@ impl InPlay {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -24,9 +24,13 @@ pub(crate) fn render(report: &Report) -> String {
     let strict = if report.strict { ", strict" } else { "" };
     let seed = report.seed.as_ref();
     let seed = seed.map_or_else(String::new, |seed| format!(", seed {seed}"));
+    let shard = report.shard.as_ref();
+    let shard = shard.map_or_else(String::new, |shard| {
+        format!(", part {}/{}", shard.number, shard.of)
+    });
     let _ = writeln!(
         text,
-        "**{} passed, {} failed, {} skipped**: netroxy-conformance {version}, spec {spec}, profile {profile}{strict}{seed}, \
+        "**{} passed, {} failed, {} skipped**: netroxy-conformance {version}, spec {spec}, profile {profile}{strict}{seed}{shard}, \
          {started}, {seconds:.1} s.\n",
         totals.passed, totals.failed, totals.skipped
     );

@@ -1,18 +1,20 @@
 //! What people and programs get to read.
 
 mod build;
-mod html;
+pub(crate) mod html;
 mod json;
 mod junit;
 pub(crate) mod listing;
 mod live;
 mod markdown;
 mod matrix;
-mod model;
+mod merge;
+pub(crate) mod model;
 mod outputs;
 mod plain;
 mod printable;
 mod pulse;
+mod read;
 mod session;
 mod tap;
 mod text;
@@ -24,12 +26,13 @@ use crate::run::Job;
 use crate::verdict::Judged;
 pub(crate) use json::SCHEMA;
 pub(crate) use live::{InPlay, Look, is_coloured_here};
-pub(crate) use model::{Settings, Totals};
+pub(crate) use merge::merge;
+pub(crate) use model::{Ended, Report, Settings, ShardEntry, Totals};
 pub(crate) use outputs::{OutputError, Outputs};
 pub(crate) use plain::{plain, width_or, wrapped};
 pub(crate) use pulse::Pulse;
-pub(crate) use session::{Last, Session};
-pub(crate) use text::last_line;
+pub(crate) use session::{Last, Session, show};
+pub(crate) use text::{counted, last_line};
 
 pub(crate) use crate::output::out;
 

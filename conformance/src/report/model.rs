@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::read;
 use crate::run::{Options, Order};
 use crate::verdict::Verdict;
 
 /// The name of the format, in JSON.
 pub(crate) const FORMAT: &str = "netroxy-conformance-2";
+
+/// One of a few words that this program knows. Where it is read, no text is borrowed.
+pub(crate) type Word = &'static str;
 
 /// How a run was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -20,25 +24,32 @@ pub(crate) struct Settings {
 }
 
 /// A run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Report {
-    pub(crate) format: &'static str,
-    /// Of this program.
-    pub(crate) version: &'static str,
+    #[serde(deserialize_with = "read::format")]
+    pub(crate) format: Word,
+    /// Of the program that judged.
+    pub(crate) version: String,
     /// The revision of the specification.
-    pub(crate) spec: &'static str,
+    #[serde(deserialize_with = "read::spec")]
+    pub(crate) spec: Word,
     /// `wire` or `hardened`.
-    pub(crate) profile: &'static str,
+    #[serde(deserialize_with = "read::profile")]
+    pub(crate) profile: Word,
     pub(crate) strict: bool,
     /// Of the order of the cases, as `--seed` takes it.
     pub(crate) seed: Option<String>,
     /// How often each case was run.
     pub(crate) repeat: u32,
     pub(crate) jobs: usize,
+    #[serde(deserialize_with = "read::span")]
     pub(crate) time_scale: f64,
+    /// Which part of a run this is, if it is not all of it.
+    pub(crate) shard: Option<ShardEntry>,
     /// RFC 3339, UTC.
     pub(crate) started: String,
-    /// How long it took.
+    /// How long it took; of a merged run, how long its longest part took.
+    #[serde(deserialize_with = "read::span")]
     pub(crate) seconds: f64,
     pub(crate) ended: Ended,
     /// A subject that never became ready; nothing was judged then.
@@ -48,16 +59,34 @@ pub(crate) struct Report {
     /// How many were played once more because the machine had stalled.
     pub(crate) retried: usize,
     /// The longest time for which the machine did nothing.
+    #[serde(deserialize_with = "read::span")]
     pub(crate) longest_stall: f64,
+    /// Counted anew when a report is read.
+    #[serde(skip_deserializing)]
     pub(crate) totals: Totals,
     /// How often each verdict was given.
+    #[serde(skip_deserializing)]
     pub(crate) verdicts: BTreeMap<&'static str, usize>,
     pub(crate) subjects: Vec<SubjectEntry>,
     /// The rules that the cases of this run claim to judge, in the order of the specification.
     pub(crate) rules: Vec<RuleEntry>,
     /// When more than one pair was judged.
+    #[serde(skip_deserializing)]
     pub(crate) matrix: Option<Matrix>,
     pub(crate) results: Vec<CaseResult>,
+}
+
+/// A part of a run that was played by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ShardEntry {
+    /// Which one, counted from 1.
+    pub(crate) number: u16,
+    /// How many there are.
+    pub(crate) of: u16,
+    /// How many runs of cases all of them plan together.
+    pub(crate) planned: usize,
+    /// The same in all parts of one run, and in no other run.
+    pub(crate) plan: String,
 }
 
 /// Every client with every server.
@@ -102,7 +131,7 @@ pub(crate) struct FaultyRun {
 }
 
 /// How a run has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Ended {
     /// Every case has been run.
@@ -124,14 +153,14 @@ pub(crate) struct Totals {
 }
 
 /// Why nothing was judged.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct NotReady {
     pub(crate) subject: String,
     pub(crate) reason: String,
 }
 
 /// A program that was judged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ProgramEntry {
     /// `server` or `client`.
     pub(crate) role: String,
@@ -141,14 +170,14 @@ pub(crate) struct ProgramEntry {
 }
 
 /// The two programs of a pair.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PairEntry {
     pub(crate) client: String,
     pub(crate) server: String,
 }
 
 /// Who was judged.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct SubjectEntry {
     pub(crate) name: String,
     /// The two programs, if it is two.
@@ -161,20 +190,23 @@ pub(crate) struct SubjectEntry {
     /// How many runs of cases were planned.
     pub(crate) planned: usize,
     /// Until a login succeeded.
+    #[serde(deserialize_with = "read::span")]
     pub(crate) ready_seconds: f64,
     /// How long anything may take that should come at once.
+    #[serde(deserialize_with = "read::span")]
     pub(crate) deadline_seconds: f64,
 }
 
 /// A rule, and how it stands with each subject.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct RuleEntry {
     pub(crate) id: String,
     /// `MUST`, `SHOULD` or `MAY`.
     pub(crate) level: String,
     pub(crate) subject: String,
     pub(crate) origin: String,
-    pub(crate) profile: &'static str,
+    #[serde(deserialize_with = "read::profile")]
+    pub(crate) profile: Word,
     pub(crate) sentence: String,
     /// Why it is so, where the specification says it.
     pub(crate) rationale: Option<String>,
@@ -185,7 +217,7 @@ pub(crate) struct RuleEntry {
 }
 
 /// What the cases of a rule say together; the first that is true of one of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Standing {
     /// A step that judges it did not come true.
@@ -203,7 +235,7 @@ pub(crate) enum Standing {
 }
 
 /// A case on one transport, judged.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct CaseResult {
     pub(crate) subject: String,
     /// The case and, unless it is plain, the transport behind `@`.
@@ -221,6 +253,7 @@ pub(crate) struct CaseResult {
     pub(crate) judged_rules: Vec<String>,
     pub(crate) verdict: Verdict,
     pub(crate) counts: Counts,
+    #[serde(deserialize_with = "read::span")]
     pub(crate) seconds: f64,
     /// The twin that decided, because it did not succeed; `broken` and `transcript` are of it then.
     pub(crate) twin: Option<String>,
@@ -241,7 +274,7 @@ pub(crate) struct CaseResult {
 }
 
 /// What a verdict is in the totals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Counts {
     Passed,
@@ -250,7 +283,7 @@ pub(crate) enum Counts {
 }
 
 /// The step that did not come true.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct BrokenStep {
     /// The file and the line, counted from 1.
     pub(crate) file: String,
@@ -267,7 +300,7 @@ pub(crate) struct BrokenStep {
 }
 
 /// Something that is allowed but not recommended.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct RemarkEntry {
     pub(crate) line: usize,
     pub(crate) rules: Vec<String>,
@@ -276,7 +309,7 @@ pub(crate) struct RemarkEntry {
 
 /// What the two programs of a pair said to each other when a case that had failed was played once more, with the suite
 /// between them. No verdict comes of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct BetweenEntry {
     /// What this time would have been worth.
     pub(crate) verdict: Verdict,
@@ -294,30 +327,33 @@ pub(crate) struct BetweenEntry {
 }
 
 /// A connection between the two programs of a pair.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ConnectionEntry {
     /// As in the lines.
     pub(crate) name: String,
     /// `control`, `data`, `tls` or `unknown`.
-    pub(crate) kind: &'static str,
+    #[serde(deserialize_with = "read::kind")]
+    pub(crate) kind: Word,
 }
 
 /// What a list of known failures says.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ListedEntry {
     pub(crate) got: String,
     pub(crate) why: String,
 }
 
 /// A line of a recording.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct TranscriptLine {
     /// Seconds since the start of the case.
+    #[serde(deserialize_with = "read::span")]
     pub(crate) at: f64,
     /// The connection.
     pub(crate) actor: String,
     /// `sent` by the suite, `received` from the judged program, or neither.
-    pub(crate) direction: Option<&'static str>,
+    #[serde(deserialize_with = "read::direction")]
+    pub(crate) direction: Option<Word>,
     /// In the notation of the cases.
     pub(crate) text: String,
     pub(crate) rules: Vec<String>,

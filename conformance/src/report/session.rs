@@ -1,12 +1,14 @@
 //! A run as it goes on: results come in, lines go out, and at the end the reports are written.
 
+use std::time::Duration;
+
 use super::live::{InPlay, Live, Look};
-use super::model::{CaseResult, Counts, Ended, NotReady, Report, Settings, Totals};
+use super::model::{CaseResult, Counts, Ended, NotReady, Report, Settings, ShardEntry, Totals};
 use super::outputs::{OutputError, Outputs};
 use super::printable::printable;
 use super::text;
 use crate::rules::Rule;
-use crate::run::{Job, Start, Summary};
+use crate::run::{self, Job, Start, Summary};
 use crate::sut::Subject;
 use crate::verdict::{Judged, Verdict};
 
@@ -52,6 +54,11 @@ impl<'a> Session<'a> {
         self.in_play.clone()
     }
 
+    /// It is a part of a run.
+    pub(crate) fn shard(&mut self, shard: ShardEntry) {
+        self.report.shard = Some(shard);
+    }
+
     /// A subject is ready, and that many runs of cases are planned.
     pub(crate) fn subject(&mut self, subject: &Subject, planned: usize, start: &Start) {
         self.report.add_subject(subject, planned, start);
@@ -60,14 +67,24 @@ impl<'a> Session<'a> {
             spec,
             profile,
             jobs,
+            shard,
             ..
         } = &self.report;
         if self.look.quiet {
             return;
         }
         let (role, name) = (subject.role(), printable(&subject.name()));
+        let part = match shard {
+            Some(ShardEntry {
+                number,
+                of,
+                planned,
+                ..
+            }) => format!(", part {number}/{of} of {planned}"),
+            None => String::new(),
+        };
         self.live.print(&format!(
-            "{role} {name}  spec {spec}  profile {profile}  jobs {jobs}  {start}\n    starting {}\n",
+            "{role} {name}  spec {spec}  profile {profile}  jobs {jobs}  {start}\n    starting {}{part}\n",
             text::counted(planned, "case")
         ));
     }
@@ -75,16 +92,7 @@ impl<'a> Session<'a> {
     /// A case has been judged.
     pub(crate) fn judged(&mut self, job: &Job, judged: &Judged) {
         let result = CaseResult::new(job, judged, self.rules, self.settings);
-        // The skipped would bury the failures: they are told together, at the end.
-        let aside = result.is_plain() || result.verdict == Verdict::Skip;
-        let shown = match self.look.quiet {
-            true => result.counts == Counts::Failed,
-            false => self.look.verbose || !aside,
-        };
-        let lines = match shown {
-            true => text::result(&result, self.live.colour()),
-            false => String::new(),
-        };
+        let lines = told(&result, self.look, self.live.colour());
         self.live.done(result.counts == Counts::Failed, &lines);
         self.report.add(result);
     }
@@ -109,20 +117,77 @@ impl<'a> Session<'a> {
     pub(crate) fn end(mut self, summary: &Summary, last: Last) -> (Totals, Vec<OutputError>) {
         self.report.conclude(summary);
         self.report.finish(self.rules);
-        let (written, failed) = self.outputs.write(&self.report);
-        let mut lines = String::new();
-        if !self.look.quiet {
-            let (slowest, colour) = (self.look.slowest, self.live.colour());
-            lines = text::summary(&self.report, summary, slowest, colour);
-            if !written.is_empty() {
-                lines.push_str(&format!("\nreports  {}\n", written.join(", ")));
-            }
-            lines.push('\n');
-        }
+        let colour = self.live.colour();
+        let (mut lines, failed) = end(&self.report, summary, &self.outputs, self.look, colour);
         if last == Last::Here {
             lines.push_str(&text::last_line(self.report.totals));
         }
         self.live.end(&lines);
         (self.report.totals, failed)
     }
+}
+
+/// Shows and writes a report that was made elsewhere, as the run would have done; the reports that could not be written.
+pub(crate) fn show(report: &Report, outputs: &Outputs, look: Look) -> Vec<OutputError> {
+    let live = Live::new(look, InPlay::default());
+    let colour = live.colour();
+    for result in &report.results {
+        live.print(&told(result, look, colour));
+    }
+    let (mut lines, failed) = end(report, &summary(report), outputs, look, colour);
+    lines.push_str(&text::last_line(report.totals));
+    live.end(&lines);
+    failed
+}
+
+/// The lines of a result, if it has any.
+fn told(result: &CaseResult, look: Look, colour: bool) -> String {
+    // The skipped would bury the failures: they are told together, at the end.
+    let aside = result.is_plain() || result.verdict == Verdict::Skip;
+    let shown = match look.quiet {
+        true => result.counts == Counts::Failed,
+        false => look.verbose || !aside,
+    };
+    match shown {
+        true => text::result(result, colour),
+        false => String::new(),
+    }
+}
+
+/// Writes the reports; the lines in front of the last one, and the reports that could not be written.
+fn end(
+    report: &Report,
+    summary: &Summary,
+    outputs: &Outputs,
+    look: Look,
+    colour: bool,
+) -> (String, Vec<OutputError>) {
+    let (written, failed) = outputs.write(report);
+    let mut lines = String::new();
+    if !look.quiet {
+        lines = text::summary(report, summary, look.slowest, colour);
+        if !written.is_empty() {
+            lines.push_str(&format!("\nreports  {}\n", written.join(", ")));
+        }
+        lines.push('\n');
+    }
+    (lines, failed)
+}
+
+/// What a report says about its run as a whole.
+fn summary(report: &Report) -> Summary {
+    let results = report.results.iter();
+    let mut summary = Summary::new();
+    for result in results.filter(|result| result.verdict != Verdict::Skip) {
+        summary.note(&result.id, Duration::from_secs_f64(result.seconds), false);
+    }
+    summary.retried = report.retried;
+    summary.wall = Duration::from_secs_f64(report.seconds);
+    summary.longest_stall = Duration::from_secs_f64(report.longest_stall);
+    summary.ended = match report.ended {
+        Ended::Complete | Ended::NotReady => run::Ended::Complete,
+        Ended::Interrupted => run::Ended::Interrupted,
+        Ended::FailFast => run::Ended::FailFast,
+    };
+    summary
 }

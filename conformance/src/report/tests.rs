@@ -1,6 +1,7 @@
 //! Every format on one fixed run.
 
 mod between;
+mod merge;
 mod page;
 
 use std::sync::Arc;
@@ -185,7 +186,7 @@ fn result(verdict: Verdict) -> CaseResult {
 
 fn report(verdicts: &[Verdict]) -> Report {
     let mut report = Report::new(SETTINGS);
-    report.version = "1.2.3";
+    report.version = "1.2.3".to_owned();
     report.started = "2026-01-02T03:04:05Z".to_owned();
     let start = Start {
         ready: Duration::from_millis(12),

@@ -218,7 +218,7 @@ fn skipped(report: &Report) -> String {
 }
 
 /// Such as `1 case` and `2 cases`.
-pub(super) fn counted(count: usize, noun: &str) -> String {
+pub(crate) fn counted(count: usize, noun: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{s}")
 }

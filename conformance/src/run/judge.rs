@@ -259,7 +259,8 @@ async fn play_pair(
     };
     let player = Player::new(scene, tls, job.tempo, services.vars)
         .with_nth_ports(services.nth)
-        .standing_still(job.still);
+        .standing_still(job.still)
+        .telling(job.in_play.lines());
     let outcome = player.play(case).await;
     Ok((outcome, instance))
 }
@@ -296,7 +297,8 @@ async fn play_server(job: &Job, case: &Case, tls: &Tls, turn: Turn) -> Played {
     };
     let player = Player::new(scene, tls, job.tempo, vars)
         .with_nth_ports(numbers(&nth))
-        .standing_still(job.still);
+        .standing_still(job.still)
+        .telling(job.in_play.lines());
     let outcome = player.play(case).await;
     instance.hold(leases.into_iter().chain(nth));
     Ok((outcome, instance))
@@ -317,7 +319,8 @@ async fn play_client(job: &Job, case: &Case, manifest: &Manifest, tls: &Tls, tur
     let vars = with_login(vars, &instance);
     let player = Player::new(Scene::Client(scene), shown, job.tempo, vars)
         .with_nth_ports(nth)
-        .standing_still(job.still);
+        .standing_still(job.still)
+        .telling(job.in_play.lines());
     let outcome = player.play(case).await;
     Ok((outcome, instance))
 }

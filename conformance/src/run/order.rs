@@ -58,7 +58,7 @@ impl Order {
 }
 
 /// About how long a case takes at most, in milliseconds.
-fn length(job: &Job) -> u64 {
+pub(super) fn length(job: &Job) -> u64 {
     // A tunnel of a slow peer takes more than a second, for about eight steps.
     let step = if job.subject.is_slow() { 130 } else { 1 };
     let lines = job.entry.case.body.iter().map(|line| match line {

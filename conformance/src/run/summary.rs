@@ -61,7 +61,7 @@ impl Start {
 
 impl Summary {
     /// Nothing has been run yet.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             ended: Ended::Complete,
             wall: Duration::ZERO,
@@ -79,7 +79,7 @@ impl Summary {
     }
 
     /// Notes a case that has been run.
-    pub(super) fn note(&mut self, id: &str, took: Duration, retried: bool) {
+    pub(crate) fn note(&mut self, id: &str, took: Duration, retried: bool) {
         self.played += 1;
         self.retried += usize::from(retried);
         let behind = self.slowest.partition_point(|(_, other)| *other >= took);

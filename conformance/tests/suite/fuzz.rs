@@ -91,3 +91,69 @@ fn found_and_replayed(side: &str, bug: &str, rule: &str) {
     assert_eq!(replay.status.code(), Some(1), "{sut}: {text}");
     assert!(text.contains(rule), "{sut}: {text}");
 }
+
+#[test]
+fn the_parts_of_a_hunt_find_what_the_whole_finds_and_merge_keeps_each_finding_once() {
+    let sut = "broken-server:second-login-accepted";
+    let hunt = |runs: &str, more: &[&str]| {
+        let home = TempDir::new().unwrap();
+        let first = [
+            "--sut",
+            sut,
+            "--seed",
+            "1",
+            "--runs",
+            runs,
+            "--profile",
+            "hardened",
+        ];
+        let (code, out) = fuzz(&home, &[&first[..], more].concat());
+        assert_eq!(code, 1, "{out}");
+        let names = home.path().read_dir().unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        (names.collect::<Vec<_>>(), home, out)
+    };
+    // Each part is long enough to find the bug.
+    let (one, first, out) = hunt("160", &["--shard", "1/2"]);
+    assert!(
+        out.contains("seed 1, part 1/2\n") && out.contains("fuzz: 80 sessions, "),
+        "{out}"
+    );
+    let (two, second, out) = hunt("160", &["--shard", "2/2"]);
+    assert!(
+        out.contains("seed 81, part 2/2\n") && out.contains("fuzz: 80 sessions, "),
+        "{out}"
+    );
+    let about = |names: &[String]| {
+        names
+            .iter()
+            .filter(|name| name.contains("auth-once"))
+            .count()
+    };
+    assert!(about(&one) > 0 && about(&two) > 0, "{one:?} {two:?}");
+    let merged = TempDir::new().unwrap();
+    let merge = |out: &std::path::Path| {
+        Command::new(env!("CARGO_BIN_EXE_netroxy-conformance"))
+            .args(["fuzz", "merge"])
+            .args([first.path(), second.path(), first.path()])
+            .arg("--out")
+            .arg(out)
+            .output()
+            .unwrap()
+    };
+    let output = merge(merged.path());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let files = 2 * one.len() + two.len();
+    let kept = merged.path().read_dir().unwrap().count();
+    assert!(
+        text.ends_with(&format!("fuzz: {kept} findings of {files} files\n")),
+        "{text}"
+    );
+    assert!(
+        kept < files && text.contains(" times  FAIL auth.once "),
+        "{text}"
+    );
+    let into_itself = merge(second.path());
+    assert_eq!(into_itself.status.code(), Some(2));
+}

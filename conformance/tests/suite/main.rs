@@ -29,6 +29,8 @@ mod notation;
 mod outputs;
 mod replay;
 mod reports;
+mod serve;
+mod shards;
 mod tap;
 mod usage;
 

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::rules::why;
 use super::{Links, verdict};
-use crate::html::inline;
+use crate::html::{encoded, inline};
 use crate::report::model::{BetweenEntry, BrokenStep, CaseResult, Counts, Report, TranscriptLine};
 use crate::verdict::Verdict;
 
@@ -24,13 +24,13 @@ pub(super) fn list(report: &Report, links: &Links) -> Markup {
                 button type="button" name="close" { "Close all" }
                 output {}
             }
-            @for (anchor, result) in cases { (case(report, anchor, result)) }
+            @for (anchor, result) in cases { (case(report, links, anchor, result)) }
         }
     }
 }
 
 /// The anchor is inside, because a browser opens what it has to show.
-fn case(report: &Report, anchor: &str, result: &CaseResult) -> Markup {
+fn case(report: &Report, links: &Links, anchor: &str, result: &CaseResult) -> Markup {
     let many = report.subjects.len() > 1;
     html! {
         details.case data-verdict=(result.verdict.key()) open[result.counts == Counts::Failed] {
@@ -44,6 +44,7 @@ fn case(report: &Report, anchor: &str, result: &CaseResult) -> Markup {
             div.body id=(anchor) {
             p.labels {
                 a href={ "#" (anchor) } { "link" } " "
+                @if let Some(pages) = links.pages { a href={ (pages) (encoded(&result.case)) } { "in all runs" } " " }
                 span.soft { (result.role) " over " (result.transport) ", " (result.file) } " "
                 @for rule in &result.rules { (rule_link(rule)) " " }
             }
@@ -91,7 +92,7 @@ fn step(report: &Report, broken: &BrokenStep, result: &CaseResult) -> Markup {
 }
 
 /// The recording; each connection has a lane of its own, as far as there is room.
-fn own(result: &CaseResult) -> Markup {
+pub(super) fn own(result: &CaseResult) -> Markup {
     let mut actors: Vec<&str> = Vec::new();
     for line in &result.transcript {
         if !actors.contains(&line.actor.as_str()) {

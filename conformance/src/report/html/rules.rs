@@ -280,7 +280,8 @@ fn standing(rule: &RuleEntry, subject: &str) -> Markup {
     }
 }
 
-fn chip(standing: Standing) -> Markup {
+/// How a rule stands, as a sign and a word.
+pub(crate) fn chip(standing: Standing) -> Markup {
     let (kind, sign) = match standing {
         Standing::Broken => ("bad", "✕"),
         Standing::Known => ("warn", "!"),
