@@ -75,7 +75,7 @@ pub(super) struct Fuzz {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Bring the findings of several hunts together; what is the same is kept once, the shortest of it
+    /// Merge the findings of several runs; of findings that are the same, the shortest one is kept
     #[command(after_help = MERGE_EXIT_CODES)]
     Merge {
         /// Folders with findings

@@ -1,7 +1,7 @@
 //! Who may ask, and what a page may do.
 //!
-//! The reports are for the person at this machine. Pages of other places must neither read them, by a name that leads to
-//! this address, nor start programs, by a form that they send here.
+//! The reports are for the person at this machine. Pages of other sites must not read them by a name
+//! that leads to this address, and must not start programs by a form that they send here.
 
 use std::io;
 use std::net::SocketAddr;
@@ -75,12 +75,12 @@ impl Guard {
         match (method, text(header::ORIGIN)) {
             (&Method::GET | &Method::HEAD, _) | (_, None) => None,
             (_, Some(origin)) if own(origin) => None,
-            (_, Some(_)) => Some("The form is of another place."),
+            (_, Some(_)) => Some("The form comes from a page of another site."),
         }
     }
 }
 
-/// In front of every answer.
+/// Checks every request, and gives every answer the headers that tell a browser to be careful.
 pub(super) async fn watch(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let mut response = match app.guard.refuses(request.method(), request.headers()) {
         None => next.run(request).await,
