@@ -146,7 +146,7 @@ const FORM: usize = 4096;
 type Shared = State<Arc<App>>;
 
 impl App {
-    /// All runs that there are now. Reports may be long, so a thread reads them that nobody waits for.
+    /// All runs that there are now. Reports may be long, so a thread of its own reads them.
     async fn runs(self: &Arc<Self>) -> Result<Runs, Refusal> {
         let app = Arc::clone(self);
         let read = tokio::task::spawn_blocking(move || app.reports.all()).await;
@@ -328,7 +328,7 @@ async fn tell(play: Arc<Play>, mut next: usize, send: mpsc::Sender<Event>) {
             next += 1;
         }
         if over {
-            // There is nobody left who could miss it.
+            // If it cannot be sent, the browser has gone.
             let _ = send.send(Event::default().event("over").data("over")).await;
             return;
         }

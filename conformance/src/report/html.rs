@@ -15,7 +15,7 @@ use super::text::counted;
 use crate::html::Page;
 use crate::verdict::Verdict;
 
-/// Behind the style that all pages share.
+/// Follows the style that all pages share.
 pub(crate) const STYLE: &str = include_str!("html/report.css");
 
 /// Filters the cases.
