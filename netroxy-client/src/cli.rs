@@ -22,6 +22,7 @@ use crate::{
 
 #[cfg(unix)]
 mod ask;
+mod init;
 #[cfg(test)]
 #[cfg(unix)]
 mod reference;
@@ -53,6 +54,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a first configuration file, and say what to run next
+    Init(init::Init),
     /// Look for all problems of a configuration file, and start nothing
     CheckConfig(CheckConfig),
 
@@ -87,6 +90,12 @@ pub fn main() -> ExitCode {
         return program::exit_code(run(cli));
     };
     match command {
+        Command::Init(command) => {
+            if cli.config.is_some() {
+                return program::exit_code(Err(init::takes_no_config()));
+            }
+            program::exit_code(command.run())
+        }
         Command::CheckConfig(command) => {
             let path = cli.config.unwrap_or_else(|| USUAL_FILE.into());
             command.run(&path, |path| Ok(Config::load(path)?.1))

@@ -19,7 +19,9 @@ use tracing::{error, info, warn};
 
 #[cfg(unix)]
 use crate::status::{Question, StatusCommand};
-use crate::{Config, Handle, Server, gen_cert::GenCert, hash_password::HashPassword};
+use crate::{
+    Config, Handle, Server, gen_cert::GenCert, hash_password::HashPassword, init::Init,
+};
 
 #[cfg(test)]
 #[cfg(unix)]
@@ -42,6 +44,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a first configuration with a certificate and a random password, and say what to run next
+    Init(Init),
     /// Make a self-signed certificate and its private key
     GenCert(GenCert),
     /// Look for all problems of a configuration file, and start nothing
@@ -65,6 +69,7 @@ Exit codes:
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     program::exit_code(match cli.command {
+        Some(Command::Init(command)) => command.run(),
         Some(Command::GenCert(command)) => command.run(),
         Some(Command::HashPassword(command)) => command.run(),
         #[cfg(unix)]

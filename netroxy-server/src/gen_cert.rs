@@ -30,39 +30,64 @@ pub(crate) struct GenCert {
     force: bool,
 }
 
-const CERT: &str = "ca.pem";
-const KEY: &str = "priv.key";
+pub(crate) const CERT: &str = "ca.pem";
+pub(crate) const KEY: &str = "priv.key";
 
 impl GenCert {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let hosts = self
-            .host
-            .iter()
-            .map(|text| host::host(text))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|no_host| Failure::usage(no_host.message).hint(no_host.hint))?;
-        let params = CertificateParams::new(hosts.clone()).map_err(Failure::usage)?;
-        let (cert, key) = generate(params, &hosts).map_err(Failure::runtime)?;
+        let made = SelfSigned::new(&self.host)?;
         let (cert_path, key_path) = (self.out.join(CERT), self.out.join(KEY));
         let pair = Pair {
             key: key_path.clone(),
-            key_text: key.serialize_pem(),
+            key_text: made.key,
             cert: cert_path.clone(),
-            cert_text: cert.pem(),
+            cert_text: made.cert,
         };
         pair.write(self.force)?;
-        let fingerprint = Fingerprint::of(cert.der());
+        let fingerprint = made.fingerprint;
         let text = format!(
             "wrote {} and {} for {}\n\
              server_config.json: \"tls\": {{\"enabled\": true, \"port\": 10001, \"ca\": \"{CERT}\", \"key\": \"{KEY}\"}}\n\
              client_config.json: \"tls\": {{\"enabled\": true, \"fingerprint\": \"{fingerprint}\"}}\n",
             cert_path.display(),
             key_path.display(),
-            hosts.join(", "),
+            made.hosts.join(", "),
         );
         io::stdout()
             .write_all(text.as_bytes())
             .map_err(Failure::runtime)
+    }
+}
+
+/// A self-signed certificate and its private key, in PEM form.
+pub(crate) struct SelfSigned {
+    /// The names and addresses that it is for, without brackets.
+    pub(crate) hosts: Vec<String>,
+    pub(crate) cert: String,
+    pub(crate) key: String,
+    pub(crate) fingerprint: Fingerprint,
+}
+
+impl SelfSigned {
+    /// Makes one for these hosts, as a person writes them.
+    ///
+    /// # Errors
+    ///
+    /// That a text is no host, or that the machine has no random bits.
+    pub(crate) fn new(hosts: &[String]) -> Result<Self, Failure> {
+        let hosts = hosts
+            .iter()
+            .map(|text| host::host(text))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|no_host| Failure::usage(no_host.message).hint(no_host.hint))?;
+        let params = CertificateParams::new(hosts.clone()).map_err(Failure::usage)?;
+        let (cert, key) = generate(params, &hosts).map_err(Failure::runtime)?;
+        Ok(Self {
+            hosts,
+            fingerprint: Fingerprint::of(cert.der()),
+            cert: cert.pem(),
+            key: key.serialize_pem(),
+        })
     }
 }
 

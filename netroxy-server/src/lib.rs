@@ -24,6 +24,7 @@ mod handle;
 mod handshake;
 mod hash_password;
 mod hub;
+mod init;
 mod limits;
 mod live;
 mod ports;

@@ -137,7 +137,7 @@ impl Flags {
     }
 }
 
-fn username(text: &str) -> Result<Username, String> {
+pub(crate) fn username(text: &str) -> Result<Username, String> {
     field(text)
 }
 

@@ -1,0 +1,199 @@
+//! Files that a command makes: all of them or none, and never in place of one that is there.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use crate::program::Failure;
+
+/// A file that is to be made.
+#[derive(Debug)]
+pub struct NewFile {
+    /// Its name in the folder.
+    pub name: &'static str,
+    /// What it holds.
+    pub text: String,
+    /// Only its owner may read it (Unix: mode 0600). Else the system's usual mode counts.
+    pub is_secret: bool,
+}
+
+/// Files that were made. They are removed again unless they are [kept](Self::keep): a command that
+/// fails after it has made them leaves nothing behind.
+#[derive(Debug)]
+#[must_use = "the files are removed when this is dropped"]
+pub struct NewFiles(Vec<PathBuf>);
+
+impl NewFiles {
+    /// Makes the files in `folder`, in this order. A folder that does not exist is made, for its
+    /// owner alone (Unix: mode 0700), and stays even if the files do not.
+    ///
+    /// # Errors
+    ///
+    /// That one of the files exists, which is looked at before anything is made, or that the folder
+    /// or a file cannot be written.
+    pub fn create(folder: &Path, files: &[NewFile]) -> Result<Self, Failure> {
+        none_exists(folder, files.iter().map(|file| file.name))?;
+        make_folder(folder).map_err(|error| cannot_make(folder, &error))?;
+        let mut made = Self(Vec::new());
+        for file in files {
+            let path = folder.join(file.name);
+            let mut opened = open(&path, file.is_secret).map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => exists(&path),
+                _ => cannot_make(&path, &error),
+            })?;
+            // From here on it is this command's to remove.
+            made.0.push(path.clone());
+            opened
+                .write_all(file.text.as_bytes())
+                .and_then(|()| opened.sync_all())
+                .map_err(|error| cannot_make(&path, &error))?;
+        }
+        Ok(made)
+    }
+
+    /// Lets the files stay.
+    pub fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for NewFiles {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            // The error that led here is the one that is told.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Looks whether files can be made in `folder`, before a person is asked for anything.
+///
+/// # Errors
+///
+/// That one of them exists.
+pub fn none_exists<'a>(
+    folder: &Path,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Result<(), Failure> {
+    let mut paths = names.into_iter().map(|name| folder.join(name));
+    // A link that leads nowhere counts too.
+    match paths.find(|path| fs::symlink_metadata(path).is_ok()) {
+        Some(path) => Err(exists(&path)),
+        None => Ok(()),
+    }
+}
+
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+fn open(path: &Path, is_secret: bool) -> io::Result<fs::File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if is_secret {
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    #[cfg(not(unix))]
+    let _ = is_secret;
+    options.open(path)
+}
+
+fn exists(path: &Path) -> Failure {
+    Failure::usage(format!("{} exists", path.display()))
+        .hint("it is not replaced; --dir DIR writes elsewhere")
+}
+
+fn cannot_make(path: &Path, error: &io::Error) -> Failure {
+    Failure::usage(format!("cannot write {}: {error}", path.display()))
+        .hint("--dir DIR writes elsewhere")
+}
+
+/// A text as one word of a command that a person copies into a Unix shell.
+#[must_use]
+pub fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:,@".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &'static str) -> NewFile {
+        NewFile {
+            name,
+            text: format!("new {name}"),
+            is_secret: true,
+        }
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn all_files_are_made_or_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("a/b");
+        NewFiles::create(&folder, &[file("one"), file("two")])
+            .unwrap()
+            .keep();
+        assert_eq!(names(&folder), ["one", "two"]);
+        assert_eq!(fs::read_to_string(folder.join("two")).unwrap(), "new two");
+
+        fs::write(folder.join("two"), "old").unwrap();
+        let failure = NewFiles::create(&folder, &[file("three"), file("two")]).unwrap_err();
+        assert!(failure.error.to_string().ends_with("two exists"));
+        // The second file cannot be made, after the first one was.
+        assert!(NewFiles::create(&folder, &[file("four"), file("none/five")]).is_err());
+        drop(NewFiles::create(&folder, &[file("six")]).unwrap());
+        assert_eq!(names(&folder), ["one", "two"]);
+        assert_eq!(fs::read_to_string(folder.join("two")).unwrap(), "old");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn secrets_are_for_their_owner_and_links_are_not_followed() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("new");
+        NewFiles::create(&folder, &[file("one")]).unwrap().keep();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&folder), 0o700);
+        assert_eq!(mode(&folder.join("one")), 0o600);
+
+        symlink(dir.path().join("elsewhere"), folder.join("two")).unwrap();
+        assert!(NewFiles::create(&folder, &[file("two")]).is_err());
+        assert_eq!(names(dir.path()), ["new"]);
+    }
+
+    #[test]
+    fn a_text_is_one_word_of_a_shell() {
+        for (text, word) in [
+            ("server_config.json", "server_config.json"),
+            ("/srv/a-b/c.json", "/srv/a-b/c.json"),
+            ("[::1]:443", "'[::1]:443'"),
+            ("my files/c.json", "'my files/c.json'"),
+            ("it's", r"'it'\''s'"),
+            ("$HOME", "'$HOME'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(text), word);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! `netroxy-server init`: files that the server takes, and that nobody else can read.
+#![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+fn run(folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netroxy-server"));
+    command.current_dir(folder).args(args).output().unwrap()
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
+}
+
+/// Each file of a folder, by its name.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        (name, fs::read(entry.path()).unwrap())
+    });
+    entries.collect()
+}
+
+const NAMES: [&str; 4] = [
+    "ca.pem",
+    "priv.key",
+    "server_config.json",
+    "server_config.txt",
+];
+
+#[test]
+fn the_files_have_no_problem_and_the_password_is_in_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = run(
+        dir.path(),
+        &["init", "--dir", "my files/new", "--host", "example.org"],
+    );
+    assert!(made.status.success(), "{}", text(made.stderr));
+    let told = text(made.stdout);
+    let lines: Vec<_> = told
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .collect();
+    let [server, client, password] = lines[..] else {
+        panic!("two commands and a password: {told}");
+    };
+    assert_eq!(
+        server,
+        "netroxy-server --config 'my files/new/server_config.json'"
+    );
+    let start = "netroxy-client --server example.org:10000 --user client --fingerprint ";
+    assert!(client.starts_with(start), "{client}");
+    assert!(client.ends_with(" --map 10003=127.0.0.1:3389"), "{client}");
+    assert!(!told.contains("localhost"), "{told}");
+
+    let folder = dir.path().join("my files/new");
+    let files = files(&folder);
+    assert_eq!(files.keys().collect::<Vec<_>>(), NAMES);
+    for (name, bytes) in files {
+        assert!(!text(bytes).contains(password), "{name}");
+    }
+    // A folder that was made is a place for secrets.
+    #[cfg(unix)]
+    for (name, mode) in [
+        ("", 0o700),
+        ("priv.key", 0o600),
+        ("server_config.json", 0o600),
+    ] {
+        use std::os::unix::fs::PermissionsExt;
+        let found = fs::metadata(folder.join(name)).unwrap().permissions();
+        assert_eq!(found.mode() & 0o777, mode, "{name}");
+    }
+    let checked = run(&folder, &["check-config", "--strict"]);
+    assert!(checked.status.success(), "{}", text(checked.stderr));
+}
+
+#[test]
+fn a_second_run_fails_and_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(run(dir.path(), &["init"]).status.success());
+    let before = files(dir.path());
+    // Of all files that a first run makes, each alone is enough.
+    for name in NAMES {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(name), &before[name]).unwrap();
+        let again = run(dir.path(), &["init"]);
+        assert_eq!(again.status.code(), Some(2));
+        assert_eq!(
+            text(again.stderr),
+            format!(
+                "error: ./{name} exists\nhint: it is not replaced; --dir DIR writes elsewhere\n"
+            )
+        );
+        assert_eq!(text(again.stdout), "");
+        assert_eq!(files(dir.path()).len(), 1);
+    }
+    assert_eq!(run(dir.path(), &["init"]).status.code(), Some(2));
+    assert_eq!(files(dir.path()), before);
+}
+
+#[test]
+fn the_client_is_told_the_address_as_it_types_it() {
+    for (host, port, told) in [
+        ("[::1]", "443", "--server '[::1]:443' "),
+        ("2001:db8::1", "443", "--server '[2001:db8::1]:443' "),
+        ("192.0.2.1", "1", "--server 192.0.2.1:1 "),
+        ("localhost", "65535", "--server localhost:65535 "),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let made = run(dir.path(), &["init", "--host", host, "--port", port]);
+        let out = text(made.stdout);
+        assert!(out.contains(told), "{out}");
+        let is_local = out.contains("localhost means the same machine.");
+        assert_eq!(is_local, host == "localhost", "{out}");
+    }
+}
+
+#[test]
+fn wrong_flags_are_one_message_and_make_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("file"), "").unwrap();
+    for (args, error) in [
+        (&["--port", "0"][..], "invalid value '0' for '--port"),
+        (&["--port", "65536"], "invalid value '65536' for '--port"),
+        (&["--host", "a:1"], "--host \"a:1\" is no DNS name"),
+        (&["--host", "*.a.org"], "--host takes the name of one"),
+        (&["--force"], "unexpected argument '--force'"),
+        (&["--dir", "file/new"], "cannot write file/new: "),
+    ] {
+        let output = run(dir.path(), &[&["init"], args].concat());
+        let told = text(output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.starts_with(&format!("error: {error}")), "{told}");
+        assert_eq!(text(output.stdout), "");
+    }
+    assert_eq!(files(dir.path()).len(), 1);
+}
+
+/// Who was not told the password could not use the files.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_password_that_cannot_be_shown_leaves_no_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netroxy-server"));
+    command.current_dir(dir.path()).arg("init").stdout(full);
+    assert_eq!(command.output().unwrap().status.code(), Some(1));
+    assert_eq!(files(dir.path()).len(), 0);
+}
