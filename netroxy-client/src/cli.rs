@@ -6,6 +6,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use netroxy_net::{
     check_config::CheckConfig,
     log::Logging,
+    manual::Manual,
     program::{self, Failure},
 };
 use tokio_util::sync::CancellationToken;
@@ -62,6 +63,9 @@ enum Command {
     #[cfg(unix)]
     #[command(flatten)]
     Ask(ask::Command),
+
+    #[command(flatten)]
+    Manual(Manual),
 }
 
 const EXIT_CODES: &str = "\
@@ -86,16 +90,17 @@ Exit codes:
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = parse();
-    let Some(command) = cli.command else {
+    let Some(asked) = cli.command else {
         return program::exit_code(run(cli));
     };
-    match command {
+    match asked {
         Command::Init(command) => {
             if cli.config.is_some() {
                 return program::exit_code(Err(init::takes_no_config()));
             }
             program::exit_code(command.run())
         }
+        Command::Manual(manual) => program::exit_code(manual.run(command())),
         Command::CheckConfig(command) => {
             let path = cli.config.unwrap_or_else(|| USUAL_FILE.into());
             command.run(&path, |path| Ok(Config::load(path)?.1))

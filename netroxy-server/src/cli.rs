@@ -5,13 +5,14 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 #[cfg(unix)]
 use netroxy_net::local_socket::LocalSocket;
 use netroxy_net::{
     check_config::CheckConfig,
     hangup::Hangups,
     log::Logging,
+    manual::Manual,
     program::{self, Failure},
     service_manager,
 };
@@ -19,9 +20,7 @@ use tracing::{error, info, warn};
 
 #[cfg(unix)]
 use crate::status::{Question, StatusCommand};
-use crate::{
-    Config, Handle, Server, gen_cert::GenCert, hash_password::HashPassword, init::Init,
-};
+use crate::{Config, Handle, Server, gen_cert::GenCert, hash_password::HashPassword, init::Init};
 
 #[cfg(test)]
 #[cfg(unix)]
@@ -55,6 +54,8 @@ enum Command {
     /// Show what a running server does; its configuration has to have a controlSocket
     #[cfg(unix)]
     Status(StatusCommand),
+    #[command(flatten)]
+    Manual(Manual),
 }
 
 const EXIT_CODES: &str = "\
@@ -70,6 +71,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     program::exit_code(match cli.command {
         Some(Command::Init(command)) => command.run(),
+        Some(Command::Manual(command)) => command.run(Cli::command()),
         Some(Command::GenCert(command)) => command.run(),
         Some(Command::HashPassword(command)) => command.run(),
         #[cfg(unix)]

@@ -1,10 +1,15 @@
 //! `docs/configuration.md` knows every flag, command and variable.
 
-use crate::config::reference::reference_page::{flags, told_flags};
+use crate::config::reference::reference_page::{flags, manual_is_whole, told_flags};
 
 use super::command;
 
 #[test]
 fn the_page_knows_every_flag_and_variable_and_no_other() {
     assert_eq!(told_flags("netroxy-client"), flags(&command()));
+}
+
+#[test]
+fn the_manual_page_and_completions_name_every_flag() {
+    manual_is_whole(&command());
 }

@@ -304,6 +304,36 @@ pub(crate) fn told_flags(program: &str) -> BTreeSet<(String, String)> {
     rows.into_iter().map(row).collect()
 }
 
+/// The manual page and the completions of a program name each of its flags and commands.
+pub(crate) fn manual_is_whole(command: &clap::Command) {
+    use netroxy_net::manual::{Manual, Shell};
+    let shells = <Shell as clap::ValueEnum>::value_variants();
+    let all = shells
+        .iter()
+        .map(|shell| Manual::Completions { shell: *shell });
+    for manual in all.chain([Manual::Man]) {
+        let text = String::from_utf8(manual.text(command.clone()).unwrap()).unwrap();
+        // In a manual page, a hyphen that can be copied has a backslash before it, and fonts change.
+        let text = [r"\fB", r"\fI", r"\fR"]
+            .iter()
+            .fold(text.replace(r"\-", "-"), |text, font| {
+                text.replace(font, " ")
+            });
+        let words: BTreeSet<_> = text
+            .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+            .map(|word| word.trim_start_matches('-').to_ascii_lowercase())
+            .collect();
+        for (flag, variable) in flags(command) {
+            let last = flag.split(' ').next_back().unwrap_or_default();
+            let last = last.trim_start_matches('-');
+            assert!(words.contains(last), "{manual:?} has no {flag}");
+            if matches!(manual, Manual::Man) {
+                assert!(text.contains(&variable), "{manual:?} has no {variable}");
+            }
+        }
+    }
+}
+
 /// The folder of the repository.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
