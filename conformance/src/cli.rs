@@ -34,12 +34,13 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use netroxy_manual::Manual;
 
 use crate::descriptors;
 use crate::input::InputError;
 use crate::manifest::ManifestError;
-use crate::output::{Misplaced, lost};
+use crate::output::{Misplaced, lost, out};
 use crate::rules;
 use crate::run::{Options, Order};
 use crate::sut::remains;
@@ -213,6 +214,8 @@ enum Command {
         #[command(subcommand)]
         command: vectors::Command,
     },
+    #[command(flatten)]
+    Manual(Manual),
 }
 
 impl Arguments {
@@ -228,7 +231,8 @@ impl Arguments {
                 | Command::Export(_)
                 | Command::Tap(_)
                 | Command::Template(_)
-                | Command::Vectors { .. },
+                | Command::Vectors { .. }
+                | Command::Manual(_),
             ) => false,
             None
             | Some(
@@ -321,6 +325,12 @@ async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
         Some(Command::Replay(replay)) => replay::execute(&replay, &rules).await,
         Some(Command::Export(export)) => export::execute(&export),
         Some(Command::Vectors { command }) => vectors::execute(command, &rules).await,
+        Some(Command::Manual(manual)) => {
+            let text = manual.text(Arguments::command());
+            let text = text.map_err(|error| Complaint::new(EXIT_HARNESS, error.to_string()))?;
+            out(&String::from_utf8_lossy(&text));
+            Ok(0)
+        }
     }
 }
 
@@ -419,4 +429,15 @@ fn misplaced(error: &Misplaced) -> Complaint {
 fn unwritten(name: &str, error: &dyn std::fmt::Display) -> Complaint {
     Complaint::new(EXIT_HARNESS, format!("cannot write {name}: {error}"))
         .hint("is the disk full, or the folder gone?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_page_and_completions_name_every_flag() {
+        let missing = netroxy_manual::missing(&Arguments::command()).unwrap();
+        assert_eq!(missing, [""; 0]);
+    }
 }

@@ -3,10 +3,10 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use netroxy_manual::Manual;
 use netroxy_net::{
     check_config::CheckConfig,
     log::Logging,
-    manual::Manual,
     program::{self, Failure},
 };
 use tokio_util::sync::CancellationToken;
@@ -100,7 +100,9 @@ pub fn main() -> ExitCode {
             }
             program::exit_code(command.run())
         }
-        Command::Manual(manual) => program::exit_code(manual.run(command())),
+        Command::Manual(manual) => {
+            program::exit_code(manual.run(command()).map_err(Failure::runtime))
+        }
         Command::CheckConfig(command) => {
             let path = cli.config.unwrap_or_else(|| USUAL_FILE.into());
             command.run(&path, |path| Ok(Config::load(path)?.1))

@@ -6,13 +6,13 @@ use std::{
 };
 
 use clap::{CommandFactory, Parser, Subcommand};
+use netroxy_manual::Manual;
 #[cfg(unix)]
 use netroxy_net::local_socket::LocalSocket;
 use netroxy_net::{
     check_config::CheckConfig,
     hangup::Hangups,
     log::Logging,
-    manual::Manual,
     program::{self, Failure},
     service_manager,
 };
@@ -71,7 +71,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     program::exit_code(match cli.command {
         Some(Command::Init(command)) => command.run(),
-        Some(Command::Manual(command)) => command.run(Cli::command()),
+        Some(Command::Manual(command)) => command.run(Cli::command()).map_err(Failure::runtime),
         Some(Command::GenCert(command)) => command.run(),
         Some(Command::HashPassword(command)) => command.run(),
         #[cfg(unix)]

@@ -265,30 +265,7 @@ pub(crate) fn put_certificates(folder: &Path) {
     }
 }
 
-/// The flags of a command and of its subcommands, as `status --json`, each with its variable.
-pub(crate) fn flags(command: &clap::Command) -> BTreeSet<(String, String)> {
-    let mut all = BTreeSet::new();
-    collect("", command, &mut all);
-    all
-}
-
-fn collect(path: &str, command: &clap::Command, all: &mut BTreeSet<(String, String)>) {
-    for argument in command.get_arguments() {
-        let Some(flag) = argument.get_long() else {
-            continue;
-        };
-        let variable = argument.get_env().and_then(|name| name.to_str());
-        let flag = format!("{path} --{flag}").trim_start().to_owned();
-        all.insert((flag, variable.unwrap_or_default().to_owned()));
-    }
-    for sub in command.get_subcommands() {
-        let name = format!("{path} {}", sub.get_name());
-        all.insert((name.trim_start().to_owned(), String::new()));
-        collect(name.trim_start(), sub, all);
-    }
-}
-
-/// The flags and commands of a program that the page tells, in the form of [`flags`].
+/// The flags and commands of a program that the page tells, in the form of [`netroxy_manual::flags`].
 pub(crate) fn told_flags(program: &str) -> BTreeSet<(String, String)> {
     let page = page();
     let rows = cells(&page, &format!("<!-- flags: {program} -->"));
@@ -302,36 +279,6 @@ pub(crate) fn told_flags(program: &str) -> BTreeSet<(String, String)> {
         (flag, ticked(cells[1]).first().cloned().unwrap_or_default())
     };
     rows.into_iter().map(row).collect()
-}
-
-/// The manual page and the completions of a program name each of its flags and commands.
-pub(crate) fn manual_is_whole(command: &clap::Command) {
-    use netroxy_net::manual::{Manual, Shell};
-    let shells = <Shell as clap::ValueEnum>::value_variants();
-    let all = shells
-        .iter()
-        .map(|shell| Manual::Completions { shell: *shell });
-    for manual in all.chain([Manual::Man]) {
-        let text = String::from_utf8(manual.text(command.clone()).unwrap()).unwrap();
-        // In a manual page, a hyphen that can be copied has a backslash before it, and fonts change.
-        let text = [r"\fB", r"\fI", r"\fR"]
-            .iter()
-            .fold(text.replace(r"\-", "-"), |text, font| {
-                text.replace(font, " ")
-            });
-        let words: BTreeSet<_> = text
-            .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
-            .map(|word| word.trim_start_matches('-').to_ascii_lowercase())
-            .collect();
-        for (flag, variable) in flags(command) {
-            let last = flag.split(' ').next_back().unwrap_or_default();
-            let last = last.trim_start_matches('-');
-            assert!(words.contains(last), "{manual:?} has no {flag}");
-            if matches!(manual, Manual::Man) {
-                assert!(text.contains(&variable), "{manual:?} has no {variable}");
-            }
-        }
-    }
 }
 
 /// The folder of the repository.

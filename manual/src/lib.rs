@@ -1,0 +1,162 @@
+//! The subcommands `completions` and `man` of the programs: what packages install beside a program.
+//!
+//! It knows nothing of the protocol, so the judge and the judged may share it.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+};
+
+use clap::{Command, Subcommand, ValueEnum};
+pub use clap_complete::Shell;
+use clap_mangen::Man;
+
+/// Texts that are made of a program's own flags, so they cannot tell others.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum Manual {
+    /// Print what a shell needs to complete the flags and commands of this program
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual page, for 'man -l'
+    Man,
+}
+
+impl Manual {
+    /// Prints it for a program, to stdout.
+    ///
+    /// # Errors
+    ///
+    /// That stdout cannot be written to.
+    pub fn run(self, program: Command) -> io::Result<()> {
+        let text = self.text(program)?;
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(&text)?;
+        stdout.flush()
+    }
+
+    /// What is printed.
+    ///
+    /// # Errors
+    ///
+    /// None that is known: nothing is read or written.
+    pub fn text(self, mut program: Command) -> io::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        match self {
+            Self::Completions { shell } => {
+                let name = program.get_name().to_owned();
+                clap_complete::generate(shell, &mut program, name, &mut text);
+            }
+            Self::Man => page(program, &mut text)?,
+        }
+        Ok(text)
+    }
+}
+
+/// The flags of a program and of its commands, as `status --json`, each with its environment variable or an empty text.
+#[must_use]
+pub fn flags(program: &Command) -> BTreeSet<(String, String)> {
+    let mut all = BTreeSet::new();
+    collect("", program, &mut all);
+    all
+}
+
+fn collect(path: &str, command: &Command, all: &mut BTreeSet<(String, String)>) {
+    for argument in command.get_arguments() {
+        let Some(flag) = argument.get_long() else {
+            continue;
+        };
+        let variable = argument.get_env().and_then(|name| name.to_str());
+        let flag = format!("{path} --{flag}").trim_start().to_owned();
+        all.insert((flag, variable.unwrap_or_default().to_owned()));
+    }
+    for sub in command.get_subcommands() {
+        let name = format!("{path} {}", sub.get_name());
+        all.insert((name.trim_start().to_owned(), String::new()));
+        collect(name.trim_start(), sub, all);
+    }
+}
+
+/// What the manual page and the completions of a program do not name, of its flags, commands and variables. For the tests
+/// of the programs: the list has to be empty.
+///
+/// # Errors
+///
+/// None that is known: nothing is read or written.
+pub fn missing(program: &Command) -> io::Result<Vec<String>> {
+    let mut missing = Vec::new();
+    let shells = Shell::value_variants().iter();
+    let completions = shells.map(|shell| Manual::Completions { shell: *shell });
+    for manual in completions.chain([Manual::Man]) {
+        let text = manual.text(program.clone())?;
+        let text = plain(&String::from_utf8_lossy(&text));
+        let words: BTreeSet<_> = text
+            .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+            .map(|word| word.trim_start_matches('-').to_ascii_lowercase())
+            .collect();
+        for (flag, variable) in flags(program) {
+            let last = flag.rsplit(' ').next().unwrap_or_default();
+            if !words.contains(last.trim_start_matches('-')) {
+                missing.push(format!("{manual:?}: {flag}"));
+            }
+            if matches!(manual, Manual::Man) && !text.contains(&variable) {
+                missing.push(format!("{manual:?}: {variable}"));
+            }
+        }
+    }
+    Ok(missing)
+}
+
+/// A manual page without its marks: a hyphen that can be copied has a backslash before it, and fonts change.
+fn plain(text: &str) -> String {
+    [r"\fB", r"\fI", r"\fR"]
+        .iter()
+        .fold(text.replace(r"\-", "-"), |text, font| {
+            text.replace(font, " ")
+        })
+}
+
+/// One page with all commands, so that what it names is on it.
+fn page(program: Command, text: &mut Vec<u8>) -> io::Result<()> {
+    // 'help COMMAND' says what stands here anyway.
+    let mut program = program.disable_help_subcommand(true);
+    program.build();
+    let man = Man::new(program.clone());
+    man.render_title(text)?;
+    man.render_name_section(text)?;
+    man.render_synopsis_section(text)?;
+    man.render_description_section(text)?;
+    man.render_options_section(text)?;
+    for command in program.get_subcommands() {
+        with_subcommands(command, text)?;
+    }
+    if program.get_after_help().is_some() {
+        let mut notes = Vec::new();
+        man.render_extra_section(&mut notes)?;
+        // It has lines and columns of its own.
+        let notes = String::from_utf8_lossy(&notes);
+        let notes = notes.replace("\n.SH EXTRA\n", "\n.SH NOTES\n.nf\n");
+        writeln!(text, "{notes}.fi")?;
+    }
+    man.render_version_section(text)
+}
+
+/// A section for a command, and one for each command below it.
+fn with_subcommands(command: &Command, text: &mut Vec<u8>) -> io::Result<()> {
+    let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
+    // The name of the program stands in the title.
+    let name = name.split_once(' ').map_or(name, |(_, name)| name);
+    let man = Man::new(command.clone());
+    let mut parts = Vec::new();
+    man.render_synopsis_section(&mut parts)?;
+    man.render_description_section(&mut parts)?;
+    man.render_options_section(&mut parts)?;
+    writeln!(text, ".SH \"{}\"", name.to_uppercase())?;
+    let parts = String::from_utf8_lossy(&parts).replace("\n.SH ", "\n.SS ");
+    text.extend_from_slice(parts.as_bytes());
+    for below in command.get_subcommands() {
+        with_subcommands(below, text)?;
+    }
+    Ok(())
+}
