@@ -86,7 +86,7 @@ pub(super) fn index(runs: &Runs, going: &[Arc<Play>]) -> Html {
             } @else {
                 div.scroll { table.runs {
                     thead { tr {
-                        @for head in ["run", "started", "judged", "passed", "failed", "skipped", ""] { th scope="col" { (head) } }
+                        @for head in ["run", "passed", "failed", "skipped", "judged", "started", ""] { th scope="col" { (head) } }
                     } }
                     tbody { @for run in &runs.0 { (row(run)) } }
                 } }
@@ -104,11 +104,11 @@ fn row(run: &Run) -> Markup {
                 Err(why) => { th scope="row" { (name) } td colspan="6" { (why) } },
                 Ok(report) => {
                     th scope="row" { a href={ "/runs/" (encoded(name)) } { (name) } }
-                    td { (report.started) }
-                    td { @for subject in &report.subjects { div { (subject.name) } } }
                     td { (report.totals.passed) }
                     td { @if report.totals.failed > 0 { span.chip.bad { (report.totals.failed) } } @else { "0" } }
                     td { (report.totals.skipped) }
+                    td { @for subject in &report.subjects { div { (subject.name) } } }
+                    td { (report.started) }
                     td {
                         @if let Some(words) = report.ended.words() { (words) " " }
                         @if let Some(shard) = &report.shard { "part " (shard.number) " of " (shard.of) }
@@ -293,9 +293,9 @@ fn wish(entry: &Entry, subjects: &[Arc<Subject>], token: &str) -> Markup {
     }
 }
 
-/// The results, of which two can be laid side by side: the latest two at first.
+/// The results, of which two can be laid side by side: at first the latest one, and the latest one of another program.
 fn results(places: &[Place<'_>]) -> Markup {
-    let second = places.len().min(2) - 1;
+    let second = other_program(places).unwrap_or_else(|| places.len().min(2) - 1);
     html! {
         form.two method="get" action="/compare" {
             div.scroll { table {
@@ -322,13 +322,24 @@ fn results(places: &[Place<'_>]) -> Markup {
     }
 }
 
+/// Which result to lay beside the first one: of another program, and over the same transport if there is one.
+fn other_program(places: &[Place<'_>]) -> Option<usize> {
+    let first = places.first()?.result;
+    let is_other = |place: &Place<'_>| place.result.subject != first.subject;
+    let alike = |place: &Place<'_>| is_other(place) && place.result.id == first.id;
+    places
+        .iter()
+        .position(alike)
+        .or_else(|| places.iter().position(is_other))
+}
+
 /// Two results side by side.
 pub(super) fn compare(left: Place<'_>, right: Place<'_>) -> Html {
     let body = html! {
         main.wide {
             h1 { a href={ (CASES) (encoded(&left.result.case)) } { (left.result.case) } }
             p.soft { (left.result.title) }
-            p.soft { "Lines of a colour differ; times, ports, tokens and lengths make no difference." }
+            p.soft { "Coloured lines differ. Times, ports, tokens and lengths do not count." }
             div.scroll { (sides(left, right)) }
         }
     };

@@ -14,6 +14,7 @@ pub(super) fn sides(left: Place<'_>, right: Place<'_>) -> Markup {
     let rows = rows(&left.result.transcript, &right.result.transcript);
     html! {
         table.sides {
+            @for _ in [left, right] { colgroup { col.at; col.actor; col; } }
             thead { tr { @for place in [left, right] { th colspan="3" scope="colgroup" { (head(place)) } } } }
             tbody {
                 @for row in &rows {

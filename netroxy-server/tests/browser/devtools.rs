@@ -4,7 +4,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{BufRead, BufReader, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, channel},
     time::{Duration, Instant},
@@ -158,7 +158,7 @@ impl Browser {
     }
 
     /// How wide the page is, and whether the reader likes it dark.
-    pub(crate) fn look(&mut self, width: u32, dark: bool) {
+    fn look(&mut self, width: u32, dark: bool) {
         let mobile = width < 600;
         let metrics =
             json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": mobile});
@@ -168,8 +168,27 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", json!({"features": features}));
     }
 
+    /// Looks at the page wide and on a phone, light and dark, and sees that nothing sticks out of it. `NETROXY_SCREENSHOTS`
+    /// names a folder for pictures of it, which are called `NAME-WIDTH-SCHEME.png`.
+    pub(crate) fn look_everywhere(&mut self, name: &str) {
+        let folder = std::env::var_os("NETROXY_SCREENSHOTS").map(PathBuf::from);
+        for width in [1280, 390] {
+            for dark in [false, true] {
+                self.look(width, dark);
+                self.wait(&format!(
+                    "innerWidth === {width} && document.documentElement.scrollWidth <= {width}"
+                ));
+                let scheme = if dark { "dark" } else { "light" };
+                if let Some(folder) = &folder {
+                    self.picture(&folder.join(format!("{name}-{width}-{scheme}.png")));
+                }
+            }
+        }
+        self.look(1280, false);
+    }
+
     /// The whole page as a PNG.
-    pub(crate) fn picture(&mut self, path: &Path) {
+    fn picture(&mut self, path: &Path) {
         let params = json!({"format": "png", "captureBeyondViewport": true});
         let picture = self.call("Page.captureScreenshot", params);
         std::fs::write(path, decode(picture["data"].as_str().unwrap())).unwrap();

@@ -4,7 +4,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
-use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fs, net::SocketAddr, time::Duration};
 
 use netroxy_server::{Config, Server};
 use tokio::{
@@ -125,24 +125,6 @@ fn cell(table: &str, row: &str, label: &str) -> String {
     format!("{row}?.querySelector('td[data-label=\"{label}\"]')?.textContent")
 }
 
-/// Takes pictures of the page, if they are wanted, and sees that nothing sticks out of it.
-fn look(browser: &mut Browser, name: &str) {
-    let folder = std::env::var_os("NETROXY_SCREENSHOTS").map(PathBuf::from);
-    for width in [1280, 390] {
-        for dark in [false, true] {
-            browser.look(width, dark);
-            browser.wait(&format!(
-                "innerWidth === {width} && document.documentElement.scrollWidth <= {width}"
-            ));
-            let scheme = if dark { "dark" } else { "light" };
-            if let Some(folder) = &folder {
-                browser.picture(&folder.join(format!("{name}-{width}-{scheme}.png")));
-            }
-        }
-    }
-    browser.look(1280, false);
-}
-
 #[ignore = "needs Chromium; .ci/run runs it"]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_looks_on_and_switches_a_mapping() {
@@ -155,7 +137,7 @@ async fn a_person_looks_on_and_switches_a_mapping() {
     let mut browser = Browser::start();
     browser.go(&format!("http://{}/", rig.web));
     browser.wait(FORM);
-    look(&mut browser, "sign-in");
+    browser.look_everywhere("sign-in");
     for (key, text) in [("Tab", "alice"), ("Enter", "wrong")] {
         browser.type_text(text);
         browser.press(key);
@@ -223,7 +205,7 @@ async fn a_person_looks_on_and_switches_a_mapping() {
         cell("refusals", "the mapping is switched off", "Count")
     ));
     carry(&mut data, &mut user, 10).await;
-    look(&mut browser, "board");
+    browser.look_everywhere("board");
     assert_eq!(browser.eval(&is_focused), true, "the focus stays");
     browser.press("Enter");
     browser.wait(&format!("{switch}.getAttribute('aria-checked') === 'true'"));
