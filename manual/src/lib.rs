@@ -15,13 +15,18 @@ use clap_mangen::Man;
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum Manual {
     /// Print what a shell needs to complete the flags and commands of this program
+    #[command(after_help = EXIT_CODES)]
     Completions {
         /// Which shell
         shell: Shell,
     },
     /// Print the manual page, for 'man -l'
+    #[command(after_help = EXIT_CODES)]
     Man,
 }
+
+const EXIT_CODES: &str =
+    "Exit codes: 0 printed, 2 wrong usage, any other: standard output cannot be written to.";
 
 impl Manual {
     /// Prints it for a program, to stdout.

@@ -98,7 +98,7 @@ pub fn main() -> ExitCode {
             if cli.config.is_some() {
                 return program::exit_code(Err(init::takes_no_config()));
             }
-            program::exit_code(command.run())
+            program::exit_code(command.run(&cli.flags))
         }
         Command::Manual(manual) => {
             program::exit_code(manual.run(command()).map_err(Failure::runtime))

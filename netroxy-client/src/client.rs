@@ -325,8 +325,8 @@ impl Client {
                 warn!(
                     remote_port = %port,
                     retry_in = ?delay,
-                    "the server cannot listen on the port: it is in use there, or held by an \
-                     older login"
+                    "the server refuses the port: it is in use there, held by an older login, or \
+                     not allowed for this account; the server's log says which"
                 );
             }
             Notice::UnknownPort(number) => warn!(

@@ -109,8 +109,8 @@ fn the_printed_commands_make_a_tunnel() {
             .output()
             .unwrap(),
     );
-    let [to_serve, to_connect, password] = &lines[..] else {
-        panic!("two commands and a password: {lines:?}");
+    let [to_serve, to_connect, password, to_look] = &lines[..] else {
+        panic!("three commands and a password: {lines:?}");
     };
     let _server = start(server(dir.path()).args(arguments(to_serve, "netroxy-server")));
 
@@ -126,6 +126,12 @@ fn the_printed_commands_make_a_tunnel() {
     );
     runtime.block_on(carries_bytes(remote));
 
+    let status = server(dir.path())
+        .args(arguments(to_look, "netroxy-server"))
+        .output()
+        .unwrap();
+    assert!(text(status.stdout).contains(&format!("port {remote} -> {service}")));
+
     // The same flags, written to a file, beside a client that has them.
     let line = to_connect.replace("10003=127.0.0.1:3389", &format!("{file_remote}={service}"));
     let (out, lines) = told(
@@ -137,8 +143,8 @@ fn the_printed_commands_make_a_tunnel() {
             .unwrap(),
     );
     assert!(!out.contains(password.as_str()), "{out}");
-    let [to_start, public] = &lines[..] else {
-        panic!("a command and an address: {lines:?}");
+    let [to_start, public, to_look] = &lines[..] else {
+        panic!("two commands and an address: {lines:?}");
     };
     assert_eq!(
         public,
@@ -146,6 +152,12 @@ fn the_printed_commands_make_a_tunnel() {
     );
     let _other = start(client(dir.path()).args(arguments(to_start, "netroxy-client")));
     runtime.block_on(carries_bytes(file_remote));
+
+    let status = client(dir.path())
+        .args(arguments(to_look, "netroxy-client"))
+        .output()
+        .unwrap();
+    assert!(text(status.stdout).contains("1 mapped and 0 refused"));
 
     let checked = client(&dir.path().join("private"))
         .args(["check-config", "--strict"])
@@ -216,6 +228,15 @@ fn wrong_flags_are_one_message_and_make_nothing() {
         assert_eq!(output.status.code(), Some(2), "{told}");
         assert!(told.starts_with(&format!("error: {error}")), "{told}");
     }
+    let with_config = server(dir.path())
+        .args(["init", "--config", "x.json"])
+        .output()
+        .unwrap();
+    assert_eq!(with_config.status.code(), Some(2));
+    assert_eq!(
+        text(with_config.stderr),
+        "error: init writes server_config.json to the folder of --dir\nhint: leave out --config\n"
+    );
     let bare = |args: &[&str]| {
         let mut command = client(dir.path());
         let output = command.args(args).stdin(Stdio::null()).output().unwrap();

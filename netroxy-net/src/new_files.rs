@@ -125,6 +125,18 @@ pub fn shell_word(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// Where the program of a first configuration in `dir` has its local socket: beside the
+/// configuration, or under `/run` for a service, whose `/etc` cannot be written to.
+#[must_use]
+pub fn socket_path(dir: &Path, service: &str, name: &str) -> PathBuf {
+    let is_etc = std::path::absolute(dir).is_ok_and(|dir| dir.starts_with("/etc"));
+    if is_etc {
+        Path::new("/run").join(service).join(name)
+    } else {
+        name.into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,7 +20,9 @@ use tracing::{error, info, warn};
 
 #[cfg(unix)]
 use crate::status::{Question, StatusCommand};
-use crate::{Config, Handle, Server, gen_cert::GenCert, hash_password::HashPassword, init::Init};
+use crate::{
+    Config, Handle, Server, gen_cert::GenCert, hash_password::HashPassword, init, init::Init,
+};
 
 #[cfg(test)]
 #[cfg(unix)]
@@ -33,9 +35,9 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
 
-    /// Configuration file
-    #[arg(long, value_name = "PATH", default_value = "server_config.json")]
-    config: PathBuf,
+    /// Configuration file; without it server_config.json
+    #[arg(long, value_name = "PATH", global = true)]
+    config: Option<PathBuf>,
 
     #[command(flatten)]
     logging: Logging,
@@ -69,23 +71,25 @@ Exit codes:
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    let config = cli.config.as_deref().unwrap_or(Path::new(init::CONFIG));
     program::exit_code(match cli.command {
+        Some(Command::Init(_)) if cli.config.is_some() => Err(init::takes_no_config()),
         Some(Command::Init(command)) => command.run(),
         Some(Command::Manual(command)) => command.run(Cli::command()).map_err(Failure::runtime),
         Some(Command::GenCert(command)) => command.run(),
         Some(Command::HashPassword(command)) => command.run(),
         #[cfg(unix)]
-        Some(Command::Status(command)) => command.run(&cli.config),
+        Some(Command::Status(command)) => command.run(config),
         Some(Command::CheckConfig(command)) => {
-            return command.run(&cli.config, |path| Ok(Config::load(path)?.1));
+            return command.run(config, |path| Ok(Config::load(path)?.1));
         }
-        None => serve(&cli),
+        None => serve(config, cli.logging),
     })
 }
 
-fn serve(cli: &Cli) -> Result<(), Failure> {
-    let (config, warnings) = Config::load(&cli.config)?;
-    program::run(cli.logging, warnings, async |stop| {
+fn serve(path: &Path, logging: Logging) -> Result<(), Failure> {
+    let (config, warnings) = Config::load(path)?;
+    program::run(logging, warnings, async |stop| {
         // From the first moment on, SIGHUP does not end the program.
         let hangups = Hangups::new();
         let socket = config.control_socket.clone();
@@ -103,7 +107,7 @@ fn serve(cli: &Cli) -> Result<(), Failure> {
         };
         tokio::select! {
             () = server.run(stop.clone()) => {}
-            () = reload(&cli.config, &handle, hangups) => {}
+            () = reload(path, &handle, hangups) => {}
             () = answering => {}
             () = service_manager::keep_watchdog() => {}
             () = told => {}

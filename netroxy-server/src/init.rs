@@ -7,7 +7,7 @@ use std::{
 
 use clap::Args;
 use netroxy_net::{
-    new_files::{NewFile, NewFiles, shell_word},
+    new_files::{NewFile, NewFiles, shell_word, socket_path},
     program::Failure,
 };
 
@@ -33,9 +33,15 @@ pub(crate) struct Init {
 }
 
 const LOCALHOST: &str = "localhost";
-const CONFIG: &str = "server_config.json";
+pub(crate) const CONFIG: &str = "server_config.json";
 const EXPLAINED: &str = "server_config.txt";
 const USER: &str = "client";
+
+/// `--config` may stand after every command.
+pub(crate) fn takes_no_config() -> Failure {
+    Failure::usage(format!("init writes {CONFIG} to the folder of --dir"))
+        .hint("leave out --config")
+}
 
 impl Init {
     pub(crate) fn run(&self) -> Result<(), Failure> {
@@ -61,7 +67,7 @@ impl Init {
                 file(KEY, made.key, true),
                 file(CERT, made.cert, false),
                 file(EXPLAINED, explained(self.port, &fingerprint), false),
-                file(CONFIG, configuration(self.port, &hash), true),
+                file(CONFIG, self.configuration(&hash), true),
             ],
         )?;
         // Who was not told the password cannot use the files.
@@ -71,6 +77,26 @@ impl Init {
             .map_err(Failure::runtime)?;
         files.keep();
         Ok(())
+    }
+
+    fn configuration(&self, hash: &str) -> String {
+        let socket = socket_path(&self.dir, "netroxy-server", "server.sock");
+        format!(
+            r#"{{
+    "ip": "0.0.0.0",
+    "tls": {{"enabled": true, "port": {}, "ca": "{CERT}", "key": "{KEY}"}},
+    "users": [
+        {{"username": "{USER}", "passwordHash": "{hash}"}}
+    ],
+    "timeout": 100,
+    "mappingIp": "0.0.0.0",
+    "allowedPorts": "10000-19999",
+    "controlSocket": "{}"
+}}
+"#,
+            self.port,
+            socket.display()
+        )
     }
 
     /// What to do next.
@@ -107,8 +133,13 @@ impl Init {
              \n\
              \x20   {password}\n\
              \n\
-             'netroxy-client init' with the same flags writes them to a file.\n",
+             'netroxy-client init' with the same flags writes them to a file.\n\
+             \n\
+             Look at the server while it runs:\n\
+             \n\
+             \x20   netroxy-server status --config {}\n",
             dir.display(),
+            shell_word(&config),
             shell_word(&config),
         )
     }
@@ -130,22 +161,6 @@ fn random_password() -> Result<String, getrandom::Error> {
     Ok(password)
 }
 
-fn configuration(port: u16, hash: &str) -> String {
-    format!(
-        r#"{{
-    "ip": "0.0.0.0",
-    "tls": {{"enabled": true, "port": {port}, "ca": "{CERT}", "key": "{KEY}"}},
-    "users": [
-        {{"username": "{USER}", "passwordHash": "{hash}"}}
-    ],
-    "timeout": 100,
-    "mappingIp": "0.0.0.0",
-    "allowedPorts": "10000-19999"
-}}
-"#
-    )
-}
-
 /// JSON has no comments, so they stand beside it.
 fn explained(port: u16, fingerprint: &str) -> String {
     format!(
@@ -161,6 +176,7 @@ fn explained(port: u16, fingerprint: &str) -> String {
 "timeout"       A client that is silent for so many seconds is logged out.
 "mappingIp"     Users connect to this address. 0.0.0.0 means all addresses.
 "allowedPorts"  Clients may open these ports for users, and no others. "443, 10000-19999" allows 443 too.
+"controlSocket" 'netroxy-server status' asks the running server at this file.
 
 Clients know the server by the fingerprint of its certificate:
 
@@ -198,7 +214,13 @@ mod tests {
 
     #[test]
     fn every_key_of_the_file_is_explained_and_no_other() {
-        let file: serde_json::Value = serde_json::from_str(&configuration(1, "x")).unwrap();
+        let init = Init {
+            dir: "/etc/netroxy".into(),
+            port: 1,
+            host: LOCALHOST.to_owned(),
+        };
+        let file: serde_json::Value = serde_json::from_str(&init.configuration("x")).unwrap();
+        assert_eq!(file["controlSocket"], "/run/netroxy-server/server.sock");
         let keys: BTreeSet<_> = file.as_object().unwrap().keys().cloned().collect();
         let text = explained(1, "x");
         let told = text.lines().filter_map(|line| line.strip_prefix('"'));

@@ -47,9 +47,13 @@ fn the_files_have_no_problem_and_the_password_is_in_none() {
         .lines()
         .filter_map(|line| line.strip_prefix("    "))
         .collect();
-    let [server, client, password] = lines[..] else {
-        panic!("two commands and a password: {told}");
+    let [server, client, password, status] = lines[..] else {
+        panic!("three commands and a password: {told}");
     };
+    assert_eq!(
+        status,
+        "netroxy-server status --config 'my files/new/server_config.json'"
+    );
     assert_eq!(
         server,
         "netroxy-server --config 'my files/new/server_config.json'"

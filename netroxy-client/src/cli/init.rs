@@ -1,5 +1,7 @@
 //! `netroxy-client init`: a first configuration file.
 
+#[cfg(unix)]
+use std::os::unix::ffi::OsStrExt as _;
 use std::{
     io::{self, Write},
     path::PathBuf,
@@ -7,7 +9,7 @@ use std::{
 
 use clap::Args;
 use netroxy_net::{
-    new_files::{NewFile, NewFiles, none_exists, shell_word},
+    new_files::{NewFile, NewFiles, none_exists, shell_word, socket_path},
     program::Failure,
     tls::Fingerprint,
 };
@@ -61,7 +63,7 @@ pub(super) fn takes_no_config() -> Failure {
 }
 
 impl Init {
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    pub(super) fn run(&self, given: &Flags) -> Result<(), Failure> {
         none_exists(&self.dir, [EXPLAINED, USUAL_FILE])?;
         let flags = Flags {
             server: Some(self.server.clone()),
@@ -69,6 +71,7 @@ impl Init {
             fingerprint: Some(self.fingerprint),
             map: self.map.clone(),
             password_file: self.password_file.clone(),
+            control_socket: given.control_socket.clone(),
             ..Flags::default()
         };
         // What is written is what a client with these flags would start with.
@@ -104,7 +107,8 @@ impl Init {
             })
         };
         let connections: Vec<_> = self.map.iter().filter_map(connection).collect();
-        let file = json!({
+        #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has the socket"))]
+        let mut file = json!({
             "ip": self.server.host,
             "port": self.server.port,
             "tls": {"enabled": true, "fingerprint": self.fingerprint.to_string()},
@@ -112,6 +116,15 @@ impl Init {
             "password": text(config.password.expose(), "the password")?,
             "connections": connections,
         });
+        #[cfg(unix)]
+        {
+            // A flag is relative to the current folder, a key to that of the file.
+            let socket = match &config.control_socket {
+                None => socket_path(&self.dir, "netroxy-client", "client.sock"),
+                Some(path) => std::path::absolute(path).map_err(Failure::runtime)?,
+            };
+            file["controlSocket"] = text(socket.as_os_str().as_bytes(), "--control-socket")?.into();
+        }
         Ok(in_order(&file))
     }
 
@@ -145,12 +158,28 @@ impl Init {
              \n\
              When the server listens, the client says where users connect:\n\
              \n\
-             {}",
+             {}{}",
             self.dir.display(),
             shell_word(&path),
             lines.concat(),
+            ask(&path),
         )
     }
+}
+
+/// How to look at the client that runs.
+#[cfg(unix)]
+fn ask(path: &str) -> String {
+    let path = shell_word(path);
+    format!(
+        "\nLook at it while it runs:\n\n\
+         \x20   netroxy-client status --config {path}\n"
+    )
+}
+
+#[cfg(not(unix))]
+fn ask(_: &str) -> String {
+    String::new()
 }
 
 /// A mapping as the file has it: a range stays one entry.
@@ -171,12 +200,21 @@ fn connection(map: &MapFlag) -> Option<Value> {
     }))
 }
 
-const KEYS: [&str; 6] = ["ip", "port", "tls", "username", "password", "connections"];
+const KEYS: [&str; 7] = [
+    "ip",
+    "port",
+    "tls",
+    "username",
+    "password",
+    "connections",
+    "controlSocket",
+];
 
 /// The keys in the order in which people read them, each mapping on a line of its own.
 fn in_order(file: &Value) -> String {
     let lines: Vec<_> = KEYS
         .iter()
+        .filter(|key| file.get(**key).is_some())
         .map(|key| match file[*key].as_array() {
             None => format!("    \"{key}\": {}", file[*key]),
             Some(all) => {
@@ -199,6 +237,9 @@ const EXPLANATION: &str = r#"What client_config.json says
 "connections"  The mappings. "ip" and "port" are the service, as this machine reaches it. "remotePort" is the port on
                the server at which users connect. "isOpen" says whether users are let through. Ranges stand in
                quotes: "port": "20000-20009" with "remotePort": "10000-10009" are ten mappings.
+"controlSocket"
+               'netroxy-client status' and 'netroxy-client map' ask the running client at this file. Systems other than
+               Unix have none.
 
 After a change, look for mistakes, and let the running client read the file again:
 

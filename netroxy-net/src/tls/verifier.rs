@@ -115,7 +115,9 @@ impl ServerCertVerifier for Verifier {
                 if seen == *pin {
                     return Ok(ServerCertVerified::assertion());
                 }
-                return Err(refused(format!("the server's fingerprint is {seen}")));
+                return Err(refused(format!(
+                    "the server has another certificate: its fingerprint is {seen}"
+                )));
             }
             // A self-signed server certificate is often marked as a CA (openssl does so), which
             // chain building refuses. Being the very certificate that the user named is proof
