@@ -161,6 +161,12 @@ impl Accounts {
         &self.list
     }
 
+    /// The account of a user name. This is no check of a login: it takes less time for some names.
+    pub(crate) fn named(&self, username: &Username) -> Option<&Arc<Account>> {
+        let mut list = self.list.iter();
+        list.find(|account| account.username == *username)
+    }
+
     /// Whether there is such an account, with all that it may do.
     pub(crate) fn still_has(&self, account: &Account) -> bool {
         self.list.iter().any(|other| **other == *account)

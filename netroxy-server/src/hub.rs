@@ -35,6 +35,7 @@ use crate::{
     admission::{Admission, Refusal},
     live::{Kind, Live},
     user::{self, MappedPort, Waiting},
+    web::{Requests, Who},
 };
 
 /// See the [module documentation](self).
@@ -61,6 +62,8 @@ pub(crate) struct Hub {
     pub(crate) cut: CancellationToken,
     /// For the web interface, if there is one.
     pub(crate) live: Option<Live>,
+    /// Requests for mappings. Its lock may be taken under the hub's, never the other way round.
+    pub(crate) requests: Requests,
 }
 
 struct State {
@@ -163,6 +166,7 @@ impl Hub {
             waiting: AtomicUsize::new(0),
             admission: Admission::new(figures),
             live: config.web.as_ref().map(|_| Live::default()),
+            requests: Requests::default(),
             config: RwLock::new(Arc::new(config)),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -416,19 +420,7 @@ impl Hub {
             } => {
                 return Some(self.open(state, mapping, conn, remote_port, target));
             }
-            Output::CloseListener { mapping } => {
-                if let Some(port) = state.listeners.remove(&mapping) {
-                    port.close();
-                    self.admission.port_closed(port.doors());
-                    info!(remote_port = %port.remote_port, "port closed");
-                    let text = format_args!("port {} closed", port.remote_port);
-                    self.note(
-                        Kind::MappingClosed,
-                        Some(&port.client.account.username),
-                        text,
-                    );
-                }
-            }
+            Output::CloseListener { mapping } => self.close(state, mapping),
             Output::Join { conn, user } => {
                 if let (Some(outbox), Some(fate)) =
                     (state.conns.get(&conn), state.users.remove(&user))
@@ -475,6 +467,8 @@ impl Hub {
                 let text = format_args!("port {remote_port} -> {target} opened");
                 self.note(Kind::MappingOpened, Some(&user), text);
                 let client = client.clone();
+                let who = client.who();
+                self.requests(|list, now| list.opened(remote_port.get(), conn.0, who, now));
                 let on = !state.off.contains(&(user, remote_port));
                 let port =
                     MappedPort::new(mapping, conn, remote_port, target, client, listeners, on);
@@ -494,10 +488,43 @@ impl Hub {
         }
     }
 
+    /// Frees a port. It may be free already: [`withdraw`](Self::withdraw) does not wait for the machine.
+    fn close(&self, state: &mut State, mapping: MappingId) {
+        let Some(port) = state.listeners.remove(&mapping) else {
+            return;
+        };
+        port.close();
+        self.admission.port_closed(port.doors());
+        info!(remote_port = %port.remote_port, "port closed");
+        let text = format_args!("port {} closed", port.remote_port);
+        let owner = &port.client.account.username;
+        self.note(Kind::MappingClosed, Some(owner), text);
+        let (number, login) = (port.remote_port.get(), port.client.id.0);
+        self.requests(|list, now| list.closed(number, login, now));
+    }
+
+    /// Frees a port that a login has mapped, because nobody wants it any more. Tunnels go on, and the
+    /// client is not told: for the machine the port stays its own until the login ends.
+    pub(crate) fn withdraw(&self, port: u16, login: u64) {
+        let mut state = self.lock();
+        let mut listeners = state.listeners.iter();
+        let found = listeners
+            .find(|(_, one)| one.remote_port.get() == port && one.client.id.0 == login)
+            .map(|(mapping, _)| *mapping);
+        if let Some(mapping) = found {
+            self.close(&mut state, mapping);
+        }
+    }
+
+    /// Whether an account may map a port, as far as its number goes.
+    pub(crate) fn may_use(&self, account: &Account, port: u16) -> bool {
+        let (allowed, config) = (account.allowed_ports.as_ref(), self.config());
+        allowed.unwrap_or(&config.allowed_ports).contains(port)
+    }
+
     fn may_map(&self, client: &Client, port: u16) -> Result<(), Refusal> {
-        let (account, config) = (&client.account, self.config());
-        let allowed = account.allowed_ports.as_ref();
-        if !allowed.unwrap_or(&config.allowed_ports).contains(port) {
+        let account = &client.account;
+        if !self.may_use(account, port) {
             return Err(Refusal::PortNotAllowed);
         }
         let most = account.max_ports.map_or_else(
@@ -528,6 +555,7 @@ impl Hub {
             let (name, user) = (&client.name, &client.account.username);
             let text = format_args!("client {name} of {user} at {} has gone", client.peer);
             self.note(Kind::ClientOut, Some(user), text);
+            self.requests(|list, now| list.gone(conn.0, &client.who(), now));
         }
     }
 
@@ -570,6 +598,16 @@ impl Hub {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Client {
+    /// Who it is, also when it logs in anew.
+    pub(crate) fn who(&self) -> Who {
+        Who {
+            account: self.account.username.clone(),
+            name: self.name.clone(),
+        }
     }
 }
 

@@ -116,6 +116,16 @@ pub(crate) enum Kind {
     UserRefused,
     /// Somebody has signed in to the web interface.
     SignedIn,
+    /// Somebody asks for a mapping.
+    RequestAsked,
+    /// A client is going to map what was asked for.
+    RequestAccepted,
+    /// A client does not map it, or has not answered.
+    RequestRefused,
+    /// A client has mapped it.
+    RequestMapped,
+    /// Somebody has taken it back.
+    RequestWithdrawn,
 }
 
 #[derive(Default)]

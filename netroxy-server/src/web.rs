@@ -1,8 +1,8 @@
 //! The web interface: a page over the running server, a JSON API under it, metrics and health.
 //!
 //! It listens on a port of its own and is off unless the configuration has a section `web`. Nothing
-//! here touches tunnels or the protocol: it reads what the hub and [`crate::live`] tell, and its one
-//! order is to switch a mapping.
+//! here touches tunnels or the protocol: it reads what the hub and [`crate::live`] tell. Its orders are to
+//! switch a mapping, and to free the port of one that was asked for and is withdrawn ([`requests`]).
 //!
 //! A request passes, in this order: the bound of connections (`admission`), TLS, the time and size that
 //! its head may take (hyper), the check of its host and origin, its time ([`guard`]), and then the
@@ -16,6 +16,7 @@ mod host;
 mod metrics;
 mod page;
 mod patient;
+mod requests;
 mod routes;
 mod stream;
 
@@ -41,6 +42,7 @@ use access::Sessions;
 use board::Board;
 pub(crate) use board::Door;
 use patient::Patient;
+pub(crate) use requests::{Requests, Who};
 
 /// The head of a request has to be there within this time, also that of the next one on a connection.
 const HEAD: Duration = Duration::from_secs(10);

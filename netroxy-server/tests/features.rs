@@ -1,147 +1,33 @@
 //! What an operator can set: accounts, limits, TLS for users, the PROXY protocol, networks, speed.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
-use std::{fs, net::SocketAddr, path::Path, time::Duration};
+mod support;
+
+use std::{path::Path, time::Duration};
 
 use netroxy_net::{
     tls::{self, Trust},
     tls_server::CertificateFiles,
 };
-use netroxy_server::{Config, Handle, Server};
 use rustls_pki_types::ServerName;
-use tempfile::TempDir;
+use support::{Client, PATIENCE, Rig, free_port, is_closed, lines, map, says};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use tokio_util::sync::{CancellationToken, DropGuard};
 
-#[path = "../../netroxy-net/tests/support/free_port.rs"]
-mod free_port;
-use free_port::free_port;
-
-/// An answer that does not come within this never comes.
-const PATIENCE: Duration = Duration::from_secs(20);
 const ACCOUNT: &str = r#""username": "u", "password": "p", "timeout": 30"#;
 
-struct Rig {
-    addr: SocketAddr,
-    handle: Handle,
-    folder: TempDir,
-    _stop: DropGuard,
+/// A server of one account.
+async fn start(more: &str) -> Rig {
+    Rig::start_with(&format!("{ACCOUNT}, {more}")).await
 }
 
-impl Rig {
-    async fn start(more: &str) -> Self {
-        Self::start_with(&format!("{ACCOUNT}, {more}")).await
-    }
-
-    async fn start_with(members: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["cert.pem", "key.pem"] {
-            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../conformance/fixtures/tls");
-            fs::copy(source.join(name), folder.path().join(name)).unwrap();
-        }
-        let mut config = Self::config(&folder, members);
-        config.port = Some(0);
-        let server = Server::bind(config).await.unwrap();
-        let (addr, handle) = (server.plain_addr().unwrap(), server.handle());
-        let stop = CancellationToken::new();
-        tokio::spawn(server.run(stop.clone()));
-        Self {
-            addr,
-            handle,
-            folder,
-            _stop: stop.drop_guard(),
-        }
-    }
-
-    fn config(folder: &TempDir, members: &str) -> Config {
-        let file = folder.path().join("server_config.json");
-        let text =
-            format!(r#"{{"ip": "127.0.0.1", "port": 1, "mappingIp": "127.0.0.1", {members}}}"#);
-        fs::write(&file, text).unwrap();
-        Config::load(&file).unwrap().0
-    }
-
-    async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.addr).await.unwrap()
-    }
-
-    /// Makes the files `name.pem` and `name.key` for a host; whoever trusts this certificate alone.
-    fn pair(&self, name: &str, host: &str) -> Trust {
-        let folder = self.folder.path().join(name);
-        fs::create_dir(&folder).unwrap();
-        let made = std::process::Command::new(env!("CARGO_BIN_EXE_netroxy-server"))
-            .args(["gen-cert", "--host", host, "--out"])
-            .arg(&folder)
-            .output()
-            .unwrap();
-        assert!(made.status.success());
-        let to = |kind: &str| self.folder.path().join(format!("{name}.{kind}"));
-        fs::rename(folder.join("ca.pem"), to("pem")).unwrap();
-        fs::rename(folder.join("priv.key"), to("key")).unwrap();
-        Trust::CaFile(to("pem"))
-    }
-
-    /// Logs in; the control connection and its token.
-    async fn log_in(&self) -> (TcpStream, String) {
-        let mut control = self.connect().await;
-        control.write_all(b"ATH\nn\nu\np\n").await.unwrap();
-        let ars = lines(&mut control, 4).await;
-        (control, ars.lines().nth(3).unwrap().to_owned())
-    }
-
-    /// The data connection of a user who has just come.
-    async fn data(&self, control: &mut TcpStream, token: &str, port: u16) -> TcpStream {
-        assert_eq!(lines(control, 2).await, format!("TRQ\n{port}\n"));
-        let mut data = self.connect().await;
-        data.write_all(format!("TRS\n{token}\n{port}\n").as_bytes())
-            .await
-            .unwrap();
-        data
-    }
-}
-
-/// So many lines, and not a byte more.
-async fn lines(stream: &mut (impl AsyncRead + Unpin), count: usize) -> String {
-    let read = async {
-        let mut seen = Vec::new();
-        while seen.iter().filter(|byte| **byte == b'\n').count() < count {
-            seen.push(stream.read_u8().await.unwrap());
-        }
-        String::from_utf8(seen).unwrap()
-    };
-    timeout(PATIENCE, read).await.unwrap()
-}
-
-async fn map(control: &mut TcpStream, port: u16) -> bool {
-    let map = format!("MAP\n{port}\n127.0.0.1:9\ntrue\n");
-    control.write_all(map.as_bytes()).await.unwrap();
-    lines(control, 3).await.ends_with("true\n")
-}
-
-/// Whether the peer closes, having said nothing.
-async fn is_closed(stream: &mut (impl AsyncRead + Unpin)) -> bool {
-    let mut byte = [0];
-    matches!(
-        timeout(PATIENCE, stream.read(&mut byte)).await,
-        Ok(Ok(0) | Err(_))
-    )
-}
-
-async fn says(stream: &mut (impl AsyncRead + Unpin), expected: &[u8]) {
-    let mut seen = vec![0; expected.len()];
-    timeout(PATIENCE, stream.read_exact(&mut seen))
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        seen.escape_ascii().to_string(),
-        expected.escape_ascii().to_string()
-    );
+/// A client of it.
+async fn log_in(rig: &Rig) -> Client {
+    rig.client("n", "u", "p").await
 }
 
 /// A user of a mapped port who asks for a name.
@@ -203,22 +89,24 @@ async fn each_account_has_its_own_ports() {
 
 #[tokio::test]
 async fn a_client_has_so_many_ports_at_most_and_gets_new_ones_for_old_ones() {
-    let rig = Rig::start(r#""limits": {"portsPerClient": 2}"#).await;
-    let (mut control, _) = rig.log_in().await;
+    let rig = start(r#""limits": {"portsPerClient": 2}"#).await;
+    let Client { mut control, .. } = log_in(&rig).await;
     let ports = [free_port(), free_port(), free_port()];
     assert!(map(&mut control, ports[0]).await);
     assert!(map(&mut control, ports[1]).await);
     assert!(!map(&mut control, ports[2]).await);
     drop(control);
     // The ports of a login that has ended do not count.
-    let (mut control, _) = rig.log_in().await;
+    let Client { mut control, .. } = log_in(&rig).await;
     assert!(map(&mut control, ports[2]).await);
 }
 
 #[tokio::test]
 async fn so_many_clients_at_most_are_logged_in() {
-    let rig = Rig::start(r#""limits": {"clients": 1}"#).await;
-    let (_control, _) = rig.log_in().await;
+    let rig = start(r#""limits": {"clients": 1}"#).await;
+    let Client {
+        control: _control, ..
+    } = log_in(&rig).await;
     let mut second = rig.connect().await;
     second.write_all(b"ATH\nother\nu\np\n").await.unwrap();
     assert_eq!(lines(&mut second, 2).await, "ARS\nfalse\n");
@@ -226,7 +114,7 @@ async fn so_many_clients_at_most_are_logged_in() {
 
 #[tokio::test]
 async fn wrong_passwords_shut_an_address_out_but_not_one_that_holds_a_login() {
-    let rig = Rig::start(r#""limits": {"wrongPasswordSeconds": 100}"#).await;
+    let rig = start(r#""limits": {"wrongPasswordSeconds": 100}"#).await;
     let guess = async || {
         let mut stranger = rig.connect().await;
         let _ = stranger.write_all(b"ATH\nn\nu\nwrong\n").await;
@@ -235,7 +123,7 @@ async fn wrong_passwords_shut_an_address_out_but_not_one_that_holds_a_login() {
         let _ = timeout(PATIENCE, stream_to_end(&mut stranger, &mut answer)).await;
         String::from_utf8(answer).unwrap()
     };
-    let (control, _) = rig.log_in().await;
+    let Client { control, .. } = log_in(&rig).await;
     for _ in 0..5 {
         assert_eq!(guess().await, "ARS\nfalse\n");
     }
@@ -258,12 +146,12 @@ async fn stream_to_end(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> std::io::
 #[tokio::test]
 async fn users_speak_tls_with_the_server_and_the_service_gets_what_is_inside() {
     let port = free_port();
-    let rig = Rig::start(&format!(
+    let rig = start(&format!(
         r#""mappedPorts": [{{"ports": {port},
             "tls": {{"enabled": true, "ca": "cert.pem", "key": "key.pem"}}}}]"#
     ))
     .await;
-    let (mut control, token) = rig.log_in().await;
+    let Client { mut control, token } = log_in(&rig).await;
     assert!(map(&mut control, port).await);
 
     // Who does not speak TLS is closed, and no data connection is asked for.
@@ -285,12 +173,12 @@ async fn a_user_without_a_certificate_is_refused_where_one_is_wanted() {
     let port = free_port();
     let certificates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../netroxy-net/tests/tls");
     let authority = certificates.join("signed-ca.pem");
-    let rig = Rig::start(&format!(
+    let rig = start(&format!(
         r#""mappedPorts": [{{"ports": {port}, "tls": {{"enabled": true, "ca": "cert.pem",
             "key": "key.pem", "clientCa": {authority:?}}}}}]"#
     ))
     .await;
-    let (mut control, token) = rig.log_in().await;
+    let Client { mut control, token } = log_in(&rig).await;
     assert!(map(&mut control, port).await);
     let pair = |chain: &str, key: &str| CertificateFiles {
         chain: certificates.join(chain),
@@ -329,12 +217,12 @@ async fn a_user_without_a_certificate_is_refused_where_one_is_wanted() {
 #[tokio::test]
 async fn users_that_say_nothing_do_not_keep_others_from_shaking_hands() {
     let port = free_port();
-    let rig = Rig::start(&format!(
+    let rig = start(&format!(
         r#""userTimeout": 600, "limits": {{"handshakes": 1}}, "mappedPorts": [{{"ports": {port},
             "tls": {{"enabled": true, "ca": "cert.pem", "key": "key.pem"}}}}]"#
     ))
     .await;
-    let (mut control, token) = rig.log_in().await;
+    let Client { mut control, token } = log_in(&rig).await;
     assert!(map(&mut control, port).await);
     let come = async || TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let _silent = come().await;
@@ -355,12 +243,12 @@ async fn users_that_say_nothing_do_not_keep_others_from_shaking_hands() {
 #[tokio::test]
 async fn a_service_gets_the_address_of_its_user() {
     let port = free_port();
-    let rig = Rig::start(&format!(
+    let rig = start(&format!(
         r#""mappedPorts": [{{"ports": {port}, "proxyProtocol": 1, "trustedProxies": "127.0.0.1",
             "deny": "192.0.2.128/25"}}]"#
     ))
     .await;
-    let (mut control, token) = rig.log_in().await;
+    let Client { mut control, token } = log_in(&rig).await;
     assert!(map(&mut control, port).await);
     let user = async |header: &str| {
         let mut user = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
@@ -382,7 +270,7 @@ async fn a_service_gets_the_address_of_its_user() {
 
 #[tokio::test]
 async fn clients_may_come_through_a_trusted_proxy() {
-    let rig = Rig::start(r#""trustedProxies": ["127.0.0.0/8"]"#).await;
+    let rig = start(r#""trustedProxies": ["127.0.0.0/8"]"#).await;
     let mut control = rig.connect().await;
     let login = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x07\x7f\x00\x00\x01\x12\x67\x00\x50ATH\nn\nu\np\n";
     control.write_all(login).await.unwrap();
@@ -397,13 +285,13 @@ async fn clients_may_come_through_a_trusted_proxy() {
 #[tokio::test]
 async fn users_have_bounds_and_the_others_are_served() {
     let (narrow, wide, closed) = (free_port(), free_port(), free_port());
-    let rig = Rig::start(&format!(
+    let rig = start(&format!(
         r#""limits": {{"waitingPerPort": 3}}, "mappedPorts": [
             {{"ports": {narrow}, "usersPerSecond": 2}},
             {{"ports": {closed}, "allow": ["192.0.2.0/24"]}}]"#
     ))
     .await;
-    let (mut control, token) = rig.log_in().await;
+    let Client { mut control, token } = log_in(&rig).await;
     for port in [narrow, wide, closed] {
         assert!(map(&mut control, port).await);
     }
@@ -434,8 +322,8 @@ async fn users_have_bounds_and_the_others_are_served() {
 #[tokio::test]
 async fn a_new_configuration_leaves_tunnels_alone() {
     let port = free_port();
-    let rig = Rig::start(r#""limits": {"clients": 5}"#).await;
-    let (mut control, token) = rig.log_in().await;
+    let rig = start(r#""limits": {"clients": 5}"#).await;
+    let Client { mut control, token } = log_in(&rig).await;
     assert!(map(&mut control, port).await);
     let user = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let data = rig.data(&mut control, &token, port).await;
@@ -461,11 +349,11 @@ async fn a_new_configuration_leaves_tunnels_alone() {
 #[tokio::test]
 async fn users_come_to_each_address_of_a_port_and_to_no_other() {
     let (few, many) = (free_port(), free_port());
-    let rig = Rig::start(&format!(
+    let rig = start(&format!(
         r#""mappedPorts": [{{"ports": {many}, "ip": ["127.0.0.2", "127.0.0.3"]}}]"#
     ))
     .await;
-    let (mut control, token) = rig.log_in().await;
+    let Client { mut control, token } = log_in(&rig).await;
     assert!(map(&mut control, few).await);
     assert!(map(&mut control, many).await);
     for address in ["127.0.0.2", "127.0.0.3"] {
@@ -489,7 +377,7 @@ async fn a_new_certificate_counts_for_the_next_user() {
     };
     let rig = Rig::start_with(ACCOUNT).await;
     let (old, new) = (rig.pair("old", "localhost"), rig.pair("new", "localhost"));
-    let (mut control, token) = rig.log_in().await;
+    let Client { mut control, token } = log_in(&rig).await;
     assert!(map(&mut control, port).await);
     for (name, trusted, other) in [("old", &old, &new), ("new", &new, &old)] {
         rig.handle.reload(Rig::config(&rig.folder, &members(name)));
@@ -516,7 +404,10 @@ async fn a_user_gets_the_certificate_of_the_name_that_it_asks_for() {
                 "certificates": [{{"ca": "second.pem", "key": "second.key"}}]}}}}]"#
         ),
     ));
-    let (mut control, _token) = rig.log_in().await;
+    let Client {
+        mut control,
+        token: _token,
+    } = log_in(&rig).await;
     assert!(map(&mut control, port).await);
     for (name, trust, is_right) in [
         ("first.example", &first, true),
@@ -533,12 +424,12 @@ async fn a_user_gets_the_certificate_of_the_name_that_it_asks_for() {
 #[tokio::test]
 async fn a_client_that_reads_no_answers_is_closed() {
     let port = free_port();
-    let rig = Rig::start(r#""limits": {"unreadAnswers": 50, "waitingPerPort": 0}"#).await;
+    let rig = start(r#""limits": {"unreadAnswers": 50, "waitingPerPort": 0}"#).await;
     let socket = TcpSocket::new_v4().unwrap();
     // Little is under way, so who cannot write any more knows that nothing is read.
     socket.set_recv_buffer_size(4096).unwrap();
     socket.set_send_buffer_size(16 * 1024).unwrap();
-    let mut control = socket.connect(rig.addr).await.unwrap();
+    let mut control = socket.connect(rig.clients).await.unwrap();
     control.write_all(b"ATH\nn\nu\np\n").await.unwrap();
     lines(&mut control, 4).await;
     assert!(map(&mut control, port).await);

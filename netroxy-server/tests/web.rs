@@ -1,355 +1,52 @@
 //! The web interface, asked over real connections as a browser or a script asks it.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
+mod support;
+
 use std::{
-    collections::BTreeMap,
     fs,
-    net::SocketAddr,
     path::Path,
     time::{Duration, Instant},
 };
 
 use netroxy_net::tls::{self, Trust};
-use netroxy_server::{Config, Handle, Server};
+use netroxy_server::{Config, Server};
 use rustls_pki_types::ServerName;
 use serde_json::{Value, json};
+use support::{
+    PATIENCE, Rig, free_port,
+    http::{Request, Session, Stream, sign_in},
+    is_closed, lines, on_free_ports, says,
+};
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    task::JoinHandle,
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_rustls::TlsConnector;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
-#[path = "../../netroxy-net/tests/support/free_port.rs"]
-mod free_port;
-use free_port::free_port;
-
-/// An answer that does not come within this never comes.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// alice is the administrator, because hers is the account of the original's keys.
 const ACCOUNTS: &str = r#""username": "alice", "password": "rose", "timeout": 30,
     "users": [{"username": "bob", "password": "tulip"}]"#;
 
-struct Rig {
-    clients: SocketAddr,
-    web: SocketAddr,
-    handle: Handle,
-    folder: TempDir,
-    running: JoinHandle<()>,
-    stop: DropGuard,
+async fn start() -> Rig {
+    start_with("").await
 }
 
-impl Rig {
-    async fn start() -> Self {
-        Self::start_with("").await
-    }
+/// `more` are members of the section `web`.
+async fn start_with(more: &str) -> Rig {
+    Rig::start_with(&members(ACCOUNTS, more)).await
+}
 
-    /// `more` are members of the section `web`.
-    async fn start_with(more: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["cert.pem", "key.pem"] {
-            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../conformance/fixtures/tls");
-            fs::copy(source.join(name), folder.path().join(name)).unwrap();
-        }
-        let server = Server::bind(config(&folder, ACCOUNTS, more)).await.unwrap();
-        let (clients, web) = (server.plain_addr().unwrap(), server.web_addr().unwrap());
-        let (handle, stop) = (server.handle(), CancellationToken::new());
-        let running = tokio::spawn(server.run(stop.clone()));
-        Self {
-            clients,
-            web,
-            handle,
-            folder,
-            running,
-            stop: stop.drop_guard(),
-        }
-    }
-
-    async fn ask(&self, request: Request<'_>) -> Answer {
-        let stream = TcpStream::connect(self.web).await.unwrap();
-        request.send(stream).await
-    }
-
-    async fn get(&self, path: &str, session: &Session) -> Value {
-        let answer = self.ask(session.get(path)).await;
-        assert_eq!(answer.status, 200, "{path}: {answer:?}");
-        answer.json()
-    }
-
-    async fn sign_in(&self, user: &str, password: &str) -> Session {
-        let answer = self
-            .ask(sign_in(&json!({"user": user, "password": password})))
-            .await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-        Session::of(&answer)
-    }
-
-    /// Asks until the answer is as it should be: what another connection has done is seen soon.
-    async fn wait_for(&self, path: &str, session: &Session, is: impl Fn(&Value) -> bool) -> Value {
-        let start = Instant::now();
-        loop {
-            let seen = self.get(path, session).await;
-            if is(&seen) {
-                return seen;
-            }
-            assert!(start.elapsed() < PATIENCE, "{path}: {seen}");
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    async fn client(&self, name: &str, user: &str, password: &str) -> Client {
-        let mut control = TcpStream::connect(self.clients).await.unwrap();
-        let login = format!("ATH\n{name}\n{user}\n{password}\n");
-        control.write_all(login.as_bytes()).await.unwrap();
-        let ars = lines(&mut control, 4).await;
-        let token = ars.lines().nth(3).unwrap().to_owned();
-        Client { control, token }
-    }
-
-    /// A user of a port and the client's end of its tunnel.
-    async fn tunnel(&self, client: &mut Client, port: u16) -> (TcpStream, TcpStream) {
-        let user = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        assert_eq!(
-            lines(&mut client.control, 2).await,
-            format!("TRQ\n{port}\n")
-        );
-        let mut data = TcpStream::connect(self.clients).await.unwrap();
-        let trs = format!("TRS\n{}\n{port}\n", client.token);
-        data.write_all(trs.as_bytes()).await.unwrap();
-        (user, data)
-    }
+fn members(accounts: &str, more: &str) -> String {
+    let comma = if more.is_empty() { "" } else { ", " };
+    format!(r#"{accounts}, "web": {{"enabled": true, "port": 1{comma}{more}}}"#)
 }
 
 fn config(folder: &TempDir, accounts: &str, more: &str) -> Config {
-    let file = folder.path().join("server_config.json");
-    let comma = if more.is_empty() { "" } else { ", " };
-    let text = format!(
-        r#"{{"ip": "127.0.0.1", "port": 1, "mappingIp": "127.0.0.1", {accounts},
-            "web": {{"enabled": true, "port": 1{comma}{more}}}}}"#
-    );
-    fs::write(&file, text).unwrap();
-    let mut config = Config::load(&file).unwrap().0;
-    config.port = Some(0);
-    config.web.as_mut().unwrap().port = 0;
-    config
-}
-
-struct Client {
-    control: TcpStream,
-    token: String,
-}
-
-impl Client {
-    async fn map(&mut self, port: u16) {
-        let map = format!("MAP\n{port}\n127.0.0.1:9\ntrue\n");
-        self.control.write_all(map.as_bytes()).await.unwrap();
-        assert_eq!(
-            lines(&mut self.control, 3).await,
-            format!("MRS\n{port}\ntrue\n")
-        );
-    }
-}
-
-/// Who is signed in: the cookie and the token.
-struct Session {
-    cookie: String,
-    csrf: String,
-}
-
-impl Session {
-    fn of(answer: &Answer) -> Self {
-        let cookie = &answer.heads["set-cookie"];
-        Self {
-            cookie: cookie.split(';').next().unwrap().to_owned(),
-            csrf: answer.json()["csrf"].as_str().unwrap().to_owned(),
-        }
-    }
-
-    fn get<'a>(&'a self, path: &'a str) -> Request<'a> {
-        Request::new("GET", path).with("Cookie", &self.cookie)
-    }
-
-    fn change<'a>(&'a self, method: &'a str, path: &'a str) -> Request<'a> {
-        let request = Request::new(method, path).with("Cookie", &self.cookie);
-        request.with("X-CSRF-Token", &self.csrf)
-    }
-
-    fn switch<'a>(&'a self, path: &'a str, on: bool) -> Request<'a> {
-        self.change("POST", path).json(&json!({ "on": on }))
-    }
-}
-
-fn sign_in(body: &Value) -> Request<'static> {
-    Request::new("POST", "/api/v1/session").json(body)
-}
-
-#[derive(Clone)]
-struct Request<'a> {
-    method: &'a str,
-    path: &'a str,
-    host: &'a str,
-    heads: Vec<(&'a str, &'a str)>,
-    body: String,
-}
-
-impl<'a> Request<'a> {
-    fn new(method: &'a str, path: &'a str) -> Self {
-        Self {
-            method,
-            path,
-            host: "localhost",
-            heads: Vec::new(),
-            body: String::new(),
-        }
-    }
-
-    fn with(mut self, name: &'a str, value: &'a str) -> Self {
-        self.heads.push((name, value));
-        self
-    }
-
-    fn host(mut self, host: &'a str) -> Self {
-        self.host = host;
-        self
-    }
-
-    fn json(mut self, body: &Value) -> Self {
-        self.body = body.to_string();
-        self.with("Content-Type", "application/json")
-    }
-
-    fn text(&self) -> String {
-        let mut text = format!(
-            "{} {} HTTP/1.1\r\nHost: {}\r\n",
-            self.method, self.path, self.host
-        );
-        for (name, value) in &self.heads {
-            text += &format!("{name}: {value}\r\n");
-        }
-        if !self.body.is_empty() || self.method == "POST" {
-            text += &format!("Content-Length: {}\r\n", self.body.len());
-        }
-        text + "Connection: close\r\n\r\n" + &self.body
-    }
-
-    async fn send(self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Answer {
-        stream.write_all(self.text().as_bytes()).await.unwrap();
-        let mut bytes = Vec::new();
-        // A server that has refused what it did not read may break off after its answer.
-        let _ = timeout(PATIENCE, stream.read_to_end(&mut bytes))
-            .await
-            .unwrap();
-        Answer::parse(&String::from_utf8(bytes).unwrap())
-    }
-}
-
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    heads: BTreeMap<String, String>,
-    body: String,
-}
-
-impl Answer {
-    fn parse(text: &str) -> Self {
-        let (head, body) = text
-            .split_once("\r\n\r\n")
-            .unwrap_or_else(|| panic!("{text:?}"));
-        let mut lines = head.lines();
-        let status = lines
-            .next()
-            .unwrap()
-            .split(' ')
-            .nth(1)
-            .unwrap()
-            .parse()
-            .unwrap();
-        let heads = lines.map(|line| {
-            let (name, value) = line.split_once(": ").unwrap();
-            (name.to_ascii_lowercase(), value.to_owned())
-        });
-        Self {
-            status,
-            heads: heads.collect(),
-            body: body.to_owned(),
-        }
-    }
-
-    #[track_caller]
-    fn json(&self) -> Value {
-        assert_eq!(self.heads["content-type"], "application/json", "{self:?}");
-        serde_json::from_str(&self.body).unwrap()
-    }
-}
-
-/// So many lines, and not a byte more.
-async fn lines(stream: &mut (impl AsyncRead + Unpin), count: usize) -> String {
-    let read = async {
-        let mut seen = Vec::new();
-        while seen.iter().filter(|byte| **byte == b'\n').count() < count {
-            seen.push(stream.read_u8().await.unwrap());
-        }
-        String::from_utf8(seen).unwrap()
-    };
-    timeout(PATIENCE, read).await.unwrap()
-}
-
-async fn says(stream: &mut (impl AsyncRead + Unpin), expected: &[u8]) {
-    let mut seen = vec![0; expected.len()];
-    timeout(PATIENCE, stream.read_exact(&mut seen))
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(seen == expected);
-}
-
-/// Whether the peer closes, having said nothing.
-async fn is_closed(stream: &mut (impl AsyncRead + Unpin)) -> bool {
-    matches!(
-        timeout(PATIENCE, stream.read(&mut [0])).await,
-        Ok(Ok(0) | Err(_))
-    )
-}
-
-/// The events of the stream.
-struct Stream(TcpStream);
-
-impl Stream {
-    async fn open(rig: &Rig, session: &Session) -> Self {
-        let mut stream = TcpStream::connect(rig.web).await.unwrap();
-        let request = session.get("/api/v1/stream").text();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut stream = Self(stream);
-        assert!(
-            stream
-                .until("\r\n\r\n")
-                .await
-                .unwrap()
-                .contains("text/event-stream")
-        );
-        stream
-    }
-
-    /// What comes up to a text; `None` if the end comes first.
-    async fn until(&mut self, text: &str) -> Option<String> {
-        let read = async {
-            let mut seen = Vec::new();
-            while !seen.ends_with(text.as_bytes()) {
-                seen.push(self.0.read_u8().await.ok()?);
-            }
-            Some(String::from_utf8(seen).unwrap())
-        };
-        timeout(PATIENCE, read).await.unwrap()
-    }
-
-    async fn next(&mut self) -> Option<Value> {
-        self.until("event: state\n").await?;
-        let data = self.until("\n").await?;
-        Some(serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap())
-    }
+    on_free_ports(Rig::config(folder, &members(accounts, more)))
 }
 
 fn document() -> Value {
@@ -374,7 +71,7 @@ fn fits(document: &Value, schema: &Value, value: &Value, about: &str) {
 /// the document leaves no route out is a test of the routes themselves.
 #[tokio::test]
 async fn the_api_is_what_its_document_says() {
-    let (rig, port, document) = (Rig::start().await, free_port(), document());
+    let (rig, port, document) = (start().await, free_port(), document());
     let mut client = rig.client("laptop", "alice", "rose").await;
     client.map(port).await;
     let (mut user, mut data) = rig.tunnel(&mut client, port).await;
@@ -385,6 +82,14 @@ async fn the_api_is_what_its_document_says() {
         status["bytes_from_users"] == 8
     })
     .await;
+
+    // A request of which there is something to see. Who polls takes requests.
+    rig.get("/api/v1/clients/laptop/requests", &alice).await;
+    let wish = json!({"client": "laptop", "target": "127.0.0.1:9", "port": 10_023});
+    let asked = rig
+        .ask(alice.change("POST", "/api/v1/requests").json(&wish))
+        .await;
+    let id = asked.json()["id"].as_str().unwrap().to_owned();
 
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
@@ -397,6 +102,7 @@ async fn the_api_is_what_its_document_says() {
     for (path, method, operation) in operations {
         let about = format!("{method} {path}");
         let at = path.replace("{port}", &port.to_string());
+        let at = at.replace("{name}", "laptop").replace("{id}", &id);
         let mut request = alice.change(&method, &at);
         if let Some(body) = operation.pointer("/requestBody/content/application~1json") {
             let mut example = body["example"].clone();
@@ -412,6 +118,7 @@ async fn the_api_is_what_its_document_says() {
             let schema = &operation["responses"]["200"]["content"]["text/event-stream"]["schema"];
             fits(&document, schema, &state, &about);
             assert_eq!(state["tunnels"][0]["port"], port);
+            assert_eq!(state["requests"][1]["id"], id.as_str());
             continue;
         }
         let answer = rig.ask(request).await;
@@ -463,7 +170,7 @@ async fn the_api_is_what_its_document_says() {
 
 #[tokio::test]
 async fn a_stranger_sees_a_form_and_nothing_else() {
-    let rig = Rig::start().await;
+    let rig = start().await;
     rig.client("secret-name", "alice", "rose").await;
     let page = rig.ask(Request::new("GET", "/")).await;
     assert_eq!(page.status, 200);
@@ -516,7 +223,7 @@ async fn a_stranger_sees_a_form_and_nothing_else() {
         405
     );
     let forged = Session {
-        cookie: format!("netroxy-{}={}", rig.web.port(), "0".repeat(64)),
+        cookie: format!("netroxy-{}={}", rig.web().port(), "0".repeat(64)),
         csrf: "0".repeat(64),
     };
     assert_eq!(rig.ask(forged.get("/api/v1/status")).await.status, 401);
@@ -524,14 +231,14 @@ async fn a_stranger_sees_a_form_and_nothing_else() {
 
 #[tokio::test]
 async fn a_session_is_a_cookie_that_no_script_and_no_other_site_sees() {
-    let rig = Rig::start().await;
+    let rig = start().await;
     let body = json!({"user": "alice", "password": "rose"});
     let answer = rig.ask(sign_in(&body)).await;
     let cookie = answer.heads["set-cookie"].clone();
     let (pair, rest) = cookie.split_once("; ").unwrap();
     assert_eq!(rest, "Path=/; Max-Age=43200; HttpOnly; SameSite=Strict");
     let (name, token) = pair.split_once('=').unwrap();
-    assert_eq!(name, format!("netroxy-{}", rig.web.port()));
+    assert_eq!(name, format!("netroxy-{}", rig.web().port()));
     assert_eq!(token.len(), 64);
     let alice = Session::of(&answer);
     assert_ne!(
@@ -556,7 +263,7 @@ async fn a_session_is_a_cookie_that_no_script_and_no_other_site_sees() {
 
 #[tokio::test]
 async fn a_change_needs_the_token_of_its_session_and_a_page_of_this_server() {
-    let (rig, port) = (Rig::start().await, free_port());
+    let (rig, port) = (start().await, free_port());
     rig.client("n", "alice", "rose").await.map(port).await;
     // The client has gone, so there is nothing to switch; that is found out last.
     let (alice, other) = (
@@ -628,9 +335,9 @@ async fn a_change_needs_the_token_of_its_session_and_a_page_of_this_server() {
 
 #[tokio::test]
 async fn a_name_that_is_not_the_servers_is_refused() {
-    let rig = Rig::start_with(r#""hosts": ["netroxy.example.org"]"#).await;
+    let rig = start_with(r#""hosts": ["netroxy.example.org"]"#).await;
     let alice = rig.sign_in("alice", "rose").await;
-    let port = rig.web.port();
+    let port = rig.web().port();
     let own = [
         "localhost",
         &format!("127.0.0.1:{port}"),
@@ -667,7 +374,7 @@ async fn a_name_that_is_not_the_servers_is_refused() {
 
 #[tokio::test]
 async fn an_account_sees_and_switches_its_own_alone() {
-    let (rig, of_alice, of_bob) = (Rig::start().await, free_port(), free_port());
+    let (rig, of_alice, of_bob) = (start().await, free_port(), free_port());
     let mut clients = (
         rig.client("of-alice", "alice", "rose").await,
         rig.client("of-bob", "bob", "tulip").await,
@@ -737,7 +444,7 @@ async fn an_account_sees_and_switches_its_own_alone() {
 
 #[tokio::test]
 async fn a_mapping_that_is_off_closes_new_users_and_nothing_else() {
-    let (rig, port) = (Rig::start().await, free_port());
+    let (rig, port) = (start().await, free_port());
     let mut client = rig.client("n", "bob", "tulip").await;
     client.map(port).await;
     let (mut user, mut data) = rig.tunnel(&mut client, port).await;
@@ -790,7 +497,7 @@ async fn a_mapping_that_is_off_closes_new_users_and_nothing_else() {
 
 #[tokio::test]
 async fn bytes_are_seen_while_a_tunnel_runs_and_stay_when_it_ends() {
-    let (rig, port) = (Rig::start().await, free_port());
+    let (rig, port) = (start().await, free_port());
     let mut client = rig.client("n", "alice", "rose").await;
     client.map(port).await;
     let (mut user, mut data) = rig.tunnel(&mut client, port).await;
@@ -841,7 +548,7 @@ async fn bytes_are_seen_while_a_tunnel_runs_and_stay_when_it_ends() {
 
 #[tokio::test]
 async fn wrong_passwords_shut_an_address_out() {
-    let rig = Rig::start().await;
+    let rig = start().await;
     let alice = rig.sign_in("alice", "rose").await;
     for body in [
         json!({"user": "alice", "password": "tulip"}),
@@ -878,7 +585,7 @@ async fn wrong_passwords_shut_an_address_out() {
 
 #[tokio::test]
 async fn metrics_are_for_this_machine_or_for_a_token() {
-    let (rig, port) = (Rig::start().await, free_port());
+    let (rig, port) = (start().await, free_port());
     let mut client = rig.client("n", "alice", "rose").await;
     client.map(port).await;
     let (mut user, mut data) = rig.tunnel(&mut client, port).await;
@@ -911,7 +618,7 @@ async fn metrics_are_for_this_machine_or_for_a_token() {
     }
     assert!(!answer.body.contains("alice"), "{}", answer.body);
 
-    let rig = Rig::start_with(r#""metricsToken": "long-and-random""#).await;
+    let rig = start_with(r#""metricsToken": "long-and-random""#).await;
     let with = |token| Request::new("GET", "/metrics").with("Authorization", token);
     for (request, status) in [
         (Request::new("GET", "/metrics"), 401),
@@ -934,7 +641,7 @@ async fn metrics_are_for_this_machine_or_for_a_token() {
 /// Its name is markup, and would be more than one event of the stream.
 #[tokio::test]
 async fn what_a_client_calls_itself_is_text() {
-    let rig = Rig::start().await;
+    let rig = start().await;
     let name = "<script>alert(1)</script>\"\r\x1b\u{e9}data: x";
     let _client = rig.client(name, "alice", "rose").await;
     let alice = rig.sign_in("alice", "rose").await;
@@ -954,7 +661,7 @@ async fn what_a_client_calls_itself_is_text() {
 
 #[tokio::test]
 async fn paths_of_the_original_lead_to_the_page() {
-    let (rig, port) = (Rig::start().await, free_port());
+    let (rig, port) = (start().await, free_port());
     let mut client = rig.client("laptop", "alice", "rose").await;
     client.map(port).await;
     let alice = rig.sign_in("alice", "rose").await;
@@ -1009,10 +716,10 @@ async fn paths_of_the_original_lead_to_the_page() {
 
 #[tokio::test]
 async fn requests_are_bounded_in_size_and_time() {
-    let rig = Rig::start().await;
+    let rig = start().await;
     // Both wait beside each other.
     let slow = async {
-        let mut slow = TcpStream::connect(rig.web).await.unwrap();
+        let mut slow = TcpStream::connect(rig.web()).await.unwrap();
         slow.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
             .await
             .unwrap();
@@ -1029,7 +736,7 @@ async fn requests_are_bounded_in_size_and_time() {
         assert!(!answer.starts_with(b"HTTP/1.1 200"));
     };
     let idle = async {
-        let mut idle = TcpStream::connect(rig.web).await.unwrap();
+        let mut idle = TcpStream::connect(rig.web()).await.unwrap();
         let request = "GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n";
         idle.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
@@ -1060,18 +767,18 @@ async fn requests_are_bounded_in_size_and_time() {
 
 #[tokio::test]
 async fn connections_are_bounded() {
-    let rig = Rig::start().await;
+    let rig = start().await;
     let mut held = Vec::new();
     for _ in 0..128 {
-        held.push(TcpStream::connect(rig.web).await.unwrap());
+        held.push(TcpStream::connect(rig.web()).await.unwrap());
     }
     // They are taken in in their order, so the next one comes after all of them.
-    let mut next = TcpStream::connect(rig.web).await.unwrap();
+    let mut next = TcpStream::connect(rig.web()).await.unwrap();
     assert!(is_closed(&mut next).await);
     drop(held);
     let start = Instant::now();
     loop {
-        let mut again = TcpStream::connect(rig.web).await.unwrap();
+        let mut again = TcpStream::connect(rig.web()).await.unwrap();
         again
             .write_all(Request::new("GET", "/health/live").text().as_bytes())
             .await
@@ -1089,7 +796,7 @@ async fn connections_are_bounded() {
 
 #[tokio::test]
 async fn a_stream_ends_with_its_session_and_with_the_server() {
-    let rig = Rig::start().await;
+    let rig = start().await;
     let (alice, bob) = (
         rig.sign_in("alice", "rose").await,
         rig.sign_in("bob", "tulip").await,
@@ -1134,8 +841,11 @@ async fn https_takes_its_certificates_anew_at_a_reload() {
     let https = |name: &str| {
         format!(r#""https": {{"enabled": true, "ca": "{name}.pem", "key": "{name}.key"}}"#)
     };
-    let plain = Rig::start().await;
-    let (first, second) = (pair(&plain, "first"), pair(&plain, "second"));
+    let plain = start().await;
+    let (first, second) = (
+        plain.pair("first", "localhost"),
+        plain.pair("second", "localhost"),
+    );
     let config_of = |name| config(&plain.folder, ACCOUNTS, &https(name));
     let server = Server::bind(config_of("first")).await.unwrap();
     let (addr, handle) = (server.web_addr().unwrap(), server.handle());
@@ -1174,25 +884,9 @@ async fn https_takes_its_certificates_anew_at_a_reload() {
     assert!(!said.starts_with(b"HTTP"), "{said:?}");
 }
 
-/// Makes `name.pem` and `name.key`; whoever trusts this certificate alone.
-fn pair(rig: &Rig, name: &str) -> Trust {
-    let folder = rig.folder.path().join(name);
-    fs::create_dir(&folder).unwrap();
-    let made = std::process::Command::new(env!("CARGO_BIN_EXE_netroxy-server"))
-        .args(["gen-cert", "--host", "localhost", "--out"])
-        .arg(&folder)
-        .output()
-        .unwrap();
-    assert!(made.status.success());
-    let to = |kind: &str| rig.folder.path().join(format!("{name}.{kind}"));
-    fs::rename(folder.join("ca.pem"), to("pem")).unwrap();
-    fs::rename(folder.join("priv.key"), to("key")).unwrap();
-    Trust::CaFile(to("pem"))
-}
-
 #[tokio::test]
 async fn a_reload_changes_what_can_change_and_names_the_rest() {
-    let rig = Rig::start().await;
+    let rig = start().await;
     let alice = rig.sign_in("alice", "rose").await;
     let more = r#""administrators": ["bob"], "hosts": ["new.example"], "ip": "127.0.0.2""#;
     let mut other = config(&rig.folder, ACCOUNTS, more);

@@ -19,8 +19,9 @@ use crate::{accounts::Account, admission::Refusal, live::Kind};
 
 /// A session ends so long after it began, whatever is done with it.
 const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
-/// Sessions in all, and of one account. A new one takes the place of the oldest.
-const MOST: (usize, usize) = (256, 16);
+/// Sessions in all, and of one account. A new one takes the place of the oldest. Each client that takes
+/// requests has one, beside those of people.
+const MOST: (usize, usize) = (256, 80);
 /// The head in which a change shows that it comes from a page of this server.
 pub(super) const CSRF: &str = "x-csrf-token";
 

@@ -26,7 +26,7 @@ pub(super) fn answer(status: StatusCode, body: &impl Serialize) -> Response {
     }
 }
 
-fn ok(body: &impl Serialize) -> Response {
+pub(super) fn ok(body: &impl Serialize) -> Response {
     answer(StatusCode::OK, body)
 }
 
@@ -77,10 +77,10 @@ struct SignIn {
 }
 
 /// What a body is refused with.
-struct Unreadable(StatusCode, String);
+pub(super) struct Unreadable(pub(super) StatusCode, pub(super) String);
 
 /// A page of another server can make a browser send a form, but no JSON.
-fn parse<T: DeserializeOwned>(
+pub(super) fn parse<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: &[u8],
     what: &str,

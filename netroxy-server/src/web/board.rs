@@ -2,7 +2,7 @@
 //! last minutes.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
@@ -15,7 +15,10 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::Viewer;
+use super::{
+    Viewer,
+    requests::{Request, Told},
+};
 use crate::{
     Census,
     accounts::Account,
@@ -51,6 +54,8 @@ pub(super) struct Snapshot {
     pub(super) mappings: Vec<Mapping>,
     /// The newest first.
     pub(super) tunnels: Vec<Tunnel>,
+    /// The newest first.
+    pub(super) requests: Vec<Told>,
     /// Tunnels since the start.
     pub(super) begun: u64,
     traffic: BTreeMap<Username, Traffic>,
@@ -67,6 +72,9 @@ pub(super) struct Client {
     since: u64,
     mappings: usize,
     users: usize,
+    /// Whether it takes requests for mappings.
+    #[serde(rename = "takesRequests")]
+    takes_requests: bool,
     #[serde(skip)]
     owner: Arc<Account>,
 }
@@ -142,6 +150,7 @@ pub(super) struct Status {
     clients: usize,
     mappings: usize,
     tunnels: usize,
+    requests: usize,
     #[serde(flatten)]
     traffic: Traffic,
     /// For administrators alone.
@@ -219,13 +228,22 @@ impl Board {
         }
     }
 
-    /// Measures each second, and shows a snapshot to all who look on, for ever.
+    /// Measures each second, and shows a snapshot to all who look on, for ever. A request that changes is
+    /// shown at once.
     pub(super) async fn keep(&self) {
         let mut seconds = interval(STEP);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut changed = self.hub.requests.subscribe();
         loop {
-            seconds.tick().await;
-            self.measure();
+            tokio::select! {
+                _ = seconds.tick() => {
+                    self.measure();
+                    // What has waited for too long is over, also while nobody asks.
+                    self.hub.requests(|_, _| ());
+                }
+                // The sender lives as long as the hub.
+                _ = changed.changed() => {}
+            }
             if self.latest.receiver_count() > 0 {
                 self.refresh();
             } else {
@@ -261,6 +279,10 @@ impl Board {
         let ports = self.hub.mapped_ports();
         let live = self.hub.live.as_ref();
         let survey = live.map(|live| live.survey(ports.iter().map(|port| &port.served)));
+        let (requests, takers) = self.hub.requests(|list, now| {
+            let takers: BTreeSet<_> = list.takers(now).cloned().collect();
+            (list.all().map(Request::told).collect(), takers)
+        });
         let Some(survey) = survey else {
             return Snapshot::default();
         };
@@ -333,12 +355,14 @@ impl Board {
             since: now.saturating_sub(client.since.elapsed().as_secs()),
             mappings: client.ports.load(Ordering::Relaxed),
             users: client.users.load(Ordering::Relaxed),
+            takes_requests: takers.contains(&client.who()),
             owner: client.account.clone(),
         });
         Snapshot {
             clients: clients.collect(),
             mappings,
             tunnels,
+            requests,
             begun: survey.begun,
             traffic,
         }
@@ -359,6 +383,7 @@ impl Board {
             clients: snapshot.clients(viewer).count(),
             mappings: snapshot.mappings(viewer).count(),
             tunnels: snapshot.tunnels(viewer).count(),
+            requests: snapshot.requests(viewer).count(),
             traffic: snapshot.traffic(|account| viewer.may_see(Some(account))),
             census: viewer.administrator.then(|| self.hub.admission.census()),
         }
@@ -386,6 +411,12 @@ impl Snapshot {
         self.tunnels
             .iter()
             .filter(|one| viewer.may_see(Some(&one.owner.username)))
+    }
+
+    pub(super) fn requests(&self, viewer: &Viewer) -> impl Iterator<Item = &Told> {
+        self.requests
+            .iter()
+            .filter(|one| viewer.may_see(Some(&one.owner)))
     }
 
     /// That of some accounts since the start.

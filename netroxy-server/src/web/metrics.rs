@@ -1,6 +1,6 @@
 //! Figures for Prometheus, and whether the server is well.
 
-use std::{fmt::Write as _, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Instant};
 
 use axum::{
     extract::{Extension, State},
@@ -9,7 +9,7 @@ use axum::{
 };
 use netroxy_proto::Password;
 
-use super::{Way, Web, api};
+use super::{Way, Web, api, requests};
 use crate::{Census, WebConfig};
 
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -76,6 +76,7 @@ struct Figures {
     bytes_to_users: u64,
     bytes_from_users: u64,
     sessions: usize,
+    requests: BTreeMap<requests::State, usize>,
 }
 
 impl Web {
@@ -96,6 +97,7 @@ impl Web {
             bytes_to_users: traffic.bytes_to_users,
             bytes_from_users: traffic.bytes_from_users,
             sessions: self.sessions.count(Instant::now()),
+            requests: self.hub.requests(|list, _| list.counts()),
         }
     }
 }
@@ -184,6 +186,14 @@ fn text(figures: &Figures) -> String {
         "Sessions of the web interface.",
         figures.sessions,
     );
+    page.family(
+        "mapping_requests",
+        "gauge",
+        "Requests for mappings, by state.",
+    );
+    for (state, count) in &figures.requests {
+        page.labelled("mapping_requests", "state", &state.to_string(), count);
+    }
     page.family("refused_total", "counter", "What was refused, by reason.");
     for (reason, count) in &census.refused {
         page.labelled("refused_total", "reason", reason, *count);
@@ -221,7 +231,7 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
 
     use super::*;
 
@@ -247,6 +257,7 @@ mod tests {
             bytes_to_users: 13,
             bytes_from_users: u64::MAX,
             sessions: 14,
+            requests: [(requests::State::Asked, 15), (requests::State::Mapped, 0)].into(),
         }
     }
 
@@ -292,6 +303,8 @@ mod tests {
             "netroxy_server_open_tunnels 11",
             "netroxy_server_to_users_bytes_total 13",
             "netroxy_server_from_users_bytes_total 18446744073709551615",
+            r#"netroxy_server_mapping_requests{state="asked"} 15"#,
+            r#"netroxy_server_mapping_requests{state="mapped"} 0"#,
             r#"netroxy_server_refused_total{reason="no TLS handshake"} 7"#,
             r#"netroxy_server_refused_total{reason="a \"quote\" \\ and\nmore"} 8"#,
         ] {

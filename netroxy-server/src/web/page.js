@@ -95,10 +95,18 @@ function table(id, columns) {
     heads.forEach((head, i) => head.classList.toggle("number", columns[i].number === true));
     const rows = new Map();
     return (items, keyOf) => {
-        const seen = new Set();
+        const seen = new Set(items.map(keyOf));
+        // Before the others are placed: a row that is moved loses the focus.
+        for (const [key, row] of rows) {
+            if (!seen.has(key)) {
+                // It must not go to the top of the page with its row.
+                if (row.contains(document.activeElement)) section.focus();
+                row.remove();
+                rows.delete(key);
+            }
+        }
         items.forEach((item, place) => {
             const key = keyOf(item);
-            seen.add(key);
             let row = rows.get(key);
             if (!row) {
                 row = document.createElement("tr");
@@ -118,12 +126,6 @@ function table(id, columns) {
             });
             if (body.rows[place] !== row) body.insertBefore(row, body.rows[place] ?? null);
         });
-        for (const [key, row] of rows) {
-            if (!seen.has(key)) {
-                row.remove();
-                rows.delete(key);
-            }
-        }
     };
 }
 
@@ -165,6 +167,120 @@ function showSwitch(button, { on }) {
 function setSwitch(button, on) {
     button.setAttribute("aria-checked", String(on));
     put(button, on ? "on" : "off");
+}
+
+// Requests for mappings
+
+/** Offers the clients, keeps the choice, and asks. */
+function asking() {
+    const form = at("ask");
+    // By this list: a form has a member `target` of its own.
+    const fields = form.elements;
+    const said = at("ask-said");
+    const options = new Map();
+    const tell = (text, isBad) => {
+        said.classList.toggle("bad", isBad);
+        put(said, text);
+    };
+    form.addEventListener("submit", async (event) => {
+        event.preventDefault();
+        // Not disabled: that would take the focus away.
+        if (form.dataset.busy) return;
+        form.dataset.busy = "yes";
+        const { name, user } = fields.client.selectedOptions[0].dataset;
+        const target = fields.target.value.trim();
+        const port = Number(fields.port.value);
+        tell("", false);
+        try {
+            await ask("POST", "/api/v1/requests", { client: name, user, target, port });
+            tell(`client ${name} is asked for port ${port} → ${target}`, false);
+            fields.target.value = "";
+            fields.port.value = "";
+        } catch (error) {
+            if (error.status === 401) location.reload();
+            tell(`not asked: ${error.message}`, true);
+        } finally {
+            delete form.dataset.busy;
+        }
+    });
+    return (clients, twins) => {
+        const seen = new Set();
+        for (const client of clients) {
+            // A name of more than one account is shown with its account.
+            const key = `${client.user}\n${client.name}`;
+            if (client.name === "" || seen.has(key)) continue;
+            seen.add(key);
+            let option = options.get(key);
+            if (!option) {
+                option = document.createElement("option");
+                option.value = key;
+                option.dataset.name = client.name;
+                option.dataset.user = client.user;
+                options.set(key, option);
+                fields.client.append(option);
+            }
+            const name = twins.has(client.name) ? `${client.name} of ${client.user}` : client.name;
+            put(option, client.takesRequests ? name : `${name} (takes no requests)`);
+            // The one that is chosen stays: the server says why it is not asked.
+            option.disabled = !client.takesRequests && !option.selected;
+        }
+        for (const [key, option] of options) {
+            if (!seen.has(key) && !option.selected) {
+                option.remove();
+                options.delete(key);
+            }
+        }
+    };
+}
+
+/** Names that clients of several accounts have. */
+function twinsOf(clients) {
+    const users = new Map();
+    const twins = new Set();
+    for (const { name, user } of clients) {
+        if ((users.get(name) ?? user) !== user) twins.add(name);
+        users.set(name, user);
+    }
+    return twins;
+}
+
+/** For those who may withdraw: who has asked, and administrators. */
+function makeWithdrawal(request) {
+    const { user, administrator } = document.querySelector("main").dataset;
+    if (request.by !== user && administrator !== "yes") return document.createDocumentFragment();
+    const button = document.createElement("button");
+    button.type = "button";
+    button.addEventListener("click", async () => {
+        if (button.dataset.busy) return;
+        button.dataset.busy = "yes";
+        say("");
+        try {
+            // The row goes with the next event of the stream.
+            await ask("DELETE", `/api/v1/requests/${request.id}`);
+        } catch (error) {
+            if (error.status === 401) location.reload();
+            say(`the request for port ${request.port} was not withdrawn: ${error.message}`);
+        } finally {
+            delete button.dataset.busy;
+        }
+    });
+    return button;
+}
+
+function showWithdrawal(button, request) {
+    if (!button) return;
+    const verb = request.state === "refused" ? "Remove" : "Withdraw";
+    put(button, verb);
+    button.setAttribute("aria-label", `${verb} the request for port ${request.port} of ${request.client}`);
+}
+
+function makeState() {
+    return document.createElement("strong");
+}
+
+function showState(strong, { state }) {
+    put(strong, state);
+    strong.dataset.state = state;
 }
 
 // The picture of the traffic
@@ -214,6 +330,17 @@ function board() {
             { text: (m) => bytes(m.bytes_from_users), number: true },
             { make: makeSwitch, change: showSwitch },
         ]),
+        requests: table("requests", [
+            { text: (r) => r.port },
+            { text: (r) => r.target },
+            { text: (r) => r.client },
+            { text: (r) => r.user },
+            { text: (r) => r.by },
+            { text: (r) => `${span(now - r.changed)} ago`, number: true },
+            { make: makeState, change: showState },
+            { text: (r) => r.reason ?? "" },
+            { make: makeWithdrawal, change: showWithdrawal },
+        ]),
         tunnels: table("tunnels", [
             { text: (t) => t.address },
             { text: (t) => t.port },
@@ -248,7 +375,9 @@ function board() {
         ]),
     };
 
-    const show = ({ status, clients, mappings, tunnels, events }) => {
+    const offer = asking();
+
+    const show = ({ status, clients, mappings, tunnels, requests, events }) => {
         now = status.now;
         put(at("figure-clients"), status.clients);
         put(at("figure-mappings"), status.mappings);
@@ -257,11 +386,14 @@ function board() {
         put(at("figure-from-users"), rate(status.rate_from_users));
         put(at("figure-in-all"), bytes(status.bytes_to_users + status.bytes_from_users));
         tables.mappings(mappings, (m) => `${m.client_id} ${m.port}`);
+        tables.requests(requests, (r) => r.id);
+        offer(clients, twinsOf(clients));
         tables.tunnels(tunnels, (t) => t.id);
         tables.clients(clients, (c) => c.id);
         tables.listeners(status.listeners, (l) => `${l.address} ${l.tls}`);
         tables.events(events, (e) => e.id);
         more("mappings", mappings.length, status.mappings);
+        more("requests", requests.length, status.requests);
         more("tunnels", tunnels.length, status.tunnels);
         more("clients", clients.length, status.clients);
         if (status.census) tables.refusals(Object.entries(status.census.refused), ([reason]) => reason);

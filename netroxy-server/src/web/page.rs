@@ -95,6 +95,7 @@ fn no_script() -> Markup {
 
 fn board(session: &Session, viewer: &Viewer) -> Markup {
     let user = viewer.account.username.to_string();
+    let administrator = if viewer.administrator { "yes" } else { "no" };
     let body = html! {
         a.skip href="#mappings" { "Skip to the mappings" }
         header {
@@ -108,7 +109,7 @@ fn board(session: &Session, viewer: &Viewer) -> Markup {
                 button #sign-out type="button" { "Sign out" }
             }
         }
-        main {
+        main data-user=(user) data-administrator=(administrator) {
             (no_script())
             p #said role="alert" {}
             section aria-labelledby="overview" {
@@ -126,6 +127,7 @@ fn board(session: &Session, viewer: &Viewer) -> Markup {
             (table("mappings", "Mapped ports", &[
                 "Port", "Target", "Client", "Account", "Tunnels", "To users", "From users", "New users",
             ], "no port is mapped"))
+            (requests())
             (table("tunnels", "Live tunnels", &[
                 "User", "Port", "Client", "For", "To users", "Rate", "From users", "Rate",
             ], "no tunnel is open"))
@@ -173,15 +175,54 @@ fn picture() -> Markup {
     }
 }
 
+/// A form to ask a client for a mapping, and what has been asked.
+fn requests() -> Markup {
+    let form = html! {
+        form #ask {
+            label for="ask-client" { "Client" }
+            select #ask-client name="client" required aria-describedby="ask-hint" {
+                option value="" { "choose a client" }
+            }
+            label for="ask-target" { "Target, as the client reaches it" }
+            input #ask-target name="target" placeholder="127.0.0.1:22" required autocomplete="off"
+                autocapitalize="none" spellcheck="false" maxlength="64";
+            label for="ask-port" { "Port of this server" }
+            input #ask-port name="port" type="number" inputmode="numeric" min="1" max="65535" required
+                autocomplete="off";
+            button type="submit" { "Ask for the mapping" }
+            p #ask-hint.hint {
+                "The client decides. It takes requests if its configuration has a section "
+                code { "requests" } ", and maps only targets that are allowed there."
+            }
+            p #ask-said role="status" {}
+        }
+    };
+    section(
+        "requests",
+        "Requests for mappings",
+        form,
+        &[
+            "Port", "Target", "Client", "Account", "Asked by", "When", "State", "Reason", "Action",
+        ],
+        "nothing is asked for",
+    )
+}
+
 /// A table that the script fills. On a phone each row is a card, in which the script's labels name the
 /// cells.
 fn table(id: &str, title: &str, heads: &[&str], nothing: &str) -> Markup {
+    section(id, title, Markup::default(), heads, nothing)
+}
+
+/// The same with something above it.
+fn section(id: &str, title: &str, above: Markup, heads: &[&str], nothing: &str) -> Markup {
     html! {
         section id=(id) tabindex="-1" aria-labelledby={ (id) "-title" } {
             h2 id={ (id) "-title" } {
                 (title) " "
                 small id={ (id) "-more" } {}
             }
+            (above)
             table aria-labelledby={ (id) "-title" } {
                 thead {
                     tr { @for head in heads { th scope="col" { (head) } } }

@@ -9,7 +9,7 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on},
 };
 
-use super::{Web, api, guard::guard, metrics, page, stream};
+use super::{Web, api, guard::guard, metrics, page, requests, stream};
 
 /// The most that the body of a request may take.
 const LONGEST_BODY: usize = 8 * 1024;
@@ -48,6 +48,11 @@ pub(super) fn all() -> Vec<Route> {
         route!(DELETE "/api/v1/session" api::sign_out),
         route!(GET "/api/v1/status" api::status),
         route!(GET "/api/v1/clients" api::clients),
+        route!(GET "/api/v1/clients/{name}/requests" requests::open),
+        route!(GET "/api/v1/requests" requests::list),
+        route!(POST "/api/v1/requests" requests::ask),
+        route!(POST "/api/v1/requests/{id}" requests::decide),
+        route!(DELETE "/api/v1/requests/{id}" requests::withdraw),
         route!(GET "/api/v1/mappings" api::mappings),
         route!(POST "/api/v1/mappings/{port}" api::switch),
         route!(GET "/api/v1/tunnels" api::tunnels),

@@ -1,4 +1,5 @@
-//! The state as server-sent events: one each second, and one at once after a switch.
+//! The state as server-sent events: one each second, and one at once after a switch and when a
+//! request changes.
 
 use std::{
     convert::Infallible,
@@ -21,6 +22,7 @@ use super::{
     Viewer, Web,
     access::SignedIn,
     board::{self, Snapshot},
+    requests,
 };
 use crate::live::Event;
 
@@ -36,6 +38,7 @@ struct Shown<'a> {
     clients: Vec<&'a board::Client>,
     mappings: Vec<&'a board::Mapping>,
     tunnels: Vec<&'a board::Tunnel>,
+    requests: Vec<&'a requests::Told>,
     events: Vec<Event>,
 }
 
@@ -84,6 +87,7 @@ fn event(web: &Web, viewer: &Viewer, snapshot: &Snapshot) -> Option<Bytes> {
         clients: snapshot.clients(viewer).take(MOST_ROWS).collect(),
         mappings: snapshot.mappings(viewer).take(MOST_ROWS).collect(),
         tunnels: snapshot.tunnels(viewer).take(MOST_ROWS).collect(),
+        requests: snapshot.requests(viewer).take(MOST_ROWS).collect(),
         events,
     };
     // JSON has no line feed in it, which would end the event.

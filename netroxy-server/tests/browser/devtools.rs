@@ -140,11 +140,12 @@ impl Browser {
         self.call("Input.insertText", json!({"text": text}));
     }
 
-    /// Presses a key: `Tab`, `Enter` or a space.
+    /// Presses a key: `Tab`, `Enter`, `ArrowDown` or a space.
     pub(crate) fn press(&mut self, key: &str) {
         let (code, number, text) = match key {
             "Tab" => ("Tab", 9, ""),
             "Enter" => ("Enter", 13, "\r"),
+            "ArrowDown" => ("ArrowDown", 40, ""),
             " " => ("Space", 32, " "),
             _ => panic!("{key} is not known"),
         };

@@ -4,109 +4,33 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
-use std::{fs, net::SocketAddr, time::Duration};
-
-use netroxy_server::{Config, Server};
+use serde_json::{Value, json};
+use support::{PATIENCE, Rig, free_port, http::Session};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    task::JoinHandle,
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
 
-#[path = "../../../netroxy-net/tests/support/free_port.rs"]
-mod free_port;
-use free_port::free_port;
+#[path = "../support/mod.rs"]
+mod support;
 
 mod devtools;
 use devtools::Browser;
 
-const PATIENCE: Duration = Duration::from_secs(20);
 /// What a client may call itself. If it were markup, the page would have another title.
 const HOSTILE: &str = "<img src=x onerror=\"document.title='taken'\">";
 
 /// Somebody can sign in, by keyboard from the first moment.
 const FORM: &str = "document.readyState === 'complete' && document.activeElement?.id === 'user'";
 
-struct Rig {
-    clients: SocketAddr,
-    web: SocketAddr,
-    stop: CancellationToken,
-    running: JoinHandle<()>,
-}
-
-impl Rig {
-    async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("server_config.json");
-        let text = r#"{"ip": "127.0.0.1", "port": 1, "mappingIp": "127.0.0.1", "timeout": 60,
-            "username": "alice", "password": "rose",
+async fn start() -> Rig {
+    Rig::start_with(
+        r#""timeout": 60, "username": "alice", "password": "rose",
             "users": [{"username": "bob", "password": "tulip"}],
-            "web": {"enabled": true, "port": 1}}"#;
-        fs::write(&file, text).unwrap();
-        let mut config = Config::load(&file).unwrap().0;
-        config.port = Some(0);
-        config.web.as_mut().unwrap().port = 0;
-        let server = Server::bind(config).await.unwrap();
-        let (clients, web) = (server.plain_addr().unwrap(), server.web_addr().unwrap());
-        let stop = CancellationToken::new();
-        let running = tokio::spawn(server.run(stop.clone()));
-        Self {
-            clients,
-            web,
-            stop,
-            running,
-        }
-    }
-
-    async fn client(&self, name: &str, user: &str, password: &str) -> Client {
-        let mut control = TcpStream::connect(self.clients).await.unwrap();
-        let login = format!("ATH\n{name}\n{user}\n{password}\n");
-        control.write_all(login.as_bytes()).await.unwrap();
-        let ars = lines(&mut control, 4).await;
-        let token = ars.lines().nth(3).unwrap().to_owned();
-        Client { control, token }
-    }
-
-    async fn tunnel(&self, client: &mut Client, port: u16) -> (TcpStream, TcpStream) {
-        let user = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        assert_eq!(
-            lines(&mut client.control, 2).await,
-            format!("TRQ\n{port}\n")
-        );
-        let mut data = TcpStream::connect(self.clients).await.unwrap();
-        let trs = format!("TRS\n{}\n{port}\n", client.token);
-        data.write_all(trs.as_bytes()).await.unwrap();
-        (user, data)
-    }
-}
-
-struct Client {
-    control: TcpStream,
-    token: String,
-}
-
-impl Client {
-    async fn map(&mut self, port: u16, target: &str) {
-        let map = format!("MAP\n{port}\n{target}\ntrue\n");
-        self.control.write_all(map.as_bytes()).await.unwrap();
-        assert_eq!(
-            lines(&mut self.control, 3).await,
-            format!("MRS\n{port}\ntrue\n")
-        );
-    }
-}
-
-async fn lines(stream: &mut TcpStream, count: usize) -> String {
-    let read = async {
-        let mut seen = Vec::new();
-        while seen.iter().filter(|byte| **byte == b'\n').count() < count {
-            seen.push(stream.read_u8().await.unwrap());
-        }
-        String::from_utf8(seen).unwrap()
-    };
-    timeout(PATIENCE, read).await.unwrap()
+            "web": {"enabled": true, "port": 1}"#,
+    )
+    .await
 }
 
 /// Sends so many bytes through a tunnel to its user.
@@ -115,6 +39,28 @@ async fn carry(data: &mut TcpStream, user: &mut TcpStream, count: usize) {
     let (wrote, read) = tokio::join!(data.write_all(&bytes), user.read_exact(&mut seen));
     wrote.unwrap();
     read.unwrap();
+}
+
+/// Presses `Tab` until an element has the focus.
+#[track_caller]
+fn tab_to(browser: &mut Browser, element: &str) {
+    let is_focused = format!("document.activeElement === {element}");
+    for _ in 0..30 {
+        if browser.eval(&is_focused) == true {
+            return;
+        }
+        browser.press("Tab");
+    }
+    panic!("Tab does not lead to {element}");
+}
+
+/// Signs in at the form.
+fn sign_in(browser: &mut Browser, user: &str, password: &str) {
+    browser.wait(FORM);
+    for (key, text) in [("Tab", user), ("Enter", password)] {
+        browser.type_text(text);
+        browser.press(key);
+    }
 }
 
 /// The cell of a table, by the row that holds a text and the label of its column.
@@ -128,14 +74,14 @@ fn cell(table: &str, row: &str, label: &str) -> String {
 #[ignore = "needs Chromium; .ci/run runs it"]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_looks_on_and_switches_a_mapping() {
-    let (rig, port, other) = (Rig::start().await, free_port(), free_port());
+    let (rig, port, other) = (start().await, free_port(), free_port());
     let mut client = rig.client(HOSTILE, "alice", "rose").await;
-    client.map(port, "127.0.0.1:3389").await;
+    client.map_to(port, "127.0.0.1:3389").await;
     let mut bobs = rig.client("office", "bob", "tulip").await;
-    bobs.map(other, "printer.example.org:9100").await;
+    bobs.map_to(other, "printer.example.org:9100").await;
 
     let mut browser = Browser::start();
-    browser.go(&format!("http://{}/", rig.web));
+    browser.go(&format!("http://{}/", rig.web()));
     browser.wait(FORM);
     browser.look_everywhere("sign-in");
     for (key, text) in [("Tab", "alice"), ("Enter", "wrong")] {
@@ -186,13 +132,7 @@ async fn a_person_looks_on_and_switches_a_mapping() {
     // The switch, by keyboard alone.
     let switch = format!("document.querySelector('[aria-label=\"New users of port {port}\"]')");
     let is_focused = format!("document.activeElement === {switch}");
-    for _ in 0..20 {
-        if browser.eval(&is_focused) == true {
-            break;
-        }
-        browser.press("Tab");
-    }
-    assert_eq!(browser.eval(&is_focused), true);
+    tab_to(&mut browser, &switch);
     browser.press(" ");
     browser.wait(&format!(
         "{switch}.getAttribute('aria-checked') === 'false'"
@@ -221,16 +161,156 @@ async fn a_person_looks_on_and_switches_a_mapping() {
     assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
 
     // bob sees his own alone. The end of the server is told.
-    for (key, text) in [("Tab", "bob"), ("Enter", "tulip")] {
-        browser.type_text(text);
-        browser.press(key);
-    }
+    sign_in(&mut browser, "bob", "tulip");
     browser.wait("document.querySelectorAll('#clients tbody tr').length === 1");
     assert_eq!(
         browser.eval("document.body.textContent.includes('3389')"),
         false
     );
-    rig.stop.cancel();
+    drop(rig.stop);
     timeout(PATIENCE, rig.running).await.unwrap().unwrap();
     browser.wait("document.getElementById('state').classList.contains('lost')");
+}
+
+/// What a client does that takes requests.
+struct Taker<'a> {
+    rig: &'a Rig,
+    session: Session,
+    version: u64,
+}
+
+impl Taker<'_> {
+    /// Waits for a change; the open requests.
+    async fn hear(&mut self) -> Vec<Value> {
+        let version = self.version;
+        let path = format!("/api/v1/clients/office/requests?wait=20&version={version}");
+        let told = self.rig.get(&path, &self.session).await;
+        self.version = told["version"].as_u64().unwrap();
+        told["requests"].as_array().unwrap().clone()
+    }
+
+    async fn decide(&self, request: &Value, decision: &Value) {
+        let path = format!("/api/v1/requests/{}", request["id"].as_str().unwrap());
+        let post = self.session.change("POST", &path).json(decision);
+        assert_eq!(self.rig.ask(post).await.status, 200);
+    }
+}
+
+#[ignore = "needs Chromium; .ci/run runs it"]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_asks_for_a_mapping_and_uses_it() {
+    let (rig, port, other) = (start().await, free_port(), free_port());
+    let mut office = rig.client("office", "bob", "tulip").await;
+    let _deaf = rig.client(HOSTILE, "alice", "rose").await;
+    let mut taker = Taker {
+        rig: &rig,
+        session: rig.sign_in("bob", "tulip").await,
+        version: 0,
+    };
+    assert!(taker.hear().await.is_empty());
+
+    let mut browser = Browser::start();
+    browser.go(&format!("http://{}/", rig.web()));
+    sign_in(&mut browser, "alice", "rose");
+    let option = |text: &str| {
+        format!(
+            "[...document.querySelectorAll('#ask option')].find((o) => o.textContent === {text:?})"
+        )
+    };
+    browser.wait(&format!("{}?.disabled === false", option("office")));
+    let deaf = option(
+        &format!("{HOSTILE} (takes no requests)")
+            .replace('"', "\\\"")
+            .replace('\'', "\\'"),
+    );
+    browser.wait(&format!("{deaf}?.disabled === true"));
+
+    // By keyboard alone. The client that takes no requests cannot be chosen.
+    let field = |name: &str| format!("document.querySelector('#ask [name={name}]')");
+    let ask = |browser: &mut Browser, target: &str, port: u16| {
+        tab_to(browser, &field("target"));
+        browser.type_text(target);
+        browser.press("Tab");
+        browser.type_text(&port.to_string());
+        browser.press("Enter");
+    };
+    tab_to(&mut browser, &field("client"));
+    browser.press("ArrowDown");
+    browser
+        .wait("document.querySelector('#ask select').selectedOptions[0].textContent === 'office'");
+    ask(&mut browser, "localhost:22", port);
+    browser.wait(
+        "document.querySelector('#ask-said.bad')?.textContent.includes('names are not allowed')",
+    );
+    // That the server refuses is said in the browser's log as well.
+    assert_eq!(browser.complaints.len(), 1, "{:?}", browser.complaints);
+    browser.complaints.clear();
+    browser.eval("document.querySelector('#ask [name=target]').value = ''");
+    browser.eval("document.querySelector('#ask [name=port]').value = ''");
+    browser.eval("document.querySelector('.skip').focus()");
+    ask(&mut browser, "127.0.0.1:22", port);
+    browser.wait("document.getElementById('ask-said').textContent.startsWith('client office is asked for port')");
+    let state = |port: u16| cell("requests", &port.to_string(), "State");
+    browser.wait(&format!("{} === 'asked'", state(port)));
+
+    // The client answers, and users come through.
+    let asked = taker.hear().await;
+    assert_eq!((asked.len(), &asked[0]["by"]), (1, &json!("alice")));
+    taker.decide(&asked[0], &json!({"state": "accepted"})).await;
+    browser.wait(&format!("{} === 'accepted'", state(port)));
+    office.map_to(port, "127.0.0.1:22").await;
+    browser.wait(&format!("{} === 'mapped'", state(port)));
+    let (mut user, mut data) = rig.tunnel(&mut office, port).await;
+    carry(&mut data, &mut user, 1000).await;
+    browser.wait(&format!(
+        "{} === '1.0 kB'",
+        cell("mappings", "127.0.0.1:22", "To users")
+    ));
+
+    // The form keeps its client, and is ready for the next one.
+    browser.eval("document.querySelector('.skip').focus()");
+    ask(&mut browser, "192.0.2.1:3389", other);
+    browser.wait(&format!("{} === 'asked'", state(other)));
+    let asked = taker.hear().await;
+    assert_eq!(asked.len(), 2);
+    browser.look_everywhere("requests-asked");
+    let why = "192.0.2.1:3389 is not allowed in the section requests of this client";
+    let decision = json!({"state": "refused", "reason": why});
+    taker.decide(&asked[1], &decision).await;
+    browser.wait(&format!("{} === 'refused'", state(other)));
+    let reason = cell("requests", &other.to_string(), "Reason");
+    browser.wait(&format!("{reason} === {why:?}"));
+    browser.look_everywhere("requests");
+
+    // Withdrawn by keyboard; the focus stays where the list is.
+    let withdraw = format!(
+        "document.querySelector('[aria-label=\"Withdraw the request for port {port} of office\"]')"
+    );
+    tab_to(&mut browser, &withdraw);
+    // Somebody else removes the row above it meanwhile.
+    let alice = rig.sign_in("alice", "rose").await;
+    let above = format!("/api/v1/requests/{}", asked[1]["id"].as_str().unwrap());
+    assert_eq!(rig.ask(alice.change("DELETE", &above)).await.status, 204);
+    browser.wait("document.querySelectorAll('#requests tbody tr').length === 1");
+    browser.wait(&format!("document.activeElement === {withdraw}"));
+    browser.press("Enter");
+    browser.wait("document.querySelectorAll('#requests tbody tr').length === 0");
+    browser.wait("document.activeElement === document.getElementById('requests')");
+    browser.wait("document.querySelectorAll('#mappings tbody tr').length === 0");
+    assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());
+    assert!(taker.hear().await.is_empty());
+    carry(&mut data, &mut user, 10).await;
+    assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
+
+    // bob sees what was asked of his client, and that it is not his to withdraw.
+    let wish = json!({"client": "office", "target": "127.0.0.1:22", "port": other});
+    let post = alice.change("POST", "/api/v1/requests").json(&wish);
+    assert_eq!(rig.ask(post).await.status, 201);
+    browser.eval("document.getElementById('sign-out').click()");
+    sign_in(&mut browser, "bob", "tulip");
+    browser.wait(&format!("{} === 'asked'", state(other)));
+    assert_eq!(
+        browser.eval("document.querySelectorAll('#requests td button').length"),
+        0
+    );
 }
