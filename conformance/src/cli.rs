@@ -164,11 +164,11 @@ enum Command {
     List(list::List),
     /// Show a rule with its cases, or a case with its rules
     Explain(explain::Explain),
-    /// Print a case to begin with, for one of your own
+    /// Print the beginning of a case for a rule
     Template(template::Template),
     /// Write case files in their canonical form
     Format(format::Format),
-    /// Write down what is known to fail, or compare with it
+    /// Write a list of known failures, or compare a program with one
     #[command(after_help = EXIT_CODES)]
     Baseline {
         #[command(subcommand)]
@@ -176,7 +176,7 @@ enum Command {
     },
     /// Play the same cases against two peers, and show where they differ
     Diff(diff::Diff),
-    /// Play every case many times over, in any order, and see whether all comes to the same
+    /// Play every case many times, in random order, and check that each verdict stays the same
     Flakes(flakes::Flakes),
     /// Look at a system under test (SUT) without judging it
     #[command(after_help = sut::EXIT_CODES)]
@@ -198,11 +198,11 @@ enum Command {
     },
     /// Show the reports of a folder in a browser, and play cases again on request
     Serve(serve::Serve),
-    /// Judge peers with known bugs, to see that each is noticed
+    /// Judge peers with known bugs, and check that each bug is detected
     Selftest(selftest::Selftest),
-    /// Hunt a server or a client with sessions that nobody has written down
+    /// Fuzz a server or a client with generated sessions
     Fuzz(fuzz::Fuzz),
-    /// Stand between any client and any server, and judge both
+    /// Pass on what a client and a server say, and judge both
     Tap(tap::Tap),
     /// Judge a recording once more, or play it against a peer
     Replay(Box<replay::Replay>),
@@ -253,7 +253,7 @@ impl Arguments {
 
 #[derive(Debug, Clone, Copy, Args)]
 struct Pace {
-    /// How many cases run at a time; most of them wait most of the time [default: 200, selftest 600; fewer where the limit of file descriptors is low]
+    /// How many cases run at a time; most cases wait for a deadline and use little CPU [default: 200, selftest 600; fewer if the limit of file descriptors is low]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// Multiply every deadline, for slow machines [default: 1]

@@ -1,4 +1,4 @@
-//! Who tests the tests: the peers that break a rule when they are told to, and who notices.
+//! Who tests the tests: peers that break a rule when they are told to, and the cases that detect it.
 //!
 //! A bug is killed by a case whose failing step judges the very rule that the bug breaks; that something fails somewhere
 //! is not enough.
@@ -158,7 +158,7 @@ mod tests {
         for mutant in &mutants {
             assert!(
                 table.killers(*mutant).next().is_some(),
-                "nobody notices {mutant}"
+                "bug {mutant} was not detected"
             );
         }
         for case in table.cases() {

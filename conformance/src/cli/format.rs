@@ -14,7 +14,7 @@ usage or a file that is no case or cannot be written.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Format {
-    /// Only tell which are not, and fail
+    /// Change no file; name those that are not canonical, and fail
     #[arg(long)]
     check: bool,
     #[arg(required = true, value_name = "FILE")]

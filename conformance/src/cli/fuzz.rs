@@ -1,4 +1,4 @@
-//! `fuzz`: sessions that nobody has written down.
+//! `fuzz`: generated sessions.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,10 +38,10 @@ pub(super) struct Fuzz {
     /// Manifest file, or the name of a built-in one; the embedded reference when not given
     #[arg(long, value_name = "FILE")]
     sut: Option<String>,
-    /// How long new sessions are started, such as 90s or 10m [default: 60s unless --runs is given]
+    /// For how long new sessions are started, such as 90s or 10m [default: 60s unless --runs is given]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     time: Option<Duration>,
-    /// So many sessions; which ones is decided by --seed alone
+    /// How many sessions are played; --seed alone decides which
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     runs: Option<u64>,
     /// The seed of the first session, a number [default: another each time]

@@ -15,7 +15,7 @@ use crate::wire::Tls;
 /// How fast cases are played.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct Haste {
-    /// How many cases run at a time, at most; most of them wait most of the time
+    /// How many cases run at a time, at most; most cases wait for a deadline and use little CPU
     #[arg(short, long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
     /// Multiply every deadline, for slow machines [default: 1]

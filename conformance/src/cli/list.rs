@@ -127,7 +127,7 @@ fn some<T>(found: Vec<T>) -> Result<Vec<T>, Complaint> {
         false => Ok(found),
         true => Err(Complaint::new(
             EXIT_NOTHING,
-            "nothing is left by these filters",
+            "no case or rule passes these filters",
         )),
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Matrix {
     /// Which rules count
     #[arg(long, value_enum, default_value_t)]
     profile: Profile,
-    /// What is allowed but not recommended fails too
+    /// Fail also what is allowed but not recommended
     #[arg(long)]
     strict: bool,
     #[command(flatten)]

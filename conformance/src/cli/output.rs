@@ -22,7 +22,7 @@ pub(super) struct Output {
     /// Write a report: json, junit, tap, tap13, md or html, a colon, and a path or `-`; may be given several times
     #[arg(long, value_name = "FORMAT:PATH")]
     report: Vec<String>,
-    /// Show every case, not only those that are neither a plain pass nor skipped
+    /// Show every case, also those that passed or were skipped
     #[arg(short, long)]
     verbose: bool,
     /// Show only failures and the last line

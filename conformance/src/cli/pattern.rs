@@ -75,7 +75,7 @@ fn within(name: &str, id: &str, divider: char) -> bool {
 }
 
 /// `*` stands for any text; all else for itself.
-fn glob(pattern: &str, text: &str) -> bool {
+pub(super) fn glob(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
         Some((head, tail)) => match text.strip_prefix(head) {

@@ -49,7 +49,7 @@ pub(super) struct Run {
     /// Which rules count
     #[arg(long, value_enum, default_value_t)]
     profile: Profile,
-    /// What is allowed but not recommended fails too
+    /// Fail also what is allowed but not recommended
     #[arg(long)]
     strict: bool,
     /// A case file of your own; may be given several times
@@ -61,7 +61,7 @@ pub(super) struct Run {
     /// Play one of N parts of the run that take about equally long; `report merge` makes one report of theirs
     #[arg(long, value_name = "K/N", value_parser = Shard::parse)]
     shard: Option<Shard>,
-    /// Write down all that each case sends and receives, passwords too: DIR/ID.recording
+    /// Record all that each case sends and receives, passwords too: DIR/ID.recording
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
     #[command(flatten)]

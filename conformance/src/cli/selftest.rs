@@ -1,11 +1,11 @@
-//! `selftest`: whether the suite notices what it is there to notice.
+//! `selftest`: whether the suite detects the bugs that it is there to detect.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::pattern::Pattern;
+use super::pattern::{self, Pattern};
 use super::select::all;
 use super::signals::stop_on_interrupt;
 use super::{
@@ -27,7 +27,7 @@ use crate::sut::Subject;
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
 
-const EXIT_CODES: &str = "Exit codes: 0 everything was noticed, 1 findings, 2 wrong usage, 4 no bug or rule is called so, \
+const EXIT_CODES: &str = "Exit codes: 0 every bug was detected, 1 findings, 2 wrong usage, 4 no bug or rule is called so, \
 5 the suite itself failed, 130 interrupted.";
 
 #[derive(Debug, clap::Args)]
@@ -40,13 +40,13 @@ pub(super) struct Selftest {
     /// Show the bugs instead of running anything
     #[arg(long)]
     list: bool,
-    /// Write the table of who kills whom to a file
+    /// Write the table of bugs and the cases that detect them to a file
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
     /// Show only failures and the last line
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
-    /// Name the cases that kill each bug
+    /// Name the cases that detect each bug
     #[arg(short, long)]
     verbose: bool,
     #[command(flatten)]
@@ -101,7 +101,7 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     ));
     let mut table: Option<Table> = None;
     let mut missed: BTreeMap<Mutant, BTreeSet<String>> = BTreeMap::new();
-    let mut noticed: BTreeMap<Mutant, usize> = BTreeMap::new();
+    let mut detected: BTreeMap<Mutant, usize> = BTreeMap::new();
     let options = Options {
         // Who is caught has been waited for in vain, so many more can be judged at a time.
         jobs: selftest.pace.jobs.map_or(JOBS, usize::from),
@@ -128,7 +128,7 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
             }
         }
         for mutant in &mutants {
-            *noticed.entry(*mutant).or_default() +=
+            *detected.entry(*mutant).or_default() +=
                 usize::from(round.killers(*mutant).next().is_some());
         }
         match &mut table {
@@ -138,9 +138,9 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     }
     let table = table.unwrap_or_default();
     let rounds = usize::try_from(order.repeat).unwrap_or(1);
-    pulse.say(&often(&noticed, rounds));
-    findings.extend(rarely(&noticed, rounds));
-    findings.extend(judge(&noticed, &mutants, &missed));
+    pulse.say(&often(&detected, rounds));
+    findings.extend(rarely(&detected, rounds));
+    findings.extend(judge(&detected, &mutants, &missed));
     if selftest.bugs.is_empty() {
         findings.extend(holes(&table, &entries, rules));
     }
@@ -151,22 +151,22 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     if selftest.verbose {
         pulse.say(&table.text(&mutants));
     }
-    // Some bugs show only if bytes come in an unlucky moment; each is noticed by somebody all the same.
+    // Some bugs show only if bytes come in an unlucky moment; each is detected by some case all the same.
     for (mutant, case) in selftest::listed().beyond(&table) {
         pulse.aside(&format!(
-            "    note: {case} did not notice {mutant} this time\n"
+            "    note: {case} did not detect {mutant} this time\n"
         ));
     }
     for finding in &findings {
         pulse.say(&format!("    {finding}\n"));
     }
-    let found = noticed.values().filter(|times| **times > 0).count();
+    let found = detected.values().filter(|times| **times > 0).count();
     pulse.aside(&format!(
-        "\n    {found} of {} bugs killed by a case that names their rule, {:.1} s\n\nselftest: {}\n",
+        "\n    {found} of {} bugs detected by a case that names their rule, {:.1} s\n\nselftest: {}\n",
         mutants.len(),
         begun.elapsed().as_secs_f64(),
         match findings.len() {
-            0 => "everything was noticed".to_owned(),
+            0 => "every bug was detected".to_owned(),
             count => format!("{count} findings"),
         },
     ));
@@ -181,39 +181,39 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
 /// How many broken peers are judged at a time.
 const JOBS: usize = 600;
 
-/// How often the bugs were noticed that were not noticed in each of several rounds.
-fn often(noticed: &BTreeMap<Mutant, usize>, rounds: usize) -> String {
-    let now_and_then = noticed.iter().filter(|(_, times)| **times < rounds);
+/// How often the bugs were detected that were not detected in each of several rounds.
+fn often(detected: &BTreeMap<Mutant, usize>, rounds: usize) -> String {
+    let now_and_then = detected.iter().filter(|(_, times)| **times < rounds);
     let lines = now_and_then.filter(|_| rounds > 1).map(|(mutant, times)| {
-        format!("    note: {mutant} was noticed in {times} of {rounds} rounds\n")
+        format!("    note: {mutant} was detected in {times} of {rounds} rounds\n")
     });
     lines.collect()
 }
 
-/// Bugs that enough rounds have shown to be noticed by less than 95 in 100.
-fn rarely(noticed: &BTreeMap<Mutant, usize>, rounds: usize) -> Vec<String> {
+/// Bugs that enough rounds have shown to be detected in less than 95 in 100.
+fn rarely(detected: &BTreeMap<Mutant, usize>, rounds: usize) -> Vec<String> {
     let rare = |times: usize| rounds >= MEANINGFUL && times > 0 && times * 100 < rounds * 95;
-    let rare = noticed.iter().filter(|(_, times)| rare(**times));
-    rare.map(|(mutant, times)| format!("{mutant} is noticed in {times} of {rounds} rounds only"))
+    let rare = detected.iter().filter(|(_, times)| rare(**times));
+    rare.map(|(mutant, times)| format!("{mutant} is detected in {times} of {rounds} rounds only"))
         .collect()
 }
 
 /// Fewer rounds say nothing about 95 in 100.
 const MEANINGFUL: usize = 20;
 
-/// Bugs that are not noticed.
+/// Bugs that were not detected.
 fn judge(
-    noticed: &BTreeMap<Mutant, usize>,
+    detected: &BTreeMap<Mutant, usize>,
     mutants: &[Mutant],
     missed: &BTreeMap<Mutant, BTreeSet<String>>,
 ) -> Vec<String> {
     let mut findings = Vec::new();
     for mutant in mutants {
-        if noticed.get(mutant).is_some_and(|rounds| *rounds > 0) {
+        if detected.get(mutant).is_some_and(|rounds| *rounds > 0) {
             continue;
         }
         let (rule, what) = (mutant.bug.rule(), mutant.bug.what());
-        findings.push(format!("nobody notices {mutant}: it {what} ({rule})"));
+        findings.push(format!("bug {mutant} was not detected: it {what} ({rule})"));
         let others = missed.get(mutant).into_iter().flatten();
         findings.extend(others.map(|other| format!("    but {other}")));
     }
@@ -235,13 +235,13 @@ fn in_short(judged: &Judged) -> String {
     }
 }
 
-/// Rules that nobody breaks, and cases that notice nobody.
+/// Rules that no bug breaks, and cases that detect no bug.
 fn holes(table: &Table, entries: &[Arc<Entry>], rules: &[Rule]) -> Vec<String> {
     let rules = selftest::rules_without_bugs(rules).into_iter();
     let rules = rules.map(|(rule, side)| format!("no {side} breaks {rule}"));
     let cases = selftest::idle(entries, table).into_iter();
     rules
-        .chain(cases.map(|case| format!("{case} notices nobody")))
+        .chain(cases.map(|case| format!("{case} detects no bug")))
         .collect()
 }
 
@@ -257,7 +257,8 @@ fn chosen(names: &[String]) -> Result<Vec<Mutant>, Complaint> {
         let bug = name
             .strip_prefix(&format!("{side} "))
             .or_else(|| name.strip_prefix(&format!("broken-{side}:")));
-        mutant.bug.name() == bug.unwrap_or(name) || Pattern::new(name).rule(mutant.bug.rule())
+        pattern::glob(bug.unwrap_or(name), &mutant.bug.name())
+            || Pattern::new(name).rule(mutant.bug.rule())
     };
     for name in names {
         if !mutants.iter().any(|mutant| is(mutant, name)) {

@@ -31,7 +31,7 @@ pub(super) struct Round {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Conduct {
     pub(super) order: Order,
-    /// What is allowed but not recommended fails too.
+    /// Fail also what is allowed but not recommended.
     pub(super) strict: bool,
     /// How many of the slowest cases are named at the end.
     pub(super) slowest: usize,

@@ -25,19 +25,19 @@ Exit codes: 0 no violation, 1 violations, 2 wrong usage or an address that canno
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Tap {
-    /// Where clients connect to, instead of the server
+    /// Where clients connect instead of the server
     #[arg(long, value_name = "HOST:PORT")]
     listen: String,
     /// The control port of the server
     #[arg(long, value_name = "HOST:PORT")]
     to: String,
-    /// Write everything down, passwords and tokens too
+    /// Record everything, passwords and tokens too
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     /// Write a capture for Wireshark: the same in packets, which are made up
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
-    /// End by itself after so long, such as 90s, 15m or 2h
+    /// Stop after this time, such as 90s, 15m or 2h
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     lasting: Option<Duration>,
     /// Multiply every deadline, for slow networks [default: 1]
@@ -58,7 +58,7 @@ pub(super) async fn execute(options: &Tap, rules: &[Rule]) -> Result<u8, Complai
     let files = Files::check(options)?;
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         Complaint::new(EXIT_USAGE, format!("cannot listen on {listen}: {error}"))
-            .hint("name an address of this machine that nobody listens on")
+            .hint("name an address and port of this machine that no program listens on")
     })?;
     let listen = listener.local_addr().unwrap_or(listen);
     let began = Utc::now().trunc_subsecs(6);

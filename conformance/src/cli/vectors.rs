@@ -36,7 +36,7 @@ pub(super) struct Run {
     /// are none
     #[arg(value_name = "ID")]
     ids: Vec<String>,
-    /// What is allowed but not recommended fails too
+    /// Fail also what is allowed but not recommended
     #[arg(long)]
     strict: bool,
     /// Show every vector, not only those that are no plain pass

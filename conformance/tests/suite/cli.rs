@@ -295,6 +295,7 @@ fn a_program_is_told_its_port_by_a_flag() {
 #[test]
 fn help_tells_defaults_and_schemas_are_printed() {
     let (code, out, _) = run(&["run", "--help"]);
+    let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(code == 0 && out.contains("[default: 200,"), "{out}");
     for (command, text) in [
         ("sut", include_str!("../../manifest.schema.json")),
