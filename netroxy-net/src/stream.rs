@@ -52,10 +52,18 @@ pub fn tune<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(20))
-        .with_interval(Duration::from_secs(5))
-        .with_retries(2);
-    socket.set_tcp_keepalive(&keepalive)
+        .with_interval(Duration::from_secs(5));
+    match socket.set_tcp_keepalive(&keepalive.clone().with_retries(2)) {
+        // Windows before 10, version 1703, takes no number of probes: it sends ten.
+        Err(error) if cfg!(windows) && error.raw_os_error() == Some(NO_SUCH_OPTION) => {
+            socket.set_tcp_keepalive(&keepalive)
+        }
+        outcome => outcome,
+    }
 }
+
+/// WSAENOPROTOOPT
+const NO_SUCH_OPTION: i32 = 10042;
 
 /// A control connection breaks when its peer's system has confirmed nothing for so long.
 pub const SILENCE: Duration = Duration::from_secs(30);

@@ -77,6 +77,7 @@ pub(super) struct File {
 }
 
 /// What a command needs that talks to a running client.
+#[cfg(unix)]
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SocketOnly {

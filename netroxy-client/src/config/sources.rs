@@ -13,7 +13,7 @@ use netroxy_proto::{ClientName, Password, RemotePort, Username};
 
 use super::{
     Config, ServerConfig, Service,
-    file::{ConnectionFile, File, KEYS, SocketOnly},
+    file::{ConnectionFile, File, KEYS},
     flags::Flags,
     name::{self, Identity},
     password, tls,
@@ -221,6 +221,7 @@ impl Sources {
     /// # Errors
     ///
     /// [`ConfigError`] as for [`load`](Self::load).
+    #[cfg(unix)]
     pub(crate) fn control_socket(&self) -> Result<Option<PathBuf>, ConfigError> {
         if let Some(path) = &self.flags.control_socket {
             return Ok(Some(path.clone()));
@@ -228,7 +229,7 @@ impl Sources {
         let Some(file) = &self.path else {
             return Ok(None);
         };
-        let loaded = config_file::load::<SocketOnly>(file, KEYS)?;
+        let loaded = config_file::load::<super::file::SocketOnly>(file, KEYS)?;
         let socket = loaded.value.control_socket.as_deref();
         Ok(socket.map(|path| loaded.relative(path)))
     }
