@@ -116,7 +116,7 @@ fn error(answer: &Answer, status: u16) -> String {
 async fn a_client_hears_of_a_request_accepts_it_and_maps_it() {
     let (mut scene, port) = (Scene::start().await, free_port());
     let clients = scene.rig.get("/api/v1/clients", &scene.bob).await;
-    assert_eq!(clients["clients"][0]["takesRequests"], true);
+    assert_eq!(clients["clients"][0]["takes_requests"], true);
     let version = scene.poll("").await["version"].as_u64().unwrap();
     let query = format!("?wait=25&version={version}");
     let (told, id) = tokio::join!(scene.poll(&query), scene.ask(port));
@@ -627,7 +627,7 @@ async fn a_page_that_is_open_sees_each_step() {
     let (mut scene, port) = (Scene::start().await, free_port());
     let mut stream = Stream::open(&scene.rig, &scene.bob).await;
     let state = stream.next().await.unwrap();
-    assert_eq!(state["clients"][0]["takesRequests"], true);
+    assert_eq!(state["clients"][0]["takes_requests"], true);
     assert_eq!(
         (&state["requests"], &state["status"]["requests"]),
         (&json!([]), &json!(0))
@@ -683,6 +683,6 @@ async fn a_client_may_have_any_name() {
     assert_eq!(told["requests"].as_array().unwrap().len(), 2);
     assert_eq!(told["requests"][0]["target"], "[::1]:22");
     let clients = scene.rig.get("/api/v1/clients", &scene.bob).await;
-    let takes = |client: &Value| client["takesRequests"] == true;
+    let takes = |client: &Value| client["takes_requests"] == true;
     assert!(clients["clients"].as_array().unwrap().iter().all(takes));
 }

@@ -220,9 +220,9 @@ function asking() {
                 fields.client.append(option);
             }
             const name = twins.has(client.name) ? `${client.name} of ${client.user}` : client.name;
-            put(option, client.takesRequests ? name : `${name} (takes no requests)`);
+            put(option, client.takes_requests ? name : `${name} (takes no requests)`);
             // The one that is chosen stays: the server says why it is not asked.
-            option.disabled = !client.takesRequests && !option.selected;
+            option.disabled = !client.takes_requests && !option.selected;
         }
         for (const [key, option] of options) {
             if (!seen.has(key) && !option.selected) {
