@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::Config;
+use crate::{Config, RequestId, requests::poll::Polled};
 
 /// So many orders wait at most; who gives more waits.
 const WAITING: usize = 16;
@@ -29,6 +29,20 @@ pub enum Request {
     List,
     /// How the client is doing.
     Status,
+    /// What users have asked for.
+    Requests,
+    /// Accept what a user has asked for.
+    Accept {
+        /// Which request.
+        id: RequestId,
+    },
+    /// Refuse what a user has asked for, or has been granted.
+    Refuse {
+        /// Which request.
+        id: RequestId,
+        /// For the user.
+        reason: Option<String>,
+    },
 }
 
 /// What a running client answers.
@@ -41,6 +55,15 @@ pub enum Answer {
     Mappings(Vec<MappingState>),
     /// The client.
     Status(Status),
+    /// What users have asked for.
+    Requests(Requests),
+    /// The request was accepted or refused.
+    Decided {
+        /// What is known of it now.
+        request: RequestState,
+        /// What that has changed.
+        changed: Changed,
+    },
     /// Nothing was changed, and why.
     Refused(String),
 }
@@ -76,6 +99,8 @@ pub struct MappingState {
     pub state: State,
     /// For a refused mapping: after so many seconds it is asked for again.
     pub retry_in: Option<u64>,
+    /// The request of a user that it comes from, if it does.
+    pub request: Option<RequestId>,
     /// Tunnels that are open, or being opened.
     pub tunnels: usize,
 }
@@ -92,6 +117,50 @@ pub enum State {
     Asked,
     /// The client is not logged in.
     NotConnected,
+}
+
+/// What users have asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Requests {
+    /// Why the server cannot be asked for requests, if it cannot.
+    pub problem: Option<String>,
+    /// Those that stand open at the server, the oldest one first.
+    pub requests: Vec<RequestState>,
+}
+
+/// What a user has asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestState {
+    /// Which request.
+    pub id: RequestId,
+    /// Where users are to connect, on the server, as it was asked.
+    pub remote_port: i64,
+    /// The service, as it was asked.
+    pub target: String,
+    /// The account that has asked, as the server says.
+    pub by: String,
+    /// When, in seconds since 1970, as the server says.
+    pub asked: u64,
+    /// What has become of it.
+    pub state: RequestStanding,
+    /// Why it was refused, if it was.
+    pub reason: Option<String>,
+}
+
+/// What has become of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RequestStanding {
+    /// A person has to decide.
+    Waiting,
+    /// It is accepted, and the server does not listen yet.
+    Accepted,
+    /// It is accepted, and the server listens.
+    Mapped,
+    /// It is refused, and the server is told so.
+    Refused,
 }
 
 /// How a client is doing.
@@ -137,6 +206,7 @@ pub struct Handle(mpsc::Sender<Order>);
 pub(crate) enum Order {
     Answer(Request, oneshot::Sender<Answer>),
     Reload(Box<Config>, oneshot::Sender<Changed>),
+    Polled(Polled),
 }
 
 /// Both ends of the way that orders take.
@@ -146,6 +216,11 @@ pub(crate) fn orders() -> (Handle, mpsc::Receiver<Order>) {
 }
 
 impl Handle {
+    /// Gives the client what its poller has heard. Whether it runs.
+    pub(crate) async fn polled(&self, polled: Polled) -> bool {
+        self.0.send(Order::Polled(polled)).await.is_ok()
+    }
+
     /// Asks the client; `None` when it does not run any more.
     pub async fn ask(&self, request: Request) -> Option<Answer> {
         let (answer, answered) = oneshot::channel();

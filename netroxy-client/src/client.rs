@@ -1,6 +1,7 @@
 //! The client: drives the state machine with sockets.
 
 use std::{
+    collections::BTreeSet,
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -21,13 +22,15 @@ use crate::{
     control::Control,
     dial::Server,
     eviction::Evictions,
-    mappings::{Difference, Mappings},
+    mappings::{Difference, Mappings, Replaced},
     refusal::{Refusals, Why},
+    requests::{Book, poll::Poller},
     spare::Spares,
     tunnel::Tunnel,
 };
 
 mod orders;
+mod requests;
 
 /// So long may tunnels go on after the order to stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -45,6 +48,16 @@ pub struct Client {
     server: Arc<Server>,
     names: Resolver,
     mappings: Mappings,
+    /// What users have asked for.
+    book: Book,
+    poller: Option<Poller>,
+    /// Ports of requests that were withdrawn in this login. The server has closed them, and gives them
+    /// again to another login only: v0.3 has no message to give a port back.
+    withdrawn: BTreeSet<RemotePort>,
+    /// So many pollers there were.
+    pollers: u64,
+    /// Why the server cannot be asked for requests.
+    polling_problem: Option<String>,
     epoch: Instant,
     control: Control,
     login: Option<Login>,
@@ -85,11 +98,20 @@ impl Client {
         let names = Resolver::system();
         let (handle, orders) = admin::orders();
         Self {
-            machine: machine::Client::new(machine_config(&config, u64::from_ne_bytes(bits))),
+            machine: machine::Client::new(machine_config(
+                &config,
+                std::iter::empty(),
+                u64::from_ne_bytes(bits),
+            )),
             server: Arc::new(Server::new(config.server.clone(), names.clone(), None)),
             names,
             mappings: Mappings::new(&config.services),
             config,
+            book: Book::default(),
+            poller: None,
+            withdrawn: BTreeSet::new(),
+            pollers: 0,
+            polling_problem: None,
             epoch: Instant::now(),
             control: Control::None,
             login: None,
@@ -124,9 +146,10 @@ impl Client {
     /// Connects, and reconnects for ever, until `stop` is cancelled. Then the control connection
     /// is closed at once; open tunnels get up to 5 s to end.
     pub async fn run(mut self, stop: CancellationToken) {
-        if self.mappings.is_empty() {
+        if self.mappings.is_empty() && self.config.requests.is_none() {
             warn!("no connections are configured: the client will only log in");
         }
+        self.start_polling();
         while let Some(turn) = stop.run_until_cancelled(self.next_turn()).await {
             match turn {
                 Turn::Input(input) => self.feed(input).await,
@@ -134,9 +157,10 @@ impl Client {
             }
         }
         info!("stopping");
-        let (control, spares) = (
+        let (control, spares, poller) = (
             std::mem::replace(&mut self.control, Control::None),
             self.spares.take(),
+            self.poller.take(),
         );
         tokio::join!(
             async {
@@ -147,6 +171,11 @@ impl Client {
             async {
                 if let Some(spares) = spares {
                     spares.end().await;
+                }
+            },
+            async {
+                if let Some(poller) = poller {
+                    poller.stop().await;
                 }
             }
         );
@@ -191,9 +220,7 @@ impl Client {
                  this one?"
             );
         }
-        if let Err(error) = self.machine.handle(self.epoch.elapsed(), input) {
-            error!(%error, "bug: the state machine was driven wrongly");
-        }
+        self.tell_machine(input);
         for step in self.machine.take_steps() {
             let (state, event, next) = (step.state, step.event, step.next);
             trace!(target: "netroxy_client::step", ?state, ?event, ?next, rule = step.rule);
@@ -201,8 +228,15 @@ impl Client {
         self.carry_out().await;
     }
 
+    fn tell_machine(&mut self, input: Input) {
+        if let Err(error) = self.machine.handle(self.epoch.elapsed(), input) {
+            error!(%error, "bug: the state machine was driven wrongly");
+        }
+    }
+
     fn logged_out(&mut self) {
         self.login = None;
+        self.withdrawn.clear();
         self.spares = None;
         self.mappings.ended();
     }
@@ -264,6 +298,10 @@ impl Client {
         let Some(mapping) = self.mappings.get(remote_port) else {
             return;
         };
+        if let Err(why) = mapping.permit(self.config.requests.as_ref()) {
+            warn!(%remote_port, %why, "bug: a mapping is there that is not allowed; not connected");
+            return;
+        }
         self.refusals.prepare();
         let tunnel = Tunnel {
             server: self.server.clone(),
@@ -319,6 +357,7 @@ impl Client {
                     );
                 }
             }
+            Notice::MapRefused(port, _) if self.give_up(port) => {}
             Notice::MapRefused(port, delay) => {
                 self.mappings
                     .refused(port, Instant::now().checked_add(delay));
@@ -339,7 +378,14 @@ impl Client {
     }
 }
 
-fn machine_config(config: &Config, jitter: u64) -> machine::Config {
+/// `requested` are the services that users have asked for.
+fn machine_config<'a>(
+    config: &'a Config,
+    requested: impl Iterator<Item = &'a Arc<Service>>,
+    jitter: u64,
+) -> machine::Config {
+    let own = config.services.iter();
+    let services = own.chain(requested.map(Arc::as_ref));
     machine::Config {
         login_deadline: config.login_timeout,
         longest_retry_wait: config.longest_retry_wait,
@@ -347,7 +393,7 @@ fn machine_config(config: &Config, jitter: u64) -> machine::Config {
             config.name.clone(),
             config.username.clone(),
             config.password.clone(),
-            config.services.iter().map(Service::mapping).collect(),
+            services.map(Service::mapping).collect(),
             jitter,
         )
     }

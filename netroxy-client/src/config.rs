@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use netroxy_net::config_file::ConfigError;
+use netroxy_net::{config_file::ConfigError, networks::Networks, ports::PortSet};
 use netroxy_proto::{ClientName, Password, RemotePort, Target, Username, client::Mapping};
 use serde::Deserialize;
 
@@ -17,8 +17,9 @@ mod name;
 pub(crate) mod password;
 #[cfg(test)]
 pub(crate) mod reference;
+mod requests;
 pub(crate) mod sources;
-mod tls;
+pub(crate) mod tls;
 #[cfg(test)]
 mod words;
 
@@ -53,6 +54,43 @@ pub struct Config {
     /// Where the program answers its administrator; `None` is nowhere. A client that is part of
     /// another program does not look at it: see [`admin`](crate::admin).
     pub control_socket: Option<PathBuf>,
+    /// Whether users may ask for mappings; `None` is no.
+    pub requests: Option<RequestsConfig>,
+}
+
+/// How users may ask for mappings, through the web interface of the server.
+#[derive(Debug, Clone)]
+pub struct RequestsConfig {
+    /// Where the web interface is.
+    pub api: ServerConfig,
+    /// Whether the password may be sent in clear text to another machine.
+    pub plain: bool,
+    /// Who decides about what is allowed.
+    pub accept: Accept,
+    /// Where a requested mapping may lead to: nowhere else.
+    pub allow: Vec<Allowed>,
+    /// The ports of the server that may be asked for; `None` is any.
+    pub remote_ports: Option<Vec<PortSet>>,
+}
+
+/// Services that users may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowed {
+    /// Their addresses.
+    pub networks: Networks,
+    /// Their ports.
+    pub ports: Vec<PortSet>,
+}
+
+/// Who decides about the request of a user that is allowed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Accept {
+    /// A person at the client.
+    #[default]
+    ByHand,
+    /// It is accepted at once.
+    Auto,
 }
 
 /// What a server is: the original one of 2016 needs a client that is careful.

@@ -24,14 +24,18 @@ mod eviction;
 mod mappings;
 mod public;
 mod refusal;
+mod requests;
 mod seldom;
 mod spare;
 mod tunnel;
 
 pub use client::Client;
 pub use config::{
-    Config, InvalidMapping, MapFlag, Peer, Ports, ServerConfig, ServerFlag, Service, TlsConfig,
+    Accept, Allowed, Config, InvalidMapping, MapFlag, Peer, Ports, RequestsConfig, ServerConfig,
+    ServerFlag, Service, TlsConfig,
 };
+
+pub use requests::{InvalidRequestId, RequestId};
 
 /// The version of this library, and of the program that is made of it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

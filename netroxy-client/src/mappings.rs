@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     fmt,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Instant,
 };
@@ -10,8 +11,9 @@ use std::{
 use netroxy_proto::RemotePort;
 
 use crate::{
-    Service,
+    RequestId, RequestsConfig, Service,
     admin::{MappingState, State},
+    requests::{MOST_MAPPINGS, Wanted},
 };
 
 /// Every mapping, by its remote port.
@@ -25,9 +27,13 @@ pub(crate) struct Mappings {
 #[derive(Debug)]
 pub(crate) struct Mapping {
     pub(crate) service: Arc<Service>,
+    /// Which request of a user it comes from; `None` is the client's own configuration.
+    request: Option<RequestId>,
     standing: Standing,
     /// Whether it was told as mapped, and not refused since.
     is_told: bool,
+    /// Whether the server has listened on the port for it.
+    was_mapped: bool,
     /// Each tunnel has a clone.
     open: Arc<()>,
 }
@@ -40,6 +46,14 @@ enum Standing {
     Mapped,
     /// It is asked again then.
     Refused(Option<Instant>),
+}
+
+/// What has become of the mappings.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Replaced {
+    pub(crate) difference: Difference,
+    /// Requested mappings that are gone, each with the reason.
+    pub(crate) dropped: Vec<(RequestId, String)>,
 }
 
 /// Who is told where users connect.
@@ -65,7 +79,7 @@ impl Mappings {
             ports: BTreeMap::new(),
             on_mapped: OnMapped(Box::new(|_| {})),
         };
-        mappings.replace(services, false);
+        mappings.replace(services, None, false);
         mappings
     }
 
@@ -82,9 +96,16 @@ impl Mappings {
     }
 
     /// Takes new services for the old ones; of several with one port the first counts. Those that
-    /// stay keep how they are doing. What is new is asked for if the client is `logged_in`.
-    pub(crate) fn replace(&mut self, services: &[Service], logged_in: bool) -> Difference {
+    /// stay keep how they are doing. What is new is asked for if the client is `logged_in`. Requested
+    /// mappings stay as far as `terms` allow them and no service has their port.
+    pub(crate) fn replace(
+        &mut self,
+        services: &[Service],
+        terms: Option<&RequestsConfig>,
+        logged_in: bool,
+    ) -> Replaced {
         let mut difference = Difference::default();
+        let mut dropped = Vec::new();
         let mut old = std::mem::take(&mut self.ports);
         for service in services {
             let Entry::Vacant(place) = self.ports.entry(service.remote_port) else {
@@ -92,6 +113,9 @@ impl Mappings {
             };
             match old.remove(&service.remote_port) {
                 Some(mut mapping) => {
+                    if let Some(id) = mapping.request.take() {
+                        dropped.push((id, is_own(service.remote_port)));
+                    }
                     if *mapping.service != *service {
                         difference.changed += 1;
                         mapping.service = Arc::new(service.clone());
@@ -101,21 +125,96 @@ impl Mappings {
                 }
                 None => {
                     difference.added += 1;
-                    place.insert(Mapping {
-                        service: Arc::new(service.clone()),
-                        standing: if logged_in {
-                            Standing::Asked
-                        } else {
-                            Standing::NotConnected
-                        },
-                        is_told: false,
-                        open: Arc::new(()),
-                    });
+                    place.insert(Mapping::new(service.clone(), None, logged_in));
                 }
             }
         }
-        difference.removed = old.len();
-        difference
+        for (port, mapping) in old {
+            let Some(id) = mapping.request.clone() else {
+                difference.removed += 1;
+                continue;
+            };
+            match mapping.permit(terms) {
+                Ok(_) => {
+                    self.ports.insert(port, mapping);
+                }
+                Err(reason) => {
+                    difference.removed += 1;
+                    dropped.push((id, reason));
+                }
+            }
+        }
+        Replaced {
+            difference,
+            dropped,
+        }
+    }
+
+    /// Takes in what a user has asked for. A requested mapping comes into the table here and nowhere
+    /// else, so whatever the server says, what is not allowed is not there.
+    ///
+    /// # Errors
+    ///
+    /// Why not, for the user who asked.
+    pub(crate) fn request(
+        &mut self,
+        wanted: &Wanted,
+        terms: &RequestsConfig,
+        logged_in: bool,
+    ) -> Result<(), String> {
+        let service = self.may_request(wanted, terms)?;
+        let mapping = Mapping::new(service, Some(wanted.id.clone()), logged_in);
+        self.ports.insert(wanted.remote_port, mapping);
+        Ok(())
+    }
+
+    /// What [`request`](Self::request) would take in.
+    pub(crate) fn may_request(
+        &self,
+        wanted: &Wanted,
+        terms: &RequestsConfig,
+    ) -> Result<Service, String> {
+        let target = terms.permit(wanted.target, wanted.remote_port)?;
+        if let Some(mapping) = self.ports.get(&wanted.remote_port) {
+            return Err(match &mapping.request {
+                None => is_own(wanted.remote_port),
+                Some(_) => format!("another request has the remote port {}", wanted.remote_port),
+            });
+        }
+        if self.requested().count() >= MOST_MAPPINGS {
+            return Err(format!(
+                "the client has {MOST_MAPPINGS} requested mappings, which is the most"
+            ));
+        }
+        Ok(Service {
+            remote_port: wanted.remote_port,
+            host: target.ip().to_string(),
+            port: target.port(),
+            is_open: true,
+        })
+    }
+
+    /// Takes the mapping of a request out: its port.
+    pub(crate) fn withdraw(&mut self, id: &RequestId) -> Option<RemotePort> {
+        let mut ports = self.ports.iter();
+        let (port, _) = ports.find(|(_, mapping)| mapping.request.as_ref() == Some(id))?;
+        let port = *port;
+        self.ports.remove(&port);
+        Some(port)
+    }
+
+    /// Takes a mapping out that a user has asked for and the server has never listened for: its request.
+    pub(crate) fn give_up(&mut self, port: RemotePort) -> Option<RequestId> {
+        let mapping = self.ports.get(&port)?;
+        let id = mapping.request.clone().filter(|_| !mapping.was_mapped)?;
+        self.ports.remove(&port);
+        Some(id)
+    }
+
+    /// The services that users have asked for.
+    pub(crate) fn requested(&self) -> impl Iterator<Item = &Arc<Service>> {
+        let requested = self.ports.values().filter(|m| m.request.is_some());
+        requested.map(|mapping| &mapping.service)
     }
 
     /// All are asked for now.
@@ -138,6 +237,7 @@ impl Mappings {
     pub(crate) fn mapped(&mut self, port: RemotePort, host: &str) -> Option<&Mapping> {
         let mapping = self.ports.get_mut(&port)?;
         mapping.standing = Standing::Mapped;
+        mapping.was_mapped = true;
         if mapping.service.is_open && !std::mem::replace(&mut mapping.is_told, true) {
             self.on_mapped.0(format!(
                 "tcp://{host}:{port} -> {}",
@@ -161,7 +261,54 @@ impl Mappings {
     }
 }
 
+/// The reason why a request is refused for a port of the client's own configuration.
+fn is_own(port: RemotePort) -> String {
+    format!("the remote port {port} belongs to the client's own mappings")
+}
+
 impl Mapping {
+    fn new(service: Service, request: Option<RequestId>, logged_in: bool) -> Self {
+        Self {
+            service: Arc::new(service),
+            request,
+            standing: if logged_in {
+                Standing::Asked
+            } else {
+                Standing::NotConnected
+            },
+            is_told: false,
+            was_mapped: false,
+            open: Arc::new(()),
+        }
+    }
+
+    /// Whether the client may connect to the service now. What stands in the client's own configuration may
+    /// be anything.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub(crate) fn permit(&self, terms: Option<&RequestsConfig>) -> Result<(), String> {
+        if self.request.is_none() {
+            return Ok(());
+        }
+        let terms = terms.ok_or("the client does not take requests any more")?;
+        let Service {
+            remote_port,
+            host,
+            port,
+            ..
+        } = &*self.service;
+        let ip: IpAddr = host.parse().map_err(|_| "the target is no IP address")?;
+        terms.permit(SocketAddr::new(ip, *port), *remote_port)?;
+        Ok(())
+    }
+
+    /// Whether a user has asked for it.
+    pub(crate) fn is_requested(&self) -> bool {
+        self.request.is_some()
+    }
+
     /// To be kept as long as a tunnel is open.
     pub(crate) fn open(&self) -> Arc<()> {
         self.open.clone()
@@ -191,6 +338,7 @@ impl Mapping {
             is_open: self.service.is_open,
             state,
             retry_in,
+            request: self.request.clone(),
             tunnels: Arc::strong_count(&self.open).saturating_sub(1),
         }
     }
@@ -235,14 +383,14 @@ mod tests {
         mappings.refused(port, None);
         mappings.mapped(port, "h");
         assert_eq!(count(), 2);
-        mappings.replace(&[service(1, 81)], true);
+        mappings.replace(&[service(1, 81)], None, true);
         mappings.mapped(port, "h");
         assert_eq!(count(), 3);
         let closed = Service {
             is_open: false,
             ..service(1, 82)
         };
-        mappings.replace(&[closed], true);
+        mappings.replace(&[closed], None, true);
         mappings.mapped(port, "h");
         assert_eq!(count(), 3, "its users are refused");
     }
@@ -257,7 +405,7 @@ mod tests {
         mappings.refused(two, Some(now + Duration::from_millis(2500)));
         let _tunnel = mappings.get(one).unwrap().open();
         let next = [service(1, 80), service(2, 81), service(4, 80)];
-        let difference = mappings.replace(&next, true);
+        let difference = mappings.replace(&next, None, true).difference;
         let expected = Difference {
             added: 1,
             removed: 1,

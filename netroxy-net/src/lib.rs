@@ -4,6 +4,7 @@
 //! ([`listen`], [`stream`]), TLS ([`tls`], [`tls_stream`]), messages on a stream ([`connection`]), the byte relay
 //! ([`relay`]), its bound of speed ([`throttle`]), deadlines ([`deadline`]), descriptors
 //! ([`descriptors`]), names ([`resolve`]), configuration files ([`config_file`], [`check_config`]),
+//! what they name ([`networks`], [`ports`]),
 //! the log ([`log`]), files that a command makes ([`new_files`]), what a well-behaved program does at its
 //! start and end ([`program`], [`hangup`], [`service_manager`]), and,
 //! on Unix, questions of its administrator while it runs (`local_socket`).
@@ -18,7 +19,9 @@ pub mod listen;
 #[cfg(unix)]
 pub mod local_socket;
 pub mod log;
+pub mod networks;
 pub mod new_files;
+pub mod ports;
 pub mod program;
 pub mod relay;
 pub mod resolve;

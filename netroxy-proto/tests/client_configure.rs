@@ -157,6 +157,33 @@ fn of_two_mappings_of_one_port_the_first_counts() {
     assert_eq!(maps(&outputs), ["3 t:3"]);
 }
 
+#[test]
+fn a_port_that_is_forgotten_is_unknown_from_then_on_and_the_connection_stays() {
+    let mut client = up();
+    let two = 2.try_into().unwrap();
+    assert_eq!(feed(&mut client, 5.0, Input::Forget(two)), []);
+    let announced = feed(&mut client, 5.0, Input::Message(trq(2)));
+    assert!(matches!(
+        announced[..],
+        [Output::Notice(Notice::UnknownPort(_))]
+    ));
+    let served = feed(&mut client, 5.0, Input::Message(trq(1)));
+    assert!(matches!(served[..], [Output::OpenTunnel { .. }]));
+    // It is no change that it is not there, and it can come back.
+    assert_eq!(configure(&mut client, 5.0, config(&[1]), false), []);
+    let outputs = configure(&mut client, 5.0, config(&[1, 2]), false);
+    assert_eq!(maps(&outputs), ["2 t:2"]);
+
+    // A refused one is asked for again in its time only, and not while it is forgotten.
+    let mut client = up();
+    feed(&mut client, 5.0, Input::Message(mrs(2, false)));
+    assert_eq!(feed(&mut client, 5.0, Input::Forget(two)), []);
+    let mut back = client.clone();
+    assert_eq!(feed(&mut client, 8.0, Input::Tick), []);
+    assert_eq!(configure(&mut back, 5.1, config(&[1, 2]), false), []);
+    assert_eq!(maps(&feed(&mut back, 8.0, Input::Tick)), ["2 t:2"]);
+}
+
 fn configure(client: &mut Client, secs: f64, config: Config, anew: bool) -> Vec<Output> {
     let config = Box::new(config);
     feed(client, secs, Input::Configure { config, anew })

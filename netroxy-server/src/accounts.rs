@@ -6,11 +6,10 @@ use argon2::{
     Argon2,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
+use netroxy_net::ports::PortSet;
 use netroxy_proto::{Ath, Password, Username};
 use subtle::{Choice, ConstantTimeEq};
 use tokio::{sync::Semaphore, task::spawn_blocking};
-
-use crate::ports::PortSet;
 
 /// One account.
 #[derive(Clone, PartialEq, Eq)]

@@ -2,11 +2,10 @@
 
 use std::{collections::BTreeSet, fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use ipnet::IpNet;
-use netroxy_net::listen::Bind;
+use netroxy_net::{listen::Bind, networks::Networks, ports::PortSet};
 use netroxy_proto::{Password, Timeout, Username};
 
-use crate::{accounts::Accounts, limits::Limits, ports::PortSet, proxy_protocol};
+use crate::{accounts::Accounts, limits::Limits, proxy_protocol};
 
 mod file;
 #[cfg(test)]
@@ -98,19 +97,6 @@ pub struct MappedPorts {
     pub bytes_per_second: usize,
 }
 
-/// A list of networks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Networks(Vec<IpNet>);
-
-impl Networks {
-    /// Whether one of the networks holds an address.
-    #[must_use]
-    pub fn contain(&self, ip: IpAddr) -> bool {
-        let ip = ip.to_canonical();
-        self.0.iter().any(|network| network.contains(&ip))
-    }
-}
-
 /// Which users a port is for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserNetworks {
@@ -124,7 +110,7 @@ impl UserNetworks {
     /// Whether a user from an address is let in.
     #[must_use]
     pub fn admit(&self, ip: IpAddr) -> bool {
-        (self.allow.0.is_empty() || self.allow.contain(ip)) && !self.deny.contain(ip)
+        (self.allow.is_empty() || self.allow.contain(ip)) && !self.deny.contain(ip)
     }
 }
 

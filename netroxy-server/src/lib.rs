@@ -27,7 +27,6 @@ mod hub;
 mod init;
 mod limits;
 mod live;
-mod ports;
 mod proxy_protocol;
 #[cfg(unix)]
 mod status;
@@ -48,11 +47,14 @@ use tracing::{info, warn};
 
 pub use accounts::{Account, Accounts, InvalidHash, Secret, hash};
 pub use admission::Census;
-pub use config::{Config, MappedPorts, Networks, TlsConfig, UserNetworks, WebConfig};
+pub use config::{Config, MappedPorts, TlsConfig, UserNetworks, WebConfig};
 pub use handle::{ClientStatus, Handle, PortStatus, Status};
 pub use limits::{Figures, Limits};
 pub use netroxy_net::relay::close_kept_pipes;
-pub use ports::{InvalidPortSet, PortSet};
+pub use netroxy_net::{
+    networks::Networks,
+    ports::{InvalidPortSet, PortSet},
+};
 pub use proxy_protocol::Version as ProxyProtocol;
 
 /// The version of this library, and of the program that is made of it.

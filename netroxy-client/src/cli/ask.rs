@@ -13,9 +13,13 @@ use netroxy_net::{
 };
 
 use crate::{
-    MapFlag, Ports,
-    admin::{Answer, Changed, Handle, MappingState, Request, State, Status},
+    MapFlag, Ports, RequestId,
+    admin::{
+        Answer, Changed, Handle, MappingState, Request, RequestStanding, RequestState, Requests,
+        State, Status,
+    },
     config::sources::Sources,
+    requests::LONGEST_REASON,
 };
 
 #[derive(Debug, Subcommand)]
@@ -29,6 +33,46 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show what users have asked for at the web interface of the server, accept it or refuse it
+    Requests {
+        #[command(subcommand)]
+        command: Option<RequestsCommand>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RequestsCommand {
+    /// Show each request that stands open; the same as without a command
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Map what a user has asked for
+    Accept {
+        /// The request, as the list shows it
+        id: RequestId,
+    },
+    /// Refuse what a user has asked for; one that is mapped is removed, and the client logs in anew
+    Refuse {
+        /// The request, as the list shows it
+        id: RequestId,
+        /// For the user, at most 200 characters
+        #[arg(value_parser = reason)]
+        reason: Option<String>,
+    },
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    if text.chars().count() > LONGEST_REASON {
+        return Err(format!(
+            "must not be longer than {LONGEST_REASON} characters"
+        ));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("must be one line without control characters".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 #[derive(Debug, Subcommand)]
@@ -100,13 +144,21 @@ impl Command {
             Failure::runtime(text).hint("it has to run with this control socket, as your account")
         })?;
         let json = match self {
-            Self::Status { json } | Self::Map(MapCommand::List { json }) => *json,
-            Self::Map(MapCommand::Add { .. } | MapCommand::Remove { .. }) => false,
+            Self::Status { json }
+            | Self::Map(MapCommand::List { json })
+            | Self::Requests {
+                command: Some(RequestsCommand::List { json }),
+            } => *json,
+            Self::Map(MapCommand::Add { .. } | MapCommand::Remove { .. })
+            | Self::Requests { .. } => false,
         };
         let text = match &answer {
             Answer::Refused(why) => return Err(Failure::runtime(why.clone())),
             Answer::Mappings(all) if json => as_json(all)?,
             Answer::Status(status) if json => as_json(status)?,
+            Answer::Requests(requests) if json => as_json(requests)?,
+            Answer::Requests(requests) => listed(requests),
+            Answer::Decided { request, changed } => decided(request, changed),
             Answer::Mappings(all) => table(all),
             Answer::Status(status) => shown(status),
             Answer::Changed(changed) => told(changed),
@@ -123,6 +175,14 @@ impl Command {
             Self::Map(MapCommand::Add { map }) => Request::Add { map: map.clone() },
             Self::Map(MapCommand::Remove { ports }) => Request::Remove {
                 ports: ports.clone(),
+            },
+            Self::Requests { command } => match command {
+                None | Some(RequestsCommand::List { .. }) => Request::Requests,
+                Some(RequestsCommand::Accept { id }) => Request::Accept { id: id.clone() },
+                Some(RequestsCommand::Refuse { id, reason }) => Request::Refuse {
+                    id: id.clone(),
+                    reason: reason.clone(),
+                },
             },
         }
     }
@@ -165,6 +225,9 @@ fn table(all: &[MappingState]) -> String {
         if let Some(seconds) = mapping.retry_in {
             state.push_str(&format!(", retry in {seconds} s"));
         }
+        if mapping.request.is_some() {
+            state.push_str(", requested");
+        }
         [
             mapping.remote_port.to_string(),
             mapping.target.escape_debug().to_string(),
@@ -172,18 +235,72 @@ fn table(all: &[MappingState]) -> String {
             mapping.tunnels.to_string(),
         ]
     });
-    let head = ["REMOTE", "TARGET", "STATE", "TUNNELS"].map(str::to_owned);
-    let rows: Vec<_> = [head].into_iter().chain(rows).collect();
+    columns(["REMOTE", "TARGET", "STATE", "TUNNELS"], rows)
+}
+
+/// Rows under their heads, in columns of equal width.
+fn columns<const N: usize>(heads: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let rows: Vec<_> = [heads.map(str::to_owned)].into_iter().chain(rows).collect();
     let width = |column: usize| {
         let widths = rows.iter().filter_map(|row| row.get(column));
         widths.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
-    let [remote, target, state] = [width(0), width(1), width(2)];
-    let lines: Vec<_> = rows
-        .iter()
-        .map(|[a, b, c, d]| format!("{a:<remote$}  {b:<target$}  {c:<state$}  {d}"))
-        .collect();
-    lines.join("\n")
+    let widths: Vec<_> = (0..N).map(width).collect();
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(&widths);
+        let cells: Vec<_> = cells
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn listed(requests: &Requests) -> String {
+    let problem = requests.problem.as_ref().map(|problem| {
+        let problem = problem.escape_debug();
+        format!("the server cannot be asked for requests: {problem}\n")
+    });
+    let rows = requests.requests.iter().map(|request| {
+        let state = shown_state(request);
+        [
+            request.id.to_string(),
+            request.remote_port.to_string(),
+            request.target.escape_debug().to_string(),
+            request.by.escape_debug().to_string(),
+            state,
+        ]
+    });
+    let table = if requests.requests.is_empty() {
+        "no requests".to_owned()
+    } else {
+        columns(["ID", "REMOTE", "TARGET", "BY", "STATE"], rows)
+    };
+    format!("{}{table}", problem.unwrap_or_default())
+}
+
+fn shown_state(request: &RequestState) -> String {
+    let state = match request.state {
+        RequestStanding::Waiting => "waiting",
+        RequestStanding::Accepted => "accepted",
+        RequestStanding::Mapped => "mapped",
+        RequestStanding::Refused => "refused",
+    };
+    match &request.reason {
+        Some(reason) => format!("{state}: {}", reason.escape_debug()),
+        None => state.to_owned(),
+    }
+}
+
+fn decided(request: &RequestState, changed: &Changed) -> String {
+    format!(
+        "request {}, {} -> {}: {}; {}",
+        request.id,
+        request.remote_port,
+        request.target.escape_debug(),
+        shown_state(request),
+        told(changed)
+    )
 }
 
 fn shown(status: &Status) -> String {
@@ -228,6 +345,7 @@ mod tests {
             is_open: true,
             state,
             retry_in,
+            request: None,
             tunnels: 2,
         };
         let text = table(&[

@@ -1,15 +1,13 @@
 //! What a running client does for its administrator.
 
-use std::collections::BTreeSet;
-
 use crate::{
     MapFlag, Ports,
     admin::{Answer, Request},
 };
 
 use super::{
-    Arc, Changed, Client, Config, Difference, Input, Instant, Order, Server, Spares, State, Status,
-    UNIX_EPOCH, info, machine_config,
+    Arc, BTreeSet, Book, Changed, Client, Config, Difference, Input, Instant, Order, Replaced,
+    Server, Spares, State, Status, UNIX_EPOCH, info, machine_config,
 };
 
 impl Client {
@@ -20,8 +18,11 @@ impl Client {
                 let _ = answer.send(self.answer(request).await);
             }
             Order::Reload(config, done) => {
-                let _ = done.send(self.change(*config).await);
+                let changed = self.change(*config).await;
+                self.start_polling();
+                let _ = done.send(changed);
             }
+            Order::Polled(polled) => self.polled(polled).await,
         }
     }
 
@@ -37,6 +38,9 @@ impl Client {
             },
             Request::List => Answer::Mappings(self.mappings.states(Instant::now()).collect()),
             Request::Status => Answer::Status(self.status()),
+            Request::Requests => self.requests(),
+            Request::Accept { id } => self.accept(&id).await,
+            Request::Refuse { id, reason } => self.refuse(&id, reason.as_deref()).await,
         }
     }
 
@@ -48,6 +52,9 @@ impl Client {
             for service in services {
                 let port = service.remote_port;
                 match self.mappings.get(port) {
+                    Some(mapping) if mapping.is_requested() => {
+                        return Err(of_a_request(port.get()));
+                    }
                     Some(mapping) if *mapping.service == service => continue,
                     Some(mapping) => {
                         return Err(format!(
@@ -81,9 +88,15 @@ impl Client {
             gone.remove(&service.remote_port.get());
         }
         match gone.first() {
+            Some(port) if self.is_requested(*port) => Err(of_a_request(*port)),
             Some(port) => Err(format!("remote port {port} is not mapped")),
             None => Ok(config),
         }
+    }
+
+    fn is_requested(&self, port: u16) -> bool {
+        let mut requested = self.mappings.requested();
+        requested.any(|service| service.remote_port.get() == port)
     }
 
     /// Takes a new configuration. Connections that are opened from now on follow it.
@@ -92,16 +105,30 @@ impl Client {
         let is_same_place = config.server.is_same_place(&self.config.server);
         let peer = self.server.peer().filter(|_| is_same_place);
         self.server = Arc::new(Server::new(config.server.clone(), self.names.clone(), peer));
+        // What another server, or the server of another client, was asked for is not known here.
+        let knows_requests = self.is_polled_alike(&config);
+        let terms = config.requests.as_ref().filter(|_| knows_requests);
+        let Replaced {
+            difference,
+            dropped,
+        } = self
+            .mappings
+            .replace(&config.services, terms, was_connected);
         let Difference {
             added,
             removed,
             changed,
-        } = self.mappings.replace(&config.services, was_connected);
+        } = difference;
+        let requested = self.mappings.requested();
         let input = Input::Configure {
-            config: Box::new(machine_config(&config, 0)),
-            anew: !is_same_place,
+            config: Box::new(machine_config(&config, requested, 0)),
+            anew: !is_same_place || self.has_withdrawn(),
         };
         self.config = config;
+        self.dropped(dropped);
+        if !knows_requests {
+            self.book = Book::default();
+        }
         self.feed(input).await;
         self.new_spares();
         let logs_in_anew = was_connected && self.login.is_none();
@@ -116,6 +143,16 @@ impl Client {
             logs_in_anew,
             was_connected,
         }
+    }
+
+    /// Whether requests come from the same place for the same client.
+    fn is_polled_alike(&self, config: &Config) -> bool {
+        let old = &self.config;
+        let place = |config: &Config| {
+            let api = config.requests.as_ref().map(|terms| &terms.api);
+            api.map(|api| (api.host.clone(), api.port))
+        };
+        place(old) == place(config) && old.name == config.name && old.username == config.username
     }
 
     fn status(&self) -> Status {
@@ -152,4 +189,11 @@ impl Client {
             spare_connections: self.spares.as_ref().map_or(0, Spares::count),
         }
     }
+}
+
+fn of_a_request(port: u16) -> String {
+    format!(
+        "remote port {port} is mapped for a user who has asked for it: 'netroxy-client requests' shows the \
+         request, and 'requests refuse' removes it"
+    )
 }

@@ -10,7 +10,7 @@ use netroxy_proto::{ClientName, Password, Username};
 use rustls_pki_types::ServerName;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::{Peer, mapping::Ports};
+use super::{Peer, mapping::Ports, requests::RequestsFile};
 
 /// Every key of the file, at any depth.
 pub(super) const KEYS: &[Key] = &[
@@ -42,7 +42,20 @@ pub(super) const KEYS: &[Key] = &[
     key("longestRetryWait", "8"),
     key("spareConnections", "16"),
     key("controlSocket", r#""netroxy-client.sock""#),
+    key("requests", REQUESTS),
+    key("url", r#""https://example.org:8443""#),
+    key("accept", r#""auto""#),
+    key("allow", r#"[{"networks": ["127.0.0.1"], "ports": ["22"]}]"#),
+    key("networks", r#"["127.0.0.1"]"#),
+    key("ports", r#"["22", "8000-8010"]"#),
+    key("remotePorts", r#"["10000-10099"]"#),
+    key("plain", "true"),
 ];
+
+const REQUESTS: &str = r#"{
+    "url": "https://example.org:8443",
+    "allow": [{"networks": ["127.0.0.1"], "ports": ["22"]}]
+}"#;
 
 /// The greatest number of spare connections that can be set.
 pub(super) const MOST_SPARES: usize = 1000;
@@ -74,6 +87,7 @@ pub(super) struct File {
     #[serde(default, deserialize_with = "some_spares")]
     pub(super) spare_connections: Option<usize>,
     pub(super) control_socket: Option<PathBuf>,
+    pub(super) requests: Option<RequestsFile>,
 }
 
 /// What a command needs that talks to a running client.
@@ -150,7 +164,7 @@ fn some_spares<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usiz
     Ok(usize::try_from(count).ok())
 }
 
-fn some_parsed<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(super) fn some_parsed<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: std::str::FromStr,
@@ -160,7 +174,7 @@ where
     text.parse().map(Some).map_err(D::Error::custom)
 }
 
-fn some_server_name<'de, D: Deserializer<'de>>(
+pub(super) fn some_server_name<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<ServerName<'static>>, D::Error> {
     let text = String::deserialize(deserializer)?;

@@ -114,7 +114,7 @@ pub(crate) struct Flags {
     )]
     pub(crate) spare_connections: Option<usize>,
 
-    /// Local socket for the commands `map` and `status`, such as /run/netroxy/client.sock
+    /// Local socket for the commands `map`, `status` and `requests`, such as /run/netroxy/client.sock
     #[arg(
         long,
         value_name = "PATH",

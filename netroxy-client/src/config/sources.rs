@@ -16,7 +16,7 @@ use super::{
     file::{ConnectionFile, File, KEYS},
     flags::Flags,
     name::{self, Identity},
-    password, tls,
+    password, requests, tls,
 };
 
 /// Asks a person for the password; `None` where there is nobody to ask.
@@ -168,17 +168,31 @@ impl Sources {
         let tls = tls.map_err(&mut keep).ok();
         let services = services(flags, file.connections, &origin, &mut warnings);
         let services = services.map_err(&mut keep).ok();
+        let requests = file.requests.as_ref().map(|section| {
+            let tls = file.tls.as_ref();
+            requests::config(flags, section, tls, host, &origin, &mut warnings)
+        });
+        let requests = requests.transpose().map_err(&mut keep).ok();
         // Nobody is asked for a password that would be of no use.
-        let is_whole =
-            server.is_some() && username.is_some() && tls.is_some() && services.is_some();
+        let is_whole = server.is_some()
+            && username.is_some()
+            && tls.is_some()
+            && services.is_some()
+            && requests.is_some();
         let password = if is_whole || self.prompt.is_none() {
             self.login_password(file.password, &origin).map(Some)
         } else {
             self.known_password(file.password)
         };
         let password = password.map_err(&mut keep).ok().flatten();
-        let (Some((host, port)), Some(username), Some(tls), Some(services), Some(password)) =
-            (server, username, tls, services, password)
+        let (
+            Some((host, port)),
+            Some(username),
+            Some(tls),
+            Some(services),
+            Some(requests),
+            Some(password),
+        ) = (server, username, tls, services, requests, password)
         else {
             let all = ConfigError::all(errors);
             return Err(match all {
@@ -191,6 +205,10 @@ impl Sources {
             Some(name) => name,
             None => self.default_name((&host, port), &username),
         };
+        if requests.is_some() && name == ClientName::empty() {
+            let error = origin.error("name", "is empty, and users have to name the client");
+            return Err(error.with_hint("give the client a name, or leave out \"requests\""));
+        }
         let in_file = file.control_socket.as_ref();
         let in_file = in_file.map(|path| origin.relative(path));
         let config = Config {
@@ -212,6 +230,7 @@ impl Sources {
                 .spare_connections
                 .or(file.spare_connections)
                 .unwrap_or(SPARE_CONNECTIONS),
+            requests,
         };
         Ok((config, warnings))
     }

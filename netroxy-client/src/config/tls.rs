@@ -78,43 +78,72 @@ pub(super) fn config(
         }
     };
     let identity = Identity::find(flags, file, origin)?;
-    let files = identity.as_ref().map(|identity| &identity.files);
-    let client = tls::client(&trust, files).map_err(|error| {
-        let culprit = match (error.what(), &identity) {
+    with_trust(server_name, &trust, key, identity.as_ref(), origin).map(Some)
+}
+
+/// Reads what `trust` and the certificate need; `key` is the key or flag that says whom to trust.
+pub(super) fn with_trust(
+    server_name: ServerName<'static>,
+    trust: &Trust,
+    key: &str,
+    identity: Option<&Identity>,
+    origin: &Origin,
+) -> Result<TlsConfig, ConfigError> {
+    let files = identity.map(|identity| &identity.files);
+    let client = tls::client(trust, files).map_err(|error| {
+        let culprit = match (error.what(), identity) {
             (What::Certificate, Some(identity)) => identity.cert,
             (What::Key, Some(identity)) => identity.key,
             _ => key,
         };
         origin.caused(culprit, &error, error.hint())
     })?;
-    Ok(Some(TlsConfig {
+    Ok(TlsConfig {
         server_name,
         client,
-    }))
+    })
 }
 
 /// The certificate that the client shows, and the keys or flags that name it.
-struct Identity {
+pub(super) struct Identity {
     files: CertificateFiles,
     cert: &'static str,
     key: &'static str,
 }
 
 impl Identity {
-    fn find(
+    pub(super) fn find(
         flags: &Flags,
         file: Option<&TlsFile>,
         origin: &Origin,
     ) -> Result<Option<Self>, ConfigError> {
         let has_flag = flags.cert.is_some() || flags.key.is_some();
-        let (cert, key, names) = if has_flag {
-            (flags.cert.clone(), flags.key.clone(), ["--cert", "--key"])
-        } else {
-            let named = |path: Option<&PathBuf>| path.map(|path| origin.relative(path));
-            let cert = named(file.and_then(|tls| tls.cert.as_ref()));
-            let key = named(file.and_then(|tls| tls.key.as_ref()));
-            (cert, key, ["tls.cert", "tls.key"])
-        };
+        if has_flag {
+            let names = ["--cert", "--key"];
+            return Self::of_files(flags.cert.clone(), flags.key.clone(), names, origin);
+        }
+        let cert = file.and_then(|tls| tls.cert.as_ref());
+        let key = file.and_then(|tls| tls.key.as_ref());
+        Self::of_keys(cert, key, ["tls.cert", "tls.key"], origin)
+    }
+
+    /// What two keys of the file name.
+    pub(super) fn of_keys(
+        cert: Option<&PathBuf>,
+        key: Option<&PathBuf>,
+        names: [&'static str; 2],
+        origin: &Origin,
+    ) -> Result<Option<Self>, ConfigError> {
+        let named = |path: Option<&PathBuf>| path.map(|path| origin.relative(path));
+        Self::of_files(named(cert), named(key), names, origin)
+    }
+
+    fn of_files(
+        cert: Option<PathBuf>,
+        key: Option<PathBuf>,
+        names: [&'static str; 2],
+        origin: &Origin,
+    ) -> Result<Option<Self>, ConfigError> {
         let [cert_name, key_name] = names;
         let absent = |absent, present| {
             origin.error(absent, format!("missing: {present} is given and needs it"))
@@ -143,7 +172,11 @@ fn is_wanted(flags: &Flags, file: Option<&TlsFile>, host: &str, origin: &Origin)
 }
 
 /// Whom to trust, and the key or flag that says so.
-fn trust(flags: &Flags, file: Option<&TlsFile>, origin: &Origin) -> (Trust, &'static str) {
+pub(super) fn trust(
+    flags: &Flags,
+    file: Option<&TlsFile>,
+    origin: &Origin,
+) -> (Trust, &'static str) {
     if let Some(pin) = flags.fingerprint {
         return (Trust::Fingerprint(pin), "--fingerprint");
     }
@@ -166,7 +199,7 @@ fn trust(flags: &Flags, file: Option<&TlsFile>, origin: &Origin) -> (Trust, &'st
 }
 
 /// Whether it is this machine, as far as the text tells.
-pub(super) fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     host.is_empty()
         || host.eq_ignore_ascii_case("localhost")
         || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())

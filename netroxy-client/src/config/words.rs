@@ -13,6 +13,10 @@ fn wrong_values_are_told_in_words_of_the_file() {
         r#"{"username": "u", "password": "p", "port": 1, @}"#,
         r#"{"username": "u", "password": "p", "port": 1, "tls": {@}}"#,
         r#"{"username": "u", "password": "p", "port": 1, "connections": [{@}]}"#,
+        r#"{"username": "u", "password": "p", "port": 1,
+            "requests": {"url": "http://localhost", "allow": [], @}}"#,
+        r#"{"username": "u", "password": "p", "port": 1,
+            "requests": {"url": "http://localhost", "allow": [{"networks": [], "ports": [], @}]}}"#,
     ];
     wrong_types::are_told_plainly(KEYS, &places, |text| {
         std::fs::write(&path, text).unwrap();

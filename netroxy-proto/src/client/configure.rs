@@ -75,6 +75,12 @@ impl Client {
         Ok(())
     }
 
+    /// A port that was refused keeps its time: to map it again soon does not ask earlier (`map.retry-pause`).
+    pub(super) fn forget(&mut self, port: RemotePort) {
+        self.config.mappings.retain(|m| m.remote_port != port);
+        self.index = Self::index(&mut self.config);
+    }
+
     /// Whether the server does not hold the port, and is not asked for it right now.
     fn is_refused(&self, port: RemotePort) -> bool {
         self.timers.is_set(Timer::Map(port))

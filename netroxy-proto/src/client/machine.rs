@@ -136,6 +136,7 @@ impl Client {
                 }
             }
             Input::Configure { config, anew } => self.configure(now, *config, anew)?,
+            Input::Forget(port) => self.forget(port),
         }
         Ok(())
     }

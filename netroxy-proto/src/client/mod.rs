@@ -142,6 +142,10 @@ pub enum Input {
         /// address of the server.
         anew: bool,
     },
+    /// The mapping of this port is no mapping any more, and the control connection stays: for a port that the server
+    /// has been told by other means to give up. A user whom the server announces for it all the same is one of an
+    /// unknown port (`tunnel.unknown-port-ignored`).
+    Forget(RemotePort),
 }
 
 /// What the machine asks of the driver.

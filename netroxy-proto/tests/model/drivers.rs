@@ -258,7 +258,7 @@ impl World {
             }
             client::Input::Message(message) => monitor.received(now, message),
             client::Input::Malformed(_) => monitor.malformed(),
-            client::Input::Tick | client::Input::Configure { .. } => {}
+            client::Input::Tick | client::Input::Configure { .. } | client::Input::Forget(_) => {}
         }
         let machine = Rc::make_mut(&mut peer.machine);
         let done = machine.handle(now, input);

@@ -103,7 +103,7 @@ impl Lonely {
             Input::ConnectFailed | Input::Ended | Input::Broken => self.monitor.ended(now),
             Input::Message(message) => self.monitor.received(now, message),
             Input::Malformed(_) => self.monitor.malformed(),
-            Input::Tick | Input::Configure { .. } => {}
+            Input::Tick | Input::Configure { .. } | Input::Forget(_) => {}
         }
         let done = self.client.handle(now, input);
         done.map_err(|e| Broken::new("driver contract", e.to_string()))?;

@@ -3,16 +3,16 @@
 use std::{
     collections::BTreeSet,
     fmt,
-    net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use ipnet::IpNet;
 use netroxy_net::{
     config_file::{self, ConfigError, Key, Loaded, key},
     listen::Bind,
+    networks::{Network, Networks},
+    ports::PortSet,
     tls::What,
     tls_server::{CertificateFiles, Setup},
 };
@@ -22,11 +22,10 @@ use serde::{
     de::{Error as _, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{Config, MappedPorts, Networks, TlsConfig, UserNetworks, WebConfig};
+use super::{Config, MappedPorts, TlsConfig, UserNetworks, WebConfig};
 use crate::{
     accounts::{Account, Accounts, Secret},
     limits::{Limits, count, some_count},
-    ports::PortSet,
     proxy_protocol,
 };
 
@@ -633,19 +632,9 @@ fn some_addresses<'de, D: Deserializer<'de>>(
 
 /// Networks such as `10.0.0.0/8`, and single addresses.
 fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Networks, D::Error> {
-    let network = |text: String| {
-        let single = text.parse::<IpAddr>().map(IpNet::from);
-        single.or_else(|_| text.parse()).map_err(|_| {
-            D::Error::custom(format_args!(
-                "{text:?} is neither an IP address nor a network such as \"10.0.0.0/8\""
-            ))
-        })
-    };
+    let network = |text: String| text.parse::<Network>().map_err(D::Error::custom);
     let list = one_or_more(deserializer)?;
-    list.into_iter()
-        .map(network)
-        .collect::<Result<_, _>>()
-        .map(Networks)
+    list.into_iter().map(network).collect()
 }
 
 fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timeout, D::Error> {

@@ -1,0 +1,480 @@
+//! A server in wrong hands: its control port and its web interface want what the client does not allow.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use netroxy_client::admin::RequestStanding;
+use serde_json::json;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    time::timeout,
+};
+
+use crate::{
+    http::{Web, past_sign_in, say},
+    scene::{Running, file, only},
+    support::LONG,
+};
+
+/// A service that counts who connects.
+async fn counted() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = count.clone();
+    tokio::spawn(async move {
+        while listener.accept().await.is_ok() {
+            counter.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    (addr, count)
+}
+
+/// A control port that accepts every login and every mapping, and announces users for ports of its choice. It
+/// tells the ports that the client maps, and the ports for which the client brings a data connection.
+struct Control {
+    addr: SocketAddr,
+    mapped: mpsc::UnboundedReceiver<u16>,
+    brought: mpsc::UnboundedReceiver<u16>,
+    announce: mpsc::UnboundedSender<u16>,
+}
+
+impl Control {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (maps, mapped) = mpsc::unbounded_channel();
+        let (brings, brought) = mpsc::unbounded_channel();
+        let (announce, mut announced) = mpsc::unbounded_channel::<u16>();
+        tokio::spawn(async move {
+            // The first one is the control connection.
+            let (control, _) = listener.accept().await.unwrap();
+            let (read, mut write) = control.into_split();
+            let data = tokio::spawn(async move {
+                while let Ok((data, _)) = listener.accept().await {
+                    let brings = brings.clone();
+                    tokio::spawn(async move {
+                        let mut lines = BufReader::new(data).lines();
+                        let mut line = async || lines.next_line().await.ok().flatten();
+                        if line().await.as_deref() == Some("TRS") {
+                            line().await;
+                            let port = line().await.unwrap().parse().unwrap();
+                            let _ = brings.send(port);
+                        }
+                    });
+                }
+            });
+            let mut lines = BufReader::new(read).lines();
+            loop {
+                let answer = tokio::select! {
+                    line = lines.next_line() => match line.ok().flatten().as_deref() {
+                        Some("ATH") => "ARS\ntrue\n600\ntoken\n".to_owned(),
+                        Some("SRQ") => "SRS\n".to_owned(),
+                        Some("MAP") => {
+                            let port = lines.next_line().await.unwrap().unwrap();
+                            let _ = maps.send(port.parse().unwrap());
+                            format!("MRS\n{port}\ntrue\n")
+                        }
+                        Some(_) => continue,
+                        None => break,
+                    },
+                    Some(port) = announced.recv() => format!("TRQ\n{port}\n"),
+                };
+                if write.write_all(answer.as_bytes()).await.is_err() {
+                    break;
+                }
+            }
+            data.abort();
+        });
+        Self {
+            addr,
+            mapped,
+            brought,
+            announce,
+        }
+    }
+
+    async fn next_mapped(&mut self) -> u16 {
+        timeout(LONG, self.mapped.recv()).await.unwrap().unwrap()
+    }
+
+    async fn next_brought(&mut self) -> u16 {
+        timeout(LONG, self.brought.recv()).await.unwrap().unwrap()
+    }
+}
+
+fn start(folder: &Path, control: SocketAddr, web: SocketAddr, section: &str) -> Running {
+    let url = format!("http://{web}");
+    Running::start(&file(folder, control, &[], "", &url, section))
+}
+
+/// A web interface that tells a list at each poll, the next one when the one before was heard.
+async fn telling(lists: Vec<serde_json::Value>) -> (Web, Arc<Mutex<Vec<String>>>) {
+    let posts = Arc::new(Mutex::new(Vec::new()));
+    let heard = posts.clone();
+    let polls = AtomicUsize::new(0);
+    let addr = ([127, 0, 0, 1], 0).into();
+    let web = Web::start(addr, move |request, stream| {
+        let is_poll = request.starts_with("GET ");
+        let poll = if is_poll {
+            polls.fetch_add(1, Ordering::SeqCst)
+        } else {
+            0
+        };
+        let list = lists
+            .get(poll)
+            .or_else(|| lists.last())
+            .unwrap()
+            .to_string();
+        let heard = heard.clone();
+        async move {
+            let Some(stream) = past_sign_in(&request, stream).await else {
+                return;
+            };
+            if !is_poll {
+                heard.lock().unwrap().push(request);
+            }
+            let body = if is_poll { list.as_str() } else { "{}" };
+            say(stream, "200 OK", "", body).await;
+        }
+    })
+    .await;
+    (web, posts)
+}
+
+fn asked(id: u64, target: &str, port: u16, state: &str) -> serde_json::Value {
+    json!({
+        "id": format!("{id:016x}"), "client": "office", "target": target, "port": port, "by": "x",
+        "asked": 1, "changed": 1, "state": state, "reason": null
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_outside_of_the_list_is_reached_whatever_the_server_says() {
+    let (allowed, reached) = counted().await;
+    let (secret, touched) = counted().await;
+    let port = secret.port();
+    let targets = [
+        format!("127.0.0.1:{port}"),
+        format!("[::ffff:127.0.0.1]:{port}"),
+        format!("[::ffff:7f00:1]:{port}"),
+        format!("[::1]:{port}"),
+        format!("[::]:{port}"),
+        format!("[::%1]:{port}"),
+        format!("0.0.0.0:{port}"),
+        format!("localhost:{port}"),
+        format!("127.1:{port}"),
+        format!("2130706433:{port}"),
+        format!("0x7f.0.0.1:{port}"),
+        format!("0177.0.0.1:{port}"),
+        format!("{allowed}\n127.0.0.1:{port}"),
+        format!("{allowed}@127.0.0.1:{port}"),
+        format!("http://127.0.0.1:{port}/"),
+        format!(":{port}"),
+        port.to_string(),
+        String::new(),
+    ];
+    let mut list = Vec::new();
+    let mut wanted = Vec::new();
+    for state in ["asked", "accepted", "mapped", "refused", "sudo"] {
+        for target in &targets {
+            let number = u64::try_from(list.len()).unwrap();
+            let remote = 20_000 + u16::try_from(number).unwrap();
+            list.push(asked(number, target, remote, state));
+            wanted.push(remote);
+        }
+    }
+    let good = asked(5000, &allowed.to_string(), 30_000, "asked");
+    // What was accepted gets another target under the same name.
+    let evil = asked(5000, &secret.to_string(), 30_000, "accepted");
+    let good_too = asked(5001, &allowed.to_string(), 30_001, "asked");
+    let second = [&list[..], &[good.clone(), good_too.clone()]].concat();
+    let third = [&list[..], &[evil, good_too]].concat();
+    list.push(good);
+    let told =
+        |version: u64, list: &[serde_json::Value]| json!({"version": version, "requests": list});
+    let lists = vec![told(1, &list), told(2, &second), told(3, &third)];
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut control = Control::start().await;
+    let (web, posts) = telling(lists).await;
+    let client = start(
+        folder.path(),
+        control.addr,
+        web.addr,
+        &only(allowed, "auto"),
+    );
+    assert_eq!(control.next_mapped().await, 30_000);
+    assert_eq!(control.next_mapped().await, 30_001);
+    // The third list is heard: its name of the first mapping is refused now.
+    let start = std::time::Instant::now();
+    loop {
+        let requests = client.requests().await.requests;
+        let renamed = requests.iter().find(|r| r.remote_port == 30_000).unwrap();
+        if renamed.state == RequestStanding::Refused {
+            assert_eq!(renamed.target, secret.to_string());
+            break;
+        }
+        assert!(start.elapsed() < LONG, "{renamed:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    // Users are announced for all of it, and for the port that is allowed at the end.
+    for port in wanted.into_iter().chain([30_000, 1, 22, 30_001]) {
+        control.announce.send(port).unwrap();
+    }
+    assert_eq!(control.next_brought().await, 30_001);
+    let start = std::time::Instant::now();
+    while reached.load(Ordering::SeqCst) == 0 {
+        assert!(start.elapsed() < LONG, "the allowed service is not reached");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(reached.load(Ordering::SeqCst), 1);
+    assert_eq!(
+        touched.load(Ordering::SeqCst),
+        0,
+        "the secret service was reached"
+    );
+    assert!(control.brought.try_recv().is_err());
+    assert!(control.mapped.try_recv().is_err());
+    client.stop().await;
+    assert_eq!(
+        touched.load(Ordering::SeqCst),
+        0,
+        "the secret service was reached"
+    );
+    // Only two were accepted, and each post goes to a path of its own.
+    let posts = posts.lock().unwrap();
+    let mut accepted: Vec<_> = posts
+        .iter()
+        .filter(|post| post.ends_with(r#"{"state":"accepted"}"#))
+        .map(|post| post.split(' ').nth(1).unwrap())
+        .collect();
+    accepted.sort_unstable();
+    accepted.dedup();
+    // The end of the client is the end of its session. What was under way then may be heard later.
+    let mut ends = posts
+        .iter()
+        .filter(|post| post.starts_with("DELETE /api/v1/session "));
+    let end = ends.next().unwrap();
+    assert!(end.contains("x-csrf-token: token"), "{end}");
+    let paths = [5000_u64, 5001].map(|id| format!("/api/v1/requests/{id:016x}"));
+    assert_eq!(accepted, paths);
+}
+
+/// What the client says of a web interface that answers so after the sign-in.
+async fn problem_with<F>(
+    answer: impl Fn(TcpStream) -> F + Clone + Send + Sync + 'static,
+    part: &str,
+) -> Running
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let folder = tempfile::tempdir().unwrap();
+    let control = Control::start().await;
+    let addr = ([127, 0, 0, 1], 0).into();
+    let web = Web::start(addr, move |request, stream| {
+        let answer = answer.clone();
+        async move {
+            if let Some(stream) = past_sign_in(&request, stream).await {
+                answer(stream).await;
+            }
+        }
+    })
+    .await;
+    let (target, _) = counted().await;
+    let client = start(folder.path(), control.addr, web.addr, &only(target, "auto"));
+    let problem = client.problem(|problem| problem.is_some()).await;
+    assert!(problem.contains(part), "{problem}");
+    client
+}
+
+/// Writes a text again and again until the client closes: how many bytes were taken.
+async fn pour(mut stream: TcpStream, begin: &str, text: &str) -> usize {
+    let mut taken = 0;
+    if stream.write_all(begin.as_bytes()).await.is_err() {
+        return 0;
+    }
+    while stream.write_all(text.as_bytes()).await.is_ok() {
+        taken += text.len();
+    }
+    taken
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn giant_and_endless_answers_are_cut_and_take_little_memory() {
+    // Buffers of the system on both sides are on top of what the client reads.
+    const MOST: usize = 16 * 1024 * 1024;
+    let json = r#"{"version": 1, "requests": ["#;
+    let item = format!("{},", asked(1, "127.0.0.1:1", 1, "asked")).repeat(100);
+    let chunk = format!("{:x}\r\n{item}\r\n", item.len());
+    let cases = [
+        // A length that is told, and bytes to it.
+        (
+            format!("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n{json}"),
+            item.clone(),
+            "longer than 1048576 bytes",
+        ),
+        // In pieces, without end.
+        (
+            format!(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{json}\r\n",
+                json.len()
+            ),
+            chunk,
+            "longer than 1048576 bytes",
+        ),
+        // Up to the end of the connection, which does not come.
+        (
+            format!("HTTP/1.1 200 OK\r\n\r\n{json}"),
+            item,
+            "longer than 1048576 bytes",
+        ),
+        // A head without end.
+        (
+            "HTTP/1.1 200 OK\r\n".to_owned(),
+            "X: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n".repeat(100),
+            "too large",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nX: ".to_owned(),
+            "y".repeat(10_000),
+            "too large",
+        ),
+        (
+            "HTTP/1.1 100 Continue\r\n\r\n".to_owned(),
+            "x".repeat(10_000),
+            "invalid HTTP",
+        ),
+    ];
+    for (begin, text, part) in cases {
+        let (told, mut taken) = mpsc::unbounded_channel();
+        let answer = move |stream| {
+            let (told, begin, text) = (told.clone(), begin.clone(), text.clone());
+            async move {
+                let _ = told.send(pour(stream, &begin, &text).await);
+            }
+        };
+        let client = problem_with(answer, part).await;
+        let taken = timeout(LONG, taken.recv()).await.unwrap().unwrap();
+        assert!(taken < MOST, "{part}: {taken} bytes");
+        client.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_is_not_followed_and_strange_answers_are_told() {
+    let (elsewhere, touched) = counted().await;
+    let location = format!("Location: http://{elsewhere}/\r\n");
+    for status in [
+        "301 Moved Permanently",
+        "302 Found",
+        "307 Temporary Redirect",
+    ] {
+        let location = location.clone();
+        let answer = move |stream| {
+            let location = location.clone();
+            async move { say(stream, status, &location, "").await }
+        };
+        problem_with(answer, status).await.stop().await;
+    }
+    assert_eq!(touched.load(Ordering::SeqCst), 0, "a redirect was followed");
+    let cases = [
+        ("200 OK", "", "cannot be read"),
+        ("200 OK", "[]", "cannot be read"),
+        (
+            "200 OK",
+            r#"{"version": -1, "requests": []}"#,
+            "cannot be read",
+        ),
+        (
+            "200 OK",
+            r#"{"version": 1, "requests": [{"id": "../../session", "target": "", "port": 1, "by": "", "asked": 1, "state": "asked"}]}"#,
+            "must be the 16 hex digits",
+        ),
+        (
+            "500 Internal Server Error",
+            r#"{"error": "\u001b[31mred"}"#,
+            r"500 Internal Server Error: \u{1b}[31mred",
+        ),
+        (
+            "421 Misdirected Request",
+            "add it to web.hosts\n",
+            "add it to web.hosts",
+        ),
+    ];
+    for (status, body, part) in cases {
+        let answer = move |stream| async move { say(stream, status, "", body).await };
+        problem_with(answer, part).await.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_not_tried_again_soon() {
+    let folder = tempfile::tempdir().unwrap();
+    let control = Control::start().await;
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = count.clone();
+    let web = Web::start(([127, 0, 0, 1], 0).into(), move |request, stream| {
+        assert!(request.contains(" /api/v1/session "), "{request}");
+        counter.fetch_add(1, Ordering::SeqCst);
+        async move {
+            let body = r#"{"error": "wrong user name or password"}"#;
+            say(stream, "401 Unauthorized", "", body).await;
+        }
+    })
+    .await;
+    let (target, _) = counted().await;
+    let client = start(folder.path(), control.addr, web.addr, &only(target, "auto"));
+    let problem = client.problem(|problem| problem.is_some()).await;
+    assert!(problem.contains("wrong user name or password"), "{problem}");
+    // The first wait after any other failure is over.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+    client.stop().await;
+}
+
+/// The web interface may answer in pieces, in any case of letters, with more than is needed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_in_small_pieces_is_whole() {
+    let (allowed, _) = counted().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut control = Control::start().await;
+    let list = json!({
+        "version": 1, "more": {"x": [1, 2]},
+        "requests": [asked(1, &allowed.to_string(), 30_000, "asked")]
+    });
+    let list = list.to_string();
+    let web = Web::start(([127, 0, 0, 1], 0).into(), move |request, stream| {
+        let list = list.clone();
+        async move {
+            let Some(mut stream) = past_sign_in(&request, stream).await else {
+                return;
+            };
+            let head = format!("HTTP/1.1 200 OK\r\nCONTENT-LENGTH: {}\r\n\r\n", list.len());
+            for byte in format!("{head}{list}").bytes() {
+                if stream.write_all(&[byte]).await.is_err() {
+                    return;
+                }
+            }
+            // The client closes first.
+            let _ = stream.read(&mut [0]).await;
+        }
+    })
+    .await;
+    let client = start(
+        folder.path(),
+        control.addr,
+        web.addr,
+        &only(allowed, "auto"),
+    );
+    assert_eq!(control.next_mapped().await, 30_000);
+    client.stop().await;
+}
