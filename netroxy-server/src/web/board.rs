@@ -73,7 +73,6 @@ pub(super) struct Client {
     mappings: usize,
     users: usize,
     /// Whether it takes requests for mappings.
-    #[serde(rename = "takes_requests")]
     takes_requests: bool,
     #[serde(skip)]
     owner: Arc<Account>,
