@@ -71,7 +71,10 @@ Exit codes:
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let config = cli.config.as_deref().unwrap_or(Path::new(init::CONFIG));
+    let config = cli
+        .config
+        .as_deref()
+        .unwrap_or_else(|| Path::new(init::CONFIG));
     program::exit_code(match cli.command {
         Some(Command::Init(_)) if cli.config.is_some() => Err(init::takes_no_config()),
         Some(Command::Init(command)) => command.run(),
