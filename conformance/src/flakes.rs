@@ -130,7 +130,7 @@ impl Tally {
             }
         }
         if !self.replayed.is_empty() {
-            text.push_str("\nplayed once more, because the machine had no time\n");
+            text.push_str("\nplayed once more, because the machine stood still\n");
         }
         for ((subject, id), times) in &self.replayed {
             let _ = writeln!(text, "    {times:3}  {id}  ({subject})");

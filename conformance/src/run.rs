@@ -79,7 +79,7 @@ pub(crate) struct Job {
     pub(crate) in_play: InPlay,
     /// Whether it is told what the two programs of a pair said to each other, when it fails.
     pub(crate) listens: bool,
-    /// Whether it is played once more when it was late while the machine had no time.
+    /// Whether it is played once more if a step was late because the machine stood still.
     pub(crate) excused: bool,
 }
 
@@ -283,12 +283,12 @@ async fn again(job: &Job, tls: &Tls, stall: Duration) -> Judged {
     let (mut judged, _) = judge::judge(job, tls, &Twins::default()).await;
     let stall = stall.as_millis();
     judged.notes.push(format!(
-        "played once more, with at most seven others: it was late while the machine had no time for {stall} ms"
+        "played once more, with at most seven others: a step was late because the machine stood still for {stall} ms"
     ));
     judged
 }
 
-/// For how long the machine had no time, where that may be why a step was too late.
+/// For how long the machine stood still, if a step may have been late because of it.
 fn excuse(watch: &Watch, waited: Waited, tempo: Tempo) -> Option<Duration> {
     let Waited {
         from,

@@ -32,12 +32,12 @@ use crate::{
 mod orders;
 mod requests;
 
-/// So long may tunnels go on after the order to stop.
+/// How long tunnels may go on after the order to stop.
 const DRAIN: Duration = Duration::from_secs(5);
-/// So many tunnels at most, where the limit of open descriptors allows it: a server that asks for
-/// more is out of its mind, or ours to blame.
+/// The most tunnels of a client, if the limit of open descriptors allows them. A server that asks
+/// for more is faulty or hostile.
 const MAX_TUNNELS: usize = 16_384;
-/// A server that does not take our messages for so long is gone.
+/// After this time without taking our messages, a server is gone.
 const WRITE: Duration = Duration::from_secs(10);
 
 /// A client that is ready to run.

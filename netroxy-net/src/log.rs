@@ -42,14 +42,14 @@ pub struct Logging {
 /// How much a program logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogLevel {
-    /// What needs a person.
+    /// Faults that a person has to mend.
     Error,
-    /// What may need one.
+    /// What may become a fault, such as a refused port.
     Warn,
 
     /// Logins, mappings, tunnels, and why a connection was closed.
     Info,
-    /// Also what came to nothing without harm; nothing is suppressed.
+    /// Also connections that ended early without harm; no line is suppressed.
     Debug,
 }
 
