@@ -141,8 +141,8 @@ fn incomplete(why: &dyn std::fmt::Display) -> Complaint {
 
 /// Judges any Netroxy v0.3 server or client by what it does on the wire.
 ///
-/// Without a command it runs every case of both roles, and of the pair, against the embedded reference peers, by every
-/// rule (profile hardened). All commands that take --profile take the profile wire when it is not given.
+/// Without a command: judges the embedded reference server, client and pair by every case (profile hardened). With a
+/// command, the default is --profile wire.
 #[derive(Debug, Parser)]
 #[command(name = "netroxy-conformance", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 struct Arguments {

@@ -72,7 +72,7 @@ const EXIT_CODES: &str = "\
 Without a file:
   netroxy-client --server example.org:10000 --user alice --map 10003=127.0.0.1:3389
 
-Flags come before the values of a file, and --map adds to its connections. Each mapping that the
+A flag replaces the value in the file. --map adds mappings to those in the file. Each mapping that the
 server listens on is one line on stdout: tcp://HOST:PORT -> TARGET
 
 SIGHUP makes a client with a configuration file read it again: new mappings are added at once, for

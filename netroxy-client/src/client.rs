@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    fmt,
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -37,6 +38,15 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// The most tunnels of a client, if the limit of open descriptors allows them. A server that asks
 /// for more is faulty or hostile.
 const MAX_TUNNELS: usize = 16_384;
+/// A time as people read it: `1.2s`.
+struct Rounded(Duration);
+
+impl fmt::Display for Rounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1}s", self.0.as_secs_f64())
+    }
+}
+
 /// After this time without taking our messages, a server is gone.
 const WRITE: Duration = Duration::from_secs(10);
 
@@ -363,7 +373,7 @@ impl Client {
                     .refused(port, Instant::now().checked_add(delay));
                 warn!(
                     remote_port = %port,
-                    retry_in = ?delay,
+                    retry_in = %Rounded(delay),
                     "the server refuses the port: it is in use there, held by an older login, or \
                      not allowed for this account; the server's log says which"
                 );
@@ -373,7 +383,7 @@ impl Client {
                 rule = "tunnel.unknown-port-ignored",
                 "the server spoke of a port that is not mapped; ignored"
             ),
-            Notice::RetryIn(delay) => info!(%server, retry_in = ?delay, "not connected"),
+            Notice::RetryIn(delay) => info!(%server, retry_in = %Rounded(delay), "not connected"),
         }
     }
 }

@@ -130,7 +130,10 @@ async fn reload(path: &Path, handle: &Handle, mut hangups: Hangups) {
                     warn!("{warning}");
                 }
                 for key in handle.reload(config) {
-                    warn!(key, "the key changes when the server is started again");
+                    warn!(
+                        key,
+                        "not changed yet: this key needs a restart of the server"
+                    );
                 }
                 info!("configuration read again");
             }

@@ -22,7 +22,7 @@ use netroxy_net::{
     stream::Stream,
 };
 use netroxy_proto::{
-    Ath, ClientName, RemotePort, ServerMessage, Target, Token, Username,
+    Ath, ClientName, Mrs, PortNumber, RemotePort, ServerMessage, Target, Token, Username,
     server::{self, CloseReason, ConnId, Input, Listener, MappingId, Output, RefuseReason, UserId},
 };
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
@@ -370,6 +370,13 @@ impl Hub {
     fn carry_out(self: &Arc<Self>, state: &mut State, output: Output) -> Option<Input> {
         match output {
             Output::Send { conn, message } => {
+                if let ServerMessage::Mrs(Mrs {
+                    remote_port,
+                    is_ok: false,
+                }) = &message
+                {
+                    self.tell_holder(state, conn, *remote_port);
+                }
                 let outbox = state.conns.get(&conn)?;
                 // Before the task can have sent it.
                 let unsent = outbox.unsent.fetch_add(1, Ordering::Relaxed);
@@ -436,6 +443,25 @@ impl Hub {
             }
         }
         None
+    }
+
+    /// Tells of a refused port which client has it. The machine refuses such a port by itself; all
+    /// other refusals are told where they are decided.
+    fn tell_holder(&self, state: &State, conn: ConnId, remote_port: PortNumber) {
+        let mut ports = state.listeners.values();
+        let held = ports.find(|port| Some(port.remote_port) == remote_port.remote_port());
+        let (Some(held), Some(client)) = (held, state.clients.get(&conn)) else {
+            return;
+        };
+        let (user, holder) = (&client.account.username, &held.client);
+        let reason = if holder.id == conn {
+            "this login has the port already"
+        } else {
+            "another login has the port"
+        };
+        warn!(%remote_port, %user, client = %client.name, held_by = %holder.name, reason, "port refused");
+        let text = format_args!("port {remote_port} refused: {reason}");
+        self.note(Kind::MappingRefused, Some(user), text);
     }
 
     fn open(

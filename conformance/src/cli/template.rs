@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use super::role::RoleName;
-use super::select::{all, names_like};
 use super::{Complaint, EXIT_HARNESS, EXIT_LOOKED_UP, EXIT_NOTHING, EXIT_USAGE};
 use crate::again::Again;
 use crate::catalog;
+use crate::input::nearest;
 use crate::notation::print;
 use crate::report;
 use crate::rules::{self, Rule};
@@ -25,7 +25,9 @@ pub(super) fn execute(template: &Template, rules: &[Rule]) -> Result<u8, Complai
     let id = template.rule.as_str();
     let Some(rule) = rules.iter().find(|rule| rule.id == id) else {
         let complaint = Complaint::new(EXIT_NOTHING, format!("no rule is called `{id}`"));
-        return Err(complaint.hint(names_like(id, &all()?, rules)));
+        let hint = nearest(id, rules.iter().map(|rule| rule.id.as_str()));
+        let all = || "`netroxy-conformance list rules` shows them all".to_owned();
+        return Err(complaint.hint(hint.unwrap_or_else(all)));
     };
     if let Some(why) = &rule.unjudged {
         let complaint = Complaint::new(EXIT_USAGE, format!("{id} is not judged: {why}"));

@@ -304,12 +304,9 @@ fn decided(request: &RequestState, changed: &Changed) -> String {
 }
 
 fn shown(status: &Status) -> String {
-    let connected = match (status.connected_for, status.connected_since) {
-        (Some(seconds), Some(since)) => {
-            format!("for {seconds} s, since {since} (seconds since 1970)")
-        }
-        (Some(seconds), None) => format!("for {seconds} s"),
-        (None, _) => "no".to_owned(),
+    let connected = match status.connected_for {
+        Some(seconds) => format!("for {seconds} s"),
+        None => "no".to_owned(),
     };
     let tls = if status.tls { "TLS" } else { "plain" };
     format!(

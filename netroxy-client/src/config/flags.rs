@@ -57,7 +57,7 @@ pub(crate) struct Flags {
     )]
     pub(crate) plain: bool,
 
-    /// TLS that trusts only certificates in this PEM file or signed by one in it
+    /// Use TLS, and trust only certificates in this PEM file or signed by one in it
     #[arg(
         long,
         value_name = "PATH",
@@ -66,7 +66,7 @@ pub(crate) struct Flags {
     )]
     pub(crate) ca_file: Option<PathBuf>,
 
-    /// TLS that trusts only the certificate with this SHA-256 fingerprint
+    /// Use TLS, and trust only the certificate with this SHA-256 fingerprint
     #[arg(
         long,
         value_name = "HEX",
@@ -75,8 +75,8 @@ pub(crate) struct Flags {
     )]
     pub(crate) fingerprint: Option<Fingerprint>,
 
-    /// TLS that shows this certificate to the server: a PEM file, with the certificates that signed it
-    /// after it
+    /// Use TLS, and show this certificate to the server: a PEM file, with the certificates that signed
+    /// it after it
     #[arg(long, value_name = "PATH", env = "NETROXY_CLIENT_CERT")]
     pub(crate) cert: Option<PathBuf>,
 
@@ -84,7 +84,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "PATH", env = "NETROXY_CLIENT_KEY")]
     pub(crate) key: Option<PathBuf>,
 
-    /// TLS with this name in the certificate, when it is not the server's host
+    /// Use TLS, and expect this name in the certificate in place of the server's host
     #[arg(
         long,
         value_name = "NAME",
@@ -93,7 +93,7 @@ pub(crate) struct Flags {
     )]
     pub(crate) server_name: Option<ServerName<'static>>,
 
-    /// TLS that takes any certificate: whoever is in between can read everything
+    /// Use TLS, and accept any certificate. Dangerous: an attacker in between can read everything
     #[arg(long, env = "NETROXY_CLIENT_INSECURE", value_parser = FalseyValueParser::new())]
     pub(crate) insecure: bool,
 
