@@ -122,6 +122,8 @@ fn run(breed: Breed, side: Side, folder: &Path, stop: CancellationToken, started
             return;
         }
     };
+    // A peer that is started again binds the port that it has just closed.
+    crate::ports::await_forks();
     runtime.block_on(stop.run_until_cancelled(async {
         match breed {
             Breed::Reference => reference::run(side, folder, started).await,

@@ -67,6 +67,12 @@ pub(crate) static FORKING: RwLock<()> = RwLock::new(());
 const FIRST: u16 = 20_000;
 const WIDTH: u16 = 12_000;
 
+/// Waits until no program is being started: what it has copied of a listener that was closed before is closed then, too,
+/// and the port of that listener can be bound again.
+pub(crate) fn await_forks() {
+    drop(FORKING.read().unwrap_or_else(PoisonError::into_inner));
+}
+
 static STEPS: AtomicU16 = AtomicU16::new(0);
 static START: std::sync::OnceLock<u16> = std::sync::OnceLock::new();
 
