@@ -4,16 +4,14 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
-};
+use std::{fs, path::Path, process::Command};
 
 #[path = "../../netroxy-server/tests/browser/devtools.rs"]
 mod devtools;
 use devtools::Browser;
+#[path = "suite/serving.rs"]
+mod serving;
+use serving::Serving;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_netroxy-conformance");
 
@@ -27,35 +25,6 @@ const SLOW: &str = "server/auth/deadline";
 const SLY: &str = "title    <img src=x onerror=\"document.title='taken'\">\nrole     server\nrules    auth.ok-reply\n\n\
     ctl   connect server\nctl   > ATH \"<img src=x onerror=document.title='taken'>\" $username $password\n\
     ctl   < ARS false                         [auth.ok-reply]\n";
-
-struct Serving {
-    child: Child,
-    address: String,
-}
-
-impl Serving {
-    fn start(folder: &Path) -> Self {
-        let mut child = Command::new(PROGRAM)
-            .args(["serve", ".", "--listen", "127.0.0.1:0", "--sut", BROKEN])
-            .current_dir(folder)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut out = BufReader::new(child.stdout.as_mut().unwrap());
-        out.read_line(&mut line).unwrap();
-        let (_, address) = line.trim().split_once(" at ").unwrap();
-        let address = address.trim_end_matches('/').to_owned();
-        Self { child, address }
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn report(folder: &Path, name: &str, arguments: &[&str]) {
     let output = Command::new(PROGRAM)
@@ -109,12 +78,12 @@ fn two_people_compare_a_rule_and_play_a_case_again() {
     report(folder, "theirs", &["server/map"]);
     fs::write(folder.join("sly.case"), SLY).unwrap();
     report(folder, "sly", &["--case-file", "sly.case"]);
-    let serving = Serving::start(folder);
+    let serving = Serving::start(folder, &["--sut", BROKEN]);
     let mut browser = Browser::start();
     let browser = &mut browser;
 
     // The runs, and the report of one of them.
-    browser.go(&format!("{}/", serving.address));
+    browser.go(&format!("http://{}/", serving.host));
     browser.wait("document.querySelectorAll('table.runs tbody tr').length === 3");
     browser.look_everywhere("serve-runs");
     tab_to(browser, &link("mine.json"));
@@ -129,7 +98,7 @@ fn two_people_compare_a_rule_and_play_a_case_again() {
     browser.wait(&format!("(({SHOWN}) > 0) && (({SHOWN}) < {cases})"));
 
     // How the rule stands with both programs, its sentence, and its case.
-    browser.go(&format!("{}/matrix", serving.address));
+    browser.go(&format!("http://{}/matrix", serving.host));
     browser.wait(
         "[...document.querySelectorAll('table.standings tbody tr')].some((row) => \
          row.textContent.includes('map.one-reply') && row.textContent.includes('broken') && row.textContent.includes('kept'))",
@@ -143,7 +112,7 @@ fn two_people_compare_a_rule_and_play_a_case_again() {
     browser.wait(&format!("document.body.innerText.includes({CASE:?})"));
 
     // Two transcripts side by side.
-    browser.go(&format!("{}/cases/{CASE}", serving.address));
+    browser.go(&format!("http://{}/cases/{CASE}", serving.host));
     browser.wait(&format!("{LOADED} && !!document.querySelector('form.two')"));
     browser.look_everywhere("serve-case");
     tab_to(browser, &button("Show the two side by side"));
@@ -159,7 +128,7 @@ fn two_people_compare_a_rule_and_play_a_case_again() {
     browser.look_everywhere("serve-sides");
 
     // The broken server once more, by keyboard: its result is a page.
-    browser.go(&format!("{}/cases/{CASE}", serving.address));
+    browser.go(&format!("http://{}/cases/{CASE}", serving.host));
     browser.wait(&format!(
         "{LOADED} && !!document.querySelector('form.play')"
     ));
@@ -174,7 +143,7 @@ fn two_people_compare_a_rule_and_play_a_case_again() {
     );
 
     // A case that takes its time is seen step by step, and then its result.
-    browser.go(&format!("{}/cases/{SLOW}", serving.address));
+    browser.go(&format!("http://{}/cases/{SLOW}", serving.host));
     browser.wait(&format!(
         "{LOADED} && !!document.querySelector('form.play')"
     ));
@@ -188,7 +157,7 @@ fn two_people_compare_a_rule_and_play_a_case_again() {
     browser.wait("document.body.innerText.includes('1 passed')");
 
     // What a report holds is text.
-    browser.go(&format!("{}/runs/sly.json", serving.address));
+    browser.go(&format!("http://{}/runs/sly.json", serving.host));
     browser.wait("document.body.innerText.includes('<img src=x')");
     assert_ne!(browser.eval("document.title"), "taken");
     assert_eq!(browser.eval("document.querySelectorAll('img').length"), 0);

@@ -5,7 +5,6 @@
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::Path,
     process::{Command, ExitCode, Output, Stdio},
@@ -14,7 +13,10 @@ use std::{
 use libtest_mimic::{Arguments, Trial};
 use tokio::{io::AsyncWriteExt, runtime::Runtime};
 
+#[path = "../../netroxy-net/tests/support/files.rs"]
+mod files;
 mod support;
+use files::files;
 use support::{Program, client, free_port, greeting, user};
 
 const IS_SERVER: &str = "TEST_IS_THE_SERVER";
@@ -79,15 +81,6 @@ fn arguments<'a>(command: &'a str, program: &str) -> Vec<&'a str> {
 fn start(command: &mut Command) -> Program {
     let command = command.stdin(Stdio::null()).stdout(Stdio::null());
     Program(command.stderr(Stdio::null()).spawn().unwrap())
-}
-
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| {
-        let entry = entry.unwrap();
-        let name = entry.file_name().into_string().unwrap();
-        (name, fs::read(entry.path()).unwrap())
-    });
-    entries.collect()
 }
 
 async fn carries_bytes(remote: u16) {

@@ -2,11 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::Path,
     process::{Command, Output},
 };
+
+#[path = "../../netroxy-net/tests/support/files.rs"]
+mod files;
+use files::files;
 
 fn run(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_netroxy-server"));
@@ -15,16 +18,6 @@ fn run(folder: &Path, args: &[&str]) -> Output {
 
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
-}
-
-/// Each file of a folder, by its name.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| {
-        let entry = entry.unwrap();
-        let name = entry.file_name().into_string().unwrap();
-        (name, fs::read(entry.path()).unwrap())
-    });
-    entries.collect()
 }
 
 const NAMES: [&str; 4] = [

@@ -30,6 +30,7 @@ mod outputs;
 mod replay;
 mod reports;
 mod serve;
+mod serving;
 mod shards;
 mod tap;
 mod usage;

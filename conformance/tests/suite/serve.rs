@@ -3,13 +3,13 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{PROGRAM, suite};
+use super::serving::Serving;
+use super::suite;
 
 const CASE: &str = "server/auth/good-login";
 
@@ -18,31 +18,10 @@ const SLY: &str = "title    <script>alert(1)</script>\nrole     server\nrules   
     ctl   connect server\nctl   > ATH \"<script>alert(2)</script>\" $username $password\n\
     ctl   < ARS false                         [auth.ok-reply]\n";
 
-struct Server {
-    child: Child,
-    host: String,
-}
-
 /// Status, head and body.
 type Answer = (u16, String, String);
 
-impl Server {
-    fn start(folder: &Path, more: &[&str]) -> Self {
-        let mut child = Command::new(PROGRAM)
-            .args(["serve", ".", "--listen", "127.0.0.1:0"])
-            .args(more)
-            .current_dir(folder)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut out = BufReader::new(child.stdout.as_mut().unwrap());
-        out.read_line(&mut line).unwrap();
-        let host = line.trim().strip_prefix("serving . at http://").unwrap();
-        let host = host.strip_suffix('/').unwrap().to_owned();
-        Self { child, host }
-    }
-
+impl Serving {
     fn send(&self, head: &str, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.host).unwrap();
         stream
@@ -96,13 +75,6 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Where a test has failed it still runs.
-        let _ = self.child.kill();
-    }
-}
-
 /// What stands between two texts.
 fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
     let (_, rest) = text
@@ -139,7 +111,7 @@ fn the_runs_of_a_folder_are_pages_and_a_case_is_played_while_one_looks() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     reports(folder);
-    let server = Server::start(folder, &["--sut=broken-server:mrs-twice"]);
+    let server = Serving::start(folder, &["--sut=broken-server:mrs-twice"]);
 
     let (_, head, index) = server.get("/");
     for part in [
@@ -253,7 +225,7 @@ fn nobody_else_reads_a_page_or_plays_a_case() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     std::fs::write(folder.join("secret.txt"), "secret").unwrap();
-    let server = Server::start(folder, &[]);
+    let server = Serving::start(folder, &[]);
     let port = server.host.rsplit_once(':').unwrap().1;
     assert!(
         server

@@ -9,12 +9,12 @@ use std::{
     },
 };
 
-use netroxy_client::admin::RequestStanding;
+use netroxy_client::admin::{RequestStanding, RequestState};
 use serde_json::json;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::timeout,
 };
 
@@ -25,17 +25,22 @@ use crate::{
 };
 
 /// A service that counts who connects.
-async fn counted() -> (SocketAddr, Arc<AtomicUsize>) {
+async fn counted() -> (SocketAddr, watch::Receiver<usize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let count = Arc::new(AtomicUsize::new(0));
-    let counter = count.clone();
+    let (counter, count) = watch::channel(0);
     tokio::spawn(async move {
         while listener.accept().await.is_ok() {
-            counter.fetch_add(1, Ordering::SeqCst);
+            counter.send_modify(|count| *count += 1);
         }
     });
     (addr, count)
+}
+
+/// Waits until it has been so often.
+async fn reaches(count: &mut watch::Receiver<usize>, often: usize) {
+    let reached = count.wait_for(|count| *count >= often);
+    timeout(LONG, reached).await.unwrap().unwrap();
 }
 
 /// A control port that accepts every login and every mapping, and announces users for ports of its choice. It
@@ -159,7 +164,7 @@ fn asked(id: u64, target: &str, port: u16, state: &str) -> serde_json::Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_outside_of_the_list_is_reached_whatever_the_server_says() {
-    let (allowed, reached) = counted().await;
+    let (allowed, mut reached) = counted().await;
     let (secret, touched) = counted().await;
     let port = secret.port();
     let targets = [
@@ -215,41 +220,27 @@ async fn nothing_outside_of_the_list_is_reached_whatever_the_server_says() {
     assert_eq!(control.next_mapped().await, 30_000);
     assert_eq!(control.next_mapped().await, 30_001);
     // The third list is heard: its name of the first mapping is refused now.
-    let start = std::time::Instant::now();
-    loop {
-        let requests = client.requests().await.requests;
-        let renamed = requests.iter().find(|r| r.remote_port == 30_000).unwrap();
-        if renamed.state == RequestStanding::Refused {
-            assert_eq!(renamed.target, secret.to_string());
-            break;
-        }
-        assert!(start.elapsed() < LONG, "{renamed:?}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    let is_renamed = |r: &&RequestState| r.remote_port == 30_000;
+    let requests = client
+        .until(|all| {
+            let renamed = all.requests.iter().find(is_renamed).unwrap();
+            renamed.state == RequestStanding::Refused
+        })
+        .await;
+    let renamed = requests.requests.iter().find(is_renamed).unwrap();
+    assert_eq!(renamed.target, secret.to_string());
     // Users are announced for all of it, and for the port that is allowed at the end.
     for port in wanted.into_iter().chain([30_000, 1, 22, 30_001]) {
         control.announce.send(port).unwrap();
     }
     assert_eq!(control.next_brought().await, 30_001);
-    let start = std::time::Instant::now();
-    while reached.load(Ordering::SeqCst) == 0 {
-        assert!(start.elapsed() < LONG, "the allowed service is not reached");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    assert_eq!(reached.load(Ordering::SeqCst), 1);
-    assert_eq!(
-        touched.load(Ordering::SeqCst),
-        0,
-        "the secret service was reached"
-    );
+    reaches(&mut reached, 1).await;
+    assert_eq!(*reached.borrow(), 1);
+    assert_eq!(*touched.borrow(), 0, "the secret service was reached");
     assert!(control.brought.try_recv().is_err());
     assert!(control.mapped.try_recv().is_err());
     client.stop().await;
-    assert_eq!(
-        touched.load(Ordering::SeqCst),
-        0,
-        "the secret service was reached"
-    );
+    assert_eq!(*touched.borrow(), 0, "the secret service was reached");
     // Only two were accepted, and each post goes to a path of its own.
     let posts = posts.lock().unwrap();
     let mut accepted: Vec<_> = posts
@@ -385,7 +376,7 @@ async fn a_redirect_is_not_followed_and_strange_answers_are_told() {
         };
         problem_with(answer, status).await.stop().await;
     }
-    assert_eq!(touched.load(Ordering::SeqCst), 0, "a redirect was followed");
+    assert_eq!(*touched.borrow(), 0, "a redirect was followed");
     let cases = [
         ("200 OK", "", "cannot be read"),
         ("200 OK", "[]", "cannot be read"),
@@ -416,28 +407,39 @@ async fn a_redirect_is_not_followed_and_strange_answers_are_told() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_is_not_tried_again_soon() {
-    let folder = tempfile::tempdir().unwrap();
-    let control = Control::start().await;
-    let count = Arc::new(AtomicUsize::new(0));
-    let counter = count.clone();
+/// A web interface that refuses each sign-in, and counts them.
+async fn refusing(status: &'static str, error: &'static str) -> (Web, watch::Receiver<usize>) {
+    let (counter, count) = watch::channel(0);
     let web = Web::start(([127, 0, 0, 1], 0).into(), move |request, stream| {
         assert!(request.contains(" /api/v1/session "), "{request}");
-        counter.fetch_add(1, Ordering::SeqCst);
+        counter.send_modify(|count| *count += 1);
         async move {
-            let body = r#"{"error": "wrong user name or password"}"#;
-            say(stream, "401 Unauthorized", "", body).await;
+            let body = json!({ "error": error }).to_string();
+            say(stream, status, "", &body).await;
         }
     })
     .await;
+    (web, count)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_not_tried_again_soon() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let (target, _) = counted().await;
-    let client = start(folder.path(), control.addr, web.addr, &only(target, "auto"));
+    let section = only(target, "auto");
+    let wrong = "wrong user name or password";
+    let (web, count) = refusing("401 Unauthorized", wrong).await;
+    let control = Control::start().await;
+    let client = start(folders[0].path(), control.addr, web.addr, &section);
     let problem = client.problem(|problem| problem.is_some()).await;
-    assert!(problem.contains("wrong user name or password"), "{problem}");
-    // The first wait after any other failure is over.
-    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-    assert_eq!(count.load(Ordering::SeqCst), 1);
+    assert!(problem.contains(wrong), "{problem}");
+    // A client whose server fails in another way tries twice more meanwhile.
+    let (web, mut tries) = refusing("500 Internal Server Error", "no").await;
+    let other_control = Control::start().await;
+    let other = start(folders[1].path(), other_control.addr, web.addr, &section);
+    reaches(&mut tries, 3).await;
+    assert_eq!(*count.borrow(), 1);
+    other.stop().await;
     client.stop().await;
 }
 

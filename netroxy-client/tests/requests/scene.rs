@@ -9,7 +9,7 @@ use std::{
 
 use netroxy_client::{
     Client, Config,
-    admin::{Answer, Handle, Request, RequestStanding, Requests},
+    admin::{Answer, Handle, Request, RequestStanding, RequestState, Requests},
 };
 use netroxy_net::tls::Fingerprint;
 use netroxy_server::Server;
@@ -246,36 +246,34 @@ impl Running {
         }
     }
 
-    /// Waits until the client has these requests: standing and remote port.
-    pub(crate) async fn has(&self, expected: &[(RequestStanding, i64)]) {
+    /// Waits until the requests of the client are so.
+    pub(crate) async fn until(&self, are: impl Fn(&Requests) -> bool) -> Requests {
         let start = Instant::now();
         loop {
             let requests = self.requests().await;
-            let all = requests.requests.iter();
-            let all: Vec<_> = all.map(|r| (r.state, r.remote_port)).collect();
-            if all == expected {
-                return;
+            if are(&requests) {
+                return requests;
             }
             assert!(start.elapsed() < LONG, "{requests:?}");
             sleep(Duration::from_millis(20)).await;
         }
     }
 
+    /// Waits until the client has these requests: standing and remote port.
+    pub(crate) async fn has(&self, expected: &[(RequestStanding, i64)]) {
+        let shown = |r: &RequestState| (r.state, r.remote_port);
+        self.until(|all| all.requests.iter().map(shown).eq(expected.iter().copied()))
+            .await;
+    }
+
     /// Waits until the server cannot be asked, or can be asked: what the client says of it.
     pub(crate) async fn problem(&self, is: impl Fn(Option<&str>) -> bool) -> String {
-        let start = Instant::now();
-        loop {
-            let problem = self.requests().await.problem;
-            if is(problem.as_deref()) {
-                return problem.unwrap_or_default();
-            }
-            assert!(start.elapsed() < LONG, "{problem:?}");
-            sleep(Duration::from_millis(20)).await;
-        }
+        let requests = self.until(|all| is(all.problem.as_deref())).await;
+        requests.problem.unwrap_or_default()
     }
 }
 
-/// Waits until nobody listens on a port of this machine.
+/// Waits until no program listens on a port of this machine.
 pub(crate) async fn is_closed(port: u16) {
     let start = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
