@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    fmt,
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -26,6 +25,7 @@ use crate::{
     mappings::{Difference, Mappings, Replaced},
     refusal::{Refusals, Why},
     requests::{Book, poll::Poller},
+    rounded::Rounded,
     spare::Spares,
     tunnel::Tunnel,
 };
@@ -38,15 +38,6 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// The most tunnels of a client, if the limit of open descriptors allows them. A server that asks
 /// for more is faulty or hostile.
 const MAX_TUNNELS: usize = 16_384;
-/// A time as people read it: `1.2s`.
-struct Rounded(Duration);
-
-impl fmt::Display for Rounded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.1}s", self.0.as_secs_f64())
-    }
-}
-
 /// After this time without taking our messages, a server is gone.
 const WRITE: Duration = Duration::from_secs(10);
 

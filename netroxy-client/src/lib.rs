@@ -25,6 +25,7 @@ mod mappings;
 mod public;
 mod refusal;
 mod requests;
+mod rounded;
 mod seldom;
 mod spare;
 mod tunnel;

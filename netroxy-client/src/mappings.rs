@@ -196,11 +196,20 @@ impl Mappings {
 
     /// Takes the mapping of a request out: its port.
     pub(crate) fn withdraw(&mut self, id: &RequestId) -> Option<RemotePort> {
-        let mut ports = self.ports.iter();
-        let (port, _) = ports.find(|(_, mapping)| mapping.request.as_ref() == Some(id))?;
-        let port = *port;
+        let port = self.of_request(id)?.service.remote_port;
         self.ports.remove(&port);
         Some(port)
+    }
+
+    /// Whether the server listens for a request.
+    pub(crate) fn is_mapped(&self, id: &RequestId) -> bool {
+        let mapping = self.of_request(id);
+        mapping.is_some_and(|mapping| matches!(mapping.standing, Standing::Mapped))
+    }
+
+    fn of_request(&self, id: &RequestId) -> Option<&Mapping> {
+        let mut mappings = self.ports.values();
+        mappings.find(|mapping| mapping.request.as_ref() == Some(id))
     }
 
     /// Takes a mapping out that a user has asked for and the server has never listened for: its request.

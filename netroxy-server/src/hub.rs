@@ -448,11 +448,12 @@ impl Hub {
     /// Tells of a refused port which client has it. The machine refuses such a port by itself; all
     /// other refusals are told where they are decided.
     fn tell_holder(&self, state: &State, conn: ConnId, remote_port: PortNumber) {
-        let mut ports = state.listeners.values();
-        let held = ports.find(|port| Some(port.remote_port) == remote_port.remote_port());
-        let (Some(held), Some(client)) = (held, state.clients.get(&conn)) else {
+        let remote_port = remote_port.remote_port();
+        let held = remote_port.and_then(|port| state.mapped(port.get()));
+        let (Some((_, held)), Some(client)) = (held, state.clients.get(&conn)) else {
             return;
         };
+        let remote_port = held.remote_port;
         let (user, holder) = (&client.account.username, &held.client);
         let reason = if holder.id == conn {
             "this login has the port already"
@@ -533,11 +534,9 @@ impl Hub {
     /// client is not told: for the machine the port stays its own until the login ends.
     pub(crate) fn withdraw(&self, port: u16, login: u64) {
         let mut state = self.lock();
-        let mut listeners = state.listeners.iter();
-        let found = listeners
-            .find(|(_, one)| one.remote_port.get() == port && one.client.id.0 == login)
-            .map(|(mapping, _)| *mapping);
-        if let Some(mapping) = found {
+        if let Some((mapping, found)) = state.mapped(port)
+            && found.client.id.0 == login
+        {
             self.close(&mut state, mapping);
         }
     }
@@ -601,8 +600,7 @@ impl Hub {
         may: impl FnOnce(&Account) -> bool,
     ) -> Option<Arc<MappedPort>> {
         let mut state = self.lock();
-        let mapped = state.listeners.values();
-        let mapped = mapped.into_iter().find(|p| p.remote_port.get() == port)?;
+        let (_, mapped) = state.mapped(port)?;
         let mapped = mapped.clone();
         let account = &mapped.client.account;
         if !may(account) {
@@ -638,6 +636,13 @@ impl Client {
 }
 
 impl State {
+    /// The mapping of a port: each port is mapped once.
+    fn mapped(&self, port: u16) -> Option<(MappingId, &Arc<MappedPort>)> {
+        let mut listeners = self.listeners.iter();
+        let found = listeners.find(|(_, mapped)| mapped.remote_port.get() == port);
+        found.map(|(mapping, mapped)| (*mapping, mapped))
+    }
+
     fn new_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id

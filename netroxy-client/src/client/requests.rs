@@ -9,9 +9,9 @@ use crate::{
     },
 };
 
-use super::{Changed, Client, Input, Instant, RemotePort, info, machine_config};
+use super::{Changed, Client, Input, RemotePort, info, machine_config};
 
-/// What a user is told when nobody gives a reason.
+/// What a user is told if the person at the client gives no reason.
 const NO_REASON: &str = "refused at the client";
 
 impl Client {
@@ -72,7 +72,7 @@ impl Client {
         }
         Answer::Requests(Requests {
             problem: self.polling_problem.clone(),
-            requests: self.book.states(&self.mappings, Instant::now()),
+            requests: self.book.states(&self.mappings),
         })
     }
 
@@ -111,7 +111,7 @@ impl Client {
             logs_in_anew: was_connected && self.login.is_none(),
             was_connected,
         };
-        match self.book.state(id, &self.mappings, Instant::now()) {
+        match self.book.state(id, &self.mappings) {
             Some(request) => Answer::Decided { request, changed },
             None => Answer::Changed(changed),
         }

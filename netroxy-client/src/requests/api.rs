@@ -180,8 +180,8 @@ impl Api {
     }
 
     /// How the server is called.
-    pub(super) fn server(&self) -> String {
-        self.host.clone()
+    pub(super) fn server(&self) -> &str {
+        &self.host
     }
 
     /// What stands open; if `version` is what stands open still, after a change or a while.
@@ -194,7 +194,7 @@ impl Api {
         let answer = self
             .signed_in(Method::GET, &path, Bytes::new(), Duration::from_secs(WAIT))
             .await?;
-        answer.json(&[StatusCode::OK])
+        answer.json()
     }
 
     /// Tells a decision.
@@ -280,7 +280,7 @@ impl Api {
             });
         }
         let cookies = cookies(&answer.heads);
-        let SignedIn { csrf } = answer.json(&[StatusCode::OK])?;
+        let SignedIn { csrf } = answer.json()?;
         if csrf.len() > LONGEST_COOKIE || !csrf.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Problem::new("the server's token cannot be used in a head"));
         }
@@ -384,8 +384,8 @@ fn cookies(heads: &HeaderMap) -> String {
 }
 
 impl Answer {
-    fn json<T: DeserializeOwned>(self, expected: &[StatusCode]) -> Result<T, Problem> {
-        if !expected.contains(&self.status) {
+    fn json<T: DeserializeOwned>(self) -> Result<T, Problem> {
+        if self.status != StatusCode::OK {
             return Err(self.unexpected());
         }
         let read = serde_json::from_slice(&self.body);

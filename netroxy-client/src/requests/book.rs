@@ -1,13 +1,13 @@
 //! What was asked, and what was decided.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Instant};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use netroxy_proto::RemotePort;
 use tracing::{info, warn};
 
 use crate::{
     Accept, RequestsConfig,
-    admin::{RequestStanding, RequestState, State},
+    admin::{RequestStanding, RequestState},
     mappings::Mappings,
     requests::{
         Asked, LONGEST_REASON, Post, RequestId, Wanted,
@@ -202,21 +202,16 @@ impl Book {
     }
 
     /// How all are doing, the oldest one first.
-    pub(crate) fn states(&self, mappings: &Mappings, now: Instant) -> Vec<RequestState> {
+    pub(crate) fn states(&self, mappings: &Mappings) -> Vec<RequestState> {
         let mut all: Vec<_> = self.0.values().collect();
         all.sort_by_key(|entry| entry.asked.asked);
-        let state = |entry: &Entry| entry.state(mappings, now);
+        let state = |entry: &Entry| entry.state(mappings);
         all.into_iter().map(state).collect()
     }
 
     /// How one is doing.
-    pub(crate) fn state(
-        &self,
-        id: &RequestId,
-        mappings: &Mappings,
-        now: Instant,
-    ) -> Option<RequestState> {
-        Some(self.0.get(id)?.state(mappings, now))
+    pub(crate) fn state(&self, id: &RequestId, mappings: &Mappings) -> Option<RequestState> {
+        Some(self.0.get(id)?.state(mappings))
     }
 }
 
@@ -260,22 +255,14 @@ impl Entry {
         self.verdict = Verdict::Refused(reason);
     }
 
-    fn state(&self, mappings: &Mappings, now: Instant) -> RequestState {
+    fn state(&self, mappings: &Mappings) -> RequestState {
         let (standing, reason) = match &self.verdict {
             Verdict::Waiting => (RequestStanding::Waiting, None),
             Verdict::Refused(reason) => (RequestStanding::Refused, Some(reason.clone())),
-            Verdict::Accepted => {
-                let mapped = mappings.states(now).any(|mapping| {
-                    mapping.request.as_ref() == Some(&self.asked.id)
-                        && mapping.state == State::Mapped
-                });
-                let standing = if mapped {
-                    RequestStanding::Mapped
-                } else {
-                    RequestStanding::Accepted
-                };
-                (standing, None)
+            Verdict::Accepted if mappings.is_mapped(&self.asked.id) => {
+                (RequestStanding::Mapped, None)
             }
+            Verdict::Accepted => (RequestStanding::Accepted, None),
         };
         RequestState {
             id: self.asked.id.clone(),

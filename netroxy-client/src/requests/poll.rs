@@ -18,7 +18,7 @@ use super::{
     Asked, Post,
     api::{Api, Problem},
 };
-use crate::{Config, admin::Handle, seldom::Seldom};
+use crate::{Config, admin::Handle, rounded::Rounded, seldom::Seldom};
 
 /// Between the beginnings of two polls: a server that answers each at once costs no more than this.
 const PACE: Duration = Duration::from_millis(250);
@@ -60,12 +60,10 @@ impl Poller {
     ) -> Option<Self> {
         let terms = config.requests.as_ref()?;
         let api = Api::new(config, terms, names);
-        let server = api.server();
         let kick = Arc::new(Notify::new());
         let stop = CancellationToken::new();
         let polling = Polling {
             api,
-            server,
             client,
             number,
             kick: kick.clone(),
@@ -86,7 +84,7 @@ impl Poller {
         self.kick.notify_one();
     }
 
-    /// Stops it. Whoever waits for the result waits until it has signed out, for some seconds at most.
+    /// Stops it. The result comes after it has signed out, within some seconds at most.
     pub(crate) fn stop(self) -> impl Future<Output = ()> {
         self.stop.cancel();
         async move {
@@ -98,8 +96,6 @@ impl Poller {
 
 struct Polling {
     api: Api,
-    /// How it is called.
-    server: String,
     client: Handle,
     number: u64,
     kick: Arc<Notify>,
@@ -164,7 +160,10 @@ impl Polling {
             () = self.kick.notified(), if is_long => return Ok(None),
         };
         if self.problem.take().is_some() {
-            info!(server = %self.server, "the server can be asked for requests again");
+            info!(
+                server = self.api.server(),
+                "the server can be asked for requests again"
+            );
         }
         let posts = self.tell(Ok(open.requests)).await.ok_or(End::Client)?;
         for post in posts.iter().take(POSTS) {
@@ -190,9 +189,9 @@ impl Polling {
         }
         if let Some(kept_back) = self.warnings.show(Instant::now()) {
             warn!(
-                server = %self.server,
+                server = self.api.server(),
                 problem,
-                ?retry_in,
+                retry_in = %Rounded(retry_in),
                 kept_back,
                 "the server cannot be asked for requests; mappings and tunnels go on"
             );

@@ -87,7 +87,7 @@ impl Desk {
     }
 
     fn standings(&self) -> Vec<RequestStanding> {
-        let states = self.book.states(&self.mappings, Instant::now());
+        let states = self.book.states(&self.mappings);
         states.iter().map(|state| state.state).collect()
     }
 }
@@ -154,7 +154,7 @@ fn by_hand_what_is_allowed_waits_and_a_person_decides_once() {
     assert!(desk.accept(3).unwrap_err().contains("does not allow"));
     assert!(desk.accept(4).unwrap_err().contains("another request has"));
     assert!(desk.accept(5).unwrap_err().contains("there is no request"));
-    // The port was taken meanwhile, so nobody has to decide any more.
+    // The port was taken meanwhile, so no person has to decide any more.
     desk.told(&list);
     let standings = [
         RequestStanding::Accepted,
@@ -280,7 +280,7 @@ fn there_is_a_bound_for_mappings_and_for_what_is_looked_at() {
         ..asked(1, &"1".repeat(10_000), 2000)
     };
     desk.told(&[long]);
-    let states = desk.book.states(&desk.mappings, Instant::now());
+    let states = desk.book.states(&desk.mappings);
     assert_eq!((states[0].by.len(), states[0].target.len()), (64, 64));
 }
 
