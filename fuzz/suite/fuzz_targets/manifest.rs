@@ -2,4 +2,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: &[u8]| netroxy_conformance::fuzzing::manifest(input));
+fuzz_target!(|input: &[u8]| netroxy_judge::fuzzing::manifest(input));

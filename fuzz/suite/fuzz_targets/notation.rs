@@ -2,4 +2,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: &[u8]| netroxy_conformance::fuzzing::notation(input));
+fuzz_target!(|input: &[u8]| netroxy_judge::fuzzing::notation(input));

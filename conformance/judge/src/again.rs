@@ -1,0 +1,183 @@
+//! Commands that are printed so that people run them again.
+//!
+//! A command that loses its subject would judge the embedded reference and be green, so each one is whole: the
+//! variables that a manifest reads, all flags that change the verdict, every word quoted for a shell.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::sut::Subject;
+
+/// A command line of this program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Again {
+    /// Assignments that stand before the program.
+    variables: Vec<String>,
+    /// Quoted already.
+    words: Vec<String>,
+}
+
+impl Again {
+    /// The program with these words.
+    pub fn new<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
+        Self {
+            variables: Vec::new(),
+            words: words.into_iter().map(quoted).collect(),
+        }
+    }
+
+    /// With one more word.
+    pub fn word(mut self, word: &str) -> Self {
+        self.words.push(quoted(word));
+        self
+    }
+
+    /// With a flag and its value.
+    pub fn flag(self, flag: &str, value: &str) -> Self {
+        self.word(flag).word(value)
+    }
+
+    /// With everything that selects a subject.
+    pub fn subject(self, subject: &Subject) -> Self {
+        let mut again = self.variables(subject);
+        again.words.push(subject.arguments());
+        again
+    }
+
+    /// With the variables that the manifests of a subject read.
+    pub fn variables(mut self, subject: &Subject) -> Self {
+        for variable in subject.variables() {
+            if !self.variables.contains(&variable) {
+                self.variables.push(variable);
+            }
+        }
+        self
+    }
+}
+
+/// What a shell reads as this word.
+pub fn quoted(word: &str) -> String {
+    // No argument of a program holds the only byte that cannot be quoted.
+    shlex::try_quote(word).map_or_else(|_| word.replace('\0', ""), Cow::into_owned)
+}
+
+/// An assignment to a variable of the environment.
+pub(crate) fn assigned(name: &str, value: &str) -> String {
+    format!("{name}={}", quoted(value))
+}
+
+/// An assignment that hands a variable on and stops the shell where there is none. The value may be a secret.
+pub(crate) fn handed_on(name: &str) -> String {
+    format!("{name}=\"${{{name}:?}}\"")
+}
+
+/// What stands for a password: the shell stops where the variable is not set, so no wrong one is ever sent.
+pub(crate) const PASSWORD: &str = "\"${NETROXY_PASS:?}\"";
+
+impl fmt::Display for Again {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for variable in &self.variables {
+            write!(f, "{variable} ")?;
+        }
+        write!(f, "netroxy-conformance {}", self.words.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use netroxy_specification::notation::ast::Side;
+
+    use super::*;
+    use crate::embedded::NoPeers;
+    use crate::manifest::Manifest;
+    use crate::peers;
+    use crate::sut::Running;
+
+    /// The variables and words that a shell makes of it, and what it complains about.
+    fn read(again: &Again, environment: &[(&str, &str)]) -> (Vec<String>, String) {
+        // A function has no dash in its name everywhere.
+        let script = format!(
+            "judge() {{ printf '%s\\n' \"TOKEN=$TOKEN PEER=$PEER\" \"$@\"; }}\n{}",
+            again.to_string().replace("netroxy-conformance", "judge")
+        );
+        let output = Command::new("sh")
+            .args(["-c", &script])
+            .env_remove("NETROXY_PASS")
+            .envs(environment.iter().copied())
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let words = text(output.stdout);
+        (
+            words.lines().map(str::to_owned).collect(),
+            text(output.stderr),
+        )
+    }
+
+    #[test]
+    fn a_shell_reads_the_words_that_were_meant() {
+        let words = ["run", "a b", "it's", "$HOME", "", "*", "ü`x`\"\\"];
+        let (read, _) = read(&Again::new(words), &[]);
+        assert_eq!(read[1..], words);
+    }
+
+    #[test]
+    fn a_running_server_is_named_without_its_password() {
+        let running = Subject::Running(Running {
+            plain: "127.0.0.1:1".parse().unwrap(),
+            tls: Some("[::1]:2".parse().unwrap()),
+            username: "a b".to_owned(),
+            password: "secret".to_owned(),
+        });
+        let again = Again::new(["run", "server"]).subject(&running);
+        assert!(!again.to_string().contains("secret"), "{again}");
+        let (words, _) = read(&again, &[("NETROXY_PASS", "s'e")]);
+        let flags = [
+            "--addr",
+            "127.0.0.1:1",
+            "--tls-addr",
+            "[::1]:2",
+            "--user",
+            "a b",
+            "--pass",
+            "s'e",
+        ];
+        assert_eq!(words[1..3], ["run", "server"]);
+        assert_eq!(words[3..], flags);
+        let (words, why) = read(&again, &[]);
+        assert!(words.is_empty() && why.contains("NETROXY_PASS"), "{why}");
+    }
+
+    #[test]
+    fn the_variables_of_a_manifest_stand_before_the_program() {
+        let text = r#"{"name":"x","role":"server","launch":{"command":["{{env:PEER}}","{{env:TOKEN}}{{env:PEER}}"]}}"#;
+        let env = |name: &str| Some(if name == "PEER" { "sh" } else { "hush" }.to_owned());
+        let manifest = Manifest::parse(
+            "my server.json",
+            text,
+            std::path::Path::new("."),
+            &env,
+            &NoPeers,
+        );
+        let server = manifest.unwrap();
+        let again = Again::new(["run"]).subject(&Subject::Started(server.clone()));
+        assert!(!again.to_string().contains("hush"), "{again}");
+        let (words, _) = read(&again, &[("TOKEN", "t o")]);
+        assert_eq!(
+            words,
+            ["TOKEN=t o PEER=sh", "run", "--sut", "my server.json"]
+        );
+        let (words, why) = read(&again, &[]);
+        assert!(words.is_empty() && why.contains("TOKEN"), "{why}");
+        let client = peers::reference(Side::Client).unwrap();
+        let pair = Again::new(["run", "pair"]).subject(&Subject::Pair(Box::new((server, client))));
+        let (words, _) = read(&pair, &[("TOKEN", "t")]);
+        assert_eq!(words[0], "TOKEN=t PEER=sh");
+        assert_eq!(
+            words[3..],
+            ["--server", "my server.json", "--client", "reference-client"]
+        );
+    }
+}

@@ -1,0 +1,385 @@
+//! The canonical text of a recording: the same conversation is always the same text.
+//!
+//! What differs from run to run has no place in it. Ports, tokens, names and addresses are written as the variables
+//! that stand for them, or as `$token1`, `$name1` in the order in which they appear; times are left out. Lines are
+//! grouped by connection, because the order between connections is a matter of scheduling. What is not judged apart is
+//! written alike: how a connection was closed, whether a write to one that is closed still went through, how bytes were
+//! cut into segments. Left out is what depends on when somebody looked: the fences, which prove silence and are asked
+//! as often as it takes; messages that the case passes over, such as the SRQ of a client; and what no step has read.
+
+mod names;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::LazyLock;
+
+use names::Names;
+use netroxy_specification::notation::ast::{
+    Action, Endpoint, Expectation, Field, Message, Piece, Step, Template,
+};
+use netroxy_specification::notation::print_step;
+use regex::{Captures, Regex};
+
+use crate::steady::steady;
+use crate::transcript::{Happened, Transcript};
+use crate::verdict::{Judged, Verdict};
+
+/// A recording, or a whole result, without what differs from run to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Canonical {
+    groups: Vec<Group>,
+}
+
+/// The lines of one connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The name of the connection; empty for what the whole has come to.
+    pub actor: String,
+    /// In the order of the recording.
+    pub lines: Vec<Line>,
+}
+
+/// A line of the notation.
+#[derive(Debug, Clone, Eq)]
+pub struct Line {
+    /// Without times, with names instead of values.
+    pub text: String,
+    /// Its place in the recording, over all connections.
+    pub at: usize,
+    /// The rules that are judged by it.
+    pub judges: Vec<String>,
+}
+
+/// Lines are equal that say the same: their places depend on scheduling, and on what was passed over before.
+impl PartialEq for Line {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Canonical {
+    /// Of a recording; `got` is what came instead of its broken step.
+    #[cfg(test)]
+    pub(crate) fn of(transcript: &Transcript, got: Option<&str>) -> Self {
+        Self::of_steps(transcript, kept(transcript), got)
+    }
+
+    fn of_steps(
+        transcript: &Transcript,
+        kept: Vec<(usize, Happened<'_>)>,
+        got: Option<&str>,
+    ) -> Self {
+        let mut groups: BTreeMap<&str, Vec<(usize, Happened<'_>)>> = BTreeMap::new();
+        for (at, one) in kept {
+            groups.entry(&one.step.actor).or_default().push((at, one));
+        }
+        let mut names = Names::new(transcript.names());
+        for (_, one) in groups.values().flatten() {
+            learn(&mut names, &one.step.action);
+        }
+        let groups = groups.into_iter().map(|(actor, happened)| Group {
+            actor: actor.to_owned(),
+            lines: lines(&happened, &names, got),
+        });
+        Self {
+            groups: groups.collect(),
+        }
+    }
+
+    /// Of a result: its recording, then what it has come to, as comments.
+    pub fn of_result(judged: &Judged) -> Self {
+        let transcript = judged.transcript.as_ref();
+        let got = judged.broken.as_ref().map(|broken| broken.got.as_str());
+        let mut canonical = Self { groups: Vec::new() };
+        if let Some(transcript) = transcript {
+            let mut kept = kept(transcript);
+            // Which step notices that the program has ended is a race.
+            kept.retain(|(_, one)| !one.broken || judged.verdict != Verdict::Crash);
+            canonical = Self::of_steps(transcript, kept, got);
+        }
+        let known = transcript.map(|transcript| Names::new(transcript.names()));
+        let mut ending = vec![(judged.verdict.name().to_owned(), Vec::new())];
+        let mut add = |text: &str, judges: &[String]| {
+            let text = known
+                .as_ref()
+                .map_or_else(|| text.to_owned(), |known| known.in_text(text));
+            ending.push((alike(&text), judges.to_vec()));
+        };
+        let reason = judged.reason.iter().filter(|reason| !reason.is_empty());
+        reason.for_each(|reason| add(reason, &[]));
+        for remark in &judged.remarks {
+            add(&format!("nonstrict: {}", remark.seen), &remark.marks);
+        }
+        let ending = ending.into_iter().enumerate();
+        canonical.groups.push(Group {
+            actor: String::new(),
+            lines: ending
+                .map(|(index, (text, judges))| Line {
+                    text: format!("# {text}"),
+                    at: BEHIND + index,
+                    judges,
+                })
+                .collect(),
+        });
+        canonical
+    }
+
+    /// The connections, by their names.
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+}
+
+/// Behind everything that a recording can hold.
+const BEHIND: usize = usize::MAX / 2;
+
+/// The notation, with an empty line between connections.
+impl fmt::Display for Canonical {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, group) in self.groups.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            for line in &group.lines {
+                writeln!(f, "{}", line.text)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What does not depend on when somebody looked, and its place.
+fn kept(transcript: &Transcript) -> Vec<(usize, Happened<'_>)> {
+    let mut kept = Vec::new();
+    for (at, one) in transcript.happened().enumerate() {
+        let aside = |note: &str| note.starts_with("fence") || ["ignored", "keep"].contains(&note);
+        if one.broken {
+            // Behind it stands what no step has read, as much as had come.
+            kept.push((at, one));
+            break;
+        }
+        if !one.step.comment.as_deref().is_some_and(aside) {
+            kept.push((at, one));
+        }
+    }
+    kept
+}
+
+/// Names what a message shows for the first time.
+fn learn(names: &mut Names, action: &Action) {
+    let Action::Expect(Expectation::Message(message)) = action else {
+        return;
+    };
+    match (message.word.as_str(), message.fields.as_slice()) {
+        ("ARS", [_, _, token, ..]) => names.learn("token", literal(token)),
+        ("ATH", [name, ..]) => names.learn("name", literal(name)),
+        _ => {}
+    }
+}
+
+fn literal(field: &Field) -> Option<&[u8]> {
+    match field {
+        Field::Text(text) => match text.pieces() {
+            [Piece::Bytes(bytes)] if text.times() == 1 => Some(bytes),
+            _ => None,
+        },
+        Field::Bind(_) | Field::Any => None,
+    }
+}
+
+/// Bytes that belong together, however they were cut.
+enum Run {
+    /// What has come.
+    Received(Vec<u8>),
+    /// What has left byte by byte: the digits of a port have no name, the port has one.
+    Sent(Vec<u8>),
+}
+
+impl Run {
+    fn of(one: &Happened<'_>) -> Option<Self> {
+        if one.broken {
+            return None;
+        }
+        match &one.step.action {
+            Action::Expect(Expectation::Raw(bytes)) => plain(bytes).map(Self::Received),
+            Action::SendRaw(segments) => match segments.as_slice() {
+                [segment] => plain(segment)
+                    .filter(|bytes| bytes.len() == 1)
+                    .map(Self::Sent),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Adds what follows, if it is of the same kind.
+    fn extend(&mut self, more: &Self) -> bool {
+        match (self, more) {
+            (Self::Received(before), Self::Received(more))
+            | (Self::Sent(before), Self::Sent(more)) => {
+                before.extend_from_slice(more);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn action(&self) -> Action {
+        match self {
+            Self::Received(bytes) => {
+                Action::Expect(Expectation::Raw(Template::bytes(bytes.clone())))
+            }
+            Self::Sent(bytes) if bytes.len() == 1 => {
+                Action::SendRaw(vec![Template::bytes(bytes.clone())])
+            }
+            Self::Sent(bytes) => Action::SendDrip(Template::bytes(bytes.clone())),
+        }
+    }
+}
+
+/// Bytes without variables.
+fn plain(template: &Template) -> Option<Vec<u8>> {
+    match template.pieces() {
+        [Piece::Bytes(bytes)] => Some(bytes.clone()),
+        _ => None,
+    }
+}
+
+fn lines(happened: &[(usize, Happened<'_>)], names: &Names, got: Option<&str>) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    let mut run: Option<Run> = None;
+    for (at, one) in happened {
+        let more = Run::of(one);
+        let joined = match (&mut run, &more) {
+            (Some(before), Some(more)) => before.extend(more),
+            _ => false,
+        };
+        if !joined {
+            run = more;
+        }
+        let step = match (&run, one.broken) {
+            (_, true) => broken(one.step, names, got.unwrap_or_default()),
+            (Some(run), false) => came(&one.step.actor, named(&run.action(), names)),
+            (None, false) => came(&one.step.actor, named(&one.step.action, names)),
+        };
+        let texts = print_step(&step);
+        let (mut at, mut judges) = (*at, one.judges.to_vec());
+        if joined && let Some(first) = lines.pop() {
+            at = first.at;
+            judges.extend(first.judges);
+            judges.dedup();
+        }
+        lines.extend(texts.lines().map(|text| Line {
+            text: text.to_owned(),
+            at,
+            judges: judges.clone(),
+        }));
+    }
+    lines
+}
+
+fn came(actor: &str, action: Action) -> Step {
+    Step {
+        actor: actor.to_owned(),
+        action,
+        within: None,
+        marks: Vec::new(),
+        comment: None,
+    }
+}
+
+fn broken(step: &Step, names: &Names, got: &str) -> Step {
+    let got = alike(&names.in_text(got)).replace('\n', " ");
+    Step {
+        comment: Some(format!("not so: {got}")),
+        ..step.clone()
+    }
+}
+
+/// Writes alike what is not judged apart, and masks what differs from run to run and has no name.
+fn alike(text: &str) -> String {
+    let how = |found: &Captures<'_>| match found.name("how").map(|how| how.as_str()) {
+        Some(how) if how.starts_with("not closed") => found[0].to_owned(),
+        // Whether the end had come too when somebody looked is chance.
+        _ if found.name("behind").is_some() => String::new(),
+        _ => "closed".to_owned(),
+    };
+    match &*CLOSED {
+        Some(closed) => steady(&closed.replace(text, how)),
+        None => steady(text),
+    }
+}
+
+static CLOSED: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?<behind>, then )?closed \((?<how>.*)\)").ok());
+
+/// An action whose values are named.
+fn named(action: &Action, names: &Names) -> Action {
+    let template = |template: &Template| names.in_template(template);
+    match action {
+        Action::Connect(Endpoint::Port(port)) => Action::Connect(Endpoint::Port(template(port))),
+        Action::Refused(port) => Action::Refused(template(port)),
+        Action::TurnedAway { port, said } => Action::TurnedAway {
+            port: template(port),
+            said: said.as_ref().map(template),
+        },
+        Action::Accept(Some(target)) => Action::Accept(Some(template(target))),
+        Action::Maps(refused) => Action::Maps(refused.iter().map(template).collect()),
+        Action::Send(message) => Action::Send(named_message(message, names)),
+        Action::SendRaw(segments) => Action::SendRaw(segments.iter().map(template).collect()),
+        Action::SendDrip(bytes) => Action::SendDrip(template(bytes)),
+        Action::Unguessable(value) => Action::Unguessable(template(value)),
+        Action::SendSlow(bytes) => Action::SendSlow(template(bytes)),
+        Action::SendEvery(ms, segments) => {
+            Action::SendEvery(*ms, segments.iter().map(template).collect())
+        }
+        Action::Expect(Expectation::Message(message)) => {
+            Action::Expect(Expectation::Message(named_message(message, names)))
+        }
+        Action::Expect(Expectation::Raw(bytes)) => {
+            Action::Expect(Expectation::Raw(template(bytes)))
+        }
+        Action::Connect(
+            Endpoint::Server(_) | Endpoint::Bare | Endpoint::Drip | Endpoint::Tls12,
+        )
+        | Action::Accept(None)
+        | Action::AcceptAs(_)
+        | Action::Handshake
+        | Action::Certificate(_)
+        | Action::Distrusts
+        | Action::Down(_)
+        | Action::Late(_)
+        | Action::Pause
+        | Action::Keep
+        | Action::SendRandom(_)
+        | Action::Ignore(_)
+        | Action::Shutdown
+        | Action::Cut
+        | Action::Close
+        | Action::Reset
+        | Action::Restart
+        | Action::Expect(
+            Expectation::Random(_)
+            | Expectation::Closed
+            | Expectation::Eof
+            | Expectation::Reset
+            | Expectation::Silence
+            | Expectation::Stalled,
+        )
+        | Action::OneOf(_) => action.clone(),
+    }
+}
+
+fn named_message(message: &Message, names: &Names) -> Message {
+    let field = |field: &Field| match field {
+        Field::Text(text) => Field::Text(names.in_field(text)),
+        Field::Bind(_) | Field::Any => field.clone(),
+    };
+    Message {
+        word: message.word.clone(),
+        fields: message.fields.iter().map(field).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

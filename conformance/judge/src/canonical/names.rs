@@ -1,0 +1,170 @@
+//! Which variable stands for which value.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use netroxy_specification::notation::ast::{Near, Piece, Template};
+
+use crate::player::changed;
+
+/// Values that differ from run to run.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// The longest values first, so that one that holds another wins; with each value what comes close to it.
+    known: Vec<(Vec<u8>, Piece)>,
+    /// How many have been learnt of each kind.
+    learnt: BTreeMap<&'static str, usize>,
+}
+
+impl Names {
+    /// The variables of a case. The timeout is a part of the case, not of the run.
+    pub(super) fn new(variables: &BTreeMap<String, Vec<u8>>) -> Self {
+        let mut names = Self {
+            known: Vec::new(),
+            learnt: BTreeMap::new(),
+        };
+        for (name, value) in variables {
+            if name != "timeout" && name != "nth_port" {
+                names.add(name, value);
+            }
+        }
+        names
+    }
+
+    /// Numbers a value that has no name yet.
+    pub(super) fn learn(&mut self, kind: &'static str, value: Option<&[u8]>) {
+        let Some(value) = value.filter(|value| !value.is_empty()) else {
+            return;
+        };
+        let is_known =
+            |(known, piece): &(Vec<u8>, Piece)| known == value && matches!(piece, Piece::Var(_));
+        if self.known.iter().any(is_known) {
+            return;
+        }
+        let count = self.learnt.entry(kind).or_default();
+        *count += 1;
+        let name = format!("{kind}{count}");
+        self.add(&name, value);
+    }
+
+    fn add(&mut self, name: &str, value: &[u8]) {
+        let mut add = |value: Vec<u8>, piece: Piece| {
+            if !value.is_empty() {
+                self.known.push((value, piece));
+            }
+        };
+        add(value.to_vec(), Piece::Var(name.to_owned()));
+        // Half a port is any number.
+        if value.len() > PORT {
+            for near in [Near::Half, Near::Case] {
+                add(changed(near, value), Piece::Near(near, name.to_owned()));
+            }
+        }
+        let rank = |piece: &Piece| match piece {
+            Piece::Var(name) => (0, name.clone()),
+            Piece::Near(_, name) => (1, name.clone()),
+            Piece::Bytes(_) => (2, String::new()),
+        };
+        self.known
+            .sort_by_key(|(value, piece)| (Reverse(value.len()), rank(piece)));
+    }
+
+    /// In bytes: values that are long enough not to be there by chance.
+    pub(super) fn in_template(&self, template: &Template) -> Template {
+        let pieces = template.pieces().iter().flat_map(|piece| match piece {
+            Piece::Bytes(bytes) => self.in_bytes(bytes),
+            Piece::Var(_) | Piece::Near(..) => vec![piece.clone()],
+        });
+        repeated(Template::new(pieces, template.times()))
+    }
+
+    /// In a field: any value that is the whole of it, else as in bytes.
+    pub(super) fn in_field(&self, template: &Template) -> Template {
+        let whole = |bytes: &[u8]| self.known.iter().find(|(value, _)| value == bytes);
+        match template.pieces() {
+            [Piece::Bytes(bytes)] if template.times() == 1 => match whole(bytes) {
+                Some((_, piece)) => Template::new([piece.clone()], 1),
+                None => self.in_template(template),
+            },
+            _ => self.in_template(template),
+        }
+    }
+
+    /// In what a person reads.
+    pub(super) fn in_text(&self, text: &str) -> String {
+        let pieces = self.in_bytes(text.as_bytes()).into_iter();
+        let pieces = pieces.map(|piece| match piece {
+            Piece::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Piece::Var(name) => format!("${name}"),
+            Piece::Near(near, name) => format!("${{{name}:{near}}}"),
+        });
+        pieces.collect()
+    }
+
+    fn in_bytes(&self, bytes: &[u8]) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        let (mut plain, mut at) = (Vec::new(), 0);
+        while at < bytes.len() {
+            let found = self
+                .known
+                .iter()
+                .find(|(value, _)| stands_at(value, bytes, at));
+            match found {
+                Some((value, piece)) => {
+                    pieces.push(Piece::Bytes(std::mem::take(&mut plain)));
+                    pieces.push(piece.clone());
+                    at += value.len();
+                }
+                None => {
+                    plain.push(bytes[at]);
+                    at += 1;
+                }
+            }
+        }
+        pieces.push(Piece::Bytes(plain));
+        pieces
+    }
+}
+
+/// Whether it is that value that stands there. A port within a longer number is another one.
+fn stands_at(value: &[u8], bytes: &[u8], at: usize) -> bool {
+    let is_port = value.iter().all(u8::is_ascii_digit);
+    if value.len() < SHORT && !(is_port && value.len() == PORT) || !bytes[at..].starts_with(value) {
+        return false;
+    }
+    let digits = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count()
+    };
+    let before: Vec<u8> = bytes[..at].iter().rev().copied().collect();
+    // Zeros before a number do not make it another one.
+    let within = is_port && before[..digits(&before)].iter().any(|byte| *byte != b'0');
+    // An address ends in a port.
+    let ends_in_port = is_port || value.contains(&b':');
+    let goes_on = ends_in_port && digits(&bytes[at + value.len()..]) > 0;
+    !within && !goes_on
+}
+
+/// What is shorter could stand in a text by chance.
+const SHORT: usize = 8;
+
+/// The digits of a port that is leased.
+const PORT: usize = 5;
+
+/// A byte that is repeated is written so.
+fn repeated(template: Template) -> Template {
+    match template.pieces() {
+        [Piece::Bytes(bytes)] if template.times() == 1 && bytes.len() >= REPEATED => {
+            let all = bytes.iter().all(|byte| *byte == bytes[0]);
+            match (all, u32::try_from(bytes.len())) {
+                (true, Ok(times)) => Template::new([Piece::Bytes(vec![bytes[0]])], times),
+                _ => template,
+            }
+        }
+        _ => template,
+    }
+}
+
+const REPEATED: usize = 16;

@@ -1,0 +1,247 @@
+use netroxy_specification::notation::ast::{Case, Line as CaseLine};
+use netroxy_specification::notation::parse;
+
+use super::*;
+
+/// A recording of these steps, with these values of variables; a step whose comment is `broken` did not come true.
+fn recorded(variables: &[(&str, &str)], steps: &str) -> Transcript {
+    let text = format!("title    x\nrole     server\nrules    auth.first\n\n{steps}");
+    let case: Case = parse(&text).unwrap();
+    let mut transcript = Transcript::start();
+    let variables = variables.iter();
+    transcript
+        .add_names(variables.map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())));
+    for line in case.body {
+        let CaseLine::Step(step) = line else { continue };
+        transcript.judge(&step.marks);
+        match step.comment.as_deref() {
+            Some("broken") => transcript.add_broken(&Step {
+                comment: None,
+                ..step
+            }),
+            _ => transcript.add(&step.actor, step.action, step.comment),
+        }
+    }
+    transcript
+}
+
+fn canonical(variables: &[(&str, &str)], steps: &str) -> Canonical {
+    Canonical::of(&recorded(variables, steps), Some("closed (eof)"))
+}
+
+fn text(variables: &[(&str, &str)], steps: &str) -> String {
+    canonical(variables, steps).to_string()
+}
+
+const VARIABLES: [(&str, &str); 6] = [
+    ("port", "21007"),
+    ("target", "127.0.0.1:21009"),
+    ("username", "conf-user"),
+    ("password", "conf-pass"),
+    ("name", "probe-77-3"),
+    ("timeout", "30"),
+];
+
+const SESSION: &str = r#"
+ctl   connect server
+ctl   > ATH probe-77-3 conf-user conf-pass
+ctl   < ARS true 30 0123456789abcdef0123456789abcdef
+ctl   > MAP 21007 127.0.0.1:21009 true
+ctl   < MRS 21007 true
+user  connect 21007
+ctl   < TRQ 21007
+tun   connect server
+tun   >> "TRS\n0123456789abcdef0123456789abcdef\n21007\nEARLY"
+user  << "EA"
+user  << "RLY"
+ctl   > SRQ                               # fence
+ctl   < SRS                               # fence
+ctl   < silence
+user  >> "xxxxxxxxxxxxxxxxxxxxxxxx"
+user  << "a"
+user  >> "b"
+user  << "c"
+user  < closed                            # connection reset by peer
+tun   < eof                               [tunnel.half-close]  # broken
+ctl   << "TRQ\n"                          # no step has read this
+"#;
+
+#[test]
+fn a_session_has_no_values_of_its_own() {
+    insta::assert_snapshot!(text(&VARIABLES, SESSION));
+}
+
+#[test]
+fn neither_values_nor_the_order_of_connections_matter() {
+    let other = SESSION
+        .replace("21007", "30124")
+        .replace("21009", "29999")
+        .replace(
+            "0123456789abcdef0123456789abcdef",
+            "FEDCBA98FEDCBA98FEDCBA98FEDCBA98",
+        )
+        .replace("probe-77-3", "probe-8123-44")
+        .replace("connection reset by peer", "eof")
+        .replace("\"EA\"\nuser  << \"RLY\"", "\"EARLY\"");
+    // The user sees it before the client does.
+    let (trq, user) = ("ctl   < TRQ 30124\n", "user  connect 30124\n");
+    let swapped = other.replace(&format!("{user}{trq}"), &format!("{trq}{user}"));
+    assert_ne!(swapped, other);
+    // Whoever is slow hears more that is passed over.
+    let answer = "ctl   < MRS 30124 true\n";
+    let slow = swapped.replace(answer, &format!("ctl   < SRQ  # ignored\n{answer}"));
+    assert_ne!(slow, swapped);
+    let variables = [
+        ("port", "30124"),
+        ("target", "127.0.0.1:29999"),
+        ("username", "conf-user"),
+        ("password", "conf-pass"),
+        ("name", "probe-8123-44"),
+        ("timeout", "30"),
+    ];
+    assert_eq!(text(&variables, &slow), text(&VARIABLES, SESSION));
+    let same = canonical(&variables, &slow) == canonical(&VARIABLES, SESSION);
+    assert!(same, "what says the same is the same");
+}
+
+#[test]
+fn what_is_another_conversation_is_another_text() {
+    let same = canonical(&VARIABLES, SESSION);
+    for (from, to) in [
+        ("MRS 21007 true", "MRS 21007 false"),
+        ("MRS 21007 true", "MRS 21008 true"),
+        ("user  << \"c\"", "user  << \"d\""),
+        ("user  < closed ", "user  < eof "),
+        ("> SRQ     ", "> TRQ     "),
+        ("true 30 0", "true 31 0"),
+        // The token of another login.
+        ("TRS\\n0123", "TRS\\n9123"),
+    ] {
+        let other = SESSION.replacen(from, to, 1);
+        assert_ne!(other, SESSION, "{from}");
+        assert_eq!(
+            canonical(&VARIABLES, &other) == same,
+            from.starts_with("> SRQ"),
+            "{from}"
+        );
+    }
+}
+
+#[test]
+fn a_value_within_another_is_not_it() {
+    let canonical = text(&VARIABLES, "ctl   > MAP 121007 127.0.0.1:210091 \"30\"\n");
+    assert_eq!(canonical, "ctl   > MAP 121007 127.0.0.1:210091 30\n");
+    let canonical = text(
+        &VARIABLES,
+        "ctl   > MAP 021007 \"http://127.0.0.1:21009/\" conf-passx\n",
+    );
+    assert_eq!(
+        canonical,
+        "ctl   > MAP \"0$port\" \"http://$target/\" \"${password}x\"\n"
+    );
+}
+
+#[test]
+fn what_comes_close_to_a_value_is_written_so() {
+    let session = |token: &str| {
+        let (half, case) = (&token[..8], token.replacen('a', "A", 1));
+        let steps = format!(
+            "ctl   < ARS true 30 {token}\nx     > TRS {half} 21007\nx     >> \"TRS\\n{case}\\n\"\n"
+        );
+        text(&VARIABLES, &steps)
+    };
+    let wanted = "ctl   < ARS true 30 $token1\n\n\
+        x     > TRS \"${token1:half}\" $port\nx     >> \"TRS\\n${token1:case}\\n\"\n";
+    assert_eq!(session("0123456789abcdef"), wanted);
+    assert_eq!(session("0a23456789bbcdef"), wanted);
+}
+
+#[test]
+fn tokens_and_names_are_numbered_and_a_new_one_shows() {
+    let session = |second: &str| {
+        format!(
+            "ctl   accept\nctl   < ATH host-9 u p\nctl   < closed\nctl   accept\nctl   < ATH {second} u p\n"
+        )
+    };
+    let same = text(&[], &session("host-9"));
+    assert_eq!(same.matches("$name1").count(), 2, "{same}");
+    let renamed = text(&[], &session("host-10"));
+    assert!(renamed.contains("< ATH $name2 u p"), "{renamed}");
+}
+
+#[test]
+fn how_a_step_failed_is_told_without_times_and_kinds_of_ends() {
+    for (got, told) in [
+        ("closed (eof)", "closed"),
+        ("closed (connection reset by peer (os error 104))", "closed"),
+        ("< MRS 21007 true, then closed (eof)", "< MRS $port true"),
+        (
+            "nothing in 2.0 s; the connection is open",
+            "nothing in N s; the connection is open",
+        ),
+        (
+            "closed (not closed, but it floods: x)",
+            "closed (not closed, but it floods: x)",
+        ),
+    ] {
+        let step = "ctl   < silence                           [auth.first]  # broken\n";
+        let canonical = Canonical::of(&recorded(&VARIABLES, step), Some(got));
+        let expected =
+            format!("ctl   < silence                           [auth.first]  # not so: {told}\n");
+        assert_eq!(canonical.to_string(), expected);
+        assert_eq!(canonical.groups()[0].lines[0].judges, ["auth.first"]);
+    }
+}
+
+#[test]
+fn a_result_tells_its_verdict_and_a_crash_no_step() {
+    let judged = |verdict| Judged {
+        verdict,
+        transcript: Some(recorded(
+            &VARIABLES,
+            "ctl   connect server\nctl   < silence                           # broken\n",
+        )),
+        ..Judged::without_run(
+            "x".into(),
+            "x".into(),
+            verdict,
+            "after 3 ms, at 21007".into(),
+        )
+    };
+    let text = |verdict| Canonical::of_result(&judged(verdict)).to_string();
+    assert_eq!(
+        text(Verdict::Crash),
+        "ctl   connect server\n\n# CRASH\n# after N ms, at $port\n"
+    );
+    assert!(
+        text(Verdict::Fail).contains("# not so:\n"),
+        "{}",
+        text(Verdict::Fail)
+    );
+}
+
+#[test]
+fn what_leaves_byte_by_byte_is_one_text_with_its_names() {
+    let slow = |port: &str| {
+        let bytes = format!("TRQ\\n{port}\\n");
+        let digits: String = port
+            .chars()
+            .map(|digit| format!("ctl   >> \"{digit}\"\n"))
+            .collect();
+        let steps = format!(
+            "\nctl   >> \"T\"\nctl   >> \"R\"\nctl   >> \"Q\"\nctl   >> \"\\n\"\n{digits}ctl   >> \"\\n\"\n"
+        );
+        let at_once = format!("\nctl   >> drip \"{bytes}\"\n");
+        (
+            text(&[("port", port)], &steps),
+            text(&[("port", port)], &at_once),
+        )
+    };
+    let (first, whole) = slow("21007");
+    assert_eq!(first, whole);
+    assert_eq!(first, slow("22540").0);
+    assert!(first.contains("$port"), "{first}");
+    // Longer segments stay apart: a case cuts them there.
+    let apart = text(&[], "\nctl   >> \"SR\"\nctl   >> \"Q\\n\"\n");
+    assert_eq!(apart.lines().count(), 2, "{apart}");
+}

@@ -1,0 +1,178 @@
+//! Noise that is to come: compared as it comes, so that neither it nor its pattern is held whole.
+
+use std::time::{Duration, Instant};
+
+use netroxy_specification::notation::ast::{Action, Bulk, Expectation, Step};
+
+use super::Player;
+use super::expect::{end_text, seen};
+use crate::noise::Noise;
+use crate::wire::{State, transfer};
+
+impl Player<'_> {
+    /// Waits for this noise on the connection of the step.
+    pub(super) async fn bulk(&mut self, step: &Step, bulk: Bulk) -> Result<(), String> {
+        self.connection(&step.actor)?.resume();
+        let window = self.window(step, &[]);
+        let total = usize::try_from(bulk.bytes).unwrap_or(usize::MAX);
+        let until = match step.within {
+            Some(_) => window.until,
+            // Bytes take their time, in a hasty run too.
+            None => window.until + transfer(total).mul_f64(self.scale.max(1.0)),
+        };
+        let begun = Instant::now();
+        let inbox = self.connection(&step.actor)?.inbox.clone();
+        let mut comparison = Comparison::of(bulk);
+        let outcome = inbox.wait(until, |state| comparison.go_on(state)).await;
+        let got = comparison.got;
+        if got > 0 {
+            let came = Expectation::Random(Bulk {
+                bytes: u32::try_from(got).unwrap_or(u32::MAX),
+                ..bulk
+            });
+            let came = Action::Expect(came);
+            self.transcript.add(&step.actor, came, None);
+            comparison
+                .came
+                .into_iter()
+                .for_each(|came| self.transcript.came(came));
+        }
+        match outcome {
+            Some(Ok(())) => {
+                self.late_if(comparison.came.is_some_and(|came| window.missed(came)));
+                self.early = comparison
+                    .came
+                    .map_or(Ok(None), |came| window.check(came))?;
+                Ok(())
+            }
+            Some(Err(why)) => Err(why),
+            None => {
+                let waited = until.saturating_duration_since(begun);
+                Err(self.in_vain(missing(got, total, waited)))
+            }
+        }
+    }
+}
+
+fn missing(got: usize, total: usize, waited: Duration) -> String {
+    let waited = waited.as_secs_f64();
+    match got {
+        0 => format!("nothing in {waited:.1} s; the connection is open"),
+        _ => format!("{got} of {total} bytes in {waited:.1} s"),
+    }
+}
+
+/// What has come of some noise.
+struct Comparison {
+    noise: Noise,
+    /// What of the last piece of noise has not come yet.
+    rest: Vec<u8>,
+    total: usize,
+    got: usize,
+    /// When the last of them came.
+    came: Option<Instant>,
+}
+
+impl Comparison {
+    fn of(bulk: Bulk) -> Self {
+        Self {
+            noise: Noise::new(bulk.bytes, bulk.seed),
+            rest: Vec::new(),
+            total: usize::try_from(bulk.bytes).unwrap_or(usize::MAX),
+            got: 0,
+            came: None,
+        }
+    }
+
+    /// Takes what is as it should be; what it came to, when it has come to something.
+    fn go_on(&mut self, state: &mut State) -> Option<Result<(), String>> {
+        while self.got < self.total {
+            if self.rest.is_empty() {
+                self.rest = self.noise.next().map(<[u8]>::to_vec).unwrap_or_default();
+            }
+            let unread = state.unread();
+            let count = unread.len().min(self.rest.len());
+            let same = match unread.get(..count) == self.rest.get(..count) {
+                true => count,
+                false => {
+                    let pairs = unread.iter().zip(&self.rest);
+                    pairs.take_while(|(got, wanted)| got == wanted).count()
+                }
+            };
+            if same > 0 {
+                self.came = state.came(same);
+                state.skip(same);
+                self.rest.drain(..same);
+                self.got += same;
+            }
+            let (got, total) = (self.got, self.total);
+            if same < count {
+                return Some(Err(match got {
+                    0 => seen(state),
+                    _ => format!("byte {got} of {total} differs"),
+                }));
+            }
+            if state.unread().is_empty() && got < total {
+                let end = state.end.as_ref().map(end_text)?;
+                return Some(Err(match got {
+                    0 => seen(state),
+                    _ => format!("the first {got} of {total} bytes, then closed ({end})"),
+                }));
+            }
+        }
+        Some(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::noise::noise;
+    use crate::wire::{End, Inbox};
+
+    fn outcome(pieces: &[&[u8]], end: bool) -> (Option<Result<(), String>>, usize) {
+        let inbox = Inbox::default();
+        let mut comparison = Comparison::of(Bulk {
+            bytes: 100_000,
+            seed: 9,
+        });
+        let mut found = None;
+        for piece in pieces {
+            assert!(inbox.push(piece));
+            found = found.or_else(|| inbox.look(|state| comparison.go_on(state)));
+        }
+        if end {
+            inbox.end(End::Eof);
+            found = found.or_else(|| inbox.look(|state| comparison.go_on(state)));
+        }
+        (found, inbox.look(|state| state.unread().len()))
+    }
+
+    #[test]
+    fn noise_may_come_in_any_pieces_and_what_follows_is_left() {
+        let wanted = noise(100_000, 9);
+        for cut in [0, 1, 32_767, 32_768, 99_999, 100_000] {
+            let (first, second) = wanted.split_at(cut);
+            let (found, left) = outcome(&[first, second, b"more"], false);
+            assert_eq!((found, left), (Some(Ok(())), 4), "{cut}");
+        }
+        let (found, left) = outcome(&[&wanted[..99_999]], false);
+        assert_eq!((found, left), (None, 0));
+    }
+
+    #[test]
+    fn the_first_byte_that_differs_is_named_and_so_is_an_end_that_is_too_early() {
+        let mut wanted = noise(100_000, 9);
+        wanted[40_000] ^= 1;
+        let (found, left) = outcome(&[&wanted], false);
+        let told = "byte 40000 of 100000 differs".to_owned();
+        assert_eq!((found, left), (Some(Err(told)), 60_000));
+        let (found, _) = outcome(&[&wanted[..300]], true);
+        let told = "the first 300 of 100000 bytes, then closed (eof)".to_owned();
+        assert_eq!(found, Some(Err(told)));
+        let (found, _) = outcome(&[b"hello"], false);
+        assert_eq!(found, Some(Err("<< \"hello\"".to_owned())));
+        let (found, _) = outcome(&[], true);
+        assert_eq!(found, Some(Err("closed (eof)".to_owned())));
+    }
+}

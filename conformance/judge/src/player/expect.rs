@@ -1,0 +1,705 @@
+//! The steps that wait for something.
+
+use std::time::{Duration, Instant};
+
+use netroxy_specification::message::{Decoded, first_message};
+use netroxy_specification::notation::ast::{
+    Action, Expectation, Field, Low, Message, Step, Template,
+};
+use netroxy_specification::notation::print_action;
+
+use super::Player;
+use super::keep::is_word;
+use super::pattern::{FieldPattern, Fit, Pattern};
+use crate::run::LINGER;
+use crate::transcript;
+use crate::transcript::CUT;
+use crate::wire::{End, State, transfer};
+
+/// When something has to come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    /// Coming before this is wrong, and counted from our last act.
+    not_before: Option<(Instant, Duration)>,
+    /// Not coming until this is wrong.
+    pub(super) until: Instant,
+    /// Whether it is the case that has said until when.
+    bounded: bool,
+    /// To come too early is remarkable only.
+    lenient: bool,
+}
+
+impl Window {
+    /// The lower bound, or now if that is later or there is none.
+    pub(super) fn begins(&self, now: Instant) -> Instant {
+        self.not_before.map_or(now, |(low, _)| low.max(now))
+    }
+
+    /// Whether something that has come has come too late.
+    pub(super) fn missed(&self, came: Instant) -> bool {
+        self.bounded && came > self.until
+    }
+
+    /// Whether something that has come was not too early; what is to be remarked where that is allowed.
+    pub(super) fn check(&self, came: Instant) -> Result<Option<String>, String> {
+        match self.not_before {
+            Some((earliest, low)) if came < earliest => {
+                let early = earliest.duration_since(came).as_secs_f64();
+                let text = format!(
+                    "it came {early:.3} s too early: not before {} s after our last act",
+                    low.as_secs_f64()
+                );
+                if self.lenient {
+                    Ok(Some(text))
+                } else {
+                    Err(text)
+                }
+            }
+            // We may have been busy with another connection when it came.
+            _ if self.missed(came) => {
+                let late = came.duration_since(self.until).as_secs_f64();
+                Err(format!("it came {late:.3} s too late"))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Player<'_> {
+    /// Waits until one of the expectations comes true, and tells which.
+    pub(super) async fn expect(
+        &mut self,
+        step: &Step,
+        expectations: &[Expectation],
+    ) -> Result<usize, String> {
+        if expectations == [Expectation::Stalled] {
+            self.stalled(&step.actor).await?;
+            return Ok(0);
+        }
+        if let [Expectation::Random(bulk)] = expectations {
+            // It is large, and most steps have no use for it.
+            Box::pin(self.bulk(step, *bulk)).await?;
+            return Ok(0);
+        }
+        self.connection(&step.actor)?.resume();
+        let bare = self.actor(&step.actor)?.bare;
+        let patterns: Result<Vec<_>, _> = expectations
+            .iter()
+            .map(|one| match one {
+                Expectation::Closed if bare => Ok(Pattern::ClosedByTls),
+                one => Pattern::new(one, &self.vars),
+            })
+            .collect();
+        let patterns = patterns?;
+        let window = self.window(step, &patterns);
+        let begun = Instant::now();
+        if patterns == [Pattern::Silence] {
+            let lasts = self.lasts(&step.actor, window.not_before);
+            self.silence(&step.actor, lasts).await?;
+            return Ok(0);
+        }
+        let inbox = self.connection(&step.actor)?.inbox.clone();
+        let ignored = self.passed_over(&step.actor, &patterns)?;
+        let mut passed_over = Vec::new();
+        let look = |state: &mut State| match pass_over(state, &ignored, &mut passed_over) {
+            Begun::Yes => found_already(&patterns, state),
+            Begun::No => choose(&patterns, state),
+        };
+        let found = inbox.wait(window.until, look).await;
+        self.record_ignored(&step.actor, &passed_over);
+        let (index, length) = match found {
+            Some(Choice::Found(index, length)) => (index, length),
+            Some(Choice::Impossible) => {
+                self.cut = inbox.look(|state| is_cut(&patterns, state));
+                return Err(inbox.look(|state| difference(&patterns, state)));
+            }
+            None => {
+                let waited = window.until.saturating_duration_since(begun);
+                let Some(silence) = patterns
+                    .iter()
+                    .position(|pattern| *pattern == Pattern::Silence)
+                else {
+                    let got = inbox.look(|state| missing(&patterns, state, waited));
+                    return Err(self.in_vain(got));
+                };
+                // What was late only because of a stall would have been another alternative.
+                self.late_if(window.bounded);
+                let askable = self.can_fence() || step.within.is_none();
+                if askable && self.dial.is_zero() {
+                    let Err(why) = self.silence(&step.actor, None).await else {
+                        return Ok(silence);
+                    };
+                    // Another alternative can come true while silence is being proved.
+                    match inbox.look(|state| choose(&patterns, state)) {
+                        // It has come later than the case allows, so it has not come.
+                        Some(Choice::Found(..)) if window.bounded => return Ok(silence),
+                        Some(Choice::Found(index, length)) => (index, length),
+                        Some(Choice::Impossible) | None => return Err(why),
+                    }
+                } else {
+                    // A client that has not been let in can be asked for nothing, nor can one that may be busy with a
+                    // target that does not answer: the deadline has to do.
+                    let seen = Action::Expect(Expectation::Silence);
+                    self.transcript.add(&step.actor, seen, None);
+                    return Ok(silence);
+                }
+            }
+        };
+        let (came, bytes, end) =
+            inbox.look(|state| (state.came(length), state.take(length), state.end.clone()));
+        self.received(
+            &step.actor,
+            &expectations[index],
+            &patterns[index],
+            &bytes,
+            end.as_ref(),
+        );
+        let ends = matches!(patterns[index], Pattern::Closed | Pattern::ClosedByTls);
+        let came = if ends {
+            inbox.look(|state| state.came(0))
+        } else {
+            came
+        };
+        if let Some(came) = came {
+            self.transcript.came(came);
+        }
+        self.late_if(came.is_some_and(|came| window.missed(came)));
+        self.early = came.map_or(Ok(None), |came| window.check(came))?;
+        if ends && matches!(end, Some(End::Eof | End::Cut)) {
+            self.both_directions(&step.actor).await?;
+        }
+        Ok(index)
+    }
+
+    /// Proves that a peer that sends no more takes no more either: only then has it closed.
+    ///
+    /// A peer that still carries the other direction has merely half-closed. A tunnel may need several bytes: the
+    /// first one makes a peer notice that the far side is gone.
+    async fn both_directions(&mut self, name: &str) -> Result<(), String> {
+        // It may linger for a while, so that what it said last is not lost; that is good manners and takes its time.
+        let limit = LINGER.mul_f64(self.scale.max(1.0));
+        let until = Instant::now() + limit;
+        let (mut probes, mut pause) = (0, PROBE);
+        while self.connection(name)?.probe(limit).await.is_ok() {
+            probes += 1;
+            if Instant::now() >= until {
+                return Err(self.in_vain(format!(
+                    "it has ended its own direction only: {probes} bytes in {:.1} s were still taken",
+                    limit.as_secs_f64()
+                )));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PROBE_SELDOM);
+        }
+        Ok(())
+    }
+
+    /// The words that say nothing here: those that the case ignores, and the SRQ of a client, which may come at any time
+    /// once it has been let in, in front of its first MAP too.
+    pub(super) fn passed_over(
+        &mut self,
+        name: &str,
+        patterns: &[Pattern],
+    ) -> Result<Vec<String>, String> {
+        let client = matches!(self.scene, super::Scene::Client(_));
+        let wants = |wanted: &[u8]| {
+            let is = |one: &Pattern| matches!(one, Pattern::Message { word, .. } if word == wanted);
+            patterns.iter().any(is)
+        };
+        let actor = self.actor(name)?;
+        let mut words = actor.ignored.clone();
+        let logged_in = actor.logged_in;
+        words.extend(self.kept_word(name).map(str::to_owned));
+        if client && (logged_in || wants(b"MAP")) && !wants(b"SRQ") {
+            words.push("SRQ".to_owned());
+        }
+        Ok(words)
+    }
+
+    pub(super) fn record_ignored(&mut self, name: &str, passed_over: &[Passed]) {
+        for (seen, came) in passed_over {
+            let kept = self.kept_word(name);
+            let is_kept = kept.is_some_and(|word| is_word(seen, word));
+            if is_kept && kept == Some("SRS") {
+                self.note_kept(name, true);
+            }
+            let seen = Action::Expect(seen.clone());
+            self.transcript.add(name, seen, Some("ignored".to_owned()));
+            came.iter().for_each(|came| self.transcript.came(*came));
+            if is_kept && kept == Some("SRQ") {
+                self.note_kept(name, true);
+            }
+        }
+    }
+
+    /// Adds what was sent to keep connections alive and has no answer yet.
+    fn record_kept(&mut self) {
+        let names: Vec<String> = self.actors.keys().cloned().collect();
+        names.iter().for_each(|name| self.note_kept(name, false));
+    }
+
+    /// The bounds of a step, counted from what happened last on its connection.
+    ///
+    /// The lower bound counts from our own last act, because the peer cannot have noticed it any earlier; the upper
+    /// one from the last thing that happened at all, and has some slack for the machine.
+    pub(super) fn window(&self, step: &Step, patterns: &[Pattern]) -> Window {
+        // A new connection has no past, not even that of a namesake.
+        let actor = match step.action {
+            Action::Accept(_) | Action::AcceptAs(_) => None,
+            _ => self.actors.get(&step.actor),
+        };
+        let opened = |actor: &super::Actor| match self.acted {
+            true => self.last_sent,
+            // The client has started before the case.
+            false => actor.begun,
+        };
+        let own = actor.and_then(|actor| actor.connection.as_ref()?.last_sent);
+        // Where we have not acted, the peer has: on a busy machine we see that later than it happened.
+        let unseen = match (actor, own) {
+            (Some(_), None) => self.tempo.slack(),
+            _ => Duration::ZERO,
+        };
+        let sent = own.unwrap_or_else(|| actor.map_or(self.last_sent, opened));
+        let mute_since = actor.and_then(|actor| actor.mute_since);
+        let event = actor.map_or(self.last_event, |actor| actor.last_event);
+        let event = mute_since.unwrap_or(event);
+        let ms = |ms: u32| Duration::from_millis(ms.into());
+        let low = step.within.and_then(|within| within.low);
+        let low = low.map(|low| match low {
+            Low::Ms(low) => ms(low),
+            Low::Still => self.still,
+        });
+        let until = match step.within {
+            Some(within) => match within.high {
+                Some(high) => event + ms(high) + self.tempo.slack(),
+                None => event + low.unwrap_or_default() + self.limit(),
+            },
+            None => {
+                let longest = patterns.iter().map(Pattern::length).max().unwrap_or(0);
+                // Bytes take their time, in a hasty run too.
+                let limit = self.answer_limit(&step.actor, patterns);
+                let from = mute_since.unwrap_or_else(Instant::now);
+                from + limit + transfer(longest).mul_f64(self.scale.max(1.0))
+            }
+        };
+        let bounded = step.within.is_some_and(|within| within.high.is_some());
+        Window {
+            not_before: low.map(|low| (sent + low.saturating_sub(unseen), low)),
+            until,
+            bounded,
+            lenient: step.within.is_some_and(|within| within.lenient),
+        }
+    }
+
+    /// Adds what has arrived and was not asked for to the recording.
+    pub(super) fn record_unread(&mut self) {
+        self.record_kept();
+        for (name, actor) in &self.actors {
+            let Some(connection) = &actor.connection else {
+                continue;
+            };
+            let (bytes, end) = connection
+                .inbox
+                .look(|state| (state.unread().to_vec(), state.end.clone()));
+            let (more, bytes) = (bytes.len(), &bytes[..bytes.len().min(SHOWN)]);
+            let note = Some(match more - bytes.len() {
+                0 => "no step has read this".to_owned(),
+                more => format!("no step has read this and {more} bytes more"),
+            });
+            if !bytes.is_empty() {
+                let action = match first_message(bytes) {
+                    Decoded::Whole { lines, length } if length == bytes.len() => {
+                        Expectation::Message(transcript::message(&lines))
+                    }
+                    Decoded::Whole { .. } | Decoded::Partial | Decoded::Unknown => {
+                        Expectation::Raw(Template::bytes(bytes))
+                    }
+                };
+                self.transcript
+                    .add(name, Action::Expect(action), note.clone());
+                let rest = connection
+                    .inbox
+                    .look(|state| state.unread().get(SHOWN..).map(<[u8]>::to_vec));
+                if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
+                    let rest = Expectation::Raw(Template::bytes(rest));
+                    self.transcript.add_unshown(name, Action::Expect(rest));
+                }
+            }
+            if let Some(end) = end {
+                self.transcript.add(
+                    name,
+                    Action::Expect(Expectation::Closed),
+                    Some(end_text(&end)),
+                );
+            }
+        }
+    }
+
+    /// Adds what has arrived by the end of a case and was not asked for; reports do not show it.
+    pub(super) fn record_left(&mut self) {
+        let names: Vec<String> = self.actors.keys().cloned().collect();
+        for name in &names {
+            let Some(actor) = self.actors.get(name) else {
+                continue;
+            };
+            let Some(connection) = &actor.connection else {
+                self.note_kept(name, false);
+                continue;
+            };
+            let kept = actor.kept.is_some();
+            let (left, end, ended) = connection.inbox.look(|state| {
+                let bytes = state.unread();
+                let mut pieces = Vec::new();
+                let mut from = 0;
+                while from < bytes.len() {
+                    // What keeps a connection alive came one by one, and a judge of the recording looks at the times.
+                    let length = match first_message(&bytes[from..]) {
+                        Decoded::Whole { length, .. } if kept => length,
+                        _ => bytes.len() - from,
+                    };
+                    let piece = bytes[from..from + length].to_vec();
+                    from += length;
+                    pieces.push((piece, state.came(from)));
+                }
+                (pieces, state.end.clone(), state.came(0))
+            });
+            let known = self.transcript.knows_end(name);
+            for (bytes, came) in left {
+                // Times never go back, so what belongs to it is noted with it.
+                self.note_kept(name, true);
+                let bytes = Expectation::Raw(Template::bytes(bytes));
+                self.transcript.add_unshown(name, Action::Expect(bytes));
+                came.into_iter().for_each(|came| self.transcript.came(came));
+            }
+            self.note_kept(name, false);
+            let end = match end {
+                Some(End::Eof) => Expectation::Eof,
+                Some(End::Cut | End::Broken(_)) => Expectation::Closed,
+                Some(End::Garbled(_) | End::Flooded) | None => continue,
+            };
+            if !known {
+                self.transcript.add_unshown(name, Action::Expect(end));
+                ended
+                    .into_iter()
+                    .for_each(|ended| self.transcript.came(ended));
+            }
+        }
+    }
+
+    fn received(
+        &mut self,
+        actor: &str,
+        wanted: &Expectation,
+        pattern: &Pattern,
+        bytes: &[u8],
+        end: Option<&End>,
+    ) {
+        let (seen, note) = match pattern {
+            Pattern::Message { fields, .. } => {
+                let Decoded::Whole { lines, .. } = first_message(bytes) else {
+                    return;
+                };
+                for (field, value) in fields.iter().zip(lines.iter().skip(1)) {
+                    if let FieldPattern::Bind(name) = field {
+                        self.vars.insert(name.clone(), value.clone());
+                    }
+                }
+                let message = transcript::message(&lines);
+                self.learn(actor, &message);
+                (Expectation::Message(message), None)
+            }
+            Pattern::Closed | Pattern::ClosedByTls | Pattern::Eof | Pattern::Reset => {
+                let alert = (!bytes.is_empty()).then(|| "a TLS alert".to_owned());
+                (wanted.clone(), alert.or_else(|| end.map(end_text)))
+            }
+            Pattern::Bytes(bytes) => match wanted {
+                Expectation::Random(bulk) => (Expectation::Random(*bulk), None),
+                _ => (Expectation::Raw(Template::bytes(bytes.clone())), None),
+            },
+            Pattern::Silence => (Expectation::Silence, None),
+            Pattern::Stalled => (Expectation::Stalled, None),
+        };
+        self.transcript.add(actor, Action::Expect(seen), note);
+    }
+
+    /// What a message says about the state of its connection; the fences need it.
+    pub(super) fn learn(&mut self, actor: &str, message: &Message) {
+        let field = |index: usize| match message.fields.get(index) {
+            Some(Field::Text(text)) => super::pattern::fill(text, &self.vars).unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        if let super::Scene::Client(scene) = &self.scene {
+            let usable = message.word == "MAP"
+                && field(2) == b"true"
+                && scene.target_of(&field(0)).is_some();
+            if usable && !self.fence_ports.contains(&field(0)) {
+                self.fence_ports.push(field(0));
+            }
+        }
+        // A client asks for mappings once it knows that it has been let in.
+        let maps = matches!(self.scene, super::Scene::Client(_)) && message.word == "MAP";
+        if (maps || message.word == "ARS" && field(0) == b"true")
+            && let Some(actor) = self.actors.get_mut(actor)
+        {
+            actor.logged_in = true;
+            let seconds = String::from_utf8_lossy(&field(1)).parse().ok();
+            actor.timeout = seconds.map(Duration::from_secs);
+        }
+    }
+}
+
+/// How much of what no step has read is recorded.
+const SHOWN: usize = 4096;
+
+/// Between the first two probes of a connection that ought to be closed; doubled each time.
+const PROBE: Duration = Duration::from_millis(5);
+
+/// Between the later ones.
+const PROBE_SELDOM: Duration = Duration::from_millis(80);
+
+enum Choice {
+    Found(usize, usize),
+    Impossible,
+}
+
+/// What has come about, or cannot any more.
+fn choose(patterns: &[Pattern], state: &State) -> Option<Choice> {
+    let possible = |pattern: &Pattern| pattern.fit(state) != Fit::No;
+    let impossible = || (!patterns.iter().any(possible)).then_some(Choice::Impossible);
+    found_already(patterns, state).or_else(impossible)
+}
+
+/// Whether an orderly end was all that was missing, and a FIN without close_notify came.
+fn is_cut(patterns: &[Pattern], state: &State) -> bool {
+    patterns.contains(&Pattern::Eof) && state.unread().is_empty() && state.end == Some(End::Cut)
+}
+
+/// What has come about.
+fn found_already(patterns: &[Pattern], state: &State) -> Option<Choice> {
+    let fits = patterns.iter().map(|pattern| pattern.fit(state));
+    fits.enumerate().find_map(|(index, fit)| match fit {
+        Fit::Yes(length) => Some(Choice::Found(index, length)),
+        Fit::Maybe | Fit::No => None,
+    })
+}
+
+/// A message that was passed over, or the part of it in front of an end, and when it came.
+pub(super) type Passed = (Expectation, Option<Instant>);
+
+/// Whether a message that is ignored has come in part, and nothing can be said before the rest is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begun {
+    Yes,
+    No,
+}
+
+/// Takes the next messages as long as they are ignored ones.
+pub(super) fn pass_over(
+    state: &mut State,
+    ignored: &[String],
+    passed_over: &mut Vec<Passed>,
+) -> Begun {
+    while let Decoded::Whole { lines, length } = first_message(state.unread()) {
+        let word = lines.first().map_or(&[][..], Vec::as_slice);
+        if !ignored.iter().any(|one| one.as_bytes() == word) {
+            return Begun::No;
+        }
+        let came = state.came(length);
+        state.take(length);
+        passed_over.push((Expectation::Message(transcript::message(&lines)), came));
+    }
+    let unread = state.unread();
+    let word = unread.split(|byte| *byte == b'\n').next().unwrap_or(unread);
+    let fits = |one: &String| match word.len() == unread.len() {
+        true => one.as_bytes().starts_with(word),
+        false => one.as_bytes() == word,
+    };
+    if unread.is_empty() || !ignored.iter().any(fits) {
+        return Begun::No;
+    }
+    if state.end.is_none() {
+        return Begun::Yes;
+    }
+    // A line that was cut says no more than a whole one.
+    let length = unread.len();
+    let came = state.came(length);
+    let cut = Expectation::Raw(Template::bytes(state.take(length)));
+    passed_over.push((cut, came));
+    Begun::No
+}
+
+/// What came instead.
+pub(super) fn seen(state: &State) -> String {
+    let ended = state.end.as_ref().map(end_text);
+    if state.unread().is_empty() {
+        return ended.map_or_else(
+            || "nothing; the connection is open".to_owned(),
+            |end| format!("closed ({end})"),
+        );
+    }
+    let came = match first_message(state.unread()) {
+        Decoded::Whole { lines, .. } => print_action(&Action::Expect(Expectation::Message(
+            transcript::message(&lines),
+        ))),
+        Decoded::Partial | Decoded::Unknown => {
+            let room = state.unread().len().min(80);
+            let more = state.unread().len() - room;
+            let text = print_action(&Action::Expect(Expectation::Raw(Template::bytes(
+                &state.unread()[..room],
+            ))));
+            if more > 0 {
+                format!("{text} and {more} bytes more")
+            } else {
+                text
+            }
+        }
+    };
+    ended.map_or_else(
+        || came.clone(),
+        |end| format!("{came}, then closed ({end})"),
+    )
+}
+
+fn difference(patterns: &[Pattern], state: &State) -> String {
+    let [Pattern::Bytes(bytes)] = patterns else {
+        return seen(state);
+    };
+    let common = state
+        .unread()
+        .iter()
+        .zip(bytes)
+        .take_while(|(got, wanted)| got == wanted)
+        .count();
+    if common == 0 {
+        return seen(state);
+    }
+    let total = bytes.len();
+    match state.unread().get(common) {
+        Some(_) => format!("byte {common} of {total} differs"),
+        None => format!("the first {common} of {total} bytes, then closed"),
+    }
+}
+
+fn missing(patterns: &[Pattern], state: &State, waited: Duration) -> String {
+    let waited = waited.as_secs_f64();
+    match (patterns, state.unread().len()) {
+        (_, 0) => format!("nothing in {waited:.1} s; the connection is open"),
+        ([Pattern::Bytes(bytes)], got) => {
+            format!("{got} of {} bytes in {waited:.1} s", bytes.len())
+        }
+        _ => format!("{} in {waited:.1} s, which is not complete", seen(state)),
+    }
+}
+
+pub(super) fn end_text(end: &End) -> String {
+    match end {
+        End::Eof => "eof".to_owned(),
+        End::Cut => CUT.to_owned(),
+        End::Broken(why) => why.to_ascii_lowercase(),
+        End::Flooded => "not closed, but it floods: nobody listens any longer".to_owned(),
+        End::Garbled(why) => format!("not closed, but no TLS: {}", why.to_ascii_lowercase()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Inbox;
+
+    #[test]
+    fn a_bound_of_the_case_can_be_missed_and_a_deadline_cannot() {
+        let until = Instant::now();
+        let later = until + Duration::from_millis(1500);
+        let window = |bounded| Window {
+            not_before: None,
+            until,
+            bounded,
+            lenient: false,
+        };
+        assert_eq!(window(true).check(until), Ok(None));
+        let late = window(true).check(later);
+        assert_eq!(late, Err("it came 1.500 s too late".to_owned()));
+        assert_eq!(window(false).check(later), Ok(None));
+        assert!(window(true).missed(later) && !window(false).missed(later));
+    }
+
+    #[test]
+    fn what_comes_before_its_bound_is_early_and_at_its_bound_is_not() {
+        let (bound, low) = (Instant::now(), Duration::from_secs(1));
+        let early = bound.checked_sub(Duration::from_millis(250)).unwrap();
+        let window = |lenient| Window {
+            not_before: Some((bound, low)),
+            until: bound + low,
+            bounded: true,
+            lenient,
+        };
+        assert_eq!(window(false).check(bound), Ok(None));
+        let told = "it came 0.250 s too early: not before 1 s after our last act";
+        assert_eq!(window(false).check(early), Err(told.to_owned()));
+        assert_eq!(window(true).check(early), Ok(Some(told.to_owned())));
+    }
+
+    #[test]
+    fn half_of_what_is_ignored_says_nothing_yet() {
+        let ignored = ["SRQ".to_owned(), "TRQ".to_owned()];
+        let told = |passed: &[Passed]| {
+            let text = |(seen, _): &Passed| print_action(&Action::Expect(seen.clone()));
+            passed.iter().map(text).collect::<Vec<_>>()
+        };
+        let whole = |words: &[&str]| -> Vec<String> {
+            words.iter().map(|word| format!("< {word}")).collect()
+        };
+        let cases: [(&[u8], &[&str], Begun); 10] = [
+            (b"", &[], Begun::No),
+            (b"S", &[], Begun::Yes),
+            (b"SRQ", &[], Begun::Yes),
+            (b"SRQ\n", &["SRQ"], Begun::No),
+            (b"SRQ\nSRQ\nTR", &["SRQ", "SRQ"], Begun::Yes),
+            (b"TRQ\n123", &[], Begun::Yes),
+            (b"SRS", &[], Begun::No),
+            (b"SRS\n", &[], Begun::No),
+            (b"SRQQ", &[], Begun::No),
+            (b"MAP\n1", &[], Begun::No),
+        ];
+        for (bytes, wanted, begun) in cases {
+            let inbox = Inbox::default();
+            assert!(inbox.push(bytes));
+            let mut passed = Vec::new();
+            let shown = bytes.escape_ascii();
+            let got = inbox.look(|state| pass_over(state, &ignored, &mut passed));
+            assert_eq!((told(&passed), got), (whole(wanted), begun), "{shown}");
+            // Nothing follows an end: what it cut is passed over too.
+            inbox.end(End::Eof);
+            let rest = inbox.look(|state| state.unread().to_vec());
+            let got = inbox.look(|state| pass_over(state, &ignored, &mut passed));
+            let mut all = whole(wanted);
+            if begun == Begun::Yes {
+                all.push(print_action(&Action::Expect(Expectation::Raw(
+                    Template::bytes(rest),
+                ))));
+            }
+            assert_eq!((told(&passed), got), (all, Begun::No), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_came_instead_is_told_in_the_notation() {
+        let told = |bytes: &[u8], end: Option<End>| {
+            let inbox = Inbox::default();
+            assert!(inbox.push(bytes));
+            end.into_iter().for_each(|end| inbox.end(end));
+            inbox.look(|state| seen(state))
+        };
+        assert_eq!(told(b"", None), "nothing; the connection is open");
+        assert_eq!(told(b"", Some(End::Eof)), "closed (eof)");
+        assert_eq!(told(b"SRS\nSRS\n", None), "< SRS");
+        assert_eq!(told(b"hello", None), "<< \"hello\"");
+        let reset = End::Broken("Connection reset".to_owned());
+        let both = "<< \"hello\", then closed (connection reset)";
+        assert_eq!(told(b"hello", Some(reset)), both);
+        let long = format!("<< \"{}\" and 20 bytes more", "x".repeat(80));
+        assert_eq!(told(&[b'x'; 100], None), long);
+        assert!(!told(&[b'x'; 80], None).contains("more"));
+        assert!(told(b"", Some(End::Flooded)).contains("it floods"));
+    }
+}

@@ -1,0 +1,260 @@
+//! Proves that nothing comes: the peer is made to do something else first, and shows that it has done it.
+
+use std::time::{Duration, Instant};
+
+use netroxy_specification::message::{Decoded, first_message};
+use netroxy_specification::notation::ast::{Action, Expectation, Template};
+
+use super::expect::{Begun, Passed, pass_over, seen};
+use super::pattern::Pattern;
+use super::{Player, Scene};
+use crate::wire::Connection;
+use crate::{sut, transcript};
+
+impl Player<'_> {
+    /// Nothing comes on `name` while the peer answers something else, and it stays open.
+    ///
+    /// `until` is how long it has to last at least: a clock for cases about time, not a proof.
+    pub(super) async fn silence(
+        &mut self,
+        name: &str,
+        until: Option<Instant>,
+    ) -> Result<(), String> {
+        let inbox = self.connection(name)?.inbox.clone();
+        let ignored = self.passed_over(name, &[Pattern::Silence])?;
+        let disturbed = |state: &mut crate::wire::State, passed_over: &mut Vec<Passed>| {
+            let begun = pass_over(state, &ignored, passed_over) == Begun::Yes;
+            let quiet = state.unread().is_empty() && state.end.is_none();
+            (!begun && !quiet).then(|| seen(state))
+        };
+        let mut passed_over = Vec::new();
+        if let Some(until) = until {
+            let look = |state: &mut _| disturbed(state, &mut passed_over);
+            let seen = inbox.wait(until, look).await;
+            self.record_ignored(name, &passed_over);
+            passed_over.clear();
+            seen.map_or(Ok(()), Err)?;
+        }
+        // A client that has not been let in can be asked for nothing: then the clock has to do.
+        if until.is_none() || self.can_fence() {
+            self.fence(name).await?;
+        }
+        let until = Instant::now() + self.quiet();
+        let look = |state: &mut _| disturbed(state, &mut passed_over);
+        if let Some(seen) = inbox.wait(until, look).await {
+            return Err(seen);
+        }
+        // What has begun to come at the very end is ignored once it is complete, and only then.
+        let until = Instant::now() + self.limit();
+        let complete = inbox.wait(until, |state| match disturbed(state, &mut passed_over) {
+            Some(seen) => Some(Err(seen)),
+            None => state.unread().is_empty().then_some(Ok(())),
+        });
+        let complete = complete.await;
+        self.late_if(complete.is_none());
+        complete.unwrap_or_else(|| Err(inbox.look(|state| seen(state))))?;
+        self.record_ignored(name, &passed_over);
+        self.transcript
+            .add(name, Action::Expect(Expectation::Silence), None);
+        Ok(())
+    }
+
+    /// Until when a silence has to last: where we have not said anything on the connection, what we did elsewhere before
+    /// the peer opened it does not count.
+    pub(super) fn lasts(
+        &self,
+        name: &str,
+        not_before: Option<(Instant, Duration)>,
+    ) -> Option<Instant> {
+        let (until, low) = not_before?;
+        let actor = self.actors.get(name);
+        let mute = actor.filter(|actor| {
+            let open = actor.connection.as_ref();
+            open.is_some_and(|connection| connection.last_sent.is_none())
+        });
+        Some(mute.map_or(until, |actor| until.max(actor.last_event + low)))
+    }
+
+    /// The peer does something else that it is asked for, if possible on `name`.
+    pub(super) async fn fence(&mut self, name: &str) -> Result<(), String> {
+        match self.scene {
+            Scene::Server { .. } => self.server_fence(name).await,
+            Scene::Client(_) => self.client_fence(name).await,
+            Scene::Pair { .. } => self.pair_fence().await,
+        }
+    }
+
+    /// Whether there is something that the peer can be asked for.
+    pub(super) fn can_fence(&self) -> bool {
+        let open = |actor: &super::Actor| actor.logged_in && actor.connection.is_some();
+        !matches!(self.scene, Scene::Client(_)) || self.actors.values().any(open)
+    }
+
+    /// For what another task of the peer might still be writing.
+    pub(super) fn quiet(&self) -> Duration {
+        // A hasty run proves no less.
+        Duration::from_millis(100).mul_f64(self.scale.max(1.0))
+    }
+
+    /// SRQ must be answered by SRS: on the connection itself where it is logged in, else on another.
+    async fn server_fence(&mut self, name: &str) -> Result<(), String> {
+        let read = |connection: &Connection| !connection.is_paused();
+        let open =
+            |actor: &super::Actor| actor.logged_in && actor.connection.as_ref().is_some_and(read);
+        let keeper = match self.actors.get(name).is_some_and(open) {
+            true => Some(name.to_owned()),
+            false => self
+                .actors
+                .iter()
+                .find(|(_, actor)| open(actor))
+                .map(|(name, _)| name.clone()),
+        };
+        let Some(keeper) = keeper else {
+            return self.fresh_login().await;
+        };
+        if self.kept_word(&keeper).is_some() {
+            return self
+                .kept_fence(&keeper)
+                .await
+                .map_err(|got| match keeper == name {
+                    true => got,
+                    false => format!("{got} on `{keeper}`, which was to answer SRQ"),
+                });
+        }
+        self.send_message(&keeper, &[b"SRQ".to_vec()], Some("fence"))
+            .await?;
+        let lines = self.next_message(&keeper).await?;
+        if lines != [b"SRS".to_vec()] {
+            let got = Action::Expect(Expectation::Message(transcript::message(&lines)));
+            let got = netroxy_specification::notation::print_action(&got);
+            return Err(if keeper == name {
+                got
+            } else {
+                format!("{got} on `{keeper}`, which was to answer SRQ")
+            });
+        }
+        Ok(())
+    }
+
+    /// Where nobody is logged in, somebody logs in.
+    async fn fresh_login(&mut self) -> Result<(), String> {
+        let Scene::Server {
+            instance,
+            transport,
+        } = &self.scene
+        else {
+            return Ok(());
+        };
+        let address = instance
+            .address(*transport)
+            .ok_or("the server has no such port")?;
+        let credentials = (instance.username.as_str(), instance.password.as_str());
+        let until = Instant::now() + self.tempo.reply();
+        let login = sut::login(address, *transport, &self.tls, credentials, until).await;
+        self.late_if(login.as_ref().is_err_and(|error| error.silent));
+        let connection = login.map_err(|why| format!("no login on a fresh connection: {why}"))?;
+        let ars = Template::bytes("ARS\ntrue\n...");
+        self.transcript.add(
+            "fence",
+            Action::Expect(Expectation::Raw(ars)),
+            Some("fence: a login of its own".into()),
+        );
+        connection.close(self.limit()).await;
+        Ok(())
+    }
+
+    /// A tunnel must be opened for a TRQ that was sent behind everything else.
+    async fn client_fence(&mut self, name: &str) -> Result<(), String> {
+        let open = |actor: &super::Actor| actor.logged_in && actor.connection.is_some();
+        let on_itself = self.actors.get(name).is_some_and(open);
+        let other = self
+            .actors
+            .iter()
+            .find(|(_, actor)| open(actor))
+            .map(|(name, _)| name.clone());
+        let keeper = if on_itself {
+            Some(name.to_owned())
+        } else {
+            other
+        };
+        let keeper = keeper.ok_or("the fence needs a client that is logged in")?;
+        let port = self
+            .fence_ports
+            .first()
+            .cloned()
+            .ok_or("the fence needs a client that has asked for an open mapping")?;
+        self.send_message(&keeper, &[b"TRQ".to_vec(), port.clone()], Some("fence"))
+            .await?;
+        let until = Instant::now() + self.tempo.trs();
+        let opened = self.next_speaker(None, false, until).await;
+        let (connection, came) = opened.map_err(|why| format!("fence: {why}"))?;
+        self.enter("fence", connection, came);
+        self.transcript.add_unshown("fence", Action::Accept(None));
+        let lines = self
+            .next_message("fence")
+            .await
+            .map_err(|got| format!("fence: {got} instead of TRS"))?;
+        if lines.first().map(Vec::as_slice) != Some(b"TRS") || lines.get(2) != Some(&port) {
+            return Err(
+                "fence: the tunnel began with another message than TRS for its port".to_owned(),
+            );
+        }
+        // The target's end of the fence must not be taken for a later tunnel of the case.
+        let Scene::Client(scene) = &mut self.scene else {
+            return Ok(());
+        };
+        let listener = scene
+            .target_of(&port)
+            .and_then(|target| scene.targets.get_mut(&target));
+        let listener = listener.ok_or("fence: its target does not listen")?;
+        let left = self.tempo.trs();
+        let (reached, address) = (listener.next(left).await, listener.address);
+        self.late_if(reached.is_none());
+        reached.ok_or("fence: the client did not connect to its target")?;
+        let target = Template::bytes(address.to_string());
+        let reached = Action::Accept(Some(target));
+        self.transcript.add_unshown("fenced", reached);
+        self.actors.remove("fence");
+        Ok(())
+    }
+
+    /// A tunnel of its own must work for a user who comes behind everything else.
+    async fn pair_fence(&mut self) -> Result<(), String> {
+        let limit = self.tempo.tunnel();
+        let Scene::Pair { pair, .. } = &mut self.scene else {
+            return Ok(());
+        };
+        let works = pair.works(limit).await;
+        self.late_if(works.is_err());
+        works.map_err(|why| format!("fence: {why}"))
+    }
+
+    async fn next_message(&mut self, name: &str) -> Result<Vec<Vec<u8>>, String> {
+        let inbox = self.connection(name)?.inbox.clone();
+        let limit = match name {
+            "fence" => self.tempo.trs(),
+            _ => self.limit(),
+        };
+        let until = Instant::now() + limit;
+        let ignored = self.passed_over(name, &[])?;
+        let mut passed_over = Vec::new();
+        let found = inbox.wait(until, |state| {
+            pass_over(state, &ignored, &mut passed_over);
+            match first_message(state.unread()) {
+                Decoded::Whole { lines, length } => {
+                    state.take(length);
+                    Some(Ok(lines))
+                }
+                Decoded::Unknown => Some(Err(seen(state))),
+                Decoded::Partial => state.end.is_some().then(|| Err(seen(state))),
+            }
+        });
+        let found = found.await;
+        self.late_if(found.is_none());
+        let lines = found.unwrap_or_else(|| Err(inbox.look(|state| seen(state))))?;
+        self.record_ignored(name, &passed_over);
+        let action = Action::Expect(Expectation::Message(transcript::message(&lines)));
+        self.transcript.add(name, action, Some("fence".to_owned()));
+        Ok(lines)
+    }
+}

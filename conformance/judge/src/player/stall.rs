@@ -1,0 +1,59 @@
+//! Proves that a peer takes no more of what we send.
+
+use std::time::{Duration, Instant};
+
+use netroxy_specification::notation::ast::{Action, Expectation};
+
+use super::Player;
+use crate::wire::transfer;
+
+impl Player<'_> {
+    /// Nothing is taken for a while, before all was taken, and the peer is alive all the same.
+    pub(super) async fn stalled(&mut self, name: &str) -> Result<(), String> {
+        let (_, wanted) = self.connection(name)?.progress();
+        let until = Instant::now() + self.limit() + transfer(wanted).mul_f64(self.scale);
+        let mut taken = self.still(name, until).await?;
+        loop {
+            self.fence(name).await?;
+            let later = self.still(name, until).await?;
+            if later == taken {
+                break;
+            }
+            // It was only slow.
+            taken = later;
+        }
+        let note = Some(format!("behind {taken} of {wanted} bytes"));
+        self.transcript
+            .add(name, Action::Expect(Expectation::Stalled), note);
+        Ok(())
+    }
+
+    /// Waits until the system has taken nothing for a while; tells how many bytes it has taken.
+    async fn still(&mut self, name: &str, until: Instant) -> Result<usize, String> {
+        let mut seen = self.connection(name)?.progress();
+        let mut since = Instant::now();
+        let quiet = QUIET.mul_f64(self.scale.max(1.0));
+        while since.elapsed() < quiet {
+            let (taken, wanted) = seen;
+            if taken == wanted && wanted > 0 {
+                return Err(format!("all {wanted} bytes were taken"));
+            }
+            if Instant::now() > until {
+                let got = format!("{taken} of {wanted} bytes were taken, and still more");
+                return Err(self.in_vain(got));
+            }
+            tokio::time::sleep(STEP).await;
+            let now = self.connection(name)?.progress();
+            if now != seen {
+                (seen, since) = (now, Instant::now());
+            }
+        }
+        Ok(seen.0)
+    }
+}
+
+/// Who takes nothing for so long has stopped.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// Between two looks.
+const STEP: Duration = Duration::from_millis(10);

@@ -1,0 +1,100 @@
+//! Ports that nobody else on this machine is using.
+//!
+//! A port is held by a UDP socket of the same number: other runs of this program see it taken, while the
+//! judged program can still bind it, because UDP and TCP count their ports separately.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use crate::descriptors::{Noted as _, is_shortage};
+
+/// A port that is ours until this value is dropped.
+#[derive(Debug)]
+pub struct Lease {
+    port: u16,
+    _held: UdpSocket,
+}
+
+impl Lease {
+    /// Takes a port at random.
+    ///
+    /// # Errors
+    /// When the whole range is taken, or no descriptor is left.
+    pub fn take() -> io::Result<Self> {
+        for _ in 0..WIDTH {
+            match Self::try_port(next()).noted() {
+                Ok(lease) => return Ok(lease),
+                // The next port needs a descriptor too.
+                Err(error) if is_shortage(&error) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            format!("no free port in {FIRST}..{}", FIRST + WIDTH),
+        ))
+    }
+
+    /// The number.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn try_port(port: u16) -> io::Result<Self> {
+        let _not_forking = FORKING.read().unwrap_or_else(PoisonError::into_inner);
+        let held = UdpSocket::bind((Ipv4Addr::LOCALHOST, port))?;
+        // Where there is no IPv6, all of IPv4 has to do.
+        match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse || is_shortage(&error) => {
+                return Err(error);
+            }
+            Err(_) => drop(TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?),
+        }
+        Ok(Self { port, _held: held })
+    }
+}
+
+/// Held for writing while a program is started.
+///
+/// Between its fork and its exec a new process owns a copy of every socket. A port that is being looked at here would
+/// stay taken for as long, and whoever was to use it would find it in use.
+pub(crate) static FORKING: RwLock<()> = RwLock::new(());
+
+/// Below the ports that systems hand out to outgoing connections.
+const FIRST: u16 = 20_000;
+const WIDTH: u16 = 12_000;
+
+/// Waits until no program is being started: what it has copied of a listener that was closed before is closed then, too,
+/// and the port of that listener can be bound again.
+pub(crate) fn await_forks() {
+    drop(FORKING.read().unwrap_or_else(PoisonError::into_inner));
+}
+
+static STEPS: AtomicU16 = AtomicU16::new(0);
+static START: std::sync::OnceLock<u16> = std::sync::OnceLock::new();
+
+fn next() -> u16 {
+    let start = *START.get_or_init(|| {
+        let mut bytes = [0; 2];
+        // Without randomness two runs may meet; the sockets above still keep them apart.
+        let _ = getrandom::fill(&mut bytes);
+        u16::from_le_bytes(bytes) % WIDTH
+    });
+    let step = STEPS.fetch_add(1, Ordering::Relaxed) % WIDTH;
+    FIRST + (start + step) % WIDTH
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leased_port_is_free_for_tcp_and_leased_once() {
+        let lease = Lease::take().unwrap();
+        assert!(Lease::try_port(lease.port()).is_err());
+        assert!(TcpListener::bind((Ipv4Addr::UNSPECIFIED, lease.port())).is_ok());
+    }
+}

@@ -1,0 +1,269 @@
+//! What a recording says, as events on connections: what a judge and a capture need.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use netroxy_specification::notation::ast::{
+    Action, Endpoint, Expectation, Field, Message, Piece, Step, Template, Transport, Way,
+};
+
+use super::{Entry, Recording, Source};
+use crate::noise::noise;
+use crate::transcript::CUT;
+
+/// Something that has happened on a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Since the recording began.
+    pub at: Duration,
+    /// A name that no other connection has.
+    pub connection: String,
+    /// What has happened on the connection.
+    pub what: What,
+    /// The rules that the step judges.
+    pub marks: Vec<String>,
+    /// The tap was behind: it may have been late for that alone.
+    pub held_up: bool,
+}
+
+/// The comment of a step that may have been late because the tap was behind.
+pub const HELD_UP: &str = "held up by the tap";
+
+/// What has happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// Somebody has opened it.
+    Open(Kind),
+    /// One side has sent these bytes.
+    Bytes(Sender, Vec<u8>),
+    /// One side has ended its direction.
+    Ended(Sender, End),
+    /// Nothing more is seen of it.
+    Gone,
+}
+
+/// Whose connection it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// Of a client to its server: control and data connections, to the listener of this transport.
+    Control(Transport),
+    /// Of a user to a remote port.
+    User(u16),
+    /// Of a client to a service.
+    Target(String),
+    /// Not of the protocol: no TLS where there has to be.
+    Foreign,
+}
+
+/// Who has sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sender {
+    /// Who has opened the connection: the client, or a user.
+    Opener,
+    /// Who has accepted it: the server, or a service.
+    Acceptor,
+}
+
+/// How a direction ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// In an orderly way.
+    Fin,
+    /// Both directions at once.
+    Reset,
+}
+
+impl Sender {
+    /// The other one.
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Opener => Self::Acceptor,
+            Self::Acceptor => Self::Opener,
+        }
+    }
+}
+
+/// The events of a recording in their order. What did not come true is no event.
+pub fn events(recording: &Recording) -> Vec<Event> {
+    let mut book = Book::default();
+    let happened = recording.entries.iter().filter(|entry| !entry.broken);
+    happened.for_each(|entry| book.enter(recording, entry));
+    match recording.head.source {
+        Source::Tap => whole_segments(book.events),
+        Source::Case(_) => book.events,
+    }
+}
+
+/// Joins what a tap has read at once.
+fn whole_segments(events: Vec<Event>) -> Vec<Event> {
+    let mut joined: Vec<Event> = Vec::new();
+    for event in events {
+        if let Some(Event {
+            at,
+            connection,
+            what: What::Bytes(sender, bytes),
+            ..
+        }) = joined.last_mut()
+            && let What::Bytes(from, more) = &event.what
+            && (&*at, &*connection, &*sender) == (&event.at, &event.connection, from)
+        {
+            bytes.extend_from_slice(more);
+        } else {
+            joined.push(event);
+        }
+    }
+    joined
+}
+
+#[derive(Default)]
+struct Book {
+    events: Vec<Event>,
+    /// By actor: the name of its connection, and who we are on it.
+    open: BTreeMap<String, (String, Sender)>,
+    /// How many connections an actor has had.
+    turns: BTreeMap<String, usize>,
+}
+
+impl Book {
+    fn enter(&mut self, recording: &Recording, entry: &Entry) {
+        let step = &entry.step;
+        let text = |template: &Template| String::from_utf8_lossy(&bytes(template)).into_owned();
+        let over_tls = recording.head.over == Transport::Tls;
+        let opened = match &step.action {
+            Action::Connect(Endpoint::Port(port)) => {
+                let port = text(port).parse().ok();
+                port.map(|port| (Kind::User(port), Sender::Opener))
+            }
+            Action::Connect(Endpoint::Bare) if over_tls => Some((Kind::Foreign, Sender::Opener)),
+            Action::Connect(Endpoint::Server(Some(named))) => {
+                Some((Kind::Control(*named), Sender::Opener))
+            }
+            Action::Connect(_) => Some((Kind::Control(recording.head.over), Sender::Opener)),
+            Action::Accept(Some(target)) => Some((Kind::Target(text(target)), Sender::Acceptor)),
+            Action::Accept(None) | Action::AcceptAs(Way::Drip | Way::Tls12) => {
+                Some((Kind::Control(recording.head.over), Sender::Acceptor))
+            }
+            Action::AcceptAs(Way::Bare) => Some((Kind::Foreign, Sender::Acceptor)),
+            // What was foreign until now is a connection to the server.
+            Action::Handshake => Some((Kind::Control(recording.head.over), Sender::Opener)),
+            _ => None,
+        };
+        if let Some((kind, we)) = opened {
+            if self.open.contains_key(&step.actor) {
+                self.add(entry, What::Gone);
+            }
+            let turn = self.turns.entry(step.actor.clone()).or_default();
+            *turn += 1;
+            let name = match turn {
+                1 => step.actor.clone(),
+                turn => format!("{}#{turn}", step.actor),
+            };
+            self.open.insert(step.actor.clone(), (name, we));
+            self.add(entry, What::Open(kind));
+            return;
+        }
+        let Some((_, we)) = self.open.get(&step.actor) else {
+            return;
+        };
+        let (we, they) = (*we, we.other());
+        match &step.action {
+            Action::Send(message) => self.add(entry, What::Bytes(we, encoded(message))),
+            Action::SendRaw(segments) | Action::SendEvery(_, segments) => {
+                for segment in segments {
+                    self.add(entry, What::Bytes(we, bytes(segment)));
+                }
+            }
+            Action::SendDrip(drips) | Action::SendSlow(drips) => {
+                for byte in bytes(drips) {
+                    self.add(entry, What::Bytes(we, vec![byte]));
+                }
+            }
+            Action::SendRandom(bulk) => {
+                self.add(entry, What::Bytes(we, noise(bulk.bytes, bulk.seed)));
+            }
+            Action::Shutdown => self.add(entry, What::Ended(we, End::Fin)),
+            Action::Close => {
+                self.add(entry, What::Ended(we, End::Fin));
+                // A tap goes on looking.
+                if recording.head.source != Source::Tap {
+                    self.add(entry, What::Gone);
+                    self.open.remove(&step.actor);
+                }
+            }
+            // A peer that is careful takes it for no better.
+            Action::Cut => self.add(entry, What::Ended(we, End::Reset)),
+            Action::Reset => {
+                self.add(entry, What::Ended(we, End::Reset));
+                self.open.remove(&step.actor);
+            }
+            Action::Expect(Expectation::Message(message)) => {
+                self.add(entry, What::Bytes(they, encoded(message)));
+            }
+            Action::Expect(Expectation::Raw(raw)) => {
+                self.add(entry, What::Bytes(they, bytes(raw)));
+            }
+            Action::Expect(Expectation::Random(bulk)) => {
+                self.add(entry, What::Bytes(they, noise(bulk.bytes, bulk.seed)));
+            }
+            Action::Expect(Expectation::Eof) => self.add(entry, What::Ended(they, End::Fin)),
+            Action::Expect(Expectation::Reset) => self.add(entry, What::Ended(they, End::Reset)),
+            Action::Expect(Expectation::Closed) if is_no_end(step) => {}
+            Action::Expect(Expectation::Closed) => {
+                let orderly = step
+                    .comment
+                    .as_deref()
+                    .is_some_and(|comment| ["eof", CUT].contains(&comment));
+                let end = if orderly { End::Fin } else { End::Reset };
+                self.add(entry, What::Ended(they, end));
+            }
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, entry: &Entry, what: What) {
+        let Some((connection, _)) = self.open.get(&entry.step.actor) else {
+            return;
+        };
+        self.events.push(Event {
+            at: entry.at,
+            connection: connection.clone(),
+            what,
+            marks: entry.step.marks.clone(),
+            held_up: entry.step.comment.as_deref() == Some(HELD_UP),
+        });
+    }
+}
+
+/// Whether the peer has not ended what nobody has listened to any longer.
+fn is_no_end(step: &Step) -> bool {
+    let comment = step.comment.as_deref();
+    comment.is_some_and(|comment| comment.starts_with("not closed"))
+}
+
+/// The bytes that are meant; a recording names no variables.
+pub(super) fn bytes(template: &Template) -> Vec<u8> {
+    let mut once = Vec::new();
+    for piece in template.pieces() {
+        match piece {
+            Piece::Bytes(bytes) => once.extend_from_slice(bytes),
+            // A recording holds values.
+            Piece::Var(name) | Piece::Near(_, name) => {
+                once.extend_from_slice(format!("${name}").as_bytes());
+            }
+        }
+    }
+    once.repeat(usize::try_from(template.times()).unwrap_or(usize::MAX))
+}
+
+fn encoded(message: &Message) -> Vec<u8> {
+    let mut out = message.word.clone().into_bytes();
+    for field in &message.fields {
+        out.push(b'\n');
+        match field {
+            Field::Text(text) => out.extend(bytes(text)),
+            Field::Bind(_) | Field::Any => {}
+        }
+    }
+    out.push(b'\n');
+    out
+}

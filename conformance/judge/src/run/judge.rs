@@ -1,0 +1,527 @@
+//! One case, one instance, one verdict.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use netroxy_specification::catalog::{PORTS, TARGETS, number_of};
+use netroxy_specification::notation::ast::{
+    Case, Line, Piece, Setting, Shown, Side, Template, Transport,
+};
+use netroxy_specification::notation::print_step;
+use tokio::sync::SemaphorePermit;
+use tokio::time::sleep;
+
+use super::hang::{self, afterwards};
+use super::twins::Twins;
+use super::{Job, starts};
+use crate::descriptors::{self, Since};
+use crate::manifest::Manifest;
+use crate::player::{Broken, ClientScene, Listener, Outcome, Player, Scene, SilentTarget, Waited};
+use crate::ports::Lease;
+use crate::sut::{
+    Announced, Between, ClientPlan, Instance, Pair, PairPlan, StartError, Subject, start_client,
+    start_server, unique_name,
+};
+use crate::verdict::{Judged, Verdict};
+use crate::wire::Tls;
+
+/// Plays a case against an instance of its own and judges what happened.
+///
+/// A case that has a twin counts only if the twin succeeds too: who closes every connection breaks no rule about
+/// closing, and has proved nothing. A twin is played once in a run.
+///
+/// While descriptors were missing, nobody is judged: what failed then says nothing about the program.
+pub(super) async fn judge(job: &Job, tls: &Tls, twins: &Twins) -> (Judged, Option<Waited>) {
+    if let Some(reason) = &job.skip {
+        return (job.without_run(Verdict::Skip, reason.clone()), None);
+    }
+    let since = Since::now();
+    let (judged, waited) = with_twin(job, tls, twins).await;
+    match since.shortage().filter(|_| judged.verdict.is_red(true)) {
+        Some(shortage) => (job.without_run(Verdict::Harness, shortage), None),
+        None => (judged, waited),
+    }
+}
+
+async fn with_twin(job: &Job, tls: &Tls, twins: &Twins) -> (Judged, Option<Waited>) {
+    let (mut judged, mut waited) = play(job, &job.entry.case, tls, None).await;
+    if let Some((name, twin)) = job
+        .entry
+        .twin
+        .as_ref()
+        .filter(|_| !judged.verdict.is_red(false))
+    {
+        let (control, in_vain) = twins.get(job, name, || play(job, twin, tls, None)).await;
+        if control.verdict.is_red(false) {
+            let reason = format!("it proves nothing, because its twin {name} does not succeed");
+            let broken = control.broken.map(|broken| Broken {
+                marks: Vec::new(),
+                ..broken
+            });
+            judged = Judged {
+                reason: Some(reason),
+                twin: Some(name.clone()),
+                broken,
+                id: judged.id,
+                file: judged.file,
+                took: judged.took + control.took,
+                ..control
+            };
+            waited = in_vain;
+        }
+    }
+    (judged, waited)
+}
+
+/// Plays a case and leaves the instance as it is then.
+///
+/// # Errors
+/// When it cannot be started.
+pub(crate) async fn stage(job: &Job, tls: &Tls) -> Result<(Outcome, Instance), StartError> {
+    staged(job, &job.entry.case, tls, turn(job).await, None).await
+}
+
+async fn staged(
+    job: &Job,
+    case: &Case,
+    tls: &Tls,
+    turn: Turn,
+    between: Option<&mut Between>,
+) -> Played {
+    match &*job.subject {
+        Subject::Started(manifest) if manifest.role == Side::Client => {
+            play_client(job, case, manifest, tls, turn).await
+        }
+        Subject::Started(_) | Subject::Running(_) => play_server(job, case, tls, turn).await,
+        Subject::Pair(pair) => play_pair(job, case, pair, tls, turn, between).await,
+    }
+}
+
+/// Plays a case and judges it; the two programs of a pair talk through `between`, where there is one.
+pub(super) async fn play(
+    job: &Job,
+    case: &Case,
+    tls: &Tls,
+    between: Option<&mut Between>,
+) -> (Judged, Option<Waited>) {
+    let turn = turn(job).await;
+    // How long other programs took to start tells nothing about this case.
+    let begun = Instant::now();
+    let (mut judged, waited) = played(job, case, tls, turn, between).await;
+    judged.took = begun.elapsed();
+    (judged, waited)
+}
+
+async fn played(
+    job: &Job,
+    case: &Case,
+    tls: &Tls,
+    turn: Turn,
+    mut between: Option<&mut Between>,
+) -> (Judged, Option<Waited>) {
+    let staged = staged(job, case, tls, turn, between.as_deref_mut()).await;
+    if staged
+        .as_ref()
+        .map_or(true, |(outcome, _)| outcome.broken.is_some())
+    {
+        // The peer may have had too few, if it shares ours.
+        descriptors::look();
+    }
+    match staged {
+        Ok((outcome, instance)) if outcome.skip.is_some() => {
+            instance.stop().await;
+            let reason = outcome.skip.unwrap_or_default();
+            (job.without_run(Verdict::Skip, reason), None)
+        }
+        Ok((mut outcome, mut instance)) => {
+            let played_well = outcome.broken.is_none();
+            if played_well {
+                afterwards(&mut outcome, &mut instance, job, case, tls).await;
+            }
+            let waited = outcome.waited;
+            let judged = conclude(job, outcome, instance, tls, between).await;
+            let verdict = match judged.verdict {
+                Verdict::Blocked if played_well => Verdict::Fail,
+                verdict => verdict,
+            };
+            (Judged { verdict, ..judged }, waited)
+        }
+        Err(StartError::NotReady { why, log } | StartError::Refused { why, log }) => {
+            let judged = job.without_run(Verdict::NotReady, why);
+            (Judged { log, ..judged }, None)
+        }
+        Err(error) => (job.without_run(Verdict::Harness, error.to_string()), None),
+    }
+}
+
+/// Long enough to be no part of a case that does not ask for it.
+pub(super) const DEFAULT_TIMEOUT: u64 = 30;
+
+async fn conclude(
+    job: &Job,
+    mut outcome: Outcome,
+    mut instance: Instance,
+    tls: &Tls,
+    between: Option<&mut Between>,
+) -> Judged {
+    let mut ended = ended(&outcome, &mut instance).await;
+    // A program that runs only once ends with its control connection.
+    if job.subject.runs_once() && outcome.broken.is_none() {
+        ended = None;
+    }
+    let mut hangs = None;
+    if ended.is_none() && outcome.broken.is_some() && outcome.waited.is_some() {
+        hangs = hang::find(job, &mut instance, outcome.left.take(), tls).await;
+        ended = instance.ended();
+    }
+    let log = if outcome.broken.is_some() || ended.is_some() {
+        instance.log_tail().await
+    } else {
+        String::new()
+    };
+    if let Some(between) = between {
+        between.cease().await;
+    }
+    instance.stop().await;
+    let verdict = match (&ended, &hangs, &outcome.broken) {
+        (Some(_), _, _) => Verdict::Crash,
+        (None, Some(_), _) => Verdict::Hang,
+        (None, None, Some(broken)) if broken.marks.is_empty() => Verdict::Blocked,
+        (None, None, Some(_)) => Verdict::Fail,
+        (None, None, None) if !outcome.remarks.is_empty() => Verdict::Nonstrict,
+        (None, None, None) => Verdict::Pass,
+    };
+    let ended = ended.map(|status| format!("the program ended by itself: {status}"));
+    Judged {
+        reason: ended.or(hangs),
+        broken: outcome.broken,
+        remarks: outcome.remarks,
+        judged_rules: outcome.judged_rules,
+        transcript: Some(outcome.transcript),
+        log,
+        ..job.without_run(verdict, String::new())
+    }
+}
+
+/// Why the instance has ended by itself, if it has.
+///
+/// A program that goes down closes its connections first. When a step has failed, it is given a moment, so that the
+/// report can say that it went down; the case is red either way.
+async fn ended(outcome: &Outcome, instance: &mut Instance) -> Option<String> {
+    let until = Instant::now() + Duration::from_millis(200);
+    loop {
+        let ended = instance.ended();
+        if ended.is_some() || outcome.broken.is_none() || Instant::now() >= until {
+            return ended;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+type Played = Result<(Outcome, Instance), StartError>;
+
+/// What the configuration of the server must say, in seconds.
+fn timeout_of(case: &Case) -> u64 {
+    let timeout = case.config.iter().find_map(|setting| match setting.value {
+        Setting::Timeout(seconds) => Some(seconds),
+        Setting::Verify | Setting::Trust | Setting::Maps { .. } | Setting::Map { .. } => None,
+    });
+    timeout.unwrap_or(DEFAULT_TIMEOUT)
+}
+
+async fn play_pair(
+    job: &Job,
+    case: &Case,
+    (server, client): &(Manifest, Manifest),
+    tls: &Tls,
+    turn: Turn,
+    between: Option<&mut Between>,
+) -> Played {
+    let services = Services::start(case).await?;
+    let plan = PairPlan {
+        between,
+        server,
+        client,
+        transport: job.transport,
+        timeout: timeout_of(case),
+        mappings: services.mappings,
+    };
+    let started = Box::pin(Pair::start(plan, tls, job.tempo.scale())).await?;
+    let mut instance = Instance::from(started);
+    drop(turn);
+    instance.hold(services.leases);
+    let pair = instance
+        .pair()
+        .ok_or_else(|| StartError::Harness("it is no pair".to_owned()))?;
+    let scene = Scene::Pair {
+        pair,
+        targets: services.targets,
+        silent: services.silent,
+    };
+    let player = Player::new(scene, tls, job.tempo, services.vars)
+        .with_nth_ports(services.nth)
+        .standing_still(job.still)
+        .telling(job.in_play.lines());
+    let outcome = player.play(case).await;
+    Ok((outcome, instance))
+}
+
+async fn play_server(job: &Job, case: &Case, tls: &Tls, turn: Turn) -> Played {
+    let timeout = timeout_of(case);
+    let transports: Vec<Transport> = case.named_transports().chain([job.transport]).collect();
+    let scale = job.tempo.scale();
+    // A case of this rule has to see what the server makes of a timeout.
+    let judges = case
+        .rules
+        .value
+        .iter()
+        .any(|rule| rule == "auth.timeout-positive");
+    let announced = match judges {
+        true => Announced::ByCase,
+        false => Announced::ByStart,
+    };
+    let mut instance =
+        start_server(&job.subject, (timeout, announced), tls, scale, &transports).await?;
+    drop(turn);
+    let leases = [lease()?, lease()?, lease()?];
+    let nth = nth_ports(case)?;
+    let mut vars = with_login(ports(&leases), &instance);
+    vars.insert("name".into(), unique_name("probe").into_bytes());
+    vars.insert("timeout".into(), timeout.to_string().into_bytes());
+    let control = instance
+        .address(job.transport)
+        .map_or_else(String::new, |address| address.port().to_string());
+    vars.insert("control".into(), control.into_bytes());
+    let scene = Scene::Server {
+        instance: &instance,
+        transport: job.transport,
+    };
+    let player = Player::new(scene, tls, job.tempo, vars)
+        .with_nth_ports(numbers(&nth))
+        .standing_still(job.still)
+        .telling(job.in_play.lines());
+    let outcome = player.play(case).await;
+    instance.hold(leases.into_iter().chain(nth));
+    Ok((outcome, instance))
+}
+
+async fn play_client(job: &Job, case: &Case, manifest: &Manifest, tls: &Tls, turn: Turn) -> Played {
+    let trusts = case.config.iter().any(|one| one.value == Setting::Trust);
+    let shown = match trusts {
+        true => &tls.showing(Shown::Trusted),
+        false => tls,
+    };
+    let (mut scene, vars, mut plan, (leases, nth)) = client_scene(case, job.transport).await?;
+    plan.authority = trusts.then(|| tls.authority().to_owned());
+    let mut instance = start_client(manifest, &plan).await?;
+    instance.hold(leases);
+    let instance = connected(instance, &mut scene, manifest, job.tempo.scale()).await?;
+    drop(turn);
+    let vars = with_login(vars, &instance);
+    let player = Player::new(Scene::Client(scene), shown, job.tempo, vars)
+        .with_nth_ports(nth)
+        .standing_still(job.still)
+        .telling(job.in_play.lines());
+    let outcome = player.play(case).await;
+    Ok((outcome, instance))
+}
+
+/// Held until the programs of a case are ready.
+type Turn = Option<SemaphorePermit<'static>>;
+
+/// Waits until they may start.
+async fn turn(job: &Job) -> Turn {
+    let deadline_ms = match &*job.subject {
+        Subject::Started(manifest) => manifest.start_deadline_ms,
+        Subject::Pair(pair) => pair.0.start_deadline_ms + pair.1.start_deadline_ms,
+        Subject::Running(_) => return None,
+    };
+    let deadline = Duration::from_millis(deadline_ms).mul_f64(job.tempo.scale());
+    starts::turn(job.tempo.effort(), deadline).await
+}
+
+/// A client shows itself by connecting.
+pub(super) async fn connected(
+    mut instance: Instance,
+    scene: &mut ClientScene,
+    manifest: &Manifest,
+    scale: f64,
+) -> Result<Instance, StartError> {
+    let limit = Duration::from_millis(manifest.start_deadline_ms).mul_f64(scale);
+    if scene.server.visited(limit).await {
+        return Ok(instance);
+    }
+    let ended = instance
+        .ended()
+        .map_or_else(String::new, |status| format!("; it ended: {status}"));
+    let log = instance.log_tail().await;
+    instance.stop().await;
+    let limit = limit.as_secs_f64();
+    Err(StartError::NotReady {
+        why: format!("it has not connected within {limit} s{ended}"),
+        log,
+    })
+}
+
+pub(super) type Vars = BTreeMap<String, Vec<u8>>;
+
+pub(super) async fn client_scene(
+    case: &Case,
+    transport: Transport,
+) -> Result<(ClientScene, Vars, ClientPlan, (Vec<Lease>, Vec<u16>)), StartError> {
+    let mut services = Services::start(case).await?;
+    services.vars.insert("token".into(), TOKEN.into());
+    let control = lease()?;
+    let server = Listener::bind(control.port()).await.map_err(deaf)?;
+    services.leases.push(control);
+    let plan = ClientPlan {
+        server: server.address,
+        transport,
+        verify: case
+            .config
+            .iter()
+            .any(|one| matches!(one.value, Setting::Verify | Setting::Trust)),
+        authority: None,
+        mappings: services.mappings.clone(),
+    };
+    let scene = ClientScene {
+        server,
+        targets: services.targets,
+        silent: services.silent,
+        transport,
+        mappings: services.mappings,
+    };
+    Ok((scene, services.vars, plan, (services.leases, services.nth)))
+}
+
+/// What a client leads users to.
+struct Services {
+    targets: BTreeMap<SocketAddr, Listener>,
+    /// Held while somebody may try to reach it.
+    silent: Option<Box<SilentTarget>>,
+    /// Remote port, target, isOpen.
+    mappings: Vec<(u16, SocketAddr, bool)>,
+    vars: Vars,
+    leases: Vec<Lease>,
+    /// What `$nth_port` is in each turn of a block.
+    nth: Vec<u16>,
+}
+
+impl Services {
+    async fn start(case: &Case) -> Result<Self, StartError> {
+        let mut leases = vec![lease()?, lease()?, lease()?];
+        let mut vars = ports(&leases);
+        let settings = || case.config.iter().map(|setting| &setting.value);
+        let mut targets = BTreeMap::new();
+        let mut addresses = BTreeMap::new();
+        let mut silent = None;
+        for name in TARGETS {
+            let lease = lease()?;
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, lease.port()));
+            vars.insert(name.into(), address.to_string().into_bytes());
+            addresses.insert(name, address);
+            match name {
+                "dead_target" => {}
+                // Filling its queue takes time.
+                "silent_target" if settings().any(|one| leads_to(one, name)) => {
+                    let bound = SilentTarget::bind(lease.port()).await.map_err(deaf)?;
+                    silent = Some(Box::new(bound));
+                }
+                "silent_target" => {}
+                _ => {
+                    let listener = Listener::bind(lease.port()).await.map_err(deaf)?;
+                    targets.insert(address, listener);
+                }
+            }
+            leases.push(lease);
+        }
+        let nth = nth_ports(case)?;
+        let numbers = numbers(&nth);
+        let mut mappings = Vec::new();
+        for setting in settings() {
+            let target = addresses.iter().find(|(name, _)| leads_to(setting, name));
+            match (setting, target) {
+                (Setting::Map { port, open, .. }, Some((_, target))) => {
+                    let named = PORTS.iter().position(|name| names(port, name));
+                    let named = named.map(|port| leases[port].port());
+                    let port = named.or_else(|| number_of(port));
+                    mappings.extend(port.map(|port| (port, *target, *open)));
+                }
+                (Setting::Maps { count, .. }, Some((_, target))) => {
+                    let ports = numbers.iter().zip(0..*count);
+                    mappings.extend(ports.map(|(port, _)| (*port, *target, true)));
+                }
+                _ => {}
+            }
+        }
+        leases.extend(nth);
+        Ok(Self {
+            targets,
+            silent,
+            nth: numbers,
+            mappings,
+            vars,
+            leases,
+        })
+    }
+}
+
+fn deaf(error: std::io::Error) -> StartError {
+    StartError::Harness(format!("cannot listen: {error}"))
+}
+
+/// An odd token, because a client has to treat it as opaque.
+const TOKEN: &str = "5f0c2a=Tok/en 7~b1";
+
+/// Ports for `$nth_port`, where the case has use for it.
+fn nth_ports(case: &Case) -> Result<Vec<Lease>, StartError> {
+    (0..nth_count(case)).map(|_| lease()).collect()
+}
+
+/// How many these are.
+pub(super) fn nth_count(case: &Case) -> u32 {
+    let mentions =
+        |line: &Line| matches!(line, Line::Step(step) if print_step(step).contains("nth_port"));
+    let blocks = case.body.iter().map(|line| match line {
+        Line::Repeat(block) if block.body.iter().any(mentions) => block.count,
+        Line::Repeat(_) | Line::Step(_) | Line::Blank | Line::Comment(_) => 0,
+    });
+    let configured = case.config.iter().map(|setting| match setting.value {
+        Setting::Maps { count, .. } => count,
+        Setting::Map { .. } | Setting::Timeout(_) | Setting::Verify | Setting::Trust => 0,
+    });
+    blocks.chain(configured).max().unwrap_or(0)
+}
+
+fn numbers(leases: &[Lease]) -> Vec<u16> {
+    leases.iter().map(Lease::port).collect()
+}
+
+pub(super) fn leads_to(setting: &Setting, name: &str) -> bool {
+    match setting {
+        Setting::Map { target, .. } | Setting::Maps { target, .. } => names(target, name),
+        Setting::Timeout(_) | Setting::Verify | Setting::Trust => false,
+    }
+}
+
+fn names(template: &Template, name: &str) -> bool {
+    matches!(template.pieces(), [Piece::Var(var)] if var == name)
+}
+
+fn lease() -> Result<Lease, StartError> {
+    Lease::take().map_err(|error| StartError::Harness(error.to_string()))
+}
+
+fn ports(leases: &[Lease]) -> Vars {
+    let pairs = PORTS.iter().zip(leases);
+    pairs
+        .map(|(name, lease)| ((*name).to_owned(), lease.port().to_string().into_bytes()))
+        .collect()
+}
+
+pub(super) fn with_login(mut vars: Vars, instance: &Instance) -> Vars {
+    vars.insert("username".into(), instance.username.clone().into_bytes());
+    vars.insert("password".into(), instance.password.clone().into_bytes());
+    vars
+}

@@ -1,0 +1,206 @@
+//! How many cases fit beside each other into the descriptors that this program may have.
+//!
+//! A case is begun only when there are as many descriptors left as it may need, so that nobody is blamed for a shortage
+//! of ours. What a case may need is read from its steps; it is an upper bound, not a measurement.
+
+use std::sync::Arc;
+
+use netroxy_specification::notation::ast::{Action, Case, Line, Repeat, Role, Step};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Job;
+use super::judge::{leads_to, nth_count};
+use crate::descriptors;
+use crate::manifest::{Launch, Manifest};
+use crate::sut::Subject;
+
+/// The descriptors that cases share.
+#[derive(Debug, Clone)]
+pub(super) struct Room {
+    free: Arc<Semaphore>,
+    size: usize,
+}
+
+impl Room {
+    /// All that this program may still open, apart from a few for itself.
+    pub(super) fn new() -> Self {
+        let size = descriptors::limit()
+            .saturating_sub(descriptors::open_now())
+            .saturating_sub(OWN)
+            .min(ENOUGH);
+        Self {
+            free: Arc::new(Semaphore::new(size)),
+            size,
+        }
+    }
+
+    /// Waits until a case fits in; the place is free again when the permit is dropped.
+    ///
+    /// # Errors
+    /// Why it never will.
+    pub(super) async fn enter(&self, job: &Job) -> Result<OwnedSemaphorePermit, String> {
+        let need = need(job);
+        let too_much = || {
+            let (limit, needed) = (descriptors::limit(), need + descriptors::open_now() + OWN);
+            format!(
+                "it may need {needed} file descriptors, and the suite may have {limit}, so it was not played: {}",
+                descriptors::HINT
+            )
+        };
+        if need > self.size {
+            return Err(too_much());
+        }
+        let permits = u32::try_from(need).map_err(|_| too_much())?;
+        let entered = Arc::clone(&self.free).acquire_many_owned(permits).await;
+        // It is never closed.
+        entered.map_err(|_| too_much())
+    }
+}
+
+/// How many of these cases, of those that take most, surely fit beside each other.
+pub(super) fn at_a_time(jobs: &[Job], wanted: usize) -> usize {
+    let mut needs: Vec<usize> = jobs
+        .iter()
+        .filter(|job| job.skip.is_none())
+        .map(need)
+        .collect();
+    needs.sort_unstable();
+    let Some(usual) = needs.get(needs.len() / 2) else {
+        return wanted;
+    };
+    (Room::new().size / usual).clamp(1, wanted.max(1))
+}
+
+/// For looking into `/proc`, working directories, reports, and whatever the runtime opens.
+const OWN: usize = 32;
+
+/// A semaphore has an end; no run comes near it.
+const ENOUGH: usize = 1 << 24;
+
+/// How many descriptors a run of a case may need at a time.
+fn need(job: &Job) -> usize {
+    let case = &job.entry.case;
+    let twin = job
+        .entry
+        .twin
+        .as_ref()
+        .map_or(0, |(_, twin)| of(twin, &job.subject));
+    // One after the other.
+    of(case, &job.subject).max(twin)
+}
+
+fn of(case: &Case, subject: &Subject) -> usize {
+    let programs: Vec<&Manifest> = match subject {
+        Subject::Started(manifest) => vec![manifest],
+        Subject::Running(_) => Vec::new(),
+        Subject::Pair(pair) => vec![&pair.0, &pair.1],
+    };
+    let embedded = programs.iter().any(|program| is_embedded(program));
+    let started: usize = programs.iter().map(|program| of_program(program)).sum();
+    let role = subject.role();
+    let surroundings = match role {
+        Role::Server => SERVER,
+        Role::Client => CLIENT,
+        Role::Pair => SERVER + CLIENT,
+    };
+    let settings = || case.config.iter().map(|setting| &setting.value);
+    let silent = usize::from(settings().any(|one| leads_to(one, "silent_target"))) * SILENT;
+    // A remote port is leased, and an embedded server listens on it.
+    let ports = usize::try_from(nth_count(case)).unwrap_or(usize::MAX)
+        * (1 + usize::from(embedded && role != Role::Client));
+    let steps: usize = case
+        .body
+        .iter()
+        .map(|line| of_line(line, role, embedded))
+        .sum();
+    started + surroundings + silent + ports + steps
+}
+
+fn is_embedded(manifest: &Manifest) -> bool {
+    matches!(manifest.launch, Launch::Embedded(_))
+}
+
+fn of_program(manifest: &Manifest) -> usize {
+    match manifest.launch {
+        Launch::Command(_) => PROCESS,
+        Launch::Embedded(_) => EMBEDDED,
+    }
+}
+
+fn of_line(line: &Line, role: Role, embedded: bool) -> usize {
+    match line {
+        Line::Blank | Line::Comment(_) => 0,
+        Line::Step(step) => of_step(step, role, embedded),
+        Line::Repeat(block) => {
+            let turn: usize = block
+                .body
+                .iter()
+                .map(|line| of_line(line, role, embedded))
+                .sum();
+            let turns = usize::try_from(block.count).unwrap_or(usize::MAX);
+            // What a turn has opened is closed when it ends, which the peer may notice a little later. A block that
+            // keeps it holds it all.
+            match block.kept {
+                true => kept(block, role, embedded).saturating_mul(turns),
+                false => turn * turns.min(TURNS),
+            }
+        }
+    }
+}
+
+/// What a turn of a block holds that keeps its connections: an `accept` counts what a TRQ has asked for.
+fn kept(block: &Repeat, role: Role, embedded: bool) -> usize {
+    let accepts = |line: &&Line| matches!(line, Line::Step(step) if matches!(step.action, Action::Accept(_) | Action::AcceptAs(_)));
+    let accepted = block.body.iter().any(|line| accepts(&line));
+    let asks =
+        |line: &Line| matches!(line, Line::Step(step) if matches!(step.action, Action::Send(_)));
+    let lines = block.body.iter().filter(|line| !(accepted && asks(line)));
+    lines.map(|line| of_line(line, role, embedded)).sum()
+}
+
+fn of_step(step: &Step, role: Role, embedded: bool) -> usize {
+    let of_peer = usize::from(embedded);
+    match (&step.action, role) {
+        // The users of a pair: from the server to the client, and from there to the target.
+        (Action::Connect(_), Role::Pair) => OURS + 4 * of_peer,
+        (
+            Action::Connect(_)
+            | Action::TurnedAway { .. }
+            | Action::Accept(_)
+            | Action::AcceptAs(_)
+            | Action::Distrusts,
+            _,
+        ) => OURS + of_peer,
+        (Action::Send(message), Role::Client) if message.word == "TRQ" => {
+            // To us and to a target.
+            2 + 2 * of_peer
+        }
+        (Action::Send(message), Role::Server) if message.word == "MAP" => of_peer,
+        (Action::Restart, _) => PROCESS,
+        _ => 0,
+    }
+}
+
+/// A connection of ours: its socket is held twice.
+const OURS: usize = 2;
+
+/// Two pipes and what tells of its end.
+const PROCESS: usize = 4;
+
+/// A runtime, two control ports, and a connection to each of them at its start.
+const EMBEDDED: usize = 16;
+
+/// Leases of its ports and of the case's, and logins of the suite's own.
+const SERVER: usize = 12;
+
+/// Leases, targets, and where it connects to.
+const CLIENT: usize = 16;
+
+/// What fills the queue of a target that never answers.
+const SILENT: usize = 8;
+
+/// How many turns of a block may be open at a time.
+const TURNS: usize = 4;
+
+#[cfg(test)]
+mod tests;

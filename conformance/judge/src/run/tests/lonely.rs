@@ -1,0 +1,16 @@
+//! A server that has one connection at a time, and closes all others.
+
+use netroxy_broken::Manner;
+use netroxy_specification::notation::ast::Side;
+
+use super::*;
+use crate::peers;
+
+/// Each case proves silence by another login, opens data connections, or logs in once more at its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_with_one_connection_at_a_time_passes_nothing() {
+    let server = peers::broken(Side::Server, Manner::Lonely).unwrap();
+    let subject = Arc::new(Subject::Started(server));
+    let found = verdicts_of(&subject, 1.0).await;
+    assert_eq!(passed(&found), [""; 0]);
+}

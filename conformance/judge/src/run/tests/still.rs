@@ -1,0 +1,205 @@
+//! Cases that last long: what is kept alive meanwhile, what is sent now and then, and who cannot play them.
+
+use netroxy_specification::catalog::embedded;
+use netroxy_specification::notation::ast::{Action, Side};
+use netroxy_specification::notation::print_action;
+
+use super::*;
+use crate::embedded::NoPeers;
+use crate::manifest::Manifest;
+use crate::peers;
+
+fn job(side: Side, text: &str) -> Job {
+    Job {
+        listens: false,
+        excused: true,
+        entry: Arc::new(read("own", "own.case", text).unwrap()),
+        transport: Transport::Plain,
+        subject: Arc::new(Subject::Started(peers::reference(side).unwrap())),
+        skip: None,
+        tempo: Tempo::new(1.0),
+        still: Duration::from_millis(1200),
+        round: None,
+        in_play: InPlay::default(),
+    }
+}
+
+async fn judged(side: Side, text: String) -> Judged {
+    let tls = Tls::new().unwrap();
+    judge::judge(&job(side, &text), &tls, &Twins::default())
+        .await
+        .0
+}
+
+/// How often this was done, with its comment.
+fn count(judged: &Judged, text: &str, note: &str) -> usize {
+    let lines = judged.transcript.iter().flat_map(|one| one.lines());
+    let is =
+        |line: &crate::transcript::Line| line.text == text && line.note.as_deref() == Some(note);
+    lines.filter(is).count()
+}
+
+const SERVER: &str = "title x\nrole server\nrules keep.srs\nconfig timeout 3\n\nctl connect server\n\
+    ctl > ATH $name $username $password\nctl < ARS true _ _\n";
+
+const CLIENT: &str = "title x\nrole client\nrules keep.srs\nconfig map $port -> $target\n\nctl accept\n\
+    ctl < ATH _ $username $password\nctl > ARS true 1 $token\nctl < MAP $port $target true\nctl > MRS $port true\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_ours_is_kept_while_the_case_waits_longer_than_its_timeout() {
+    let kept = judged(
+        Side::Server,
+        format!("{SERVER}ctl keep\nctl < silence in 5s.. [keep.srs]\nctl > SRQ\nctl < silence\n"),
+    );
+    let alone = judged(
+        Side::Server,
+        format!("{SERVER}ctl < silence in 5s.. [keep.srs]\n"),
+    );
+    let (kept, alone) = tokio::join!(kept, alone);
+    assert_eq!(alone.verdict, Verdict::Fail);
+    assert_eq!(kept.verdict, Verdict::Pass, "{:?}", kept.broken);
+    let (asked, answered) = (
+        count(&kept, "> SRQ", "keep"),
+        count(&kept, "< SRS", "ignored"),
+    );
+    // At once and each second; two are those of the fences, and one is the case's own.
+    assert!((6..=8).contains(&asked), "{asked}");
+    assert_eq!(answered, asked + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_judged_gets_its_answers_while_the_case_waits() {
+    let kept = judged(
+        Side::Client,
+        format!("{CLIENT}ctl keep\nctl < silence in 3s.. [keep.srs]\n"),
+    );
+    let alone = judged(
+        Side::Client,
+        format!("{CLIENT}ctl < silence in 3s.. [keep.srs]\n"),
+    );
+    let (kept, alone) = tokio::join!(kept, alone);
+    assert_eq!(alone.verdict, Verdict::Fail);
+    assert_eq!(kept.verdict, Verdict::Pass, "{:?}", kept.broken);
+    let (asked, answered) = (
+        count(&kept, "< SRQ", "ignored"),
+        count(&kept, "> SRS", "keep"),
+    );
+    assert!(asked >= 7, "{asked}");
+    assert!(asked.abs_diff(answered) <= 1, "{asked} and {answered}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_has_to_be_there() {
+    let early = SERVER.replace(
+        "ctl < ARS true _ _\n",
+        "ctl keep\nctl < silence [keep.srs]\n",
+    );
+    let judged = judged(Side::Server, early).await;
+    assert_eq!(judged.verdict, Verdict::Blocked);
+    let got = judged.broken.unwrap().got;
+    assert_eq!(got, "`ctl` has not logged in: there is nothing to keep");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_come_now_and_then_and_a_pause_lasts_as_long_as_still() {
+    let body = "ctl >> every 0.3s \"S\" \"R\" \"Q\\n\"\nctl < SRS [keep.srs]\nctl >> slow \"SRQ\\n\"\nctl < SRS\nctl < silence in still..\n";
+    let judged = judged(Side::Server, format!("{SERVER}{body}")).await;
+    assert_eq!(judged.verdict, Verdict::Pass, "{:?}", judged.broken);
+    let transcript = judged.transcript.unwrap();
+    let lines = transcript.lines();
+    let at = |text: &str| lines.iter().find(|line| line.text == text).unwrap().at;
+    let every = at(">> \"Q\\n\"") - at(">> \"S\"");
+    // Each segment is noted when it has been sent, which takes a moment too.
+    assert!(every >= Duration::from_millis(580), "{every:?}");
+    let slow = at(">> \"\\n\"") - at(">> \"Q\"");
+    assert!(slow >= Duration::from_millis(280), "{slow:?}");
+    let last = lines.last().unwrap().at - at(">> \"\\n\"");
+    assert!(last >= Duration::from_millis(1200), "{last:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_target_accepts_when_it_is_time() {
+    let head = CLIENT
+        .replace("map $port -> $target", "map $port -> $silent_target")
+        .replace("MAP $port $target", "MAP $port $silent_target")
+        .replace("true 1", "true 30");
+    let body = "tgt late 0.5s\nctl > TRQ $port\ntgt accept $silent_target in 0.4s..8s [keep.srs]\ntun accept\ntun < TRS $token $port\ntun >> \"ping\"\ntgt << \"ping\"\n";
+    let judged = judged(Side::Client, format!("{head}{body}")).await;
+    assert_eq!(judged.verdict, Verdict::Pass, "{:?}", judged.broken);
+}
+
+/// What never comes was not too early.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_with_a_lower_bound_alone_judges_no_more_than_that() {
+    let body = "ctl < SRS in 0.2s.. [keep.srs]\n";
+    let never = judged(Side::Server, format!("{SERVER}{body}")).await;
+    assert_eq!(never.verdict, Verdict::Blocked, "{:?}", never.broken);
+    let early = judged(Side::Server, format!("{SERVER}ctl > SRQ\n{body}")).await;
+    assert_eq!(early.verdict, Verdict::Fail);
+    assert!(early.broken.unwrap().got.contains("too early"));
+}
+
+#[test]
+fn a_client_that_runs_only_once_plays_what_needs_one_login() {
+    let text = include_str!("../../../../suts/netroxy-client.json");
+    let once = text.replace("\"role\"", "\"reconnects\": false, \"role\"");
+    let env = |_: &str| Some("/bin/true".to_owned());
+    let manifest =
+        Manifest::parse("x.json", &once, std::path::Path::new("."), &env, &NoPeers).unwrap();
+    let subject = Arc::new(Subject::Started(manifest));
+    let entries: Vec<_> = embedded().unwrap().into_values().map(Arc::new).collect();
+    let options = Options {
+        hardened: true,
+        jobs: 1,
+        time_scale: 1.0,
+        still: None,
+    };
+    let jobs = plan(&entries, &subject, &rules::embedded().unwrap(), options);
+    let reason = "its manifest says that it does not connect again";
+    let skipped = jobs
+        .iter()
+        .filter(|job| job.skip.as_deref() == Some(reason));
+    let skipped: Vec<&str> = skipped.map(|job| job.entry.id.as_str()).collect();
+    for id in [
+        "client/life/reconnect",
+        "client/life/closed-four-times",
+        "client/auth/refused-backoff",
+        "client/keepalive/gives-up",
+    ] {
+        assert!(skipped.contains(&id), "{id}");
+    }
+    for id in [
+        "client/auth/login",
+        "client/tunnel/echo",
+        "client/keepalive/mrs-is-no-answer",
+        "client/auth/refused",
+    ] {
+        assert!(!skipped.contains(&id), "{id}");
+    }
+    // No case that is left accepts a second control connection.
+    for job in jobs.iter().filter(|job| job.skip.is_none()) {
+        let lines = job.entry.case.body.iter();
+        let logins = lines.filter(|line| {
+            matches!(line, Line::Step(step) if print_action(&step.action).starts_with("< ATH") || matches!(step.action, Action::Down(_)))
+        });
+        assert!(logins.count() <= 1, "{}", job.entry.id);
+    }
+}
+
+#[test]
+fn what_waits_longest_is_begun_first() {
+    let case = |body: &str| {
+        job(
+            Side::Server,
+            &format!("{SERVER}ctl < silence [keep.srs]\n{body}"),
+        )
+    };
+    let order = [
+        "ctl < silence in still..\n",
+        "ctl >> slow \"x\"\n",
+        "ctl >> every 0.5s \"a\" \"b\"\n",
+        "repeat 3\n  ctl < silence in 0.3s..\n",
+    ];
+    let waits: Vec<u64> = order.iter().map(|body| waits(&case(body))).collect();
+    assert_eq!(waits, [1200, 1200, 1000, 900]);
+}

@@ -1,0 +1,243 @@
+//! A server and a client that work together.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use netroxy_specification::notation::ast::{Side, Transport};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use super::{
+    Announced, Between, ClientPlan, Instance, StartError, Subject, start_client, start_server,
+};
+use crate::descriptors::Noted as _;
+use crate::manifest::Manifest;
+use crate::player::Listener;
+use crate::ports::Lease;
+use crate::run::Tempo;
+use crate::wire::Tls;
+
+/// Two running programs, and a mapping of their own by which they show that they work.
+///
+/// The client asks for that mapping last. So when a user reaches its target, the mappings of a case stand too.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    server: Instance,
+    client: Instance,
+    /// How long the two may take to work together, from their start.
+    patience: Duration,
+    time_scale: f64,
+    canary: Canary,
+}
+
+#[derive(Debug)]
+struct Canary {
+    port: u16,
+    target: Listener,
+    /// The word of the last user.
+    said: u64,
+    /// The last word that a target has heard.
+    heard: u64,
+}
+
+/// What a pair is started with.
+#[derive(Debug)]
+pub(crate) struct PairPlan<'a> {
+    pub(crate) server: &'a Manifest,
+    pub(crate) client: &'a Manifest,
+    pub(crate) transport: Transport,
+    /// The timeout of the server in seconds.
+    pub(crate) timeout: u64,
+    /// Remote port, target, isOpen.
+    pub(crate) mappings: Vec<(u16, SocketAddr, bool)>,
+    /// What the client reaches the server through, if it does not do so directly.
+    pub(crate) between: Option<&'a mut Between>,
+}
+
+impl Pair {
+    /// Starts the server, then the client, and waits until a tunnel can be used.
+    ///
+    /// # Errors
+    /// When one of the two does not come up, or they do not get on.
+    pub(crate) async fn start(
+        plan: PairPlan<'_>,
+        tls: &Tls,
+        time_scale: f64,
+    ) -> Result<Self, StartError> {
+        let harness = |error: std::io::Error| StartError::Harness(error.to_string());
+        let port = Lease::take().map_err(harness)?;
+        let target_port = Lease::take().map_err(harness)?;
+        let target = Listener::bind(target_port.port()).await.map_err(harness)?;
+        let subject = Subject::Started(plan.server.clone());
+        let server = start_server(
+            &subject,
+            (plan.timeout, Announced::ByStart),
+            tls,
+            time_scale,
+            &[plan.transport],
+        )
+        .await?;
+        let control = server.address(plan.transport).ok_or_else(|| {
+            StartError::Harness(format!("the server does not speak {}", plan.transport))
+        })?;
+        let mut between = plan.between;
+        let reached = between
+            .as_deref_mut()
+            .map_or(control, |between| between.lead_to(control, port.port()));
+        let mut mappings = plan.mappings;
+        mappings.push((port.port(), target.address, true));
+        let client_plan = ClientPlan {
+            authority: None,
+            server: reached,
+            verify: false,
+            transport: plan.transport,
+            mappings,
+        };
+        let mut client = match start_client(plan.client, &client_plan).await {
+            Ok(client) => client,
+            Err(error) => {
+                server.stop().await;
+                return Err(error);
+            }
+        };
+        let canary = Canary {
+            port: port.port(),
+            target,
+            said: 0,
+            heard: 0,
+        };
+        client.hold([port, target_port]);
+        let start = plan.server.start_deadline_ms + plan.client.start_deadline_ms;
+        let patience = Duration::from_millis(start).mul_f64(time_scale);
+        let mut pair = Self {
+            server,
+            client,
+            patience,
+            time_scale,
+            canary,
+        };
+        match pair.works(patience).await {
+            Ok(()) => Ok(pair),
+            Err(why) => {
+                let log = pair.log_tail().await;
+                if let Some(between) = between {
+                    between.cease().await;
+                }
+                pair.stop().await;
+                Err(StartError::NotReady { why, log })
+            }
+        }
+    }
+
+    /// Waits until a byte sequence of a new user reaches a target.
+    ///
+    /// # Errors
+    /// How far it has come within `limit`.
+    pub(crate) async fn works(&mut self, limit: Duration) -> Result<(), String> {
+        let until = Instant::now() + limit;
+        let mut pause = PAUSE;
+        loop {
+            let why = match self.canary.sing(until).await {
+                Ok(()) => return Ok(()),
+                Err(why) => why,
+            };
+            if let Some(status) = self.ended() {
+                return Err(status);
+            }
+            if Instant::now() >= until {
+                return Err(format!(
+                    "no tunnel within {:.1} s: {why}",
+                    limit.as_secs_f64()
+                ));
+            }
+            // Not a verdict: only the pause between two attempts.
+            sleep(pause).await;
+            pause = (pause * 5 / 4).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Ends one of the two without a warning, starts it again, and waits until they work together.
+    ///
+    /// # Errors
+    /// When they do not.
+    pub(crate) async fn restart(&mut self, side: Side) -> Result<(), String> {
+        let program = match side {
+            Side::Server => &mut self.server,
+            Side::Client => &mut self.client,
+        };
+        program.restart().await.map_err(|error| error.to_string())?;
+        // A client may pause before it connects again.
+        let pause = Tempo::new(self.time_scale).reconnect();
+        self.works(self.patience + pause).await
+    }
+
+    /// Why one of them is no longer running, if it is not.
+    pub(super) fn ended(&mut self) -> Option<String> {
+        let told = |side, status: Option<String>| status.map(|text| format!("the {side}: {text}"));
+        told(Side::Server, self.server.ended()).or_else(|| told(Side::Client, self.client.ended()))
+    }
+
+    /// The processor time that both have used.
+    pub(crate) fn effort(&self) -> Duration {
+        self.server.effort() + self.client.effort()
+    }
+
+    pub(super) async fn log_tail(&mut self) -> String {
+        let mut text = String::new();
+        for (side, program) in [
+            (Side::Server, &mut self.server),
+            (Side::Client, &mut self.client),
+        ] {
+            for line in Box::pin(program.log_tail()).await.lines() {
+                text.push_str(&format!("{side}: {line}\n"));
+            }
+        }
+        text.trim_end().to_owned()
+    }
+
+    pub(super) async fn stop(self) {
+        Box::pin(self.client.stop()).await;
+        Box::pin(self.server.stop()).await;
+    }
+}
+
+impl Canary {
+    /// One user, one tunnel, one word; `Err` tells what was missing.
+    async fn sing(&mut self, until: Instant) -> Result<(), String> {
+        self.said += 1;
+        let left = || until.saturating_duration_since(Instant::now()).min(TRY);
+        let user = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+        let mut user = match timeout(left(), user).await {
+            Ok(Ok(user)) => user,
+            Ok(Err(error)) => {
+                return Err(format!("a user cannot connect: {}", error.noted()));
+            }
+            Err(_) => return Err("a user cannot connect".to_owned()),
+        };
+        user.write_all(&self.said.to_le_bytes())
+            .await
+            .map_err(|error| format!("a user is cut off: {error}"))?;
+        loop {
+            let Some((mut service, _)) = self.target.next(left()).await else {
+                return Err("a user does not reach the target".to_owned());
+            };
+            let mut got = [0; 8];
+            let read = timeout(left(), service.read_exact(&mut got)).await;
+            // The original server may give a tunnel to a user of an earlier try, who has left: then each one carries
+            // the word before. It works all the same, as long as no word comes twice.
+            let word = u64::from_le_bytes(got);
+            if matches!(read, Ok(Ok(_))) && (self.heard + 1..=self.said).contains(&word) {
+                self.heard = word;
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Between the first two tries; it grows, because each is work for both programs.
+const PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// How long one try may take. The original client may miss the first user of a mapping.
+const TRY: Duration = Duration::from_millis(500);

@@ -1,0 +1,287 @@
+//! A server is ready when somebody can log in. An open port alone has proved nothing.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use netroxy_specification::message::{Decoded, first_message};
+use netroxy_specification::notation::ast::Transport;
+use netroxy_specification::rules::REVISION;
+use tokio::time::sleep;
+
+use super::Instance;
+use crate::wire::{Connection, Tls, WriteError};
+
+/// Why an instance is not ready.
+#[derive(Debug)]
+pub(super) struct Unready {
+    pub(super) why: String,
+    /// It has refused a login, so it is there, and it makes no sense to ask again.
+    pub(super) refused: bool,
+}
+
+/// Logs in on each of these transports that it speaks, until that works, it refuses, the instance ends, or `limit` has
+/// passed. The timeouts that it has announced, where they are numbers of seconds.
+pub(super) async fn wait(
+    instance: &mut Instance,
+    tls: &Tls,
+    limit: Duration,
+    transports: &[Transport],
+) -> Result<Vec<u64>, Unready> {
+    let mut announced = Vec::new();
+    let until = Instant::now() + limit;
+    let control = instance.control.clone().into_iter();
+    for (transport, address) in control.filter(|(one, _)| transports.contains(one)) {
+        let mut pause = Pause::default();
+        // What was seen by an attempt that was not cut off by the deadline.
+        let mut seen = None;
+        let mut closed = 0;
+        loop {
+            let attempt = logged_in(
+                address,
+                transport,
+                tls,
+                (&instance.username, &instance.password),
+                until,
+            )
+            .await;
+            let unready = |why| Unready {
+                why,
+                refused: false,
+            };
+            if let Some(status) = instance.ended() {
+                return Err(unready(format!("it ended before it was ready: {status}")));
+            }
+            let failed = match attempt {
+                Ok((connection, answer)) => {
+                    announced.extend(timeout(&answer));
+                    connection.close(CLOSING).await;
+                    break;
+                }
+                Err(failed) => failed,
+            };
+            if failed.kind == Failure::Refused {
+                let username = &instance.username;
+                let why = format!(
+                    "the server refused the login of `{username}` on {transport} port {address}: wrong user name or password"
+                );
+                return Err(Unready { why, refused: true });
+            }
+            if failed.kind == Failure::Closed {
+                closed += 1;
+            }
+            // A server that we start may still be on its way; this one runs, and is somebody's.
+            if closed >= CLOSES && instance.setup.is_none() {
+                let username = &instance.username;
+                let why = format!(
+                    "the server has closed {closed} connections instead of answering the login of `{username}` on {transport} port {address}"
+                );
+                return Err(Unready { why, refused: true });
+            }
+            let pause = pause.after(failed.kind);
+            if !failed.silent || seen.is_none() {
+                seen = Some(failed.why);
+            }
+            if Instant::now() + pause >= until {
+                let (limit, why) = (limit.as_secs_f64(), seen.unwrap_or_default());
+                return Err(unready(format!(
+                    "no login on {transport} port {address} within {limit} s: {why}"
+                )));
+            }
+            // Not a verdict: only the pause between two attempts.
+            sleep(pause).await;
+        }
+    }
+    Ok(announced)
+}
+
+/// Between two attempts: short at first, because most programs are there at once, then longer, because an attempt is
+/// work for the program.
+#[derive(Debug, Default)]
+struct Pause {
+    unreachable: u32,
+    unanswered: u32,
+}
+
+impl Pause {
+    /// After an attempt that has failed in this way.
+    fn after(&mut self, failure: Failure) -> Duration {
+        let (first, longest, count) = match failure {
+            Failure::Unreachable => (10, 250, &mut self.unreachable),
+            // It was there, and it has done something for this attempt.
+            Failure::Unanswered | Failure::Closed | Failure::Refused => {
+                (100, 1_000, &mut self.unanswered)
+            }
+        };
+        // By a quarter each time: no program is looked at much later than it is ready.
+        let grown = 1.25_f64.powi(i32::try_from(*count).unwrap_or(i32::MAX));
+        *count = count.saturating_add(1);
+        Duration::from_millis(first)
+            .mul_f64(grown.min(1_000.0))
+            .min(Duration::from_millis(longest))
+    }
+}
+
+/// How an attempt has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    /// Nobody listens there.
+    Unreachable,
+    /// It was connected, and has not answered ATH.
+    Unanswered,
+    /// It has closed instead of answering ATH.
+    Closed,
+    /// The answer was ARS false.
+    Refused,
+}
+/// The timeout in an answer to ATH, where it is one that may be sent. Any other is for the cases to judge.
+fn timeout(answer: &[Vec<u8>]) -> Option<u64> {
+    let field = std::str::from_utf8(answer.get(2)?).ok()?;
+    let seconds = field.parse().ok()?;
+    (1..=LONGEST_TIMEOUT).contains(&seconds).then_some(seconds)
+}
+
+/// The largest timeout that the specification allows, in seconds.
+const LONGEST_TIMEOUT: u64 = 9_223_372_036;
+
+/// A login that did not succeed.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub(crate) struct NoLogin {
+    why: String,
+    kind: Failure,
+    /// It was not refused: nothing came in time.
+    pub(crate) silent: bool,
+}
+
+/// One login on a connection of its own.
+///
+/// # Errors
+/// When it is refused, or has no answer until then.
+pub(crate) async fn login(
+    address: SocketAddr,
+    transport: Transport,
+    tls: &Tls,
+    credentials: (&str, &str),
+    until: Instant,
+) -> Result<Connection, NoLogin> {
+    let (connection, _) = logged_in(address, transport, tls, credentials, until).await?;
+    Ok(connection)
+}
+
+/// As [`login`], with the lines of the answer.
+async fn logged_in(
+    address: SocketAddr,
+    transport: Transport,
+    tls: &Tls,
+    (username, password): (&str, &str),
+    until: Instant,
+) -> Result<(Connection, Vec<Vec<u8>>), NoLogin> {
+    let left = || until.saturating_duration_since(Instant::now());
+    let opened = Connection::open(address, transport, tls, left(), false).await;
+    let mut connection = opened.map_err(|error| NoLogin {
+        silent: error.kind() == io::ErrorKind::TimedOut,
+        kind: match error.kind() {
+            io::ErrorKind::ConnectionRefused => Failure::Unreachable,
+            _ => Failure::Unanswered,
+        },
+        why: format!("cannot connect: {error}"),
+    })?;
+    let name = unique_name("canary");
+    let bytes = format!("ATH\n{name}\n{username}\n{password}\n").into_bytes();
+    connection
+        .send(vec![bytes], left())
+        .await
+        .map_err(|error| NoLogin {
+            silent: matches!(error, WriteError::Stuck),
+            kind: Failure::Unanswered,
+            why: error.to_string(),
+        })?;
+    let answer = connection
+        .inbox
+        .wait(until, |inbox| match first_message(inbox.unread()) {
+            Decoded::Whole { lines, length } => {
+                inbox.take(length);
+                Some(Ok(lines))
+            }
+            Decoded::Unknown => Some(Err((
+                Failure::Unanswered,
+                format!("the answer to ATH is no message of v{REVISION}"),
+            ))),
+            Decoded::Partial => inbox
+                .end
+                .as_ref()
+                .map(|_| Err((Failure::Closed, CLOSED.to_owned()))),
+        });
+    let failed = |kind, why| NoLogin {
+        why,
+        kind,
+        silent: false,
+    };
+    let lines = match answer.await {
+        Some(answer) => answer.map_err(|(kind, why)| failed(kind, why))?,
+        None => {
+            return Err(NoLogin {
+                why: "no answer to ATH".to_owned(),
+                kind: Failure::Unanswered,
+                silent: true,
+            });
+        }
+    };
+    match lines.as_slice() {
+        [word, ok, ..] if word == b"ARS" && ok == b"true" => Ok((connection, lines)),
+        [word, ok, ..] if word == b"ARS" && ok == b"false" => Err(failed(
+            Failure::Refused,
+            "the answer to a good ATH is ARS false".to_owned(),
+        )),
+        _ => Err(failed(
+            Failure::Unanswered,
+            "the answer to ATH is no ARS".to_owned(),
+        )),
+    }
+}
+
+/// A client name that nobody else uses, because a second login with a name may end the first.
+pub(crate) fn unique_name(base: &str) -> String {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    format!(
+        "{base}-{}-{}",
+        std::process::id(),
+        COUNTER.fetch_add(1, Ordering::Relaxed)
+    )
+}
+
+const CLOSED: &str = "closed instead of answering ATH";
+
+/// After so many of these a server that runs is asked no more.
+const CLOSES: u32 = 3;
+
+/// How long the end of a login is waited for.
+const CLOSING: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_a_bound() {
+        let mut pause = Pause::default();
+        let ms = |pause: &mut Pause, failure| pause.after(failure).as_millis();
+        assert_eq!(ms(&mut pause, Failure::Unreachable), 10);
+        assert_eq!(ms(&mut pause, Failure::Unreachable), 12);
+        assert_eq!(ms(&mut pause, Failure::Unanswered), 100);
+        // An hour of attempts.
+        let last = (0..20_000)
+            .map(|_| pause.after(Failure::Unreachable))
+            .last();
+        assert_eq!(last, Some(Duration::from_millis(250)));
+        let (mut spent, mut count) = (Duration::ZERO, 0);
+        let mut pause = Pause::default();
+        while spent < Duration::from_secs(5) {
+            spent += pause.after(Failure::Unanswered);
+            count += 1;
+        }
+        assert_eq!(count, 12);
+    }
+}

@@ -1,0 +1,518 @@
+//! What has happened, written in the notation of the cases, with times.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+use netroxy_specification::notation::ast::{
+    Action, Expectation, Field, Message, Step, Template, Transport,
+};
+use netroxy_specification::notation::print_step;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::recording::{self, Head, Recording, Source};
+
+/// The recording of one case.
+#[derive(Debug, Clone)]
+pub struct Transcript {
+    started: Instant,
+    /// The same moment on the calendar.
+    began: DateTime<Utc>,
+    server: Option<SocketAddr>,
+    entries: Vec<Entry>,
+    names: BTreeMap<String, Vec<u8>>,
+    judging: Vec<String>,
+    told: Option<UnboundedSender<Line>>,
+}
+
+/// One line of a recording.
+#[derive(Debug, Clone)]
+struct Entry {
+    pub at: Duration,
+    /// When it was on the wire, where that is known better.
+    came: Option<Duration>,
+    /// What a recording says, where that is more.
+    whole: Option<Action>,
+    pub step: Step,
+    judges: Vec<String>,
+    broken: bool,
+    /// Reports show it.
+    shown: bool,
+}
+
+/// Something that has happened.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Happened<'a> {
+    /// With the values of all variables; as written in the case where it did not come true.
+    pub(crate) step: &'a Step,
+    /// The rules that the step of the case judges in the course of which it happened.
+    pub(crate) judges: &'a [String],
+    /// It did not come true.
+    pub(crate) broken: bool,
+}
+
+impl Transcript {
+    /// Starts now.
+    pub fn start() -> Self {
+        Self {
+            started: Instant::now(),
+            began: Utc::now().trunc_subsecs(6),
+            server: None,
+            entries: Vec::new(),
+            names: BTreeMap::new(),
+            judging: Vec::new(),
+            told: None,
+        }
+    }
+
+    /// Each line that reports show goes there too, when it is added.
+    pub(crate) fn tell(&mut self, lines: Option<UnboundedSender<Line>>) {
+        self.told = lines;
+    }
+
+    fn push(&mut self, entry: Entry) {
+        if let Some(told) = self.told.as_ref().filter(|_| entry.shown) {
+            // Who has gone away needs no more lines.
+            let _ = told.send(entry.line());
+        }
+        self.entries.push(entry);
+    }
+
+    /// Values that differ from run to run, and the variables that stand for them.
+    pub(crate) fn add_names(&mut self, names: impl IntoIterator<Item = (String, Vec<u8>)>) {
+        self.names.extend(names);
+    }
+
+    /// What is added from now on happens in the course of a step that judges these rules.
+    pub fn judge(&mut self, rules: &[String]) {
+        self.judging = rules.to_vec();
+    }
+
+    /// Adds what has happened just now.
+    pub fn add(&mut self, actor: &str, action: Action, comment: Option<String>) {
+        self.note(actor, action, comment, true);
+    }
+
+    /// Adds what reports have no use for.
+    pub(crate) fn add_unshown(&mut self, actor: &str, action: Action) {
+        self.note(actor, action, None, false);
+    }
+
+    /// The last line was on the wire before it was added.
+    pub(crate) fn came(&mut self, at: Instant) {
+        let at = at.saturating_duration_since(self.started);
+        if let Some(last) = self.entries.last_mut() {
+            last.came = Some(at.min(last.at));
+        }
+    }
+
+    fn note(&mut self, actor: &str, action: Action, comment: Option<String>, shown: bool) {
+        let step = Step {
+            actor: actor.to_owned(),
+            action,
+            within: None,
+            marks: Vec::new(),
+            comment,
+        };
+        self.push(Entry {
+            at: self.started.elapsed(),
+            came: None,
+            whole: None,
+            step,
+            judges: self.judging.clone(),
+            broken: false,
+            shown,
+        });
+    }
+
+    /// Adds the step that did not come true.
+    pub fn add_broken(&mut self, step: &Step) {
+        self.push(Entry {
+            at: self.started.elapsed(),
+            came: None,
+            whole: None,
+            step: step.clone(),
+            judges: step.marks.clone(),
+            broken: true,
+            shown: true,
+        });
+    }
+
+    /// What has happened, in order, as reports show it.
+    pub fn lines(&self) -> Vec<Line> {
+        let shown = self.entries.iter().filter(|entry| entry.shown);
+        shown.map(Entry::line).collect()
+    }
+
+    /// What has happened, in the order in which it was on the wire, with times that count from another moment.
+    pub(crate) fn lines_since(&self, start: Instant) -> Vec<Line> {
+        let offset = self.started.saturating_duration_since(start);
+        let shown = self.entries.iter().filter(|entry| entry.shown);
+        let mut lines: Vec<Line> = shown
+            .map(|entry| Line {
+                at: offset + entry.came.unwrap_or(entry.at),
+                ..entry.line()
+            })
+            .collect();
+        // The step that did not come true was given up then, whatever has come later.
+        let came = lines.iter_mut().filter(|line| !line.broken);
+        settle(came.map(|line| (&*line.actor, &mut line.at)));
+        lines.sort_by_key(|line| line.at);
+        lines
+    }
+
+    /// Whether the end of what comes on the latest connection of this name is in it.
+    pub(crate) fn knows_end(&self, actor: &str) -> bool {
+        let ends = |entry: &Entry| match &entry.step.action {
+            Action::Expect(Expectation::Closed | Expectation::Eof | Expectation::Reset) => {
+                Some(true)
+            }
+            Action::Connect(_) | Action::Accept(_) | Action::AcceptAs(_) => Some(false),
+            _ => None,
+        };
+        let own = self.entries.iter().rev();
+        let own = own.filter(|entry| entry.step.actor == actor && !entry.broken);
+        own.filter_map(ends).next().unwrap_or(false)
+    }
+
+    /// Where the server of the case is.
+    pub(crate) fn meets(&mut self, server: SocketAddr) {
+        self.server = Some(server);
+    }
+
+    /// The last line says less than a recording has to.
+    pub(crate) fn whole(&mut self, action: Action) {
+        if let Some(last) = self.entries.last_mut() {
+            last.whole = Some(action);
+        }
+    }
+
+    /// What has happened, whole, in the order in which it was on the wire.
+    pub fn recorded(&self, title: &str, source: Source, over: Transport) -> Recording {
+        // The login of such a fence is not seen by the player.
+        let seen = |entry: &&Entry| !is_foreign_fence(&entry.step);
+        let mut entries: Vec<recording::Entry> = Vec::new();
+        for entry in self.entries.iter().filter(seen) {
+            let at = entry.came.unwrap_or(entry.at).as_micros();
+            let action = entry.whole.as_ref().unwrap_or(&entry.step.action);
+            entries.push(recording::Entry {
+                at: Duration::from_micros(u64::try_from(at).unwrap_or(u64::MAX)),
+                step: Step {
+                    action: action.clone(),
+                    ..entry.step.clone()
+                },
+                broken: entry.broken,
+            });
+        }
+        settle(
+            entries
+                .iter_mut()
+                .map(|entry| (&*entry.step.actor, &mut entry.at)),
+        );
+        entries.sort_by_key(|entry| entry.at);
+        Recording {
+            head: Head {
+                title: title.to_owned(),
+                source,
+                over,
+                server: self.server,
+                began: self.began,
+            },
+            entries,
+            cut: None,
+        }
+    }
+
+    /// What has happened, in order, as far as reports show it.
+    pub(crate) fn happened(&self) -> impl Iterator<Item = Happened<'_>> {
+        let shown = self.entries.iter().filter(|entry| entry.shown);
+        shown.map(|entry| Happened {
+            step: &entry.step,
+            judges: &entry.judges,
+            broken: entry.broken,
+        })
+    }
+
+    /// The variables of the case and their values when it began.
+    pub(crate) fn names(&self) -> &BTreeMap<String, Vec<u8>> {
+        &self.names
+    }
+}
+
+/// A line of a recording, ready to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Since the start of the case.
+    pub at: Duration,
+    /// The name of the connection.
+    pub actor: String,
+    /// Who has acted, where it is one of both.
+    pub direction: Option<Direction>,
+    /// The verb and what follows it, in the notation.
+    pub text: String,
+    /// The rules that the step judges.
+    pub rules: Vec<String>,
+    /// It did not come true.
+    pub broken: bool,
+    /// The comment.
+    pub note: Option<String>,
+    /// All of it but the time, in the notation.
+    pub step: String,
+}
+
+/// Who has acted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// The suite has done something to the judged program.
+    Sent,
+    /// The judged program has done something, or should have.
+    Received,
+}
+
+impl Entry {
+    fn line(&self) -> Line {
+        line(self.at, &self.step, self.broken)
+    }
+}
+
+/// A step as it is shown.
+pub fn line(at: Duration, step: &Step, broken: bool) -> Line {
+    let step = shortened(step);
+    let bare = Step {
+        actor: String::new(),
+        marks: Vec::new(),
+        comment: None,
+        ..step.clone()
+    };
+    Line {
+        at,
+        actor: step.actor.clone(),
+        direction: direction(&step.action),
+        text: print_step(&bare).trim_start().to_owned(),
+        rules: step.marks.clone(),
+        broken,
+        step: print_step(&step),
+        note: step.comment,
+    }
+}
+
+/// What came on a connection came before what came behind it, whenever it was looked at. Actors and times in the order in
+/// which they were looked at.
+fn settle<'a>(times: impl DoubleEndedIterator<Item = (&'a str, &'a mut Duration)>) {
+    let mut next: BTreeMap<&str, Duration> = BTreeMap::new();
+    for (actor, at) in times.rev() {
+        let behind = next.get(actor).copied();
+        *at = behind.map_or(*at, |behind| behind.min(*at));
+        next.insert(actor, *at);
+    }
+}
+
+/// How an end is told that came on TLS without close_notify.
+pub(crate) const CUT: &str = "a fin without close_notify";
+
+/// What a fence did on a connection that is not one of the case.
+fn is_foreign_fence(step: &Step) -> bool {
+    let comment = step.comment.as_deref();
+    comment.is_some_and(|comment| comment.starts_with("fence: a login"))
+}
+
+fn direction(action: &Action) -> Option<Direction> {
+    match action {
+        Action::Connect(_)
+        | Action::Handshake
+        | Action::Send(_)
+        | Action::SendRaw(_)
+        | Action::SendDrip(_)
+        | Action::SendSlow(_)
+        | Action::SendEvery(..)
+        | Action::SendRandom(_)
+        | Action::Shutdown
+        | Action::Cut
+        | Action::Close
+        | Action::Reset
+        | Action::Restart => Some(Direction::Sent),
+        Action::Refused(_)
+        | Action::Accept(_)
+        | Action::AcceptAs(_)
+        | Action::Distrusts
+        | Action::TurnedAway { .. }
+        | Action::Expect(_)
+        | Action::OneOf(_)
+        | Action::Maps(_) => Some(Direction::Received),
+        Action::Ignore(_)
+        | Action::Pause
+        | Action::Keep
+        | Action::Down(_)
+        | Action::Late(_)
+        | Action::Certificate(_)
+        | Action::Unguessable(_) => None,
+    }
+}
+
+/// A message as it was sent or received.
+pub(crate) fn message(lines: &[Vec<u8>]) -> Message {
+    let (word, fields) = lines
+        .split_first()
+        .map_or((&[][..], &[][..]), |(word, fields)| {
+            (word.as_slice(), fields)
+        });
+    let fields = fields
+        .iter()
+        .map(|field| Field::Text(Template::bytes(field.as_slice())));
+    Message {
+        word: String::from_utf8_lossy(word).into_owned(),
+        fields: fields.collect(),
+    }
+}
+
+/// Bytes that a line of a report has room for.
+const ROOM: usize = 64;
+
+/// A step whose long strings are cut; a comment tells how long they are.
+pub fn shortened(step: &Step) -> Step {
+    let mut step = step.clone();
+    let mut longest = 0;
+    let mut cut = |template: &mut Template| {
+        let bytes: Option<Vec<u8>> =
+            template
+                .pieces()
+                .iter()
+                .try_fold(Vec::new(), |mut all, piece| match piece {
+                    netroxy_specification::notation::ast::Piece::Bytes(bytes) => {
+                        all.extend_from_slice(bytes);
+                        Some(all)
+                    }
+                    netroxy_specification::notation::ast::Piece::Var(_)
+                    | netroxy_specification::notation::ast::Piece::Near(..) => None,
+                });
+        if let Some(bytes) = bytes.filter(|bytes| bytes.len() > ROOM && template.times() == 1) {
+            longest = longest.max(bytes.len());
+            *template = Template::bytes([&bytes[..ROOM], b"..."].concat());
+        }
+    };
+    match &mut step.action {
+        Action::SendRaw(segments) | Action::SendEvery(_, segments) => {
+            segments.iter_mut().for_each(&mut cut);
+        }
+        Action::SendDrip(bytes)
+        | Action::SendSlow(bytes)
+        | Action::Expect(Expectation::Raw(bytes)) => cut(bytes),
+        Action::Send(message) | Action::Expect(Expectation::Message(message)) => {
+            for field in &mut message.fields {
+                if let Field::Text(text) = field {
+                    cut(text);
+                }
+            }
+        }
+        Action::Connect(_)
+        | Action::Refused(_)
+        | Action::TurnedAway { .. }
+        | Action::Accept(_)
+        | Action::AcceptAs(_)
+        | Action::Handshake
+        | Action::Certificate(_)
+        | Action::Unguessable(_)
+        | Action::Distrusts
+        | Action::Down(_)
+        | Action::Late(_)
+        | Action::Pause
+        | Action::Keep
+        | Action::SendRandom(_)
+        | Action::Ignore(_)
+        | Action::Shutdown
+        | Action::Cut
+        | Action::Close
+        | Action::Reset
+        | Action::Restart
+        | Action::Expect(
+            Expectation::Random(_)
+            | Expectation::Closed
+            | Expectation::Eof
+            | Expectation::Reset
+            | Expectation::Silence
+            | Expectation::Stalled,
+        )
+        | Action::OneOf(_)
+        | Action::Maps(_) => {}
+    }
+    if longest > 0 {
+        let note = format!("cut, {longest} bytes");
+        step.comment = Some(
+            step.comment
+                .map_or_else(|| note.clone(), |comment| format!("{comment}; {note}")),
+        );
+    }
+    step
+}
+
+#[cfg(test)]
+mod tests {
+    use netroxy_specification::notation::ast::{Endpoint, Piece};
+
+    use super::*;
+
+    fn ends() -> [Action; 2] {
+        [Expectation::Closed, Expectation::Eof].map(Action::Expect)
+    }
+
+    #[test]
+    fn an_end_is_known_until_somebody_else_has_the_name() {
+        for end in ends() {
+            let mut transcript = Transcript::start();
+            assert!(!transcript.knows_end("a"));
+            transcript.add("a", Action::Connect(Endpoint::Server(None)), None);
+            assert!(!transcript.knows_end("a"));
+            transcript.add("a", end.clone(), None);
+            transcript.add("a", Action::Shutdown, None);
+            assert!(transcript.knows_end("a") && !transcript.knows_end("b"));
+            transcript.add("a", Action::Accept(None), None);
+            assert!(!transcript.knows_end("a"));
+        }
+    }
+
+    #[test]
+    fn what_is_longer_than_its_room_is_cut() {
+        let shown = |template: Template| {
+            let mut transcript = Transcript::start();
+            transcript.add("a", Action::SendDrip(template), None);
+            transcript.lines().remove(0).text
+        };
+        let exact = "x".repeat(ROOM);
+        let whole = shown(Template::bytes(exact.as_str()));
+        assert_eq!(whole, format!(">> drip \"{exact}\""));
+        let cut = shown(Template::bytes(format!("{exact}y")));
+        assert!(cut.starts_with(&format!(">> drip \"{exact}...\"")), "{cut}");
+        // What is short because it is repeated says more whole.
+        let many = exact.into_bytes().into_iter().chain(*b"y").collect();
+        let many = shown(Template::new([Piece::Bytes(many)], 3));
+        assert!(many.contains("xy\"") && !many.contains("..."), "{many}");
+    }
+
+    #[test]
+    fn reports_show_less_than_recordings_have() {
+        let mut transcript = Transcript::start();
+        transcript.judge(&["keep.srs".to_owned()]);
+        transcript.add("a", Action::Shutdown, Some("why".to_owned()));
+        transcript.judge(&[]);
+        let [end, _] = ends();
+        transcript.add_unshown("a", end);
+        let fence = Some("fence: a login of its own".to_owned());
+        transcript.add("fence", Action::Shutdown, fence);
+        let shown: Vec<_> = transcript
+            .lines()
+            .into_iter()
+            .map(|line| line.step)
+            .collect();
+        assert_eq!(shown.len(), 2, "{shown:?}");
+        let judges: Vec<_> = transcript.happened().map(|one| one.judges.len()).collect();
+        assert_eq!(judges, [1, 0]);
+        let recording = transcript.recorded("x", Source::Tap, Transport::Plain);
+        let actors: Vec<_> = recording
+            .entries
+            .iter()
+            .map(|one| &*one.step.actor)
+            .collect();
+        assert_eq!(actors, ["a", "a"]);
+    }
+}

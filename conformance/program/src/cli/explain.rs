@@ -1,0 +1,26 @@
+//! `explain`: a rule with its cases, a case with its rules, or an area or a folder in short.
+
+use netroxy_specification::rules::Rule;
+
+use super::select::{all, names_like, sequence};
+use super::{Complaint, EXIT_LOOKED_UP, EXIT_NOTHING};
+use crate::report::listing;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_LOOKED_UP)]
+pub(super) struct Explain {
+    /// Such as tunnel.early-data, server/tunnel/early-data@tls, keep or server/keepalive
+    id: String,
+}
+
+pub(super) fn execute(Explain { id }: &Explain, rules: &[Rule]) -> Result<u8, Complaint> {
+    let mut entries = all()?;
+    entries.extend(sequence(id));
+    listing::explain(id, rules, &entries).ok_or_else(|| {
+        Complaint::new(
+            EXIT_NOTHING,
+            format!("no rule and no case is called `{id}`"),
+        )
+        .hint(names_like(id, &entries, rules))
+    })
+}

@@ -1,0 +1,334 @@
+//! `fuzz`: generated sessions.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use netroxy_judge::fuzz::{Findings, Hunt, Hunted, Shelf, Wanted};
+use netroxy_judge::input;
+use netroxy_judge::run::{self, Job, Options, Order, Shard, Start};
+use netroxy_judge::sut::Subject;
+use netroxy_judge::verdict::Judged;
+use netroxy_judge::wire::Tls;
+use netroxy_specification::notation::ast::{Role, Side, Transport};
+use netroxy_specification::rules::Rule;
+
+use super::run::Profile;
+use super::session::not_ready;
+use super::signals::stop_on_interrupt;
+use super::{
+    Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_USAGE, input_complaint,
+    misplaced, role, seed, unwritten,
+};
+use crate::output::{Folder, Readers};
+use crate::report::{self, Pulse, Settings, Totals, last_line};
+
+const EXIT_CODES: &str = "Exit codes: 0 nothing was found, 1 something was, 2 wrong usage or manifest, 3 the SUT never \
+became ready, 5 the suite itself failed, 130 interrupted.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
+pub(super) struct Fuzz {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// The side that is judged; the manifest says it too
+    #[arg(value_enum)]
+    role: Option<FuzzRole>,
+    /// Manifest file, or the name of a built-in one; the embedded reference when not given
+    #[arg(long, value_name = "FILE")]
+    sut: Option<String>,
+    /// For how long new sessions are started, such as 90s or 10m [default: 60s unless --runs is given]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    time: Option<Duration>,
+    /// How many sessions are played; --seed alone decides which
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    runs: Option<u64>,
+    /// The seed of the first session, a number [default: another each time]
+    #[arg(long, value_name = "N", value_parser = seed)]
+    seed: Option<u64>,
+    /// Play one of N parts: the sessions of other seeds than those of the other parts; `fuzz merge` brings the findings together
+    #[arg(long, value_name = "K/N", value_parser = Shard::parse, requires = "seed")]
+    shard: Option<Shard>,
+    /// What the connections are
+    #[arg(long, value_enum, default_value = "plain")]
+    transport: Carrier,
+    /// Where findings are saved
+    #[arg(long, value_name = "DIR", default_value = "findings")]
+    out: PathBuf,
+    /// How many sessions are played at a time [default: 32]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Which rules count
+    #[arg(long, value_enum, default_value_t)]
+    profile: Profile,
+    /// What is allowed but not recommended counts too
+    #[arg(long)]
+    strict: bool,
+    /// Show only failures and the last line
+    #[arg(short, long)]
+    quiet: bool,
+    /// Multiply every deadline, for slow machines [default: 1]
+    #[arg(long, value_name = "X", value_parser = super::time_scale)]
+    time_scale: Option<f64>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Merge the findings of several runs; of findings that are the same, the shortest one is kept
+    #[command(after_help = MERGE_EXIT_CODES)]
+    Merge {
+        /// Folders with findings
+        #[arg(value_name = "DIR", required = true)]
+        folders: Vec<PathBuf>,
+        /// Where to; none of those folders
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+}
+
+const MERGE_EXIT_CODES: &str = "Exit codes: 0 there are no findings, 1 there are, 2 wrong usage or a file that is no case, \
+5 the suite itself failed.";
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FuzzRole {
+    Server,
+    Client,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Carrier {
+    /// Bare TCP
+    Plain,
+    /// TLS over TCP
+    Tls,
+}
+
+pub(super) async fn execute(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint> {
+    match &fuzz.command {
+        Some(Command::Merge { folders, out }) => merge(folders, out),
+        None => hunt(fuzz, rules).await,
+    }
+}
+
+/// Copies each finding once.
+fn merge(folders: &[PathBuf], out: &Path) -> Result<u8, Complaint> {
+    let place = Folder::find(out, Readers::Usual).map_err(|error| misplaced(&error))?;
+    let same = |folder: &PathBuf| {
+        let real = |path: &Path| path.canonicalize().ok();
+        real(out).is_some_and(|out| real(folder) == Some(out))
+    };
+    if let Some(folder) = folders.iter().find(|folder| same(folder)) {
+        let message = format!("--out is {}, which is to be merged", folder.display());
+        return Err(Complaint::new(EXIT_USAGE, message).hint("name another folder"));
+    }
+    let mut findings = Findings::default();
+    for folder in folders {
+        let cannot = |error: io::Error| {
+            let message = format!("{}: cannot read it: {error}", folder.display());
+            Complaint::new(EXIT_USAGE, message)
+                .hint("name the folders that `fuzz --out` has written")
+        };
+        let entries = std::fs::read_dir(folder).map_err(cannot)?;
+        let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+        let mut paths = paths.collect::<Result<Vec<_>, _>>().map_err(cannot)?;
+        paths.retain(|path| path.extension().is_some_and(|end| end == "case"));
+        paths.sort();
+        for path in paths {
+            let file = path.to_string_lossy();
+            let text = input::text(&file).map_err(input_complaint)?;
+            let added = findings.add(&file, text);
+            added.map_err(|error| Complaint::new(EXIT_USAGE, error.to_string()))?;
+        }
+    }
+    for finding in findings.each() {
+        let written = place.write(&finding.file, finding.text.as_bytes());
+        let path = place.join(&finding.file).display().to_string();
+        written.map_err(|error| unwritten(&path, &error))?;
+        report::out(&format!(
+            "{:3} times  {}\n           {path}\n",
+            finding.times, finding.what
+        ));
+    }
+    let (kept, files) = (findings.each().count(), findings.files());
+    report::out(&format!("fuzz: {kept} findings of {files} files\n"));
+    Ok(if kept > 0 { EXIT_FAILURE } else { 0 })
+}
+
+async fn hunt(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint> {
+    let named = fuzz.role.map(|role| match role {
+        FuzzRole::Server => Side::Server,
+        FuzzRole::Client => Side::Client,
+    });
+    let manifest = match (&fuzz.sut, named) {
+        (Some(file), named) => role::manifest(file, named.map(Role::from))?,
+        (None, Some(side)) => role::manifest_or_reference(None, side)?,
+        (None, None) => return Err(role::unknown("fuzz", &[])),
+    };
+    let side = manifest.role;
+    let transport = match fuzz.transport {
+        Carrier::Plain => Transport::Plain,
+        Carrier::Tls => Transport::Tls,
+    };
+    let subject = Arc::new(Subject::Started(manifest));
+    if let Some(why) = subject.silent_on(transport) {
+        let message = format!("{}: {why}", subject.name());
+        return Err(Complaint::new(EXIT_USAGE, message));
+    }
+    let out_folder = Folder::find(&fuzz.out, Readers::Usual);
+    let out_folder = out_folder.map_err(|error| misplaced(&error))?;
+    let harness = |message: String| Complaint::new(EXIT_HARNESS, message);
+    let seed = match fuzz.seed {
+        Some(seed) => seed,
+        // Short enough to be typed.
+        None => getrandom::u32()
+            .map_err(|error| harness(format!("no random seed: {error}")))?
+            .into(),
+    };
+    let (seed, runs, part) = match fuzz.shard {
+        None => (seed, fuzz.runs, String::new()),
+        Some(shard) => {
+            let (seed, runs) = shard.seeds(seed, fuzz.runs);
+            if runs == Some(0) {
+                let message = format!("part {shard} has no session");
+                return Err(Complaint::new(EXIT_USAGE, message)
+                    .hint("give a larger --runs, or fewer parts"));
+            }
+            (seed, runs, format!(", part {shard}"))
+        }
+    };
+    let tls = Tls::new().map_err(|error| harness(format!("TLS: {error}")))?;
+    let stop = stop_on_interrupt();
+    let time_scale = fuzz.time_scale.unwrap_or(1.0);
+    let profile = match fuzz.profile {
+        Profile::Wire => "wire",
+        Profile::Hardened => "hardened",
+    };
+    let pulse = Pulse::start("fuzz", fuzz.quiet);
+    pulse.aside(&format!(
+        "fuzz: {} over {transport}, profile {profile}, seed {seed}{part}\n\n",
+        subject.name()
+    ));
+    let ready = run::preflight(&subject, &tls, time_scale);
+    let Some(ready) = stop.run_until_cancelled(ready).await else {
+        return Err(Complaint::new(
+            EXIT_INTERRUPTED,
+            "interrupted before the first session",
+        ));
+    };
+    let ready = ready.map_err(|error| not_ready(&subject, &error))?;
+    let tempo = Start::new(&ready, time_scale, Order::default()).tempo;
+    let time = match (fuzz.time, fuzz.runs) {
+        (None, None) => Some(Duration::from_secs(60)),
+        (time, _) => time,
+    };
+    let wanted = Wanted {
+        side,
+        transport,
+        seed,
+        runs,
+        time,
+        jobs: usize::from(fuzz.jobs.unwrap_or(32)),
+        hardened: fuzz.profile == Profile::Hardened,
+        strict: fuzz.strict,
+        out: Arc::new(Saved {
+            folder: out_folder,
+            rules: rules.to_vec(),
+            strict: fuzz.strict,
+        }),
+        time_scale,
+    };
+    let hunt = Hunt::new(wanted, subject, rules, &tls, tempo, stop);
+    // Blank lines only part what is shown.
+    let say = |text: &str| match text.trim().is_empty() {
+        true => pulse.aside(text),
+        false => pulse.say(text),
+    };
+    let hunted = Box::pin(hunt.run(say, |stage| pulse.now(stage.to_string()))).await;
+    if let Some(why) = &hunted.harness {
+        pulse.say(&format!("some sessions could not be played: {why}\n"));
+    }
+    pulse.aside(&in_all(&hunted));
+    pulse.say(&last_line(totals(&hunted)));
+    if let Some(why) = &hunted.unsaved {
+        let message = format!("not every finding was saved: {why}");
+        return Err(Complaint::new(EXIT_HARNESS, message).hint("is the disk full?"));
+    }
+    Ok(match hunted {
+        Hunted {
+            interrupted: true, ..
+        } => EXIT_INTERRUPTED,
+        Hunted { findings: 1.., .. } => EXIT_FAILURE,
+        Hunted { elusive: 1.., .. } => EXIT_FAILURE,
+        Hunted {
+            harness: Some(_), ..
+        } => EXIT_HARNESS,
+        _ => 0,
+    })
+}
+
+/// Findings are saved in a folder, and shown as a report shows what has failed.
+#[derive(Debug)]
+struct Saved {
+    folder: Folder,
+    rules: Vec<Rule>,
+    strict: bool,
+}
+
+impl Shelf for Saved {
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn save(&self, name: &str, text: &str) -> io::Result<()> {
+        self.folder.write(name, text.as_bytes())
+    }
+
+    fn report(&self, job: &Job, judged: &Judged, options: Options) -> String {
+        let settings = Settings {
+            options,
+            strict: self.strict,
+            order: Order::default(),
+        };
+        report::finding(job, judged, &self.rules, settings)
+    }
+}
+
+/// Sessions without a finding, those with one and leaks, and those that could not be played.
+fn totals(hunted: &Hunted) -> Totals {
+    let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    let bad = hunted.failed + hunted.unplayed;
+    Totals {
+        passed: number(hunted.sessions.saturating_sub(bad)),
+        failed: number(hunted.failed + hunted.leaks),
+        skipped: number(hunted.unplayed),
+    }
+}
+
+fn in_all(hunted: &Hunted) -> String {
+    let elusive = match hunted.elusive {
+        0 => String::new(),
+        count => format!(", {count} not reproducible"),
+    };
+    format!(
+        "fuzz: {} sessions, {} steps, {} findings{elusive} in {:.0} s\n",
+        hunted.sessions,
+        hunted.steps,
+        hunted.findings,
+        hunted.took.as_secs_f64(),
+    )
+}
+
+/// Such as `90s`, `10m`, `1h`, or a number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "a number of seconds, such as 90s, or 10m or 1h".to_owned();
+    let (number, unit) = match text.char_indices().next_back().ok_or_else(wrong)? {
+        (at, 's') => (&text[..at], 1),
+        (at, 'm') => (&text[..at], 60),
+        (at, 'h') => (&text[..at], 3600),
+        _ => (text, 1),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    Ok(Duration::from_secs(number.saturating_mul(unit)))
+}

@@ -1,0 +1,63 @@
+//! `run --record`: all that each case sends and receives, as a file of its own.
+
+use std::io;
+use std::path::Path;
+
+use netroxy_judge::recording::{LONGEST, Source};
+use netroxy_judge::run::Job;
+use netroxy_judge::transcript::Transcript;
+
+use super::{Complaint, EXIT_HARNESS, misplaced};
+use crate::output::{Folder, Readers};
+
+/// The recordings of a run.
+pub(super) struct Records {
+    folder: Folder,
+    /// The first that could not be written, and why.
+    first: Option<(String, io::Error)>,
+    /// How many could not be written.
+    missing: u64,
+}
+
+impl Records {
+    /// Checks the folder before anything is played.
+    pub(super) fn check(folder: &Path) -> Result<Self, Complaint> {
+        // They hold passwords.
+        let folder = Folder::find(folder, Readers::Owner);
+        let folder = folder.map_err(|error| misplaced(&error))?;
+        Ok(Self {
+            folder,
+            first: None,
+            missing: 0,
+        })
+    }
+
+    /// Writes down a case; what could not be written is told at the end.
+    pub(super) fn write(&mut self, job: &Job, transcript: &Transcript) {
+        let id = job.id();
+        let source = Source::Case(job.entry.case.role.value);
+        let text = transcript.recorded(&id, source, job.transport).to_string();
+        let name = format!("{id}.recording");
+        let written = match text.len() <= LONGEST {
+            true => self.folder.write(&name, text.as_bytes()),
+            false => Err(io::Error::other("it is longer than a recording may be")),
+        };
+        if let Err(error) = written {
+            self.missing += 1;
+            self.first.get_or_insert((name, error));
+        }
+    }
+
+    /// What could not be written.
+    pub(super) fn missing(self) -> Option<Complaint> {
+        let (name, error) = self.first?;
+        let others = match self.missing {
+            0 | 1 => String::new(),
+            2 => "; 1 more recording is missing".to_owned(),
+            count => format!("; {} more recordings are missing", count - 1),
+        };
+        let file = self.folder.join(&name);
+        let message = format!("cannot write {}: {error}{others}", file.display());
+        Some(Complaint::new(EXIT_HARNESS, message).hint("is the disk full, or the folder gone?"))
+    }
+}

@@ -1,0 +1,251 @@
+//! `replay`: judges a recording once more, or plays it against a peer.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use netroxy_judge::again::{Again, quoted};
+use netroxy_judge::monitor::{Limits, Monitor};
+use netroxy_judge::recording::{Event, LoadError, Recording, Source, events, to_case};
+use netroxy_judge::sut::Subject;
+use netroxy_specification::catalog::{self, Entry, Origin};
+use netroxy_specification::notation::ast::{Role, Side};
+use netroxy_specification::notation::print;
+use netroxy_specification::rules::Rule;
+
+use super::role::{self, manifest_or_reference};
+use super::run::running;
+use super::session::{Conduct, Round, judge_all};
+use super::violations::Violations;
+use super::{
+    Complaint, EXIT_CODES, EXIT_FAILURE, EXIT_HARNESS, EXIT_NOTHING, EXIT_USAGE, Output, Pace,
+};
+use crate::report;
+
+/// By every rule (profile hardened)
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(super) struct Replay {
+    /// What `tap --record` or `run --record` has written
+    recording: PathBuf,
+    /// Play it against this program: a manifest file, or the name of a built-in one
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["addr", "reference"])]
+    sut: Option<String>,
+    /// Play it against the embedded reference
+    #[arg(long, conflicts_with = "addr")]
+    reference: bool,
+    /// Play it against a server that is running already, HOST:PORT
+    #[arg(long, value_name = "HOST:PORT", requires = "user", requires = "pass")]
+    addr: Option<String>,
+    /// Its TLS port
+    #[arg(long, value_name = "HOST:PORT", requires = "addr")]
+    tls_addr: Option<String>,
+    /// Its user name
+    #[arg(long, requires = "addr")]
+    user: Option<String>,
+    /// Its password
+    #[arg(long, requires = "addr")]
+    pass: Option<String>,
+    /// Who is judged, where the recording of a tap does not say it [default: that of --sut, else server]
+    #[arg(long, value_enum)]
+    role: Option<SideName>,
+    /// Print the case that it is played as, and play nothing
+    #[arg(long)]
+    case: bool,
+    #[command(flatten)]
+    pace: Pace,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum SideName {
+    Server,
+    Client,
+}
+
+pub(super) async fn execute(replay: &Replay, rules: &[Rule]) -> Result<u8, Complaint> {
+    let recording = load(&replay.recording)?;
+    let side = side(replay, recording.head.source)?;
+    let played = replay.sut.is_some() || replay.addr.is_some() || replay.reference;
+    if !played && !replay.case {
+        return judge(&recording, rules);
+    }
+    cut(&recording);
+    // A server that runs has the timeout that it has.
+    let text = case(&recording, side, replay.addr.is_none())?;
+    if replay.case {
+        report::out(&text);
+        return Ok(0);
+    }
+    play(replay, &text, side, rules).await
+}
+
+/// Who is judged: the recording of a case says it, that of a tap has both.
+fn side(replay: &Replay, source: Source) -> Result<Side, Complaint> {
+    let named = replay.role.map(|role| match role {
+        SideName::Server => Side::Server,
+        SideName::Client => Side::Client,
+    });
+    let recorded = match source {
+        Source::Case(Role::Client) => Some(Side::Client),
+        Source::Case(Role::Server) => Some(Side::Server),
+        Source::Case(Role::Pair) | Source::Tap => None,
+    };
+    if let (Some(named), Some(recorded)) = (named, recorded)
+        && named != recorded
+    {
+        let message = format!("it is the recording of a {recorded}, and --role is {named}");
+        return Err(Complaint::new(EXIT_USAGE, message).hint("leave --role out"));
+    }
+    match (recorded.or(named), &replay.sut) {
+        (Some(side), _) => Ok(side),
+        (None, Some(file)) => Ok(role::manifest(file, None)?.role),
+        (None, None) => Ok(Side::Server),
+    }
+}
+
+/// Reads a recording.
+pub(super) fn load(path: &Path) -> Result<Recording, Complaint> {
+    Recording::load(path).map_err(|error| {
+        let hint = match error {
+            LoadError::Unreadable { .. } => "`tap --record FILE` and `run --record DIR` write one",
+            LoadError::TooLong { .. } => "record for a shorter time",
+            LoadError::Syntax { .. } => "conformance/README.md shows what a recording looks like",
+        };
+        Complaint::new(EXIT_USAGE, error.to_string()).hint(hint)
+    })
+}
+
+/// Tells what is missing in a recording, beside the standard output.
+pub(super) fn cut(recording: &Recording) {
+    if let Some(cut) = &recording.cut {
+        // Where it cannot be written, the rest is done all the same.
+        let _ = writeln!(std::io::stderr(), "note: the recording is cut: {cut}");
+    }
+}
+
+/// What the passive judge says.
+fn judge(recording: &Recording, rules: &[Rule]) -> Result<u8, Complaint> {
+    let whom = match recording.head.source {
+        Source::Case(Role::Server) => Some(Side::Server),
+        Source::Case(Role::Client) => Some(Side::Client),
+        Source::Tap => None,
+        Source::Case(Role::Pair) => {
+            let message = "it is of a pair: what client and server said to each other is not in it";
+            return Err(Complaint::new(EXIT_NOTHING, message).hint("a tap between them sees that"));
+        }
+    };
+    let mut monitor = Monitor::new(Limits::scaled(1.0), whom);
+    let events = events(recording);
+    let held_up = held_up(&events);
+    for (event, until) in events.iter().zip(held_up) {
+        if let Some(until) = until {
+            monitor.hold(&event.connection, until);
+        }
+        monitor.see(event.at, &event.connection, &event.what);
+        // It may have been opened just now.
+        if let Some(until) = until {
+            monitor.hold(&event.connection, until);
+        }
+    }
+    if let Some(last) = recording.entries.last() {
+        monitor.pass(last.at);
+    }
+    report::out(&format!(
+        "replay: {}, every rule counts\n",
+        recording.head.title
+    ));
+    let mut violations = Violations::new("replay", rules);
+    for violation in monitor.take() {
+        if let Some(text) = violations.note(violation) {
+            report::out(&text);
+        }
+    }
+    if let Some(cut) = &recording.cut {
+        report::out(&format!("replay: the recording is cut: {cut}\n"));
+    }
+    report::out(&violations.totals(&monitor));
+    Ok(if violations.is_empty() {
+        0
+    } else {
+        EXIT_FAILURE
+    })
+}
+
+/// Until when the tap has held up what follows each event on its connection, if it has.
+fn held_up(events: &[Event]) -> Vec<Option<Duration>> {
+    let mut next: BTreeMap<&str, &Event> = BTreeMap::new();
+    let backwards = events.iter().rev().map(|event| {
+        let later = next.insert(&event.connection, event);
+        let later = later.filter(|later| later.held_up).map(|later| later.at);
+        later.or_else(|| event.held_up.then_some(event.at))
+    });
+    let mut all: Vec<Option<Duration>> = backwards.collect();
+    all.reverse();
+    all
+}
+
+fn case(recording: &Recording, side: Side, configured: bool) -> Result<String, Complaint> {
+    let case = to_case(recording, side, configured);
+    let case = case.map_err(|error| {
+        Complaint::new(EXIT_USAGE, format!("it cannot be played: {error}"))
+            .hint("without --sut, --addr and --case it is judged as it is")
+    })?;
+    Ok(print(&case))
+}
+
+async fn play(replay: &Replay, text: &str, side: Side, rules: &[Rule]) -> Result<u8, Complaint> {
+    let stem = replay.recording.file_stem().unwrap_or_default();
+    let stem = stem.to_string_lossy();
+    let (id, file) = (format!("replay/{stem}"), format!("{stem}.case"));
+    // Where errors cannot be written, the case is played all the same.
+    let entry = catalog::read(&id, &file, text).map_err(|error| {
+        Complaint::new(
+            EXIT_HARNESS,
+            format!("what was recorded is no case: {error}"),
+        )
+        .hint("--case shows it")
+    })?;
+    let subject = match &replay.addr {
+        Some(addr) => {
+            let login = [&replay.user, &replay.pass];
+            running(addr, replay.tls_addr.as_deref(), login)?
+        }
+        None => Subject::Started(manifest_or_reference(replay.sut.as_deref(), side)?),
+    };
+    let recording = replay.recording.to_string_lossy();
+    let role = match side {
+        Side::Server => "server",
+        Side::Client => "client",
+    };
+    let again = Again::new(["replay", &recording]).flag("--role", role);
+    // Where errors cannot be written, the case is played all the same.
+    let _ = writeln!(
+        std::io::stderr(),
+        "played as the case that `{} > {}` writes",
+        again.subject(&subject).word("--case"),
+        quoted(&file),
+    );
+    let entry = Entry {
+        origin: Origin::Recording {
+            file: recording.into_owned(),
+            role,
+        },
+        ..entry
+    };
+    let round = Round {
+        entries: vec![Arc::new(entry)],
+        subject: Arc::new(subject),
+        wanted: Vec::new(),
+    };
+    let conduct = Conduct {
+        order: replay.pace.order()?,
+        output: replay.output.clone(),
+        ..Conduct::default()
+    };
+    let done = judge_all(rules, vec![round], replay.pace.options(true), conduct).await?;
+    Ok(done.code)
+}

@@ -1,0 +1,179 @@
+//! What a passive judge has found, as it is shown: each kind of violation a few times, and the rest as a number.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use netroxy_judge::monitor::{Monitor, Violation};
+use netroxy_specification::notation::ast::Side;
+use netroxy_specification::rules::Rule;
+
+use crate::report::{Totals, last_line};
+
+/// Counts violations, and shows those that are new.
+pub(super) struct Violations<'a> {
+    /// Who judges, such as `tap`.
+    name: &'static str,
+    rules: &'a [Rule],
+    /// Of the server and of the client.
+    found: [u64; 2],
+    kinds: BTreeMap<(&'static str, bool), Kind>,
+    /// The connections on which there was one, at most [`BLAMED`].
+    blamed: BTreeSet<String>,
+}
+
+/// The violations of one rule by one side.
+#[derive(Debug, Default)]
+struct Kind {
+    /// The connections on which one was shown, at most [`SHOWN`].
+    connections: BTreeSet<String>,
+    /// How many were not shown, and the last of them.
+    hidden: u64,
+    last: Option<Violation>,
+}
+
+/// So many violations of one rule by one side are shown, each on a connection of its own.
+const SHOWN: usize = 10;
+
+/// So many connections are remembered as blamed; a tap may run for months.
+const BLAMED: usize = 1 << 16;
+
+impl<'a> Violations<'a> {
+    /// Nothing has been found.
+    pub(super) fn new(name: &'static str, rules: &'a [Rule]) -> Self {
+        Self {
+            name,
+            rules,
+            found: [0; 2],
+            kinds: BTreeMap::new(),
+            blamed: BTreeSet::new(),
+        }
+    }
+
+    /// Counts a violation; what is shown of it, if it is no repetition.
+    pub(super) fn note(&mut self, violation: Violation) -> Option<String> {
+        let client = violation.side == Side::Client;
+        self.found[usize::from(client)] += 1;
+        if self.blamed.len() < BLAMED {
+            self.blamed.insert(violation.connection.clone());
+        }
+        let kind = self.kinds.entry((violation.rule, client)).or_default();
+        let new =
+            kind.connections.len() < SHOWN && kind.connections.insert(violation.connection.clone());
+        if new {
+            return Some(shown(&violation, self.rules));
+        }
+        kind.hidden += 1;
+        kind.last = Some(violation);
+        None
+    }
+
+    /// Whether nothing was found.
+    pub(super) fn is_empty(&self) -> bool {
+        self.found == [0; 2]
+    }
+
+    /// The last lines: what was not shown, and what the judge has seen and found of server and client. The very last one
+    /// counts connections: those without and with a violation, and those that could not be read.
+    pub(super) fn totals(&self, monitor: &Monitor) -> String {
+        let name = self.name;
+        let mut text = String::new();
+        for ((rule, _), kind) in &self.kinds {
+            let Some(last) = &kind.last else { continue };
+            text.push_str(&format!(
+                "{name}: {} more of {} {rule}, the last at {:.3} on {}: {}\n",
+                kind.hidden,
+                last.side,
+                last.at.as_secs_f64(),
+                last.connection,
+                last.seen
+            ));
+        }
+        if monitor.unread() > 0 {
+            let count = monitor.unread();
+            text.push_str(&format!(
+                "{name}: {count} of the connections were TLS and are not judged\n"
+            ));
+        }
+        let [server, client] = self.found;
+        text.push_str(&format!(
+            "{name}: {}, {}, {} (server {server}, client {client})\n",
+            counted(monitor.opened(), "connection"),
+            counted(monitor.messages(), "message"),
+            counted(server + client, "violation"),
+        ));
+        let opened = usize::try_from(monitor.opened()).unwrap_or(usize::MAX);
+        let (unread, blamed) = (monitor.unread(), self.blamed.len());
+        text.push_str(&last_line(Totals {
+            passed: opened.saturating_sub(unread + blamed),
+            failed: blamed,
+            skipped: unread,
+        }));
+        text
+    }
+}
+
+/// Two lines: what was seen, and the rule.
+fn shown(violation: &Violation, rules: &[Rule]) -> String {
+    let Violation {
+        at,
+        connection,
+        side,
+        rule,
+        seen,
+    } = violation;
+    let found = rules.iter().find(|one| one.id == *rule);
+    let (level, says) = match found {
+        Some(rule) => (
+            format!(" ({})", rule.level),
+            format!(
+                "{}\n           {}:{}",
+                rule.text,
+                netroxy_specification::rules::FILE,
+                rule.line
+            ),
+        ),
+        // Every violation names a rule of the text; a test shows it.
+        None => (String::new(), netroxy_specification::rules::FILE.to_owned()),
+    };
+    format!(
+        "{:>9.3}  {connection}: VIOLATION {side} {rule}{level}: {seen}\n           {says}\n",
+        at.as_secs_f64()
+    )
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use netroxy_judge::monitor::Limits;
+
+    use super::*;
+
+    #[test]
+    fn what_repeats_is_counted_and_shown_once_a_connection() {
+        let mut violations = Violations::new("tap", &[]);
+        let violation = |connection: usize, at| Violation {
+            at: Duration::from_secs(at),
+            connection: format!("c{connection}"),
+            side: Side::Server,
+            rule: "keep.srs",
+            seen: "SRS answers no SRQ".to_owned(),
+        };
+        assert!(violations.note(violation(1, 1)).is_some());
+        assert!(violations.note(violation(1, 2)).is_none());
+        let shown = (2..100).filter_map(|one| violations.note(violation(one, 3)));
+        assert_eq!(shown.count(), SHOWN - 1);
+        assert!(violations.note(violation(7, 4)).is_none());
+        let monitor = Monitor::new(Limits::scaled(1.0), None);
+        let text = violations.totals(&monitor);
+        assert_eq!(
+            text,
+            "tap: 91 more of server keep.srs, the last at 4.000 on c7: SRS answers no SRQ\n\
+             tap: 0 connections, 0 messages, 101 violations (server 101, client 0)\n\
+             conformance: 0 passed, 99 failed, 0 skipped\n"
+        );
+    }
+}

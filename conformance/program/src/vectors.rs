@@ -1,0 +1,7 @@
+//! Lists vectors, and reports how a codec was judged by them.
+
+mod list;
+mod report;
+
+pub(crate) use list::list;
+pub(crate) use report::{Codec, Look, Report};

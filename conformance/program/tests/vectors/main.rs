@@ -1,0 +1,37 @@
+//! The test vectors, and the command that judges codecs by them: good ones, and bad ones of every kind.
+//!
+//! The codecs are processes, and cargo builds none for the tests of another package: so this program is them, too.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy only excuses the bodies of tests, not their helpers"
+)]
+
+mod data;
+mod fakes;
+mod judged;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+#[allow(unreachable_pub, reason = "an example of another package")]
+#[path = "../../../../netroxy-proto/examples/codec.rs"]
+mod codec;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, flag, kind, rest @ ..] = &arguments[..]
+        && flag == fakes::FLAG
+    {
+        return fakes::play(kind, rest);
+    }
+    let trial = |(name, test): (&'static str, fn())| {
+        Trial::test(name, move || {
+            test();
+            Ok::<(), Failed>(())
+        })
+    };
+    let trials = data::TESTS.into_iter().chain(judged::TESTS).map(trial);
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+}

@@ -1,0 +1,143 @@
+//! The rules of the specification, read from its normative text.
+
+mod text;
+
+use std::fmt;
+
+use serde::Serialize;
+pub use text::extract;
+
+/// One rule. Serialised it is an entry of `rules.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rule {
+    /// Such as `tunnel.early-data`.
+    pub id: String,
+    /// How strong it is.
+    pub level: Level,
+    /// `server`, `client` or `both`.
+    pub subject: String,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The first revision that holds it.
+    pub since: String,
+    /// Who is scored by it.
+    pub profile: Profile,
+    /// Breaking it corrupts data.
+    pub corrupts: bool,
+    /// Number and title of the section, such as `4.1. Lines`.
+    pub section: String,
+    /// The sentence.
+    pub text: String,
+    /// Why it is so, where that needs words.
+    pub rationale: Option<String>,
+    /// Why no case can judge it.
+    pub unjudged: Option<String>,
+    /// The line of its id in the text, counted from 1.
+    #[serde(skip)]
+    pub line: usize,
+}
+
+/// The RFC 2119 keyword of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Level {
+    /// MUST and MUST NOT.
+    Must,
+    /// SHOULD and SHOULD NOT.
+    Should,
+    /// MAY.
+    May,
+}
+
+/// Who has said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// The original README.
+    Readme,
+    /// Both originals agree, and peers need it.
+    Observed,
+    /// Decided for this text.
+    Clarified,
+}
+
+/// Who is scored by a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// Everybody, even who only wants to interoperate with what exists.
+    Wire,
+    /// Who wants all of it.
+    Hardened,
+}
+
+/// A rule that is not written as it must be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{FILE}:{line}: {message}")]
+pub struct RuleError {
+    /// Counted from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub(crate) message: String,
+}
+
+/// The revision of the protocol, such as `0.3`.
+pub const REVISION: &str = env!("NETROXY_REVISION");
+
+/// The folder of its specification, seen from the root of the repository.
+pub const FOLDER: &str = env!("NETROXY_SPEC");
+
+/// Where the text is, seen from the root of the repository.
+pub const FILE: &str = concat!(env!("NETROXY_SPEC"), "/netroxy.md");
+
+/// The normative text, whole.
+pub const TEXT: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../",
+    env!("NETROXY_SPEC"),
+    "/netroxy.md"
+));
+
+/// The rules of the embedded text.
+///
+/// # Errors
+/// The first rule that is not well formed.
+pub fn embedded() -> Result<Vec<Rule>, RuleError> {
+    extract(TEXT)
+}
+
+impl Rule {
+    /// Scored even by those who only want to interoperate with what exists.
+    pub fn is_wire(&self) -> bool {
+        self.profile == Profile::Wire
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Must => "MUST",
+            Self::Should => "SHOULD",
+            Self::May => "MAY",
+        })
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Readme => "readme",
+            Self::Observed => "observed",
+            Self::Clarified => "clarified",
+        })
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Wire => "wire",
+            Self::Hardened => "hardened",
+        })
+    }
+}

@@ -1,0 +1,294 @@
+//! The vectors that this program carries.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::catalog::SPEC;
+use crate::rules::FOLDER;
+
+/// One vector.
+#[derive(Debug)]
+pub struct Vector {
+    /// Its number, which stays the same in all revisions of the file.
+    pub id: u32,
+    /// Who has sent the bytes, or is to write them.
+    pub from: Sender,
+    /// What it shows.
+    pub comment: String,
+    /// Groups that it belongs to.
+    pub flags: Vec<String>,
+    /// The rules that it shows.
+    pub rules: Vec<String>,
+    /// What a codec is asked.
+    pub task: Task,
+    /// Where it stands, seen from the root of the repository.
+    pub file: String,
+    /// As it stands there.
+    pub source: Value,
+}
+
+/// What a codec is asked, and what it may answer.
+#[derive(Debug)]
+pub enum Task {
+    /// Find the messages in a stream.
+    Decode {
+        /// The stream.
+        bytes: Vec<u8>,
+        /// Each of them is right.
+        outcomes: Vec<Found>,
+        /// Allowed, not recommended.
+        nonstrict: Option<Found>,
+    },
+    /// Write a message.
+    Encode {
+        /// The message.
+        message: Message,
+        /// Each of them is right.
+        outcomes: Vec<Written>,
+    },
+}
+
+/// The word and its fields; each character is a byte.
+pub type Message = Vec<String>;
+
+/// What is found in a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The messages, in order.
+    pub messages: Vec<Message>,
+    /// How many bytes they take.
+    pub consumed: usize,
+    /// How the stream stands after them.
+    pub state: State,
+    /// For what is invalid: after how many bytes one can know at the earliest.
+    pub at: Option<usize>,
+}
+
+/// How a stream stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Between two messages, or behind TRS.
+    Open,
+    /// Within a message.
+    Incomplete,
+    /// The codec has given up.
+    Invalid,
+}
+
+/// What becomes of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// It is written as these bytes.
+    Bytes(Vec<u8>),
+    /// It must not be written.
+    Refused,
+}
+
+/// The direction of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sender {
+    /// The client.
+    Client,
+    /// The server.
+    Server,
+}
+
+/// All vectors, by their numbers.
+///
+/// # Errors
+/// The first one that is not well formed, with its file.
+pub fn embedded() -> Result<Vec<Vector>, String> {
+    let mut vectors = Vec::new();
+    let folder = SPEC.get_dir("vectors");
+    for file in folder.iter().flat_map(|folder| folder.files()) {
+        let path = format!("{FOLDER}/{}", file.path().display());
+        if !path.ends_with(".json") || path.ends_with("schema.json") {
+            continue;
+        }
+        let read: File =
+            serde_json::from_slice(file.contents()).map_err(|error| format!("{path}: {error}"))?;
+        for source in read.tests {
+            let id = source["id"].clone();
+            let vector = vector(&read.op, read.from, &path, source);
+            vectors.push(vector.map_err(|why| format!("{path}: test {id}: {why}"))?);
+        }
+    }
+    vectors.sort_by_key(|vector| vector.id);
+    Ok(vectors)
+}
+
+#[derive(Deserialize)]
+struct File {
+    op: String,
+    from: Sender,
+    tests: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    id: u32,
+    comment: String,
+    flags: Vec<String>,
+    rules: Vec<String>,
+    message: Option<Vec<Field>>,
+    #[serde(default)]
+    outcomes: Vec<RawOutcome>,
+    nonstrict: Option<RawOutcome>,
+    #[serde(flatten)]
+    own: RawOutcome,
+}
+
+#[derive(Deserialize)]
+struct RawOutcome {
+    result: String,
+    hex: Option<String>,
+    repeat: Option<Vec<Part>>,
+    #[serde(default)]
+    messages: Vec<Vec<Field>>,
+    #[serde(default)]
+    consumed: usize,
+    at: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Field {
+    Text(String),
+    Repeat { repeat: Vec<Part> },
+}
+
+#[derive(Deserialize)]
+struct Part {
+    hex: String,
+    times: usize,
+}
+
+fn vector(op: &str, from: Sender, file: &str, source: Value) -> Result<Vector, String> {
+    let raw = Raw::deserialize(&source).map_err(|error| error.to_string())?;
+    let outcomes = match raw.own.result.as_str() {
+        "acceptable" => &raw.outcomes[..],
+        _ => std::slice::from_ref(&raw.own),
+    };
+    let task = match op {
+        "decode" => Task::Decode {
+            bytes: raw.own.bytes()?,
+            outcomes: outcomes
+                .iter()
+                .map(RawOutcome::found)
+                .collect::<Result<_, _>>()?,
+            nonstrict: raw.nonstrict.as_ref().map(RawOutcome::found).transpose()?,
+        },
+        "encode" => Task::Encode {
+            message: message(raw.message.as_deref().ok_or("it has no message")?)?,
+            outcomes: outcomes
+                .iter()
+                .map(RawOutcome::written)
+                .collect::<Result<_, _>>()?,
+        },
+        other => return Err(format!("there is no op `{other}`")),
+    };
+    Ok(Vector {
+        id: raw.id,
+        from,
+        comment: raw.comment,
+        flags: raw.flags,
+        rules: raw.rules,
+        task,
+        file: file.to_owned(),
+        source,
+    })
+}
+
+impl RawOutcome {
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        match (&self.hex, &self.repeat) {
+            (Some(hex), None) => unhex(hex).ok_or_else(|| format!("`{hex}` is no hex")),
+            (None, Some(parts)) => expand(parts),
+            _ => Err("it needs either hex or repeat".to_owned()),
+        }
+    }
+
+    fn found(&self) -> Result<Found, String> {
+        let state = match self.result.as_str() {
+            "valid" => State::Open,
+            "incomplete" => State::Incomplete,
+            "invalid" => State::Invalid,
+            other => return Err(format!("there is no result `{other}`")),
+        };
+        let messages = self.messages.iter().map(|fields| message(fields));
+        Ok(Found {
+            messages: messages.collect::<Result<_, _>>()?,
+            consumed: self.consumed,
+            state,
+            at: self.at,
+        })
+    }
+
+    fn written(&self) -> Result<Written, String> {
+        match self.result.as_str() {
+            "valid" => self.bytes().map(Written::Bytes),
+            "invalid" => Ok(Written::Refused),
+            other => Err(format!("there is no result `{other}`")),
+        }
+    }
+}
+
+fn message(fields: &[Field]) -> Result<Message, String> {
+    let text = |field: &Field| match field {
+        Field::Text(text) => Ok(text.clone()),
+        Field::Repeat { repeat } => Ok(expand(repeat)?.into_iter().map(char::from).collect()),
+    };
+    fields.iter().map(text).collect()
+}
+
+fn expand(parts: &[Part]) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    for part in parts {
+        let once = unhex(&part.hex).ok_or_else(|| format!("`{}` is no hex", part.hex))?;
+        bytes.extend(once.repeat(part.times));
+    }
+    Ok(bytes)
+}
+
+/// The bytes of pairs of hex digits.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) {
+        return None;
+    }
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    text.as_bytes()
+        .chunks_exact(2)
+        .map(|pair| u8::try_from(digit(&pair[0])? * 16 + digit(&pair[1])?).ok())
+        .collect()
+}
+
+/// Pairs of hex digits.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_vectors_are_well_formed() {
+        let vectors = embedded().unwrap();
+        assert!(vectors.len() >= 200, "{}", vectors.len());
+    }
+
+    #[test]
+    fn hex_is_read_as_it_is_written() {
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(unhex(&hex(&all)), Some(all));
+        assert_eq!((unhex("0"), unhex("0g"), unhex("+1")), (None, None, None));
+    }
+}
