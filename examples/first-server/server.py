@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A Netroxy v0.3 server in 80 lines, with a bug that docs/conformance.md finds. Not for use."""
+"""A Netroxy v0.3 server in 80 lines, with a bug that docs/conformance.md finds. Not for production."""
 
 import socket
 import sys
@@ -11,17 +11,17 @@ ports = {}  # remote port: users that wait for a data connection
 
 
 def lines(stream, count):
-    """The next lines of a connection, as text. None at its end."""
+    """Reads the next lines of a connection as text. None at its end."""
     found = [stream.readline() for _ in range(count)]
     return [line[:-1].decode() for line in found] if all(found) else None
 
 
-def say(connection, *texts):
+def send(connection, *texts):
     connection.sendall("".join(f"{text}\n" for text in texts).encode())
 
 
 def copy(source, sink):
-    """Bytes from one to the other, until the first one ends."""
+    """Copies bytes from source to sink until source ends."""
     try:
         while data := source.recv(65536):
             sink.sendall(data)
@@ -35,7 +35,7 @@ def users(listener, port, control):
         while True:
             user, _ = listener.accept()
             ports[port].append(user)
-            say(control, "TRQ", port)
+            send(control, "TRQ", port)
     except OSError:
         pass
 
@@ -43,22 +43,22 @@ def users(listener, port, control):
 def control_connection(control, stream):
     name, user, password = lines(stream, 3)
     if (user, password) != (USER, PASSWORD):
-        say(control, "ARS", "false", "0", "")
+        send(control, "ARS", "false", "0", "")
         return
-    say(control, "ARS", "true", TIMEOUT, TOKEN)
+    send(control, "ARS", "true", TIMEOUT, TOKEN)
     mapped = []
     while word := lines(stream, 1):
         if word == ["SRQ"]:
-            say(control, "SRS")
+            send(control, "SRS")
         elif word == ["MAP"]:
             port, target, is_open = lines(stream, 3)
             try:
                 mapped.append(socket.create_server((HOST, int(port))))
                 ports[port] = []
                 threading.Thread(target=users, args=(mapped[-1], port, control), daemon=True).start()
-                say(control, "MRS", port, "true")
+                send(control, "MRS", port, "true")
             except OSError:
-                say(control, "MRS", port, "false")
+                send(control, "MRS", port, "false")
     for listener in mapped:
         listener.shutdown(socket.SHUT_RDWR)
 

@@ -1,13 +1,13 @@
--- Wireshark dissector for the Netroxy protocol v0.3, written from spec/v0.3/netroxy.md, sections
--- 4 to 6. Names in backquotes are rules there. README.md in this folder tells how to use it.
+-- Wireshark dissector for the Netroxy protocol v0.3, after sections 4 to 6 of spec/v0.3/netroxy.md. Names in backquotes
+-- are rules of that document. README.md in this folder describes the use.
 
 local netroxy = Proto("netroxy", "Netroxy")
 
--- Longest line in bytes, LF not counted (`frame.line-limit`).
+-- The longest line in bytes, without LF (`frame.line-limit`).
 local LINE_LIMIT = 4096
 
 netroxy.prefs.port = Pref.uint("TCP port", 10000,
-    "Port on which the server listens for clients without TLS; 0 for none. More by Decode As.")
+    "Port on which the server listens for clients without TLS; 0 for none. Use Decode As for more ports.")
 
 -- --- the messages
 
@@ -27,8 +27,8 @@ local function boolean(name, title, info)
     return { kind = "boolean", info = info, proto = ProtoField.bool("netroxy." .. name, title) }
 end
 
--- The fields of each word, by who sends it. The third argument is the field's part of the Info
--- column; a field without one is not shown there.
+-- The fields of each word, by sender. The third argument is the field's format in the Info column; without it the field
+-- is not shown there.
 local MESSAGES = {
     client = {
         ATH = {
@@ -73,7 +73,7 @@ local function malformed(name, title)
     return ProtoExpert.new("netroxy." .. name, title, expert.group.MALFORMED, expert.severity.ERROR)
 end
 
--- What ends the lines of a direction: its text in the Info column, and its expert information.
+-- The faults that end the lines of a direction: the text in the Info column, and the expert information.
 local FAULTS = {
     word = { "unknown word", malformed("unknown_word", "No word of this direction (frame.unknown-word)") },
     long = { "long line", malformed("long_line", "Line of more than 4096 bytes (frame.line-limit)") },
@@ -94,7 +94,7 @@ netroxy.experts = experts
 
 -- --- from bytes to messages
 
--- The value of a line, or nil when it is none.
+-- The value of a line, or nil if the line is not valid.
 local VALUES = {}
 
 function VALUES.text(line) return line end
@@ -104,7 +104,7 @@ function VALUES.boolean(line)
     if line == "false" then return false end
 end
 
--- The integer in canonical form, as a string: a number of Lua does not hold 64 bits.
+-- The integer in canonical form, as a string: a Lua number cannot hold 64 bits exactly.
 function VALUES.integer(line)
     local sign, digits = line:match("^([+-]?)0*(%d+)$")
     if not digits then return nil end
@@ -119,11 +119,11 @@ function VALUES.timeout(line)
     if number and number >= 1 and number <= 9223372036 then return value end
 end
 
--- Reads the message of `sender` that begins at `start`. Returns its lines, each with `first`,
--- `last` (without LF), `field` and `value`, and
---   where the next message begins, when this one is complete,
+-- Reads the message of `sender` that begins at `start`. Returns its lines, each with `first`, `last` (without LF),
+-- `field` and `value`, and
+--   the start of the next message, if this one is complete,
 --   or nil and the name of the fault, which is in the last line,
---   or nil alone, when bytes are missing.
+--   or only nil, if bytes are missing.
 local function read_message(bytes, start, sender)
     local lines, awaited, at = {}, { WORD }, start
     while #lines < #awaited do
@@ -134,7 +134,7 @@ local function read_message(bytes, start, sender)
         if field == WORD then
             local word = bytes:sub(line.first, line.last)
             local of_word = MESSAGES[sender][word]
-            -- Every word has three letters, so a fourth one decides without the LF.
+            -- Every word has three letters, so a fourth one is a fault before the LF has come.
             if lf and not of_word or length > 3 then return { line }, nil, "word" end
             for _, next_field in ipairs(of_word or {}) do awaited[#awaited + 1] = next_field end
             line.value = word
@@ -155,10 +155,10 @@ local function read_message(bytes, start, sender)
     return lines, at
 end
 
--- --- what is known of each connection
+-- --- the state of each connection
 
--- A connection has `client`, the end that is the client, and for each sender where its lines ended.
--- It is found by its ends at the first look at a packet, and by the packet later.
+-- A connection has `client`, which is the client's end, and in `sides` the place where the lines of each sender ended.
+-- In the first pass it is found by its two ends, later by the number of the packet.
 local latest, of_packet = {}, {}
 local stream_number = Field.new("tcp.stream")
 
@@ -172,8 +172,8 @@ local function connection_of(pinfo)
     if pinfo.visited and of_packet[pinfo.number] then return of_packet[pinfo.number] end
     local here, there = ends_of(pinfo)
     local key = here < there and here .. " " .. there or there .. " " .. here
-    -- Wireshark's number of the stream tells apart connections with the same ends. At the first look
-    -- it can be missing, when nobody needs the tree of the packet.
+    -- Wireshark's stream number tells apart connections with the same ends. In the first pass it is missing if
+    -- Wireshark builds no tree for the packet.
     local numbers = { stream_number() }
     local number = #numbers > 0 and numbers[#numbers].value or nil
     local known = latest[key]
@@ -186,8 +186,9 @@ local function connection_of(pinfo)
     return known
 end
 
--- Who has sent this: the port of the preference is the server's; otherwise the first word tells;
--- and a client speaks first. Nil when the word has not come yet and more bytes can be awaited.
+-- The sender of these bytes, "client" or "server". The port of the preference is the server's. Without it the first
+-- word decides, and without a server's word the sender is the client, because a client sends first. Nil if the word is
+-- incomplete and more bytes may follow.
 local function sender_of(connection, pinfo, bytes, can_await)
     local here, there = ends_of(pinfo)
     if not connection.client then
@@ -202,10 +203,9 @@ local function sender_of(connection, pinfo, bytes, can_await)
     return connection.client and (connection.client == here and "client" or "server")
 end
 
--- What this part of the stream is instead of lines, "tunnel" or "unparsed", or nil when it has
--- lines. Packets are dissected in order at
--- first and in any order later, so the place where the lines ended is kept: the frame, and in it
--- the parts that still began with lines, as a frame can hold several TLS records.
+-- "tunnel" or "unparsed" if this part of the stream has no lines, else nil. Packets are dissected in order in the first
+-- pass and in any order later, so the place where the lines ended is stored: the frame, and its parts that began with
+-- lines. A frame has several parts if it holds several TLS records.
 local function stop_at(side, pinfo, bytes)
     local stop = side.stop
     if not stop or pinfo.number < stop.frame then return nil end
@@ -222,13 +222,13 @@ local function end_lines(side, pinfo, instead)
     side.stop = side.stop or { frame = pinfo.number, parts = side.parts or {}, instead = instead }
 end
 
--- --- what is shown
+-- --- the tree and the columns
 
 local function escaped(text)
     return (text:gsub("%c", function(char) return ("\\x%02x"):format(char:byte()) end))
 end
 
--- The bytes from `first` to `last`, which count from 1 as in Lua.
+-- The bytes from `first` to `last`, counted from 1 as in Lua.
 local function range_of(tvb, first, last) return tvb:range(first - 1, last - first + 1) end
 
 local function show_line(tree, tvb, line)
@@ -245,9 +245,10 @@ local function show_line(tree, tvb, line)
     return line.field.info and line.field.info:format(tostring(value))
 end
 
--- Adds the message, or what there is of it, and returns its text for the Info column.
+-- Adds the message, or its first lines, to the tree. Returns its text for the Info column, and the start of the next
+-- one.
 local function show_message(tree, tvb, lines, fault)
-    local last = lines[#lines].last + 1 -- with the LF, when it is there
+    local last = lines[#lines].last + 1 -- with the LF, if it has come
     local branch = tree:add(MESSAGE, range_of(tvb, lines[1].first, math.min(last, tvb:len())))
     local parts = {}
     for number, line in ipairs(lines) do
@@ -263,8 +264,8 @@ local function show_message(tree, tvb, lines, fault)
     return info, last + 1
 end
 
--- Adds the bytes from `first` on, which have no lines, and returns their item, and their text for
--- the Info column.
+-- Adds the bytes from `first` on, which have no lines, to the tree. Returns their item and their text for the Info
+-- column.
 local function show_rest(tree, tvb, first, instead)
     local proto, name = UNPARSED, "not parsed"
     if instead == "tunnel" then proto, name = TUNNEL, "tunnel" end
@@ -275,7 +276,7 @@ end
 
 -- --- the dissector
 
--- Asks for the next segment and to begin again at `at`.
+-- Requests the next segment, and a new call with the bytes from `at` on.
 local function await_more(pinfo, at)
     pinfo.desegment_offset, pinfo.desegment_len = at - 1, DESEGMENT_ONE_MORE_SEGMENT
 end
@@ -283,16 +284,16 @@ end
 local function set_columns(pinfo, infos)
     pinfo.cols.protocol = "Netroxy"
     pinfo.cols.info:clear()
-    -- What an earlier part of the same packet has said stays.
+    -- Keeps the text of an earlier part of the same packet.
     if tostring(pinfo.cols.info) ~= "" then pinfo.cols.info:append("; ") end
     pinfo.cols.info:append(table.concat(infos, "; "))
     pinfo.cols.info:fence()
 end
 
 function netroxy.dissector(tvb, pinfo, root)
-    if pinfo.in_error_pkt then return 0 end -- what an ICMP message quotes is no part of the stream
+    if pinfo.in_error_pkt then return 0 end -- the bytes that an ICMP message quotes are not part of the stream
     local bytes = tvb:raw()
-    local can_await = pinfo.can_desegment > 0 -- not when the capture has cut the packet
+    local can_await = pinfo.can_desegment > 0 -- false if the capture has cut the packet
     local connection = connection_of(pinfo)
     local sender = sender_of(connection, pinfo, bytes, can_await)
     if not sender then
@@ -309,8 +310,8 @@ function netroxy.dissector(tvb, pinfo, root)
     local instead = stop_at(side, pinfo, bytes)
     if not instead and not pinfo.visited then note_part(side, pinfo, bytes) end
     while not instead and at <= #bytes do
-        local lines, behind, fault = read_message(bytes, at, sender)
-        if behind or fault then
+        local lines, next_start, fault = read_message(bytes, at, sender)
+        if next_start or fault then
             infos[#infos + 1], at = show_message(branch(), tvb, lines, fault)
         elseif can_await then
             await_more(pinfo, at)

@@ -11,15 +11,14 @@ mod names;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::LazyLock;
 
 use names::Names;
 use netroxy_specification::notation::ast::{
     Action, Endpoint, Expectation, Field, Message, Piece, Step, Template,
 };
 use netroxy_specification::notation::print_step;
-use regex::{Captures, Regex};
 
+use crate::note::Note;
 use crate::steady::steady;
 use crate::transcript::{Happened, Transcript};
 use crate::verdict::{Judged, Verdict};
@@ -89,13 +88,13 @@ impl Canonical {
     /// Of a result: its recording, then what it has come to, as comments.
     pub fn of_result(judged: &Judged) -> Self {
         let transcript = judged.transcript.as_ref();
-        let got = judged.broken.as_ref().map(|broken| broken.got.as_str());
+        let got = judged.broken.as_ref().map(|broken| broken.got.alike());
         let mut canonical = Self { groups: Vec::new() };
         if let Some(transcript) = transcript {
             let mut kept = kept(transcript);
             // Which step notices that the program has ended is a race.
             kept.retain(|(_, one)| !one.broken || judged.verdict != Verdict::Crash);
-            canonical = Self::of_steps(transcript, kept, got);
+            canonical = Self::of_steps(transcript, kept, got.as_deref());
         }
         let known = transcript.map(|transcript| Names::new(transcript.names()));
         let mut ending = vec![(judged.verdict.name().to_owned(), Vec::new())];
@@ -103,10 +102,11 @@ impl Canonical {
             let text = known
                 .as_ref()
                 .map_or_else(|| text.to_owned(), |known| known.in_text(text));
-            ending.push((alike(&text), judges.to_vec()));
+            ending.push((steady(&text), judges.to_vec()));
         };
-        let reason = judged.reason.iter().filter(|reason| !reason.is_empty());
-        reason.for_each(|reason| add(reason, &[]));
+        if let Some(reason) = &judged.reason {
+            add(&reason.to_string(), &[]);
+        }
         for remark in &judged.remarks {
             add(&format!("nonstrict: {}", remark.seen), &remark.marks);
         }
@@ -152,13 +152,12 @@ impl fmt::Display for Canonical {
 fn kept(transcript: &Transcript) -> Vec<(usize, Happened<'_>)> {
     let mut kept = Vec::new();
     for (at, one) in transcript.happened().enumerate() {
-        let aside = |note: &str| note.starts_with("fence") || ["ignored", "keep"].contains(&note);
         if one.broken {
             // Behind it stands what no step has read, as much as had come.
             kept.push((at, one));
             break;
         }
-        if !one.step.comment.as_deref().is_some_and(aside) {
+        if !one.note.is_some_and(Note::is_aside) {
             kept.push((at, one));
         }
     }
@@ -289,29 +288,12 @@ fn came(actor: &str, action: Action) -> Step {
 }
 
 fn broken(step: &Step, names: &Names, got: &str) -> Step {
-    let got = alike(&names.in_text(got)).replace('\n', " ");
+    let got = steady(&names.in_text(got)).replace('\n', " ");
     Step {
         comment: Some(format!("not so: {got}")),
         ..step.clone()
     }
 }
-
-/// Writes alike what is not judged apart, and masks what differs from run to run and has no name.
-fn alike(text: &str) -> String {
-    let how = |found: &Captures<'_>| match found.name("how").map(|how| how.as_str()) {
-        Some(how) if how.starts_with("not closed") => found[0].to_owned(),
-        // Whether the end had come too when somebody looked is chance.
-        _ if found.name("behind").is_some() => String::new(),
-        _ => "closed".to_owned(),
-    };
-    match &*CLOSED {
-        Some(closed) => steady(&closed.replace(text, how)),
-        None => steady(text),
-    }
-}
-
-static CLOSED: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?<behind>, then )?closed \((?<how>.*)\)").ok());
 
 /// An action whose values are named.
 fn named(action: &Action, names: &Names) -> Action {

@@ -6,6 +6,7 @@ mod expect;
 mod fence;
 mod keep;
 mod maps;
+mod mismatch;
 mod newcomers;
 mod pattern;
 mod scene;
@@ -18,10 +19,11 @@ mod waits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+pub use mismatch::{Expected, Mismatch};
 use netroxy_specification::notation::ast::{
     Action, Alternative, Case, Expectation, Grade, Line, Step,
 };
-use netroxy_specification::notation::{print_action, print_step};
+use netroxy_specification::notation::print_action;
 pub(crate) use pattern::changed;
 pub(crate) use scene::{ClientScene, Listener, Scene};
 pub(crate) use silent::SilentTarget;
@@ -29,6 +31,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use turns::Turns;
 
 use crate::run::{STILL, Tempo};
+use crate::skip::Skip;
 use crate::transcript::{self, Transcript};
 use crate::wire::{Connection, Tls};
 
@@ -49,7 +52,7 @@ pub(crate) struct Outcome {
     /// What a client is still connected with; `None` for a server.
     pub(crate) left: Option<Left>,
     /// Why the case means nothing to this peer.
-    pub(crate) skip: Option<String>,
+    pub(crate) skip: Option<Skip>,
 }
 
 /// A step whose time was over.
@@ -79,10 +82,10 @@ pub struct Broken {
     pub line: usize,
     /// The rules on which it rests; none for a step that only prepares others.
     pub marks: Vec<String>,
-    /// The step as written.
-    pub expected: String,
+    /// What had to come true.
+    pub expected: Expected,
     /// What was seen instead.
-    pub got: String,
+    pub got: Mismatch,
 }
 
 /// A nonstrict alternative that was seen.
@@ -142,7 +145,7 @@ pub(crate) struct Player<'a> {
     /// What nobody ought to guess, in the order in which it came.
     secrets: Vec<Vec<u8>>,
     /// Set when the case turns out to mean nothing to this peer.
-    skip: Option<String>,
+    skip: Option<Skip>,
     /// What a client has opened and said nothing on.
     newcomers: newcomers::Newcomers,
     /// When a connection of a client was let in last; the first one comes before the case begins.
@@ -356,11 +359,11 @@ impl<'a> Player<'a> {
         outcome.map_err(|got| {
             self.transcript.add_broken(step);
             self.record_unread();
-            let expected = print_step(&Step {
+            let expected = Expected::Step(Box::new(Step {
                 marks: Vec::new(),
                 comment: None,
                 ..step.clone()
-            });
+            }));
             Broken {
                 line,
                 marks,
@@ -400,10 +403,10 @@ impl<'a> Player<'a> {
     }
 
     /// What a step says that has waited for nothing.
-    fn in_vain(&mut self, got: String) -> String {
+    fn in_vain(&mut self, got: impl Into<Mismatch>) -> Mismatch {
         self.late_if(true);
         self.missing = true;
-        got
+        got.into()
     }
 
     /// Notes that the step of now has waited in vain, or too long.
@@ -435,15 +438,15 @@ impl<'a> Player<'a> {
         self.tempo.at_once()
     }
 
-    fn actor(&mut self, name: &str) -> Result<&mut Actor, String> {
+    fn actor(&mut self, name: &str) -> Result<&mut Actor, Mismatch> {
         self.actors
             .get_mut(name)
-            .ok_or_else(|| format!("no connection is called `{name}`"))
+            .ok_or_else(|| format!("no connection is called `{name}`").into())
     }
 
-    fn connection(&mut self, name: &str) -> Result<&mut Connection, String> {
+    fn connection(&mut self, name: &str) -> Result<&mut Connection, Mismatch> {
         let open = self.actor(name)?.connection.as_mut();
-        open.ok_or_else(|| format!("the case has closed `{name}` itself"))
+        open.ok_or_else(|| format!("the case has closed `{name}` itself").into())
     }
 
     /// A connection that is open since then.

@@ -36,7 +36,7 @@ pub use convert::to_case;
 use netroxy_specification::notation::ast::{Role, Step, Transport};
 use netroxy_specification::notation::print_step;
 pub(crate) use parse::parse;
-pub use traffic::{End, Event, HELD_UP, Kind, Sender, What, events};
+pub use traffic::{End, Event, Kind, Sender, What, events};
 pub use writer::Writer;
 
 /// The longest recording that is read or written, in bytes.

@@ -38,8 +38,9 @@ use twins::Twins;
 
 use crate::manifest::CA_FILE;
 use crate::player::Waited;
+use crate::skip::Skip;
 use crate::sut::Subject;
-use crate::verdict::{Judged, Verdict};
+use crate::verdict::{Judged, Reason, RunNote, Verdict};
 use crate::wire::Tls;
 
 /// How cases are run.
@@ -72,7 +73,7 @@ pub struct Job {
     /// What is judged.
     pub subject: Arc<Subject>,
     /// Why it is not run.
-    pub skip: Option<String>,
+    pub skip: Option<Skip>,
     /// How long things may take.
     pub tempo: Tempo,
     /// How long `still` is.
@@ -152,7 +153,7 @@ async fn conduct(
     let mut queue = start(&jobs, tls, options, &first_failure, &watch);
     let mut missing = vec![true; jobs.len()];
     while let Some(result) = queue.recv().await {
-        let Result {
+        let Done {
             index,
             judged,
             retried,
@@ -175,7 +176,7 @@ async fn conduct(
     for (job, _) in lost.filter(|_| summary.ended == Ended::Complete) {
         each(
             job,
-            job.without_run(Verdict::Harness, "the suite panicked".to_owned()),
+            job.unjudged(Reason::Harness("the suite panicked".to_owned())),
         );
     }
     summary.wall = begun.elapsed();
@@ -183,7 +184,7 @@ async fn conduct(
     summary
 }
 
-struct Result {
+struct Done {
     index: usize,
     judged: Judged,
     retried: bool,
@@ -196,7 +197,7 @@ fn start(
     options: Options,
     stop: &CancellationToken,
     watch: &Arc<Watch>,
-) -> mpsc::UnboundedReceiver<Result> {
+) -> mpsc::UnboundedReceiver<Done> {
     let count = options.jobs.max(1);
     let slots = Arc::new(Semaphore::new(count));
     let quiet_slots = u32::try_from(count.div_ceil(QUIET)).unwrap_or(u32::MAX);
@@ -217,8 +218,8 @@ fn start(
                 None => return,
                 Some(Ok(place)) => place,
                 Some(Err(why)) => {
-                    let judged = job.without_run(Verdict::Harness, why);
-                    let _ = results.send(Result {
+                    let judged = job.unjudged(Reason::Harness(why));
+                    let _ = results.send(Done {
                         index,
                         judged,
                         retried: false,
@@ -262,7 +263,7 @@ fn start(
                         let heard = Box::pin(between::listen(&job, &judged, &tls));
                         judged.heard = stop.run_until_cancelled(heard).await.flatten();
                     }
-                    let _ = results.send(Result {
+                    let _ = results.send(Done {
                         index,
                         judged,
                         retried,
@@ -285,10 +286,7 @@ const QUIET: usize = 8;
 async fn again(job: &Job, tls: &Tls, stall: Duration) -> Judged {
     // Its twin may have been late too.
     let (mut judged, _) = judge::judge(job, tls, &Twins::default()).await;
-    let stall = stall.as_millis();
-    judged.notes.push(format!(
-        "played once more, with at most seven others: a step was late because the machine stood still for {stall} ms"
-    ));
+    judged.notes.push(RunNote::PlayedAgain { stall });
     judged
 }
 
@@ -319,8 +317,8 @@ impl Job {
     }
 
     /// A result without a run.
-    fn without_run(&self, verdict: Verdict, reason: String) -> Judged {
-        Judged::without_run(self.id(), self.entry.file.clone(), verdict, reason)
+    fn unjudged(&self, reason: Reason) -> Judged {
+        Judged::unjudged(self.id(), self.entry.file.clone(), reason)
     }
 }
 
@@ -330,7 +328,7 @@ fn reason_to_skip(
     subject: &Subject,
     rules: &[Rule],
     options: Options,
-) -> Option<String> {
+) -> Option<Skip> {
     let case = &entry.case;
     let beyond = case
         .rules
@@ -338,23 +336,21 @@ fn reason_to_skip(
         .iter()
         .find(|id| rules.iter().any(|rule| rule.id == **id && !rule.is_wire()));
     if let Some(id) = beyond.filter(|_| !options.hardened) {
-        return Some(format!("{id} is judged by --profile hardened only"));
+        return Some(Skip::Profile { rule: id.clone() });
     }
     let mut transports = std::iter::once(transport).chain(case.named_transports());
     if let Some(why) = transports.find_map(|transport| subject.silent_on(transport)) {
-        return Some(why);
+        return Some(Skip::Transport(why));
     }
     if subject.runs_once() && case.needs_reconnect() {
-        return Some("its manifest says that it does not connect again".to_owned());
+        return Some(Skip::LogsInOnce);
     }
     let trusts = case.config.iter().any(|one| one.value == Setting::Trust);
     if let Subject::Started(manifest) = subject
         && trusts
         && !manifest.uses(CA_FILE)
     {
-        return Some(
-            "its manifest has no {{ca_file}}, so it cannot be told whom to trust".to_owned(),
-        );
+        return Some(Skip::NoAuthority);
     }
     let timeout = case.config.iter().find_map(|setting| match setting.value {
         Setting::Timeout(seconds) => Some(seconds),
@@ -368,15 +364,14 @@ fn reason_to_skip(
     if let Some((seconds, takes)) = timeout.zip(takes)
         && !takes.contains(&seconds)
     {
-        let (from, to) = (takes.start(), takes.end());
-        return Some(format!(
-            "it needs a timeout of {seconds} s, and the manifest takes {from} to {to} s"
-        ));
+        return Some(Skip::Timeout {
+            needed: seconds,
+            from: *takes.start(),
+            to: *takes.end(),
+        });
     }
     if timeout.is_some() && matches!(subject, Subject::Running(_)) {
-        return Some(
-            "it needs a configuration of its own, and the server is running already".to_owned(),
-        );
+        return Some(Skip::Running);
     }
     None
 }

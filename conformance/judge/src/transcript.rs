@@ -11,6 +11,7 @@ use netroxy_specification::notation::ast::{
 use netroxy_specification::notation::print_step;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::note::Note;
 use crate::recording::{self, Head, Recording, Source};
 
 /// The recording of one case.
@@ -29,12 +30,13 @@ pub struct Transcript {
 /// One line of a recording.
 #[derive(Debug, Clone)]
 struct Entry {
-    pub at: Duration,
+    at: Duration,
     /// When it was on the wire, where that is known better.
     came: Option<Duration>,
     /// What a recording says, where that is more.
     whole: Option<Action>,
-    pub step: Step,
+    step: Step,
+    note: Option<Note>,
     judges: Vec<String>,
     broken: bool,
     /// Reports show it.
@@ -46,6 +48,8 @@ struct Entry {
 pub(crate) struct Happened<'a> {
     /// With the values of all variables; as written in the case where it did not come true.
     pub(crate) step: &'a Step,
+    /// What is to be known about it.
+    pub(crate) note: Option<&'a Note>,
     /// The rules that the step of the case judges in the course of which it happened.
     pub(crate) judges: &'a [String],
     /// It did not come true.
@@ -90,8 +94,8 @@ impl Transcript {
     }
 
     /// Adds what has happened just now.
-    pub fn add(&mut self, actor: &str, action: Action, comment: Option<String>) {
-        self.note(actor, action, comment, true);
+    pub fn add(&mut self, actor: &str, action: Action, note: Option<Note>) {
+        self.note(actor, action, note, true);
     }
 
     /// Adds what reports have no use for.
@@ -107,19 +111,20 @@ impl Transcript {
         }
     }
 
-    fn note(&mut self, actor: &str, action: Action, comment: Option<String>, shown: bool) {
+    fn note(&mut self, actor: &str, action: Action, note: Option<Note>, shown: bool) {
         let step = Step {
             actor: actor.to_owned(),
             action,
             within: None,
             marks: Vec::new(),
-            comment,
+            comment: None,
         };
         self.push(Entry {
             at: self.started.elapsed(),
             came: None,
             whole: None,
             step,
+            note,
             judges: self.judging.clone(),
             broken: false,
             shown,
@@ -133,6 +138,7 @@ impl Transcript {
             came: None,
             whole: None,
             step: step.clone(),
+            note: None,
             judges: step.marks.clone(),
             broken: true,
             shown: true,
@@ -191,7 +197,7 @@ impl Transcript {
     /// What has happened, whole, in the order in which it was on the wire.
     pub fn recorded(&self, title: &str, source: Source, over: Transport) -> Recording {
         // The login of such a fence is not seen by the player.
-        let seen = |entry: &&Entry| !is_foreign_fence(&entry.step);
+        let seen = |entry: &&Entry| entry.note != Some(Note::FenceLogin);
         let mut entries: Vec<recording::Entry> = Vec::new();
         for entry in self.entries.iter().filter(seen) {
             let at = entry.came.unwrap_or(entry.at).as_micros();
@@ -200,7 +206,7 @@ impl Transcript {
                 at: Duration::from_micros(u64::try_from(at).unwrap_or(u64::MAX)),
                 step: Step {
                     action: action.clone(),
-                    ..entry.step.clone()
+                    ..entry.noted()
                 },
                 broken: entry.broken,
             });
@@ -229,6 +235,7 @@ impl Transcript {
         let shown = self.entries.iter().filter(|entry| entry.shown);
         shown.map(|entry| Happened {
             step: &entry.step,
+            note: entry.note.as_ref(),
             judges: &entry.judges,
             broken: entry.broken,
         })
@@ -272,7 +279,16 @@ pub enum Direction {
 
 impl Entry {
     fn line(&self) -> Line {
-        line(self.at, &self.step, self.broken)
+        line(self.at, &self.noted(), self.broken)
+    }
+
+    /// The step with its note as the comment.
+    fn noted(&self) -> Step {
+        let note = self.note.as_ref().map(Note::to_string);
+        Step {
+            comment: note.or_else(|| self.step.comment.clone()),
+            ..self.step.clone()
+        }
     }
 }
 
@@ -306,15 +322,6 @@ fn settle<'a>(times: impl DoubleEndedIterator<Item = (&'a str, &'a mut Duration)
         *at = behind.map_or(*at, |behind| behind.min(*at));
         next.insert(actor, *at);
     }
-}
-
-/// How an end is told that came on TLS without close_notify.
-pub(crate) const CUT: &str = "a fin without close_notify";
-
-/// What a fence did on a connection that is not one of the case.
-fn is_foreign_fence(step: &Step) -> bool {
-    let comment = step.comment.as_deref();
-    comment.is_some_and(|comment| comment.starts_with("fence: a login"))
 }
 
 fn direction(action: &Action) -> Option<Direction> {
@@ -493,11 +500,15 @@ mod tests {
     fn reports_show_less_than_recordings_have() {
         let mut transcript = Transcript::start();
         transcript.judge(&["keep.srs".to_owned()]);
-        transcript.add("a", Action::Shutdown, Some("why".to_owned()));
+        transcript.add(
+            "a",
+            Action::Shutdown,
+            Some(Note::Unwritten("why".to_owned())),
+        );
         transcript.judge(&[]);
         let [end, _] = ends();
         transcript.add_unshown("a", end);
-        let fence = Some("fence: a login of its own".to_owned());
+        let fence = Some(Note::FenceLogin);
         transcript.add("fence", Action::Shutdown, fence);
         let shown: Vec<_> = transcript
             .lines()

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use drip::Tcp;
 pub(crate) use drip::with_short_segments;
-pub(crate) use inbox::{End, Inbox, State};
+pub use inbox::End;
+pub(crate) use inbox::{Inbox, State};
 use netroxy_specification::notation::ast::Transport;
 pub use tls::Tls;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};

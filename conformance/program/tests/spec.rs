@@ -193,7 +193,7 @@ fn folder() -> PathBuf {
 /// The folder of the revision that is judged.
 fn revision() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
+        .join("../..")
         .join(rules::FOLDER)
 }
 

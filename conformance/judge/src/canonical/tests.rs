@@ -2,6 +2,7 @@ use netroxy_specification::notation::ast::{Case, Line as CaseLine};
 use netroxy_specification::notation::parse;
 
 use super::*;
+use crate::verdict::Reason;
 
 /// A recording of these steps, with these values of variables; a step whose comment is `broken` did not come true.
 fn recorded(variables: &[(&str, &str)], steps: &str) -> Transcript {
@@ -19,14 +20,22 @@ fn recorded(variables: &[(&str, &str)], steps: &str) -> Transcript {
                 comment: None,
                 ..step
             }),
-            _ => transcript.add(&step.actor, step.action, step.comment),
+            comment => transcript.add(&step.actor, step.action.clone(), noted(comment)),
         }
     }
     transcript
 }
 
+/// The note that a recording writes as this comment.
+fn noted(comment: Option<&str>) -> Option<Note> {
+    let known = [Note::Fence, Note::FenceLogin, Note::Ignored, Note::Keep];
+    let comment = comment?;
+    let found = known.into_iter().find(|note| note.to_string() == comment);
+    Some(found.unwrap_or_else(|| Note::Unwritten(comment.to_owned())))
+}
+
 fn canonical(variables: &[(&str, &str)], steps: &str) -> Canonical {
-    Canonical::of(&recorded(variables, steps), Some("closed (eof)"))
+    Canonical::of(&recorded(variables, steps), Some("closed"))
 }
 
 fn text(variables: &[(&str, &str)], steps: &str) -> String {
@@ -201,11 +210,10 @@ fn a_result_tells_its_verdict_and_a_crash_no_step() {
             &VARIABLES,
             "ctl   connect server\nctl   < silence                           # broken\n",
         )),
-        ..Judged::without_run(
+        ..Judged::unjudged(
             "x".into(),
             "x".into(),
-            verdict,
-            "after 3 ms, at 21007".into(),
+            Reason::Harness("after 3 ms, at 21007".into()),
         )
     };
     let text = |verdict| Canonical::of_result(&judged(verdict)).to_string();

@@ -24,8 +24,8 @@ impl Key {
             return None;
         }
         let (marks, step) = match (&judged.broken, judged.remarks.first()) {
-            (Some(broken), _) => (&broken.marks, broken.expected.as_str()),
-            (None, Some(remark)) => (&remark.marks, remark.seen.as_str()),
+            (Some(broken), _) => (&broken.marks, broken.expected.to_string()),
+            (None, Some(remark)) => (&remark.marks, remark.seen.clone()),
             (None, None) => return None,
         };
         let rule = marks.first().cloned().unwrap_or_default();

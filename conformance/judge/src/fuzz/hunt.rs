@@ -251,7 +251,7 @@ impl<'a> Hunt<'a> {
         self.hunted.sessions += 1;
         self.hunted.steps += steps;
         if matches!(judged.verdict, Verdict::Harness | Verdict::NotReady) {
-            self.hunted.harness = judged.reason;
+            self.hunted.harness = judged.reason.map(|reason| reason.to_string());
             self.hunted.unplayed += 1;
             return;
         }

@@ -10,11 +10,14 @@ use netroxy_specification::notation::ast::{
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::expect::{Window, seen};
+use super::expect::Window;
+use super::mismatch::{Mismatch, Seen};
 use super::newcomers::Newcomers;
 use super::pattern::{encode, fill};
 use super::{Player, Scene, secrets};
 use crate::descriptors::Noted;
+use crate::note::Note;
+use crate::skip::Skip;
 use crate::transcript;
 use crate::wire::{Connection, WriteError};
 
@@ -22,7 +25,7 @@ use crate::wire::{Connection, WriteError};
 const SETTLES: Duration = Duration::from_secs(2);
 
 impl Player<'_> {
-    pub(super) async fn act(&mut self, line: usize, step: &Step) -> Result<(), String> {
+    pub(super) async fn act(&mut self, line: usize, step: &Step) -> Result<(), Mismatch> {
         let name = step.actor.as_str();
         match &step.action {
             Action::Connect(endpoint) => self.connect(name, endpoint).await,
@@ -125,9 +128,9 @@ impl Player<'_> {
         }
     }
 
-    async fn restart(&mut self, name: &str) -> Result<(), String> {
+    async fn restart(&mut self, name: &str) -> Result<(), Mismatch> {
         let Scene::Pair { pair, .. } = &mut self.scene else {
-            return Err("only one of a pair can be restarted".to_owned());
+            return Err("only one of a pair can be restarted".into());
         };
         let side = match name {
             "server" => Side::Server,
@@ -143,8 +146,8 @@ impl Player<'_> {
         &mut self,
         name: &str,
         lines: &[Vec<u8>],
-        note: Option<&str>,
-    ) -> Result<(), String> {
+        note: Option<Note>,
+    ) -> Result<(), Mismatch> {
         let mut bytes = lines.join(&b'\n');
         bytes.push(b'\n');
         let message: Message = transcript::message(lines);
@@ -179,7 +182,7 @@ impl Player<'_> {
         name: &str,
         segments: Vec<Vec<u8>>,
         pause: Duration,
-    ) -> Result<(), String> {
+    ) -> Result<(), Mismatch> {
         let mut next = Instant::now();
         for segment in segments {
             // Counted from the first one, so that no delay adds up.
@@ -196,18 +199,18 @@ impl Player<'_> {
         name: &str,
         bytes: Vec<Vec<u8>>,
         action: Action,
-        note: Option<&str>,
-    ) -> Result<(), String> {
+        note: Option<Note>,
+    ) -> Result<(), Mismatch> {
         let limit = self.limit();
         let outcome = self.connection(name)?.send(bytes, limit).await;
         self.late_if(matches!(outcome, Err(WriteError::Stuck)));
         let failed = tolerated(outcome)?;
-        self.done(name, action, failed.or_else(|| note.map(str::to_owned)));
+        self.done(name, action, failed.or(note));
         Ok(())
     }
 
     /// Records what we did. The time of an act is the moment before it, which the connection knows better.
-    fn done(&mut self, name: &str, action: Action, note: Option<String>) {
+    fn done(&mut self, name: &str, action: Action, note: Option<Note>) {
         let sent = self
             .actors
             .get(name)
@@ -218,7 +221,7 @@ impl Player<'_> {
         self.transcript.came(self.last_sent);
     }
 
-    async fn leave(&mut self, name: &str, action: &Action) -> Result<(), String> {
+    async fn leave(&mut self, name: &str, action: &Action) -> Result<(), Mismatch> {
         let limit = self.limit();
         let actor = self.actor(name)?;
         actor.kept = None;
@@ -240,7 +243,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    async fn connect(&mut self, name: &str, endpoint: &Endpoint) -> Result<(), String> {
+    async fn connect(&mut self, name: &str, endpoint: &Endpoint) -> Result<(), Mismatch> {
         let (address, transport) = self.address(endpoint)?;
         (self.last_sent, self.acted) = (Instant::now(), true);
         let drip = *endpoint == Endpoint::Drip;
@@ -270,7 +273,7 @@ impl Player<'_> {
     }
 
     /// Tries until the port refuses: closing it is the work of another task of the peer.
-    async fn refused(&mut self, name: &str, port: &Template) -> Result<(), String> {
+    async fn refused(&mut self, name: &str, port: &Template) -> Result<(), Mismatch> {
         let (address, _) = self.address(&Endpoint::Port(port.clone()))?;
         let until = Instant::now() + self.limit();
         loop {
@@ -282,7 +285,7 @@ impl Player<'_> {
                 Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => break,
                 // A listener that is going down resets what it has in its queue.
                 Ok(Err(error)) if error.kind() != io::ErrorKind::ConnectionReset => {
-                    return Err(format!("cannot tell whether it refuses: {error}"));
+                    return Err(format!("cannot tell whether it refuses: {error}").into());
                 }
                 Ok(_) if Instant::now() < until => sleep(Duration::from_millis(5)).await,
                 Ok(_) | Err(_) => {
@@ -307,7 +310,7 @@ impl Player<'_> {
         step: &Step,
         port: &Template,
         said: Option<&Template>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Mismatch> {
         let name = step.actor.as_str();
         let (address, transport) = self.address(&Endpoint::Port(port.clone()))?;
         let port = Template::bytes(address.port().to_string());
@@ -320,7 +323,7 @@ impl Player<'_> {
                 self.transcript.add(name, Action::Refused(port), None);
                 return Ok(());
             }
-            Err(error) => return Err(format!("cannot tell whether it refuses: {error}")),
+            Err(error) => return Err(format!("cannot tell whether it refuses: {error}").into()),
         };
         self.enter(name, connection, self.last_sent);
         let opened = Action::Connect(Endpoint::Port(port));
@@ -346,7 +349,7 @@ impl Player<'_> {
         )
     }
 
-    fn address(&self, endpoint: &Endpoint) -> Result<(SocketAddr, Transport), String> {
+    fn address(&self, endpoint: &Endpoint) -> Result<(SocketAddr, Transport), Mismatch> {
         let find = |named: Option<Transport>| match &self.scene {
             Scene::Server {
                 instance,
@@ -354,10 +357,10 @@ impl Player<'_> {
             } => {
                 let wanted = named.unwrap_or(*transport);
                 let found = instance.address(wanted).map(|address| (address, wanted));
-                found.ok_or_else(|| format!("the server has no {wanted} port"))
+                found.ok_or_else(|| Mismatch::from(format!("the server has no {wanted} port")))
             }
             Scene::Client(_) | Scene::Pair { .. } => {
-                Err("here we do not connect to the server".to_owned())
+                Err("here we do not connect to the server".into())
             }
         };
         match endpoint {
@@ -386,7 +389,7 @@ impl Player<'_> {
         step: &Step,
         target: Option<&Template>,
         way: Option<Way>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Mismatch> {
         let begun = Instant::now();
         let control = self.control.contains(&line);
         let (connection, came) = match (target, way) {
@@ -433,16 +436,15 @@ impl Player<'_> {
     }
 
     /// A bare connection becomes one over TLS.
-    async fn handshake(&mut self, name: &str) -> Result<(), String> {
+    async fn handshake(&mut self, name: &str) -> Result<(), Mismatch> {
         let limit = self.limit();
         let actor = self.actor(name)?;
         let (begun, open) = (actor.begun, actor.connection.take());
         let connection = open.ok_or_else(|| format!("the case has closed `{name}` already"))?;
-        if let Some(seen) = connection
-            .inbox
-            .look(|state| (state.end.is_some() || !state.unread().is_empty()).then(|| seen(state)))
-        {
-            return Err(seen);
+        if let Some(seen) = connection.inbox.look(|state| {
+            (state.end.is_some() || !state.unread().is_empty()).then(|| Seen::of(state))
+        }) {
+            return Err(seen.into());
         }
         self.last_sent = Instant::now();
         let shaken = connection.handshake(&self.tls, limit).await;
@@ -456,14 +458,12 @@ impl Player<'_> {
     }
 
     /// Over TLS 1.2 a peer may close both directions at once; a peer that has chosen it from all versions knows no other.
-    fn half_close_means_something(&mut self, connection: &Connection) -> Result<(), String> {
+    fn half_close_means_something(&mut self, connection: &Connection) -> Result<(), Mismatch> {
         if !self.half_closes || !connection.is_tls12() {
             return Ok(());
         }
-        let reason = "its newest version is TLS 1.2, over which a peer may close both directions at \
-                      once, and the case ends one of them (tunnel.half-close)";
-        self.skip = Some(reason.to_owned());
-        Err(reason.to_owned())
+        self.skip = Some(Skip::Tls12);
+        Err(Skip::Tls12.to_string().into())
     }
 
     /// The next connection, if it keeps to the bounds of the step.
@@ -472,7 +472,7 @@ impl Player<'_> {
         line: usize,
         step: &Step,
         target: Option<&Template>,
-    ) -> Result<(TcpStream, Instant, Transport), String> {
+    ) -> Result<(TcpStream, Instant, Transport), Mismatch> {
         let control = self.control.contains(&line);
         let (within, until) = self.until_accepted(step, target, control);
         let (stream, came, transport) = self.next_connection(target, until).await?;
@@ -500,7 +500,7 @@ impl Player<'_> {
     }
 
     /// A client that does not trust us ends its connection in the handshake, or at least before it says anything.
-    async fn distrusts(&mut self, line: usize, step: &Step) -> Result<(), String> {
+    async fn distrusts(&mut self, line: usize, step: &Step) -> Result<(), Mismatch> {
         let (stream, _, transport) = self.awaited(line, step, None).await?;
         let limit = self.limit();
         let accepted = Connection::accept(stream, transport, &self.tls, limit, false).await;
@@ -512,37 +512,37 @@ impl Player<'_> {
             Err(error) => error.to_string().to_ascii_lowercase(),
             Ok(connection) => {
                 let ended = connection.inbox.wait(Instant::now() + limit, |state| {
-                    (state.end.is_some() || !state.unread().is_empty()).then(|| seen(state))
+                    (state.end.is_some() || !state.unread().is_empty()).then(|| Seen::of(state))
                 });
                 match ended.await {
-                    Some(seen) if seen.starts_with("closed") => seen,
-                    Some(seen) => return Err(seen),
-                    None => return Err(self.in_vain("nothing; the connection is open".to_owned())),
+                    Some(seen) if seen.is_close() => seen.to_string(),
+                    Some(seen) => return Err(seen.into()),
+                    None => return Err(self.in_vain(Seen::nothing())),
                 }
             }
         };
         self.transcript
-            .add(&step.actor, Action::Distrusts, Some(note));
+            .add(&step.actor, Action::Distrusts, Some(Note::Distrusted(note)));
         Ok(())
     }
 
     /// Makes the client's connections to the server fail for a while.
-    async fn down(&mut self, name: &str, ms: u32) -> Result<(), String> {
+    async fn down(&mut self, name: &str, ms: u32) -> Result<(), Mismatch> {
         let Scene::Client(scene) = &mut self.scene else {
-            return Err("in a case for servers we do not listen".to_owned());
+            return Err("in a case for servers we do not listen".into());
         };
         self.transcript.add(name, Action::Down(ms), None);
         let pause = Duration::from_millis(ms.into());
         let outcome = scene.server.down(pause).await;
         self.newcomers = Newcomers::default();
-        outcome.map_err(|error| format!("cannot listen again: {error}"))
+        outcome.map_err(|error| format!("cannot listen again: {error}").into())
     }
 
     /// Makes the silent target accept after a while.
-    fn late_target(&mut self, name: &str, ms: u32) -> Result<(), String> {
+    fn late_target(&mut self, name: &str, ms: u32) -> Result<(), Mismatch> {
         let (targets, silent) = match &mut self.scene {
             Scene::Server { .. } => {
-                return Err("in a case for servers there are no targets".to_owned());
+                return Err("in a case for servers there are no targets".into());
             }
             Scene::Client(scene) => (&mut scene.targets, scene.silent.take()),
             Scene::Pair {
@@ -564,7 +564,7 @@ impl Player<'_> {
         way: Option<Way>,
         control: bool,
         until: Instant,
-    ) -> Result<(Connection, Instant), String> {
+    ) -> Result<(Connection, Instant), Mismatch> {
         let tls = match way {
             Some(Way::Tls12) => self.tls.only12(),
             _ => self.tls.clone(),
@@ -575,7 +575,7 @@ impl Player<'_> {
         let tries = !control && !self.dial.is_zero();
         let patience = self.quiet();
         let Scene::Client(scene) = &mut self.scene else {
-            return Err("only a client in a case of its own connects here".to_owned());
+            return Err("only a client in a case of its own connects here".into());
         };
         let mut waits = until;
         let mut ended = None;
@@ -624,11 +624,11 @@ impl Player<'_> {
         &mut self,
         target: Option<&Template>,
         until: Instant,
-    ) -> Result<(TcpStream, Instant, Transport), String> {
+    ) -> Result<(TcpStream, Instant, Transport), Mismatch> {
         let wanted = target.map(|target| fill(target, &self.vars)).transpose()?;
         let (targets, control) = match &mut self.scene {
             Scene::Server { .. } => {
-                return Err("in a case for servers we connect, and do not accept".to_owned());
+                return Err("in a case for servers we connect, and do not accept".into());
             }
             Scene::Client(scene) => (
                 &mut scene.targets,
@@ -675,11 +675,11 @@ fn is_refusal(error: &io::Error) -> bool {
 }
 
 /// Writing to a connection that the peer has closed is no verdict: the next expectation decides.
-fn tolerated(outcome: Result<(), WriteError>) -> Result<Option<String>, String> {
+fn tolerated(outcome: Result<(), WriteError>) -> Result<Option<Note>, WriteError> {
     match outcome {
         Ok(()) => Ok(None),
-        Err(error @ WriteError::Broken(_)) => Ok(Some(error.to_string())),
-        Err(error @ WriteError::Stuck) => Err(error.to_string()),
+        Err(error @ WriteError::Broken(_)) => Ok(Some(Note::Unwritten(error.to_string()))),
+        Err(error @ WriteError::Stuck) => Err(error),
     }
 }
 
@@ -690,13 +690,11 @@ mod tests {
 
     #[test]
     fn a_write_to_a_closed_connection_is_noted_and_one_that_is_stuck_is_an_error() {
-        assert_eq!(tolerated(Ok(())), Ok(None));
+        assert_eq!(tolerated(Ok(())).unwrap(), None);
         let broken = io::Error::from(io::ErrorKind::BrokenPipe);
         let note = tolerated(Err(WriteError::Broken(broken))).unwrap();
-        assert_eq!(
-            note.as_deref(),
-            Some("the connection is broken: broken pipe")
-        );
+        let told = "the connection is broken: broken pipe".to_owned();
+        assert_eq!(note, Some(Note::Unwritten(told)));
         assert!(tolerated(Err(WriteError::Stuck)).is_err());
     }
 

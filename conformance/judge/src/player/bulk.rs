@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use netroxy_specification::notation::ast::{Action, Bulk, Expectation, Step};
 
 use super::Player;
-use super::expect::{end_text, seen};
+use super::mismatch::{Mismatch, Seen};
 use crate::noise::Noise;
 use crate::wire::{State, transfer};
 
 impl Player<'_> {
     /// Waits for this noise on the connection of the step.
-    pub(super) async fn bulk(&mut self, step: &Step, bulk: Bulk) -> Result<(), String> {
+    pub(super) async fn bulk(&mut self, step: &Step, bulk: Bulk) -> Result<(), Mismatch> {
         self.connection(&step.actor)?.resume();
         let window = self.window(step, &[]);
         let total = usize::try_from(bulk.bytes).unwrap_or(usize::MAX);
@@ -54,12 +54,13 @@ impl Player<'_> {
     }
 }
 
-fn missing(got: usize, total: usize, waited: Duration) -> String {
+fn missing(got: usize, total: usize, waited: Duration) -> Mismatch {
     let waited = waited.as_secs_f64();
     match got {
         0 => format!("nothing in {waited:.1} s; the connection is open"),
         _ => format!("{got} of {total} bytes in {waited:.1} s"),
     }
+    .into()
 }
 
 /// What has come of some noise.
@@ -85,7 +86,7 @@ impl Comparison {
     }
 
     /// Takes what is as it should be; what it came to, when it has come to something.
-    fn go_on(&mut self, state: &mut State) -> Option<Result<(), String>> {
+    fn go_on(&mut self, state: &mut State) -> Option<Result<(), Mismatch>> {
         while self.got < self.total {
             if self.rest.is_empty() {
                 self.rest = self.noise.next().map(<[u8]>::to_vec).unwrap_or_default();
@@ -108,15 +109,15 @@ impl Comparison {
             let (got, total) = (self.got, self.total);
             if same < count {
                 return Some(Err(match got {
-                    0 => seen(state),
-                    _ => format!("byte {got} of {total} differs"),
+                    0 => Seen::of(state).into(),
+                    _ => format!("byte {got} of {total} differs").into(),
                 }));
             }
             if state.unread().is_empty() && got < total {
-                let end = state.end.as_ref().map(end_text)?;
+                let end = Some(state.end.clone()?);
                 return Some(Err(match got {
-                    0 => seen(state),
-                    _ => format!("the first {got} of {total} bytes, then closed ({end})"),
+                    0 => Seen::of(state).into(),
+                    _ => Mismatch::EndedAfter { got, total, end },
                 }));
             }
         }
@@ -145,6 +146,7 @@ mod tests {
             inbox.end(End::Eof);
             found = found.or_else(|| inbox.look(|state| comparison.go_on(state)));
         }
+        let found = found.map(|found| found.map_err(|got| got.to_string()));
         (found, inbox.look(|state| state.unread().len()))
     }
 

@@ -6,14 +6,14 @@ use netroxy_specification::message::{Decoded, first_message};
 use netroxy_specification::notation::ast::{
     Action, Expectation, Field, Low, Message, Step, Template,
 };
-use netroxy_specification::notation::print_action;
 
 use super::Player;
 use super::keep::is_word;
+use super::mismatch::{Mismatch, Seen};
 use super::pattern::{FieldPattern, Fit, Pattern};
+use crate::note::Note;
 use crate::run::LINGER;
 use crate::transcript;
-use crate::transcript::CUT;
 use crate::wire::{End, State, transfer};
 
 /// When something has to come.
@@ -71,7 +71,7 @@ impl Player<'_> {
         &mut self,
         step: &Step,
         expectations: &[Expectation],
-    ) -> Result<usize, String> {
+    ) -> Result<usize, Mismatch> {
         if expectations == [Expectation::Stalled] {
             self.stalled(&step.actor).await?;
             return Ok(0);
@@ -175,7 +175,7 @@ impl Player<'_> {
     ///
     /// A peer that still carries the other direction has merely half-closed. A tunnel may need several bytes: the
     /// first one makes a peer notice that the far side is gone.
-    async fn both_directions(&mut self, name: &str) -> Result<(), String> {
+    async fn both_directions(&mut self, name: &str) -> Result<(), Mismatch> {
         // It may linger for a while, so that what it said last is not lost; that is good manners and takes its time.
         let limit = LINGER.mul_f64(self.scale.max(1.0));
         let until = Instant::now() + limit;
@@ -200,7 +200,7 @@ impl Player<'_> {
         &mut self,
         name: &str,
         patterns: &[Pattern],
-    ) -> Result<Vec<String>, String> {
+    ) -> Result<Vec<String>, Mismatch> {
         let client = matches!(self.scene, super::Scene::Client(_));
         let wants = |wanted: &[u8]| {
             let is = |one: &Pattern| matches!(one, Pattern::Message { word, .. } if word == wanted);
@@ -224,7 +224,7 @@ impl Player<'_> {
                 self.note_kept(name, true);
             }
             let seen = Action::Expect(seen.clone());
-            self.transcript.add(name, seen, Some("ignored".to_owned()));
+            self.transcript.add(name, seen, Some(Note::Ignored));
             came.iter().for_each(|came| self.transcript.came(*came));
             if is_kept && kept == Some("SRQ") {
                 self.note_kept(name, true);
@@ -302,10 +302,8 @@ impl Player<'_> {
                 .inbox
                 .look(|state| (state.unread().to_vec(), state.end.clone()));
             let (more, bytes) = (bytes.len(), &bytes[..bytes.len().min(SHOWN)]);
-            let note = Some(match more - bytes.len() {
-                0 => "no step has read this".to_owned(),
-                more => format!("no step has read this and {more} bytes more"),
-            });
+            let more = more - bytes.len();
+            let note = Some(Note::Unread { more });
             if !bytes.is_empty() {
                 let action = match first_message(bytes) {
                     Decoded::Whole { lines, length } if length == bytes.len() => {
@@ -329,7 +327,7 @@ impl Player<'_> {
                 self.transcript.add(
                     name,
                     Action::Expect(Expectation::Closed),
-                    Some(end_text(&end)),
+                    Some(Note::Ended(end)),
                 );
             }
         }
@@ -409,8 +407,11 @@ impl Player<'_> {
                 (Expectation::Message(message), None)
             }
             Pattern::Closed | Pattern::ClosedByTls | Pattern::Eof | Pattern::Reset => {
-                let alert = (!bytes.is_empty()).then(|| "a TLS alert".to_owned());
-                (wanted.clone(), alert.or_else(|| end.map(end_text)))
+                let alert = (!bytes.is_empty()).then_some(Note::Alert);
+                (
+                    wanted.clone(),
+                    alert.or_else(|| end.cloned().map(Note::Ended)),
+                )
             }
             Pattern::Bytes(bytes) => match wanted {
                 Expectation::Random(bulk) => (Expectation::Random(*bulk), None),
@@ -528,41 +529,9 @@ pub(super) fn pass_over(
     Begun::No
 }
 
-/// What came instead.
-pub(super) fn seen(state: &State) -> String {
-    let ended = state.end.as_ref().map(end_text);
-    if state.unread().is_empty() {
-        return ended.map_or_else(
-            || "nothing; the connection is open".to_owned(),
-            |end| format!("closed ({end})"),
-        );
-    }
-    let came = match first_message(state.unread()) {
-        Decoded::Whole { lines, .. } => print_action(&Action::Expect(Expectation::Message(
-            transcript::message(&lines),
-        ))),
-        Decoded::Partial | Decoded::Unknown => {
-            let room = state.unread().len().min(80);
-            let more = state.unread().len() - room;
-            let text = print_action(&Action::Expect(Expectation::Raw(Template::bytes(
-                &state.unread()[..room],
-            ))));
-            if more > 0 {
-                format!("{text} and {more} bytes more")
-            } else {
-                text
-            }
-        }
-    };
-    ended.map_or_else(
-        || came.clone(),
-        |end| format!("{came}, then closed ({end})"),
-    )
-}
-
-fn difference(patterns: &[Pattern], state: &State) -> String {
+fn difference(patterns: &[Pattern], state: &State) -> Mismatch {
     let [Pattern::Bytes(bytes)] = patterns else {
-        return seen(state);
+        return Seen::of(state).into();
     };
     let common = state
         .unread()
@@ -570,39 +539,36 @@ fn difference(patterns: &[Pattern], state: &State) -> String {
         .zip(bytes)
         .take_while(|(got, wanted)| got == wanted)
         .count();
-    if common == 0 {
-        return seen(state);
-    }
     let total = bytes.len();
-    match state.unread().get(common) {
-        Some(_) => format!("byte {common} of {total} differs"),
-        None => format!("the first {common} of {total} bytes, then closed"),
+    match (common, state.unread().get(common)) {
+        (0, _) => Seen::of(state).into(),
+        (_, Some(_)) => format!("byte {common} of {total} differs").into(),
+        (got, None) => Mismatch::EndedAfter {
+            got,
+            total,
+            end: None,
+        },
     }
 }
 
-fn missing(patterns: &[Pattern], state: &State, waited: Duration) -> String {
-    let waited = waited.as_secs_f64();
+fn missing(patterns: &[Pattern], state: &State, waited: Duration) -> Mismatch {
+    let waited_s = waited.as_secs_f64();
     match (patterns, state.unread().len()) {
-        (_, 0) => format!("nothing in {waited:.1} s; the connection is open"),
+        (_, 0) => format!("nothing in {waited_s:.1} s; the connection is open").into(),
         ([Pattern::Bytes(bytes)], got) => {
-            format!("{got} of {} bytes in {waited:.1} s", bytes.len())
+            format!("{got} of {} bytes in {waited_s:.1} s", bytes.len()).into()
         }
-        _ => format!("{} in {waited:.1} s, which is not complete", seen(state)),
-    }
-}
-
-pub(super) fn end_text(end: &End) -> String {
-    match end {
-        End::Eof => "eof".to_owned(),
-        End::Cut => CUT.to_owned(),
-        End::Broken(why) => why.to_ascii_lowercase(),
-        End::Flooded => "not closed, but it floods: nobody listens any longer".to_owned(),
-        End::Garbled(why) => format!("not closed, but no TLS: {}", why.to_ascii_lowercase()),
+        _ => Mismatch::Incomplete {
+            seen: Seen::of(state),
+            waited,
+        },
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use netroxy_specification::notation::print_action;
+
     use super::*;
     use crate::wire::Inbox;
 
@@ -680,26 +646,5 @@ mod tests {
             }
             assert_eq!((told(&passed), got), (all, Begun::No), "{shown}");
         }
-    }
-
-    #[test]
-    fn what_came_instead_is_told_in_the_notation() {
-        let told = |bytes: &[u8], end: Option<End>| {
-            let inbox = Inbox::default();
-            assert!(inbox.push(bytes));
-            end.into_iter().for_each(|end| inbox.end(end));
-            inbox.look(|state| seen(state))
-        };
-        assert_eq!(told(b"", None), "nothing; the connection is open");
-        assert_eq!(told(b"", Some(End::Eof)), "closed (eof)");
-        assert_eq!(told(b"SRS\nSRS\n", None), "< SRS");
-        assert_eq!(told(b"hello", None), "<< \"hello\"");
-        let reset = End::Broken("Connection reset".to_owned());
-        let both = "<< \"hello\", then closed (connection reset)";
-        assert_eq!(told(b"hello", Some(reset)), both);
-        let long = format!("<< \"{}\" and 20 bytes more", "x".repeat(80));
-        assert_eq!(told(&[b'x'; 100], None), long);
-        assert!(!told(&[b'x'; 80], None).contains("more"));
-        assert!(told(b"", Some(End::Flooded)).contains("it floods"));
     }
 }

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use netroxy_specification::message::{Decoded, first_message};
 use netroxy_specification::notation::ast::{Action, Expectation, Template};
 
-use super::expect::{Begun, Passed, pass_over, seen};
+use super::expect::{Begun, Passed, pass_over};
+use super::mismatch::{Mismatch, Seen};
 use super::pattern::Pattern;
 use super::{Player, Scene};
+use crate::note::Note;
 use crate::wire::Connection;
 use crate::{sut, transcript};
 
@@ -19,13 +21,13 @@ impl Player<'_> {
         &mut self,
         name: &str,
         until: Option<Instant>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Mismatch> {
         let inbox = self.connection(name)?.inbox.clone();
         let ignored = self.passed_over(name, &[Pattern::Silence])?;
         let disturbed = |state: &mut crate::wire::State, passed_over: &mut Vec<Passed>| {
             let begun = pass_over(state, &ignored, passed_over) == Begun::Yes;
             let quiet = state.unread().is_empty() && state.end.is_none();
-            (!begun && !quiet).then(|| seen(state))
+            (!begun && !quiet).then(|| Seen::of(state))
         };
         let mut passed_over = Vec::new();
         if let Some(until) = until {
@@ -33,7 +35,7 @@ impl Player<'_> {
             let seen = inbox.wait(until, look).await;
             self.record_ignored(name, &passed_over);
             passed_over.clear();
-            seen.map_or(Ok(()), Err)?;
+            seen.map_or(Ok(()), |seen| Err(Mismatch::Seen(seen)))?;
         }
         // A client that has not been let in can be asked for nothing: then the clock has to do.
         if until.is_none() || self.can_fence() {
@@ -42,7 +44,7 @@ impl Player<'_> {
         let until = Instant::now() + self.quiet();
         let look = |state: &mut _| disturbed(state, &mut passed_over);
         if let Some(seen) = inbox.wait(until, look).await {
-            return Err(seen);
+            return Err(seen.into());
         }
         // What has begun to come at the very end is ignored once it is complete, and only then.
         let until = Instant::now() + self.limit();
@@ -52,7 +54,7 @@ impl Player<'_> {
         });
         let complete = complete.await;
         self.late_if(complete.is_none());
-        complete.unwrap_or_else(|| Err(inbox.look(|state| seen(state))))?;
+        complete.unwrap_or_else(|| Err(inbox.look(|state| Seen::of(state))))?;
         self.record_ignored(name, &passed_over);
         self.transcript
             .add(name, Action::Expect(Expectation::Silence), None);
@@ -76,7 +78,7 @@ impl Player<'_> {
     }
 
     /// The peer does something else that it is asked for, if possible on `name`.
-    pub(super) async fn fence(&mut self, name: &str) -> Result<(), String> {
+    pub(super) async fn fence(&mut self, name: &str) -> Result<(), Mismatch> {
         match self.scene {
             Scene::Server { .. } => self.server_fence(name).await,
             Scene::Client(_) => self.client_fence(name).await,
@@ -97,7 +99,7 @@ impl Player<'_> {
     }
 
     /// SRQ must be answered by SRS: on the connection itself where it is logged in, else on another.
-    async fn server_fence(&mut self, name: &str) -> Result<(), String> {
+    async fn server_fence(&mut self, name: &str) -> Result<(), Mismatch> {
         let read = |connection: &Connection| !connection.is_paused();
         let open =
             |actor: &super::Actor| actor.logged_in && actor.connection.as_ref().is_some_and(read);
@@ -118,26 +120,21 @@ impl Player<'_> {
                 .await
                 .map_err(|got| match keeper == name {
                     true => got,
-                    false => format!("{got} on `{keeper}`, which was to answer SRQ"),
+                    false => on(keeper, got),
                 });
         }
-        self.send_message(&keeper, &[b"SRQ".to_vec()], Some("fence"))
+        self.send_message(&keeper, &[b"SRQ".to_vec()], Some(Note::Fence))
             .await?;
         let lines = self.next_message(&keeper).await?;
         if lines != [b"SRS".to_vec()] {
-            let got = Action::Expect(Expectation::Message(transcript::message(&lines)));
-            let got = netroxy_specification::notation::print_action(&got);
-            return Err(if keeper == name {
-                got
-            } else {
-                format!("{got} on `{keeper}`, which was to answer SRQ")
-            });
+            let got = Mismatch::from(Seen::message(&lines));
+            return Err(if keeper == name { got } else { on(keeper, got) });
         }
         Ok(())
     }
 
     /// Where nobody is logged in, somebody logs in.
-    async fn fresh_login(&mut self) -> Result<(), String> {
+    async fn fresh_login(&mut self) -> Result<(), Mismatch> {
         let Scene::Server {
             instance,
             transport,
@@ -157,14 +154,14 @@ impl Player<'_> {
         self.transcript.add(
             "fence",
             Action::Expect(Expectation::Raw(ars)),
-            Some("fence: a login of its own".into()),
+            Some(Note::FenceLogin),
         );
         connection.close(self.limit()).await;
         Ok(())
     }
 
     /// A tunnel must be opened for a TRQ that was sent behind everything else.
-    async fn client_fence(&mut self, name: &str) -> Result<(), String> {
+    async fn client_fence(&mut self, name: &str) -> Result<(), Mismatch> {
         let open = |actor: &super::Actor| actor.logged_in && actor.connection.is_some();
         let on_itself = self.actors.get(name).is_some_and(open);
         let other = self
@@ -183,20 +180,20 @@ impl Player<'_> {
             .first()
             .cloned()
             .ok_or("the fence needs a client that has asked for an open mapping")?;
-        self.send_message(&keeper, &[b"TRQ".to_vec(), port.clone()], Some("fence"))
+        self.send_message(&keeper, &[b"TRQ".to_vec(), port.clone()], Some(Note::Fence))
             .await?;
         let until = Instant::now() + self.tempo.trs();
         let opened = self.next_speaker(None, false, until).await;
-        let (connection, came) = opened.map_err(|why| format!("fence: {why}"))?;
+        let (connection, came) = opened.map_err(|got| fence(got, None))?;
         self.enter("fence", connection, came);
         self.transcript.add_unshown("fence", Action::Accept(None));
         let lines = self
             .next_message("fence")
             .await
-            .map_err(|got| format!("fence: {got} instead of TRS"))?;
+            .map_err(|got| fence(got, Some("TRS")))?;
         if lines.first().map(Vec::as_slice) != Some(b"TRS") || lines.get(2) != Some(&port) {
             return Err(
-                "fence: the tunnel began with another message than TRS for its port".to_owned(),
+                "fence: the tunnel began with another message than TRS for its port".into(),
             );
         }
         // The target's end of the fence must not be taken for a later tunnel of the case.
@@ -219,17 +216,17 @@ impl Player<'_> {
     }
 
     /// A tunnel of its own must work for a user who comes behind everything else.
-    async fn pair_fence(&mut self) -> Result<(), String> {
+    async fn pair_fence(&mut self) -> Result<(), Mismatch> {
         let limit = self.tempo.tunnel();
         let Scene::Pair { pair, .. } = &mut self.scene else {
             return Ok(());
         };
         let works = pair.works(limit).await;
         self.late_if(works.is_err());
-        works.map_err(|why| format!("fence: {why}"))
+        works.map_err(|why| fence(why.into(), None))
     }
 
-    async fn next_message(&mut self, name: &str) -> Result<Vec<Vec<u8>>, String> {
+    async fn next_message(&mut self, name: &str) -> Result<Vec<Vec<u8>>, Mismatch> {
         let inbox = self.connection(name)?.inbox.clone();
         let limit = match name {
             "fence" => self.tempo.trs(),
@@ -245,16 +242,31 @@ impl Player<'_> {
                     state.take(length);
                     Some(Ok(lines))
                 }
-                Decoded::Unknown => Some(Err(seen(state))),
-                Decoded::Partial => state.end.is_some().then(|| Err(seen(state))),
+                Decoded::Unknown => Some(Err(Seen::of(state))),
+                Decoded::Partial => state.end.is_some().then(|| Err(Seen::of(state))),
             }
         });
         let found = found.await;
         self.late_if(found.is_none());
-        let lines = found.unwrap_or_else(|| Err(inbox.look(|state| seen(state))))?;
+        let lines = found.unwrap_or_else(|| Err(inbox.look(|state| Seen::of(state))))?;
         self.record_ignored(name, &passed_over);
         let action = Action::Expect(Expectation::Message(transcript::message(&lines)));
-        self.transcript.add(name, action, Some("fence".to_owned()));
+        self.transcript.add(name, action, Some(Note::Fence));
         Ok(lines)
+    }
+}
+
+/// The keeper of a fence has shown something else than SRS.
+fn on(connection: String, got: Mismatch) -> Mismatch {
+    Mismatch::On {
+        connection,
+        got: Box::new(got),
+    }
+}
+
+fn fence(got: Mismatch, instead_of: Option<&'static str>) -> Mismatch {
+    Mismatch::Fence {
+        got: Box::new(got),
+        instead_of,
     }
 }

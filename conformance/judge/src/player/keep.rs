@@ -11,8 +11,10 @@ use netroxy_specification::notation::ast::{Action, Expectation, Message};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::expect::{Begun, pass_over, seen};
+use super::expect::{Begun, pass_over};
+use super::mismatch::{Mismatch, Seen};
 use super::{Player, Scene};
+use crate::note::Note;
 use crate::transcript;
 use crate::wire::{Aside, Inbox};
 
@@ -59,13 +61,11 @@ impl Drop for Kept {
 
 impl Player<'_> {
     /// From now on the connection is kept alive.
-    pub(super) fn keep(&mut self, name: &str) -> Result<(), String> {
+    pub(super) fn keep(&mut self, name: &str) -> Result<(), Mismatch> {
         let client = matches!(self.scene, Scene::Client(_));
         let actor = self.actor(name)?;
         if !actor.logged_in {
-            return Err(format!(
-                "`{name}` has not logged in: there is nothing to keep"
-            ));
+            return Err(format!("`{name}` has not logged in: there is nothing to keep").into());
         }
         let pause = (actor.timeout.unwrap_or(LONGEST) / 3).clamp(SHORTEST, LONGEST);
         let connection = self.connection(name)?;
@@ -118,14 +118,14 @@ impl Player<'_> {
                 word: word.clone(),
                 fields,
             };
-            let note = Some("keep".to_owned());
-            self.transcript.add(name, Action::Send(message), note);
+            self.transcript
+                .add(name, Action::Send(message), Some(Note::Keep));
             self.transcript.came(time);
         }
     }
 
     /// The fence of a server on a connection that is kept: SRS of one SRQ more, whatever was on its way.
-    pub(super) async fn kept_fence(&mut self, name: &str) -> Result<(), String> {
+    pub(super) async fn kept_fence(&mut self, name: &str) -> Result<(), Mismatch> {
         let Some(kept) = self.actor(name)?.kept.as_ref() else {
             return Ok(());
         };
@@ -146,15 +146,16 @@ impl Player<'_> {
                 (0, _) => Some(Ok(())),
                 (_, true) => None,
                 (_, false) if matches!(first_message(state.unread()), Decoded::Partial) => {
-                    state.end.is_some().then(|| Err(seen(state)))
+                    state.end.is_some().then(|| Err(Seen::of(state)))
                 }
-                (_, false) => Some(Err(seen(state))),
+                (_, false) => Some(Err(Seen::of(state))),
             }
         });
         let found = found.await;
         self.late_if(found.is_none());
         self.record_ignored(name, &passed_over);
-        found.unwrap_or_else(|| Err(inbox.look(|state| seen(state))))
+        let found = found.unwrap_or_else(|| Err(inbox.look(|state| Seen::of(state))));
+        found.map_err(Mismatch::Seen)
     }
 }
 

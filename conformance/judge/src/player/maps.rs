@@ -3,6 +3,7 @@
 use netroxy_specification::notation::ast::{Action, Expectation, Field, Message, Step, Template};
 use netroxy_specification::notation::print_action;
 
+use super::mismatch::Mismatch;
 use super::pattern::fill;
 use super::{Player, Scene};
 use crate::transcript;
@@ -12,9 +13,9 @@ type Mapping = [Vec<u8>; 3];
 
 impl Player<'_> {
     /// Some clients ask for everything at once, others wait for each answer: both are answered in time by this.
-    pub(super) async fn maps(&mut self, name: &str, refused: &[Template]) -> Result<(), String> {
+    pub(super) async fn maps(&mut self, name: &str, refused: &[Template]) -> Result<(), Mismatch> {
         let Scene::Client(scene) = &self.scene else {
-            return Err("only a client asks for mappings".to_owned());
+            return Err("only a client asks for mappings".into());
         };
         let mapping = |(port, target, open): &(u16, _, bool)| -> Mapping {
             let target: &std::net::SocketAddr = target;
@@ -25,15 +26,14 @@ impl Player<'_> {
         let refused: Vec<Vec<u8>> = refused.collect::<Result<_, _>>()?;
         while !missing.is_empty() {
             let asked = self.next_map(name).await;
-            let asked = asked.map_err(|got| format!("{got}; {}", still_missing(&missing)))?;
+            let asked = asked.map_err(|got| unmapped(got, &missing))?;
             let no = refused.contains(&asked[0]);
             match missing.iter().position(|one| *one == asked) {
                 Some(index) => drop(missing.remove(index)),
                 // It may ask again for what it did not get.
                 None if no => {}
                 None => {
-                    let map = told(&asked);
-                    return Err(format!("{map}; {}", still_missing(&missing)));
+                    return Err(unmapped(told(&asked).into(), &missing));
                 }
             }
             let [port, ..] = asked;
@@ -45,7 +45,7 @@ impl Player<'_> {
     }
 
     /// Has as much time as any message, counted from the answer to the one before.
-    async fn next_map(&mut self, name: &str) -> Result<Mapping, String> {
+    async fn next_map(&mut self, name: &str) -> Result<Mapping, Mismatch> {
         let fields = FIELDS.map(|field| Field::Bind(field.to_owned())).to_vec();
         let word = "MAP".to_owned();
         let map = Expectation::Message(Message { word, fields });
@@ -73,14 +73,21 @@ fn told(mapping: &Mapping) -> String {
     print_action(&Action::Expect(map))
 }
 
-fn still_missing(mappings: &[Mapping]) -> String {
+fn unmapped(got: Mismatch, missing: &[Mapping]) -> Mismatch {
+    Mismatch::Unmapped {
+        got: Box::new(got),
+        missing: named(missing),
+    }
+}
+
+fn named(mappings: &[Mapping]) -> String {
     let shown: Vec<String> = mappings.iter().take(SHOWN).map(told).collect();
     let more = mappings.len() - shown.len();
     let more = match more {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    format!("still missing: {}{more}", shown.join(", "))
+    format!("{}{more}", shown.join(", "))
 }
 
 /// So many mappings are named.

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 use netroxy_specification::notation::ast::{Action, Expectation};
 
 use super::Player;
+use super::mismatch::Mismatch;
+use crate::note::Note;
 use crate::wire::transfer;
 
 impl Player<'_> {
     /// Nothing is taken for a while, before all was taken, and the peer is alive all the same.
-    pub(super) async fn stalled(&mut self, name: &str) -> Result<(), String> {
+    pub(super) async fn stalled(&mut self, name: &str) -> Result<(), Mismatch> {
         let (_, wanted) = self.connection(name)?.progress();
         let until = Instant::now() + self.limit() + transfer(wanted).mul_f64(self.scale);
         let mut taken = self.still(name, until).await?;
@@ -22,21 +24,21 @@ impl Player<'_> {
             // It was only slow.
             taken = later;
         }
-        let note = Some(format!("behind {taken} of {wanted} bytes"));
+        let note = Some(Note::Taken { taken, wanted });
         self.transcript
             .add(name, Action::Expect(Expectation::Stalled), note);
         Ok(())
     }
 
     /// Waits until the system has taken nothing for a while; tells how many bytes it has taken.
-    async fn still(&mut self, name: &str, until: Instant) -> Result<usize, String> {
+    async fn still(&mut self, name: &str, until: Instant) -> Result<usize, Mismatch> {
         let mut seen = self.connection(name)?.progress();
         let mut since = Instant::now();
         let quiet = QUIET.mul_f64(self.scale.max(1.0));
         while since.elapsed() < quiet {
             let (taken, wanted) = seen;
             if taken == wanted && wanted > 0 {
-                return Err(format!("all {wanted} bytes were taken"));
+                return Err(format!("all {wanted} bytes were taken").into());
             }
             if Instant::now() > until {
                 let got = format!("{taken} of {wanted} bytes were taken, and still more");

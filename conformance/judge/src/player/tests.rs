@@ -217,6 +217,6 @@ async fn what_a_client_asks_for_beside_its_mappings_or_twice_is_told() {
             .await
             .unwrap();
         let asked = player.maps("ctl", &[]).await.unwrap_err();
-        assert_eq!(asked.replace(&target, "T"), got);
+        assert_eq!(asked.to_string().replace(&target, "T"), got);
     }
 }

@@ -11,7 +11,7 @@ use netroxy_specification::notation::ast::{
     Action, Case, Expectation, Line, Noted, Role, Setting, Side, Step, Within,
 };
 
-use super::traffic::bytes;
+use super::traffic::{bytes, is_no_end};
 use super::{Entry, Recording, Source};
 
 /// Why a recording cannot be played.
@@ -111,13 +111,11 @@ fn plain(value: Setting) -> Noted<Setting> {
 
 /// What says nothing of the wire is left out.
 fn is_played(step: &Step) -> bool {
-    let unread = step.comment.as_deref();
-    let unread = unread.is_some_and(|comment| comment.starts_with("not closed"));
     let silent = matches!(
         step.action,
         Action::Expect(Expectation::Silence) | Action::Ignore(_)
     );
-    !unread && !silent
+    !is_no_end(step) && !silent
 }
 
 /// A client may send SRQ at any time, so a case does not wait for it.

@@ -9,7 +9,8 @@ use netroxy_specification::notation::ast::{
 
 use super::{Entry, Recording, Source};
 use crate::noise::noise;
-use crate::transcript::CUT;
+use crate::note::Note;
+use crate::wire;
 
 /// Something that has happened on a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,9 +26,6 @@ pub struct Event {
     /// The tap was behind: it may have been late for that alone.
     pub held_up: bool,
 }
-
-/// The comment of a step that may have been late because the tap was behind.
-pub const HELD_UP: &str = "held up by the tap";
 
 /// What has happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,11 +207,10 @@ impl Book {
             Action::Expect(Expectation::Reset) => self.add(entry, What::Ended(they, End::Reset)),
             Action::Expect(Expectation::Closed) if is_no_end(step) => {}
             Action::Expect(Expectation::Closed) => {
-                let orderly = step
-                    .comment
-                    .as_deref()
-                    .is_some_and(|comment| ["eof", CUT].contains(&comment));
-                let end = if orderly { End::Fin } else { End::Reset };
+                let end = match noted(step) {
+                    Some(Note::Ended(wire::End::Eof | wire::End::Cut)) => End::Fin,
+                    _ => End::Reset,
+                };
                 self.add(entry, What::Ended(they, end));
             }
             _ => {}
@@ -229,15 +226,18 @@ impl Book {
             connection: connection.clone(),
             what,
             marks: entry.step.marks.clone(),
-            held_up: entry.step.comment.as_deref() == Some(HELD_UP),
+            held_up: noted(&entry.step) == Some(Note::HeldUp),
         });
     }
 }
 
 /// Whether the peer has not ended what nobody has listened to any longer.
-fn is_no_end(step: &Step) -> bool {
-    let comment = step.comment.as_deref();
-    comment.is_some_and(|comment| comment.starts_with("not closed"))
+pub(super) fn is_no_end(step: &Step) -> bool {
+    matches!(noted(step), Some(Note::Ended(end)) if !end.is_closed())
+}
+
+fn noted(step: &Step) -> Option<Note> {
+    Note::of_comment(step.comment.as_deref()?)
 }
 
 /// The bytes that are meant; a recording names no variables.

@@ -40,7 +40,7 @@ pub(super) async fn listen(job: &Job, judged: &Judged, tls: &Tls) -> Option<Hear
     let mut between = Between::new(job.transport).await.ok()?;
     let (again, _) = play(job, case, tls, Some(&mut between)).await;
     let talk = between.talk().await;
-    Some(heard(judged, &again, &talk))
+    Some(heard(judged, &again.judged, &talk))
 }
 
 /// Whether it helps to hear the two: something was played, or they did not get on.
@@ -88,7 +88,7 @@ pub(super) fn otherwise(first: &Judged, again: &Judged) -> Option<String> {
     let seen = match (&again.broken, &again.reason) {
         _ if !again.verdict.is_red(false) => "it passed".to_owned(),
         (Some(broken), _) => format!("expected {}, got {}", broken.expected, broken.got),
-        (None, Some(reason)) => reason.clone(),
+        (None, Some(reason)) => reason.to_string(),
         (None, None) => again.verdict.name().to_owned(),
     };
     Some(seen)

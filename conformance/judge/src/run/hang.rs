@@ -6,7 +6,7 @@ use netroxy_specification::notation::ast::Case;
 use tokio::time::{sleep, timeout};
 
 use super::Job;
-use crate::player::{Broken, Left, Outcome, Waited};
+use crate::player::{Broken, Expected, Left, Waited};
 use crate::sut::{Instance, Subject, login};
 use crate::wire::{Connection, End, Tls};
 
@@ -15,32 +15,31 @@ use crate::wire::{Connection, End, Tls};
 /// A program that goes down closes its connections too, and looks like one that refuses. So a server has to let
 /// somebody in once more, and a client has to be running a moment later.
 pub(super) async fn afterwards(
-    outcome: &mut Outcome,
     instance: &mut Instance,
     job: &Job,
     case: &Case,
     tls: &Tls,
-) {
+) -> Option<(Broken, Waited)> {
     let begun = Instant::now();
     if instance.address(job.transport).is_some() || instance.pair().is_some() {
-        if let Err(why) = works(job, instance, tls).await {
-            outcome.broken = Some(Broken {
-                line: case.first_line(),
-                marks: Vec::new(),
-                expected: "what worked before the case".to_owned(),
-                got: why.to_string(),
-            });
-            outcome.waited = Some(Waited {
-                from: begun,
-                until: Instant::now(),
-                bounded: false,
-            });
-        }
-        return;
+        let why = works(job, instance, tls).await.err()?;
+        let broken = Broken {
+            line: case.first_line(),
+            marks: Vec::new(),
+            expected: Expected::StillWorks,
+            got: why.to_string().into(),
+        };
+        let waited = Waited {
+            from: begun,
+            until: Instant::now(),
+            bounded: false,
+        };
+        return Some((broken, waited));
     }
     while begun.elapsed() < MOMENT && instance.ended().is_none() {
         sleep(POLL).await;
     }
+    None
 }
 
 /// Why a program that is running cannot be reached any more, if that is so.
@@ -59,14 +58,14 @@ pub(super) async fn find(
             let limit = limit.mul_f64(job.tempo.scale()).max(job.tempo.reconnect());
             let limit_s = limit.as_secs_f64();
             is_deaf(left, limit).await.then(|| {
-                format!("it hangs: it neither closed nor connected again in {limit_s:.1} s when everything around it was closed")
+                format!("it neither closed nor connected again in {limit_s:.1} s when everything around it was closed")
             })
         }
         _ => {
             let error = works(job, instance, tls).await.err()?;
             // A foreign server that refuses may be gone, which nobody can tell from here.
             let running = !matches!(*job.subject, Subject::Running(_)) || error.silent;
-            running.then(|| format!("it hangs: it runs, and {error}"))
+            running.then(|| format!("it runs, and {error}"))
         }
     }
 }

@@ -8,7 +8,6 @@ use netroxy_specification::catalog::{PORTS, TARGETS, number_of};
 use netroxy_specification::notation::ast::{
     Case, Line, Piece, Setting, Shown, Side, Template, Transport,
 };
-use netroxy_specification::notation::print_step;
 use tokio::sync::SemaphorePermit;
 use tokio::time::sleep;
 
@@ -23,7 +22,7 @@ use crate::sut::{
     Announced, Between, ClientPlan, Instance, Pair, PairPlan, StartError, Subject, start_client,
     start_server, unique_name,
 };
-use crate::verdict::{Judged, Verdict};
+use crate::verdict::{Facts, Judged, Reason, Steps, decide};
 use crate::wire::Tls;
 
 /// Plays a case against an instance of its own and judges what happened.
@@ -33,45 +32,57 @@ use crate::wire::Tls;
 ///
 /// While descriptors were missing, nobody is judged: what failed then says nothing about the program.
 pub(super) async fn judge(job: &Job, tls: &Tls, twins: &Twins) -> (Judged, Option<Waited>) {
-    if let Some(reason) = &job.skip {
-        return (job.without_run(Verdict::Skip, reason.clone()), None);
+    if let Some(skip) = &job.skip {
+        return (job.unjudged(Reason::Skipped(skip.clone())), None);
     }
     let since = Since::now();
     let (judged, waited) = with_twin(job, tls, twins).await;
     match since.shortage().filter(|_| judged.verdict.is_red(true)) {
-        Some(shortage) => (job.without_run(Verdict::Harness, shortage), None),
+        Some(shortage) => (job.unjudged(Reason::Harness(shortage)), None),
         None => (judged, waited),
     }
 }
 
 async fn with_twin(job: &Job, tls: &Tls, twins: &Twins) -> (Judged, Option<Waited>) {
-    let (mut judged, mut waited) = play(job, &job.entry.case, tls, None).await;
-    if let Some((name, twin)) = job
+    let (own, waited) = play(job, &job.entry.case, tls, None).await;
+    let Some((name, twin)) = job
         .entry
         .twin
         .as_ref()
-        .filter(|_| !judged.verdict.is_red(false))
-    {
-        let (control, in_vain) = twins.get(job, name, || play(job, twin, tls, None)).await;
-        if control.verdict.is_red(false) {
-            let reason = format!("it proves nothing, because its twin {name} does not succeed");
-            let broken = control.broken.map(|broken| Broken {
-                marks: Vec::new(),
-                ..broken
-            });
-            judged = Judged {
-                reason: Some(reason),
-                twin: Some(name.clone()),
-                broken,
-                id: judged.id,
-                file: judged.file,
-                took: judged.took + control.took,
-                ..control
-            };
-            waited = in_vain;
-        }
+        .filter(|_| !own.judged.verdict.is_red(false))
+    else {
+        return (own.judged, waited);
+    };
+    let (control, in_vain) = twins
+        .get(job, name, || async {
+            let (control, in_vain) = play(job, twin, tls, None).await;
+            (control.judged, in_vain)
+        })
+        .await;
+    let verdict = own.facts.map_or(own.judged.verdict, |facts| {
+        decide(Facts {
+            twin: Some(control.verdict),
+            ..facts
+        })
+    });
+    if verdict == own.judged.verdict {
+        return (own.judged, waited);
     }
-    (judged, waited)
+    let broken = control.broken.map(|broken| Broken {
+        marks: Vec::new(),
+        ..broken
+    });
+    let judged = Judged {
+        verdict,
+        reason: Some(Reason::Twin(name.clone())),
+        twin: Some(name.clone()),
+        broken,
+        id: own.judged.id,
+        file: own.judged.file,
+        took: own.judged.took + control.took,
+        ..control
+    };
+    (judged, in_vain)
 }
 
 /// Plays a case and leaves the instance as it is then.
@@ -98,19 +109,25 @@ async fn staged(
     }
 }
 
+/// A result, and the facts of its verdict; none where nothing was judged.
+pub(super) struct Concluded {
+    pub(super) judged: Judged,
+    facts: Option<Facts>,
+}
+
 /// Plays a case and judges it; the two programs of a pair talk through `between`, where there is one.
 pub(super) async fn play(
     job: &Job,
     case: &Case,
     tls: &Tls,
     between: Option<&mut Between>,
-) -> (Judged, Option<Waited>) {
+) -> (Concluded, Option<Waited>) {
     let turn = turn(job).await;
     // How long other programs took to start tells nothing about this case.
     let begun = Instant::now();
-    let (mut judged, waited) = played(job, case, tls, turn, between).await;
-    judged.took = begun.elapsed();
-    (judged, waited)
+    let (mut concluded, waited) = played(job, case, tls, turn, between).await;
+    concluded.judged.took = begun.elapsed();
+    (concluded, waited)
 }
 
 async fn played(
@@ -119,7 +136,7 @@ async fn played(
     tls: &Tls,
     turn: Turn,
     mut between: Option<&mut Between>,
-) -> (Judged, Option<Waited>) {
+) -> (Concluded, Option<Waited>) {
     let staged = staged(job, case, tls, turn, between.as_deref_mut()).await;
     if staged
         .as_ref()
@@ -128,54 +145,71 @@ async fn played(
         // The peer may have had too few, if it shares ours.
         descriptors::look();
     }
+    let unjudged = |reason| Concluded {
+        judged: job.unjudged(reason),
+        facts: None,
+    };
     match staged {
-        Ok((outcome, instance)) if outcome.skip.is_some() => {
-            instance.stop().await;
-            let reason = outcome.skip.unwrap_or_default();
-            (job.without_run(Verdict::Skip, reason), None)
-        }
-        Ok((mut outcome, mut instance)) => {
-            let played_well = outcome.broken.is_none();
-            if played_well {
-                afterwards(&mut outcome, &mut instance, job, case, tls).await;
+        Ok((outcome, mut instance)) => {
+            if let Some(skip) = outcome.skip {
+                instance.stop().await;
+                let facts = Some(Facts::of(Steps::Skipped));
+                let judged = job.unjudged(Reason::Skipped(skip));
+                return (Concluded { judged, facts }, None);
             }
-            let waited = outcome.waited;
-            let judged = conclude(job, outcome, instance, tls, between).await;
-            let verdict = match judged.verdict {
-                Verdict::Blocked if played_well => Verdict::Fail,
-                verdict => verdict,
+            let spoilt = match outcome.broken {
+                None => afterwards(&mut instance, job, case, tls).await,
+                Some(_) => None,
             };
-            (Judged { verdict, ..judged }, waited)
+            let waited = spoilt
+                .as_ref()
+                .map_or(outcome.waited, |(_, waited)| Some(*waited));
+            let spoilt = spoilt.map(|(broken, _)| broken);
+            let concluded = conclude(job, outcome, spoilt, waited, instance, tls, between).await;
+            (concluded, waited)
         }
         Err(StartError::NotReady { why, log } | StartError::Refused { why, log }) => {
-            let judged = job.without_run(Verdict::NotReady, why);
-            (Judged { log, ..judged }, None)
+            let mut concluded = unjudged(Reason::NotReady(why));
+            concluded.judged.log = log;
+            (concluded, None)
         }
-        Err(error) => (job.without_run(Verdict::Harness, error.to_string()), None),
+        Err(error) => (unjudged(Reason::Harness(error.to_string())), None),
     }
 }
 
 /// Long enough to be no part of a case that does not ask for it.
 pub(super) const DEFAULT_TIMEOUT: u64 = 30;
 
+/// Looks at what became of the program, ends it, and decides. `spoilt` is what the program no longer does after a case
+/// whose steps all came true.
 async fn conclude(
     job: &Job,
     mut outcome: Outcome,
+    spoilt: Option<Broken>,
+    waited: Option<Waited>,
     mut instance: Instance,
     tls: &Tls,
     between: Option<&mut Between>,
-) -> Judged {
-    let mut ended = ended(&outcome, &mut instance).await;
+) -> Concluded {
+    let steps = match (&outcome.broken, &spoilt) {
+        (Some(broken), _) if broken.marks.is_empty() => Steps::PreparingBroken,
+        (Some(_), _) => Steps::JudgingBroken,
+        (None, Some(_)) => Steps::SpoiltAfterwards,
+        (None, None) if outcome.remarks.is_empty() => Steps::Kept,
+        (None, None) => Steps::Remarked,
+    };
+    let broken = outcome.broken.or(spoilt);
+    let mut ended = ended(broken.is_some(), &mut instance).await;
     // A program that runs only once ends with its control connection.
-    if job.subject.runs_once() && outcome.broken.is_none() {
+    if job.subject.runs_once() && broken.is_none() {
         ended = None;
     }
     let mut hangs = None;
-    if ended.is_none() && outcome.broken.is_some() && outcome.waited.is_some() {
+    if ended.is_none() && broken.is_some() && waited.is_some() {
         hangs = hang::find(job, &mut instance, outcome.left.take(), tls).await;
         ended = instance.ended();
     }
-    let log = if outcome.broken.is_some() || ended.is_some() {
+    let log = if broken.is_some() || ended.is_some() {
         instance.log_tail().await
     } else {
         String::new()
@@ -184,23 +218,30 @@ async fn conclude(
         between.cease().await;
     }
     instance.stop().await;
-    let verdict = match (&ended, &hangs, &outcome.broken) {
-        (Some(_), _, _) => Verdict::Crash,
-        (None, Some(_), _) => Verdict::Hang,
-        (None, None, Some(broken)) if broken.marks.is_empty() => Verdict::Blocked,
-        (None, None, Some(_)) => Verdict::Fail,
-        (None, None, None) if !outcome.remarks.is_empty() => Verdict::Nonstrict,
-        (None, None, None) => Verdict::Pass,
+    let facts = Facts {
+        ended: ended.is_some(),
+        hangs: hangs.is_some(),
+        ..Facts::of(steps)
     };
-    let ended = ended.map(|status| format!("the program ended by itself: {status}"));
-    Judged {
-        reason: ended.or(hangs),
-        broken: outcome.broken,
+    let judged = Judged {
+        id: job.id(),
+        file: job.entry.file.clone(),
+        verdict: decide(facts),
+        twin: None,
+        reason: ended.map(Reason::Ended).or(hangs.map(Reason::Hangs)),
+        broken,
         remarks: outcome.remarks,
         judged_rules: outcome.judged_rules,
+        listed: None,
+        notes: Vec::new(),
         transcript: Some(outcome.transcript),
+        heard: None,
         log,
-        ..job.without_run(verdict, String::new())
+        took: Duration::ZERO,
+    };
+    Concluded {
+        judged,
+        facts: Some(facts),
     }
 }
 
@@ -208,11 +249,11 @@ async fn conclude(
 ///
 /// A program that goes down closes its connections first. When a step has failed, it is given a moment, so that the
 /// report can say that it went down; the case is red either way.
-async fn ended(outcome: &Outcome, instance: &mut Instance) -> Option<String> {
+async fn ended(is_broken: bool, instance: &mut Instance) -> Option<String> {
     let until = Instant::now() + Duration::from_millis(200);
     loop {
         let ended = instance.ended();
-        if ended.is_some() || outcome.broken.is_none() || Instant::now() >= until {
+        if ended.is_some() || !is_broken || Instant::now() >= until {
             return ended;
         }
         sleep(Duration::from_millis(10)).await;
@@ -481,8 +522,9 @@ fn nth_ports(case: &Case) -> Result<Vec<Lease>, StartError> {
 
 /// How many these are.
 pub(super) fn nth_count(case: &Case) -> u32 {
+    let names = |template: &&Template| template.names("nth_port");
     let mentions =
-        |line: &Line| matches!(line, Line::Step(step) if print_step(step).contains("nth_port"));
+        |line: &Line| matches!(line, Line::Step(step) if step.action.templates().iter().any(names));
     let blocks = case.body.iter().map(|line| match line {
         Line::Repeat(block) if block.body.iter().any(mentions) => block.count,
         Line::Repeat(_) | Line::Step(_) | Line::Blank | Line::Comment(_) => 0,

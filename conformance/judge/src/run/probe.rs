@@ -111,7 +111,8 @@ impl Probe {
         let Some(broken) = broken else {
             return Found::Good(self.good.to_owned());
         };
-        let step = broken.expected.split_whitespace();
+        let step = broken.expected.to_string();
+        let step = step.split_whitespace();
         let step = step.collect::<Vec<_>>().join(" ");
         let cause = self
             .causes

@@ -8,6 +8,7 @@ use ring::digest::{Context, SHA256};
 
 use super::Job;
 use super::order::length;
+use crate::skip::Skip;
 
 /// One of several parts of a run that take about equally long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +116,7 @@ fn line(job: &Job) -> [String; 6] {
         job.id(),
         job.entry.text.clone(),
         twin.map_or_else(String::new, |(_, twin)| notation::print(twin)),
-        job.skip.clone().unwrap_or_default(),
+        job.skip.as_ref().map_or_else(String::new, Skip::to_string),
         job.still.as_millis().to_string(),
     ]
 }

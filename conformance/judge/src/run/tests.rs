@@ -420,7 +420,9 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
         };
         let (judged, _) = judge::judge(&job, &tls, &Twins::default()).await;
         assert_eq!(judged.verdict, verdict, "{body}: {:?}", judged.broken);
-        let seen = judged.broken.map_or_else(String::new, |broken| broken.got);
+        let seen = judged
+            .broken
+            .map_or_else(String::new, |broken| broken.got.to_string());
         assert!(seen.contains(got), "{body}: {seen}");
     }
 }

@@ -14,7 +14,7 @@ pub(crate) struct Inbox {
 
 /// How the peer's direction has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum End {
+pub enum End {
     /// In an orderly way; on TLS that is close_notify.
     Eof,
     /// On TLS, by a FIN alone.
@@ -25,6 +25,16 @@ pub(crate) enum End {
     Garbled(String),
     /// The peer has not ended it: it sent more than anybody listens to.
     Flooded,
+}
+
+impl End {
+    /// Whether the peer has closed: it has not if it merely sends what is not read.
+    pub(crate) fn is_closed(&self) -> bool {
+        match self {
+            Self::Eof | Self::Cut | Self::Broken(_) => true,
+            Self::Garbled(_) | Self::Flooded => false,
+        }
+    }
 }
 
 /// A look at an [`Inbox`].

@@ -1,6 +1,6 @@
 //! Compares what a run shows with what is listed.
 
-use netroxy_judge::verdict::{Judged, Listed, Verdict};
+use netroxy_judge::verdict::{Judged, Listed, RunNote, Verdict};
 
 use super::{Baseline, Entry, Seen};
 
@@ -21,7 +21,9 @@ impl<'a> Comparison<'a> {
         let listed: Vec<&Entry> = self.listed(run).collect();
         let Some(first) = listed.first() else {
             if judged.verdict == Verdict::Nonstrict {
-                judged.notes.push("the baseline does not list it".into());
+                judged.notes.push(RunNote::Baseline(
+                    "the baseline does not list it".to_owned(),
+                ));
             }
             return;
         };
@@ -41,17 +43,18 @@ impl<'a> Comparison<'a> {
                 let skipped = judged.verdict == Verdict::Skip;
                 let how = if skipped { "is skipped" } else { "passes" };
                 judged.verdict = Verdict::UnexpectedPass;
-                judged.notes.push(format!(
+                judged.notes.push(RunNote::Baseline(format!(
                     "listed as {}, and it {how}: remove its entry from {}",
                     entry.seen.verdict.name(),
                     self.baseline.file
-                ));
+                )));
             }
             (None, verdict) => {
                 let now = seen.map_or_else(String::new, |seen| difference(&entry.seen, &seen));
-                judged
-                    .notes
-                    .push(format!("not as listed in {}{now}", self.baseline.file));
+                judged.notes.push(RunNote::Baseline(format!(
+                    "not as listed in {}{now}",
+                    self.baseline.file
+                )));
                 // A change is to be seen, even one that alone would not count.
                 if verdict == Verdict::Nonstrict {
                     judged.verdict = Verdict::UnexpectedPass;

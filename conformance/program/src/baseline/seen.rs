@@ -56,11 +56,11 @@ impl Seen {
         if verdict == VerdictName::Nonstrict {
             return Some(Self::of_remarks(judged));
         }
-        let reason = judged.reason.as_deref().unwrap_or_default();
+        let reason = judged.why();
         let broken = judged.broken.as_ref();
         // Which step notices that the program has ended is a race.
         let broken = broken.filter(|_| verdict != VerdictName::Crash);
-        let got = broken.map_or("", |broken| broken.got.as_str());
+        let got = broken.map_or_else(String::new, |broken| broken.got.to_string());
         let both = match (got.is_empty(), reason.is_empty()) {
             (false, false) => format!("{got}; {reason}"),
             _ => format!("{got}{reason}"),
@@ -68,7 +68,7 @@ impl Seen {
         Some(Self {
             verdict,
             rules: broken.map_or_else(Vec::new, |broken| broken.marks.clone()),
-            expected: broken.map_or_else(String::new, |broken| broken.expected.clone()),
+            expected: broken.map_or_else(String::new, |broken| broken.expected.to_string()),
             got: steady(&both),
         })
     }

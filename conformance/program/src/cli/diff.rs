@@ -173,7 +173,7 @@ fn compare(
     };
     let both = [&a, &b];
     if let Some(broken) = both.iter().find(|one| one.verdict == Verdict::Harness) {
-        let why = broken.reason.clone().unwrap_or_default();
+        let why = broken.why();
         return Err(Complaint::new(EXIT_HARNESS, format!("{id}: {why}")));
     }
     let skipped = [0, 1].map(|side| both[side].verdict == Verdict::Skip);
@@ -186,7 +186,7 @@ fn compare(
         }
         [first, _] => {
             let side = usize::from(!first);
-            let reason = both[side].reason.clone().unwrap_or_default();
+            let reason = both[side].why();
             let why = format!("{}: {reason}", report.names[side]);
             report.uncompared.push(Uncompared { id, why });
         }

@@ -111,11 +111,7 @@ pub(super) async fn execute(flakes: &Flakes, rules: &[Rule]) -> Result<u8, Compl
                 jobs.len()
             ));
             if judged.verdict == Verdict::Harness {
-                failed = Some(format!(
-                    "{}: {}",
-                    judged.id,
-                    judged.reason.clone().unwrap_or_default()
-                ));
+                failed = Some(format!("{}: {}", judged.id, judged.why()));
             }
             tally.note(&mut run, job, &judged);
             false

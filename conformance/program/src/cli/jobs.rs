@@ -60,7 +60,7 @@ pub(super) async fn ready(
             let message = format!("the selection has no case for {}", round.subject.name());
             let complaint = Complaint::new(EXIT_NOTHING, message);
             return Err(match jobs.into_iter().find_map(|job| job.skip) {
-                Some(why) => complaint.hint(why),
+                Some(why) => complaint.hint(why.to_string()),
                 None => complaint,
             });
         }

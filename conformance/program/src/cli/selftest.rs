@@ -230,7 +230,7 @@ fn in_short(judged: &Judged) -> String {
             broken.marks.join(" "),
             format!("{}: {}", broken.expected, broken.got),
         ),
-        (None, reason) => (String::new(), reason.clone().unwrap_or_default()),
+        (None, _) => (String::new(), judged.why()),
     };
     match marks.is_empty() {
         true => format!("{} {seen}", judged.id),
@@ -355,7 +355,7 @@ async fn conduct(
         .iter()
         .find(|(_, judged)| judged.verdict == Verdict::Harness)
     {
-        let why = judged.reason.clone().unwrap_or_default();
+        let why = judged.why();
         return Err(Complaint::new(
             EXIT_HARNESS,
             format!("{}: {why}", judged.id),

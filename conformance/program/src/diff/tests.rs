@@ -1,10 +1,11 @@
-use netroxy_judge::player::Broken;
+use netroxy_judge::player::{Broken, Expected};
 use netroxy_judge::transcript::Transcript;
 use netroxy_specification::notation::ast::{Line as CaseLine, Step};
 use netroxy_specification::notation::parse;
 use netroxy_specification::rules;
 
 use super::*;
+use netroxy_judge::verdict::Reason;
 
 /// A result; a step whose comment is `broken` did not come true.
 fn judged(verdict: Verdict, steps: &str, got: &str) -> Side {
@@ -28,15 +29,16 @@ fn judged(verdict: Verdict, steps: &str, got: &str) -> Side {
         broken = Some(Broken {
             line: 1,
             marks: step.marks,
-            expected: String::new(),
-            got: got.to_owned(),
+            expected: Expected::StillWorks,
+            got: got.into(),
         });
     }
     Side::from(&Judged {
         transcript: Some(transcript),
         broken,
         reason: None,
-        ..Judged::without_run("x".into(), "x".into(), verdict, String::new())
+        verdict,
+        ..Judged::unjudged("x".into(), "x".into(), Reason::Harness(String::new()))
     })
 }
 

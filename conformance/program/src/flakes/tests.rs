@@ -8,6 +8,7 @@ use netroxy_specification::notation::ast::{Side as Role, Transport};
 
 use super::*;
 use crate::peers;
+use netroxy_judge::verdict::{Reason, RunNote};
 
 fn job() -> Job {
     let text = "title    x\nrole     server\nrules    auth.first\n\n\
@@ -27,7 +28,10 @@ fn job() -> Job {
 }
 
 fn judged(id: &str, verdict: Verdict, reason: &str) -> Judged {
-    Judged::without_run(id.into(), "y.case".into(), verdict, reason.into())
+    Judged {
+        verdict,
+        ..Judged::unjudged(id.into(), "y.case".into(), Reason::Harness(reason.into()))
+    }
 }
 
 fn summary() -> Summary {
@@ -76,7 +80,9 @@ fn what_always_comes_to_the_same_is_steady_even_if_it_fails() {
 fn another_verdict_another_transcript_and_a_missing_result_are_unsteady() {
     let pass = |id| judged(id, Verdict::Pass, "");
     let replayed = Judged {
-        notes: vec!["played once more".to_owned()],
+        notes: vec![RunNote::PlayedAgain {
+            stall: Duration::from_millis(56),
+        }],
         ..pass("a")
     };
     let (tally, _) = tally(&[

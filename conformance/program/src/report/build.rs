@@ -149,8 +149,8 @@ impl CaseResult {
                 .map(|rule| rule.text.clone())
                 .collect(),
             places: cited(&broken.marks, rules).map(place).collect(),
-            expected: printable(&broken.expected),
-            got: printable(&broken.got),
+            expected: printable(&broken.expected.to_string()),
+            got: printable(&broken.got.to_string()),
         });
         let remarks = judged.remarks.iter().map(|remark| RemarkEntry {
             line: remark.line,
@@ -175,16 +175,19 @@ impl CaseResult {
             twin: judged.twin.clone(),
             reason: judged
                 .reason
-                .as_deref()
-                .filter(|reason| !reason.is_empty())
-                .map(printable),
+                .as_ref()
+                .map(|reason| printable(&reason.to_string())),
             broken,
             remarks: remarks.collect(),
             listed: judged.listed.as_ref().map(|listed| ListedEntry {
                 got: printable(&listed.got),
                 why: printable(&listed.why),
             }),
-            notes: judged.notes.iter().map(|note| printable(note)).collect(),
+            notes: judged
+                .notes
+                .iter()
+                .map(|note| printable(&note.to_string()))
+                .collect(),
             transcript: lines.map(TranscriptLine::new).collect(),
             between: judged.heard.as_ref().map(BetweenEntry::new),
             log: printable(&judged.log),

@@ -8,13 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netroxy_judge::manifest::Manifest;
-use netroxy_judge::player::{Broken, Remark};
+use netroxy_judge::note::Note;
+use netroxy_judge::player::{Broken, Expected, Remark};
 use netroxy_judge::run::{self, Job, Options, Order, RoundTrips, Start, Summary, Tempo};
+use netroxy_judge::skip::Skip;
 use netroxy_judge::sut::Subject;
 use netroxy_judge::transcript::Transcript;
 use netroxy_judge::verdict::{Judged, Listed, Verdict};
+use netroxy_judge::verdict::{Reason, RunNote};
+use netroxy_judge::wire::End;
 use netroxy_specification::catalog;
 use netroxy_specification::notation::ast::{Action, Expectation, Line, Side};
+use netroxy_specification::notation::parse_step;
 use netroxy_specification::rules::{self, Rule};
 
 use super::model::{CaseResult, Ended, NotReady, Report, Settings};
@@ -78,7 +83,8 @@ fn judged(job: &Job, verdict: Verdict) -> Judged {
     for line in &job.entry.case.body {
         match line {
             Line::Step(step) if step.marks.is_empty() => {
-                transcript.add(&step.actor, step.action.clone(), step.comment.clone());
+                let note = step.comment.clone().map(Note::Unwritten);
+                transcript.add(&step.actor, step.action.clone(), note);
             }
             Line::Step(step) if !verdict.is_red(false) || verdict == Verdict::UnexpectedPass => {
                 transcript.add(&step.actor, step.action.clone(), None);
@@ -88,7 +94,7 @@ fn judged(job: &Job, verdict: Verdict) -> Judged {
         }
     }
     let closed = Action::Expect(Expectation::Closed);
-    transcript.add("ctl", closed, Some("eof".to_owned()));
+    transcript.add("ctl", closed, Some(Note::Ended(End::Eof)));
     Judged {
         id: job.entry.id.clone(),
         file: job.entry.file.clone(),
@@ -111,7 +117,7 @@ fn broken(marks: &[&str], expected: &str) -> Option<Broken> {
     Some(Broken {
         line: 9,
         marks: marks.iter().map(|id| (*id).to_owned()).collect(),
-        expected: expected.to_owned(),
+        expected: Expected::Step(Box::new(parse_step(expected).unwrap())),
         got: "nothing in 2.0 s; the connection is open".into(),
     })
 }
@@ -139,7 +145,9 @@ fn result(verdict: Verdict) -> CaseResult {
             ..plain
         },
         Verdict::Skip => Judged {
-            reason: Some("it does not speak tls".into()),
+            reason: Some(Reason::Skipped(Skip::Transport(
+                "it does not speak tls".into(),
+            ))),
             transcript: None,
             ..plain
         },
@@ -150,7 +158,9 @@ fn result(verdict: Verdict) -> CaseResult {
         },
         Verdict::UnexpectedPass => Judged {
             listed: listed(),
-            notes: vec!["listed as FAIL, and it passes: remove its entry".into()],
+            notes: vec![RunNote::Baseline(
+                "listed as FAIL, and it passes: remove its entry".into(),
+            )],
             ..plain
         },
         Verdict::Fail => Judged {
@@ -164,17 +174,17 @@ fn result(verdict: Verdict) -> CaseResult {
         },
         Verdict::Crash => Judged {
             broken: broken(&[mark], "user  << \"EARLY\""),
-            reason: Some("the program ended by itself: exit status: 2".into()),
+            reason: Some(Reason::Ended("exit status: 2".into())),
             log: "panic: concurrent map read and map write\ngoroutine 7 [running]".into(),
             ..plain
         },
         Verdict::Hang => Judged {
             broken: broken(&[mark], "user  << \"EARLY\""),
-            reason: Some("the program runs, and answers nobody any more".into()),
+            reason: Some(Reason::Hangs("it runs, and answers nobody any more".into())),
             ..plain
         },
         Verdict::NotReady | Verdict::Harness => Judged {
-            reason: Some("cannot listen: no ports left".into()),
+            reason: Some(Reason::Harness("cannot listen: no ports left".into())),
             transcript: None,
             ..plain
         },

@@ -27,7 +27,7 @@ const ENOUGH: usize = 450;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
+        .join("../..")
         .join(FOLDER)
         .join("vectors")
 }

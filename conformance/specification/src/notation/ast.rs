@@ -488,6 +488,71 @@ impl Line {
     }
 }
 
+impl Action {
+    /// All its templates.
+    pub fn templates(&self) -> Vec<&Template> {
+        match self {
+            Self::Connect(Endpoint::Port(port)) | Self::Refused(port) => vec![port],
+            Self::TurnedAway { port, said } => std::iter::once(port).chain(said).collect(),
+            Self::Accept(target) => target.iter().collect(),
+            Self::Maps(templates) | Self::SendRaw(templates) | Self::SendEvery(_, templates) => {
+                templates.iter().collect()
+            }
+            Self::SendDrip(bytes) | Self::SendSlow(bytes) | Self::Unguessable(bytes) => vec![bytes],
+            Self::Send(message) => message.templates(),
+            Self::Expect(expectation) => expectation.templates(),
+            Self::OneOf(alternatives) => {
+                let each = alternatives.iter().map(|one| &one.expectation);
+                each.flat_map(Expectation::templates).collect()
+            }
+            Self::Connect(_)
+            | Self::AcceptAs(_)
+            | Self::Handshake
+            | Self::Certificate(_)
+            | Self::Distrusts
+            | Self::Down(_)
+            | Self::Late(_)
+            | Self::Pause
+            | Self::Keep
+            | Self::SendRandom(_)
+            | Self::Ignore(_)
+            | Self::Shutdown
+            | Self::Cut
+            | Self::Close
+            | Self::Reset
+            | Self::Restart => Vec::new(),
+        }
+    }
+}
+
+impl Expectation {
+    fn templates(&self) -> Vec<&Template> {
+        match self {
+            Self::Message(message) => message.templates(),
+            Self::Raw(bytes) => vec![bytes],
+            Self::Random(_)
+            | Self::Closed
+            | Self::Eof
+            | Self::Reset
+            | Self::Silence
+            | Self::Stalled => Vec::new(),
+        }
+    }
+}
+
+impl Message {
+    fn templates(&self) -> Vec<&Template> {
+        let mut texts = Vec::new();
+        for field in &self.fields {
+            match field {
+                Field::Text(text) => texts.push(text),
+                Field::Bind(_) | Field::Any => {}
+            }
+        }
+        texts
+    }
+}
+
 impl Template {
     /// Joins neighbouring bytes, so that equal texts are equal values.
     pub fn new(parts: impl IntoIterator<Item = Piece>, times: u32) -> Self {
@@ -510,6 +575,14 @@ impl Template {
     /// The parts, neighbouring bytes joined.
     pub fn pieces(&self) -> &[Piece] {
         &self.pieces
+    }
+
+    /// Whether a variable of this name is one of its parts.
+    pub fn names(&self, variable: &str) -> bool {
+        self.pieces().iter().any(|piece| match piece {
+            Piece::Var(name) | Piece::Near(_, name) => name == variable,
+            Piece::Bytes(_) => false,
+        })
     }
 
     /// How often the parts are repeated.

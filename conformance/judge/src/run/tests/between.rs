@@ -4,9 +4,10 @@ use netroxy_specification::notation::ast::Side;
 
 use super::*;
 use crate::peers;
-use crate::player::Broken;
+use crate::player::{Broken, Expected};
 use crate::run::between::{self, Heard};
 use crate::sut::{Between, Kind};
+use netroxy_specification::notation::parse_step;
 
 fn pair(server: &str, client: &str) -> Arc<Subject> {
     let load = |name| peers::manifest(name).unwrap();
@@ -193,17 +194,17 @@ async fn a_good_pair_passes_every_case_with_a_relay_between_the_two() {
             let played = judge::play(&job, &job.entry.case, &tls, Some(&mut between));
             let (judged, _) = Box::pin(played).await;
             assert_eq!(
-                judged.verdict,
+                judged.judged.verdict,
                 Verdict::Pass,
                 "{} {:?}",
-                judged.id,
-                judged.broken
+                judged.judged.id,
+                judged.judged.broken
             );
             let talk = between.talk().await;
             assert!(
                 talk.connections(&[]).len() >= 2,
                 "{} went past the relay",
-                judged.id
+                judged.judged.id
             );
         });
     }
@@ -218,10 +219,11 @@ fn what_was_otherwise_the_second_time_is_told() {
         broken: line.map(|line| Broken {
             line,
             marks: Vec::new(),
-            expected: "user < eof".into(),
+            expected: Expected::Step(Box::new(parse_step("user < eof").unwrap())),
             got: "nothing".into(),
         }),
-        ..Judged::without_run("x".into(), "x".into(), verdict, "it ended".into())
+        verdict,
+        ..Judged::unjudged("x".into(), "x".into(), Reason::Harness("it ended".into()))
     };
     let first = judged(Verdict::Fail, Some(7));
     let otherwise = |again| between::otherwise(&first, &again);

@@ -129,7 +129,7 @@ async fn a_stall_excuses_a_bound_that_was_missed_once_and_no_other_failure() {
         let noted = judged
             .notes
             .iter()
-            .any(|note| note.contains("played once more"));
+            .any(|note| matches!(note, RunNote::PlayedAgain { .. }));
         assert_eq!(noted, summary.retried == 1, "{id}: {judged:?}");
         found.insert(id, (summary.retried, judged.verdict.is_red(false)));
     }

@@ -121,7 +121,7 @@ async fn a_case_whose_twin_fails_proves_nothing_and_is_named_all_the_same() {
     );
     assert_eq!(judged.twin.as_deref(), Some("the twin"));
     let reason = "it proves nothing, because its twin the twin does not succeed";
-    assert_eq!(judged.reason.as_deref(), Some(reason));
+    assert_eq!(judged.why(), reason);
     // The twin broke no rule for this case.
     assert!(judged.broken.unwrap().marks.is_empty());
 }
@@ -308,7 +308,8 @@ fn a_case_is_skipped_only_for_a_reason() {
         };
         let text = format!("title    x\nrole     server\n{case}");
         let entry = read("own", "own.case", &text).unwrap();
-        reason_to_skip(&entry, transport, &subject, &rules, options).unwrap_or_default()
+        reason_to_skip(&entry, transport, &subject, &rules, options)
+            .map_or_else(String::new, |skip| skip.to_string())
     };
     let (plain, tls) = (Transport::Plain, Transport::Tls);
     let wire = "rules    keep.srs\n\nctl   connect server\nctl   < closed  [keep.srs]\n";
@@ -334,7 +335,8 @@ fn a_case_is_skipped_only_for_a_reason() {
         let mut manifest = reference(Side::Server);
         manifest.timeouts = 3..=60;
         let subject = Subject::Started(manifest);
-        reason_to_skip(&entry, plain, &subject, &rules, options).unwrap_or_default()
+        reason_to_skip(&entry, plain, &subject, &rules, options)
+            .map_or_else(String::new, |skip| skip.to_string())
     };
     assert_eq!((started(3), started(60)), (String::new(), String::new()));
     let why = "it needs a timeout of 2 s, and the manifest takes 3 to 60 s";
@@ -398,7 +400,9 @@ async fn a_user_is_turned_away_by_a_refusal_or_by_a_close_without_a_byte() {
         let body = format!("\n{}", step(port));
         let judged = judged(&job(at(fake(manners, true).await), "server", &body)).await;
         assert_eq!(judged.verdict, verdict, "{port} {got}: {:?}", judged.broken);
-        let seen = judged.broken.map(|broken| broken.got).unwrap_or_default();
+        let seen = judged
+            .broken
+            .map_or_else(String::new, |broken| broken.got.to_string());
         assert!(seen.contains(got), "{port}: {seen}");
     }
 }

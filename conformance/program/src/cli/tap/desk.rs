@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use netroxy_judge::monitor::{Limits, Monitor};
+use netroxy_judge::note::Note;
 use netroxy_judge::pcap::Capture;
-use netroxy_judge::recording::{HELD_UP, Head, LONGEST, Source, Writer, last_line};
+use netroxy_judge::recording::{Head, LONGEST, Source, Writer, last_line};
 use netroxy_judge::tap::{Backlog, Event, FairClock};
 use netroxy_specification::notation::ast::Transport;
 use netroxy_specification::rules::Rule;
@@ -163,7 +164,7 @@ impl<'a> Desk<'a> {
             let late = held_up > Duration::ZERO && held_up + WORTH_A_WORD >= at;
             for mut entry in self.writer.write(at, &connection, &what) {
                 if late && entry.step.comment.is_none() {
-                    entry.step.comment = Some(HELD_UP.to_owned());
+                    entry.step.comment = Some(Note::HeldUp.to_string());
                 }
                 if self.verbose && !self.monitor.is_unread(&connection) {
                     let step = netroxy_judge::transcript::shortened(&entry.step);
