@@ -1,4 +1,4 @@
-//! Who may log in, and what each account may do.
+//! The accounts that may log in, and what each of them may do.
 
 use std::{fmt, sync::Arc};
 
@@ -11,27 +11,27 @@ use netroxy_proto::{Ath, Password, Username};
 use subtle::{Choice, ConstantTimeEq};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-/// One account.
+/// An account.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Account {
-    /// The user name that a client shows.
+    /// The user name of a login.
     pub username: Username,
-    /// What its password must be.
+    /// The password of a login, or its hash.
     pub secret: Secret,
-    /// The ports that it may map; `None` is those of the whole server.
+    /// The ports that it may map; `None` means those that the whole server allows.
     pub allowed_ports: Option<PortSet>,
-    /// Mappings of one client; `None` is the limit of the whole server.
+    /// The most mappings of one client; `None` means the limit of the whole server.
     pub max_ports: Option<usize>,
-    /// Users of one client, those that wait included; `None` is the limit of the whole server.
+    /// The most users of one client, including those that wait; `None` means the limit of the whole server.
     pub max_tunnels: Option<usize>,
 }
 
-/// What a password is compared with.
+/// A password, or its hash.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Secret {
     /// The password itself.
     Plain(Password),
-    /// Its Argon2 hash as a PHC string, as [`hash`] makes it.
+    /// The Argon2 hash of the password as a PHC string, which [`hash`] makes.
     Hash(String),
 }
 
@@ -41,11 +41,11 @@ pub enum Secret {
 pub struct InvalidHash;
 
 impl Secret {
-    /// Takes a hash.
+    /// Checks a text and takes it as a hash.
     ///
     /// # Errors
     ///
-    /// [`InvalidHash`] when the text is none that can be compared with.
+    /// [`InvalidHash`] if the text is not a usable Argon2 hash.
     pub fn hash(text: String) -> Result<Self, InvalidHash> {
         let usable = PasswordHash::new(&text).is_ok_and(|hash| {
             hash.algorithm.as_str().starts_with("argon2")
@@ -65,7 +65,7 @@ impl Secret {
 ///
 /// # Errors
 ///
-/// When the machine has no random bits or too little memory.
+/// If the system has no random bits or too little memory.
 pub fn hash(password: &[u8]) -> Result<String, argon2::password_hash::Error> {
     Ok(Argon2::default().hash_password(password)?.to_string())
 }
@@ -74,10 +74,10 @@ pub fn hash(password: &[u8]) -> Result<String, argon2::password_hash::Error> {
 #[derive(Debug)]
 pub struct Accounts {
     list: Vec<Arc<Account>>,
-    /// What is compared with for a login that names no account with a hash, so that such a login
-    /// takes as long; `None` where no account has a hash.
+    /// The hash for logins that name no account with a hash, so that they take as long as other logins;
+    /// `None` if no account has a hash.
     decoy: Option<String>,
-    /// A hash takes a core and 19 MiB for tens of milliseconds.
+    /// Permits for computing a hash, which takes a core and 19 MiB for tens of milliseconds.
     at_a_time: Arc<Semaphore>,
 }
 
@@ -85,7 +85,7 @@ impl Accounts {
     /// The accounts of a configuration.
     #[must_use]
     pub fn new(list: Vec<Account>) -> Self {
-        // The first account's hash costs what hashes of this server cost.
+        // A hash of this server, so that it takes the time of the others.
         let decoy = list.iter().find_map(|account| match &account.secret {
             Secret::Hash(hash) => Some(hash.clone()),
             Secret::Plain(_) => None,
@@ -98,11 +98,11 @@ impl Accounts {
         }
     }
 
-    /// The account that a login shows the password of. How long it takes does not tell whether the
-    /// user name exists.
+    /// The account of a login; `None` if its user name or password is wrong. The duration of the check does not
+    /// depend on whether the user name exists.
     pub async fn check(&self, ath: &Ath) -> Option<Arc<Account>> {
         let mut found = None;
-        // All names are compared, and each in constant time.
+        // All names are compared, each in constant time.
         for account in &self.list {
             if account
                 .username
@@ -130,13 +130,13 @@ impl Accounts {
     }
 
     async fn fits(&self, password: &Password, hash: String) -> bool {
-        let Ok(turn) = self.at_a_time.clone().acquire_owned().await else {
+        let Ok(permit) = self.at_a_time.clone().acquire_owned().await else {
             return false;
         };
         let password = password.clone();
         let fits = move || {
-            // Not in the future: that may be dropped, and the thread works on.
-            let _turn = turn;
+            // The closure holds it, because the thread works on if the future is dropped.
+            let _permit = permit;
             PasswordHash::new(&hash).is_ok_and(|hash| {
                 Argon2::default()
                     .verify_password(password.expose(), &hash)
@@ -146,27 +146,27 @@ impl Accounts {
         spawn_blocking(fits).await.unwrap_or(false)
     }
 
-    /// All turns to hash that are free, so that nobody else gets one.
+    /// Takes all free permits for computing a hash.
     #[cfg(test)]
-    pub(crate) async fn all_turns(&self) -> tokio::sync::OwnedSemaphorePermit {
+    pub(crate) async fn all_permits(&self) -> tokio::sync::OwnedSemaphorePermit {
         let all = u32::try_from(self.at_a_time.available_permits()).unwrap();
-        let turns = self.at_a_time.clone().acquire_many_owned(all);
-        turns.await.unwrap()
+        let permits = self.at_a_time.clone().acquire_many_owned(all);
+        permits.await.unwrap()
     }
 
-    /// All of them, in the order of the file.
+    /// All accounts, in the order of the file.
     #[cfg(test)]
     pub(crate) fn all(&self) -> &[Arc<Account>] {
         &self.list
     }
 
-    /// The account of a user name. This is no check of a login: it takes less time for some names.
+    /// The account of a user name. A login must not be checked with it, because it takes less time for some names.
     pub(crate) fn named(&self, username: &Username) -> Option<&Arc<Account>> {
         let mut list = self.list.iter();
         list.find(|account| account.username == *username)
     }
 
-    /// Whether there is such an account, with all that it may do.
+    /// Whether an equal account still exists.
     pub(crate) fn still_has(&self, account: &Account) -> bool {
         self.list.iter().any(|other| **other == *account)
     }
@@ -244,9 +244,9 @@ mod tests {
         );
     }
 
-    /// Else those who show a password and go would keep more threads at work than there are cores.
+    /// Otherwise clients that close their connection during the check could occupy more threads than cores.
     #[test]
-    fn a_login_that_is_given_up_keeps_its_turn_until_its_hash_is_made() {
+    fn a_login_that_is_given_up_holds_its_permit_until_its_hash_is_made() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .max_blocking_threads(1)
@@ -256,7 +256,7 @@ mod tests {
         runtime.block_on(async {
             let hashed = Secret::hash(hash(b"tulip").unwrap()).unwrap();
             let accounts = Accounts::new(vec![account("bob", hashed)]);
-            // The one thread for such work is busy.
+            // The only thread for hashes is busy.
             let busy = spawn_blocking(move || wait.recv());
             let before = accounts.at_a_time.available_permits();
             let given_up = login(&accounts, "bob", "tulip");
@@ -274,9 +274,9 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_has_to_be_one_of_argon2() {
+    fn a_hash_must_be_an_argon2_hash() {
         let good = hash(b"x").unwrap();
-        assert_ne!(good, hash(b"x").unwrap(), "each has a salt of its own");
+        assert_ne!(good, hash(b"x").unwrap(), "each hash has a salt of its own");
         assert!(good.starts_with("$argon2id$"));
         assert!(Secret::hash(good.clone()).is_ok());
         for bad in [
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn no_secret_is_printed() {
+    fn debug_output_shows_no_secret() {
         let shown = format!("{:?}", account("alice", plain("rose")));
         assert!(
             shown.contains("alice") && !shown.contains("rose"),

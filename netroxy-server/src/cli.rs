@@ -35,7 +35,7 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
 
-    /// Configuration file; without it server_config.json
+    /// Configuration file; by default server_config.json
     #[arg(long, value_name = "PATH", global = true)]
     config: Option<PathBuf>,
 
@@ -49,11 +49,11 @@ enum Command {
     Init(Init),
     /// Make a self-signed certificate and its private key
     GenCert(GenCert),
-    /// Look for all problems of a configuration file, and start nothing
+    /// Report all problems of a configuration file, and start nothing
     CheckConfig(CheckConfig),
-    /// Hash a password for the key passwordHash: the first line of stdin, or asked for in a terminal
+    /// Hash a password for the key passwordHash; read it from the first line of stdin, or ask for it in a terminal
     HashPassword(HashPassword),
-    /// Show what a running server does; its configuration has to have a controlSocket
+    /// Show the state of a running server; its configuration must have a controlSocket
     #[cfg(unix)]
     Status(StatusCommand),
     #[command(flatten)]
@@ -93,7 +93,7 @@ pub fn main() -> ExitCode {
 fn serve(path: &Path, logging: Logging) -> Result<(), Failure> {
     let (config, warnings) = Config::load(path)?;
     program::run(logging, warnings, async |stop| {
-        // From the first moment on, SIGHUP does not end the program.
+        // From here on, SIGHUP does not end the program.
         let hangups = Hangups::new();
         let socket = config.control_socket.clone();
         let server = Server::bind(config).await.map_err(|error| {
@@ -119,7 +119,7 @@ fn serve(path: &Path, logging: Logging) -> Result<(), Failure> {
     })
 }
 
-/// Reads the configuration again at each SIGHUP, for ever. A wrong one changes nothing.
+/// Reads the configuration again at each SIGHUP, without end. A wrong configuration changes nothing.
 async fn reload(path: &Path, handle: &Handle, mut hangups: Hangups) {
     loop {
         hangups.next().await;
@@ -132,21 +132,21 @@ async fn reload(path: &Path, handle: &Handle, mut hangups: Hangups) {
                 for key in handle.reload(config) {
                     warn!(
                         key,
-                        "not changed yet: this key needs a restart of the server"
+                        "not changed: this key changes only when the server is started again"
                     );
                 }
                 info!("configuration read again");
             }
             Err(error) => {
                 let report = error.report();
-                error!("the configuration cannot be used, the old one stays:\n{report}");
+                error!("the configuration has errors, the old one stays in use:\n{report}");
             }
         }
         service_manager::ready();
     }
 }
 
-/// Answers questions on the local socket, for ever.
+/// Answers requests on the local socket, without end.
 #[cfg(unix)]
 fn answer(socket: Option<&Path>, handle: Handle) -> Result<impl Future<Output = ()>, Failure> {
     let socket = socket.map(LocalSocket::bind).transpose().map_err(|error| {

@@ -1,4 +1,4 @@
-//! The task of one connection from a client: control, or data.
+//! The task of a connection from a client: a control or a data connection.
 
 use std::{
     io,
@@ -31,14 +31,14 @@ use crate::{
     admission::{Pass, Refusal},
     handshake::shake_hands,
     hub::{Fate, Hub, Order, Seat},
-    live, proxy_protocol, user,
+    live, proxy_protocol,
 };
 
-/// So many messages are sent in one write at most.
+/// The most messages that are sent in one write.
 const BATCH: usize = 64;
-/// So long may a client leave a batch of answers unread (section 20 of the specification).
+/// How long a client may leave a batch of answers unread (section 20 of the specification).
 const UNREAD: Duration = Duration::from_secs(10);
-/// So long may the last words to a client take when the server closes the connection.
+/// How long the last messages to a client may take when the server closes the connection.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A connection that was accepted on a control port.
@@ -46,7 +46,7 @@ pub(crate) struct Arrival {
     pub(crate) tcp: TcpStream,
     pub(crate) peer: SocketAddr,
     pub(crate) listener: Listener,
-    /// It counts as long as the connection lives.
+    /// Counts the connection as long as it lives.
     pub(crate) pass: Pass,
 }
 
@@ -75,9 +75,9 @@ pub(crate) async fn serve(hub: Arc<Hub>, mut arrival: Arrival) {
         Listener::Plain => None,
         Listener::Tls => config.tls.as_ref().map(|tls| tls.server.clone()),
     };
-    // The connection may outlive it.
+    // The connection may live longer than this configuration.
     drop(config);
-    // Before the handshake, which is part of the time to log in (`auth.deadline`).
+    // Before the handshake, because the time to log in includes it (`auth.deadline`).
     let Some(seat) = hub.admit(listener, peer) else {
         return;
     };
@@ -111,12 +111,12 @@ pub(crate) async fn serve(hub: Arc<Hub>, mut arrival: Arrival) {
     task.instrument(span).await;
 }
 
-/// Hears whom a trusted proxy speaks for. From then on the connection is that address's.
+/// Reads the PROXY header of a trusted proxy. From then on the connection belongs to the address in it.
 async fn real_peer(hub: &Hub, config: &Config, arrival: &mut Arrival) -> Result<(), Refusal> {
     let header = timeout(config.login_timeout, proxy_protocol::read(&mut arrival.tcp));
     let read = tokio::select! {
         read = header => read,
-        // The newcomer's pass has counted it.
+        // The refusal was counted when the new connection was let in.
         () = arrival.pass.replaced() => return Err(Refusal::FreshInAll),
     };
     match read {
@@ -151,7 +151,7 @@ async fn greet(hub: &Hub, tcp: TcpStream, tls: Option<Arc<ServerConfig>>) -> Opt
 enum End {
     Closed(CloseReason),
     Left(&'static str),
-    /// By a newcomer, before it had logged in.
+    /// A new connection took its place before it had logged in.
     Replaced,
     Ended(Option<io::Error>),
     WriteFailed(io::Error),
@@ -171,7 +171,7 @@ impl Serving<'_> {
         let mut logged_in = false;
         let end = loop {
             tokio::select! {
-                // Orders first: answers go out before more questions are read.
+                // Orders first: answers are sent before further messages are read.
                 biased;
                 count = seat.orders.recv_many(&mut orders, BATCH) => {
                     if count == 0 {
@@ -189,7 +189,7 @@ impl Serving<'_> {
                                 messages += 1;
                                 message.encode(&mut bytes);
                             }
-                            Order::Serve(user) => drop(self.hub.tasks.spawn(user::serve(user))),
+                            Order::Serve(user) => user.begin(),
                             // Nothing follows these.
                             Order::Close(_) | Order::Leave(_) | Order::Join(_) => last = Some(order),
                         }
@@ -211,8 +211,8 @@ impl Serving<'_> {
                 received = connection.receive() => match received {
                     Received::Message(ClientMessage::Ath(ath)) => {
                         let replaced = self.pass.replaced();
-                        // The queue for it may be long. Whatever ends it is seen again at the next
-                        // turn.
+                        // Many passwords may wait to be checked. The next turn of the loop handles
+                        // what has ended the wait.
                         tokio::select! {
                             () = seat.closing.cancelled() => {}
                             () = self.hub.stop.cancelled() => {}
@@ -234,7 +234,7 @@ impl Serving<'_> {
         // There are no further orders.
         while let Ok(order) = seat.orders.try_recv() {
             if let Order::Serve(user) = order {
-                self.hub.tasks.spawn(user::serve(user));
+                user.begin();
             }
         }
         match end {
@@ -244,7 +244,7 @@ impl Serving<'_> {
             End::Left(reason) => info!(reason, "connection closed"),
             End::Replaced => {
                 info!(target: REFUSAL, reason = %Refusal::FreshInAll, "connection closed");
-                // Its descriptor is for the newcomer, and nothing was said that has to arrive.
+                // The new connection needs the descriptor, and no message has to arrive here.
                 return;
             }
             End::Ended(error) if logged_in => {
@@ -285,8 +285,8 @@ impl Serving<'_> {
     }
 }
 
-/// Sends messages. A peer that does not take them is waited for so long, and only briefly once the
-/// connection is to be closed or the server stops.
+/// Sends messages. Fails if the peer does not take them within [`UNREAD`], or within [`LAST_WORDS`] after
+/// the last order or the stop of the server.
 async fn send(
     connection: &mut Connection<ClientMessage>,
     seat: &Seat,
@@ -314,7 +314,7 @@ async fn send(
 
 fn join(connection: Connection<ClientMessage>, user: oneshot::Sender<Fate>) {
     let (data, early) = connection.into_parts();
-    // If the user has just gone, the data connection is dropped, which closes it.
+    // If the user's task has just ended, the data connection is dropped, which closes it.
     let _ = user.send(Fate::Joined { data, early });
 }
 

@@ -1,4 +1,4 @@
-//! `netroxy-server gen-cert`: a certificate for a first run with TLS.
+//! `netroxy-server gen-cert`: makes a self-signed certificate.
 
 use std::{
     io::{self, Write},
@@ -61,7 +61,7 @@ impl GenCert {
 
 /// A self-signed certificate and its private key, in PEM form.
 pub(crate) struct SelfSigned {
-    /// The names and addresses that it is for, without brackets.
+    /// The names and addresses of the certificate, without brackets.
     pub(crate) hosts: Vec<String>,
     pub(crate) cert: String,
     pub(crate) key: String,
@@ -69,11 +69,11 @@ pub(crate) struct SelfSigned {
 }
 
 impl SelfSigned {
-    /// Makes one for these hosts, as a person writes them.
+    /// Makes a certificate for these hosts, which are flags of the command line.
     ///
     /// # Errors
     ///
-    /// That a text is no host, or that the machine has no random bits.
+    /// If a text is no host, or if the system has no random bits.
     pub(crate) fn new(hosts: &[String]) -> Result<Self, Failure> {
         let hosts = hosts
             .iter()
@@ -101,7 +101,7 @@ fn generate(
         hosts.first().map_or("netroxy", String::as_str),
     );
     params.distinguished_name = name;
-    // No expiry to be surprised by: clients pin the certificate or trust this file.
+    // A long time, because clients pin the certificate or trust this file.
     params.not_before = rcgen::date_time_ymd(2020, 1, 1);
     params.not_after = rcgen::date_time_ymd(2120, 1, 1);
     let key = KeyPair::generate()?;

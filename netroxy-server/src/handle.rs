@@ -1,4 +1,4 @@
-//! What can be done with a server while it runs: ask for its state, change its configuration.
+//! A handle of a running server: it shows the state and changes the configuration.
 
 use std::{
     net::SocketAddr,
@@ -20,7 +20,7 @@ pub struct Handle(pub(crate) Arc<Hub>);
 pub struct Status {
     /// Its version.
     pub version: String,
-    /// What is counted.
+    /// The counts of connections.
     pub census: Census,
     /// The clients that are logged in, the oldest login first.
     pub clients: Vec<ClientStatus>,
@@ -29,17 +29,17 @@ pub struct Status {
 /// A client that is logged in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClientStatus {
-    /// The name that it shows, escaped.
+    /// Its name, escaped.
     pub name: String,
     /// Its account, escaped.
     pub user: String,
-    /// Where its control connection comes from.
+    /// The address of its control connection.
     pub address: SocketAddr,
-    /// Whether it came on the port with TLS.
+    /// Whether it connected with TLS.
     pub tls: bool,
     /// Seconds since its login.
     pub seconds: u64,
-    /// Its users, those that wait included.
+    /// Its users, including those that wait.
     pub users: usize,
     /// Its mapped ports.
     pub ports: Vec<PortStatus>,
@@ -50,18 +50,18 @@ pub struct ClientStatus {
 pub struct PortStatus {
     /// The port on the server.
     pub remote_port: u16,
-    /// What the client says is behind it, escaped.
+    /// The target that the client has named, escaped.
     pub target: String,
     /// Tunnels since the port was opened.
     pub tunnels: u64,
-    /// Bytes that users got through tunnels that have ended.
+    /// Bytes to users, of tunnels that have ended.
     pub bytes_to_users: u64,
-    /// Bytes that users sent through tunnels that have ended.
+    /// Bytes from users, of tunnels that have ended.
     pub bytes_from_users: u64,
 }
 
 impl Handle {
-    /// The state now.
+    /// The current state.
     #[must_use]
     pub fn status(&self) -> Status {
         let ports = self.0.mapped_ports();
@@ -91,8 +91,8 @@ impl Handle {
         }
     }
 
-    /// Puts another configuration in place. Tunnels go on, and so do logins whose account is still
-    /// what it was. What cannot change while the server runs stays; the result names its keys.
+    /// Replaces the configuration. Tunnels and the logins of unchanged accounts stay. Some keys cannot change while
+    /// the server runs; the result names those that differ and were not changed.
     pub fn reload(&self, mut config: Config) -> Vec<&'static str> {
         let old = self.0.config();
         let mut fixed = Vec::new();

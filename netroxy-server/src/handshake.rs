@@ -1,4 +1,4 @@
-//! Turns for TLS handshakes: a handshake takes work and memory, so not all are made at once.
+//! TLS handshakes. A handshake takes work and memory, so the number of handshakes at a time is bounded.
 
 use std::{io, pin::pin, sync::Arc, time::Duration};
 
@@ -10,28 +10,27 @@ use netroxy_net::{
 use rustls::ServerConfig;
 use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
 
-/// A handshake keeps its turn for so long at most. The work is done in much less, the rest is the
-/// peer's time.
-const TURN: Duration = Duration::from_secs(1);
+/// How long a handshake may hold its permit. The server's work takes much less; the rest is time of the peer.
+const PERMIT_TIME: Duration = Duration::from_secs(1);
 
-/// Shakes hands when it is its turn. A peer does not get a turn before its first byte has come, and
-/// one that takes its time goes on beside the others: peers that stand still hold nobody up. There
-/// is no time-out, which the caller has.
+/// Makes a handshake with a permit of `permits`. A peer gets a permit after its first byte has arrived. A slow
+/// handshake loses its permit after [`PERMIT_TIME`] and goes on without it, so slow peers do not delay others.
+/// There is no timeout here: the caller sets one.
 ///
 /// # Errors
 ///
-/// When the stream breaks, and when the peer does not speak TLS as it is wanted.
+/// If the stream breaks, or if the peer does not make a handshake that the configuration accepts.
 pub(crate) async fn shake_hands(
-    turns: &Semaphore,
+    permits: &Semaphore,
     config: Arc<ServerConfig>,
     tcp: TcpStream,
 ) -> io::Result<TlsStream> {
-    // `readable` alone may end before anything has come.
+    // `readable` may return before a byte has arrived.
     tcp.peek(&mut [0]).await?;
-    let turn = turns.acquire().await.map_err(io::Error::other)?;
+    let permit = permits.acquire().await.map_err(io::Error::other)?;
     let mut shaking = pin!(tls_stream::accept(config, tcp));
-    let shaken = timeout(TURN, &mut shaking).await;
-    drop(turn);
+    let shaken = timeout(PERMIT_TIME, &mut shaking).await;
+    drop(permit);
     let shaken = match shaken {
         Ok(done) => done,
         Err(_) => shaking.await,
@@ -39,8 +38,8 @@ pub(crate) async fn shake_hands(
     match shaken {
         Ok(stream) => Ok(stream),
         Err((error, tcp)) => {
-            // A client with TLS 1.3 has spoken already, and unread bytes would make a reset of the
-            // close, which destroys the alert that says why.
+            // A client with TLS 1.3 may have sent data already. Unread bytes would turn the close into a reset,
+            // and the client would lose the alert with the reason.
             if refused_certificate(&error).is_some() {
                 Stream::Plain(tcp).close().await;
             }

@@ -1,4 +1,4 @@
-//! `netroxy-server hash-password`: what stands in the configuration in place of a password.
+//! `netroxy-server hash-password`: makes the hash that a configuration holds in place of a password.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
@@ -31,7 +31,7 @@ impl HashPassword {
 
 fn ask_twice() -> Result<String, Failure> {
     let password = rpassword::prompt_password("password: ").map_err(Failure::runtime)?;
-    let again = rpassword::prompt_password("once more: ").map_err(Failure::runtime)?;
+    let again = rpassword::prompt_password("repeat the password: ").map_err(Failure::runtime)?;
     if password != again {
         return Err(Failure::usage("the two passwords differ"));
     }
@@ -39,7 +39,7 @@ fn ask_twice() -> Result<String, Failure> {
 }
 
 fn one_line() -> Result<String, Failure> {
-    // A little more than the longest password, so that a longer one is told.
+    // Two bytes more than the longest password, so that a longer one is detected.
     let longest = netroxy_proto::Limits::default().line;
     let mut line = Vec::new();
     let limit = u64::try_from(longest + 2).unwrap_or(u64::MAX);

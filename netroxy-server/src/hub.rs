@@ -1,8 +1,8 @@
-//! The one place that owns the server's state.
+//! The state of the server.
 //!
-//! Tasks feed inputs to the state machine under one lock, and the outputs of each input are handed
-//! out before the lock is released. So every input is whole, and an input costs a lock instead of
-//! two hops between tasks. Nothing is awaited under the lock.
+//! Tasks feed inputs to the state machine under one lock, and the outputs of each input are carried
+//! out before the lock is released. So no two inputs mix, and an input costs a lock instead of two
+//! changes of task. Nothing is awaited under the lock.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -22,7 +22,7 @@ use netroxy_net::{
     stream::Stream,
 };
 use netroxy_proto::{
-    Ath, ClientName, Mrs, PortNumber, RemotePort, ServerMessage, Target, Token, Username,
+    Ath, Mrs, PortNumber, RemotePort, ServerMessage, Target, Token, Username,
     server::{self, CloseReason, ConnId, Input, Listener, MappingId, Output, RefuseReason, UserId},
 };
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
@@ -33,36 +33,38 @@ use crate::{
     Config,
     accounts::Account,
     admission::{Admission, Refusal},
+    client::Client,
     live::{Kind, Live},
-    user::{self, MappedPort, Waiting},
-    web::{Requests, Who},
+    port::MappedPort,
+    requests::{List, Moment, Requests},
 };
 
 /// See the [module documentation](self).
 pub(crate) struct Hub {
     state: Mutex<State>,
     epoch: Instant,
-    /// The machine has a deadline before the one that is waited for.
+    /// Notified when the machine has a deadline before [`State::awaited`].
     deadline: Notify,
     mapping_bind: Vec<Bind>,
     config: RwLock<Arc<Config>>,
-    /// Who may come in.
+    /// Decides which connections are let in.
     pub(crate) admission: Arc<Admission>,
-    /// TLS handshakes with clients at a time.
+    /// Permits for TLS handshakes with clients.
     pub(crate) handshakes: Semaphore,
-    /// The same with users, who must not hold up clients.
+    /// Permits for TLS handshakes with users, which must not delay those with clients.
     pub(crate) user_handshakes: Semaphore,
     /// How many users wait for a data connection.
     waiting: AtomicUsize,
+    accept: AcceptUsers,
     /// All tasks of the server.
     pub(crate) tasks: TaskTracker,
-    /// No new connections; control connections end.
+    /// Cancelled when the server stops: it accepts no connection any more, and control connections end.
     pub(crate) stop: CancellationToken,
-    /// Tunnels end.
+    /// Cancelled when open tunnels have to end.
     pub(crate) cut: CancellationToken,
-    /// For the web interface, if there is one.
+    /// What the web interface shows; `None` without a web interface.
     pub(crate) live: Option<Live>,
-    /// Requests for mappings. Its lock may be taken under the hub's, never the other way round.
+    /// Requests for mappings. Their lock may be taken under the hub's lock, never the other way round.
     pub(crate) requests: Requests,
 }
 
@@ -72,19 +74,19 @@ struct State {
     users: BTreeMap<UserId, oneshot::Sender<Fate>>,
     listeners: BTreeMap<MappingId, Arc<MappedPort>>,
     clients: BTreeMap<ConnId, Arc<Client>>,
-    /// Mappings that are switched off, by account and port. A client that logs in anew does not switch
-    /// them on.
+    /// Mappings that are switched off, by account and port. They stay off when their client logs in again.
     off: BTreeSet<(Username, RemotePort)>,
-    /// The deadline that is waited for. Each user and each connection brings one, and takes it away
-    /// soon after; who waits for an earlier one than there is looks again then.
+    /// The deadline that [`Hub::tick`] waits for. Each user and each connection has a deadline, and most of
+    /// these are removed soon. The wait is shortened for an earlier deadline, but not prolonged: `tick`
+    /// reads the next deadline when this one is over.
     awaited: Option<Duration>,
     next_id: u64,
 }
 
-/// Why a login ends, or is not made, after a new configuration.
+/// The reason for which a login ends or is refused after a new configuration.
 const ACCOUNT_CHANGED: &str = "its account has changed";
 
-/// How the machine's orders reach a connection's task.
+/// The hub's end of a connection's task.
 struct Outbox {
     orders: mpsc::UnboundedSender<Order>,
     /// Messages among them that have not been sent.
@@ -96,21 +98,16 @@ struct Outbox {
     account: Option<Arc<Account>>,
 }
 
-/// A client that is logged in.
-pub(crate) struct Client {
-    pub(crate) id: ConnId,
-    pub(crate) account: Arc<Account>,
-    pub(crate) name: ClientName,
-    pub(crate) peer: SocketAddr,
-    pub(crate) listener: Listener,
-    pub(crate) since: Instant,
-    /// Mapped ports.
-    pub(crate) ports: AtomicUsize,
-    /// Users, those that wait included.
-    pub(crate) users: AtomicUsize,
+/// Begins the tasks that accept the users of a mapped port. The hub calls it under its lock.
+pub(crate) type AcceptUsers = fn(&Arc<Hub>, &Arc<MappedPort>);
+
+/// The task of a user, which has not begun.
+pub(crate) trait UserTask: Send {
+    /// Begins the task.
+    fn begin(self: Box<Self>);
 }
 
-/// What a connection's task is told.
+/// An order of the hub to a connection's task.
 pub(crate) enum Order {
     Send(ServerMessage),
     Close(CloseReason),
@@ -119,12 +116,12 @@ pub(crate) enum Order {
     /// Give the stream to a user's task.
     Join(oneshot::Sender<Fate>),
     /// Begin a user's task.
-    Serve(Box<Waiting>),
+    Serve(Box<dyn UserTask>),
 }
 
-/// What a waiting user's task is told.
+/// The outcome for a user that waits.
 pub(crate) enum Fate {
-    /// Relay to this stream; `early` was read from it already.
+    /// The task relays to this stream. `early` was read from it already.
     Joined {
         data: Stream,
         early: Vec<u8>,
@@ -132,19 +129,24 @@ pub(crate) enum Fate {
     Refused(RefuseReason),
 }
 
-/// A connection's end of the hub.
+/// A connection's end of the hub, which its task holds.
 pub(crate) struct Seat {
     pub(crate) id: ConnId,
     pub(crate) orders: mpsc::UnboundedReceiver<Order>,
-    /// Messages among the orders that have not been sent; at most as many as the limits say.
+    /// Messages among the orders that have not been sent; the limit `unreadAnswers` bounds them.
     pub(crate) unsent: Arc<AtomicUsize>,
-    /// Cancelled when the last order was given: a write that hangs need not be waited for.
+    /// Cancelled with the last order: from then on the task waits only briefly for a write.
     pub(crate) closing: CancellationToken,
 }
 
 impl Hub {
-    /// A server without connections, in a process that may open `descriptors`.
-    pub(crate) fn new(config: Config, mapping_bind: Vec<Bind>, descriptors: u64) -> Self {
+    /// A server without connections, in a process that may open so many `descriptors`.
+    pub(crate) fn new(
+        config: Config,
+        mapping_bind: Vec<Bind>,
+        descriptors: u64,
+        accept: AcceptUsers,
+    ) -> Self {
         let figures = config.limits.figures(descriptors);
         let handshakes = figures.handshakes.min(Semaphore::MAX_PERMITS);
         Self {
@@ -164,6 +166,7 @@ impl Hub {
             handshakes: Semaphore::new(handshakes),
             user_handshakes: Semaphore::new(handshakes),
             waiting: AtomicUsize::new(0),
+            accept,
             admission: Admission::new(figures),
             live: config.web.as_ref().map(|_| Live::default()),
             requests: Requests::default(),
@@ -180,8 +183,8 @@ impl Hub {
         config.clone()
     }
 
-    /// Puts another configuration in place of the one that holds. Tunnels, and clients whose account
-    /// is still what it was, do not notice; other clients have to log in again.
+    /// Replaces the configuration. Tunnels and the logins of unchanged accounts stay; the logins of all
+    /// other accounts end.
     pub(crate) fn set_config(self: &Arc<Self>, config: Config, descriptors: u64) {
         let figures = config.limits.figures(descriptors);
         let machine = machine_config(&config, figures.waiting_per_port);
@@ -204,7 +207,7 @@ impl Hub {
         }
     }
 
-    /// Takes in a connection; `None` without random bits for its token.
+    /// Registers a connection; `None` if the system has no random bits for its token.
     pub(crate) fn admit(self: &Arc<Self>, listener: Listener, peer: SocketAddr) -> Option<Seat> {
         let mut bits = [0; 16];
         if let Err(error) = getrandom::fill(&mut bits) {
@@ -279,7 +282,7 @@ impl Hub {
         self.lock().listeners.values().cloned().collect()
     }
 
-    /// Takes in a user of a mapped port; `None` where too many wait already.
+    /// Registers a user of a mapped port; `None` if too many users wait already.
     pub(crate) fn admit_user(
         self: &Arc<Self>,
         mapping: MappingId,
@@ -296,18 +299,18 @@ impl Hub {
         Some((user, fate))
     }
 
-    /// Begins the task of a user who has been taken in. The task of its control connection `conn`
-    /// does it, which has just been woken to send TRQ: of two tasks that are woken at once, the second
-    /// one wakes a thread.
-    pub(crate) fn begin(&self, conn: ConnId, user: Box<Waiting>) {
+    /// Begins the task of a registered user. The task of its control connection `conn` begins it, because
+    /// that task has just been woken to send TRQ: of two tasks that are woken at once, the second one
+    /// wakes another thread.
+    pub(crate) fn begin(&self, conn: ConnId, user: Box<dyn UserTask>) {
         let state = self.lock();
         let unsent = match state.conns.get(&conn) {
             Some(outbox) => outbox.orders.send(Order::Serve(user)).err().map(|e| e.0),
             None => Some(Order::Serve(user)),
         };
-        // The client has gone, which the user's task is told.
+        // The control connection has ended. The user's task receives the machine's refusal.
         if let Some(Order::Serve(user)) = unsent {
-            self.tasks.spawn(user::serve(user));
+            user.begin();
         }
     }
 
@@ -366,7 +369,7 @@ impl Hub {
         }
     }
 
-    /// Does what the machine says. What it has to be told at once is the result.
+    /// Carries out an output of the machine. The result is an input that has to follow at once.
     fn carry_out(self: &Arc<Self>, state: &mut State, output: Output) -> Option<Input> {
         match output {
             Output::Send { conn, message } => {
@@ -378,9 +381,9 @@ impl Hub {
                     self.tell_holder(state, conn, *remote_port);
                 }
                 let outbox = state.conns.get(&conn)?;
-                // Before the task can have sent it.
+                // Counted before the task can send it.
                 let unsent = outbox.unsent.fetch_add(1, Ordering::Relaxed);
-                // A task that has ended is about to say so.
+                // If the task has ended, it is about to feed `Ended`.
                 let _ = outbox.orders.send(Order::Send(message));
                 if unsent >= self.admission.limit(|limits| limits.unread_answers) {
                     outbox.leave("it does not read its answers");
@@ -445,8 +448,8 @@ impl Hub {
         None
     }
 
-    /// Tells of a refused port which client has it. The machine refuses such a port by itself; all
-    /// other refusals are told where they are decided.
+    /// Logs which client holds a refused port. The machine itself refuses a port that is held; every
+    /// other refusal is logged where it is decided.
     fn tell_holder(&self, state: &State, conn: ConnId, remote_port: PortNumber) {
         let remote_port = remote_port.remote_port();
         let held = remote_port.and_then(|port| state.mapped(port.get()));
@@ -499,11 +502,8 @@ impl Hub {
                 let on = !state.off.contains(&(user, remote_port));
                 let port =
                     MappedPort::new(mapping, conn, remote_port, target, client, listeners, on);
-                for door in 0..port.doors() {
-                    self.tasks
-                        .spawn(user::accept(self.clone(), port.clone(), door));
-                }
-                self.admission.port_opened(port.doors());
+                (self.accept)(self, &port);
+                self.admission.port_opened(port.listeners.len());
                 state.listeners.insert(mapping, port);
                 Input::ListenerOpened { mapping }
             }
@@ -521,7 +521,7 @@ impl Hub {
             return;
         };
         port.close();
-        self.admission.port_closed(port.doors());
+        self.admission.port_closed(port.listeners.len());
         info!(remote_port = %port.remote_port, "port closed");
         let text = format_args!("port {} closed", port.remote_port);
         let owner = &port.client.account.username;
@@ -530,8 +530,8 @@ impl Hub {
         self.requests(|list, now| list.closed(number, login, now));
     }
 
-    /// Frees a port that a login has mapped, because nobody wants it any more. Tunnels go on, and the
-    /// client is not told: for the machine the port stays its own until the login ends.
+    /// Frees a port that a login has mapped, because its request was withdrawn. Open tunnels stay. The
+    /// client receives no message: for the machine the port belongs to the login until the login ends.
     pub(crate) fn withdraw(&self, port: u16, login: u64) {
         let mut state = self.lock();
         if let Some((mapping, found)) = state.mapped(port)
@@ -541,7 +541,7 @@ impl Hub {
         }
     }
 
-    /// Whether an account may map a port, as far as its number goes.
+    /// Whether the port is among those that an account may map.
     pub(crate) fn may_use(&self, account: &Account, port: u16) -> bool {
         let (allowed, config) = (account.allowed_ports.as_ref(), self.config());
         allowed.unwrap_or(&config.allowed_ports).contains(port)
@@ -562,7 +562,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Listens on all addresses of a mapped port, but for those of a family that the machine does
+    /// Listens on all addresses of a mapped port, except on those of a family that this computer does
     /// not have.
     fn listen(&self, port: u16) -> io::Result<Vec<Closable>> {
         let config = self.config();
@@ -573,7 +573,7 @@ impl Hub {
         Ok(listeners.into_iter().map(Closable::new).collect())
     }
 
-    /// Lets go of a connection that has ended, or that was given its last order.
+    /// Removes a connection that has ended or has received its last order.
     fn forget(&self, state: &mut State, conn: ConnId) {
         state.conns.remove(&conn);
         if let Some(client) = state.clients.remove(&conn) {
@@ -584,15 +584,20 @@ impl Hub {
         }
     }
 
-    /// Notes for the web interface what has happened to something of an account.
+    /// Adds an event for the web interface. `owner` is the account that may see it beside administrators.
     pub(crate) fn note(&self, kind: Kind, owner: Option<&Username>, text: fmt::Arguments<'_>) {
         if let Some(live) = &self.live {
             live.note(kind, owner, text);
         }
     }
 
-    /// Lets new users of a mapped port in, or closes them at once. `may` decides whether the port may be
-    /// switched. `None` is that it may not, or is not there.
+    /// Reads or changes the list of requests, and notes what has changed in it.
+    pub(crate) fn requests<T>(&self, act: impl FnOnce(&mut List, Moment) -> T) -> T {
+        self.requests.with(self.live.as_ref(), act)
+    }
+
+    /// Switches a mapped port on or off: while it is off, new users are closed at once. The result is
+    /// `None` if the port is not mapped, or if `may` returns false for its account.
     pub(crate) fn switch(
         &self,
         port: u16,
@@ -625,16 +630,6 @@ impl Hub {
     }
 }
 
-impl Client {
-    /// Who it is, also when it logs in anew.
-    pub(crate) fn who(&self) -> Who {
-        Who {
-            account: self.account.username.clone(),
-            name: self.name.clone(),
-        }
-    }
-}
-
 impl State {
     /// The mapping of a port: each port is mapped once.
     fn mapped(&self, port: u16) -> Option<(MappingId, &Arc<MappedPort>)> {
@@ -650,9 +645,9 @@ impl State {
 }
 
 impl Outbox {
-    /// Has the connection closed, whether it takes what is left to send or not.
+    /// Closes the connection, even if its peer does not take the messages that are left.
     fn leave(&self, why: &'static str) {
-        // A task that has ended is about to say so.
+        // If the task has ended, it is about to feed `Ended`.
         let _ = self.orders.send(Order::Leave(why));
         self.closing.cancel();
     }

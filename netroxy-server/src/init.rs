@@ -1,4 +1,4 @@
-//! `netroxy-server init`: a first configuration that is safe as it is.
+//! `netroxy-server init`: a first configuration that is safe without changes.
 
 use std::{
     io::{self, Write},
@@ -19,11 +19,11 @@ use crate::{
 /// The arguments of `init`.
 #[derive(Debug, Args)]
 pub(crate) struct Init {
-    /// Folder to write to; it is made if there is none
+    /// Folder to write to; it is created if it does not exist
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
 
-    /// Port for clients; it speaks TLS alone
+    /// Port for clients, with TLS only
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
 
@@ -37,7 +37,7 @@ pub(crate) const CONFIG: &str = "server_config.json";
 const EXPLAINED: &str = "server_config.txt";
 const USER: &str = "client";
 
-/// `--config` may stand after every command.
+/// The error of `--config`, a flag that every command accepts.
 pub(crate) fn takes_no_config() -> Failure {
     Failure::usage(format!("init writes {CONFIG} to the folder of --dir"))
         .hint("leave out --config")
@@ -47,7 +47,7 @@ impl Init {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         if self.host.starts_with('*') {
             return Err(
-                Failure::usage("--host takes the name of one server, and no wildcard")
+                Failure::usage("--host takes the name of one server, not a wildcard")
                     .hint("'netroxy-server gen-cert' makes a certificate for a wildcard"),
             );
         }
@@ -60,7 +60,7 @@ impl Init {
             is_secret,
         };
         let fingerprint = made.fingerprint.to_string();
-        // The configuration comes last: a server that finds it finds all that it names.
+        // The configuration is written last: when it exists, the files that it names exist, too.
         let files = NewFiles::create(
             &self.dir,
             &[
@@ -70,9 +70,9 @@ impl Init {
                 file(CONFIG, self.configuration(&hash), true),
             ],
         )?;
-        // Who was not told the password cannot use the files.
+        // Without the password the files are useless, so they are removed if it cannot be written.
         io::stdout()
-            .write_all(self.told(&fingerprint, &password).as_bytes())
+            .write_all(self.instructions(&fingerprint, &password).as_bytes())
             .and_then(|()| io::stdout().flush())
             .map_err(Failure::runtime)?;
         files.keep();
@@ -99,8 +99,8 @@ impl Init {
         )
     }
 
-    /// What to do next.
-    fn told(&self, fingerprint: &str, password: &str) -> String {
+    /// The text that says what to do next.
+    fn instructions(&self, fingerprint: &str, password: &str) -> String {
         let Self { dir, port, host } = self;
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let server = if bare.contains(':') {
@@ -111,8 +111,8 @@ impl Init {
         let server = shell_word(&server);
         let config = dir.join(CONFIG).display().to_string();
         let elsewhere = if host == LOCALHOST {
-            "localhost means the same machine. For clients on other machines, write the name or \
-             address\nof this one in its place.\n"
+            "localhost means the same machine. For clients on other machines, replace it by the name or \
+             address\nof this machine.\n"
         } else {
             ""
         };
@@ -129,13 +129,13 @@ impl Init {
              10003=127.0.0.1:3389\n\
              \n\
              {elsewhere}\
-             The client asks for the password, which is shown this once:\n\
+             The client asks for this password. It is shown only now:\n\
              \n\
              \x20   {password}\n\
              \n\
              'netroxy-client init' with the same flags writes them to a file.\n\
              \n\
-             Look at the server while it runs:\n\
+             Show the state of the running server:\n\
              \n\
              \x20   netroxy-server status --config {}\n",
             dir.display(),
@@ -145,9 +145,9 @@ impl Init {
     }
 }
 
-/// 120 random bits that can be read out and typed.
+/// A password of 120 random bits, in letters that are easy to read out and to type.
 fn random_password() -> Result<String, getrandom::Error> {
-    /// 32 of them: no l, no o, no 0, no 1.
+    /// 32 letters and digits, without l, o, 0 and 1.
     const LETTERS: [u8; 32] = *b"abcdefghijkmnpqrstuvwxyz23456789";
     let mut bytes = [0; 24];
     getrandom::fill(&mut bytes)?;
@@ -161,33 +161,33 @@ fn random_password() -> Result<String, getrandom::Error> {
     Ok(password)
 }
 
-/// JSON has no comments, so they stand beside it.
+/// The explanation of the configuration, in a file of its own because JSON has no comments.
 fn explained(port: u16, fingerprint: &str) -> String {
     format!(
         r#"What {CONFIG} says
 
 "ip"            Clients connect to this address. 0.0.0.0 means all addresses of this machine, IPv6 too.
-"tls"           Clients connect to port {port}, by TLS alone. {CERT} is the certificate and {KEY} its private
+"tls"           Clients connect to port {port}, with TLS only. {CERT} is the certificate and {KEY} its private
                 key. There is no port without TLS: a key "port" beside "tls" would open one, and passwords
                 would cross the network in clear text.
 "users"         The accounts. "{USER}" is the first one. The file holds the hash of its password. The password
                 itself was shown once, when this file was written. For a new password or one more account,
                 'netroxy-server hash-password' makes a hash.
-"timeout"       A client that is silent for so many seconds is logged out.
+"timeout"       A client that sends no message for so many seconds is logged out.
 "mappingIp"     Users connect to this address. 0.0.0.0 means all addresses.
 "allowedPorts"  Clients may open these ports for users, and no others. "443, 10000-19999" allows 443 too.
-"controlSocket" 'netroxy-server status' asks the running server at this file.
+"controlSocket" 'netroxy-server status' connects to the running server by this socket.
 
-Clients know the server by the fingerprint of its certificate:
+Clients recognize the server by the fingerprint of its certificate:
 
     {fingerprint}
 
-After a change, look for mistakes, and let the running server read its files again:
+After a change, check the file, and let the running server read it again:
 
     netroxy-server check-config {CONFIG}
     kill -HUP PID
 
-The page docs/configuration.md of the project tells all keys, and how to run the server by systemd.
+The page docs/configuration.md of the project lists all keys, and says how to run the server with systemd.
 "#
     )
 }
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passwords_differ_and_can_be_typed() {
+    fn passwords_differ_and_have_only_clear_letters() {
         let one = random_password().unwrap();
         assert_ne!(one, random_password().unwrap());
         let parts: Vec<_> = one.split('-').collect();

@@ -2,25 +2,25 @@
 
 use serde::{Deserialize, Deserializer};
 
-/// Descriptors that a server uses beside its connections: logs, the system's events, the timer.
+/// Descriptors that a server uses beside its connections: for its log, the event queue and the timer.
 const BASE: usize = 16;
 
 /// The limits that a configuration sets: the key `limits`. 0 turns a limit off.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Limits {
-    /// Fresh connections in all: they have not logged in or become a tunnel yet. `None` is an
-    /// eighth of the descriptors, at most 1,024.
+    /// Fresh connections in all. They have not logged in or become a tunnel yet. `None` is an eighth of the
+    /// descriptors, at most 1,024.
     #[serde(deserialize_with = "some_count")]
     pub fresh_connections: Option<usize>,
     /// Fresh connections of one address.
     #[serde(deserialize_with = "count")]
     pub fresh_connections_per_address: usize,
-    /// Seconds of penalty for a wrong password. An address is refused from three of them on.
+    /// Seconds of penalty for a wrong password. An address is refused while its penalty is that of three wrong
+    /// passwords or more.
     #[serde(deserialize_with = "count")]
     pub wrong_password_seconds: usize,
-    /// TLS handshakes at a time. One that takes longer than a second does not count any more. `None`
-    /// is 64 for each core.
+    /// TLS handshakes at a time. A handshake does not count after its first second. `None` is 64 for each core.
     #[serde(deserialize_with = "some_count")]
     pub handshakes: Option<usize>,
     /// Clients that are logged in.
@@ -29,7 +29,7 @@ pub struct Limits {
     /// Mappings of one client.
     #[serde(deserialize_with = "count")]
     pub ports_per_client: usize,
-    /// Users in all, those that wait included. `None` is what the descriptors allow.
+    /// Users in all, including those that wait. `None` is as many as the descriptors allow.
     #[serde(deserialize_with = "some_count")]
     pub tunnels: Option<usize>,
     /// Users of one client. `None` is half of `tunnels`.
@@ -44,7 +44,7 @@ pub struct Limits {
     /// Users that wait in all.
     #[serde(deserialize_with = "count")]
     pub waiting: usize,
-    /// Descriptors that users and strangers do not get. `None` is a twentieth, at least 32.
+    /// Descriptors that users and strangers do not get. `None` is a twentieth of all, at least 32.
     #[serde(deserialize_with = "some_count")]
     pub reserved_descriptors: Option<usize>,
     /// Messages to one client that wait to be sent.
@@ -73,7 +73,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The figures for a process that may open `descriptors`.
+    /// The limits in figures, for a process that may open so many `descriptors`.
     #[must_use]
     pub fn figures(&self, descriptors: u64) -> Figures {
         let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
@@ -107,12 +107,12 @@ impl Limits {
     }
 }
 
-/// [`Limits`] as they are on this machine; `usize::MAX` where a limit is off.
+/// The [`Limits`] in figures. A limit that is off is `usize::MAX`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Figures {
-    /// What connections may use, the reserve included.
+    /// Descriptors that connections may use, including the reserve.
     pub descriptors: usize,
-    /// What users and strangers may use.
+    /// Descriptors that users and strangers may use.
     pub free: usize,
     /// See [`Limits::fresh_connections`].
     pub fresh: usize,
@@ -144,7 +144,7 @@ fn bound(limit: usize) -> usize {
     if limit == 0 { usize::MAX } else { limit }
 }
 
-/// Enough for any machine, and far from overflow.
+/// The largest limit of the configuration. Sums of such limits do not overflow.
 const MOST: i64 = 1_000_000_000;
 
 pub(crate) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
@@ -164,14 +164,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn defaults_follow_from_the_descriptors() {
+    fn defaults_are_computed_from_the_descriptors() {
         let figures = Limits::default().figures(10_016);
         assert_eq!(figures.free, 10_000 - 500);
         assert_eq!((figures.tunnels, figures.tunnels_per_client), (4750, 2375));
         assert_eq!(figures.fresh, 1024);
         let small = Limits::default().figures(64);
         assert_eq!((small.free, small.tunnels, small.fresh), (16, 8, 8));
-        // Even without any room there is a figure for each.
+        // These limits are at least 1, even without free descriptors.
         let none = Limits::default().figures(10);
         assert_eq!(
             (none.free, none.tunnels, none.tunnels_per_client, none.fresh),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_is_no_limit() {
+    fn zero_turns_a_limit_off() {
         let limits =
             r#"{"clients": 0, "tunnels": 0, "freshConnections": 0, "reservedDescriptors": 0}"#;
         let limits: Limits = serde_json::from_str(limits).unwrap();
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_limit_is_refused() {
+    fn an_invalid_limit_is_refused() {
         for wrong in [
             r#"{"clients": -1}"#,
             r#"{"clients": "9"}"#,

@@ -1,8 +1,7 @@
-//! What the web interface shows beside what the server keeps anyway: tunnels while they run, and what
-//! has happened lately. There is none of it without a web interface.
+//! Open tunnels and recent events, for the web interface. A server without a web interface keeps none.
 //!
-//! Both have locks of their own, which are held for a few instructions, or while numbers are copied.
-//! A tunnel comes here when it begins and when it ends, and asks for no lock in between.
+//! Tunnels and events have a lock each, which is held for a few instructions or while figures are copied.
+//! A tunnel takes the lock when it begins and when it ends, and not in between.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -16,12 +15,12 @@ use netroxy_net::relay::{Progress, Summary};
 use netroxy_proto::{Username, server::UserId};
 use serde::Serialize;
 
-use crate::user::{MappedPort, Served};
+use crate::port::{MappedPort, Served};
 
-/// So many events are kept.
+/// The most events that are kept.
 const EVENTS: usize = 200;
-/// What is said again among the latest so many events is counted, so that one refusal that repeats
-/// does not drive out the rest.
+/// An event that equals one of so many latest events is counted and not kept again. So a refusal that
+/// repeats does not displace other events.
 const ALIKE: usize = 16;
 
 /// See the [module documentation](self).
@@ -34,13 +33,13 @@ pub(crate) struct Live {
 #[derive(Default)]
 struct Tunnels {
     open: BTreeMap<UserId, Tunnel>,
-    /// Since the start.
+    /// Tunnels that have begun since the start of the server.
     begun: u64,
-    /// What tunnels that have ended have carried, by account.
+    /// Bytes of the tunnels that have ended, by account.
     ended: BTreeMap<Username, Bytes>,
 }
 
-/// A tunnel that runs.
+/// An open tunnel.
 #[derive(Clone)]
 pub(crate) struct Tunnel {
     pub(crate) port: Arc<MappedPort>,
@@ -68,33 +67,33 @@ impl std::ops::AddAssign for Bytes {
 pub(crate) struct Survey {
     /// The oldest first.
     pub(crate) tunnels: Vec<(UserId, Tunnel, Bytes)>,
-    /// Of the ports that were asked about, in their order: tunnels since each was opened, and what those
-    /// that have ended have carried.
+    /// One entry for each requested port, in the order of the request: how many tunnels have begun since the
+    /// port was opened, and the bytes of those that have ended.
     pub(crate) served: Vec<(u64, Bytes)>,
-    /// Tunnels since the start.
+    /// Tunnels that have begun since the start of the server.
     pub(crate) begun: u64,
-    /// What all tunnels have carried since the start, by account.
+    /// Bytes of all tunnels since the start of the server, by account.
     pub(crate) carried: BTreeMap<Username, Bytes>,
 }
 
-/// What has happened.
+/// An event that the web interface shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Event {
     /// Counted from 1.
     pub(crate) id: u64,
-    /// When it was last so, in milliseconds since 1970.
+    /// When it happened last, in milliseconds since 1970.
     pub(crate) time: u64,
     pub(crate) kind: Kind,
-    /// A sentence. What a peer has chosen is escaped and short.
+    /// A sentence. Texts of a peer are escaped and short in it.
     pub(crate) text: String,
-    /// How often.
+    /// How often it happened.
     pub(crate) count: u64,
-    /// The account that may know of it beside administrators.
+    /// The account that may see it beside administrators.
     #[serde(skip)]
     pub(crate) owner: Option<Username>,
 }
 
-/// What an event is about.
+/// The kind of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
@@ -108,23 +107,23 @@ pub(crate) enum Kind {
     MappingOpened,
     /// A port was closed.
     MappingClosed,
-    /// A client does not get a port.
+    /// A client was refused a port.
     MappingRefused,
-    /// Somebody has switched a port on or off.
+    /// A port was switched on or off.
     MappingSwitched,
-    /// A user was closed.
+    /// A user was refused.
     UserRefused,
-    /// Somebody has signed in to the web interface.
+    /// An account has signed in to the web interface.
     SignedIn,
-    /// Somebody asks for a mapping.
+    /// An account has asked for a mapping.
     RequestAsked,
-    /// A client is going to map what was asked for.
+    /// A client has accepted a request and is going to map the port.
     RequestAccepted,
-    /// A client does not map it, or has not answered.
+    /// A client has refused a request, or has not answered it in time.
     RequestRefused,
-    /// A client has mapped it.
+    /// A client has mapped the port of a request.
     RequestMapped,
-    /// Somebody has taken it back.
+    /// A request was withdrawn.
     RequestWithdrawn,
 }
 
@@ -135,7 +134,7 @@ struct Events {
 }
 
 impl Live {
-    /// A tunnel begins. Its relay says there what it has carried.
+    /// Adds a tunnel that begins. Its relay counts its bytes in the result.
     pub(crate) fn begin(
         &self,
         id: UserId,
@@ -155,7 +154,7 @@ impl Live {
         progress
     }
 
-    /// A tunnel has ended: what it has carried goes from its own count to that of its port in one step.
+    /// Removes a tunnel that has ended. Its bytes are added to those of its port and account under one lock.
     pub(crate) fn end(&self, id: UserId, summary: &Summary) {
         let mut tunnels = self.tunnels();
         if let Some(tunnel) = tunnels.open.remove(&id) {
@@ -172,7 +171,7 @@ impl Live {
         }
     }
 
-    /// The figures now, and those of `ports`.
+    /// The current figures, and those of `ports`.
     pub(crate) fn survey<'a>(&self, ports: impl Iterator<Item = &'a Served>) -> Survey {
         let tunnels = self.tunnels();
         let mut survey = Survey {
@@ -196,7 +195,7 @@ impl Live {
         survey
     }
 
-    /// Notes what has happened to something of an account.
+    /// Adds an event. `owner` is the account that may see it beside administrators.
     pub(crate) fn note(&self, kind: Kind, owner: Option<&Username>, text: fmt::Arguments<'_>) {
         let (text, time) = (text.to_string(), unix_millis());
         let mut events = self.lock_events();
@@ -223,7 +222,7 @@ impl Live {
         });
     }
 
-    /// What has happened, the latest first, as far as `sees` lets it be seen.
+    /// The events for whose owner `sees` is true, the latest first.
     pub(crate) fn events(&self, sees: impl Fn(Option<&Username>) -> bool) -> Vec<Event> {
         let mut seen: Vec<_> = {
             let events = self.lock_events();
@@ -232,7 +231,7 @@ impl Live {
                 .cloned()
                 .collect()
         };
-        // One that has been counted again is as late as its last time.
+        // A counted event is as recent as its last time.
         seen.sort_by_key(|event| std::cmp::Reverse((event.time, event.id)));
         seen
     }
@@ -288,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_repeats_is_counted_and_drives_nothing_out() {
+    fn an_event_that_repeats_is_counted_and_displaces_no_other() {
         let live = Live::default();
         note(&live, None, "first");
         for _ in 0..EVENTS {
@@ -308,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_sees_what_is_its_own() {
+    fn an_account_sees_only_its_own_events() {
         let live = Live::default();
         note(&live, Some("alice"), "same");
         note(&live, Some("bob"), "same");

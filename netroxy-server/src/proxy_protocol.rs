@@ -1,5 +1,5 @@
-//! The PROXY protocol, versions 1 and 2: a proxy tells whom it speaks for, in a header before the
-//! first byte.
+//! The PROXY protocol, versions 1 and 2: a proxy names the address of its peer in a header before the first
+//! byte.
 
 use std::{io, net::SocketAddr};
 
@@ -7,21 +7,21 @@ use ppp::{v1, v2};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// How version 2 begins.
+/// The first bytes of a header of version 2.
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
-/// How version 1 begins.
+/// The first bytes of a header of version 1.
 const WORD: &[u8] = b"PROXY ";
-/// A header of version 1 is never longer.
+/// The most bytes of a header of version 1.
 const LONGEST_LINE: usize = 107;
-/// Addresses and extensions of version 2; real ones take some hundred bytes.
+/// The most bytes of addresses and extensions of version 2. Usual headers have some hundred bytes.
 const LONGEST_REST: usize = 4096;
 
-/// A version of the header that is written.
+/// The version of a header that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
-    /// A line of text.
+    /// Version 1: a line of text.
     One,
-    /// Binary.
+    /// Version 2: binary.
     Two,
 }
 
@@ -30,7 +30,7 @@ impl Version {
     ///
     /// # Errors
     ///
-    /// Does not happen: the addresses have a fixed length.
+    /// None: the addresses have a fixed length.
     pub(crate) fn header(self, source: SocketAddr, destination: SocketAddr) -> io::Result<Vec<u8>> {
         let (source, destination) = same_family(source, destination);
         match self {
@@ -58,7 +58,8 @@ impl<'de> Deserialize<'de> for Version {
     }
 }
 
-/// An IPv4 user of a dual-stack socket has an IPv4 address, and its header names two of a kind.
+/// Makes both addresses IPv4 or both IPv6, as the header requires. An IPv4 peer of a dual-stack socket gets its
+/// IPv4 address.
 fn same_family(source: SocketAddr, destination: SocketAddr) -> (SocketAddr, SocketAddr) {
     let canonical = |addr: SocketAddr| SocketAddr::new(addr.ip().to_canonical(), addr.port());
     let (source, destination) = (canonical(source), canonical(destination));
@@ -72,14 +73,14 @@ fn same_family(source: SocketAddr, destination: SocketAddr) -> (SocketAddr, Sock
     (mapped(source), mapped(destination))
 }
 
-/// Reads a header, and not a byte behind it. The address it speaks for; `None` when the proxy speaks
-/// for itself, as health checks do, or does not know.
+/// Reads a header, and no byte after it. The result is the address of the proxy's peer; `None` if the connection is
+/// the proxy's own, as a health check is, or if the proxy does not know the address.
 ///
 /// # Errors
 ///
-/// When the stream ends or breaks, and when its first bytes are no header.
+/// If the stream ends or breaks, or if its first bytes are not a header.
 pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<SocketAddr>> {
-    // Every header of either version is at least so long.
+    // A header of either version has at least so many bytes.
     let mut bytes = vec![0; SIGNATURE.len()];
     stream.read_exact(&mut bytes).await?;
     if bytes == SIGNATURE {
@@ -101,7 +102,7 @@ pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Op
     if !bytes.starts_with(WORD) {
         return Err(no_header("the first bytes are no PROXY header"));
     }
-    // One by one: what follows the line is not the proxy's.
+    // One byte at a time, because the bytes after the line are not the proxy's.
     while !bytes.ends_with(b"\r\n") {
         if bytes.len() >= LONGEST_LINE {
             return Err(no_header("the header is too long"));
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_written_is_read_and_not_a_byte_more() {
+    async fn a_written_header_is_read_and_no_byte_after_it() {
         for (source, destination) in [
             ("192.0.2.1:4711", "198.51.100.2:443"),
             ("[2001:db8::1]:4711", "[2001:db8::2]:443"),
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_two_headers_are_as_the_protocol_says() {
+    fn both_versions_of_the_header_have_the_right_bytes() {
         let (source, destination) = (addr("192.0.2.1:4711"), addr("198.51.100.2:443"));
         let one = Version::One.header(source, destination).unwrap();
         assert_eq!(one, b"PROXY TCP4 192.0.2.1 198.51.100.2 4711 443\r\n");
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_proxy_may_speak_for_itself() {
+    async fn a_header_of_the_proxys_own_connection_names_no_address() {
         let (source, rest) = read_all(b"PROXY UNKNOWN\r\nrest").await.unwrap();
         assert_eq!((source, rest.as_slice()), (None, &b"rest"[..]));
         let local = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00rest";
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_header_is_refused() {
+    async fn bytes_that_are_no_header_are_refused() {
         let long = [b"PROXY UNKNOWN ".to_vec(), vec![b'x'; 200]].concat();
         let huge = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff".to_vec();
         for bytes in [

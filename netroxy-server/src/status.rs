@@ -1,4 +1,4 @@
-//! `netroxy-server status`: asks a running server.
+//! `netroxy-server status`: shows the state of a running server.
 
 use std::{fmt::Write as _, io::Write as _, path::Path, path::PathBuf};
 
@@ -15,12 +15,12 @@ pub(crate) struct StatusCommand {
     #[arg(long)]
     json: bool,
 
-    /// The server's local socket; without it the one of its configuration
+    /// The server's local socket; by default the one of its configuration
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
 }
 
-/// What a server is asked.
+/// A request to the local socket of a server.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Question {
@@ -39,7 +39,7 @@ impl StatusCommand {
         };
         let status: Status = local_socket::ask(&socket, &Question::Status).map_err(|error| {
             Failure::runtime(format!("cannot ask {}: {error}", socket.display()))
-                .hint("does the server run, under the same account?")
+                .hint("is the server running, and under the same system account?")
         })?;
         let text = if self.json {
             serde_json::to_string_pretty(&status).map_err(Failure::runtime)? + "\n"
@@ -52,7 +52,7 @@ impl StatusCommand {
     }
 }
 
-/// The state, to be read by a person.
+/// The state as readable text.
 fn page(status: &Status) -> String {
     let census = &status.census;
     let mut page = format!(

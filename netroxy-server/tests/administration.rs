@@ -1,4 +1,4 @@
-//! The program while it runs: a local socket, SIGHUP, and what is hashed for its configuration.
+//! Administration of the program: its local socket, SIGHUP and `hash-password`.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
@@ -90,13 +90,13 @@ fn run(folder: &Path, args: &[&str], stdin: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A program that does not read its input is fine, too.
+    // The program may end without reading its input.
     let _ = child.stdin.take().unwrap().write_all(stdin);
     child.wait_with_output().unwrap()
 }
 
 #[test]
-fn a_running_server_tells_its_state() {
+fn status_shows_the_state_of_a_running_server() {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
     configure(folder.path(), port, r#""password": "p""#);
@@ -128,7 +128,7 @@ fn a_running_server_tells_its_state() {
 }
 
 #[test]
-fn a_hangup_reads_the_configuration_again_and_a_wrong_one_changes_nothing() {
+fn sighup_reads_the_configuration_again_and_a_wrong_one_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
     configure(folder.path(), port, r#""password": "p""#);
@@ -141,7 +141,7 @@ fn a_hangup_reads_the_configuration_again_and_a_wrong_one_changes_nothing() {
     server.wait_for("the old one stays");
     assert_eq!(log_in(port, "p"), "ARS\ntrue\n");
 
-    // A hash of the program's own making.
+    // A hash that the program has made.
     let hashed = run(folder.path(), &["hash-password"], b"new secret\n");
     let hash = String::from_utf8(hashed.stdout).unwrap();
     configure(
@@ -157,7 +157,7 @@ fn a_hangup_reads_the_configuration_again_and_a_wrong_one_changes_nothing() {
 }
 
 #[test]
-fn a_password_that_is_none_is_not_hashed() {
+fn an_invalid_password_is_not_hashed() {
     let folder = tempfile::tempdir().unwrap();
     let long = vec![b'x'; 5000];
     for stdin in [&b""[..], b"\xff\xfe\n", &long] {

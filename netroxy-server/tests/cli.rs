@@ -17,7 +17,7 @@ fn run(dir: &Path, args: &[&str]) -> Output {
     command.current_dir(dir).args(args).output().unwrap()
 }
 
-/// Runs the program with a configuration that it must refuse.
+/// Runs the program with a configuration, which must fail with this exit code and message.
 #[track_caller]
 fn refused(config: &str, code: i32, message: &str) {
     let dir = tempfile::tempdir().unwrap();
@@ -39,7 +39,7 @@ fn with(more: &str) -> String {
 }
 
 #[test]
-fn a_wrong_configuration_is_one_message_with_the_place() {
+fn a_wrong_configuration_gives_one_message_with_its_place() {
     let file = "server_config.json";
     refused("", 2, &format!("{file}:1:1: the file is empty"));
     refused(
@@ -87,7 +87,7 @@ fn a_wrong_configuration_is_one_message_with_the_place() {
 }
 
 #[test]
-fn check_config_tells_all_problems_and_starts_nothing() {
+fn check_config_reports_all_problems_and_starts_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let check = |config: &str, more: &[&str]| {
         fs::write(dir.path().join("server_config.json"), config).unwrap();
@@ -150,7 +150,7 @@ fn check_config_tells_all_problems_and_starts_nothing() {
 }
 
 #[test]
-fn no_configuration_is_one_message_with_a_hint() {
+fn a_missing_configuration_gives_one_message_with_a_hint() {
     let dir = tempfile::tempdir().unwrap();
     let output = run(dir.path(), &["--config", "other.json"]);
     assert_eq!(output.status.code(), Some(2));
@@ -163,7 +163,7 @@ fn no_configuration_is_one_message_with_a_hint() {
 }
 
 #[test]
-fn a_wrong_flag_is_one_message() {
+fn a_wrong_flag_gives_one_message() {
     for args in [
         &["--nonsense"][..],
         &["--log", "loud"],
@@ -183,7 +183,7 @@ fn a_wrong_flag_is_one_message() {
 }
 
 #[test]
-fn a_busy_port_is_one_message_that_names_it() {
+fn a_busy_port_gives_one_message_with_the_port() {
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = holder.local_addr().unwrap().port();
     refused(
@@ -194,7 +194,7 @@ fn a_busy_port_is_one_message_that_names_it() {
 }
 
 #[test]
-fn gen_cert_makes_a_pair_that_the_server_takes_and_does_not_overwrite_it() {
+fn gen_cert_makes_files_that_the_server_accepts_and_keeps_old_ones() {
     let dir = tempfile::tempdir().unwrap();
     let output = run(
         dir.path(),
@@ -221,7 +221,7 @@ fn gen_cert_makes_a_pair_that_the_server_takes_and_does_not_overwrite_it() {
     assert!(run(dir.path(), &["gen-cert", "--force"]).status.success());
     assert_ne!(fs::read(dir.path().join("priv.key")).unwrap(), key);
 
-    // The port is in use, so the server gets past its certificate and then stops.
+    // The server reads its certificate, and then fails because the port is in use.
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = holder.local_addr().unwrap().port();
     let tls =
@@ -229,7 +229,7 @@ fn gen_cert_makes_a_pair_that_the_server_takes_and_does_not_overwrite_it() {
     fs::write(dir.path().join("server_config.json"), with(&tls)).unwrap();
     assert_eq!(run(dir.path(), &[]).status.code(), Some(1));
 
-    // A key that others can read does not stay so, and a refused run leaves nothing half done.
+    // A new key is private even if the old one was not, and a refused run writes neither file.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -247,7 +247,7 @@ fn gen_cert_makes_a_pair_that_the_server_takes_and_does_not_overwrite_it() {
 }
 
 #[test]
-fn gen_cert_refuses_what_is_no_host_and_what_it_cannot_replace() {
+fn gen_cert_refuses_invalid_hosts_and_files_that_it_cannot_replace() {
     let dir = tempfile::tempdir().unwrap();
     for (host, hint) in [
         (
@@ -260,7 +260,7 @@ fn gen_cert_refuses_what_is_no_host_and_what_it_cannot_replace() {
         ),
         (
             "https://x/",
-            "hint: --host takes one DNS name or IP address, and no URL: x\n",
+            "hint: --host takes one DNS name or IP address, not a URL: x\n",
         ),
         (
             "",
@@ -290,7 +290,7 @@ fn gen_cert_refuses_what_is_no_host_and_what_it_cannot_replace() {
 }
 
 #[test]
-fn gen_cert_takes_an_address_in_brackets() {
+fn gen_cert_accepts_an_address_in_brackets() {
     let dir = tempfile::tempdir().unwrap();
     let output = run(dir.path(), &["gen-cert", "--host", "[::1]"]);
     let text = String::from_utf8(output.stdout).unwrap();

@@ -1,4 +1,4 @@
-//! What an operator can set: accounts, limits, TLS for users, the PROXY protocol, networks, speed.
+//! Settings of the configuration: accounts, limits, TLS for users, the PROXY protocol, networks, speed.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
 mod support;
@@ -10,7 +10,7 @@ use netroxy_net::{
     tls_server::CertificateFiles,
 };
 use rustls_pki_types::ServerName;
-use support::{Client, PATIENCE, Rig, free_port, is_closed, lines, map, says};
+use support::{Client, PATIENCE, Rig, free_port, is_closed, lines, map, receives};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -20,17 +20,17 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 const ACCOUNT: &str = r#""username": "u", "password": "p", "timeout": 30"#;
 
-/// A server of one account.
+/// Starts a server with one account.
 async fn start(more: &str) -> Rig {
     Rig::start_with(&format!("{ACCOUNT}, {more}")).await
 }
 
-/// A client of it.
+/// Logs a client of this account in.
 async fn log_in(rig: &Rig) -> Client {
     rig.client("n", "u", "p").await
 }
 
-/// A user of a mapped port who asks for a name.
+/// Connects a user to a mapped port by TLS, for a server of this name.
 async fn user_with_tls(
     port: u16,
     name: &'static str,
@@ -42,16 +42,16 @@ async fn user_with_tls(
     connector.connect(name, tcp).await
 }
 
-/// Bytes travel both ways, and both ends arrive.
+/// Sends bytes and the end of the stream both ways.
 async fn are_joined<A, B>(mut user: A, mut data: B)
 where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
     user.write_all(b"question").await.unwrap();
-    says(&mut data, b"question").await;
+    receives(&mut data, b"question").await;
     data.write_all(b"answer").await.unwrap();
-    says(&mut user, b"answer").await;
+    receives(&mut user, b"answer").await;
     user.shutdown().await.unwrap();
     assert!(is_closed(&mut data).await);
     data.shutdown().await.unwrap();
@@ -88,7 +88,7 @@ async fn each_account_has_its_own_ports() {
 }
 
 #[tokio::test]
-async fn a_client_has_so_many_ports_at_most_and_gets_new_ones_for_old_ones() {
+async fn the_ports_of_a_client_are_bounded_until_its_login_ends() {
     let rig = start(r#""limits": {"portsPerClient": 2}"#).await;
     let Client { mut control, .. } = log_in(&rig).await;
     let ports = [free_port(), free_port(), free_port()];
@@ -102,7 +102,7 @@ async fn a_client_has_so_many_ports_at_most_and_gets_new_ones_for_old_ones() {
 }
 
 #[tokio::test]
-async fn so_many_clients_at_most_are_logged_in() {
+async fn the_number_of_logged_in_clients_is_bounded() {
     let rig = start(r#""limits": {"clients": 1}"#).await;
     let Client {
         control: _control, ..
@@ -144,7 +144,7 @@ async fn stream_to_end(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> std::io::
 }
 
 #[tokio::test]
-async fn users_speak_tls_with_the_server_and_the_service_gets_what_is_inside() {
+async fn the_server_ends_tls_of_users_and_the_service_receives_plain_bytes() {
     let port = free_port();
     let rig = start(&format!(
         r#""mappedPorts": [{{"ports": {port},
@@ -154,7 +154,7 @@ async fn users_speak_tls_with_the_server_and_the_service_gets_what_is_inside() {
     let Client { mut control, token } = log_in(&rig).await;
     assert!(map(&mut control, port).await);
 
-    // Who does not speak TLS is closed, and no data connection is asked for.
+    // A user without TLS is closed, and the client receives no TRQ.
     let mut plain = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     plain.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
     let mut answer = Vec::new();
@@ -169,7 +169,7 @@ async fn users_speak_tls_with_the_server_and_the_service_gets_what_is_inside() {
 }
 
 #[tokio::test]
-async fn a_user_without_a_certificate_is_refused_where_one_is_wanted() {
+async fn a_user_without_a_required_certificate_is_refused() {
     let port = free_port();
     let certificates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../netroxy-net/tests/tls");
     let authority = certificates.join("signed-ca.pem");
@@ -188,7 +188,7 @@ async fn a_user_without_a_certificate_is_refused_where_one_is_wanted() {
         let tcp = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         let client = tls::client(&Trust::Anyone, identity.as_ref()).unwrap();
         let name = ServerName::try_from("localhost").unwrap();
-        // With TLS 1.3 the client learns of it at the first read.
+        // With TLS 1.3 the user receives the alert at its first read.
         TlsConnector::from(client).connect(name, tcp).await.unwrap()
     };
     let other = CertificateFiles {
@@ -200,7 +200,7 @@ async fn a_user_without_a_certificate_is_refused_where_one_is_wanted() {
         let error = read.unwrap().unwrap_err().to_string();
         assert!(error.contains(alert), "{error}");
     }
-    // The alert comes before the server has let go of the user.
+    // The server counts the refusal after it has sent the alert.
     let counted = async {
         while rig.handle.status().census.refused.get("no TLS handshake") != Some(&2) {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -209,13 +209,13 @@ async fn a_user_without_a_certificate_is_refused_where_one_is_wanted() {
     timeout(PATIENCE, counted).await.unwrap();
 
     let user = come(Some(pair("signed.pem", "ec-sec1.key"))).await;
-    // Nobody else has been told to the client.
+    // The client has received no TRQ for the other users.
     let data = rig.data(&mut control, &token, port).await;
     are_joined(user, data).await;
 }
 
 #[tokio::test]
-async fn users_that_say_nothing_do_not_keep_others_from_shaking_hands() {
+async fn silent_users_do_not_delay_the_handshakes_of_others() {
     let port = free_port();
     let rig = start(&format!(
         r#""userTimeout": 600, "limits": {{"handshakes": 1}}, "mappedPorts": [{{"ports": {port},
@@ -227,7 +227,7 @@ async fn users_that_say_nothing_do_not_keep_others_from_shaking_hands() {
     let come = async || TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let _silent = come().await;
     let mut slow = come().await;
-    // The first byte of a handshake, and no more.
+    // Only the first byte of a handshake.
     slow.write_all(b"\x16").await.unwrap();
     while rig.handle.status().census.users < 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -241,7 +241,7 @@ async fn users_that_say_nothing_do_not_keep_others_from_shaking_hands() {
 }
 
 #[tokio::test]
-async fn a_service_gets_the_address_of_its_user() {
+async fn a_service_receives_the_address_of_its_user() {
     let port = free_port();
     let rig = start(&format!(
         r#""mappedPorts": [{{"ports": {port}, "proxyProtocol": 1, "trustedProxies": "127.0.0.1",
@@ -255,7 +255,7 @@ async fn a_service_gets_the_address_of_its_user() {
         user.write_all(header.as_bytes()).await.unwrap();
         user
     };
-    // The networks are those of the user, not of the proxy.
+    // The allowed networks are compared with the user's address, not with the proxy's.
     let mut denied = user("PROXY TCP4 192.0.2.200 192.0.2.1 4711 80\r\n").await;
     assert!(is_closed(&mut denied).await);
     let mut no_header = user("GET / HTTP/1.0\r\n\r\n").await;
@@ -264,12 +264,12 @@ async fn a_service_gets_the_address_of_its_user() {
     let user = user("PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\n").await;
     let mut data = rig.data(&mut control, &token, port).await;
     let header = format!("PROXY TCP4 192.0.2.7 127.0.0.1 4711 {port}\r\n");
-    says(&mut data, header.as_bytes()).await;
+    receives(&mut data, header.as_bytes()).await;
     are_joined(user, data).await;
 }
 
 #[tokio::test]
-async fn clients_may_come_through_a_trusted_proxy() {
+async fn clients_can_connect_through_a_trusted_proxy() {
     let rig = start(r#""trustedProxies": ["127.0.0.0/8"]"#).await;
     let mut control = rig.connect().await;
     let login = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x07\x7f\x00\x00\x01\x12\x67\x00\x50ATH\nn\nu\np\n";
@@ -283,7 +283,7 @@ async fn clients_may_come_through_a_trusted_proxy() {
 }
 
 #[tokio::test]
-async fn users_have_bounds_and_the_others_are_served() {
+async fn users_above_a_bound_are_refused_and_others_are_served() {
     let (narrow, wide, closed) = (free_port(), free_port(), free_port());
     let rig = start(&format!(
         r#""limits": {{"waitingPerPort": 3}}, "mappedPorts": [
@@ -302,7 +302,7 @@ async fn users_have_bounds_and_the_others_are_served() {
     for _ in 0..20 {
         users.push(come(narrow).await);
     }
-    // 20 of them come within much less than five seconds, or the machine stands still.
+    // 20 users connect in much less than five seconds, so more than 2 a second.
     assert!(is_closed(users.last_mut().unwrap()).await);
     drop(users);
 
@@ -316,11 +316,11 @@ async fn users_have_bounds_and_the_others_are_served() {
     let trs = format!("TRS\n{token}\n{wide}\n");
     data.write_all(trs.as_bytes()).await.unwrap();
     data.write_all(b"hello").await.unwrap();
-    says(&mut first, b"hello").await;
+    receives(&mut first, b"hello").await;
 }
 
 #[tokio::test]
-async fn a_new_configuration_leaves_tunnels_alone() {
+async fn a_new_configuration_keeps_tunnels_open() {
     let port = free_port();
     let rig = start(r#""limits": {"clients": 5}"#).await;
     let Client { mut control, token } = log_in(&rig).await;
@@ -344,10 +344,10 @@ async fn a_new_configuration_leaves_tunnels_alone() {
     assert!(lines(&mut again, 4).await.starts_with("ARS\ntrue\n40\n"));
 }
 
-/// Other systems have one address of loopback.
+/// Other systems have only one loopback address.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn users_come_to_each_address_of_a_port_and_to_no_other() {
+async fn users_can_connect_to_each_address_of_a_port_and_to_no_other() {
     let (few, many) = (free_port(), free_port());
     let rig = start(&format!(
         r#""mappedPorts": [{{"ports": {many}, "ip": ["127.0.0.2", "127.0.0.3"]}}]"#
@@ -367,7 +367,7 @@ async fn users_come_to_each_address_of_a_port_and_to_no_other() {
 }
 
 #[tokio::test]
-async fn a_new_certificate_counts_for_the_next_user() {
+async fn a_new_certificate_is_used_for_the_next_user() {
     let port = free_port();
     let members = |name: &str| {
         format!(
@@ -413,7 +413,7 @@ async fn a_user_gets_the_certificate_of_the_name_that_it_asks_for() {
         ("first.example", &first, true),
         ("second.example", &second, true),
         ("second.example", &first, false),
-        // Who asks for another name gets the first one, which has not that name.
+        // For another name the server sends the first certificate, which does not match it.
         ("third.example", &first, false),
     ] {
         let user = user_with_tls(port, name, trust).await;
@@ -426,29 +426,32 @@ async fn a_client_that_reads_no_answers_is_closed() {
     let port = free_port();
     let rig = start(r#""limits": {"unreadAnswers": 50, "waitingPerPort": 0}"#).await;
     let socket = TcpSocket::new_v4().unwrap();
-    // Little is under way, so who cannot write any more knows that nothing is read.
+    // Small buffers, so that a write that waits means that the server does not read.
     socket.set_recv_buffer_size(4096).unwrap();
     socket.set_send_buffer_size(16 * 1024).unwrap();
     let mut control = socket.connect(rig.clients).await.unwrap();
     control.write_all(b"ATH\nn\nu\np\n").await.unwrap();
     lines(&mut control, 4).await;
     assert!(map(&mut control, port).await);
-    // Questions without end: at some time their answers do not leave the server any more.
-    let asking = tokio::spawn(async move {
-        let questions = b"MAP\n0\n\ntrue\n".repeat(1024);
-        while control.write_all(&questions).await.is_ok() {}
+    // Messages without end, so that after some time the server cannot send its answers.
+    let sending = tokio::spawn(async move {
+        let messages = b"MAP\n0\n\ntrue\n".repeat(1024);
+        while control.write_all(&messages).await.is_ok() {}
     });
     // Each user is one more message to the client.
     let limit = tokio::time::Instant::now() + PATIENCE;
     let mut users = Vec::new();
     while rig.handle.status().census.clients > 0 {
-        assert!(tokio::time::Instant::now() < limit, "the client stays");
+        assert!(
+            tokio::time::Instant::now() < limit,
+            "the client is still logged in"
+        );
         if let Ok(user) = TcpStream::connect(("127.0.0.1", port)).await {
             users.push(user);
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    asking.await.unwrap();
+    sending.await.unwrap();
     let refused = rig.handle.status().census.refused;
     assert_eq!(
         refused.get("the client does not read its answers"),

@@ -1,4 +1,4 @@
-//! `netroxy-server init`: files that the server takes, and that nobody else can read.
+//! `netroxy-server init`: it writes files that the server accepts and other users cannot read.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
 use std::{
@@ -28,7 +28,7 @@ const NAMES: [&str; 4] = [
 ];
 
 #[test]
-fn the_files_have_no_problem_and_the_password_is_in_none() {
+fn the_files_are_valid_and_do_not_hold_the_password() {
     let dir = tempfile::tempdir().unwrap();
     let made = run(
         dir.path(),
@@ -62,7 +62,7 @@ fn the_files_have_no_problem_and_the_password_is_in_none() {
     for (name, bytes) in files {
         assert!(!text(bytes).contains(password), "{name}");
     }
-    // A folder that was made is a place for secrets.
+    // Other users cannot read a folder that init has created.
     #[cfg(unix)]
     for (name, mode) in [
         ("", 0o700),
@@ -82,7 +82,7 @@ fn a_second_run_fails_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     assert!(run(dir.path(), &["init"]).status.success());
     let before = files(dir.path());
-    // Of all files that a first run makes, each alone is enough.
+    // Each file of the first run alone makes a second run fail.
     for name in NAMES {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(name), &before[name]).unwrap();
@@ -102,7 +102,7 @@ fn a_second_run_fails_and_changes_nothing() {
 }
 
 #[test]
-fn the_client_is_told_the_address_as_it_types_it() {
+fn the_shown_client_command_names_the_server() {
     for (host, port, told) in [
         ("[::1]", "443", "--server '[::1]:443' "),
         ("2001:db8::1", "443", "--server '[2001:db8::1]:443' "),
@@ -119,13 +119,13 @@ fn the_client_is_told_the_address_as_it_types_it() {
 }
 
 #[test]
-fn wrong_flags_are_one_message_and_make_nothing() {
+fn wrong_flags_give_one_message_and_create_no_file() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("file"), "").unwrap();
     for (args, error) in [
         (&["--port", "0"][..], "invalid value '0' for '--port"),
         (&["--port", "65536"], "invalid value '65536' for '--port"),
-        (&["--host", "a:1"], "--host \"a:1\" is no DNS name"),
+        (&["--host", "a:1"], "--host \"a:1\" is neither a DNS name"),
         (&["--host", "*.a.org"], "--host takes the name of one"),
         (&["--force"], "unexpected argument '--force'"),
         (&["--dir", "file/new"], "cannot write file/new: "),
@@ -139,7 +139,7 @@ fn wrong_flags_are_one_message_and_make_nothing() {
     assert_eq!(files(dir.path()).len(), 1);
 }
 
-/// Who was not told the password could not use the files.
+/// Without the password the files are useless.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_password_that_cannot_be_shown_leaves_no_files() {

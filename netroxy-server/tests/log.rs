@@ -1,76 +1,44 @@
-//! The log of a server that strangers knock at.
+//! The log of a server: refused ports and refused logins.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
+mod support;
+
 use std::{
-    fs,
     io::{Read, Write},
     net::TcpStream,
-    process::{Child, Command, Stdio},
-    thread::sleep,
+    process::Stdio,
     time::{Duration, Instant},
 };
 
-#[path = "../../netroxy-net/tests/support/free_port.rs"]
-mod free_port;
-use free_port::free_port;
+use support::{
+    free_port,
+    program::{Program, read_up_to},
+};
 
 const LOGINS: usize = 35;
 
-/// It ends with the test, also with one that fails.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// What a server logs while something happens at its port.
-fn log(flags: &[&str], happens: impl FnOnce(u16)) -> String {
-    let dir = tempfile::tempdir().unwrap();
-    let port = free_port();
-    // The address is to be refused by its passwords only, and not at its fourth connection.
-    let config = format!(
-        r#"{{"ip": "127.0.0.1", "port": {port}, "username": "u", "password": "p", "timeout": 30,
-            "limits": {{"wrongPasswordSeconds": 0}}}}"#
-    );
-    fs::write(dir.path().join("server_config.json"), config).unwrap();
-    let mut server = Server(
-        Command::new(env!("CARGO_BIN_EXE_netroxy-server"))
-            .current_dir(dir.path())
-            .args(flags)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap(),
-    );
-    let until = Instant::now() + Duration::from_secs(20);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < until, "the server does not listen");
-        sleep(Duration::from_millis(10));
-    }
-    happens(port);
-    let kill = Command::new("kill").arg(server.0.id().to_string()).status();
-    assert!(kill.unwrap().success());
+/// The log of a server from its start to its end. `act` is called while it runs.
+fn log(flags: &[&str], act: impl FnOnce(&Program)) -> String {
+    // The address may show any number of wrong passwords.
+    let members = r#""timeout": 30, "limits": {"wrongPasswordSeconds": 0}"#;
+    let mut server = Program::start(members, flags, Stdio::piped());
+    act(&server);
+    server.signal("TERM");
     let mut text = String::new();
-    let mut stderr = server.0.stderr.take().unwrap();
+    let mut stderr = server.child.stderr.take().unwrap();
     stderr.read_to_string(&mut text).unwrap();
-    assert!(server.0.wait().unwrap().success(), "{text}");
+    assert!(server.child.wait().unwrap().success(), "{text}");
     text
 }
 
-/// What a server logs when so many logins are refused, with the time that they took.
+/// The log of a server that refuses [`LOGINS`] logins, and the time that they took.
 fn refused_logins(flags: &[&str]) -> (String, Duration) {
     let mut took = Duration::ZERO;
-    let text = log(flags, |port| {
+    let text = log(flags, |server| {
         let start = Instant::now();
         for _ in 0..LOGINS {
-            let mut stranger = TcpStream::connect(("127.0.0.1", port)).unwrap();
-            stranger
-                .set_read_timeout(Some(Duration::from_secs(20)))
-                .unwrap();
+            let mut stranger = server.connect();
             stranger.write_all(b"ATH\nname\nu\nwrong\n").unwrap();
             // The refusal is logged before the connection is closed.
             stranger.read_to_end(&mut Vec::new()).unwrap();
@@ -80,27 +48,19 @@ fn refused_logins(flags: &[&str]) -> (String, Duration) {
     (text, took)
 }
 
-/// Says something on a connection, and reads what is answered up to its last byte.
-fn ask(connection: &mut TcpStream, message: &str, last: &str) -> String {
-    let limit = Some(Duration::from_secs(20));
-    connection.set_read_timeout(limit).unwrap();
+/// Sends a message, and reads the answer up to its last bytes.
+fn ask(connection: &mut TcpStream, message: &str, last: &str) {
     connection.write_all(message.as_bytes()).unwrap();
-    let mut answer = String::new();
-    while !answer.ends_with(last) {
-        let mut byte = [0];
-        connection.read_exact(&mut byte).unwrap();
-        answer.push(char::from(byte[0]));
-    }
-    answer
+    read_up_to(connection, last);
 }
 
 #[test]
-fn a_port_that_another_login_has_is_told_with_its_holder() {
+fn the_log_names_the_client_that_holds_a_refused_port() {
     let mapped = free_port();
     let map = format!("MAP\n{mapped}\nx\ntrue\n");
-    let text = log(&[], |port| {
+    let text = log(&[], |server| {
         let [mut first, mut second] = ["first", "second"].map(|name| {
-            let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            let mut client = server.connect();
             client
                 .write_all(format!("ATH\n{name}\nu\np\n").as_bytes())
                 .unwrap();
@@ -118,10 +78,10 @@ fn a_port_that_another_login_has_is_told_with_its_holder() {
 }
 
 #[test]
-fn refusals_that_repeat_are_counted_and_not_written() {
+fn refusals_that_repeat_are_counted_and_not_logged() {
     let (text, took) = refused_logins(&[]);
     let refusals = text.matches("connection closed reason=").count();
-    // On a machine that is so slow, the first ten seconds may be over.
+    // After ten seconds the refusals are logged again.
     if took < Duration::from_secs(9) {
         assert_eq!(refusals, 20, "{text}");
         let told = " INFO suppressed 15 similar messages: connection closed\n";
@@ -132,7 +92,7 @@ fn refusals_that_repeat_are_counted_and_not_written() {
 }
 
 #[test]
-fn who_looks_for_a_bug_sees_all() {
+fn a_debug_log_shows_every_refusal() {
     let (text, _) = refused_logins(&["--log", "debug"]);
     assert_eq!(text.matches("connection closed reason=").count(), LOGINS);
     assert!(text.contains(" DEBUG "), "{text}");

@@ -1,4 +1,4 @@
-//! Requests for mappings: people ask over the API, and a client answers over it and by MAP.
+//! Requests for mappings: accounts ask over the API, and a client answers over the API and by MAP.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
 mod support;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use support::{
     Client, PATIENCE, Rig, free_port,
     http::{Answer, Request, Session, Stream},
-    is_closed, map, says,
+    is_closed, map, receives,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -17,13 +17,13 @@ use tokio::{
     time::timeout,
 };
 
-/// alice is the administrator. carol may map no port that a test takes.
+/// alice is the administrator. carol may not map the ports of the tests.
 const MEMBERS: &str = r#""username": "alice", "password": "rose", "timeout": 60,
     "users": [{"username": "bob", "password": "tulip"},
         {"username": "carol", "password": "lily", "allowedPorts": "65000"}],
     "web": {"enabled": true, "port": 1}"#;
 
-/// A server, bob who is signed in, and his client `office`, which takes requests.
+/// A server, the session of bob, and his client `office`, which takes requests.
 struct Scene {
     rig: Rig,
     bob: Session,
@@ -40,13 +40,13 @@ impl Scene {
         scene
     }
 
-    /// What the client is told.
+    /// Polls for the client.
     async fn poll(&self, query: &str) -> Value {
         let path = format!("/api/v1/clients/office/requests{query}");
         self.rig.get(&path, &self.bob).await
     }
 
-    /// Bob asks his client.
+    /// Bob asks his client for a mapping. The result is the id of the request.
     async fn ask(&self, port: u16) -> String {
         let asked = self.try_to_ask(&self.bob, &wish(port)).await;
         assert_eq!(asked.status, 201, "{asked:?}");
@@ -68,13 +68,13 @@ impl Scene {
         self.rig.ask(by.change("DELETE", &path)).await
     }
 
-    /// The requests that somebody sees.
+    /// The requests that a session sees.
     async fn seen(&self, by: &Session) -> Vec<Value> {
         let seen = self.rig.get("/api/v1/requests", by).await;
         seen["requests"].as_array().unwrap().clone()
     }
 
-    /// The state and the reason of the one request that there is.
+    /// The state and the reason of the only request.
     async fn state(&self) -> (String, Value) {
         let seen = self.seen(&self.bob).await;
         assert_eq!(seen.len(), 1, "{seen:?}");
@@ -82,12 +82,12 @@ impl Scene {
         (state, seen[0]["reason"].clone())
     }
 
-    /// The client goes, and the server knows it.
+    /// Disconnects the client, and waits until the server has ended its login.
     async fn lose_client(self) -> (Rig, Session) {
         let Self { rig, bob, office } = self;
         drop(office);
-        let nobody = json!([]);
-        rig.wait_for("/api/v1/clients", &bob, |seen| seen["clients"] == nobody)
+        let none = json!([]);
+        rig.wait_for("/api/v1/clients", &bob, |seen| seen["clients"] == none)
             .await;
         (rig, bob)
     }
@@ -105,7 +105,7 @@ fn refused(reason: &str) -> Value {
     json!({"state": "refused", "reason": reason})
 }
 
-/// What an answer says about an error.
+/// The error text of an answer.
 #[track_caller]
 fn error(answer: &Answer, status: u16) -> String {
     assert_eq!(answer.status, status, "{answer:?}");
@@ -113,7 +113,7 @@ fn error(answer: &Answer, status: u16) -> String {
 }
 
 #[tokio::test]
-async fn a_client_hears_of_a_request_accepts_it_and_maps_it() {
+async fn a_client_receives_a_request_accepts_it_and_maps_the_port() {
     let (mut scene, port) = (Scene::start().await, free_port());
     let clients = scene.rig.get("/api/v1/clients", &scene.bob).await;
     assert_eq!(clients["clients"][0]["takes_requests"], true);
@@ -145,11 +145,11 @@ async fn a_client_hears_of_a_request_accepts_it_and_maps_it() {
     );
     let (mut user, mut data) = scene.rig.tunnel(&mut scene.office, port).await;
     user.write_all(b"hello").await.unwrap();
-    says(&mut data, b"hello").await;
+    receives(&mut data, b"hello").await;
 }
 
 #[tokio::test]
-async fn a_client_may_map_the_port_before_it_says_so() {
+async fn a_client_may_map_the_port_before_it_accepts_the_request() {
     let (mut scene, port) = (Scene::start().await, free_port());
     let id = scene.ask(port).await;
     scene.office.map(port).await;
@@ -159,7 +159,7 @@ async fn a_client_may_map_the_port_before_it_says_so() {
 }
 
 #[tokio::test]
-async fn a_refusal_says_why_and_is_the_end() {
+async fn a_refused_request_shows_its_reason_and_stays_refused() {
     let (scene, port) = (Scene::start().await, free_port());
     let id = scene.ask(port).await;
     let why = "127.0.0.1:22 is not on the list of this client";
@@ -169,7 +169,7 @@ async fn a_refusal_says_why_and_is_the_end() {
     assert_eq!(scene.poll("").await["requests"], json!([]));
     let late = scene.decide(&scene.bob, &id, &accepted()).await;
     assert_eq!(error(&late, 409), "the request was refused before");
-    // It can be asked again, and also what was accepted can be refused.
+    // The port can be asked for again, and an accepted request can be refused.
     let id = scene.ask(port).await;
     scene.decide(&scene.bob, &id, &accepted()).await;
     let decided = scene
@@ -198,7 +198,7 @@ async fn a_refusal_says_why_and_is_the_end() {
 }
 
 #[tokio::test]
-async fn what_is_withdrawn_is_gone_and_its_port_is_free() {
+async fn a_withdrawn_request_is_removed_and_its_port_is_freed() {
     let (mut scene, port) = (Scene::start().await, free_port());
     let id = scene.ask(port).await;
     scene.decide(&scene.bob, &id, &accepted()).await;
@@ -216,15 +216,15 @@ async fn what_is_withdrawn_is_gone_and_its_port_is_free() {
     );
     let decided = scene.decide(&scene.bob, &id, &accepted()).await;
     assert_eq!(error(&decided, 404), "no such request");
-    // New users find nobody there, and the others notice nothing.
+    // The port refuses new users, and the open tunnel stays.
     assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());
     let mappings = scene.rig.get("/api/v1/mappings", &scene.bob).await;
     assert_eq!(mappings["mappings"], json!([]));
     user.write_all(b"still here").await.unwrap();
-    says(&mut data, b"still here").await;
+    receives(&mut data, b"still here").await;
     let again = scene.ask(port).await;
     assert_eq!(scene.withdraw(&scene.bob, &again).await.status, 204);
-    // The client has been told nothing on the wire. For the protocol it has this port until it logs in anew.
+    // The client has received no message. In the protocol it has this port until its next login.
     assert!(!map(&mut scene.office.control, port).await);
     let mut office = scene.rig.client("office", "bob", "tulip").await;
     assert!(is_closed(&mut scene.office.control).await);
@@ -233,7 +233,7 @@ async fn what_is_withdrawn_is_gone_and_its_port_is_free() {
 }
 
 #[tokio::test]
-async fn a_port_that_the_client_has_for_another_reason_stays() {
+async fn a_port_that_was_mapped_without_accepting_the_request_stays() {
     let (mut scene, port) = (Scene::start().await, free_port());
     let id = scene.ask(port).await;
     scene.office.map(port).await;
@@ -243,7 +243,7 @@ async fn a_port_that_the_client_has_for_another_reason_stays() {
 }
 
 #[tokio::test]
-async fn a_client_that_was_away_decides_again() {
+async fn a_client_decides_again_after_a_new_login() {
     let (mut scene, port) = (Scene::start().await, free_port());
     let id = scene.ask(port).await;
     scene.decide(&scene.bob, &id, &accepted()).await;
@@ -251,20 +251,20 @@ async fn a_client_that_was_away_decides_again() {
     let (rig, bob) = scene.lose_client().await;
     let seen = rig.get("/api/v1/requests", &bob).await;
     assert_eq!(seen["requests"][0]["state"], "asked");
-    // A client that has the request in its memory says the same again.
+    // A client may remember its decision and send it again.
     let office = rig.client("office", "bob", "tulip").await;
     let mut scene = Scene { rig, bob, office };
     let decided = scene.decide(&scene.bob, &id, &accepted()).await;
     assert_eq!(decided.json()["state"], "accepted");
     scene.office.map(port).await;
     assert_eq!(scene.state().await.0, "mapped");
-    // The same by a login that takes the place of the other one.
+    // The same after a login that replaces the other one.
     scene.office = scene.rig.client("office", "bob", "tulip").await;
     assert_eq!(scene.state().await.0, "asked");
 }
 
 #[tokio::test]
-async fn another_account_neither_sees_nor_asks_nor_decides() {
+async fn another_account_cannot_see_ask_or_decide() {
     let (scene, port) = (Scene::start().await, free_port());
     let id = scene.ask(port).await;
     let (carol, path) = (
@@ -295,7 +295,7 @@ async fn another_account_neither_sees_nor_asks_nor_decides() {
         let answer = scene.rig.ask(request).await;
         assert_eq!(error(&answer, 404), "no such request", "{text}");
     }
-    // Each account has names of its own: what she is told of is a client of hers.
+    // Each account has client names of its own: this answer is about a client of carol.
     let told = scene
         .rig
         .get("/api/v1/clients/office/requests", &carol)
@@ -305,7 +305,7 @@ async fn another_account_neither_sees_nor_asks_nor_decides() {
     assert!(!events.contains("office"), "{events}");
     let mut stream = Stream::open(&scene.rig, &carol).await;
     assert_eq!(stream.next().await.unwrap()["requests"], json!([]));
-    // Not even an administrator decides for a client of somebody else.
+    // An administrator cannot decide for a client of another account.
     let alice = scene.rig.sign_in("alice", "rose").await;
     let decided = scene.decide(&alice, &id, &accepted()).await;
     assert_eq!(error(&decided, 404), "no such request");
@@ -329,17 +329,17 @@ async fn an_administrator_sees_asks_and_withdraws_everything() {
     assert_eq!(seen.len(), 2);
     assert_eq!(seen, of_bob, "the newest first");
     assert_eq!(seen[1]["id"], own.as_str());
-    // Bob's client may refuse it, but bob has not asked it.
+    // Bob's client may refuse the request, but bob may not withdraw it: alice has asked.
     let id = asked["id"].as_str().unwrap();
     assert_eq!(
         error(&scene.withdraw(&scene.bob, id).await, 403),
-        "only who has asked, or an administrator, can withdraw a request"
+        "only the account that has asked, or an administrator, can withdraw a request"
     );
     for id in [id, &own] {
         assert_eq!(scene.withdraw(&alice, id).await.status, 204);
     }
     assert_eq!(scene.seen(&alice).await, Vec::<Value>::new());
-    // A name of two accounts.
+    // Clients of two accounts have the same name.
     let carol = scene.rig.sign_in("carol", "lily").await;
     scene
         .rig
@@ -354,12 +354,12 @@ async fn an_administrator_sees_asks_and_withdraws_everything() {
 }
 
 #[tokio::test]
-async fn asking_is_refused_with_a_reason() {
+async fn a_request_that_cannot_be_mapped_is_refused_with_a_reason() {
     let (mut scene, port) = (Scene::start().await, free_port());
     scene.office.map(port).await;
     let taken = scene.try_to_ask(&scene.bob, &wish(port)).await;
     assert_eq!(error(&taken, 409), format!("port {port} is mapped already"));
-    // Also a port of a client of somebody else.
+    // The same for a port of another account's client.
     let other = free_port();
     let mut laptop = scene.rig.client("laptop", "alice", "rose").await;
     laptop.map(other).await;
@@ -368,11 +368,11 @@ async fn asking_is_refused_with_a_reason() {
         error(&taken, 409),
         format!("port {other} is mapped already")
     );
-    // It is logged in, and does not ask for requests.
+    // This client is logged in, but does not poll.
     let alice = scene.rig.sign_in("alice", "rose").await;
-    let deaf = json!({"client": "laptop", "target": "127.0.0.1:22", "port": free_port()});
-    let deaf = scene.try_to_ask(&alice, &deaf).await;
-    let why = error(&deaf, 409);
+    let silent = json!({"client": "laptop", "target": "127.0.0.1:22", "port": free_port()});
+    let silent = scene.try_to_ask(&alice, &silent).await;
+    let why = error(&silent, 409);
     assert!(
         why.contains("laptop does not take requests") && why.contains("section \"requests\""),
         "{why}"
@@ -388,7 +388,7 @@ async fn asking_is_refused_with_a_reason() {
     let foreign = scene.try_to_ask(&carol, &home(port)).await;
     let why = format!("account carol may not map port {port}");
     assert_eq!(error(&foreign, 409), why);
-    // Not what she may do counts for an administrator who asks, but what the client may do.
+    // If an administrator asks, the allowed ports of the client's account count.
     let foreign = scene.try_to_ask(&alice, &home(port)).await;
     assert_eq!(error(&foreign, 409), why);
     // A client that polls need not be logged in.
@@ -399,7 +399,7 @@ async fn asking_is_refused_with_a_reason() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_is_refused() {
+async fn an_invalid_request_is_refused() {
     let scene = Scene::start().await;
     let id = scene.ask(free_port()).await;
     let (ask, decide) = ("/api/v1/requests", format!("/api/v1/requests/{id}"));
@@ -409,7 +409,7 @@ async fn what_is_no_request_is_refused() {
         wish[member] = value;
         wish
     };
-    for (body, says) in [
+    for (body, text) in [
         (
             with("target", json!("localhost:22")),
             "names are not allowed",
@@ -439,10 +439,10 @@ async fn what_is_no_request_is_refused() {
         (json!({"client": "office"}), "expected {"),
     ] {
         let answer = scene.try_to_ask(&scene.bob, &body).await;
-        assert!(error(&answer, 400).contains(says), "{body}: {answer:?}");
+        assert!(error(&answer, 400).contains(text), "{body}: {answer:?}");
     }
     let long = "x".repeat(201);
-    for (body, says) in [
+    for (body, text) in [
         (json!({"state": "mapped"}), "expected {"),
         (json!({"state": "asked"}), "expected {"),
         (json!({}), "expected {"),
@@ -450,7 +450,7 @@ async fn what_is_no_request_is_refused() {
         (refused(&long), "reason: must have at most 200 characters"),
     ] {
         let answer = scene.decide(&scene.bob, &id, &body).await;
-        assert!(error(&answer, 400).contains(says), "{body}: {answer:?}");
+        assert!(error(&answer, 400).contains(text), "{body}: {answer:?}");
     }
     let giant = with("client", json!("x".repeat(9000)));
     let giant = scene.try_to_ask(&scene.bob, &giant).await;
@@ -509,7 +509,7 @@ async fn an_account_has_a_hundred_open_requests_at_most() {
     }
     let more = scene.try_to_ask(&scene.bob, &wish(20_100)).await;
     assert!(error(&more, 429).contains("100 requests of this account"));
-    // What is refused gives its place away, and it is still there until then.
+    // A refused request stays in the list until a new one takes its place.
     scene.decide(&scene.bob, &last, &refused("no")).await;
     assert_eq!(scene.seen(&scene.bob).await.len(), 100);
     let next = scene.ask(20_100).await;
@@ -521,11 +521,11 @@ async fn an_account_has_a_hundred_open_requests_at_most() {
 }
 
 #[tokio::test]
-async fn a_poll_waits_for_a_change_or_for_its_time() {
+async fn a_poll_waits_for_a_change_or_for_its_time_limit() {
     let scene = Scene::start().await;
     let told = scene.poll("").await;
     let version = told["version"].as_u64().unwrap();
-    // Another version, or none: what there is comes at once.
+    // With another version or none, the answer comes at once.
     let start = Instant::now();
     let other = format!("?wait=25&version={}", version + 1);
     for query in ["?wait=25", &other] {
@@ -539,7 +539,7 @@ async fn a_poll_waits_for_a_change_or_for_its_time() {
     let same = scene.poll(&format!("?wait=0&version={version}")).await;
     assert_eq!(same, told);
 
-    // What changes for another client does not end it.
+    // A change for another client does not end the poll.
     scene
         .rig
         .get("/api/v1/clients/home/requests", &scene.bob)
@@ -561,7 +561,7 @@ async fn a_poll_ends_with_its_session_and_with_the_server() {
     let version = scene.poll("").await["version"].as_u64().unwrap();
     let path = format!("/api/v1/clients/office/requests?wait=25&version={version}");
     let other = scene.rig.sign_in("bob", "tulip").await;
-    // The session is over when there is something to tell.
+    // The session ends before the change.
     let over = async {
         let out = other.change("DELETE", "/api/v1/session");
         assert_eq!(scene.rig.ask(out).await.status, 204);
@@ -575,7 +575,7 @@ async fn a_poll_ends_with_its_session_and_with_the_server() {
     let mut waiting = TcpStream::connect(scene.rig.web()).await.unwrap();
     let request = scene.bob.get(&path).text();
     waiting.write_all(request.as_bytes()).await.unwrap();
-    // The server has read it when a later one is answered.
+    // The server has read the request when it answers a later one.
     scene.poll("").await;
     drop(scene.rig.stop);
     let mut answer = Vec::new();
@@ -590,7 +590,7 @@ async fn a_poll_ends_with_its_session_and_with_the_server() {
 }
 
 #[tokio::test]
-async fn so_many_polls_wait_at_a_time() {
+async fn the_number_of_waiting_polls_is_bounded() {
     let scene = Scene::start().await;
     let version = scene.poll("").await["version"].as_u64().unwrap();
     let path = format!("/api/v1/clients/office/requests?wait=25&version={version}");
@@ -616,14 +616,14 @@ async fn so_many_polls_wait_at_a_time() {
         }
     };
     is_full(true).await;
-    // People are served meanwhile, and polls make room when their clients go.
+    // Other requests are answered meanwhile, and polls end when their clients disconnect.
     scene.ask(20_000).await;
     drop(held);
     is_full(false).await;
 }
 
 #[tokio::test]
-async fn a_page_that_is_open_sees_each_step() {
+async fn an_open_page_shows_each_step_of_a_request() {
     let (mut scene, port) = (Scene::start().await, free_port());
     let mut stream = Stream::open(&scene.rig, &scene.bob).await;
     let state = stream.next().await.unwrap();
@@ -654,7 +654,7 @@ async fn a_page_that_is_open_sees_each_step() {
     for (state, count) in [("asked", 0), ("accepted", 0), ("refused", 0), ("mapped", 1)] {
         let line = format!("netroxy_server_mapping_requests{{state=\"{state}\"}} {count}");
         assert!(
-            figures.lines().any(|told| told == line),
+            figures.lines().any(|found| found == line),
             "{line}: {figures}"
         );
     }
@@ -662,7 +662,7 @@ async fn a_page_that_is_open_sees_each_step() {
     sees("refused").await;
 }
 
-/// Names are percent-encoded in a path, and may be asked for as they are or as they are shown.
+/// A name is percent-encoded in a path. A request may hold the name itself or its escaped form.
 #[tokio::test]
 async fn a_client_may_have_any_name() {
     let scene = Scene::start().await;

@@ -1,4 +1,4 @@
-//! The web interface, asked over real connections as a browser or a script asks it.
+//! The web interface over real connections, used as a browser or a script uses it.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
 mod support;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use support::{
     PATIENCE, Rig, free_port,
     http::{Request, Session, Stream, sign_in},
-    is_closed, lines, on_free_ports, says,
+    is_closed, lines, on_free_ports, receives,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -27,7 +27,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
-/// alice is the administrator, because hers is the account of the original's keys.
+/// alice is the administrator, because her account is that of the keys `username` and `password`.
 const ACCOUNTS: &str = r#""username": "alice", "password": "rose", "timeout": 30,
     "users": [{"username": "bob", "password": "tulip"}]"#;
 
@@ -67,23 +67,23 @@ fn fits(document: &Value, schema: &Value, value: &Value, about: &str) {
     assert!(faults.is_empty(), "{about}: {faults:?} in {value}");
 }
 
-/// Each path and method, with the example of the document, while there is something of each kind. That
-/// the document leaves no route out is a test of the routes themselves.
+/// Sends the example of each path and method. There is a client, a mapping, a tunnel and a request at that time. A
+/// test of the routes shows that the document is complete.
 #[tokio::test]
-async fn the_api_is_what_its_document_says() {
+async fn the_api_agrees_with_its_document() {
     let (rig, port, document) = (start().await, free_port(), document());
     let mut client = rig.client("laptop", "alice", "rose").await;
     client.map(port).await;
     let (mut user, mut data) = rig.tunnel(&mut client, port).await;
     user.write_all(b"question").await.unwrap();
-    says(&mut data, b"question").await;
+    receives(&mut data, b"question").await;
     let alice = rig.sign_in("alice", "rose").await;
     rig.wait_for("/api/v1/status", &alice, |status| {
         status["bytes_from_users"] == 8
     })
     .await;
 
-    // A request of which there is something to see. Who polls takes requests.
+    // A request, which needs a client that polls.
     rig.get("/api/v1/clients/laptop/requests", &alice).await;
     let wish = json!({"client": "laptop", "target": "127.0.0.1:9", "port": 10_023});
     let asked = rig
@@ -97,7 +97,7 @@ async fn the_api_is_what_its_document_says() {
             operations.push((path, method.to_uppercase(), operation));
         }
     }
-    // The session lasts until its end has been asked for.
+    // Requests that end the session or withdraw the request come last.
     operations.sort_by_key(|(_, method, _)| method == "DELETE");
     for (path, method, operation) in operations {
         let about = format!("{method} {path}");
@@ -154,7 +154,7 @@ async fn the_api_is_what_its_document_says() {
                 fits(&document, &content["schema"], &body, &about);
             }
         }
-        // Refusals are told as well.
+        // The document describes the refusal, too.
         if operation["security"]
             .as_array()
             .is_some_and(|ways| ways.iter().all(|way| way != &json!({})))
@@ -169,7 +169,7 @@ async fn the_api_is_what_its_document_says() {
 }
 
 #[tokio::test]
-async fn a_stranger_sees_a_form_and_nothing_else() {
+async fn without_a_session_only_the_sign_in_form_is_shown() {
     let rig = start().await;
     rig.client("secret-name", "alice", "rose").await;
     let page = rig.ask(Request::new("GET", "/")).await;
@@ -230,7 +230,7 @@ async fn a_stranger_sees_a_form_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_session_is_a_cookie_that_no_script_and_no_other_site_sees() {
+async fn the_cookie_of_a_session_is_hidden_from_scripts_and_other_sites() {
     let rig = start().await;
     let body = json!({"user": "alice", "password": "rose"});
     let answer = rig.ask(sign_in(&body)).await;
@@ -250,7 +250,7 @@ async fn a_session_is_a_cookie_that_no_script_and_no_other_site_sees() {
         (&told["user"], &told["administrator"]),
         (&json!("alice"), &json!(true))
     );
-    // Among cookies of others.
+    // The cookie is found among other cookies.
     let crowd = format!("a=b; {}; {name}x=1", alice.cookie);
     let asked = Request::new("GET", "/api/v1/session").with("Cookie", &crowd);
     assert_eq!(rig.ask(asked).await.status, 200);
@@ -265,7 +265,7 @@ async fn a_session_is_a_cookie_that_no_script_and_no_other_site_sees() {
 async fn a_change_needs_the_token_of_its_session_and_a_page_of_this_server() {
     let (rig, port) = (start().await, free_port());
     rig.client("n", "alice", "rose").await.map(port).await;
-    // The client has gone, so there is nothing to switch; that is found out last.
+    // The client may have disconnected. Then there is no mapping, which is checked last.
     let (alice, other) = (
         rig.sign_in("alice", "rose").await,
         rig.sign_in("alice", "rose").await,
@@ -334,7 +334,7 @@ async fn a_change_needs_the_token_of_its_session_and_a_page_of_this_server() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_not_the_servers_is_refused() {
+async fn a_request_for_a_foreign_host_name_is_refused() {
     let rig = start_with(r#""hosts": ["netroxy.example.org"]"#).await;
     let alice = rig.sign_in("alice", "rose").await;
     let port = rig.web().port();
@@ -373,7 +373,7 @@ async fn a_name_that_is_not_the_servers_is_refused() {
 }
 
 #[tokio::test]
-async fn an_account_sees_and_switches_its_own_alone() {
+async fn an_account_sees_and_switches_only_what_is_its_own() {
     let (rig, of_alice, of_bob) = (start().await, free_port(), free_port());
     let mut clients = (
         rig.client("of-alice", "alice", "rose").await,
@@ -430,20 +430,20 @@ async fn an_account_sees_and_switches_its_own_alone() {
     );
     assert_eq!(rig.ask(bob.get("/client/?name=of-alice")).await.status, 404);
     assert_eq!(rig.ask(bob.get("/client/?name=of-bob")).await.status, 303);
-    // A port of somebody else is as unknown as one of nobody.
-    let (foreign, nobodys) = (format!("/api/v1/mappings/{of_alice}"), "/api/v1/mappings/1");
-    let (foreign, nobodys) = (
+    // The answer is the same for a port of another account and for an unmapped port.
+    let (foreign, unmapped) = (format!("/api/v1/mappings/{of_alice}"), "/api/v1/mappings/1");
+    let (foreign, unmapped) = (
         rig.ask(bob.switch(&foreign, false)).await,
-        rig.ask(bob.switch(nobodys, false)).await,
+        rig.ask(bob.switch(unmapped, false)).await,
     );
-    assert_eq!((foreign.status, foreign.body), (404, nobodys.body));
+    assert_eq!((foreign.status, foreign.body), (404, unmapped.body));
     let own = format!("/api/v1/mappings/{of_bob}");
     assert_eq!(rig.ask(bob.switch(&own, false)).await.status, 200);
     assert_eq!(rig.ask(alice.switch(&own, true)).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_mapping_that_is_off_closes_new_users_and_nothing_else() {
+async fn a_mapping_that_is_off_refuses_new_users_and_keeps_tunnels() {
     let (rig, port) = (start().await, free_port());
     let mut client = rig.client("n", "bob", "tulip").await;
     client.map(port).await;
@@ -459,8 +459,8 @@ async fn a_mapping_that_is_off_closes_new_users_and_nothing_else() {
     let mut refused = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     assert!(is_closed(&mut refused).await);
     user.write_all(b"still here").await.unwrap();
-    says(&mut data, b"still here").await;
-    // The client has been told nothing: the next thing that it hears is its answer.
+    receives(&mut data, b"still here").await;
+    // The client has received no message: the next one is the answer to SRQ.
     client.control.write_all(b"SRQ\n").await.unwrap();
     assert_eq!(lines(&mut client.control, 1).await, "SRS\n");
     let events = rig.get("/api/v1/events", &bob).await;
@@ -481,7 +481,7 @@ async fn a_mapping_that_is_off_closes_new_users_and_nothing_else() {
         "{texts:?}"
     );
 
-    // A new login does not switch it on.
+    // A new login of the client does not switch the mapping on.
     drop(client);
     rig.wait_for("/api/v1/clients", &bob, |seen| seen["clients"] == json!([]))
         .await;
@@ -492,21 +492,21 @@ async fn a_mapping_that_is_off_closes_new_users_and_nothing_else() {
     assert_eq!(rig.ask(bob.switch(&path, true)).await.status, 200);
     let (mut user, mut data) = rig.tunnel(&mut client, port).await;
     user.write_all(b"in again").await.unwrap();
-    says(&mut data, b"in again").await;
+    receives(&mut data, b"in again").await;
 }
 
 #[tokio::test]
-async fn bytes_are_seen_while_a_tunnel_runs_and_stay_when_it_ends() {
+async fn the_bytes_of_a_tunnel_are_shown_while_it_is_open_and_after_its_end() {
     let (rig, port) = (start().await, free_port());
     let mut client = rig.client("n", "alice", "rose").await;
     client.map(port).await;
     let (mut user, mut data) = rig.tunnel(&mut client, port).await;
     let alice = rig.sign_in("alice", "rose").await;
     let bulk = vec![7; 3_000_000];
-    let (wrote, ()) = tokio::join!(data.write_all(&bulk), says(&mut user, &bulk));
+    let (wrote, ()) = tokio::join!(data.write_all(&bulk), receives(&mut user, &bulk));
     wrote.unwrap();
     user.write_all(b"thanks").await.unwrap();
-    says(&mut data, b"thanks").await;
+    receives(&mut data, b"thanks").await;
     let is_seen = |seen: &Value| {
         let tunnel = &seen["tunnels"][0];
         tunnel["bytes_to_users"] == bulk.len() && tunnel["bytes_from_users"] == 6
@@ -533,7 +533,7 @@ async fn bytes_are_seen_while_a_tunnel_runs_and_stay_when_it_ends() {
         (&json!(0), &json!(1))
     );
     assert_eq!(mapping["bytes_to_users"], bulk.len());
-    // What a tunnel of a client that has gone has carried is not forgotten.
+    // The bytes of a client that has disconnected still count.
     drop(client);
     rig.wait_for("/api/v1/clients", &alice, |seen| {
         seen["clients"] == json!([])
@@ -568,7 +568,7 @@ async fn wrong_passwords_shut_an_address_out() {
         .ask(sign_in(&json!({"user": "alice", "password": "rose"})))
         .await;
     assert_eq!(right.status, 429, "{right:?}");
-    // The control port goes by the same book.
+    // The control port refuses the address, too.
     let mut control = TcpStream::connect(rig.clients).await.unwrap();
     assert!(is_closed(&mut control).await);
     let status = rig.get("/api/v1/status", &alice).await;
@@ -584,13 +584,13 @@ async fn wrong_passwords_shut_an_address_out() {
 }
 
 #[tokio::test]
-async fn metrics_are_for_this_machine_or_for_a_token() {
+async fn metrics_can_be_read_from_this_machine_or_with_the_token() {
     let (rig, port) = (start().await, free_port());
     let mut client = rig.client("n", "alice", "rose").await;
     client.map(port).await;
     let (mut user, mut data) = rig.tunnel(&mut client, port).await;
     user.write_all(b"hello").await.unwrap();
-    says(&mut data, b"hello").await;
+    receives(&mut data, b"hello").await;
     let alice = rig.sign_in("alice", "rose").await;
     rig.wait_for("/api/v1/status", &alice, |status| {
         status["bytes_from_users"] == 5
@@ -611,7 +611,7 @@ async fn metrics_are_for_this_machine_or_for_a_token() {
         "netroxy_server_web_sessions 1",
     ] {
         assert!(
-            answer.body.lines().any(|told| told == line),
+            answer.body.lines().any(|found| found == line),
             "{line} in {}",
             answer.body
         );
@@ -638,9 +638,9 @@ async fn metrics_are_for_this_machine_or_for_a_token() {
     assert_eq!(rig.ask(bob.get("/metrics")).await.status, 401);
 }
 
-/// Its name is markup, and would be more than one event of the stream.
+/// The name is markup. Without escapes it would also break the event in two.
 #[tokio::test]
-async fn what_a_client_calls_itself_is_text() {
+async fn the_name_of_a_client_is_shown_as_text() {
     let rig = start().await;
     let name = "<script>alert(1)</script>\"\r\x1b\u{e9}data: x";
     let _client = rig.client(name, "alice", "rose").await;
@@ -660,7 +660,7 @@ async fn what_a_client_calls_itself_is_text() {
 }
 
 #[tokio::test]
-async fn paths_of_the_original_lead_to_the_page() {
+async fn paths_of_the_original_redirect_to_the_page() {
     let (rig, port) = (start().await, free_port());
     let mut client = rig.client("laptop", "alice", "rose").await;
     client.map(port).await;
@@ -717,7 +717,7 @@ async fn paths_of_the_original_lead_to_the_page() {
 #[tokio::test]
 async fn requests_are_bounded_in_size_and_time() {
     let rig = start().await;
-    // Both wait beside each other.
+    // These wait at the same time.
     let slow = async {
         let mut slow = TcpStream::connect(rig.web()).await.unwrap();
         slow.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
@@ -772,7 +772,7 @@ async fn connections_are_bounded() {
     for _ in 0..128 {
         held.push(TcpStream::connect(rig.web()).await.unwrap());
     }
-    // They are taken in in their order, so the next one comes after all of them.
+    // Connections are accepted in their order, so the next one exceeds the bound.
     let mut next = TcpStream::connect(rig.web()).await.unwrap();
     assert!(is_closed(&mut next).await);
     drop(held);
@@ -806,7 +806,7 @@ async fn a_stream_ends_with_its_session_and_with_the_server() {
         Stream::open(&rig, &bob).await,
     );
     assert!(of_alice.next().await.is_some() && of_bob.next().await.is_some());
-    // bob's account is another one from now on.
+    // From here on, bob's account has another password.
     let accounts = ACCOUNTS.replace("tulip", "lily");
     let fixed = rig.handle.reload(config(&rig.folder, &accounts, ""));
     assert_eq!(fixed, Vec::<&str>::new());
@@ -835,9 +835,8 @@ async fn a_stream_ends_with_its_session_and_with_the_server() {
     );
 }
 
-/// With TLS, and with another certificate after a reload.
 #[tokio::test]
-async fn https_takes_its_certificates_anew_at_a_reload() {
+async fn https_uses_new_certificates_after_a_reload() {
     let https = |name: &str| {
         format!(r#""https": {{"enabled": true, "ca": "{name}.pem", "key": "{name}.key"}}"#)
     };
@@ -874,7 +873,7 @@ async fn https_takes_its_certificates_anew_at_a_reload() {
         .await
         .unwrap();
     assert_eq!(status.status, 200, "the session stays");
-    // Without TLS there is no answer in HTTP.
+    // A request without TLS gets no HTTP answer.
     let mut tcp = TcpStream::connect(addr).await.unwrap();
     tcp.write_all(Request::new("GET", "/").text().as_bytes())
         .await
@@ -885,7 +884,7 @@ async fn https_takes_its_certificates_anew_at_a_reload() {
 }
 
 #[tokio::test]
-async fn a_reload_changes_what_can_change_and_names_the_rest() {
+async fn a_reload_names_the_keys_that_it_cannot_change() {
     let rig = start().await;
     let alice = rig.sign_in("alice", "rose").await;
     let more = r#""administrators": ["bob"], "hosts": ["new.example"], "ip": "127.0.0.2""#;

@@ -1,4 +1,4 @@
-//! `docs/configuration.md` knows every flag and command.
+//! `docs/configuration.md` lists every flag and command.
 
 use clap::CommandFactory;
 
@@ -9,7 +9,7 @@ use crate::config::reference::reference_page::told_flags;
 use super::Cli;
 
 #[test]
-fn the_page_knows_every_flag_and_no_other() {
+fn the_page_lists_every_flag_and_no_other() {
     assert_eq!(told_flags("netroxy-server"), flags(&Cli::command()));
 }
 

@@ -1,318 +1,27 @@
-//! `server_config.json`, as the original server reads it, and what is new in it.
+//! Reading `server_config.json` and the files that it names.
 
-use std::{
-    collections::BTreeSet,
-    fmt,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use netroxy_net::{
-    config_file::{self, ConfigError, Key, Loaded, key},
-    listen::Bind,
-    networks::{Network, Networks},
-    ports::PortSet,
+    config_file::{self, ConfigError, Loaded},
     tls::What,
     tls_server::{CertificateFiles, Setup},
 };
-use netroxy_proto::{Password, Timeout, Username};
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error as _, MapAccess, Visitor, value::MapAccessDeserializer},
+
+use super::{
+    keys::KEYS,
+    shape::{Checked, Https, MappedPortsFile, TlsFile},
+    types::{Config, MappedPorts, TlsConfig, UserNetworks, WebConfig},
 };
-
-use super::{Config, MappedPorts, TlsConfig, UserNetworks, WebConfig};
-use crate::{
-    accounts::{Account, Accounts, Secret},
-    limits::{Limits, count, some_count},
-    proxy_protocol,
-};
-
-/// Every key of the file, at any depth.
-pub(super) const KEYS: &[Key] = &[
-    key("ip", r#""127.0.0.1""#),
-    key("port", "10000"),
-    key("tls", r#"{"enabled": true}"#),
-    key("enabled", "true"),
-    key("ca", r#""ca.pem""#),
-    key("key", r#""priv.key""#),
-    key("certificates", r#"[{"ca": "ca.pem", "key": "priv.key"}]"#),
-    key("clientCa", r#""clients.pem""#),
-    key("onlyTls13", "true"),
-    key("web", r#"{"enabled": false}"#),
-    key("https", r#"{"enabled": true}"#),
-    key("hosts", r#"["netroxy.example.org"]"#),
-    key("administrators", r#"["alice"]"#),
-    key("metricsToken", r#""a-long-random-text""#),
-    key("root", r#""./""#),
-    key("username", r#""alice""#),
-    key("password", r#""secret""#),
-    key("passwordHash", SOME_HASH),
-    key("users", r#"[{"username": "alice", "password": "secret"}]"#),
-    key("allowedPorts", r#""10000-10099""#),
-    key("maxPorts", "16"),
-    key("maxTunnels", "100"),
-    key("timeout", "100"),
-    key("mappingIp", r#""127.0.0.1""#),
-    key("loginTimeout", "10"),
-    key("userTimeout", "10"),
-    key("shutdownTimeout", "5"),
-    key("trustedProxies", r#"["127.0.0.1"]"#),
-    key("mappedPorts", r#"[{"ports": "10000-10099"}]"#),
-    key("ports", r#""10000-10099""#),
-    key("allow", r#"["192.0.2.0/24"]"#),
-    key("deny", r#"["192.0.2.0/24"]"#),
-    key("proxyProtocol", "2"),
-    key("usersPerSecond", "100"),
-    key("bytesPerSecond", "1000000"),
-    key("controlSocket", r#""netroxy-server.sock""#),
-    key("limits", "{}"),
-    key("freshConnections", "1024"),
-    key("freshConnectionsPerAddress", "64"),
-    key("wrongPasswordSeconds", "5"),
-    key("handshakes", "128"),
-    key("clients", "1024"),
-    key("portsPerClient", "256"),
-    key("tunnels", "4096"),
-    key("tunnelsPerClient", "2048"),
-    key("usersPerAddress", "256"),
-    key("waitingPerPort", "1024"),
-    key("waiting", "4096"),
-    key("reservedDescriptors", "64"),
-    key("unreadAnswers", "4096"),
-];
-
-/// Of the password "secret".
-const SOME_HASH: &str = r#""$argon2id$v=19$m=19456,t=2,p=1$lWvvIO4VWfESFhNlnV6mHA$G066FZhnkqo3t95/N+4mSpwFmxPBgkFvDaKjr67k+YY""#;
-
-/// A file whose accounts are whole.
-#[derive(Deserialize)]
-#[serde(try_from = "File")]
-struct Checked {
-    file: File,
-    /// That of the original's keys, if they are there, and those of `users`.
-    users: Vec<User>,
-}
-
-/// An account of the file.
-#[derive(Deserialize)]
-#[serde(try_from = "UserFile")]
-struct User {
-    account: Account,
-    /// Whether there is a password and a hash.
-    has_both: bool,
-    /// The key that holds it, and a dot; nothing for the file itself.
-    holder: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct File {
-    #[serde(default, deserialize_with = "one_or_more")]
-    ip: Vec<String>,
-    #[serde(default, deserialize_with = "config_file::some_port")]
-    port: Option<u16>,
-    tls: Option<TlsFile>,
-    web: Option<WebFile>,
-    #[serde(default, deserialize_with = "one_or_more")]
-    mapping_ip: Vec<String>,
-    #[serde(default, deserialize_with = "config_file::some_field")]
-    username: Option<Username>,
-    #[serde(default, deserialize_with = "config_file::some_field")]
-    password: Option<Password>,
-    #[serde(default, deserialize_with = "some_hash")]
-    password_hash: Option<Secret>,
-    #[serde(default)]
-    users: Vec<User>,
-    #[serde(deserialize_with = "timeout")]
-    timeout: Timeout,
-    #[serde(default = "ten_seconds", deserialize_with = "config_file::patience")]
-    login_timeout: Duration,
-    #[serde(default = "ten_seconds", deserialize_with = "config_file::patience")]
-    user_timeout: Duration,
-    #[serde(default = "five_seconds", deserialize_with = "config_file::patience")]
-    shutdown_timeout: Duration,
-    #[serde(default, deserialize_with = "networks")]
-    trusted_proxies: Networks,
-    #[serde(default = "PortSet::unprivileged")]
-    allowed_ports: PortSet,
-    #[serde(default)]
-    mapped_ports: Vec<MappedPortsFile>,
-    #[serde(default)]
-    limits: Limits,
-    control_socket: Option<PathBuf>,
-}
-
-/// An entry of `users`.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct UserFile {
-    #[serde(deserialize_with = "config_file::field")]
-    username: Username,
-    #[serde(default, deserialize_with = "config_file::some_field")]
-    password: Option<Password>,
-    #[serde(default, deserialize_with = "some_hash")]
-    password_hash: Option<Secret>,
-    allowed_ports: Option<PortSet>,
-    #[serde(default, deserialize_with = "some_count")]
-    max_ports: Option<usize>,
-    #[serde(default, deserialize_with = "some_count")]
-    max_tunnels: Option<usize>,
-}
-
-/// The web interface, as the original has it, and what is new.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WebFile {
-    #[serde(default)]
-    enabled: bool,
-    #[serde(default = "loopback", deserialize_with = "one_or_more")]
-    ip: Vec<String>,
-    #[serde(default, deserialize_with = "config_file::some_port")]
-    port: Option<u16>,
-    #[serde(default, deserialize_with = "https")]
-    https: Https,
-    #[serde(default, deserialize_with = "one_or_more")]
-    hosts: Vec<String>,
-    #[serde(default, deserialize_with = "some_usernames")]
-    administrators: Option<Vec<Username>>,
-    #[serde(default, deserialize_with = "config_file::some_field")]
-    metrics_token: Option<Password>,
-    /// Where the original has its templates.
-    root: Option<String>,
-}
-
-/// TLS of the web interface: `true` alone takes the certificates of the control port.
-#[derive(Default)]
-enum Https {
-    #[default]
-    Off,
-    On,
-    With(Box<TlsFile>),
-}
-
-/// TLS of the control port, of the web interface, or of a mapped port; these two are the port
-/// themselves.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct TlsFile {
-    #[serde(default)]
-    enabled: bool,
-    #[serde(default, deserialize_with = "config_file::some_port")]
-    port: Option<u16>,
-    ca: Option<PathBuf>,
-    key: Option<PathBuf>,
-    /// Further ones, for other names.
-    #[serde(default)]
-    certificates: Vec<CertificateFile>,
-    client_ca: Option<PathBuf>,
-    #[serde(default)]
-    only_tls13: bool,
-}
-
-#[derive(Deserialize)]
-struct CertificateFile {
-    ca: PathBuf,
-    key: PathBuf,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct MappedPortsFile {
-    ports: PortSet,
-    #[serde(default, deserialize_with = "some_addresses")]
-    ip: Option<Vec<Bind>>,
-    tls: Option<TlsFile>,
-    #[serde(default, deserialize_with = "networks")]
-    allow: Networks,
-    #[serde(default, deserialize_with = "networks")]
-    deny: Networks,
-    #[serde(default, deserialize_with = "networks")]
-    trusted_proxies: Networks,
-    proxy_protocol: Option<proxy_protocol::Version>,
-    #[serde(default, deserialize_with = "count")]
-    users_per_second: usize,
-    #[serde(default, deserialize_with = "count")]
-    bytes_per_second: usize,
-}
-
-/// What v0.3 asks for (`auth.deadline`, `tunnel.user-timeout`).
-fn ten_seconds() -> Duration {
-    Duration::from_secs(10)
-}
-
-fn loopback() -> Vec<String> {
-    vec!["127.0.0.1".to_owned()]
-}
-
-fn five_seconds() -> Duration {
-    Duration::from_secs(5)
-}
-
-impl TryFrom<File> for Checked {
-    type Error = String;
-
-    fn try_from(mut file: File) -> Result<Self, String> {
-        let mut users = std::mem::take(&mut file.users);
-        for (i, user) in users.iter_mut().enumerate() {
-            user.holder = format!("users[{i}].");
-        }
-        let has_own =
-            file.username.is_some() || file.password.is_some() || file.password_hash.is_some();
-        if has_own || users.is_empty() {
-            let own = UserFile {
-                username: file
-                    .username
-                    .take()
-                    .ok_or_else(|| missing_field("username"))?,
-                password: file.password.take(),
-                password_hash: file.password_hash.take(),
-                allowed_ports: None,
-                max_ports: None,
-                max_tunnels: None,
-            };
-            users.insert(0, own.try_into()?);
-        }
-        Ok(Self { file, users })
-    }
-}
-
-impl TryFrom<UserFile> for User {
-    type Error = String;
-
-    fn try_from(user: UserFile) -> Result<Self, String> {
-        let has_both = user.password.is_some() && user.password_hash.is_some();
-        let password = user.password.map(Secret::Plain);
-        let secret = user.password_hash.or(password);
-        let account = Account {
-            username: user.username,
-            secret: secret.ok_or_else(|| missing_field("password"))?,
-            allowed_ports: user.allowed_ports,
-            max_ports: user.max_ports,
-            max_tunnels: user.max_tunnels,
-        };
-        let holder = String::new();
-        Ok(Self {
-            account,
-            has_both,
-            holder,
-        })
-    }
-}
-
-/// As serde says it: the key is looked for among those that are misspelt.
-fn missing_field(name: &str) -> String {
-    format!("missing field `{name}`")
-}
+use crate::accounts::{Accounts, Secret};
 
 impl Config {
-    /// Reads `server_config.json`, and the certificates and keys that it names. Paths in the file
-    /// are relative to it. The second part of the result are warnings for the user.
+    /// Reads `server_config.json`, and the certificates and keys that it names. Paths in the file are relative
+    /// to its folder. The second part of the result are warnings.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`], with all problems, and the place of each in the file.
+    /// [`ConfigError`] with all problems and their places in the file.
     pub fn load(path: &Path) -> Result<(Self, Vec<String>), ConfigError> {
         config_file::load_then(path, KEYS, |loaded| Self::from_file(path, loaded))
     }
@@ -343,7 +52,7 @@ impl Config {
             .any(|account| matches!(account.secret, Secret::Plain(_)))
         {
             warnings.push(format!(
-                "{}: a password stands in the file as it is; 'netroxy-server hash-password' makes a \
+                "{}: the file holds a password in clear text; 'netroxy-server hash-password' makes a \
                  passwordHash of it",
                 path.display()
             ));
@@ -370,7 +79,7 @@ impl Config {
     }
 }
 
-/// Reads the files that the file names.
+/// Reads the certificates and keys that the file names.
 fn files(loaded: &Loaded<Checked>) -> (Vec<ConfigError>, Option<TlsConfig>, Vec<MappedPorts>) {
     let mut errors = Vec::new();
     let mut mapped_ports = Vec::new();
@@ -387,7 +96,7 @@ fn files(loaded: &Loaded<Checked>) -> (Vec<ConfigError>, Option<TlsConfig>, Vec<
     (errors, tls, mapped_ports)
 }
 
-/// What does not go together.
+/// The errors of keys that contradict each other.
 fn contradictions(path: &Path, loaded: &Loaded<Checked>) -> Vec<ConfigError> {
     let Checked { file, users } = &loaded.value;
     let tls = file.tls.as_ref().filter(|tls| tls.enabled);
@@ -397,14 +106,15 @@ fn contradictions(path: &Path, loaded: &Loaded<Checked>) -> Vec<ConfigError> {
         errors.push(ConfigError::whole(path, message).with_hint("add \"port\": 10000"));
     }
     if file.port.is_some() && tls.is_some_and(|tls| tls.port == file.port) {
-        let message = "is the port without TLS, too: each needs a port of its own";
+        let message =
+            "must differ from port: clients with TLS and without TLS connect to different ports";
         errors.push(loaded.error("tls.port", message));
     }
     let mut names = BTreeSet::new();
     for user in users {
         let key = |member: &str| format!("{}{member}", user.holder);
         if user.has_both {
-            let message = "stands beside a password: the account can have one of them";
+            let message = "the account also has a password; remove one of the two";
             errors.push(loaded.error(&key("passwordHash"), message));
         }
         if !names.insert(user.account.username.as_bytes()) {
@@ -459,7 +169,7 @@ fn web_config(loaded: &Loaded<Checked>) -> Result<Option<WebConfig>, ConfigError
     let names = || users.iter().map(|user| &user.account.username);
     let administrators: BTreeSet<_> = match &web.administrators {
         Some(list) => list.iter().cloned().collect(),
-        // That of the original's keys.
+        // The account of the original's keys.
         None => users
             .iter()
             .filter(|user| user.holder.is_empty())
@@ -512,7 +222,7 @@ fn mapped_ports_of(
     file.mapped_ports.iter().enumerate().map(entry)
 }
 
-/// Reads the certificates of a listener. One without any has those of `others`.
+/// Reads the certificates of a listener. If `file` names none, those of `others` are used.
 fn server_tls(
     loaded: &Loaded<Checked>,
     key: &str,
@@ -564,81 +274,4 @@ fn missing(loaded: &Loaded<Checked>, key: &str, what: &str) -> ConfigError {
     loaded
         .error(key, format!("missing: TLS is enabled and needs {what}"))
         .with_hint("'netroxy-server gen-cert' makes a certificate (ca.pem) and its key (priv.key)")
-}
-
-fn some_hash<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    Secret::hash(text).map(Some).map_err(D::Error::custom)
-}
-
-fn some_usernames<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Vec<Username>>, D::Error> {
-    let list = one_or_more(deserializer)?;
-    let name = |text: String| text.try_into().map_err(D::Error::custom);
-    list.into_iter()
-        .map(name)
-        .collect::<Result<_, _>>()
-        .map(Some)
-}
-
-fn https<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Https, D::Error> {
-    struct SwitchOrSection;
-
-    impl<'de> Visitor<'de> for SwitchOrSection {
-        type Value = Https;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("true, false or a section")
-        }
-
-        fn visit_bool<E>(self, on: bool) -> Result<Https, E> {
-            Ok(if on { Https::On } else { Https::Off })
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Https, A::Error> {
-            let section = TlsFile::deserialize(MapAccessDeserializer::new(map))?;
-            Ok(Https::With(Box::new(section)))
-        }
-    }
-
-    deserializer.deserialize_any(SwitchOrSection)
-}
-
-/// One text, or a list of texts.
-fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let text = |value| match value {
-        serde_json::Value::String(text) => Ok(text),
-        _ => Err(D::Error::custom(
-            "expected a text in quotes, or a list of them",
-        )),
-    };
-    match serde_json::Value::deserialize(deserializer)? {
-        serde_json::Value::Array(list) => list.into_iter().map(text).collect(),
-        one => Ok(vec![text(one)?]),
-    }
-}
-
-fn some_addresses<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Vec<Bind>>, D::Error> {
-    let list = one_or_more(deserializer)?;
-    let bind = |text: String| text.parse().map_err(D::Error::custom);
-    list.into_iter()
-        .map(bind)
-        .collect::<Result<_, _>>()
-        .map(Some)
-}
-
-/// Networks such as `10.0.0.0/8`, and single addresses.
-fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Networks, D::Error> {
-    let network = |text: String| text.parse::<Network>().map_err(D::Error::custom);
-    let list = one_or_more(deserializer)?;
-    list.into_iter().map(network).collect()
-}
-
-fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timeout, D::Error> {
-    let max = i64::try_from(Timeout::MAX_SECS).map_err(D::Error::custom)?;
-    let secs = config_file::within(deserializer, 1, max, "whole seconds from 1 to 9223372036")?;
-    Timeout::try_from(secs).map_err(D::Error::custom)
 }

@@ -1,10 +1,10 @@
-//! `docs/configuration.md` and the examples say of `server_config.json` what the program does.
+//! `docs/configuration.md` and the examples agree with the program about `server_config.json`.
 
 use std::fs;
 
 use serde_json::Value;
 
-use super::{Config, MappedPorts, WebConfig, file::KEYS};
+use super::{Config, MappedPorts, WebConfig, keys::KEYS};
 use crate::{
     accounts::{Account, Secret},
     limits::Limits,
@@ -37,7 +37,7 @@ const MORE_CERTIFICATES: &str = r#"{
 }"#;
 
 #[test]
-fn the_page_knows_every_key_its_default_and_a_valid_example() {
+fn the_page_lists_every_key_with_its_default_and_a_valid_example() {
     let folder = tempfile::tempdir().unwrap();
     put_certificates(folder.path());
     let path = folder.path().join("server_config.json");
@@ -70,7 +70,7 @@ fn the_page_knows_every_key_its_default_and_a_valid_example() {
     });
 }
 
-/// All that a configuration says, as text. A new field has to be added here.
+/// All fields of a configuration as text. A new field has to be added here.
 fn view(config: &Config) -> String {
     let Config {
         ip,
@@ -183,7 +183,7 @@ fn the_threat_model_names_every_limit_with_its_default() {
 }
 
 #[test]
-fn examples_and_whole_files_of_the_pages_are_right() {
+fn the_examples_and_files_of_the_pages_are_valid() {
     let folder = tempfile::tempdir().unwrap();
     put_certificates(folder.path());
     let path = folder.path().join("server_config.json");

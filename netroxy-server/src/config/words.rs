@@ -1,12 +1,12 @@
-//! Every wrong value of `server_config.json` is told in words of the file.
+//! An error of a wrong value in `server_config.json` uses the words of the file.
 
-use super::{Config, file::KEYS};
+use super::{Config, keys::KEYS};
 
 #[path = "../../../netroxy-net/tests/support/wrong_types.rs"]
 mod wrong_types;
 
 #[test]
-fn wrong_values_are_told_in_words_of_the_file() {
+fn errors_of_wrong_values_use_the_words_of_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("server_config.json");
     let places = [

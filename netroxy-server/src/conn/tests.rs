@@ -1,4 +1,4 @@
-//! What happens while a password is checked: the queue for it may be long.
+//! Events while a login waits for the check of its password.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{Server, hash};
 
-/// What does not happen within this never happens.
+/// The longest wait for an event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Rig {
@@ -23,8 +23,8 @@ struct Rig {
     addr: SocketAddr,
     stop: CancellationToken,
     server: JoinHandle<()>,
-    /// As long as it is held, no password is checked.
-    _turns: OwnedSemaphorePermit,
+    /// No password is checked while this is held.
+    _permits: OwnedSemaphorePermit,
     folder: TempDir,
 }
 
@@ -32,13 +32,13 @@ impl Rig {
     async fn start(more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let server = Server::bind(config(&folder, "u", more)).await.unwrap();
-        let (hub, addr) = (server.hub.clone(), server.plain_addr().unwrap());
+        let (hub, addr) = (server.handle().0, server.plain_addr().unwrap());
         let stop = CancellationToken::new();
         Self {
             addr,
             server: tokio::spawn(server.run(stop.clone())),
             stop,
-            _turns: hub.config().accounts.all_turns().await,
+            _permits: hub.config().accounts.all_permits().await,
             hub,
             folder,
         }
@@ -48,7 +48,7 @@ impl Rig {
     async fn login(&self) -> TcpStream {
         let mut client = TcpStream::connect(self.addr).await.unwrap();
         client.write_all(b"ATH\nn\nu\nx\n").await.unwrap();
-        // Time for a server that is wrong to do its harm; one that is right passes at any speed.
+        // A wrong server needs this time to show its error. A right server passes with any time.
         sleep(Duration::from_millis(100)).await;
         client
     }

@@ -1,18 +1,18 @@
-//! What a certificate may be made for.
+//! The hosts for which a certificate can be made.
 
 use std::net::IpAddr;
 
 use netroxy_net::tls::ascii_host;
 use rustls::pki_types::DnsName;
 
-/// Why a text is no host, and what a person can do about it.
+/// The error that a text is no host, with a hint for the operator.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NoHost {
     pub(super) message: String,
     pub(super) hint: String,
 }
 
-/// A DNS name, which may begin with `*.`, or an IP address, whose brackets are taken off.
+/// Reads a DNS name, which may begin with `*.`, or an IP address, whose brackets are removed.
 pub(super) fn host(text: &str) -> Result<String, NoHost> {
     let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
     if let Ok(address) = bare.unwrap_or(text).parse::<IpAddr>() {
@@ -24,7 +24,7 @@ pub(super) fn host(text: &str) -> Result<String, NoHost> {
     }
     Err(NoHost {
         message: format!(
-            "--host {:?} is no DNS name and no IP address",
+            "--host {:?} is neither a DNS name nor an IP address",
             text.chars().take(64).collect::<String>()
         ),
         hint: hint(text),
@@ -36,7 +36,7 @@ fn hint(text: &str) -> String {
     let after_scheme = text.split_once("://").map(|(_, rest)| rest);
     if let Some(rest) = after_scheme {
         let name = rest.split(['/', ':']).next().unwrap_or_default();
-        return format!("{take}, and no URL: {name}");
+        return format!("{take}, not a URL: {name}");
     }
     if text.trim().is_empty() {
         return format!("{take}; without --host it is localhost");
@@ -70,8 +70,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_addresses_are_taken() {
-        for (text, taken) in [
+    fn names_and_addresses_are_accepted() {
+        for (text, accepted) in [
             ("localhost", "localhost"),
             ("a_b.example.org", "a_b.example.org"),
             ("*.example.org", "*.example.org"),
@@ -80,7 +80,7 @@ mod tests {
             ("[::1]", "::1"),
             ("[2001:DB8::1]", "2001:db8::1"),
         ] {
-            assert_eq!(host(text).as_deref(), Ok(taken));
+            assert_eq!(host(text).as_deref(), Ok(accepted));
         }
     }
 
@@ -91,7 +91,7 @@ mod tests {
             (" ", "without --host it is localhost"),
             ("a,b", "may be repeated: --host a --host b"),
             ("a b", "may be repeated: --host a --host b"),
-            ("https://example.org:10001/x", "and no URL: example.org"),
+            ("https://example.org:10001/x", "not a URL: example.org"),
             ("example.org:10001", "without a port: example.org"),
             ("127.0.0.1:10001", "without a port: 127.0.0.1"),
             ("[::1]:10001", "without a port: [::1]"),

@@ -21,21 +21,20 @@ pub(super) struct Pair {
 #[derive(Clone, Copy)]
 enum Readers {
     Owner,
-    /// As the system has it for new files.
+    /// Those of new files on this system.
     Usual,
 }
 
 impl Pair {
-    /// Writes both files. Each takes its name when both are safe on the disk, so a run that fails
-    /// leaves what was there before; only a machine that stops between the two names leaves a new
-    /// key with an old certificate.
+    /// Writes both files. They get their names after both are safe on the disk, so a run that fails leaves the old
+    /// files. Only a machine that stops between the two renames leaves a new key with an old certificate.
     ///
     /// # Errors
     ///
-    /// That a file exists and `replace` is false, or that a file cannot be written.
+    /// If a file exists and `replace` is false, or if a file cannot be written.
     pub(super) fn write(&self, replace: bool) -> Result<(), Failure> {
         for path in [&self.key, &self.cert] {
-            look(path, replace)?;
+            check(path, replace)?;
         }
         self.put(replace)
     }
@@ -50,7 +49,7 @@ impl Pair {
         };
         name(key, &self.key, replace)?;
         if let Err(failure) = name(cert, &self.cert, replace) {
-            // The error that is told is the first one.
+            // The first error is reported.
             let _ = match old {
                 Some(old) => name(old, &self.key, true),
                 None => fs::remove_file(&self.key).map_err(|e| cannot_write(&self.key, &e)),
@@ -62,8 +61,8 @@ impl Pair {
     }
 }
 
-/// Both are looked at before anything is written.
-fn look(path: &Path, replace: bool) -> Result<(), Failure> {
+/// Checks a path before anything is written.
+fn check(path: &Path, replace: bool) -> Result<(), Failure> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => {
             let folder = format!("cannot write {}: it is a folder", path.display());
@@ -76,7 +75,8 @@ fn look(path: &Path, replace: bool) -> Result<(), Failure> {
     }
 }
 
-/// The text in a file beside `path`, safe on the disk. It is removed unless it gets a name.
+/// Writes the text to a temporary file in the folder of `path` and to the disk. The file is removed unless it is
+/// renamed.
 fn prepare(path: &Path, text: &[u8], readers: Readers) -> Result<NamedTempFile, Failure> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".gen-cert-");
@@ -85,7 +85,7 @@ fn prepare(path: &Path, text: &[u8], readers: Readers) -> Result<NamedTempFile, 
         use std::os::unix::fs::PermissionsExt;
         let mode = match readers {
             Readers::Owner => 0o600,
-            // What the umask leaves of it.
+            // Less the bits of the umask.
             Readers::Usual => 0o666,
         };
         builder.permissions(fs::Permissions::from_mode(mode));
@@ -113,7 +113,7 @@ fn name(file: NamedTempFile, path: &Path, replace: bool) -> Result<(), Failure> 
     }
 }
 
-/// Makes the names safe too, where the system can: not every one writes folders on demand.
+/// Writes the names to the disk, too. Not every system can do this, so errors are ignored.
 fn sync_folder(path: &Path) {
     if let Ok(folder) = fs::File::open(folder(path)) {
         let _ = folder.sync_all();
@@ -135,7 +135,7 @@ fn exists(path: &Path) -> Failure {
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> Failure {
-    // tempfile adds the path of its own file, a name of chance that says nothing.
+    // tempfile adds the path of its own file, whose random name does not help.
     let reason = match error.raw_os_error() {
         Some(_) => error.to_string(),
         None => error.kind().to_string(),
@@ -185,15 +185,15 @@ mod tests {
         let mut new = pair(dir.path(), "new");
         new.cert = dir.path().join("none").join("ca.pem");
         let failure = new.write(true).unwrap_err();
-        let told = failure.error.to_string();
-        assert!(told.ends_with("ca.pem: entity not found"), "{told}");
+        let text = failure.error.to_string();
+        assert!(text.ends_with("ca.pem: entity not found"), "{text}");
         assert_eq!(fs::read_to_string(&new.key).unwrap(), "key old");
         assert_eq!(names(dir.path()), ["ca.pem", "priv.key"]);
     }
 
-    /// A folder turns up in the certificate's place, after that was looked at.
+    /// A folder of the certificate's name appears after the check of the path.
     #[test]
-    fn a_key_whose_certificate_gets_no_name_gives_way_to_the_old_one() {
+    fn the_old_key_is_restored_if_the_certificate_cannot_be_renamed() {
         for old in [Some("key old"), None] {
             let dir = tempfile::tempdir().unwrap();
             let new = pair(dir.path(), "new");

@@ -8,54 +8,21 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::json;
 use tracing::info;
 
 use super::{
-    Viewer, Way, Web,
-    access::{Changing, NotSignedIn, Session, SignedIn},
+    access::{Changing, NotSignedIn, SignedIn},
+    answer::{Unreadable, error, not_signed_in, ok, parse},
+    session::Session,
+    state::{ConnectionInfo, Web},
+    viewer::Viewer,
 };
 use crate::live::Kind;
 
-/// An answer in JSON.
-pub(super) fn answer(status: StatusCode, body: &impl Serialize) -> Response {
-    match serde_json::to_vec(body) {
-        Ok(bytes) => (status, [(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
-}
-
-pub(super) fn ok(body: &impl Serialize) -> Response {
-    answer(StatusCode::OK, body)
-}
-
-pub(super) fn error(status: StatusCode, why: &str) -> Response {
-    answer(status, &json!({ "error": why }))
-}
-
-pub(super) fn not_signed_in() -> Response {
-    error(StatusCode::UNAUTHORIZED, "not signed in")
-}
-
-pub(super) fn no_csrf_token() -> Response {
-    let why = "the head X-CSRF-Token has to hold the token of the session";
-    error(StatusCode::FORBIDDEN, why)
-}
-
-pub(super) async fn not_found() -> Response {
-    error(StatusCode::NOT_FOUND, "there is no such path")
-}
-
-pub(super) async fn method_not_allowed() -> Response {
-    error(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "the path does not take this method",
-    )
-}
-
-/// Who is signed in.
-fn told(session: &Session, viewer: &Viewer) -> serde_json::Value {
+/// The session and its account, as the API shows them.
+fn shown(session: &Session, viewer: &Viewer) -> serde_json::Value {
     let left = session.until.saturating_duration_since(Instant::now());
     json!({
         "user": viewer.account.username.to_string(),
@@ -66,7 +33,7 @@ fn told(session: &Session, viewer: &Viewer) -> serde_json::Value {
 }
 
 pub(super) async fn session(SignedIn { session, viewer }: SignedIn) -> Response {
-    ok(&told(&session, &viewer))
+    ok(&shown(&session, &viewer))
 }
 
 #[derive(Deserialize)]
@@ -76,41 +43,17 @@ struct SignIn {
     password: String,
 }
 
-/// What a body is refused with.
-pub(super) struct Unreadable(pub(super) StatusCode, pub(super) String);
-
-/// A page of another server can make a browser send a form, but no JSON.
-pub(super) fn parse<T: DeserializeOwned>(
-    headers: &HeaderMap,
-    body: &[u8],
-    what: &str,
-) -> Result<T, Unreadable> {
-    let kind = headers.get(header::CONTENT_TYPE);
-    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
-        let why = "the body has to be of the type application/json";
-        return Err(Unreadable(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            why.to_owned(),
-        ));
-    }
-    // What is wrong is not repeated: it may be a password.
-    serde_json::from_slice(body)
-        .map_err(|_| Unreadable(StatusCode::BAD_REQUEST, format!("expected {what}")))
-}
-
 pub(super) async fn sign_in(
     State(web): State<Arc<Web>>,
-    Extension(way): Extension<Way>,
+    Extension(connection): Extension<ConnectionInfo>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let shown: SignIn = match parse(&headers, &body, r#"{"user": "...", "password": "..."}"#) {
-        Ok(shown) => shown,
+    let given: SignIn = match parse(&headers, &body, r#"{"user": "...", "password": "..."}"#) {
+        Ok(given) => given,
         Err(Unreadable(status, why)) => return error(status, &why),
     };
-    let session = match web.sign_in(way, &shown.user, &shown.password).await {
+    let session = match web.sign_in(connection, &given.user, &given.password).await {
         Ok(session) => session,
         Err(NotSignedIn::Wrong) => {
             return error(StatusCode::UNAUTHORIZED, "wrong user name or password");
@@ -127,8 +70,8 @@ pub(super) async fn sign_in(
     let Some(viewer) = web.viewer(&session) else {
         return not_signed_in();
     };
-    let mut response = ok(&told(&session, &viewer));
-    if let Some(cookie) = web.cookie(way, &session) {
+    let mut response = ok(&shown(&session, &viewer));
+    if let Some(cookie) = web.cookie(connection, &session) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }
     response
@@ -136,12 +79,12 @@ pub(super) async fn sign_in(
 
 pub(super) async fn sign_out(
     State(web): State<Arc<Web>>,
-    Extension(way): Extension<Way>,
+    Extension(connection): Extension<ConnectionInfo>,
     Changing(SignedIn { session, .. }): Changing,
 ) -> Response {
     web.sign_out(&session);
     let mut response = StatusCode::NO_CONTENT.into_response();
-    if let Some(cookie) = web.no_cookie(way) {
+    if let Some(cookie) = web.no_cookie(connection) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }
     response
@@ -149,7 +92,9 @@ pub(super) async fn sign_out(
 
 pub(super) async fn status(State(web): State<Arc<Web>>, signed_in: SignedIn) -> Response {
     let snapshot = web.board.now();
-    ok(&web.board.status(&snapshot, &signed_in.viewer, &web.doors))
+    ok(&web
+        .board
+        .status(&snapshot, &signed_in.viewer, &web.client_listeners))
 }
 
 pub(super) async fn clients(State(web): State<Arc<Web>>, signed_in: SignedIn) -> Response {
@@ -197,7 +142,7 @@ pub(super) async fn switch(
     };
     let port = port.parse().ok();
     let Some(port) = port.filter(|port| web.switch(&viewer, *port, wanted.on)) else {
-        // Also where it belongs to somebody else, who stays unknown.
+        // The same answer for a mapping of another account, so that it stays unknown.
         return error(StatusCode::NOT_FOUND, "no such mapping");
     };
     ok(&json!({ "port": port, "on": wanted.on }))
@@ -211,7 +156,7 @@ pub(super) struct OriginalSwitch {
     port: String,
 }
 
-/// `POST /mapping/?action=on&port=P`, as the original answers it.
+/// `POST /mapping/?action=on&port=P`, answered as the original server answers it.
 pub(super) async fn original_switch(
     State(web): State<Arc<Web>>,
     Changing(SignedIn { viewer, .. }): Changing,
@@ -236,7 +181,7 @@ pub(super) async fn original_switch(
 }
 
 impl Web {
-    /// Switches a mapping, if the viewer may; tells whether.
+    /// Switches a mapping. The result is false if there is none that the viewer may switch.
     fn switch(&self, viewer: &Viewer, port: u16, on: bool) -> bool {
         let may = |account: &crate::Account| viewer.may_see(Some(&account.username));
         let Some(mapping) = self.hub.switch(port, on, may) else {
@@ -251,7 +196,7 @@ impl Web {
         true
     }
 
-    /// What has happened, the latest first, as far as a viewer may see it.
+    /// The events that a viewer may see, the latest first.
     pub(super) fn events(&self, viewer: &Viewer) -> Vec<crate::live::Event> {
         let live = self.hub.live.as_ref();
         live.map_or_else(Vec::new, |live| live.events(|owner| viewer.may_see(owner)))

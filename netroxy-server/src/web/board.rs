@@ -1,5 +1,4 @@
-//! What there is to be seen: the state of the server at a moment, with rates and the traffic of the
-//! last minutes.
+//! The state of the server as the web interface shows it, with rates and the traffic of the last minutes.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -15,33 +14,31 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{
-    Viewer,
-    requests::{Request, Told},
-};
+use super::viewer::Viewer;
 use crate::{
     Census,
     accounts::Account,
     hub::Hub,
     live::{Bytes, Survey, unix_millis},
+    requests::{Request, RequestView},
 };
 
-/// Rates are those of the last period of this length, and so long is a step of the history.
+/// The period over which rates are measured, and a step of the history.
 const STEP: Duration = Duration::from_secs(1);
-/// So many steps are kept: five minutes.
+/// The most steps that are kept: five minutes.
 const STEPS: usize = 300;
 
-/// Where clients connect.
+/// A listener for clients.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Door {
+pub(crate) struct ClientListener {
     pub(crate) address: SocketAddr,
     pub(crate) tls: bool,
 }
 
-/// Takes snapshots, and remembers what rates need.
+/// Takes snapshots, and keeps the figures that rates need.
 pub(super) struct Board {
     hub: Arc<Hub>,
-    /// When the server began, in seconds since 1970.
+    /// When the server started, in seconds since 1970.
     pub(super) started: u64,
     meter: Mutex<Meter>,
     latest: watch::Sender<Arc<Snapshot>>,
@@ -55,8 +52,8 @@ pub(super) struct Snapshot {
     /// The newest first.
     pub(super) tunnels: Vec<Tunnel>,
     /// The newest first.
-    pub(super) requests: Vec<Told>,
-    /// Tunnels since the start.
+    pub(super) requests: Vec<RequestView>,
+    /// Tunnels that have begun since the start of the server.
     pub(super) begun: u64,
     traffic: BTreeMap<Username, Traffic>,
 }
@@ -95,7 +92,7 @@ pub(super) struct Mapping {
     owner: Arc<Account>,
 }
 
-/// A tunnel that runs.
+/// An open tunnel.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Tunnel {
     id: u64,
@@ -103,7 +100,7 @@ pub(super) struct Tunnel {
     client: String,
     client_id: u64,
     user: String,
-    /// Of the user.
+    /// The user's address.
     address: SocketAddr,
     since: u64,
     #[serde(flatten)]
@@ -112,7 +109,7 @@ pub(super) struct Tunnel {
     owner: Arc<Account>,
 }
 
-/// Bytes so far, and how many there were in the last second.
+/// Bytes so far, and the bytes of the last second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Traffic {
     pub(super) bytes_to_users: u64,
@@ -139,42 +136,42 @@ impl Traffic {
     }
 }
 
-/// The whole, in figures.
+/// The server in figures.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Status {
     version: &'static str,
     started: u64,
     now: u64,
-    listeners: Vec<Door>,
+    listeners: Vec<ClientListener>,
     clients: usize,
     mappings: usize,
     tunnels: usize,
     requests: usize,
     #[serde(flatten)]
     traffic: Traffic,
-    /// For administrators alone.
+    /// Only for administrators.
     census: Option<Census>,
 }
 
 /// Rates of the last minutes, the oldest first, in bytes a second.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct History {
-    /// Seconds from one to the next.
+    /// Seconds from one rate to the next.
     step: u64,
     to_users: Vec<u64>,
     from_users: Vec<u64>,
 }
 
-/// What rates are made of.
+/// The figures from which rates are computed.
 struct Meter {
     at: Instant,
-    /// Bytes at that time, and the rates up to it.
+    /// Bytes at the time `at`, and the rates up to it.
     tunnels: BTreeMap<u64, (Bytes, Bytes)>,
     accounts: BTreeMap<Username, (Bytes, Bytes)>,
     past: Past,
 }
 
-/// Rates of each account in the last steps. One that has had no traffic since then takes no room.
+/// Rates of each account in the last steps. Accounts without traffic in these steps are left out.
 #[derive(Default)]
 struct Past(BTreeMap<Username, VecDeque<Bytes>>);
 
@@ -227,8 +224,8 @@ impl Board {
         }
     }
 
-    /// Measures each second, and shows a snapshot to all who look on, for ever. A request that changes is
-    /// shown at once.
+    /// Measures each second, and publishes a snapshot to all subscribers. It never returns. A change of a
+    /// request is published at once.
     pub(super) async fn keep(&self) {
         let mut seconds = interval(STEP);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -237,7 +234,7 @@ impl Board {
             tokio::select! {
                 _ = seconds.tick() => {
                     self.measure();
-                    // What has waited for too long is over, also while nobody asks.
+                    // This refuses requests that have waited for too long.
                     self.hub.requests(|_, _| ());
                 }
                 // The sender lives as long as the hub.
@@ -246,7 +243,7 @@ impl Board {
             if self.latest.receiver_count() > 0 {
                 self.refresh();
             } else {
-                // Nobody looks on, and nobody is told: what is left of the last one is only memory.
+                // There are no subscribers, so the last snapshot is dropped without a notification.
                 self.latest.send_if_modified(|latest| {
                     *latest = Arc::default();
                     false
@@ -262,17 +259,17 @@ impl Board {
         }
     }
 
-    /// Whoever looks on gets each snapshot from here.
+    /// A receiver of each further snapshot.
     pub(super) fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.latest.subscribe()
     }
 
-    /// Shows the state now to all who look on.
+    /// Publishes the current state to all subscribers.
     pub(super) fn refresh(&self) {
         self.latest.send_replace(Arc::new(self.now()));
     }
 
-    /// The state now. The lists are copied under the locks, and made up outside of them.
+    /// The current state. The lists are copied under the locks, and put together outside of them.
     pub(super) fn now(&self) -> Snapshot {
         let clients = self.hub.clients();
         let ports = self.hub.mapped_ports();
@@ -280,7 +277,7 @@ impl Board {
         let survey = live.map(|live| live.survey(ports.iter().map(|port| &port.served)));
         let (requests, takers) = self.hub.requests(|list, now| {
             let takers: BTreeSet<_> = list.takers(now).cloned().collect();
-            (list.all().map(Request::told).collect(), takers)
+            (list.all().map(Request::view).collect(), takers)
         });
         let Some(survey) = survey else {
             return Snapshot::default();
@@ -373,12 +370,17 @@ impl Board {
         meter.past.sum(|account| viewer.may_see(Some(account)))
     }
 
-    pub(super) fn status(&self, snapshot: &Snapshot, viewer: &Viewer, doors: &[Door]) -> Status {
+    pub(super) fn status(
+        &self,
+        snapshot: &Snapshot,
+        viewer: &Viewer,
+        listeners: &[ClientListener],
+    ) -> Status {
         Status {
             version: crate::VERSION,
             started: self.started,
             now: unix_millis() / 1000,
-            listeners: doors.to_vec(),
+            listeners: listeners.to_vec(),
             clients: snapshot.clients(viewer).count(),
             mappings: snapshot.mappings(viewer).count(),
             tunnels: snapshot.tunnels(viewer).count(),
@@ -412,13 +414,13 @@ impl Snapshot {
             .filter(|one| viewer.may_see(Some(&one.owner.username)))
     }
 
-    pub(super) fn requests(&self, viewer: &Viewer) -> impl Iterator<Item = &Told> {
+    pub(super) fn requests(&self, viewer: &Viewer) -> impl Iterator<Item = &RequestView> {
         self.requests
             .iter()
             .filter(|one| viewer.may_see(Some(&one.owner)))
     }
 
-    /// That of some accounts since the start.
+    /// The traffic of some accounts since the start of the server.
     pub(super) fn traffic(&self, sees: impl Fn(&Username) -> bool) -> Traffic {
         let mut sum = Traffic::default();
         let seen = self.traffic.iter().filter(|(account, _)| sees(account));
@@ -431,7 +433,7 @@ impl Meter {
     fn measure(&mut self, survey: &Survey, now: Instant) {
         let passed = now.saturating_duration_since(self.at);
         let rate = |before: Option<&(Bytes, Bytes)>, bytes: Bytes| {
-            // What was not there before began with nothing.
+            // A new tunnel or account had no bytes before.
             let before = before.map_or_else(Bytes::default, |known| known.0);
             let rate = Bytes {
                 to_users: per_second(bytes.to_users.saturating_sub(before.to_users), passed),
@@ -475,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn the_past_is_five_minutes_of_each_account() {
+    fn the_history_holds_five_minutes_of_each_account() {
         let mut past = Past::default();
         past.push([(name("alice"), bytes(7, 1))].into_iter());
         past.push([(name("alice"), bytes(8, 2)), (name("bob"), bytes(100, 0))].into_iter());
@@ -493,11 +495,14 @@ mod tests {
         assert_eq!(all.to_users[..2], [108, 0]);
         assert!(past.0.contains_key(&name("bob")));
         past.push(std::iter::empty());
-        assert!(past.0.is_empty(), "what is over takes no room");
+        assert!(
+            past.0.is_empty(),
+            "an account without traffic uses no memory"
+        );
     }
 
     #[test]
-    fn a_rate_is_what_came_in_a_second() {
+    fn a_rate_is_the_bytes_of_one_second() {
         let start = Instant::now();
         let mut meter = Meter {
             at: start,
@@ -518,7 +523,7 @@ mod tests {
         );
         meter.measure(&survey(1600), start + Duration::from_millis(2500));
         assert_eq!(meter.accounts[&name("alice")].1, bytes(1200, 0));
-        // A clock that stands still divides by nothing.
+        // No time has passed since the last measurement.
         meter.measure(&survey(1600), start + Duration::from_millis(2500));
         assert_eq!(meter.accounts[&name("alice")].1, bytes(0, 0));
     }

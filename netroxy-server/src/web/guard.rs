@@ -1,5 +1,5 @@
-//! What each request passes first: the check of its host and origin, and its time. Each answer gets the
-//! heads that tell a browser to be careful.
+//! The checks of each request: its host, its origin and its time. Each answer gets the headers that restrict
+//! what a browser does with it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,13 +11,16 @@ use axum::{
 };
 use tokio::time::timeout;
 
-use super::{Way, Web, api, host};
+use super::{
+    answer, host,
+    state::{ConnectionInfo, Web},
+};
 
-/// A request has to be read and answered within this time. (The stream of events is answered when it
-/// begins.)
+/// How long the body of a request and its answer may take. The stream of events counts as answered when it
+/// begins.
 const LONGEST: Duration = Duration::from_secs(30);
 
-const HEADS: &[(&str, &str)] = &[
+const HEADERS: &[(&str, &str)] = &[
     (
         "content-security-policy",
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -36,11 +39,11 @@ pub(super) async fn guard(State(web): State<Arc<Web>>, request: Request, next: N
         Some((status, why)) => (status, format!("{why}\n")).into_response(),
         None => match timeout(LONGEST, next.run(request)).await {
             Ok(response) => response,
-            Err(_) => api::error(StatusCode::REQUEST_TIMEOUT, "the request took too long"),
+            Err(_) => answer::error(StatusCode::REQUEST_TIMEOUT, "the request took too long"),
         },
     };
     let headers = response.headers_mut();
-    for (name, value) in HEADS {
+    for (name, value) in HEADERS {
         headers.insert(
             HeaderName::from_static(name),
             HeaderValue::from_static(value),
@@ -49,21 +52,21 @@ pub(super) async fn guard(State(web): State<Arc<Web>>, request: Request, next: N
     response
 }
 
-/// Why a request is not for this server, or not from one of its pages.
+/// Why a request is refused: its host is not this server, or it comes from a page of another server.
 fn refusal(web: &Web, request: &Request) -> Option<(StatusCode, &'static str)> {
-    // Probes ask under any name, and are told nothing.
+    // Health checks use any host name, and their answers hold no secret.
     if request.uri().path().starts_with("/health/") {
         return None;
     }
     let host = host_of(request);
-    let way = request.extensions().get::<Way>();
-    let is_own = host.zip(way).is_some_and(|(host, way)| {
-        web.configured(|web| host::is_own(host, way.local, web.ip.iter().chain(&web.hosts)))
+    let connection = request.extensions().get::<ConnectionInfo>();
+    let is_own = host.zip(connection).is_some_and(|(host, connection)| {
+        web.configured(|web| host::is_own(host, connection.local, web.ip.iter().chain(&web.hosts)))
             == Some(true)
     });
     if !is_own {
         let why =
-            "this server does not answer to this name; if it is its name, add it to web.hosts";
+            "this host name is not in web.hosts; if it is a name of this server, add it there";
         return Some((StatusCode::MISDIRECTED_REQUEST, why));
     }
     let is_safe = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -74,20 +77,20 @@ fn refusal(web: &Web, request: &Request) -> Option<(StatusCode, &'static str)> {
     None
 }
 
-/// A request may name its host in its target or in a head; both would be two.
+/// The host of a request; `None` if the request has no host or two different ones.
 fn host_of(request: &Request) -> Option<&str> {
-    let mut heads = request.headers().get_all(header::HOST).iter();
-    let head = heads.next().map(HeaderValue::to_str)?.ok()?;
-    if heads.next().is_some() {
+    let mut headers = request.headers().get_all(header::HOST).iter();
+    let host = headers.next().map(HeaderValue::to_str)?.ok()?;
+    if headers.next().is_some() {
         return None;
     }
     match request.uri().authority() {
-        Some(authority) => (authority.as_str() == head).then_some(head),
-        None => Some(head),
+        Some(authority) => (authority.as_str() == host).then_some(host),
+        None => Some(host),
     }
 }
 
-/// Whether a browser says nothing else. What is no browser says nothing.
+/// Whether the request may come from a page of this server. Programs other than browsers send neither header.
 fn is_from_own_page(headers: &HeaderMap, host: &str) -> bool {
     let is_own_site = match headers.get("sec-fetch-site") {
         Some(site) => site == "same-origin" || site == "none",
@@ -108,9 +111,9 @@ fn is_from_own_page(headers: &HeaderMap, host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn is_own(heads: &[(&'static str, &'static str)]) -> bool {
+    fn is_own(fields: &[(&'static str, &'static str)]) -> bool {
         let mut headers = HeaderMap::new();
-        for (name, value) in heads {
+        for (name, value) in fields {
             headers.insert(*name, HeaderValue::from_static(value));
         }
         is_from_own_page(&headers, "localhost:8080")

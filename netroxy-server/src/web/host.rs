@@ -1,12 +1,12 @@
-//! Which names the web interface answers to.
+//! The host names of the web interface.
 //!
-//! A page of somebody else can make a browser ask under the name of that page, once the name leads here
-//! (DNS rebinding). The request then bears this name, and is refused.
+//! The name of a foreign page can be made to resolve to this server (DNS rebinding). Requests of that page
+//! then reach this server under the foreign name, and are refused.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Whether a request for `host`, as in its head, is for this server. `local` is the address that the
-/// connection came to, `names` is what the configuration says.
+/// Whether `host`, as a request names it, is this server. `local` is the server's address of the connection,
+/// `names` are the names of the configuration.
 pub(super) fn is_own<'a>(
     host: &str,
     local: IpAddr,
@@ -16,7 +16,7 @@ pub(super) fn is_own<'a>(
         return false;
     };
     if let Some(ip) = address(name) {
-        // An address cannot be made to lead elsewhere.
+        // DNS cannot change the meaning of an address.
         return ip.is_loopback()
             || ip == local
             || names.into_iter().any(|own| address(own) == Some(ip));
@@ -26,7 +26,7 @@ pub(super) fn is_own<'a>(
         || names.into_iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
-/// The host before `:port`, if the port is one.
+/// The host before `:port`; `None` if the port is invalid.
 fn without_port(host: &str) -> Option<&str> {
     let name_end = match host.strip_prefix('[') {
         Some(rest) => rest.find(']')? + 2,
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_names_with_any_port() {
+    fn own_names_are_accepted_with_any_port_and_other_names_are_not() {
         let names = [
             "netroxy.example.org".to_owned(),
             "192.0.2.7".to_owned(),

@@ -1,4 +1,4 @@
-//! Figures for Prometheus, and whether the server is well.
+//! Metrics for Prometheus, and health checks.
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Instant};
 
@@ -9,17 +9,20 @@ use axum::{
 };
 use netroxy_proto::Password;
 
-use super::{Way, Web, api, requests};
-use crate::{Census, WebConfig};
+use super::{
+    answer,
+    state::{ConnectionInfo, Web},
+};
+use crate::{Census, WebConfig, requests};
 
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The program runs.
+/// The program runs: every answer means yes.
 pub(super) async fn live() -> &'static str {
     "live\n"
 }
 
-/// Clients can log in.
+/// Whether clients can log in.
 pub(super) async fn ready(State(web): State<Arc<Web>>) -> (StatusCode, &'static str) {
     if web.hub.stop.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
@@ -30,18 +33,18 @@ pub(super) async fn ready(State(web): State<Arc<Web>>) -> (StatusCode, &'static 
 
 pub(super) async fn metrics(
     State(web): State<Arc<Web>>,
-    Extension(way): Extension<Way>,
+    Extension(connection): Extension<ConnectionInfo>,
     headers: HeaderMap,
 ) -> Response {
     let is_administrator = || {
-        let session = web.session(way, &headers);
+        let session = web.session(connection, &headers);
         session.is_some_and(|(_, viewer)| viewer.administrator)
     };
-    let may_read = web.configured(|config| may_read(config, way, &headers));
+    let may_read = web.configured(|config| may_read(config, connection, &headers));
     if may_read != Some(true) && !is_administrator() {
         let why =
             "metrics need the bearer token of web.metricsToken, or an administrator's session";
-        let mut refusal = api::error(StatusCode::UNAUTHORIZED, why);
+        let mut refusal = answer::error(StatusCode::UNAUTHORIZED, why);
         let heads = refusal.headers_mut();
         heads.insert(
             header::WWW_AUTHENTICATE,
@@ -52,10 +55,11 @@ pub(super) async fn metrics(
     ([(header::CONTENT_TYPE, FORMAT)], text(&web.figures())).into_response()
 }
 
-/// With a token, whoever shows it; without one, whoever asks from this machine.
-fn may_read(config: &WebConfig, way: Way, headers: &HeaderMap) -> bool {
+/// Whether a request may read the metrics: it shows the token. Without a token in the configuration it has to
+/// come from this machine.
+fn may_read(config: &WebConfig, connection: ConnectionInfo, headers: &HeaderMap) -> bool {
     let Some(token) = &config.metrics_token else {
-        return way.peer.is_loopback();
+        return connection.peer.is_loopback();
     };
     let shown = headers.get(header::AUTHORIZATION);
     let shown = shown.and_then(|shown| {
@@ -65,7 +69,7 @@ fn may_read(config: &WebConfig, way: Way, headers: &HeaderMap) -> bool {
     shown.is_some_and(|shown| Password::try_from(shown).is_ok_and(|shown| shown == *token))
 }
 
-/// What is told.
+/// The figures of the page.
 struct Figures {
     started: u64,
     census: Census,
@@ -110,7 +114,7 @@ fn text(figures: &Figures) -> String {
     page.one(
         "start_time_seconds",
         "gauge",
-        "When the server began, in seconds since 1970.",
+        "When the server started, in seconds since 1970.",
         figures.started,
     );
     page.one(
@@ -129,7 +133,7 @@ fn text(figures: &Figures) -> String {
     page.one(
         "users",
         "gauge",
-        "Users, those that wait for a tunnel included.",
+        "Users, including those that wait for a tunnel.",
         census.users,
     );
     page.one(
@@ -141,7 +145,7 @@ fn text(figures: &Figures) -> String {
     page.one(
         "open_tunnels",
         "gauge",
-        "Tunnels that run.",
+        "Open tunnels.",
         figures.open_tunnels,
     );
     page.one(
@@ -153,7 +157,7 @@ fn text(figures: &Figures) -> String {
     page.one(
         "to_users_bytes_total",
         "counter",
-        "Bytes that users got through tunnels.",
+        "Bytes that users received through tunnels.",
         figures.bytes_to_users,
     );
     page.one(
@@ -194,14 +198,14 @@ fn text(figures: &Figures) -> String {
     for (state, count) in &figures.requests {
         page.labelled("mapping_requests", "state", &state.to_string(), count);
     }
-    page.family("refused_total", "counter", "What was refused, by reason.");
+    page.family("refused_total", "counter", "Refusals, by reason.");
     for (reason, count) in &census.refused {
         page.labelled("refused_total", "reason", reason, *count);
     }
     page.0
 }
 
-/// The text format, version 0.0.4. Writing to a string does not fail.
+/// A page in the text format, version 0.0.4. Writing to a string does not fail.
 struct Page(String);
 
 impl Page {
@@ -261,9 +265,9 @@ mod tests {
         }
     }
 
-    /// By the rules of the format: each family is told once, with its type, before its samples.
+    /// Each family is listed once, with its type, before its samples.
     #[test]
-    fn the_text_is_what_prometheus_reads() {
+    fn the_page_follows_the_rules_of_the_prometheus_text_format() {
         let text = text(&figures());
         let mut families = BTreeMap::new();
         let mut seen = BTreeSet::new();
@@ -308,7 +312,7 @@ mod tests {
             r#"netroxy_server_refused_total{reason="no TLS handshake"} 7"#,
             r#"netroxy_server_refused_total{reason="a \"quote\" \\ and\nmore"} 8"#,
         ] {
-            assert!(text.lines().any(|told| told == line), "{line} in {text}");
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }
     }
 }

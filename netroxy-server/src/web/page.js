@@ -1,15 +1,15 @@
 "use strict";
 
-// What comes from the server is put into the page as text, never as markup.
+// Data of the server is put into the page as text, never as markup.
 
 const at = (id) => document.getElementById(id);
 const csrf = document.querySelector('meta[name="csrf"]')?.content;
 
-function say(text) {
+function showAlert(text) {
     at("said").textContent = text;
 }
 
-/** Asks the server; the answer as JSON, or an error in words. */
+/** Sends a request to the server. Returns the JSON of the answer, or throws an error with a readable message. */
 async function ask(method, path, body) {
     const headers = {};
     if (csrf) headers["X-CSRF-Token"] = csrf;
@@ -37,19 +37,19 @@ function signIn(form) {
         event.preventDefault();
         const button = form.querySelector("button");
         button.disabled = true;
-        say("");
+        showAlert("");
         try {
             await ask("POST", "/api/v1/session", { user: form.user.value, password: form.password.value });
             location.reload();
         } catch (error) {
-            say(error.message);
+            showAlert(error.message);
             button.disabled = false;
             form.password.select();
         }
     });
 }
 
-// Words
+// Figures as text
 
 function bytes(count) {
     const units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
@@ -86,7 +86,7 @@ function put(node, text) {
     if (node.textContent !== wanted) node.textContent = wanted;
 }
 
-/** Keeps the rows of a table: those that stay are changed in place, so that the focus stays too. */
+/** Updates the rows of a table. Rows that stay are changed in place, so that an element in them keeps the focus. */
 function table(id, columns) {
     const section = at(id);
     if (!section) return () => {};
@@ -96,10 +96,10 @@ function table(id, columns) {
     const rows = new Map();
     return (items, keyOf) => {
         const seen = new Set(items.map(keyOf));
-        // Before the others are placed: a row that is moved loses the focus.
+        // Rows are removed before others are inserted, because a row that is moved loses the focus.
         for (const [key, row] of rows) {
             if (!seen.has(key)) {
-                // It must not go to the top of the page with its row.
+                // Otherwise the focus would move to the top of the page.
                 if (row.contains(document.activeElement)) section.focus();
                 row.remove();
                 rows.delete(key);
@@ -141,17 +141,17 @@ function makeSwitch(mapping) {
     button.setAttribute("role", "switch");
     button.setAttribute("aria-label", `New users of port ${mapping.port}`);
     button.addEventListener("click", async () => {
-        // Not disabled: that would take the focus away.
+        // The button is not disabled, because it would lose the focus.
         if (button.dataset.busy) return;
         button.dataset.busy = "yes";
         const on = button.getAttribute("aria-checked") !== "true";
-        say("");
+        showAlert("");
         try {
             await ask("POST", `/api/v1/mappings/${mapping.port}`, { on });
             setSwitch(button, on);
         } catch (error) {
             if (error.status === 401) location.reload();
-            say(`port ${mapping.port} was not switched: ${error.message}`);
+            showAlert(`port ${mapping.port} was not switched: ${error.message}`);
         } finally {
             delete button.dataset.busy;
         }
@@ -160,7 +160,7 @@ function makeSwitch(mapping) {
 }
 
 function showSwitch(button, { on }) {
-    // What was sent before the answer may be older than it.
+    // While a change is under way, an event may show the state before it.
     if (!button.dataset.busy) setSwitch(button, on);
 }
 
@@ -171,34 +171,34 @@ function setSwitch(button, on) {
 
 // Requests for mappings
 
-/** Offers the clients, keeps the choice, and asks. */
+/** Sends the form, and lists the clients in it. */
 function asking() {
     const form = at("ask");
-    // By this list: a form has a member `target` of its own.
+    // Fields are read from this list, because a form has a member `target` of its own.
     const fields = form.elements;
     const said = at("ask-said");
     const options = new Map();
-    const tell = (text, isBad) => {
+    const report = (text, isBad) => {
         said.classList.toggle("bad", isBad);
         put(said, text);
     };
     form.addEventListener("submit", async (event) => {
         event.preventDefault();
-        // Not disabled: that would take the focus away.
+        // The button is not disabled, because it would lose the focus.
         if (form.dataset.busy) return;
         form.dataset.busy = "yes";
         const { name, user } = fields.client.selectedOptions[0].dataset;
         const target = fields.target.value.trim();
         const port = Number(fields.port.value);
-        tell("", false);
+        report("", false);
         try {
             await ask("POST", "/api/v1/requests", { client: name, user, target, port });
-            tell(`client ${name} is asked for port ${port} → ${target}`, false);
+            report(`client ${name} is asked for port ${port} → ${target}`, false);
             fields.target.value = "";
             fields.port.value = "";
         } catch (error) {
             if (error.status === 401) location.reload();
-            tell(`not asked: ${error.message}`, true);
+            report(`not asked: ${error.message}`, true);
         } finally {
             delete form.dataset.busy;
         }
@@ -221,7 +221,7 @@ function asking() {
             }
             const name = twins.has(client.name) ? `${client.name} of ${client.user}` : client.name;
             put(option, client.takes_requests ? name : `${name} (takes no requests)`);
-            // The one that is chosen stays: the server says why it is not asked.
+            // The chosen client stays enabled: the server's answer gives the reason of a refusal.
             option.disabled = !client.takes_requests && !option.selected;
         }
         for (const [key, option] of options) {
@@ -233,7 +233,7 @@ function asking() {
     };
 }
 
-/** Names that clients of several accounts have. */
+/** The names that clients of several accounts have. */
 function twinsOf(clients) {
     const users = new Map();
     const twins = new Set();
@@ -244,7 +244,7 @@ function twinsOf(clients) {
     return twins;
 }
 
-/** For those who may withdraw: who has asked, and administrators. */
+/** A button for the account that has asked, and for administrators. */
 function makeWithdrawal(request) {
     const { user, administrator } = document.querySelector("main").dataset;
     if (request.by !== user && administrator !== "yes") return document.createDocumentFragment();
@@ -253,13 +253,13 @@ function makeWithdrawal(request) {
     button.addEventListener("click", async () => {
         if (button.dataset.busy) return;
         button.dataset.busy = "yes";
-        say("");
+        showAlert("");
         try {
-            // The row goes with the next event of the stream.
+            // The next event of the stream removes the row.
             await ask("DELETE", `/api/v1/requests/${request.id}`);
         } catch (error) {
             if (error.status === 401) location.reload();
-            say(`the request for port ${request.port} was not withdrawn: ${error.message}`);
+            showAlert(`the request for port ${request.port} was not withdrawn: ${error.message}`);
         } finally {
             delete button.dataset.busy;
         }
@@ -283,7 +283,7 @@ function showState(strong, { state }) {
     strong.dataset.state = state;
 }
 
-// The picture of the traffic
+// The chart of the traffic
 
 function picture(history) {
     const series = { to: [...history.to_users], from: [...history.from_users] };
@@ -416,14 +416,14 @@ function board() {
         stream.addEventListener("state", (event) => {
             const state = JSON.parse(event.data);
             show(state);
-            // One point for each second, also when a switch has brought an event in between.
+            // One point for each second: a switch or a request may cause further events.
             if (draw && state.status.now > last) draw(state.status.rate_to_users, state.status.rate_from_users);
             last = state.status.now;
         });
         stream.addEventListener("error", async () => {
-            put(at("state"), "connection lost, trying again …");
+            put(at("state"), "connection lost; connecting again …");
             at("state").classList.add("lost");
-            // The browser tries again after a break, but not after a refusal.
+            // The browser connects again after a broken connection, but not after a refusal.
             if (stream.readyState !== EventSource.CLOSED) return;
             stream.close();
             try {
@@ -445,7 +445,7 @@ function board() {
             location.reload();
         } catch (error) {
             if (error.status === 401) location.reload();
-            say(`not signed out: ${error.message}`);
+            showAlert(`not signed out: ${error.message}`);
         }
     });
 }

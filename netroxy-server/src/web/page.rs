@@ -1,4 +1,4 @@
-//! The page. The server writes its frame; the script fills the tables with what `/api/v1/stream` tells, as
+//! The page. The server writes its frame. The script fills the tables with the data of `/api/v1/stream`, as
 //! text and never as markup.
 
 use std::sync::Arc;
@@ -12,16 +12,19 @@ use maud::{DOCTYPE, Markup, html};
 use serde::Deserialize;
 
 use super::{
-    Viewer, Way, Web,
-    access::{Session, SignedIn},
+    access::SignedIn,
+    answer,
+    session::Session,
+    state::{ConnectionInfo, Web},
+    viewer::Viewer,
 };
 
 pub(super) async fn page(
     State(web): State<Arc<Web>>,
-    Extension(way): Extension<Way>,
+    Extension(connection): Extension<ConnectionInfo>,
     headers: HeaderMap,
 ) -> Response {
-    let page = match web.session(way, &headers) {
+    let page = match web.session(connection, &headers) {
         Some((session, viewer)) => board(&session, &viewer),
         None => sign_in(),
     };
@@ -88,7 +91,7 @@ fn sign_in() -> Markup {
 fn no_script() -> Markup {
     html! {
         noscript {
-            p { "This page needs its script. In a terminal, " code { "netroxy-server status" } " shows the same." }
+            p { "This page needs JavaScript. In a terminal, " code { "netroxy-server status" } " shows the state." }
         }
     }
 }
@@ -117,7 +120,7 @@ fn board(session: &Session, viewer: &Viewer) -> Markup {
                 dl.figures {
                     (figure("clients", "Clients"))
                     (figure("mappings", "Mapped ports"))
-                    (figure("tunnels", "Live tunnels"))
+                    (figure("tunnels", "Open tunnels"))
                     (figure("to-users", "To users"))
                     (figure("from-users", "From users"))
                     (figure("in-all", "Since the start"))
@@ -128,17 +131,17 @@ fn board(session: &Session, viewer: &Viewer) -> Markup {
                 "Port", "Target", "Client", "Account", "Tunnels", "To users", "From users", "New users",
             ], "no port is mapped"))
             (requests())
-            (table("tunnels", "Live tunnels", &[
-                "User", "Port", "Client", "For", "To users", "Rate", "From users", "Rate",
+            (table("tunnels", "Open tunnels", &[
+                "User", "Port", "Client", "Open for", "To users", "Rate", "From users", "Rate",
             ], "no tunnel is open"))
             (table("clients", "Clients", &[
-                "Name", "Account", "Address", "TLS", "For", "Ports", "Users",
+                "Name", "Account", "Address", "TLS", "Logged in for", "Ports", "Users",
             ], "no client is logged in"))
-            (table("listeners", "Listeners", &["Address", "TLS"], "no listener"))
+            (table("listeners", "Listeners", &["Address", "TLS"], "there is no listener"))
             @if viewer.administrator {
-                (table("refusals", "Refusals since the start", &["Reason", "Count"], "nothing was refused"))
+                (table("refusals", "Refusals since the start", &["Reason", "Count"], "there was no refusal"))
             }
-            (table("events", "Recent events", &["Time", "What", "How often"], "nothing has happened"))
+            (table("events", "Recent events", &["Time", "Event", "Count"], "there is no event"))
         }
     };
     frame("Netroxy server", Some(session.csrf.as_str()), body)
@@ -167,7 +170,7 @@ fn picture() -> Markup {
                 span.key {
                     span.to-users { "to users" }
                     span.from-users { "from users" }
-                    span { "top: " span #most { "–" } }
+                    span { "maximum: " span #most { "–" } }
                 }
                 span { "now" }
             }
@@ -175,7 +178,7 @@ fn picture() -> Markup {
     }
 }
 
-/// A form to ask a client for a mapping, and what has been asked.
+/// A form to ask a client for a mapping, and the table of requests.
 fn requests() -> Markup {
     let form = html! {
         form #ask {
@@ -204,17 +207,16 @@ fn requests() -> Markup {
         &[
             "Port", "Target", "Client", "Account", "Asked by", "When", "State", "Reason", "Action",
         ],
-        "nothing is asked for",
+        "there is no request",
     )
 }
 
-/// A table that the script fills. On a phone each row is a card, in which the script's labels name the
-/// cells.
+/// A table that the script fills. On a narrow screen each row is a card, and the script's labels name its cells.
 fn table(id: &str, title: &str, heads: &[&str], nothing: &str) -> Markup {
     section(id, title, Markup::default(), heads, nothing)
 }
 
-/// The same with something above it.
+/// The same with `above` between title and table.
 fn section(id: &str, title: &str, above: Markup, heads: &[&str], nothing: &str) -> Markup {
     html! {
         section id=(id) tabindex="-1" aria-labelledby={ (id) "-title" } {
@@ -234,7 +236,7 @@ fn section(id: &str, title: &str, above: Markup, heads: &[&str], nothing: &str) 
     }
 }
 
-// The paths of the original lead to the places of the page.
+// The paths of the original server lead to sections of the page.
 
 pub(super) async fn listeners(_: SignedIn) -> Redirect {
     Redirect::to("/#listeners")
@@ -253,7 +255,7 @@ pub(super) struct Named {
     name: Option<String>,
 }
 
-/// `/server/?name=plain` or `tls`: where clients connect.
+/// `/server/?name=plain` or `tls`: the listeners for clients.
 pub(super) async fn listener(
     State(web): State<Arc<Web>>,
     _: SignedIn,
@@ -261,9 +263,11 @@ pub(super) async fn listener(
 ) -> Response {
     let is_there = |name: &str| {
         let kind = |tls: bool| if tls { "tls" } else { "plain" };
-        web.doors.iter().any(|door| kind(door.tls) == name)
+        web.client_listeners
+            .iter()
+            .any(|listener| kind(listener.tls) == name)
     };
-    named_place(named, is_there, "/#listeners")
+    redirect_if(named, is_there, "/#listeners")
 }
 
 /// `/client/?name=X`: a client of that name, which the viewer may see.
@@ -276,14 +280,14 @@ pub(super) async fn client(
         let snapshot = web.board.now();
         snapshot.clients(&viewer).any(|client| client.name == name)
     };
-    named_place(named, is_there, "/#clients")
+    redirect_if(named, is_there, "/#clients")
 }
 
-fn named_place(named: Named, is_there: impl FnOnce(&str) -> bool, place: &str) -> Response {
+fn redirect_if(named: Named, is_there: impl FnOnce(&str) -> bool, place: &str) -> Response {
     match named.name {
-        None => super::api::error(StatusCode::BAD_REQUEST, "expected ?name=..."),
+        None => answer::error(StatusCode::BAD_REQUEST, "expected ?name=..."),
         Some(name) if is_there(&name) => Redirect::to(place).into_response(),
-        Some(_) => super::api::error(StatusCode::NOT_FOUND, "nothing has this name"),
+        Some(_) => answer::error(StatusCode::NOT_FOUND, "there is nothing of this name"),
     }
 }
 
@@ -292,7 +296,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_browser_gets_is_escaped_and_has_no_script_of_its_own() {
+    fn texts_in_a_page_are_escaped_and_pages_have_no_inline_script() {
         let page = frame(
             "<b>&",
             Some("\"><script>x</script>"),
@@ -318,9 +322,9 @@ mod tests {
         }
     }
 
-    /// As the policy of the page wants it: no markup from text, and nothing from elsewhere.
+    /// The content security policy of the page requires this.
     #[test]
-    fn the_script_makes_no_markup_and_asks_no_other_server() {
+    fn the_script_makes_no_markup_and_calls_no_other_server() {
         let script = include_str!("page.js");
         for bad in [
             "innerHTML",

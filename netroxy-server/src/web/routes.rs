@@ -1,4 +1,4 @@
-//! Every path of the web interface.
+//! The paths of the web interface.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on},
 };
 
-use super::{Web, api, guard::guard, metrics, page, requests, stream};
+use super::{answer, api, guard::guard, metrics, page, requests, state::Web, stream};
 
-/// The most that the body of a request may take.
+/// The most bytes of the body of a request.
 const LONGEST_BODY: usize = 8 * 1024;
 
-/// A method of a path.
+/// A path, a method and its handler.
 pub(super) struct Route {
     #[cfg(test)]
     pub(super) method: &'static str,
@@ -33,7 +33,7 @@ macro_rules! route {
     };
 }
 
-/// All routes. Those of `/api`, `/health` and `/metrics` stand in `docs/openapi.json`.
+/// All routes. `docs/openapi.json` describes those of `/api`, `/health` and `/metrics`.
 pub(super) fn all() -> Vec<Route> {
     vec![
         route!(GET "/" page::page),
@@ -59,7 +59,7 @@ pub(super) fn all() -> Vec<Route> {
         route!(GET "/api/v1/events" api::events),
         route!(GET "/api/v1/history" api::history),
         route!(GET "/api/v1/stream" stream::stream),
-        // Those of the original.
+        // The paths of the original server.
         route!(GET "/servers/" page::listeners),
         route!(GET "/server/" page::listener),
         route!(GET "/clients/" page::clients),
@@ -74,8 +74,8 @@ pub(super) fn router(web: Arc<Web>) -> Router {
     all()
         .into_iter()
         .fold(Router::new(), with)
-        .fallback(api::not_found)
-        .method_not_allowed_fallback(api::method_not_allowed)
+        .fallback(answer::not_found)
+        .method_not_allowed_fallback(answer::method_not_allowed)
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .layer(from_fn_with_state(web.clone(), guard))
         .with_state(web)
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_document_names_every_route_and_no_other() {
+    fn the_api_document_names_every_route_and_no_other() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/openapi.json");
         let document: serde_json::Value =
             serde_json::from_str(&std::fs::read_to_string(root).unwrap()).unwrap();

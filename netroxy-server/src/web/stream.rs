@@ -1,5 +1,5 @@
-//! The state as server-sent events: one each second, and one at once after a switch and when a
-//! request changes.
+//! The state as server-sent events: one each second, and one at once after a mapping was switched or a
+//! request has changed.
 
 use std::{
     convert::Infallible,
@@ -19,47 +19,47 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::{
-    Viewer, Web,
     access::SignedIn,
     board::{self, Snapshot},
-    requests,
+    state::Web,
+    viewer::Viewer,
 };
-use crate::live::Event;
+use crate::{live::Event, requests};
 
-/// A page shows so many of each list at most.
+/// The most entries of each list that a page shows.
 const MOST_ROWS: usize = 500;
-/// The same of events.
+/// The most events that a page shows.
 const MOST_EVENTS: usize = 50;
 
-/// All that a page shows.
+/// The data that a page shows.
 #[derive(Serialize)]
 struct Shown<'a> {
     status: board::Status,
     clients: Vec<&'a board::Client>,
     mappings: Vec<&'a board::Mapping>,
     tunnels: Vec<&'a board::Tunnel>,
-    requests: Vec<&'a requests::Told>,
+    requests: Vec<&'a requests::RequestView>,
     events: Vec<Event>,
 }
 
 pub(super) async fn stream(State(web): State<Arc<Web>>, signed_in: SignedIn) -> Response {
-    // A page that does not keep up gets fewer events, and each of them is of its moment.
+    // A slow page receives fewer events, and each shows the state at its time.
     let (sender, receiver) = mpsc::channel(1);
     let hub = web.hub.clone();
     hub.tasks.clone().spawn(async move {
         hub.stop
-            .run_until_cancelled(tell(web, signed_in, sender))
+            .run_until_cancelled(send(web, signed_in, sender))
             .await;
     });
     let heads = [(header::CONTENT_TYPE, "text/event-stream")];
     (heads, Body::new(Pieces(receiver))).into_response()
 }
 
-/// Until the page goes or the session is over.
-async fn tell(web: Arc<Web>, SignedIn { session, .. }: SignedIn, pieces: mpsc::Sender<Bytes>) {
+/// Sends events until the page closes the connection or the session ends.
+async fn send(web: Arc<Web>, SignedIn { session, .. }: SignedIn, pieces: mpsc::Sender<Bytes>) {
     let mut snapshots = web.board.subscribe();
     let mut snapshot = Arc::new(web.board.now());
-    // The viewer may have become less than it was.
+    // Each event is for what the viewer may see at its time.
     while let Some(viewer) = web.viewer(&session) {
         let Some(event) = event(&web, &viewer, &snapshot) else {
             return;
@@ -83,14 +83,14 @@ fn event(web: &Web, viewer: &Viewer, snapshot: &Snapshot) -> Option<Bytes> {
     let mut events = web.events(viewer);
     events.truncate(MOST_EVENTS);
     let state = Shown {
-        status: web.board.status(snapshot, viewer, &web.doors),
+        status: web.board.status(snapshot, viewer, &web.client_listeners),
         clients: snapshot.clients(viewer).take(MOST_ROWS).collect(),
         mappings: snapshot.mappings(viewer).take(MOST_ROWS).collect(),
         tunnels: snapshot.tunnels(viewer).take(MOST_ROWS).collect(),
         requests: snapshot.requests(viewer).take(MOST_ROWS).collect(),
         events,
     };
-    // JSON has no line feed in it, which would end the event.
+    // A line feed would end the event, and this JSON has none.
     let json = serde_json::to_string(&state).ok()?;
     Some(format!("event: state\ndata: {json}\n\n").into())
 }

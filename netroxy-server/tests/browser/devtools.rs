@@ -1,5 +1,5 @@
-//! A headless Chromium, driven by the DevTools protocol over two pipes: one JSON message after the other,
-//! each with a zero byte behind it.
+//! A headless Chromium, driven by the DevTools protocol over two pipes. Each JSON message is followed by a zero
+//! byte.
 
 use std::{
     fs::{File, OpenOptions},
@@ -13,7 +13,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// What has not come by then never comes.
+/// The longest wait for an event. A test that waits longer fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A browser with one page.
@@ -23,13 +23,13 @@ pub(crate) struct Browser {
     from: Receiver<Value>,
     session: String,
     last_id: u64,
-    /// What the page has complained about.
+    /// Exceptions of the page and errors in the browser's log.
     pub(crate) complaints: Vec<String>,
     _folder: TempDir,
 }
 
 impl Browser {
-    /// Starts Chromium, from the variable `CHROMIUM` or the path.
+    /// Starts the program of the variable `CHROMIUM`, or `chromium`.
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let [to, from] = ["to", "from"].map(|name| folder.path().join(name));
@@ -84,7 +84,7 @@ impl Browser {
         browser
     }
 
-    /// Calls a method and waits for what it returns.
+    /// Calls a method and waits for its result.
     pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
         self.last_id += 1;
         let mut message = json!({"id": self.last_id, "method": method, "params": params});
@@ -95,42 +95,42 @@ impl Browser {
         bytes.push(0);
         self.to.write_all(&bytes).unwrap();
         loop {
-            let heard = self.from.recv_timeout(PATIENCE);
-            let heard =
-                heard.unwrap_or_else(|error| panic!("{method}: {error}: is chromium installed?"));
-            if heard["id"] == self.last_id {
-                assert!(heard["error"].is_null(), "{method}: {heard}");
-                return heard["result"].clone();
+            let received = self.from.recv_timeout(PATIENCE);
+            let received = received
+                .unwrap_or_else(|error| panic!("{method}: {error}: is chromium installed?"));
+            if received["id"] == self.last_id {
+                assert!(received["error"].is_null(), "{method}: {received}");
+                return received["result"].clone();
             }
-            let is_complaint = heard["method"] == "Runtime.exceptionThrown"
-                || (heard["method"] == "Log.entryAdded"
-                    && heard["params"]["entry"]["level"] == "error");
-            if is_complaint {
-                self.complaints.push(heard["params"].to_string());
+            let is_error = received["method"] == "Runtime.exceptionThrown"
+                || (received["method"] == "Log.entryAdded"
+                    && received["params"]["entry"]["level"] == "error");
+            if is_error {
+                self.complaints.push(received["params"].to_string());
             }
         }
     }
 
     pub(crate) fn go(&mut self, url: &str) {
-        let went = self.call("Page.navigate", json!({"url": url}));
-        assert!(went["errorText"].is_null(), "{went}");
+        let result = self.call("Page.navigate", json!({"url": url}));
+        assert!(result["errorText"].is_null(), "{result}");
     }
 
-    /// What an expression of the page comes to.
+    /// The value of an expression in the page.
     pub(crate) fn eval(&mut self, expression: &str) -> Value {
         let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
         let result = self.call("Runtime.evaluate", params);
         result["result"]["value"].clone()
     }
 
-    /// Waits until an expression is true. It may fail until then: the page is being built.
+    /// Waits until an expression is true. It may throw until then, while the page loads.
     #[track_caller]
     pub(crate) fn wait(&mut self, expression: &str) {
         let start = Instant::now();
         while self.eval(expression) != true {
             if start.elapsed() > PATIENCE {
                 let page = self.eval("document.body.innerText");
-                panic!("{expression} does not come true; the page says: {page}");
+                panic!("{expression} does not become true; the text of the page: {page}");
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -147,7 +147,7 @@ impl Browser {
             "Enter" => ("Enter", 13, "\r"),
             "ArrowDown" => ("ArrowDown", 40, ""),
             " " => ("Space", 32, " "),
-            _ => panic!("{key} is not known"),
+            _ => panic!("{key} is an unknown key"),
         };
         for kind in ["keyDown", "keyUp"] {
             let text = if kind == "keyDown" { text } else { "" };
@@ -158,8 +158,8 @@ impl Browser {
         }
     }
 
-    /// How wide the page is, and whether the reader likes it dark.
-    fn look(&mut self, width: u32, dark: bool) {
+    /// Sets the width of the page and the preferred color scheme.
+    fn set_screen(&mut self, width: u32, dark: bool) {
         let mobile = width < 600;
         let metrics =
             json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": mobile});
@@ -169,27 +169,27 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", json!({"features": features}));
     }
 
-    /// Looks at the page wide and on a phone, light and dark, and sees that nothing sticks out of it. `NETROXY_SCREENSHOTS`
-    /// names a folder for pictures of it, which are called `NAME-WIDTH-SCHEME.png`.
+    /// Shows the page on wide and narrow screens, light and dark, and checks that nothing is wider than the screen.
+    /// `NETROXY_SCREENSHOTS` names a folder for screenshots, which are called `NAME-WIDTH-SCHEME.png`.
     pub(crate) fn look_everywhere(&mut self, name: &str) {
         let folder = std::env::var_os("NETROXY_SCREENSHOTS").map(PathBuf::from);
         for width in [1280, 390] {
             for dark in [false, true] {
-                self.look(width, dark);
+                self.set_screen(width, dark);
                 self.wait(&format!(
                     "innerWidth === {width} && document.documentElement.scrollWidth <= {width}"
                 ));
                 let scheme = if dark { "dark" } else { "light" };
                 if let Some(folder) = &folder {
-                    self.picture(&folder.join(format!("{name}-{width}-{scheme}.png")));
+                    self.screenshot(&folder.join(format!("{name}-{width}-{scheme}.png")));
                 }
             }
         }
-        self.look(1280, false);
+        self.set_screen(1280, false);
     }
 
-    /// The whole page as a PNG.
-    fn picture(&mut self, path: &Path) {
+    /// Writes a screenshot of the whole page as PNG.
+    fn screenshot(&mut self, path: &Path) {
         let params = json!({"format": "png", "captureBeyondViewport": true});
         let picture = self.call("Page.captureScreenshot", params);
         std::fs::write(path, decode(picture["data"].as_str().unwrap())).unwrap();
@@ -198,7 +198,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // At the end of its pipe it ends by itself; what is left of it is waited for.
+        // The browser ends by itself; it is killed if that takes too long.
         let _ = self
             .to
             .write_all(b"{\"id\":0,\"method\":\"Browser.close\"}\0");
@@ -213,7 +213,7 @@ impl Drop for Browser {
     }
 }
 
-/// Reads messages in a thread of its own, so that a browser that says nothing can be given up.
+/// Reads messages in a thread of its own, so that a wait for the browser can time out.
 fn read(path: &Path) -> Receiver<Value> {
     let (sender, receiver) = channel();
     let pipe = File::open(path).unwrap();
@@ -231,7 +231,7 @@ fn read(path: &Path) -> Receiver<Value> {
     receiver
 }
 
-/// Base64, which is valid here.
+/// Decodes valid Base64.
 fn decode(text: &str) -> Vec<u8> {
     let digits = text.bytes().filter_map(|byte| match byte {
         b'A'..=b'Z' => Some(byte - b'A'),

@@ -1,6 +1,6 @@
-//! The page, in a headless Chromium: what a person does with it, by keyboard, wide and on a phone.
+//! The page in a headless Chromium, used by keyboard, on wide and narrow screens.
 //!
-//! `NETROXY_SCREENSHOTS` names a folder for pictures of it.
+//! `NETROXY_SCREENSHOTS` names a folder for screenshots.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
@@ -18,10 +18,10 @@ mod support;
 mod devtools;
 use devtools::Browser;
 
-/// What a client may call itself. If it were markup, the page would have another title.
+/// The name of a client. As markup it would change the title of the page.
 const HOSTILE: &str = "<img src=x onerror=\"document.title='taken'\">";
 
-/// Somebody can sign in, by keyboard from the first moment.
+/// The form is ready, and its first field has the focus.
 const FORM: &str = "document.readyState === 'complete' && document.activeElement?.id === 'user'";
 
 async fn start() -> Rig {
@@ -63,7 +63,7 @@ fn sign_in(browser: &mut Browser, user: &str, password: &str) {
     }
 }
 
-/// The cell of a table, by the row that holds a text and the label of its column.
+/// An expression for a cell of a table: in the row that holds a text, and in the column of a label.
 fn cell(table: &str, row: &str, label: &str) -> String {
     let row = format!(
         "[...document.querySelectorAll('#{table} tbody tr')].find((r) => r.textContent.includes({row:?}))"
@@ -73,7 +73,7 @@ fn cell(table: &str, row: &str, label: &str) -> String {
 
 #[ignore = "needs Chromium; .ci/run runs it"]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_looks_on_and_switches_a_mapping() {
+async fn a_person_sees_the_state_and_switches_a_mapping() {
     let (rig, port, other) = (start().await, free_port(), free_port());
     let mut client = rig.client(HOSTILE, "alice", "rose").await;
     client.map_to(port, "127.0.0.1:3389").await;
@@ -89,7 +89,7 @@ async fn a_person_looks_on_and_switches_a_mapping() {
         browser.press(key);
     }
     browser.wait("document.getElementById('said').textContent === 'wrong user name or password'");
-    // That the server refuses is said in the browser's log as well.
+    // The browser's log holds the refusal, too.
     assert_eq!(browser.complaints.len(), 1, "{:?}", browser.complaints);
     browser.complaints.clear();
     browser.wait(
@@ -99,7 +99,7 @@ async fn a_person_looks_on_and_switches_a_mapping() {
     browser.press("Enter");
     browser.wait("document.querySelectorAll('#mappings tbody tr').length === 2");
 
-    // A live tunnel appears, and its bytes grow.
+    // An open tunnel appears, and its bytes grow.
     let (mut user, mut data) = rig.tunnel(&mut client, port).await;
     let address = user.local_addr().unwrap().to_string();
     carry(&mut data, &mut user, 3_000_000).await;
@@ -119,7 +119,7 @@ async fn a_person_looks_on_and_switches_a_mapping() {
     browser.wait("document.getElementById('path-to-users').getAttribute('d').includes('L300.0')");
     browser.wait("!document.getElementById('most').textContent.startsWith('0 B')");
 
-    // What a client calls itself is text.
+    // The name of a client is shown as text.
     let shown = HOSTILE.replace('"', "\\\"").replace('\'', "\\'");
     let shown = format!("{} === {shown:?}", cell("mappings", "3389", "Client"));
     browser.wait(&shown);
@@ -129,7 +129,7 @@ async fn a_person_looks_on_and_switches_a_mapping() {
         0
     );
 
-    // The switch, by keyboard alone.
+    // The switch works by keyboard.
     let switch = format!("document.querySelector('[aria-label=\"New users of port {port}\"]')");
     let is_focused = format!("document.activeElement === {switch}");
     tab_to(&mut browser, &switch);
@@ -160,7 +160,7 @@ async fn a_person_looks_on_and_switches_a_mapping() {
     browser.wait(FORM);
     assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
 
-    // bob sees his own alone. The end of the server is told.
+    // bob sees only what is his own. The page shows the end of the server.
     sign_in(&mut browser, "bob", "tulip");
     browser.wait("document.querySelectorAll('#clients tbody tr').length === 1");
     assert_eq!(
@@ -172,7 +172,7 @@ async fn a_person_looks_on_and_switches_a_mapping() {
     browser.wait("document.getElementById('state').classList.contains('lost')");
 }
 
-/// What a client does that takes requests.
+/// A client that takes requests.
 struct Taker<'a> {
     rig: &'a Rig,
     session: Session,
@@ -180,8 +180,8 @@ struct Taker<'a> {
 }
 
 impl Taker<'_> {
-    /// Waits for a change; the open requests.
-    async fn hear(&mut self) -> Vec<Value> {
+    /// Waits for a change. The result is the open requests.
+    async fn poll(&mut self) -> Vec<Value> {
         let version = self.version;
         let path = format!("/api/v1/clients/office/requests?wait=20&version={version}");
         let told = self.rig.get(&path, &self.session).await;
@@ -201,13 +201,13 @@ impl Taker<'_> {
 async fn a_person_asks_for_a_mapping_and_uses_it() {
     let (rig, port, other) = (start().await, free_port(), free_port());
     let mut office = rig.client("office", "bob", "tulip").await;
-    let _deaf = rig.client(HOSTILE, "alice", "rose").await;
+    let _silent = rig.client(HOSTILE, "alice", "rose").await;
     let mut taker = Taker {
         rig: &rig,
         session: rig.sign_in("bob", "tulip").await,
         version: 0,
     };
-    assert!(taker.hear().await.is_empty());
+    assert!(taker.poll().await.is_empty());
 
     let mut browser = Browser::start();
     browser.go(&format!("http://{}/", rig.web()));
@@ -218,14 +218,14 @@ async fn a_person_asks_for_a_mapping_and_uses_it() {
         )
     };
     browser.wait(&format!("{}?.disabled === false", option("office")));
-    let deaf = option(
+    let disabled = option(
         &format!("{HOSTILE} (takes no requests)")
             .replace('"', "\\\"")
             .replace('\'', "\\'"),
     );
-    browser.wait(&format!("{deaf}?.disabled === true"));
+    browser.wait(&format!("{disabled}?.disabled === true"));
 
-    // By keyboard alone. The client that takes no requests cannot be chosen.
+    // The form works by keyboard. A client that takes no requests cannot be chosen.
     let field = |name: &str| format!("document.querySelector('#ask [name={name}]')");
     let ask = |browser: &mut Browser, target: &str, port: u16| {
         tab_to(browser, &field("target"));
@@ -242,7 +242,7 @@ async fn a_person_asks_for_a_mapping_and_uses_it() {
     browser.wait(
         "document.querySelector('#ask-said.bad')?.textContent.includes('names are not allowed')",
     );
-    // That the server refuses is said in the browser's log as well.
+    // The browser's log holds the refusal, too.
     assert_eq!(browser.complaints.len(), 1, "{:?}", browser.complaints);
     browser.complaints.clear();
     browser.eval("document.querySelector('#ask [name=target]').value = ''");
@@ -253,8 +253,8 @@ async fn a_person_asks_for_a_mapping_and_uses_it() {
     let state = |port: u16| cell("requests", &port.to_string(), "State");
     browser.wait(&format!("{} === 'asked'", state(port)));
 
-    // The client answers, and users come through.
-    let asked = taker.hear().await;
+    // The client accepts the request, and users can connect.
+    let asked = taker.poll().await;
     assert_eq!((asked.len(), &asked[0]["by"]), (1, &json!("alice")));
     taker.decide(&asked[0], &json!({"state": "accepted"})).await;
     browser.wait(&format!("{} === 'accepted'", state(port)));
@@ -267,11 +267,11 @@ async fn a_person_asks_for_a_mapping_and_uses_it() {
         cell("mappings", "127.0.0.1:22", "To users")
     ));
 
-    // The form keeps its client, and is ready for the next one.
+    // The form keeps its client for the next request.
     browser.eval("document.querySelector('.skip').focus()");
     ask(&mut browser, "192.0.2.1:3389", other);
     browser.wait(&format!("{} === 'asked'", state(other)));
-    let asked = taker.hear().await;
+    let asked = taker.poll().await;
     assert_eq!(asked.len(), 2);
     browser.look_everywhere("requests-asked");
     let why = "192.0.2.1:3389 is not allowed in the section requests of this client";
@@ -282,12 +282,12 @@ async fn a_person_asks_for_a_mapping_and_uses_it() {
     browser.wait(&format!("{reason} === {why:?}"));
     browser.look_everywhere("requests");
 
-    // Withdrawn by keyboard; the focus stays where the list is.
+    // The request is withdrawn by keyboard. The focus stays at the list.
     let withdraw = format!(
         "document.querySelector('[aria-label=\"Withdraw the request for port {port} of office\"]')"
     );
     tab_to(&mut browser, &withdraw);
-    // Somebody else removes the row above it meanwhile.
+    // Another session removes the row above it meanwhile.
     let alice = rig.sign_in("alice", "rose").await;
     let above = format!("/api/v1/requests/{}", asked[1]["id"].as_str().unwrap());
     assert_eq!(rig.ask(alice.change("DELETE", &above)).await.status, 204);
@@ -298,11 +298,11 @@ async fn a_person_asks_for_a_mapping_and_uses_it() {
     browser.wait("document.activeElement === document.getElementById('requests')");
     browser.wait("document.querySelectorAll('#mappings tbody tr').length === 0");
     assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());
-    assert!(taker.hear().await.is_empty());
+    assert!(taker.poll().await.is_empty());
     carry(&mut data, &mut user, 10).await;
     assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
 
-    // bob sees what was asked of his client, and that it is not his to withdraw.
+    // bob sees the request to his client, without a button to withdraw it.
     let wish = json!({"client": "office", "target": "127.0.0.1:22", "port": other});
     let post = alice.change("POST", "/api/v1/requests").json(&wish);
     assert_eq!(rig.ask(post).await.status, 201);

@@ -1,4 +1,4 @@
-//! Who asks a web interface, over a connection for each request.
+//! Requests to the web interface, each over a connection of its own.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{PATIENCE, Rig};
 
-/// Who is signed in: the cookie and the token.
+/// A session: its cookie and its token.
 pub(crate) struct Session {
     pub(crate) cookie: String,
     pub(crate) csrf: String,
@@ -96,7 +96,7 @@ impl<'a> Request<'a> {
     pub(crate) async fn send(self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Answer {
         stream.write_all(self.text().as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
-        // A server that has refused what it did not read may break off after its answer.
+        // A server that refuses a request before it has read all may reset the connection after its answer.
         let _ = timeout(PATIENCE, stream.read_to_end(&mut bytes))
             .await
             .unwrap();
@@ -143,7 +143,7 @@ impl Answer {
     }
 }
 
-/// The events of the stream.
+/// The stream of events.
 pub(crate) struct Stream(TcpStream);
 
 impl Stream {
@@ -162,7 +162,7 @@ impl Stream {
         stream
     }
 
-    /// What comes up to a text; `None` if the end comes first.
+    /// Reads up to the end of a text; `None` if the connection ends before.
     pub(crate) async fn until(&mut self, text: &str) -> Option<String> {
         let read = async {
             let mut seen = Vec::new();

@@ -1,7 +1,8 @@
-//! What several test programs need: a server, clients and users of it, and who asks its web interface.
-#![allow(dead_code, reason = "each test program takes a part of it")]
+//! A server for tests, with clients, users and requests to its web interface.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub(crate) mod http;
+pub(crate) mod program;
 
 #[path = "../../../netroxy-net/tests/support/free_port.rs"]
 mod free_port;
@@ -29,7 +30,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use http::{Answer, Request, Session, sign_in};
 
-/// An answer that does not come within this never comes.
+/// The longest wait for an event. A test that waits longer fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server that runs until this is dropped.
@@ -38,14 +39,14 @@ pub(crate) struct Rig {
     pub(crate) clients: SocketAddr,
     web: Option<SocketAddr>,
     pub(crate) handle: Handle,
-    /// With its configuration and the files `cert.pem` and `key.pem`.
+    /// It holds the configuration and the files `cert.pem` and `key.pem`.
     pub(crate) folder: TempDir,
     pub(crate) running: JoinHandle<()>,
     pub(crate) stop: DropGuard,
 }
 
 impl Rig {
-    /// `members` are those of the configuration that a test is about. Ports are taken as they are free.
+    /// Starts a server on free ports. `members` are members of its configuration.
     pub(crate) async fn start_with(members: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for name in ["cert.pem", "key.pem"] {
@@ -67,7 +68,7 @@ impl Rig {
         }
     }
 
-    /// A configuration with the port 1.
+    /// Writes and reads a configuration with the port 1 and these members.
     pub(crate) fn config(folder: &TempDir, members: &str) -> Config {
         let file = folder.path().join("server_config.json");
         let text =
@@ -80,7 +81,7 @@ impl Rig {
         TcpStream::connect(self.clients).await.unwrap()
     }
 
-    /// Makes the files `name.pem` and `name.key` for a host; whoever trusts this certificate alone.
+    /// Makes the files `name.pem` and `name.key` for a host. The result trusts only this certificate.
     pub(crate) fn pair(&self, name: &str, host: &str) -> Trust {
         let folder = self.folder.path().join(name);
         fs::create_dir(&folder).unwrap();
@@ -96,7 +97,7 @@ impl Rig {
         Trust::CaFile(to("pem"))
     }
 
-    /// A client that logs in.
+    /// Logs a client in.
     pub(crate) async fn client(&self, name: &str, user: &str, password: &str) -> Client {
         let mut control = self.connect().await;
         let login = format!("ATH\n{name}\n{user}\n{password}\n");
@@ -106,7 +107,7 @@ impl Rig {
         Client { control, token }
     }
 
-    /// The data connection of a user who has just come.
+    /// Opens the data connection of a user who has just connected.
     pub(crate) async fn data(&self, control: &mut TcpStream, token: &str, port: u16) -> TcpStream {
         assert_eq!(lines(control, 2).await, format!("TRQ\n{port}\n"));
         let mut data = self.connect().await;
@@ -115,19 +116,19 @@ impl Rig {
         data
     }
 
-    /// A user of a port and the client's end of its tunnel.
+    /// Opens a tunnel: the connection of a user to a port, and the client's data connection.
     pub(crate) async fn tunnel(&self, client: &mut Client, port: u16) -> (TcpStream, TcpStream) {
         let user = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         let data = self.data(&mut client.control, &client.token, port).await;
         (user, data)
     }
 
-    /// Where the web interface is.
+    /// The address of the web interface.
     pub(crate) fn web(&self) -> SocketAddr {
         self.web.unwrap()
     }
 
-    /// Asks the web interface.
+    /// Sends a request to the web interface.
     pub(crate) async fn ask(&self, request: Request<'_>) -> Answer {
         let stream = TcpStream::connect(self.web()).await.unwrap();
         request.send(stream).await
@@ -146,7 +147,7 @@ impl Rig {
         Session::of(&answer)
     }
 
-    /// Asks until the answer is as it should be: what another connection has done is seen soon.
+    /// Repeats a request until `is` is true for its answer.
     pub(crate) async fn wait_for(
         &self,
         path: &str,
@@ -165,7 +166,7 @@ impl Rig {
     }
 }
 
-/// The ports of the system's choice in place of those of a configuration.
+/// Replaces the ports of a configuration by 0, which stands for a free port.
 pub(crate) fn on_free_ports(mut config: Config) -> Config {
     config.port = Some(0);
     if let Some(web) = &mut config.web {
@@ -190,7 +191,7 @@ impl Client {
     }
 }
 
-/// Whether the server maps a port.
+/// Sends MAP. The result is whether the server has mapped the port.
 pub(crate) async fn map(control: &mut TcpStream, port: u16) -> bool {
     map_to(control, port, "127.0.0.1:9").await
 }
@@ -207,7 +208,7 @@ async fn map_to(control: &mut TcpStream, port: u16, target: &str) -> bool {
     }
 }
 
-/// So many lines, and not a byte more.
+/// Reads so many lines, and no byte more.
 pub(crate) async fn lines(stream: &mut (impl AsyncRead + Unpin), count: usize) -> String {
     let read = async {
         let mut seen = Vec::new();
@@ -219,8 +220,8 @@ pub(crate) async fn lines(stream: &mut (impl AsyncRead + Unpin), count: usize) -
     timeout(PATIENCE, read).await.unwrap()
 }
 
-/// These bytes come next.
-pub(crate) async fn says(stream: &mut (impl AsyncRead + Unpin), expected: &[u8]) {
+/// Reads these bytes; other bytes fail the test.
+pub(crate) async fn receives(stream: &mut (impl AsyncRead + Unpin), expected: &[u8]) {
     let mut seen = vec![0; expected.len()];
     let read = timeout(PATIENCE, stream.read_exact(&mut seen)).await;
     read.unwrap().unwrap();
@@ -228,7 +229,7 @@ pub(crate) async fn says(stream: &mut (impl AsyncRead + Unpin), expected: &[u8])
     assert!(seen == expected, "{} {}", shown(&seen), shown(expected));
 }
 
-/// Whether the peer closes, having said nothing.
+/// Whether the peer closes the connection without a byte.
 pub(crate) async fn is_closed(stream: &mut (impl AsyncRead + Unpin)) -> bool {
     matches!(
         timeout(PATIENCE, stream.read(&mut [0])).await,

@@ -2,7 +2,7 @@ use super::*;
 
 const PORT: u16 = 10_022;
 
-/// A moment so many seconds after the first one.
+/// Moments, as seconds after its start.
 struct Clock(Instant);
 
 impl Clock {
@@ -42,7 +42,7 @@ fn wish(port: u16, by: &str) -> Wish {
     }
 }
 
-/// A list with a client that polls for ever.
+/// A list with a client whose poll does not end.
 fn list(now: Moment) -> List {
     let mut list = List::new(1000);
     list.begin_poll(&office(), now).unwrap();
@@ -69,23 +69,27 @@ fn refuse(list: &mut List, id: u64, reason: &str, now: Moment) -> Result<State, 
     decided.map(|request| request.state)
 }
 
-fn said(list: &mut List) -> Vec<(Option<Kind>, String)> {
+fn changes(list: &mut List) -> Vec<(Option<Kind>, String)> {
     let changes = list.take_changes();
-    let said = changes.iter().map(|c| (c.kind, c.to_string()));
-    said.collect()
+    let texts = changes.iter().map(|c| (c.kind, c.to_string()));
+    texts.collect()
 }
 
 #[test]
-fn a_request_is_mapped_when_it_is_accepted_and_its_port_is_there() {
+fn a_request_is_mapped_after_it_is_accepted_and_its_port_opened() {
     let clock = Clock::start();
-    // The port comes after the word, or before it.
+    // The client maps the port after it accepts, or before.
     for port_first in [false, true] {
         let mut list = list(clock.at(0));
         let asked = list.ask(wish(PORT, "alice"), Id(1), clock.at(1)).unwrap();
         assert_eq!((asked.state, asked.asked), (State::Asked, 1_700_000_001));
         if port_first {
             list.opened(PORT, 7, office(), clock.at(2));
-            assert_eq!(state(&list, 1), State::Asked, "nobody has accepted it");
+            assert_eq!(
+                state(&list, 1),
+                State::Asked,
+                "the client has not accepted it"
+            );
             assert_eq!(accept(&mut list, 1, clock.at(3)), Ok(State::Mapped));
         } else {
             assert_eq!(accept(&mut list, 1, clock.at(2)), Ok(State::Accepted));
@@ -99,12 +103,12 @@ fn a_request_is_mapped_when_it_is_accepted_and_its_port_is_there() {
         );
         let version = list.version(&office());
         assert_eq!(accept(&mut list, 1, clock.at(4)), Ok(State::Mapped));
-        assert_eq!(list.version(&office()), version, "said again");
+        assert_eq!(list.version(&office()), version, "the same decision again");
     }
 }
 
 #[test]
-fn the_port_of_another_client_or_another_port_maps_nothing() {
+fn only_the_requested_port_of_the_requested_client_counts_as_mapped() {
     let clock = Clock::start();
     let mut list = list(clock.at(0));
     list.ask(wish(PORT, "bob"), Id(1), clock.at(0)).unwrap();
@@ -117,15 +121,19 @@ fn the_port_of_another_client_or_another_port_maps_nothing() {
     list.closed(PORT, 8, clock.at(0));
     list.opened(PORT, 7, office(), clock.at(0));
     assert_eq!(state(&list, 1), State::Mapped);
-    // A port alone goes when the server frees it.
+    // The port is closed, and the login stays.
     list.closed(PORT, 6, clock.at(0));
-    assert_eq!(state(&list, 1), State::Mapped, "of a login that is over");
+    assert_eq!(
+        state(&list, 1),
+        State::Mapped,
+        "this login has ended before"
+    );
     list.closed(PORT, 7, clock.at(0));
     assert_eq!(state(&list, 1), State::Accepted);
 }
 
 #[test]
-fn what_a_client_has_decided_is_open_again_when_it_has_gone() {
+fn requests_of_a_client_that_disconnects_wait_for_a_new_decision() {
     let clock = Clock::start();
     let mut list = list(clock.at(0));
     for id in 0..4 {
@@ -140,21 +148,21 @@ fn what_a_client_has_decided_is_open_again_when_it_has_gone() {
     let before = [State::Asked, State::Accepted, State::Mapped, State::Refused];
     assert_eq!(states(&list), before);
     list.gone(6, &who("alice", "office"), clock.at(2));
-    assert_eq!(states(&list), before, "of another account");
+    assert_eq!(states(&list), before, "the client of another account");
     list.gone(7, &office(), clock.at(2));
     let after = [State::Asked, State::Asked, State::Asked, State::Refused];
     assert_eq!(states(&list), after);
-    // Its port has gone with it.
+    // The end of the login has closed its port.
     assert_eq!(accept(&mut list, 2, clock.at(3)), Ok(State::Accepted));
     list.opened(PORT + 2, 8, office(), clock.at(3));
     assert_eq!(state(&list, 2), State::Mapped);
-    // The machine says so about the old port only now.
+    // The old port is reported as closed only now.
     list.closed(PORT + 2, 7, clock.at(4));
     assert_eq!(state(&list, 2), State::Mapped);
 }
 
 #[test]
-fn a_refusal_has_a_reason_and_is_the_end() {
+fn a_refused_request_keeps_its_reason_and_stays_refused() {
     let clock = Clock::start();
     let mut list = list(clock.at(0));
     for id in 0..3 {
@@ -197,7 +205,7 @@ fn only_the_account_of_the_client_decides() {
 }
 
 #[test]
-fn who_is_not_answered_within_a_day_is_refused() {
+fn a_request_without_an_answer_is_refused_after_a_day() {
     let clock = Clock::start();
     let mut list = list(clock.at(0));
     let day = UNDECIDED.as_secs();
@@ -209,8 +217,8 @@ fn who_is_not_answered_within_a_day_is_refused() {
     list.tick(clock.at(day));
     assert_eq!(state(&list, 1), State::Refused);
     assert_eq!(reason(&list, 1), "no answer within 24 hours");
-    assert_eq!(state(&list, 2), State::Accepted, "that was an answer");
-    // From when the client goes, it has a day again.
+    assert_eq!(state(&list, 2), State::Accepted, "it was answered");
+    // The day begins again when the client disconnects.
     list.gone(7, &office(), clock.at(day + 5));
     list.tick(clock.at(2 * day + 4));
     assert_eq!(state(&list, 2), State::Asked);
@@ -219,7 +227,7 @@ fn who_is_not_answered_within_a_day_is_refused() {
 }
 
 #[test]
-fn asking_is_refused_where_nothing_could_come_of_it() {
+fn a_request_that_cannot_be_mapped_is_refused_at_once() {
     let clock = Clock::start();
     let mut list = List::new(0);
     let none = list.ask(wish(PORT, "bob"), Id(1), clock.at(0));
@@ -234,7 +242,7 @@ fn asking_is_refused_where_nothing_could_come_of_it() {
     assert_eq!(mapped.unwrap_err(), NotTaken::Mapped(PORT));
     list.closed(PORT, 7, clock.at(0));
     list.ask(wish(PORT, "bob"), Id(1), clock.at(0)).unwrap();
-    // With another target and by somebody else, too.
+    // A request with another target of another account is refused, too.
     let mut other = wish(PORT, "alice");
     other.target = "127.0.0.1:23".parse().unwrap();
     let twice = list.ask(other, Id(2), clock.at(0)).unwrap_err();
@@ -258,21 +266,24 @@ fn a_client_takes_requests_while_it_polls_and_a_minute_longer() {
     assert!(!list.takes(&office(), clock.at(660)));
     assert_eq!(list.takers(clock.at(660)).count(), 0);
     list.tick(clock.at(660));
-    assert!(list.takers.is_empty(), "it takes no room");
+    assert!(
+        list.takers.is_empty(),
+        "a client that has gone uses no memory"
+    );
 }
 
 #[test]
-fn polls_and_those_who_poll_are_bounded() {
+fn polls_and_polling_clients_are_bounded() {
     let clock = Clock::start();
     let mut list = List::new(0);
     for number in 0..MOST_POLLS {
         let who = who("bob", &number.to_string());
         list.begin_poll(&who, clock.at(0)).unwrap();
     }
-    assert_eq!(list.begin_poll(&who("bob", "0"), clock.at(0)), Err(Crowd));
+    assert_eq!(list.begin_poll(&who("bob", "0"), clock.at(0)), Err(TooMany));
     list.end_poll(&who("bob", "0"), clock.at(0));
     assert_eq!(list.begin_poll(&who("bob", "0"), clock.at(0)), Ok(()));
-    // Many names, one after the other.
+    // Many clients, which poll one after the other.
     let mut list = List::new(0);
     let once = |list: &mut List, user: usize, name: usize| {
         let who = who(&user.to_string(), &name.to_string());
@@ -283,17 +294,17 @@ fn polls_and_those_who_poll_are_bounded() {
     for name in 0..MOST_TAKERS.1 {
         assert_eq!(once(&mut list, 0, name), Ok(()));
     }
-    assert_eq!(once(&mut list, 0, MOST_TAKERS.1), Err(Crowd));
-    assert_eq!(once(&mut list, 0, 0), Ok(()), "a known one");
+    assert_eq!(once(&mut list, 0, MOST_TAKERS.1), Err(TooMany));
+    assert_eq!(once(&mut list, 0, 0), Ok(()), "a known client");
     for number in MOST_TAKERS.1..MOST_TAKERS.0 {
         assert_eq!(once(&mut list, number, 0), Ok(()));
     }
-    assert_eq!(once(&mut list, 1, 0), Err(Crowd));
+    assert_eq!(once(&mut list, 1, 0), Err(TooMany));
     list.tick(clock.at(60));
     assert_eq!(once(&mut list, 1, 0), Ok(()));
 }
 
-/// Asks `count` times by one account, from a number on.
+/// Adds `count` requests of one account. `from` is the first id.
 fn ask_many(list: &mut List, by: &str, from: u64, count: u64, now: Moment) {
     for id in from..from + count {
         let port = u16::try_from(id + 1).unwrap();
@@ -302,7 +313,7 @@ fn ask_many(list: &mut List, by: &str, from: u64, count: u64, now: Moment) {
 }
 
 #[test]
-fn an_account_asks_for_a_hundred_at_a_time_and_refused_ones_make_room() {
+fn an_account_has_a_hundred_requests_and_refused_ones_are_replaced() {
     let clock = Clock::start();
     let mut list = list(clock.at(0));
     ask_many(&mut list, "alice", 0, 100, clock.at(0));
@@ -310,7 +321,7 @@ fn an_account_asks_for_a_hundred_at_a_time_and_refused_ones_make_room() {
     assert_eq!(over.unwrap_err(), NotTaken::ManyOfAccount);
     assert!(NotTaken::ManyOfAccount.is_bound());
     list.ask(wish(201, "bob"), Id(201), clock.at(1)).unwrap();
-    // Of the refused ones that goes which was refused first, not which was asked first.
+    // The request that was refused first is dropped, not the one that was asked first.
     refuse(&mut list, 50, "no", clock.at(2)).unwrap();
     refuse(&mut list, 10, "no", clock.at(3)).unwrap();
     refuse(&mut list, 201, "no", clock.at(1)).unwrap();
@@ -339,13 +350,13 @@ fn a_thousand_requests_are_kept_in_all() {
 }
 
 #[test]
-fn what_is_withdrawn_leaves_the_list_and_names_the_login_that_has_its_port() {
+fn a_withdrawn_request_is_removed_and_names_the_login_with_its_port() {
     let clock = Clock::start();
     let mut list = list(clock.at(0));
     ask_many(&mut list, "alice", 0, 3, clock.at(0));
     accept(&mut list, 1, clock.at(0)).unwrap();
     list.opened(2, 7, office(), clock.at(0));
-    // The client has this port for another reason: nobody has accepted the request.
+    // The client has mapped this port for another reason: it has not accepted the request.
     list.opened(3, 7, office(), clock.at(0));
     for (id, login) in [(0, None), (1, Some(7)), (2, None)] {
         let version = list.version(&office());
@@ -358,7 +369,7 @@ fn what_is_withdrawn_leaves_the_list_and_names_the_login_that_has_its_port() {
 }
 
 #[test]
-fn a_version_tells_of_changes_of_its_client_alone_and_never_comes_again() {
+fn a_version_changes_with_its_client_alone_and_is_not_used_twice() {
     let clock = Clock::start();
     let (mut list, laptop) = (list(clock.at(0)), who("bob", "laptop"));
     list.begin_poll(&laptop, clock.at(0)).unwrap();
@@ -369,7 +380,7 @@ fn a_version_tells_of_changes_of_its_client_alone_and_never_comes_again() {
     let second = list.version(&office()).unwrap();
     assert!(second > first);
     assert_eq!(list.version(&laptop), of_laptop);
-    // A client that was forgotten, and meanwhile nothing was asked of it.
+    // The client is removed, and returns without a new request.
     list.end_poll(&office(), clock.at(0));
     list.tick(clock.at(100));
     assert_eq!(list.version(&office()), None);
@@ -379,40 +390,40 @@ fn a_version_tells_of_changes_of_its_client_alone_and_never_comes_again() {
 }
 
 #[test]
-fn each_step_is_told_once() {
+fn each_step_of_a_request_is_reported_once() {
     let clock = Clock::start();
     let mut list = list(clock.at(0));
     let about = "request for port 10022 -> 127.0.0.1:22 of client office";
     let told = |kind, text: &str| vec![(kind, format!("{about} {text}"))];
     list.ask(wish(PORT, "alice"), Id(1), clock.at(0)).unwrap();
     let asked = told(Some(Kind::RequestAsked), "asked by alice");
-    assert_eq!(said(&mut list), asked);
+    assert_eq!(changes(&mut list), asked);
     accept(&mut list, 1, clock.at(0)).unwrap();
     let accepted = told(Some(Kind::RequestAccepted), "accepted");
-    assert_eq!(said(&mut list), accepted);
+    assert_eq!(changes(&mut list), accepted);
     accept(&mut list, 1, clock.at(0)).unwrap();
-    assert_eq!(said(&mut list), []);
+    assert_eq!(changes(&mut list), []);
     list.opened(PORT, 7, office(), clock.at(0));
     let mapped = told(Some(Kind::RequestMapped), "mapped");
-    assert_eq!(said(&mut list), mapped);
-    // Another event tells that the client has gone, or its port.
+    assert_eq!(changes(&mut list), mapped);
+    // The end of the login is an event of its own.
     list.gone(7, &office(), clock.at(0));
-    assert_eq!(said(&mut list), told(None, "asked by alice"));
+    assert_eq!(changes(&mut list), told(None, "asked by alice"));
     refuse(&mut list, 1, "not on the list", clock.at(0)).unwrap();
     let refused = told(Some(Kind::RequestRefused), "refused: not on the list");
-    assert_eq!(said(&mut list), refused);
+    assert_eq!(changes(&mut list), refused);
     list.withdraw(Id(1), &account("alice")).unwrap();
     let withdrawn = told(Some(Kind::RequestWithdrawn), "withdrawn by alice");
-    assert_eq!(said(&mut list), withdrawn);
+    assert_eq!(changes(&mut list), withdrawn);
 }
 
 #[test]
-fn a_request_is_told_as_the_document_says() {
+fn a_request_is_shown_as_the_api_document_says() {
     let clock = Clock::start();
     let mut list = list(clock.at(0));
     let told = list.ask(wish(PORT, "alice"), Id(0xab), clock.at(5));
     assert_eq!(
-        serde_json::to_value(told.unwrap().told()).unwrap(),
+        serde_json::to_value(told.unwrap().view()).unwrap(),
         serde_json::json!({
             "id": "00000000000000ab", "client": "office", "user": "bob",
             "target": "127.0.0.1:22", "port": 10022, "by": "alice",

@@ -1,4 +1,4 @@
-//! A stream whose peer has to take what it is sent.
+//! A stream whose writes have a deadline.
 
 use std::{
     future::Future,
@@ -14,17 +14,17 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// A browser that takes nothing for so long has gone, or means no good.
-const UNTAKEN: Duration = Duration::from_secs(30);
+/// How long a browser may take no byte.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Fails a write that waits for longer than [`UNTAKEN`].
-pub(super) struct Patient {
+/// Fails a write that waits for longer than [`WRITE_TIMEOUT`].
+pub(super) struct TimedStream {
     stream: Stream,
-    /// There is none while the peer takes what it is sent.
+    /// The deadline of a write that waits; `None` while the peer takes bytes.
     until: Option<Pin<Box<Sleep>>>,
 }
 
-impl Patient {
+impl TimedStream {
     pub(super) fn new(stream: Stream) -> Self {
         Self {
             stream,
@@ -41,13 +41,15 @@ impl Patient {
             self.until = None;
             return Poll::Ready(done);
         }
-        let until = self.until.get_or_insert_with(|| Box::pin(sleep(UNTAKEN)));
+        let until = self
+            .until
+            .get_or_insert_with(|| Box::pin(sleep(WRITE_TIMEOUT)));
         ready!(until.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl AsyncRead for Patient {
+impl AsyncRead for TimedStream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -57,7 +59,7 @@ impl AsyncRead for Patient {
     }
 }
 
-impl AsyncWrite for Patient {
+impl AsyncWrite for TimedStream {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! The list of requests as a state machine: no lock, no clock, no random source.
+//! The list of requests as a state machine. It has no lock, no clock and no random source.
 
 use std::{
     collections::BTreeMap,
@@ -10,22 +10,22 @@ use std::{
 use netroxy_proto::{ClientName, Username};
 use serde::{Deserialize, Serialize};
 
-use crate::live::Kind;
+use crate::{client::Who, live::Kind};
 
-/// A request that nobody decides is refused after this time.
+/// A request that its client does not answer is refused after this time.
 const UNDECIDED: Duration = Duration::from_secs(24 * 60 * 60);
-/// The reason of that.
+/// The reason of such a refusal.
 const NO_ANSWER: &str = "no answer within 24 hours";
-/// A client takes requests for so long after its last poll has ended.
+/// How long a client counts as one that takes requests after its last poll has ended.
 const STAYS: Duration = Duration::from_secs(60);
-/// Requests in all, and of one account that asks. Refused ones give their place to new ones.
+/// The most requests in all, and of one account that asks. New requests take the place of refused ones.
 const MOST: (usize, usize) = (1000, 100);
-/// Clients that take requests, in all and of one account. All others do not get in until one has gone.
+/// The most clients that take requests, in all and of one account. Further ones are refused until one is gone.
 const MOST_TAKERS: (usize, usize) = (1024, 256);
-/// Polls at a time. They hold connections, of which the page and other programs need some too.
+/// The most polls at a time. Each holds a connection, and the page and other programs need some too.
 const MOST_POLLS: usize = 64;
 
-/// A moment: for deadlines, and as people are told it.
+/// A moment: for deadlines, and as the API shows it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
     pub(crate) at: Instant,
@@ -33,15 +33,7 @@ pub(crate) struct Moment {
     pub(crate) unix: u64,
 }
 
-/// A client, whether it is logged in or not. Two logins cannot have the same name and account at a time,
-/// unless the name is empty.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Who {
-    pub(crate) account: Username,
-    pub(crate) name: ClientName,
-}
-
-/// What somebody wants of a client.
+/// The mapping that a client is asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Wish {
     pub(crate) who: Who,
@@ -51,15 +43,15 @@ pub(crate) struct Wish {
     pub(crate) by: Username,
 }
 
-/// Where a request stands.
+/// The state of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum State {
-    /// Nobody has decided.
+    /// The client has not decided.
     Asked,
     /// The client is going to map the port.
     Accepted,
-    /// It is over; the reason says why.
+    /// The request has ended; its reason says why.
     Refused,
     /// The client has mapped the port.
     Mapped,
@@ -68,12 +60,12 @@ pub(crate) enum State {
 impl State {
     const ALL: [Self; 4] = [Self::Asked, Self::Accepted, Self::Refused, Self::Mapped];
 
-    /// In which the client has it on its list.
+    /// Whether the client receives a request in this state.
     fn is_open(self) -> bool {
         self != Self::Refused
     }
 
-    /// The event of getting there.
+    /// The event of a request that enters this state.
     fn kind(self) -> Kind {
         match self {
             Self::Asked => Kind::RequestAsked,
@@ -95,12 +87,12 @@ impl fmt::Display for State {
     }
 }
 
-/// 64 random bits, told as 16 hex digits.
+/// The id of a request: 64 random bits, shown as 16 hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Id(pub(crate) u64);
 
 impl Id {
-    /// As it is told, and in no other spelling.
+    /// Reads an id as it is shown, and in no other spelling.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let id = Self(u64::from_str_radix(text, 16).ok()?);
         (id.to_string() == text).then_some(id)
@@ -122,13 +114,13 @@ pub(crate) struct Request {
     changed: u64,
     pub(crate) state: State,
     reason: Option<String>,
-    /// When it came into the state that it is in.
+    /// When it entered its state.
     since: Instant,
 }
 
-/// A request as the API tells it.
+/// A request as the API shows it.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Told {
+pub(crate) struct RequestView {
     id: String,
     client: String,
     /// The account of the client.
@@ -152,8 +144,8 @@ impl Request {
         self.since = now.at;
     }
 
-    pub(crate) fn told(&self) -> Told {
-        Told {
+    pub(crate) fn view(&self) -> RequestView {
+        RequestView {
             id: self.id.to_string(),
             client: self.wish.who.name.to_string(),
             user: self.wish.who.account.to_string(),
@@ -169,11 +161,11 @@ impl Request {
     }
 }
 
-/// Why a request is not taken.
+/// Why a new request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotTaken {
     #[error(
-        "client {0} does not take requests: it needs the section \"requests\" in its configuration, and has to run"
+        "client {0} does not take requests: its configuration needs a section \"requests\", and the client must run"
     )]
     TakesNone(ClientName),
     #[error("port {0} is mapped already")]
@@ -182,18 +174,18 @@ pub(crate) enum NotTaken {
     Open(ClientName, u16),
     #[error("{} requests of this account are open: withdraw one of them first", MOST.1)]
     ManyOfAccount,
-    #[error("{} requests are open on this server: one of them has to end first", MOST.0)]
+    #[error("{} requests are open on this server: one of them must end first", MOST.0)]
     Many,
 }
 
 impl NotTaken {
-    /// Whether it is a matter of amounts.
+    /// Whether a bound is reached.
     pub(crate) fn is_bound(&self) -> bool {
         matches!(self, Self::ManyOfAccount | Self::Many)
     }
 }
 
-/// What a client says to a request.
+/// A client's answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Decision {
@@ -201,7 +193,7 @@ pub(crate) enum Decision {
     Refused,
 }
 
-/// Why a decision does not count.
+/// Why a decision is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotDecided {
     /// This account has no such request.
@@ -210,17 +202,17 @@ pub(crate) enum NotDecided {
     Over,
 }
 
-/// More polls, or clients, than there is room for.
+/// The error that too many clients poll or take requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Crowd;
+pub(crate) struct TooMany;
 
-/// What has become of a request.
+/// A change of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
     pub(crate) request: Request,
-    /// What to note. There is nothing if another event tells it: that the client has gone, or its port.
+    /// The event of the change; `None` if another event reports it: the end of a login or of a port.
     pub(crate) kind: Option<Kind>,
-    /// Who has withdrawn it.
+    /// The account that has withdrawn it.
     withdrawn_by: Option<Username>,
 }
 
@@ -246,11 +238,11 @@ impl fmt::Display for Change {
 /// A client that takes requests.
 #[derive(Debug)]
 struct Taker {
-    /// That of its requests.
+    /// The version of its open requests.
     version: u64,
     /// Polls that are under way.
     polls: usize,
-    /// When the last one ended.
+    /// When the last poll ended.
     last: Instant,
 }
 
@@ -275,7 +267,7 @@ pub(crate) struct List {
     requests: Vec<Request>,
     takers: BTreeMap<Who, Taker>,
     ports: BTreeMap<u16, Port>,
-    /// The last version that was given to anything. It never comes again, not even after a restart.
+    /// The latest version. No version is used twice, not even after a restart.
     version: u64,
     changes: Vec<Change>,
 }
@@ -292,12 +284,12 @@ impl List {
         }
     }
 
-    /// What has changed since it was last asked for.
+    /// The changes since the last call.
     pub(crate) fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
     }
 
-    /// Somebody asks for a mapping. `id` is new.
+    /// Adds a request. `id` is new.
     pub(crate) fn ask(&mut self, wish: Wish, id: Id, now: Moment) -> Result<Request, NotTaken> {
         if !self.takes(&wish.who, now) {
             return Err(NotTaken::TakesNone(wish.who.name));
@@ -305,7 +297,7 @@ impl List {
         if self.ports.contains_key(&wish.port) {
             return Err(NotTaken::Mapped(wish.port));
         }
-        // Also one with another target: only one of them could be mapped.
+        // A request with another target is the same: a port is mapped once.
         let is_same = |other: &Request| other.wish.who == wish.who && other.wish.port == wish.port;
         if (self.requests.iter()).any(|other| other.state.is_open() && is_same(other)) {
             return Err(NotTaken::Open(wish.who.name, wish.port));
@@ -334,7 +326,7 @@ impl List {
         Ok(request)
     }
 
-    /// Makes room: drops the one that was refused first.
+    /// Makes room: drops the request that was refused first. The result is false if there is none.
     fn drop_refused(&mut self, which: impl Fn(&Request) -> bool) -> bool {
         let refused = self.requests.iter().enumerate();
         let refused = refused.filter(|(_, one)| one.state == State::Refused && which(one));
@@ -365,7 +357,7 @@ impl List {
         Some((request, login))
     }
 
-    /// The account of the client has decided. To say the same again changes nothing.
+    /// Notes the decision of the client's account. The same decision again changes nothing.
     pub(crate) fn decide(
         &mut self,
         id: Id,
@@ -381,7 +373,7 @@ impl List {
             (Decision::Accepted, State::Refused) => return Err(NotDecided::Over),
             (Decision::Accepted, State::Asked) => {
                 request.set(State::Accepted, None, now);
-                // It may have mapped the port before it said so.
+                // The client may map the port before it accepts.
                 let port = self.ports.get(&request.wish.port);
                 if port.is_some_and(|port| port.who == request.wish.who) {
                     request.set(State::Mapped, None, now);
@@ -398,7 +390,7 @@ impl List {
         Ok(request)
     }
 
-    /// A client has mapped a port.
+    /// Notes that a client has mapped a port.
     pub(crate) fn opened(&mut self, port: u16, login: u64, who: Who, now: Moment) {
         self.set_all(State::Mapped, None, now, |one| {
             one.state == State::Accepted && one.wish.port == port && one.wish.who == who
@@ -406,7 +398,7 @@ impl List {
         self.ports.insert(port, Port { login, who });
     }
 
-    /// A port is no longer that of a login.
+    /// Notes that a login does not have a port any more.
     pub(crate) fn closed(&mut self, port: u16, login: u64, now: Moment) {
         if self.ports.get(&port).is_none_or(|port| port.login != login) {
             return;
@@ -417,7 +409,7 @@ impl List {
         });
     }
 
-    /// A client's control connection has ended. When the client is back, it decides again.
+    /// Notes that a client's control connection has ended. After its next login the client decides again.
     pub(crate) fn gone(&mut self, login: u64, who: &Who, now: Moment) {
         self.ports.retain(|_, port| port.login != login);
         self.set_all(State::Asked, None, now, |one| {
@@ -425,7 +417,7 @@ impl List {
         });
     }
 
-    /// Time has gone by.
+    /// Refuses requests that were not answered in time, and removes clients that take no requests any more.
     pub(crate) fn tick(&mut self, now: Moment) {
         let is_over = |one: &Request| now.at.saturating_duration_since(one.since) >= UNDECIDED;
         self.set_all(State::Refused, Some(NO_ANSWER), now, |one| {
@@ -434,16 +426,16 @@ impl List {
         self.takers.retain(|_, taker| taker.is_there(now));
     }
 
-    /// A client begins to poll. [`end_poll`](Self::end_poll) follows.
-    pub(crate) fn begin_poll(&mut self, who: &Who, now: Moment) -> Result<(), Crowd> {
+    /// Notes that a client begins to poll. [`end_poll`](Self::end_poll) has to follow.
+    pub(crate) fn begin_poll(&mut self, who: &Who, now: Moment) -> Result<(), TooMany> {
         if self.takers.values().map(|taker| taker.polls).sum::<usize>() >= MOST_POLLS {
-            return Err(Crowd);
+            return Err(TooMany);
         }
         if !self.takers.contains_key(who) {
             let (in_all, of_account) = MOST_TAKERS;
             let own = self.takers.keys().filter(|o| o.account == who.account);
             if self.takers.len() >= in_all || own.count() >= of_account {
-                return Err(Crowd);
+                return Err(TooMany);
             }
             self.version += 1;
             let taker = Taker {
@@ -466,7 +458,7 @@ impl List {
         }
     }
 
-    /// The version of what a client that polls is told.
+    /// The version of the open requests to a client that polls.
     pub(crate) fn version(&self, who: &Who) -> Option<u64> {
         self.takers.get(who).map(|taker| taker.version)
     }
