@@ -3,9 +3,9 @@
 //! A command that loses its subject would judge the embedded reference and be green, so each one is whole: the
 //! variables that a manifest reads, all flags that change the verdict, every word quoted for a shell.
 
-use std::borrow::Cow;
 use std::fmt;
 
+use crate::shell::quoted;
 use crate::sut::Subject;
 
 /// A command line of this program.
@@ -54,25 +54,6 @@ impl Again {
         self
     }
 }
-
-/// What a shell reads as this word.
-pub fn quoted(word: &str) -> String {
-    // No argument of a program holds the only byte that cannot be quoted.
-    shlex::try_quote(word).map_or_else(|_| word.replace('\0', ""), Cow::into_owned)
-}
-
-/// An assignment to a variable of the environment.
-pub(crate) fn assigned(name: &str, value: &str) -> String {
-    format!("{name}={}", quoted(value))
-}
-
-/// An assignment that hands a variable on and stops the shell where there is none. The value may be a secret.
-pub(crate) fn handed_on(name: &str) -> String {
-    format!("{name}=\"${{{name}:?}}\"")
-}
-
-/// What stands for a password: the shell stops where the variable is not set, so no wrong one is ever sent.
-pub(crate) const PASSWORD: &str = "\"${NETROXY_PASS:?}\"";
 
 impl fmt::Display for Again {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,7 +11,6 @@ mod newcomers;
 mod pattern;
 mod scene;
 mod secrets;
-mod silent;
 mod stall;
 mod turns;
 mod waits;
@@ -25,13 +24,12 @@ use netroxy_specification::notation::ast::{
 };
 use netroxy_specification::notation::print_action;
 pub(crate) use pattern::changed;
-pub(crate) use scene::{ClientScene, Listener, Scene};
-pub(crate) use silent::SilentTarget;
+pub(crate) use scene::{ClientScene, Scene};
 use tokio::sync::mpsc::UnboundedSender;
 use turns::Turns;
 
-use crate::run::{STILL, Tempo};
 use crate::skip::Skip;
+use crate::times::{STILL, Tempo};
 use crate::transcript::{self, Transcript};
 use crate::wire::{Connection, Tls};
 

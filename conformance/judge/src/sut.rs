@@ -28,11 +28,11 @@ pub(crate) use remains::note_survivors;
 pub use remains::remains;
 pub(crate) use spawn::explained;
 
-use crate::again::{PASSWORD, assigned, handed_on, quoted};
 use crate::embedded::Embedded;
 use crate::manifest::Manifest;
 use crate::ports::Lease;
-use crate::run::STILL;
+use crate::shell::{PASSWORD, assigned, handed_on, quoted};
+use crate::times::STILL;
 
 /// What is judged.
 #[derive(Debug, Clone)]

@@ -17,6 +17,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::recording::{Kind, What};
+use crate::times::{ACCEPT_PAUSE, TAP_CONNECT, TAP_TICK};
 
 /// Something that the tap has seen.
 #[derive(Debug)]
@@ -81,7 +82,7 @@ pub async fn tap(
         };
         let Ok((client, from)) = accepted else {
             // No descriptor is free, or the client has gone already.
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         number += 1;
@@ -97,12 +98,12 @@ pub async fn tap(
 }
 
 async fn serve(client: TcpStream, from: SocketAddr, to: SocketAddr, witness: Witness) {
-    let server = match timeout(PATIENCE, TcpStream::connect(to)).await {
+    let server = match timeout(TAP_CONNECT, TcpStream::connect(to)).await {
         Ok(Ok(server)) => server,
         failed => {
             let why = match failed {
                 Ok(Err(error)) => error.to_string(),
-                _ => format!("no connection in {} s", PATIENCE.as_secs()),
+                _ => format!("no connection in {} s", TAP_CONNECT.as_secs()),
             };
             let _ = witness.seen.send(Seen::Unserved(from, why)).await;
             return abort(client);
@@ -116,9 +117,6 @@ async fn serve(client: TcpStream, from: SocketAddr, to: SocketAddr, witness: Wit
     relay(client, server, &witness).await;
     witness.tell(What::Gone).await;
 }
-
-/// How long the server may take for a connection.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Ends a connection by a reset.
 fn abort(stream: TcpStream) {
@@ -134,9 +132,6 @@ pub struct FairClock {
 }
 
 impl FairClock {
-    /// How often it has to be looked at.
-    pub(crate) const TICK: Duration = Duration::from_millis(50);
-
     /// Nothing has been seen yet.
     pub fn start() -> Self {
         Self {
@@ -150,7 +145,7 @@ impl FairClock {
         let gap = real.saturating_sub(self.last);
         self.last = self.last.max(real);
         // As much as a tick may be late on a machine that is busy.
-        self.lost += gap.saturating_sub(Self::TICK * 4);
+        self.lost += gap.saturating_sub(TAP_TICK * 4);
         real.saturating_sub(self.lost)
     }
 
@@ -162,7 +157,7 @@ impl FairClock {
 
 /// Ticks for a [`FairClock`].
 pub fn ticks() -> tokio::time::Interval {
-    let mut ticks = interval(FairClock::TICK);
+    let mut ticks = interval(TAP_TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     ticks
 }

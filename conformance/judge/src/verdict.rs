@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::player::{Broken, Remark};
-use crate::run::Heard;
 use crate::skip::Skip;
-use crate::transcript::Transcript;
+use crate::sut::Kind;
+use crate::transcript::{Line, Transcript};
 
 /// The worth of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +69,23 @@ pub struct Judged {
     pub log: String,
     /// How long it took.
     pub took: Duration,
+}
+
+/// What was heard between the two programs when a case was played once more.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// What this time would have been worth.
+    pub verdict: Verdict,
+    /// It has failed at the same step as the time that counts, or else what was seen this time.
+    pub otherwise: Option<String>,
+    /// Whether what the two said could be read.
+    pub readable: bool,
+    /// The connections between the two, by their names in the lines.
+    pub connections: Vec<(String, Kind)>,
+    /// What the two said, and what users and services did, in the order of their times since the relay began.
+    pub lines: Vec<Line>,
+    /// Lines of the two that were too many.
+    pub left_out: usize,
 }
 
 /// What a list of known failures says about a run.

@@ -3,6 +3,8 @@
 mod authority;
 mod drip;
 mod inbox;
+mod listener;
+mod silent;
 mod tls;
 mod unacked;
 
@@ -16,7 +18,9 @@ use drip::Tcp;
 pub(crate) use drip::with_short_segments;
 pub use inbox::End;
 pub(crate) use inbox::{Inbox, State};
+pub(crate) use listener::Listener;
 use netroxy_specification::notation::ast::Transport;
+pub(crate) use silent::SilentTarget;
 pub use tls::Tls;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::net::TcpStream;
@@ -26,6 +30,7 @@ use tokio::time::timeout;
 
 use crate::descriptors::Noted as _;
 use crate::noise::Noise;
+use crate::times::CLOSE_ARRIVAL;
 
 /// One connection. It is read all the time, so that a reset cannot destroy what came before it.
 #[derive(Debug)]
@@ -228,7 +233,7 @@ impl Connection {
         let _ = self.shutdown(limit).await;
         self.tasks.end().await;
         // With this option the system closes when the peer has acknowledged everything, or when the time is over.
-        let _ = self.socket.set_linger(Some(ARRIVAL));
+        let _ = self.socket.set_linger(Some(CLOSE_ARRIVAL));
         let socket = self.socket;
         let _ = tokio::task::spawn_blocking(move || drop(socket)).await;
     }
@@ -303,9 +308,6 @@ impl Connection {
 
 /// What the system may take for a connection that is not read.
 const FEW: usize = 64 << 10;
-
-/// How long a close waits for what was sent to arrive.
-const ARRIVAL: Duration = Duration::from_secs(2);
 
 /// Of all the bytes of a connection.
 #[derive(Debug, Default)]

@@ -18,8 +18,9 @@ use super::finding::{Catch, Key, truncated};
 use super::leak::{Burst, TURNS, growth};
 use super::shrink::shrink;
 use super::stage::{Played, Stage};
-use crate::run::{Job, Options, Tempo};
+use crate::run::{Job, Options};
 use crate::sut::Subject;
+use crate::times::Tempo;
 use crate::verdict::{Judged, Verdict};
 use crate::wire::Tls;
 

@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Plan;
 use super::hunt::Wanted;
-use crate::run::{self, InPlay, Job, Options, Order, Tempo};
+use crate::run::{self, InPlay, Job, Options, Order};
 use crate::sut::Subject;
+use crate::times::Tempo;
 use crate::verdict::Judged;
 use crate::wire::Tls;
 

@@ -14,7 +14,7 @@ use super::{
     Vars, render, render_text,
 };
 use crate::embedded::Peers;
-use crate::run::STILL;
+use crate::times::STILL;
 
 /// Where a manifest comes from.
 #[derive(Clone, Copy)]

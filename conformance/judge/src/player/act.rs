@@ -18,11 +18,9 @@ use super::{Player, Scene, secrets};
 use crate::descriptors::Noted;
 use crate::note::Note;
 use crate::skip::Skip;
+use crate::times::{BEFORE_RESET, REFUSED_POLL};
 use crate::transcript;
 use crate::wire::{Connection, WriteError};
-
-/// Before a reset, a peer gets so long to take what was sent.
-const SETTLES: Duration = Duration::from_secs(2);
 
 impl Player<'_> {
     pub(super) async fn act(&mut self, line: usize, step: &Step) -> Result<(), Mismatch> {
@@ -228,7 +226,7 @@ impl Player<'_> {
         let open = actor.connection.take();
         let connection = open.ok_or_else(|| format!("the case has closed `{name}` already"))?;
         if *action == Action::Reset {
-            connection.settled(limit.min(SETTLES)).await;
+            connection.settled(limit.min(BEFORE_RESET)).await;
         }
         (self.last_sent, self.acted) = (Instant::now(), true);
         match action {
@@ -287,7 +285,7 @@ impl Player<'_> {
                 Ok(Err(error)) if error.kind() != io::ErrorKind::ConnectionReset => {
                     return Err(format!("cannot tell whether it refuses: {error}").into());
                 }
-                Ok(_) if Instant::now() < until => sleep(Duration::from_millis(5)).await,
+                Ok(_) if Instant::now() < until => sleep(REFUSED_POLL).await,
                 Ok(_) | Err(_) => {
                     let waited = self.limit().as_secs_f64();
                     return Err(self.in_vain(format!(

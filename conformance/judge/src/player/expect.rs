@@ -12,7 +12,8 @@ use super::keep::is_word;
 use super::mismatch::{Mismatch, Seen};
 use super::pattern::{FieldPattern, Fit, Pattern};
 use crate::note::Note;
-use crate::run::LINGER;
+use crate::times::LINGER;
+use crate::times::{PROBE, PROBE_SELDOM};
 use crate::transcript;
 use crate::wire::{End, State, transfer};
 
@@ -451,12 +452,6 @@ impl Player<'_> {
 
 /// How much of what no step has read is recorded.
 const SHOWN: usize = 4096;
-
-/// Between the first two probes of a connection that ought to be closed; doubled each time.
-const PROBE: Duration = Duration::from_millis(5);
-
-/// Between the later ones.
-const PROBE_SELDOM: Duration = Duration::from_millis(80);
 
 enum Choice {
     Found(usize, usize),

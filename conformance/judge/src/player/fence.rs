@@ -10,6 +10,7 @@ use super::mismatch::{Mismatch, Seen};
 use super::pattern::Pattern;
 use super::{Player, Scene};
 use crate::note::Note;
+use crate::times::AFTER_FENCE;
 use crate::wire::Connection;
 use crate::{sut, transcript};
 
@@ -95,7 +96,7 @@ impl Player<'_> {
     /// For what another task of the peer might still be writing.
     pub(super) fn quiet(&self) -> Duration {
         // A hasty run proves no less.
-        Duration::from_millis(100).mul_f64(self.scale.max(1.0))
+        AFTER_FENCE.mul_f64(self.scale.max(1.0))
     }
 
     /// SRQ must be answered by SRS: on the connection itself where it is logged in, else on another.

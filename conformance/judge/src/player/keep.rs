@@ -15,6 +15,7 @@ use super::expect::{Begun, pass_over};
 use super::mismatch::{Mismatch, Seen};
 use super::{Player, Scene};
 use crate::note::Note;
+use crate::times::{SRQ_LONGEST, SRQ_SHORTEST};
 use crate::transcript;
 use crate::wire::{Aside, Inbox};
 
@@ -67,7 +68,7 @@ impl Player<'_> {
         if !actor.logged_in {
             return Err(format!("`{name}` has not logged in: there is nothing to keep").into());
         }
-        let pause = (actor.timeout.unwrap_or(LONGEST) / 3).clamp(SHORTEST, LONGEST);
+        let pause = (actor.timeout.unwrap_or(SRQ_LONGEST) / 3).clamp(SRQ_SHORTEST, SRQ_LONGEST);
         let connection = self.connection(name)?;
         let (aside, inbox) = (connection.aside(), Arc::clone(&connection.inbox));
         let sent = Arc::new(Sent {
@@ -175,7 +176,7 @@ async fn ask(pause: Duration, sent: Arc<Sent>) {
 async fn answer(inbox: Arc<Inbox>, sent: Arc<Sent>) {
     let mut next = inbox.look(|state| state.position());
     loop {
-        let asked = inbox.wait(Instant::now() + LONGEST, |state| {
+        let asked = inbox.wait(Instant::now() + SRQ_LONGEST, |state| {
             loop {
                 match first_message(state.since(next)) {
                     Decoded::Whole { lines, length } => {
@@ -197,9 +198,3 @@ async fn answer(inbox: Arc<Inbox>, sent: Arc<Sent>) {
         }
     }
 }
-
-/// Between two SRQ, at least: the program has other things to do.
-const SHORTEST: Duration = Duration::from_millis(50);
-
-/// Between two SRQ, at most; longer than any case.
-const LONGEST: Duration = Duration::from_secs(3600);

@@ -176,7 +176,7 @@ mod tests {
     use tokio::net::TcpStream;
 
     use super::*;
-    use crate::player::Listener;
+    use crate::wire::Listener;
     use crate::wire::Tls;
 
     const LONG: Duration = Duration::from_secs(5);

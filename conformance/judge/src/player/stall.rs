@@ -1,12 +1,13 @@
 //! Proves that a peer takes no more of what we send.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use netroxy_specification::notation::ast::{Action, Expectation};
 
 use super::Player;
 use super::mismatch::Mismatch;
 use crate::note::Note;
+use crate::times::{STOPPED_TAKING, TAKEN_POLL};
 use crate::wire::transfer;
 
 impl Player<'_> {
@@ -34,7 +35,7 @@ impl Player<'_> {
     async fn still(&mut self, name: &str, until: Instant) -> Result<usize, Mismatch> {
         let mut seen = self.connection(name)?.progress();
         let mut since = Instant::now();
-        let quiet = QUIET.mul_f64(self.scale.max(1.0));
+        let quiet = STOPPED_TAKING.mul_f64(self.scale.max(1.0));
         while since.elapsed() < quiet {
             let (taken, wanted) = seen;
             if taken == wanted && wanted > 0 {
@@ -44,7 +45,7 @@ impl Player<'_> {
                 let got = format!("{taken} of {wanted} bytes were taken, and still more");
                 return Err(self.in_vain(got));
             }
-            tokio::time::sleep(STEP).await;
+            tokio::time::sleep(TAKEN_POLL).await;
             let now = self.connection(name)?.progress();
             if now != seen {
                 (seen, since) = (now, Instant::now());
@@ -53,9 +54,3 @@ impl Player<'_> {
         Ok(seen.0)
     }
 }
-
-/// Who takes nothing for so long has stopped.
-const QUIET: Duration = Duration::from_millis(300);
-
-/// Between two looks.
-const STEP: Duration = Duration::from_millis(10);

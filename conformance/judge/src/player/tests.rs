@@ -5,6 +5,7 @@ use netroxy_specification::notation::ast::{Expectation, Template, Transport, Wit
 use super::pattern::Pattern;
 use super::*;
 use crate::transcript::message;
+use crate::wire::Listener;
 
 fn lines(text: &str) -> Vec<Vec<u8>> {
     text.split(' ').map(|one| one.as_bytes().to_vec()).collect()

@@ -3,29 +3,12 @@
 //! The verdict is that of the run in which they talked directly. A relay has buffers and ends of its own, so it could
 //! hide a fault, or make one; the case is played once more for the sake of the transcript alone.
 
-use super::Job;
+use super::job::Job;
 use super::judge::play;
-use crate::sut::{Between, Kind, Subject, Talk};
+use crate::sut::{Between, Subject, Talk};
 use crate::transcript::{Line, line};
-use crate::verdict::{Judged, Verdict};
+use crate::verdict::{Heard, Judged, Verdict};
 use crate::wire::Tls;
-
-/// What was heard between the two programs when a case was played once more.
-#[derive(Debug, Clone)]
-pub struct Heard {
-    /// What this time would have been worth.
-    pub verdict: Verdict,
-    /// It has failed at the same step as the time that counts, or else what was seen this time.
-    pub otherwise: Option<String>,
-    /// Whether what the two said could be read.
-    pub readable: bool,
-    /// The connections between the two, by their names in the lines.
-    pub connections: Vec<(String, Kind)>,
-    /// What the two said, and what users and services did, in the order of their times since the relay began.
-    pub lines: Vec<Line>,
-    /// Lines of the two that were too many.
-    pub left_out: usize,
-}
 
 /// Plays a case of a pair that has failed once more, and listens; `None` where there is nothing to listen to.
 pub(super) async fn listen(job: &Job, judged: &Judged, tls: &Tls) -> Option<Heard> {

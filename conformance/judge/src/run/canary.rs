@@ -9,13 +9,13 @@ use netroxy_specification::notation::ast::{Side, Transport};
 use netroxy_specification::notation::parse;
 
 use super::judge::{DEFAULT_TIMEOUT, client_scene, connected, with_login};
-use super::{RoundTrips, Tempo};
 use crate::descriptors::{self, Since};
 use crate::manifest::Manifest;
 use crate::player::{Player, Scene};
 use crate::sut::{
     Announced, Instance, Pair, PairPlan, StartError, Subject, login, start_client, start_server,
 };
+use crate::times::{RoundTrips, Tempo};
 use crate::wire::{Connection, Tls};
 
 /// A subject that can be judged.

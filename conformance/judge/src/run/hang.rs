@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use netroxy_specification::notation::ast::Case;
 use tokio::time::{sleep, timeout};
 
-use super::Job;
+use super::job::Job;
 use crate::player::{Broken, Expected, Left, Waited};
 use crate::sut::{Instance, Subject, login};
+use crate::times::{END_AFTER_CASE, END_POLL};
 use crate::wire::{Connection, End, Tls};
 
 /// What is wrong with a program that has played its case to the end, if anything.
@@ -36,8 +37,8 @@ pub(super) async fn afterwards(
         };
         return Some((broken, waited));
     }
-    while begun.elapsed() < MOMENT && instance.ended().is_none() {
-        sleep(POLL).await;
+    while begun.elapsed() < END_AFTER_CASE && instance.ended().is_none() {
+        sleep(END_POLL).await;
     }
     None
 }
@@ -86,7 +87,7 @@ async fn works(job: &Job, instance: &mut Instance, tls: &Tls) -> Result<(), Dead
         silent: error.silent,
         why: format!("nobody can log in any more: {error}"),
     })?;
-    connection.close(MOMENT).await;
+    connection.close(END_AFTER_CASE).await;
     Ok(())
 }
 
@@ -107,7 +108,7 @@ async fn is_deaf(left: Left, limit: Duration) -> bool {
     let open = connections.into_iter().filter(|open| !has_ended(open));
     let mut connections = Vec::new();
     for mut connection in open {
-        match timeout(MOMENT, connection.shutdown(MOMENT)).await {
+        match timeout(END_AFTER_CASE, connection.shutdown(END_AFTER_CASE)).await {
             // One that is broken has ended, which shows below.
             Ok(_) => connections.push(connection),
             // Its bytes are not taken, so its end cannot follow them.
@@ -116,7 +117,7 @@ async fn is_deaf(left: Left, limit: Duration) -> bool {
     }
     let closes = async {
         while !connections.iter().any(has_ended) {
-            sleep(POLL).await;
+            sleep(END_POLL).await;
         }
     };
     tokio::select! {
@@ -130,9 +131,3 @@ fn has_ended(connection: &Connection) -> bool {
         .inbox
         .look(|state| matches!(state.end, Some(End::Eof | End::Cut | End::Broken(_))))
 }
-
-/// How long a program that goes down may take to be gone.
-const MOMENT: Duration = Duration::from_millis(100);
-
-/// Between two looks.
-const POLL: Duration = Duration::from_millis(10);

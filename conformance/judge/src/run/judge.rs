@@ -12,18 +12,21 @@ use tokio::sync::SemaphorePermit;
 use tokio::time::sleep;
 
 use super::hang::{self, afterwards};
+use super::job::Job;
+use super::starts;
 use super::twins::Twins;
-use super::{Job, starts};
 use crate::descriptors::{self, Since};
 use crate::manifest::Manifest;
-use crate::player::{Broken, ClientScene, Listener, Outcome, Player, Scene, SilentTarget, Waited};
+use crate::player::{Broken, ClientScene, Outcome, Player, Scene, Waited};
 use crate::ports::Lease;
 use crate::sut::{
     Announced, Between, ClientPlan, Instance, Pair, PairPlan, StartError, Subject, start_client,
     start_server, unique_name,
 };
+use crate::times::{END_POLL, GOING_DOWN};
 use crate::verdict::{Facts, Judged, Reason, Steps, decide};
 use crate::wire::Tls;
+use crate::wire::{Listener, SilentTarget};
 
 /// Plays a case against an instance of its own and judges what happened.
 ///
@@ -250,13 +253,13 @@ async fn conclude(
 /// A program that goes down closes its connections first. When a step has failed, it is given a moment, so that the
 /// report can say that it went down; the case is red either way.
 async fn ended(is_broken: bool, instance: &mut Instance) -> Option<String> {
-    let until = Instant::now() + Duration::from_millis(200);
+    let until = Instant::now() + GOING_DOWN;
     loop {
         let ended = instance.ended();
         if ended.is_some() || !is_broken || Instant::now() >= until {
             return ended;
         }
-        sleep(Duration::from_millis(10)).await;
+        sleep(END_POLL).await;
     }
 }
 

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use netroxy_specification::notation::ast::Line;
 
-use super::{Job, waits};
+use super::job::{Job, waits};
 
 /// The order of a run.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,10 @@ use netroxy_specification::catalog::{Entry, Origin};
 use netroxy_specification::notation::ast::{Role, Transport};
 use netroxy_specification::notation::parse;
 
-use super::{Job, Options, Ready, Start, plan, stage};
+use super::canary::Ready;
+use super::job::{Job, Options, plan};
+use super::judge::stage;
+use super::summary::Start;
 use crate::player::Broken;
 use crate::run::Order;
 use crate::sut::{StartError, Subject};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use netroxy_specification::notation::ast::{Action, Case, Line, Repeat, Role, Step};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Job;
+use super::job::Job;
 use super::judge::{leads_to, nth_count};
 use crate::descriptors;
 use crate::manifest::{Launch, Manifest};

@@ -6,7 +6,7 @@ use std::fmt;
 use netroxy_specification::notation;
 use ring::digest::{Context, SHA256};
 
-use super::Job;
+use super::job::Job;
 use super::order::length;
 use crate::skip::Skip;
 

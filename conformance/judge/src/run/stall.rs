@@ -1,5 +1,6 @@
 //! Notices when the machine, or this program, stands still, so that nobody is blamed for it.
 
+use crate::times::{STALL_NOTED, STALL_TICK};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -49,16 +50,16 @@ impl Watch {
                     let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
                     told.push((Instant::now(), total));
                 }
-                let due = Instant::now() + TICK;
-                std::thread::sleep(TICK);
+                let due = Instant::now() + STALL_TICK;
+                std::thread::sleep(STALL_TICK);
                 note(&noted, due);
             }
         };
         let (noted, seen) = (Arc::clone(&stalls), Arc::<AtomicU64>::clone(&lag));
         let task = tokio::spawn(async move {
             loop {
-                let due = Instant::now() + TICK;
-                tokio::time::sleep(TICK).await;
+                let due = Instant::now() + STALL_TICK;
+                tokio::time::sleep(STALL_TICK).await;
                 let late = u64::try_from(note(&noted, due).as_millis()).unwrap_or(u64::MAX);
                 // It comes at once and goes slowly.
                 let before = seen.load(Ordering::Relaxed);
@@ -79,7 +80,7 @@ impl Watch {
     /// Waits until there is time for another case.
     pub(crate) async fn room(&self) {
         while self.lag.load(Ordering::Relaxed) > BUSY {
-            tokio::time::sleep(TICK).await;
+            tokio::time::sleep(STALL_TICK).await;
         }
     }
 
@@ -151,7 +152,7 @@ impl Drop for Watch {
 fn note(stalls: &Mutex<Vec<Stall>>, due: Instant) -> Duration {
     let woken = Instant::now();
     let late = woken.saturating_duration_since(due);
-    if late > NOTICED {
+    if late > STALL_NOTED {
         let mut stalls = stalls.lock().unwrap_or_else(PoisonError::into_inner);
         stalls.push(Stall {
             from: due,
@@ -171,13 +172,8 @@ fn waited_for_processor() -> Option<Duration> {
 /// Between two looks at the pressure.
 const PRESSURE_TICKS: u32 = 5;
 
-const TICK: Duration = Duration::from_millis(5);
-
 /// With so much lag, in milliseconds, no further case is begun.
 const BUSY: u64 = 50;
-
-/// What is noted; whether it excuses anything is decided where it is asked for.
-const NOTICED: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {
@@ -215,9 +211,9 @@ mod tests {
         let (stalls, now) = (Mutex::default(), Instant::now());
         assert_eq!(note(&stalls, now + Duration::from_secs(60)), Duration::ZERO);
         assert!(stalls.lock().unwrap().is_empty());
-        let due = now.checked_sub(NOTICED * 2).unwrap();
+        let due = now.checked_sub(STALL_NOTED * 2).unwrap();
         let late = note(&stalls, due);
-        assert!(late >= NOTICED * 2);
+        assert!(late >= STALL_NOTED * 2);
         let stalls = stalls.into_inner().unwrap();
         assert_eq!((stalls.len(), stalls[0].from), (1, due));
         assert_eq!(stalls[0].until, due + late);
@@ -226,10 +222,10 @@ mod tests {
     #[tokio::test]
     async fn a_runtime_that_stands_still_is_noticed_and_no_case_begins() {
         let watch = Watch::start();
-        tokio::time::sleep(TICK * 2).await;
-        std::thread::sleep(NOTICED * 10);
-        tokio::time::sleep(TICK * 2).await;
-        assert!(watch.longest() >= NOTICED * 9, "{:?}", watch.longest());
+        tokio::time::sleep(STALL_TICK * 2).await;
+        std::thread::sleep(STALL_NOTED * 10);
+        tokio::time::sleep(STALL_TICK * 2).await;
+        assert!(watch.longest() >= STALL_NOTED * 9, "{:?}", watch.longest());
         assert!(watch.lag.load(Ordering::Relaxed) > BUSY);
     }
 
@@ -237,7 +233,11 @@ mod tests {
     async fn a_case_begins_once_the_lag_is_small_enough() {
         let still = Instant::now();
         let watch = Watch::fixed(still, still);
-        let begins = async || tokio::time::timeout(TICK * 4, watch.room()).await.is_ok();
+        let begins = async || {
+            tokio::time::timeout(STALL_TICK * 4, watch.room())
+                .await
+                .is_ok()
+        };
         watch.lag.store(BUSY + 1, Ordering::Relaxed);
         assert!(!begins().await);
         watch.lag.store(BUSY, Ordering::Relaxed);

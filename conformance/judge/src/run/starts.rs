@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use crate::times::USUAL_START;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Processor time that starting programs may need together, in milliseconds.
@@ -41,7 +42,7 @@ impl Budget {
 
 /// What a start takes of the budget: more where the deadline is short, at most a core's share.
 fn price(effort: Duration, deadline: Duration) -> u32 {
-    let haste = USUAL.as_secs_f64() / deadline.as_secs_f64().max(0.001);
+    let haste = USUAL_START.as_secs_f64() / deadline.as_secs_f64().max(0.001);
     let share = u32::try_from(SHARE).unwrap_or(u32::MAX);
     let price = Duration::try_from_secs_f64(effort.as_secs_f64() * haste);
     let ms = price.map_or(share, |price| {
@@ -53,9 +54,6 @@ fn price(effort: Duration, deadline: Duration) -> u32 {
 /// Of one core, in milliseconds: an eighth of the usual deadline, because the cases need processors too.
 const SHARE: usize = 750;
 
-/// The deadline of a manifest that names none.
-const USUAL: Duration = Duration::from_secs(6);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,13 +64,13 @@ mod tests {
 
     #[test]
     fn a_start_costs_what_it_needs_and_never_more_than_a_core() {
-        assert_eq!(price(Duration::ZERO, USUAL), 0);
-        assert_eq!(price(ms(400), USUAL), 400);
+        assert_eq!(price(Duration::ZERO, USUAL_START), 0);
+        assert_eq!(price(ms(400), USUAL_START), 400);
         assert_eq!(price(ms(400), ms(3000)), 750);
         assert_eq!(price(ms(100), ms(3000)), 200);
-        assert_eq!(price(ms(60_000), USUAL), 750);
+        assert_eq!(price(ms(60_000), USUAL_START), 750);
         assert_eq!(price(ms(1), Duration::ZERO), 750);
-        assert_eq!(price(Duration::MAX, USUAL), 750);
+        assert_eq!(price(Duration::MAX, USUAL_START), 750);
     }
 
     #[tokio::test]
@@ -80,14 +78,24 @@ mod tests {
         let budget = Budget::new(2);
         let mut held = Vec::new();
         for _ in 0..3 {
-            held.push(budget.turn(ms(400), USUAL).await);
+            held.push(budget.turn(ms(400), USUAL_START).await);
         }
-        assert!(budget.free.try_acquire_many(price(ms(400), USUAL)).is_err());
+        assert!(
+            budget
+                .free
+                .try_acquire_many(price(ms(400), USUAL_START))
+                .is_err()
+        );
         for _ in 0..1000 {
-            held.push(budget.turn(Duration::ZERO, USUAL).await);
+            held.push(budget.turn(Duration::ZERO, USUAL_START).await);
         }
         held.remove(0);
-        assert!(budget.free.try_acquire_many(price(ms(400), USUAL)).is_ok());
+        assert!(
+            budget
+                .free
+                .try_acquire_many(price(ms(400), USUAL_START))
+                .is_ok()
+        );
     }
 
     #[tokio::test]

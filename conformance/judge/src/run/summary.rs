@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Order, Ready, RoundTrips, Tempo};
+use super::canary::Ready;
+use super::order::Order;
+use crate::times::{RoundTrips, Tempo};
 
 /// What is known of a subject before its first case.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use netroxy_specification::notation::ast::Transport;
 use tokio::sync::OnceCell;
 
-use super::Job;
+use super::job::Job;
 use crate::player::Waited;
 use crate::verdict::Judged;
 

@@ -21,6 +21,7 @@ use rustix::process::{
 };
 
 use super::proc::{self, Environment, Proc};
+use crate::times::KILL_POLL;
 
 /// A program and its descendants. Whoever drops it has to have ended it.
 #[derive(Debug)]
@@ -168,7 +169,7 @@ impl Family {
                     return survivors;
                 }
             }
-            sleep(PAUSE);
+            sleep(KILL_POLL);
         }
         survivors
     }
@@ -226,9 +227,6 @@ const ROUNDS: usize = 100;
 
 /// How often to look again at who has no environment: an exec is over by then, and some never have one.
 const UNCLEAR: usize = 5;
-
-/// For the system to carry out a kill.
-const PAUSE: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests {

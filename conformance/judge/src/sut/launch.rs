@@ -18,6 +18,7 @@ use crate::descriptors::Noted as _;
 use crate::embedded::Embedded;
 use crate::manifest::{CA_FILE, Content, Launch, Manifest, Vars, render, render_text};
 use crate::ports::Lease;
+use crate::times::RUNNING_SERVER;
 use crate::wire::Tls;
 
 /// An instance that did not come up.
@@ -110,7 +111,7 @@ pub(crate) async fn start_server(
                     password,
                     ports: Vec::new(),
                 },
-                FOREIGN_DEADLINE,
+                RUNNING_SERVER,
             )
         }
         Subject::Pair(_) => return Err(StartError::Harness("a pair is no server".to_owned())),
@@ -195,8 +196,6 @@ pub(crate) async fn start_client(
         ports: Vec::new(),
     })
 }
-
-const FOREIGN_DEADLINE: Duration = Duration::from_secs(5);
 
 async fn spawn_server(manifest: &Manifest, timeout: u64) -> Result<Instance, StartError> {
     let take = || Lease::take().map_err(|error| StartError::Harness(error.to_string()));

@@ -1,5 +1,6 @@
 //! Commands that start a program where signals of ours do not reach it: in a container, or as another user.
 
+use crate::times::{CONTAINER_POLL, CONTAINER_REMOVAL};
 use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -59,7 +60,7 @@ impl Launcher {
         let mut command = [tool, "-n", "kill", "-KILL"].map(str::to_owned).to_vec();
         command.extend(processes.iter().map(ToString::to_string));
         // Whether it was of any use shows when one looks again.
-        let _ = output(&command, PATIENCE);
+        let _ = output(&command, CONTAINER_REMOVAL);
     }
 }
 
@@ -68,7 +69,7 @@ impl Container {
         let ask = |words: &[&str]| -> Result<String, String> {
             let words = words.iter().map(|word| (*word).to_owned());
             let command: Vec<String> = self.tool.iter().cloned().chain(words).collect();
-            output(&command, PATIENCE).map_err(|why| {
+            output(&command, CONTAINER_REMOVAL).map_err(|why| {
                 let command = command.join(" ");
                 format!("a container may still run, because `{command}` failed: {why}")
             })
@@ -120,7 +121,7 @@ fn output(command: &[String], limit: Duration) -> Result<String, String> {
         match child.try_wait() {
             Ok(Some(status)) => break status,
             Err(error) => return Err(error.to_string()),
-            Ok(None) if Instant::now() < until => std::thread::sleep(PAUSE),
+            Ok(None) if Instant::now() < until => std::thread::sleep(CONTAINER_POLL),
             Ok(None) => {
                 // It is of no use any more.
                 let _ = child.kill();
@@ -144,12 +145,6 @@ fn output(command: &[String], limit: Duration) -> Result<String, String> {
 
 /// What is read of an answer, in bytes.
 const LONGEST: u64 = 64 << 10;
-
-/// How long a container may take to be removed.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(5);
 
 #[cfg(test)]
 mod tests {

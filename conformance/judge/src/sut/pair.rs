@@ -13,9 +13,9 @@ use super::{
 };
 use crate::descriptors::Noted as _;
 use crate::manifest::Manifest;
-use crate::player::Listener;
 use crate::ports::Lease;
-use crate::run::Tempo;
+use crate::times::{PAIR_LONGEST_PAUSE, PAIR_PAUSE, PAIR_TRY, Tempo};
+use crate::wire::Listener;
 use crate::wire::Tls;
 
 /// Two running programs, and a mapping of their own by which they show that they work.
@@ -136,7 +136,7 @@ impl Pair {
     /// How far it has come within `limit`.
     pub(crate) async fn works(&mut self, limit: Duration) -> Result<(), String> {
         let until = Instant::now() + limit;
-        let mut pause = PAUSE;
+        let mut pause = PAIR_PAUSE;
         loop {
             let why = match self.canary.sing(until).await {
                 Ok(()) => return Ok(()),
@@ -153,7 +153,7 @@ impl Pair {
             }
             // Not a verdict: only the pause between two attempts.
             sleep(pause).await;
-            pause = (pause * 5 / 4).min(LONGEST_PAUSE);
+            pause = (pause * 5 / 4).min(PAIR_LONGEST_PAUSE);
         }
     }
 
@@ -206,7 +206,11 @@ impl Canary {
     /// One user, one tunnel, one word; `Err` tells what was missing.
     async fn sing(&mut self, until: Instant) -> Result<(), String> {
         self.said += 1;
-        let left = || until.saturating_duration_since(Instant::now()).min(TRY);
+        let left = || {
+            until
+                .saturating_duration_since(Instant::now())
+                .min(PAIR_TRY)
+        };
         let user = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
         let mut user = match timeout(left(), user).await {
             Ok(Ok(user)) => user,
@@ -234,10 +238,3 @@ impl Canary {
         }
     }
 }
-
-/// Between the first two tries; it grows, because each is work for both programs.
-const PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
-
-/// How long one try may take. The original client may miss the first user of a mapping.
-const TRY: Duration = Duration::from_millis(500);

@@ -18,6 +18,7 @@ use super::log::Log;
 use super::remains::{self, note_survivors};
 use crate::descriptors::Noted as _;
 use crate::ports::FORKING;
+use crate::times::{OUTPUT_PAUSE, OUTPUT_REST};
 
 /// A started program. Dropping it kills it.
 #[derive(Debug)]
@@ -88,7 +89,7 @@ impl Process {
         // What it wrote last is often why it has ended; a child of its own may hold the pipe open for longer.
         if self.ended().is_some() {
             let rest = async { while self.collectors.join_next().await.is_some() {} };
-            let _ = timeout(REST, rest).await;
+            let _ = timeout(OUTPUT_REST, rest).await;
         }
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         log.tail()
@@ -97,7 +98,7 @@ impl Process {
     pub(super) async fn stop(mut self) {
         self.end();
         // Waiting leaves no zombie; it cannot take long after a kill. One that may not be killed is not waited for.
-        let _ = timeout(REST, self.child.wait()).await;
+        let _ = timeout(OUTPUT_REST, self.child.wait()).await;
     }
 
     /// Ends everything that it has started, and notes what it cannot end.
@@ -143,12 +144,6 @@ a daemon; let it stay in the foreground, often by a flag such as --foreground or
     }
 }
 
-/// After each piece of the output of a program that writes too much.
-const BREATH: Duration = Duration::from_millis(1);
-
-/// How long the rest of the output of an ended program is waited for.
-const REST: Duration = Duration::from_millis(500);
-
 fn configure(program: &str, arguments: &[String], directory: &Path) -> Command {
     let mut command = Command::new(program);
     command
@@ -179,7 +174,7 @@ fn collect(
             };
             if much {
                 // It may go on, and must not take the processor from all the others.
-                sleep(BREATH).await;
+                sleep(OUTPUT_PAUSE).await;
             }
         }
     });

@@ -11,6 +11,7 @@ use netroxy_specification::rules::REVISION;
 use tokio::time::sleep;
 
 use super::Instance;
+use crate::times::LOGIN_END;
 use crate::wire::{Connection, Tls, WriteError};
 
 /// Why an instance is not ready.
@@ -56,7 +57,7 @@ pub(super) async fn wait(
             let failed = match attempt {
                 Ok((connection, answer)) => {
                     announced.extend(timeout(&answer));
-                    connection.close(CLOSING).await;
+                    connection.close(LOGIN_END).await;
                     break;
                 }
                 Err(failed) => failed,
@@ -256,9 +257,6 @@ const CLOSED: &str = "closed instead of answering ATH";
 
 /// After so many of these a server that runs is asked no more.
 const CLOSES: u32 = 3;
-
-/// How long the end of a login is waited for.
-const CLOSING: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {

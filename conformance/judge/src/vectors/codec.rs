@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::descriptors::Noted as _;
 use crate::sut::{Family, note_survivors};
+use crate::times::CODEC_END;
 
 /// A started codec, in a process group of its own. Dropping it kills it.
 #[derive(Debug)]
@@ -52,9 +53,6 @@ pub(super) enum Trouble {
 
 /// The longest answer in bytes.
 const LONGEST: usize = 8 << 20;
-
-/// How long a codec may take to end when its input has.
-const GRACE: Duration = Duration::from_millis(500);
 
 impl Codec {
     /// Starts a program; its standard error is ours.
@@ -115,7 +113,10 @@ impl Codec {
     /// Closes its input; whether that brings an answer.
     async fn answers_at_the_end(&mut self) -> bool {
         self.input = None;
-        matches!(timeout(GRACE, read_line(&mut self.output)).await, Ok(Ok(_)))
+        matches!(
+            timeout(CODEC_END, read_line(&mut self.output)).await,
+            Ok(Ok(_))
+        )
     }
 
     /// Ends it, and everything it has started.
@@ -125,7 +126,7 @@ impl Codec {
         } = self;
         drop((self.input, self.output));
         // Its own end is the better one: it may want to write down what it has covered.
-        let _ = timeout(GRACE, child.wait()).await;
+        let _ = timeout(CODEC_END, child.wait()).await;
         drop(group);
         // Waiting leaves no zombie; it cannot take long after a kill.
         let _ = child.wait().await;
@@ -141,7 +142,7 @@ impl Codec {
     }
 
     async fn ended(&mut self) -> Option<String> {
-        let status = timeout(GRACE, self.child.wait()).await.ok()?.ok()?;
+        let status = timeout(CODEC_END, self.child.wait()).await.ok()?.ok()?;
         Some(format!("it has ended, {status}"))
     }
 }

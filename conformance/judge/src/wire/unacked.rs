@@ -10,18 +10,18 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::times::UNACKED_POLL;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::time::{Instant, sleep};
 
 /// Waits until the peer's system has acknowledged everything, for so long at most. Where the system does not tell, it
 /// does not wait.
 pub(super) async fn settled(local: SocketAddr, peer: SocketAddr, limit: Duration) {
-    const PAUSE: Duration = Duration::from_millis(10);
     let until = Instant::now() + limit;
     let Ok(kernel) = kernel() else { return };
     while Instant::now() < until {
         match waiting(&kernel, local, peer) {
-            Ok(Some(bytes)) if bytes > 0 => sleep(PAUSE).await,
+            Ok(Some(bytes)) if bytes > 0 => sleep(UNACKED_POLL).await,
             _ => return,
         }
     }

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use netroxy_judge::again::{Again, quoted};
+use netroxy_judge::again::Again;
 use netroxy_judge::monitor::{Limits, Monitor};
 use netroxy_judge::recording::{Event, LoadError, Recording, Source, events, to_case};
+use netroxy_judge::shell::quoted;
 use netroxy_judge::sut::Subject;
 use netroxy_specification::catalog::{self, Entry, Origin};
 use netroxy_specification::notation::ast::{Role, Side};

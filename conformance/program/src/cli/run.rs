@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use netroxy_judge::again::quoted;
 use netroxy_judge::run::Shard;
+use netroxy_judge::shell::quoted;
 use netroxy_judge::sut::{Running, Subject};
 use netroxy_specification::notation::ast::{Role, Side};
 use netroxy_specification::rules::Rule;

@@ -66,7 +66,7 @@ fn between(a: Side, b: Side) -> Option<Difference> {
 fn what_is_alike_is_no_difference() {
     let both = || judged(Verdict::Pass, SESSION, "");
     assert!(between(both(), both()).is_none());
-    let same = || broken_at("tun   < eof", "closed (eof)");
+    let same = || broken_at("tun   < eof", "closed");
     assert!(between(same(), same()).is_none());
 }
 
@@ -74,7 +74,7 @@ fn what_is_alike_is_no_difference() {
 fn the_first_broken_step_gives_the_rule_whatever_follows_from_it() {
     let pass = || judged(Verdict::Pass, SESSION, "");
     let eof = || broken_at("tun   < eof", "nothing in 2.0 s");
-    let mrs = || broken_at("ctl   < MRS 21007 true", "closed (eof)");
+    let mrs = || broken_at("ctl   < MRS 21007 true", "closed");
     for (a, b, rule) in [
         (pass(), eof(), "tunnel.half-close"),
         (eof(), pass(), "tunnel.half-close"),
@@ -90,7 +90,7 @@ fn the_first_broken_step_gives_the_rule_whatever_follows_from_it() {
         assert_eq!(between(a, b).unwrap().rules, [rule]);
     }
     // What only prepares has no rule.
-    let blocked = broken_at("ctl   < ARS", "closed (eof)");
+    let blocked = broken_at("ctl   < ARS", "closed");
     assert_eq!(between(pass(), blocked).unwrap().rules, [""; 0]);
 }
 
@@ -119,13 +119,13 @@ fn differences_are_shown_side_by_side_below_their_rules() {
         ),
         (
             "server/b/mrs",
-            broken_at("ctl   < MRS 21007 true", "closed (eof)"),
+            broken_at("ctl   < MRS 21007 true", "closed"),
             pass(),
         ),
         (
             "server/c/login",
             pass(),
-            broken_at("ctl   < ARS", "closed (eof)"),
+            broken_at("ctl   < ARS", "closed"),
         ),
         ("server/d/long", pass(), judged(Verdict::Pass, &long, "")),
         (

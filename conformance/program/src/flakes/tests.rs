@@ -1,8 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use netroxy_judge::run::{Ended, InPlay, Tempo};
+use netroxy_judge::run::{Ended, InPlay};
 use netroxy_judge::sut::Subject;
+use netroxy_judge::times::Tempo;
 use netroxy_specification::catalog::read;
 use netroxy_specification::notation::ast::{Side as Role, Transport};
 
@@ -19,7 +20,7 @@ fn job() -> Job {
         subject: Arc::new(Subject::Started(peers::reference(Role::Server).unwrap())),
         skip: None,
         tempo: Tempo::new(1.0),
-        still: netroxy_judge::run::STILL,
+        still: netroxy_judge::times::STILL,
         round: None,
         in_play: InPlay::default(),
         listens: false,
@@ -30,7 +31,8 @@ fn job() -> Job {
 fn judged(id: &str, verdict: Verdict, reason: &str) -> Judged {
     Judged {
         verdict,
-        ..Judged::unjudged(id.into(), "y.case".into(), Reason::Harness(reason.into()))
+        reason: (!reason.is_empty()).then(|| Reason::Harness(reason.into())),
+        ..Judged::unjudged(id.into(), "y.case".into(), Reason::Harness(String::new()))
     }
 }
 

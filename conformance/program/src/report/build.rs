@@ -5,9 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use netroxy_judge::again::Again;
-use netroxy_judge::run::{self, Heard, Job, Start, Summary};
+use netroxy_judge::run::{self, Job, Start, Summary};
 use netroxy_judge::sut::{Part, Subject};
 use netroxy_judge::transcript::{Direction, Line};
+use netroxy_judge::verdict::Heard;
 use netroxy_judge::verdict::{Judged, Verdict};
 use netroxy_specification::catalog::Origin;
 use netroxy_specification::rules::{self, Rule};

@@ -10,9 +10,10 @@ use std::time::Duration;
 use netroxy_judge::manifest::Manifest;
 use netroxy_judge::note::Note;
 use netroxy_judge::player::{Broken, Expected, Remark};
-use netroxy_judge::run::{self, Job, Options, Order, RoundTrips, Start, Summary, Tempo};
+use netroxy_judge::run::{self, Job, Options, Order, Start, Summary};
 use netroxy_judge::skip::Skip;
 use netroxy_judge::sut::Subject;
+use netroxy_judge::times::{RoundTrips, Tempo};
 use netroxy_judge::transcript::Transcript;
 use netroxy_judge::verdict::{Judged, Listed, Verdict};
 use netroxy_judge::verdict::{Reason, RunNote};
@@ -180,7 +181,7 @@ fn result(verdict: Verdict) -> CaseResult {
         },
         Verdict::Hang => Judged {
             broken: broken(&[mark], "user  << \"EARLY\""),
-            reason: Some(Reason::Hangs("it runs, and answers nobody any more".into())),
+            reason: Some(Reason::Hangs("it runs, and no login is answered".into())),
             ..plain
         },
         Verdict::NotReady | Verdict::Harness => Judged {

@@ -5,13 +5,14 @@ use netroxy_specification::notation::ast::{Line, Side, Transport};
 
 use super::*;
 use crate::peers;
-use crate::run::{InPlay, Tempo};
+use crate::run::InPlay;
+use crate::times::Tempo;
 
 fn job(entry: Entry, subject: Subject) -> Job {
     Job {
         listens: false,
         excused: true,
-        still: crate::run::STILL,
+        still: crate::times::STILL,
         transport: Transport::Plain,
         entry: Arc::new(entry),
         subject: Arc::new(subject),

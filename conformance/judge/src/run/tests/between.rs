@@ -5,8 +5,9 @@ use netroxy_specification::notation::ast::Side;
 use super::*;
 use crate::peers;
 use crate::player::{Broken, Expected};
-use crate::run::between::{self, Heard};
+use crate::run::between;
 use crate::sut::{Between, Kind};
+use crate::verdict::Heard;
 use netroxy_specification::notation::parse_step;
 
 fn pair(server: &str, client: &str) -> Arc<Subject> {
@@ -184,7 +185,7 @@ async fn a_good_pair_passes_every_case_with_a_relay_between_the_two() {
     let subject = pair("reference-server", "reference-client");
     let jobs = jobs(&subject, |_| true);
     assert!(jobs.len() >= 40 && jobs.iter().all(|job| job.skip.is_none()));
-    let (tls, slots) = (Tls::new().unwrap(), Arc::new(Semaphore::new(8)));
+    let (tls, slots) = (Tls::new().unwrap(), Arc::new(tokio::sync::Semaphore::new(64)));
     let mut playing = tokio::task::JoinSet::new();
     for job in jobs {
         let (tls, slots) = (tls.clone(), Arc::clone(&slots));

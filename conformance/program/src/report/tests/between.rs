@@ -1,8 +1,8 @@
 //! What the two programs of a pair said to each other, in every format.
 
-use netroxy_judge::run::Heard;
 use netroxy_judge::sut::Kind;
 use netroxy_judge::transcript::line;
+use netroxy_judge::verdict::Heard;
 use netroxy_specification::notation;
 
 use super::*;

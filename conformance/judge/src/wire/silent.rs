@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use super::Listener;
+use super::listener::Listener;
 use crate::descriptors::Noted as _;
+use crate::times::LOOPBACK_CONNECT;
 
 /// A port whose queue is full and from which nobody takes a connection: it answers no SYN.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ impl SilentTarget {
         let listener = socket.listen(1)?;
         let mut queue = Vec::new();
         while queue.len() < LONGEST {
-            match timeout(PATIENCE, TcpStream::connect(address)).await {
+            match timeout(LOOPBACK_CONNECT, TcpStream::connect(address)).await {
                 Ok(stream) => queue.push(stream.noted()?),
                 Err(_) => {
                     return Ok(Self { listener, queue });
@@ -45,7 +46,7 @@ impl SilentTarget {
 
 impl SilentTarget {
     /// Accepts after a while; who has been trying to connect gets through then.
-    pub(super) fn accept_after(self, pause: Duration) -> Listener {
+    pub(crate) fn accept_after(self, pause: Duration) -> Listener {
         let Self { listener, queue } = self;
         let address = listener.local_addr();
         let own: Vec<_> = queue
@@ -68,6 +69,3 @@ impl SilentTarget {
 
 /// Systems may round the length of a queue up.
 const LONGEST: usize = 1024;
-
-/// A connection on loopback takes no time, unless it is not answered.
-const PATIENCE: Duration = Duration::from_millis(150);
