@@ -1,5 +1,5 @@
-//! Finds the git commit of this build, for `--version`. Without git, or outside of a checkout of
-//! this project, there is none, and nothing fails.
+//! Finds the git commit of this build, for `--version`. Without git, or outside of a checkout of this project, the
+//! version has no commit, and the build goes on.
 
 use std::{env, fs, path::Path, process::Command};
 
@@ -11,21 +11,22 @@ fn main() {
     }
 }
 
-/// What `cargo package` notes in the crate.
+/// The commit that `cargo package` has stored in the crate.
 fn packaged() -> Option<String> {
     let noted = fs::read_to_string(".cargo_vcs_info.json").ok()?;
     let (_, after) = noted.split_once("\"sha1\"")?;
     commit(after.split('"').nth(1)?)
 }
 
-/// The commit of the checkout that this crate is a part of; no other one that it may lie in.
+/// The commit of the checkout of this project. A checkout of another project around this crate does not count.
 fn checked_out() -> Option<String> {
     let top = git(&["rev-parse", "--show-toplevel"])?;
     let own = env::current_dir().ok()?;
     if Path::new(&top).join("netroxy-net").canonicalize().ok()? != own.canonicalize().ok()? {
         return None;
     }
-    // A commit and a checkout write to these. A file that does not exist would make each build new.
+    // `git commit` and `git checkout` write to these files. With a file that does not exist, cargo would run this
+    // script in every build.
     let branch = git(&["symbolic-ref", "-q", "HEAD"]);
     let names = ["HEAD", "logs/HEAD", "packed-refs"];
     for name in names.into_iter().chain(branch.as_deref()) {
@@ -39,7 +40,7 @@ fn checked_out() -> Option<String> {
     commit(&git(&["rev-parse", "HEAD"])?)
 }
 
-/// The first 12 digits.
+/// The first 12 digits, if they are hexadecimal.
 fn commit(text: &str) -> Option<String> {
     let digits = text.get(..12)?;
     let is_hex = digits.bytes().all(|b| b.is_ascii_hexdigit());

@@ -1,10 +1,7 @@
-//! What messages cost, beside the least that finding their line feeds can cost (`memchr`).
+//! The cost of parsing and encoding messages, next to a lower bound: `memchr` only finds their line feeds.
 //!
 //!     cargo bench -p netroxy-benches --bench proto
-#![allow(
-    clippy::unwrap_used,
-    reason = "an unwrap that fails ends the bench, which is what is wanted"
-)]
+#![allow(clippy::unwrap_used, reason = "an unwrap that fails ends the bench")]
 
 use divan::{Bencher, black_box, counter::BytesCount};
 use memchr::memchr_iter;
@@ -51,7 +48,7 @@ const KINDS: [Kind; 11] = [
     LongestMap,
 ];
 
-/// By the peer that receives it.
+/// A message of either peer. The variant names the peer that sends it.
 enum Message {
     Client(ClientMessage),
     Server(ServerMessage),
@@ -116,7 +113,7 @@ impl Message {
     }
 }
 
-/// The message alone, in one piece that nothing follows.
+/// One message in one piece, with no bytes after it.
 #[divan::bench_group]
 mod message {
     use super::*;
@@ -129,7 +126,7 @@ mod message {
             .bench_local(|| find(&bytes));
     }
 
-    /// The grammar alone.
+    /// Only the grammar.
     #[divan::bench(args = KINDS)]
     fn parse(bencher: Bencher<'_, '_>, kind: Kind) {
         fn run<I: Incoming>(bencher: Bencher<'_, '_>, bytes: &[u8]) {
@@ -143,7 +140,7 @@ mod message {
         }
     }
 
-    /// With a decoder and its buffer, as of a new connection.
+    /// With a new decoder and its buffer, as for a new connection.
     #[divan::bench(args = KINDS)]
     fn decode(bencher: Bencher<'_, '_>, kind: Kind) {
         fn run<I: Incoming>(bencher: Bencher<'_, '_>, bytes: &[u8]) {
@@ -188,11 +185,11 @@ enum Flood {
 
 const FLOODS: [Flood; 4] = [Flood::Srq, Flood::Client, Flood::Server, Flood::LongestMap];
 
-/// A test that is not optimised needs less.
+/// The length of a flood in bytes. It is shorter without optimisation.
 const MUCH: usize = if cfg!(debug_assertions) { 16 } else { 1024 } * 1024;
 
 impl Flood {
-    /// As many whole messages as fit [`MUCH`].
+    /// As many whole messages as fit into [`MUCH`] bytes.
     fn bytes(self) -> Vec<u8> {
         let kinds: &[Kind] = match self {
             Self::Srq => &[Srq],
@@ -205,7 +202,7 @@ impl Flood {
     }
 }
 
-/// How many messages come out when the bytes come in pieces of this size.
+/// Decodes bytes in pieces of this size; the result is the number of messages.
 fn decode<I: Incoming>(bytes: &[u8], piece: usize) -> usize {
     let mut decoder = Decoder::<I>::new(Limits::default());
     let mut messages = 0;
@@ -219,14 +216,14 @@ fn decode<I: Incoming>(bytes: &[u8], piece: usize) -> usize {
     messages
 }
 
-/// Finds each line feed. (To count them alone would be less work than any parser can do with.)
+/// Finds each line feed. (Counting them would be less work than any parser needs.)
 fn find(bytes: &[u8]) {
     for at in memchr_iter(b'\n', black_box(bytes)) {
         black_box(at);
     }
 }
 
-/// 1 MiB in pieces of 4,096 bytes, as both programs read.
+/// 1 MiB in pieces of 4,096 bytes, the size of the reads of both programs.
 #[divan::bench_group]
 mod stream {
     use super::*;
@@ -251,7 +248,7 @@ mod stream {
     }
 }
 
-/// 1 MiB of ATH, MAP and SRQ in turn, however it is cut.
+/// 1 MiB of ATH, MAP and SRQ in turn, in pieces of several sizes.
 #[divan::bench_group]
 mod pieces {
     use super::*;
@@ -274,7 +271,7 @@ mod pieces {
             .bench_local(|| super::decode::<ClientMessage>(&bytes, size));
     }
 
-    /// The longest login that there is.
+    /// The longest valid login.
     #[divan::bench(args = SIZES)]
     fn longest_ath(bencher: Bencher<'_, '_>, size: usize) {
         let bytes = LongestAth.bytes();

@@ -1,10 +1,7 @@
-//! What carrying bytes costs: the relay, tokio's `copy_bidirectional`, and nothing in between.
+//! The cost of carrying bytes: by the relay, by tokio's `copy_bidirectional`, and on a direct connection.
 //!
 //!     cargo bench -p netroxy-benches --bench relay
-#![allow(
-    clippy::unwrap_used,
-    reason = "an unwrap that fails ends the bench, which is what is wanted"
-)]
+#![allow(clippy::unwrap_used, reason = "an unwrap that fails ends the bench")]
 
 use divan::{Bencher, counter::BytesCount};
 use netroxy_benches::{plain_pair, runtime, tls_pair};
@@ -19,8 +16,8 @@ fn main() {
     divan::main();
 }
 
-/// What stands between user and service. The connection of the user is plain; with `Tls` that of
-/// the service is not, as on the way between server and client.
+/// What is between user and service. The connection of the user is plain. With `Tls` in the name, that of the service
+/// is on TLS, like one between server and client.
 #[derive(Debug, Clone, Copy)]
 enum Between {
     Direct,
@@ -46,12 +43,12 @@ const ALL: [Between; 8] = [
     TlsRelay,
 ];
 
-/// Bytes in each direction and iteration. A test that is not optimised needs less.
+/// Bytes for each direction and iteration. There are fewer without optimisation.
 const BULK: usize = if cfg!(debug_assertions) { 256 } else { 4096 } * 1024;
-/// What one write of a user or service takes, and one read has room for.
+/// The length in bytes of a write of the user or service, and of the buffer of a read.
 const PIECE: usize = 64 * 1024;
 
-/// A user and a service with something between them, and all buffers that the two need.
+/// A user and a service, with what is between them.
 struct Line {
     runtime: Runtime,
     user: Stream,
@@ -86,14 +83,14 @@ impl Line {
             user,
             service,
         };
-        // The system widens the windows of a connection that is used.
+        // A warm-up: the system widens the windows of a connection while it is used.
         for _ in 0..4 {
             line.carry(BULK, BULK);
         }
         line
     }
 
-    /// Carries so many bytes up, to the service, and down.
+    /// Carries `up` bytes to the service and `down` bytes to the user.
     fn carry(&mut self, up: usize, down: usize) {
         let (user_reads, user_writes) = split(&mut self.user);
         let (service_reads, service_writes) = split(&mut self.service);
@@ -113,7 +110,7 @@ async fn copy(mut near: Stream, mut far: Stream, buffer: Option<usize>) {
         Some(size) => copy_bidirectional_with_sizes(&mut near, &mut far, size, size).await,
         None => copy_bidirectional(&mut near, &mut far).await,
     };
-    // The bench ends by closing everything.
+    // The bench ends by closing everything, which may be an error here.
     drop(copied);
 }
 

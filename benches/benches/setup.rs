@@ -1,10 +1,7 @@
-//! What a new user costs: a connection through server and client, and the first byte both ways.
+//! The cost of a new user: a connection through server and client, and the first byte both ways.
 //!
 //!     cargo bench -p netroxy-benches --bench setup
-#![allow(
-    clippy::unwrap_used,
-    reason = "an unwrap that fails ends the bench, which is what is wanted"
-)]
+#![allow(clippy::unwrap_used, reason = "an unwrap that fails ends the bench")]
 
 use std::{fs, net::SocketAddr, time::Duration};
 
@@ -29,14 +26,14 @@ fn main() {
     divan::main();
 }
 
-/// How users come to the service.
+/// How users reach the service.
 #[derive(Debug, Clone, Copy)]
 enum Way {
     /// They connect to the service itself.
     Direct,
-    /// Through server and client, which talk without TLS.
+    /// Through server and client without TLS.
     Plain,
-    /// Through server and client, which talk TLS 1.3.
+    /// Through server and client on TLS 1.3.
     Tls,
 }
 
@@ -63,7 +60,7 @@ fn crowd(bencher: Bencher<'_, '_>, way: Way) {
         .bench_local(|| world.visit(CROWD));
 }
 
-/// A service, and what stands before it. All of it ends when it is dropped.
+/// A service, and server and client before it if there are any. Dropping it ends all of them.
 struct World {
     runtime: Runtime,
     door: SocketAddr,
@@ -85,7 +82,7 @@ impl World {
         world
     }
 
-    /// So many users at once connect, say a byte, get it back, and go.
+    /// `users` users at a time connect, send a byte, receive it back, and close.
     fn visit(&self, users: usize) {
         let door = self.door;
         self.runtime.block_on(async {
@@ -104,7 +101,7 @@ async fn visit(door: SocketAddr) {
     user.read_exact(&mut [0]).await.unwrap();
 }
 
-/// A service that gives back what it gets.
+/// A service that sends back each byte.
 async fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -121,7 +118,7 @@ async fn echo() -> SocketAddr {
     addr
 }
 
-/// A server and a client before the service; the result is where users come.
+/// Starts a server and a client before the service. The result is the address for users.
 async fn tunnel(service: SocketAddr, tls: bool) -> SocketAddr {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("server_config.json");

@@ -1,14 +1,10 @@
-//! What the benches have in common: sockets on loopback, and one thread for all ends of them.
+//! Shared code of the benches: connections over loopback, and a runtime of one thread.
 //!
-//! All ends of a connection, and all that stands between them, run on one thread. So a figure is the
-//! work that a byte or a user costs one core, and not the luck of a scheduler. What a relay costs is
-//! the difference to the line `Direct`.
+//! All ends of a connection, and everything between them, run on one thread. So a figure is the work of one core for a
+//! byte or a user, and does not depend on the scheduler. The cost of a relay is the difference to the line `Direct`.
 //!
-//! `docs/performance.md` tells how to run the benches and how to read them.
-#![allow(
-    clippy::unwrap_used,
-    reason = "an unwrap that fails ends the bench, which is what is wanted"
-)]
+//! `docs/performance.md` says how to run the benches and how to read their figures.
+#![allow(clippy::unwrap_used, reason = "an unwrap that fails ends the bench")]
 
 use std::path::PathBuf;
 
@@ -30,7 +26,7 @@ pub fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Both ends of a TCP connection on loopback, set up as those of both programs.
+/// Both ends of a TCP connection over loopback, with the socket options of both programs.
 pub async fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap())
@@ -72,7 +68,7 @@ pub async fn tls_pair() -> (Stream, Stream) {
     )
 }
 
-/// The files of a certificate with a P-256 key, as `netroxy-server gen-cert` makes them.
+/// The files of a certificate and its P-256 key, like those of `netroxy-server gen-cert`.
 #[must_use]
 pub fn certificate() -> [PathBuf; 2] {
     ["ec.pem", "ec-pkcs8.key"].map(|name| {

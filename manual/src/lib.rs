@@ -1,6 +1,6 @@
-//! The subcommands `completions` and `man` of the programs: what packages install beside a program.
+//! The subcommands `completions` and `man` of the programs. Packages install what they print.
 //!
-//! It knows nothing of the protocol, so the judge and the judged may share it.
+//! This crate has no code of the protocol, so the programs and the conformance suite may share it.
 
 use std::{
     collections::BTreeSet,
@@ -11,10 +11,10 @@ use clap::{Command, Subcommand, ValueEnum};
 pub use clap_complete::Shell;
 use clap_mangen::Man;
 
-/// Texts that are made of a program's own flags, so they cannot tell others.
+/// Texts that are made of a program's own flags, so they always name exactly these.
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum Manual {
-    /// Print what a shell needs to complete the flags and commands of this program
+    /// Print a script that lets a shell complete the flags and commands of this program
     #[command(after_help = EXIT_CODES)]
     Completions {
         /// Which shell
@@ -26,10 +26,10 @@ pub enum Manual {
 }
 
 const EXIT_CODES: &str =
-    "Exit codes: 0 printed, 2 wrong usage, any other: standard output cannot be written to.";
+    "Exit codes: 0 printed, 2 wrong usage, any other: cannot write to standard output.";
 
 impl Manual {
-    /// Prints it for a program, to stdout.
+    /// Prints the text for a program to stdout.
     ///
     /// # Errors
     ///
@@ -41,11 +41,11 @@ impl Manual {
         stdout.flush()
     }
 
-    /// What is printed.
+    /// The text that [`run`](Self::run) prints.
     ///
     /// # Errors
     ///
-    /// None that is known: nothing is read or written.
+    /// None in practice, because nothing is read or written.
     pub fn text(self, mut program: Command) -> io::Result<Vec<u8>> {
         let mut text = Vec::new();
         match self {
@@ -59,7 +59,8 @@ impl Manual {
     }
 }
 
-/// The flags of a program and of its commands, as `status --json`, each with its environment variable or an empty text.
+/// The flags of a program and of its commands, like `status --json`, each with its environment variable or an empty
+/// text.
 #[must_use]
 pub fn flags(program: &Command) -> BTreeSet<(String, String)> {
     let mut all = BTreeSet::new();
@@ -83,12 +84,12 @@ fn collect(path: &str, command: &Command, all: &mut BTreeSet<(String, String)>) 
     }
 }
 
-/// What the manual page and the completions of a program do not name, of its flags, commands and variables. For the tests
-/// of the programs: the list has to be empty.
+/// The flags, commands and variables of a program that its manual page or completions do not name. The tests of the
+/// programs check that the list is empty.
 ///
 /// # Errors
 ///
-/// None that is known: nothing is read or written.
+/// None in practice, because nothing is read or written.
 pub fn missing(program: &Command) -> io::Result<Vec<String>> {
     let mut missing = Vec::new();
     let shells = Shell::value_variants().iter();
@@ -113,7 +114,7 @@ pub fn missing(program: &Command) -> io::Result<Vec<String>> {
     Ok(missing)
 }
 
-/// A manual page without its marks: a hyphen that can be copied has a backslash before it, and fonts change.
+/// A manual page without its marks for fonts, and without the backslashes before hyphens.
 fn plain(text: &str) -> String {
     [r"\fB", r"\fI", r"\fR"]
         .iter()
@@ -122,9 +123,9 @@ fn plain(text: &str) -> String {
         })
 }
 
-/// One page with all commands, so that what it names is on it.
+/// One page with all commands, so that each command that it names is on it.
 fn page(program: Command, text: &mut Vec<u8>) -> io::Result<()> {
-    // 'help COMMAND' says what stands here anyway.
+    // 'help COMMAND' prints what this page has anyway.
     let mut program = program.disable_help_subcommand(true);
     program.build();
     let man = Man::new(program.clone());
@@ -139,7 +140,7 @@ fn page(program: Command, text: &mut Vec<u8>) -> io::Result<()> {
     if program.get_after_help().is_some() {
         let mut notes = Vec::new();
         man.render_extra_section(&mut notes)?;
-        // It has lines and columns of its own.
+        // The text has its own line breaks and columns, so the page must not fill its lines.
         let notes = String::from_utf8_lossy(&notes);
         let notes = notes.replace("\n.SH EXTRA\n", "\n.SH NOTES\n.nf\n");
         writeln!(text, "{notes}.fi")?;
@@ -150,7 +151,7 @@ fn page(program: Command, text: &mut Vec<u8>) -> io::Result<()> {
 /// A section for a command, and one for each command below it.
 fn with_subcommands(command: &Command, text: &mut Vec<u8>) -> io::Result<()> {
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
-    // The name of the program stands in the title.
+    // The title has the name of the program.
     let name = name.split_once(' ').map_or(name, |(_, name)| name);
     let man = Man::new(command.clone());
     let mut parts = Vec::new();

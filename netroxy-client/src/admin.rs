@@ -1,17 +1,17 @@
-//! What the administrator of a running client asks and orders.
+//! Requests and orders of the administrator to a running client.
 //!
-//! [`Handle`] is for a program of which the client is a part. The program `netroxy-client` carries
-//! [`Request`] and [`Answer`] over a local socket (`controlSocket`), as JSON.
+//! [`Handle`] is for a program that contains the client. The program `netroxy-client` sends [`Request`] and
+//! [`Answer`] as JSON over a local socket (`controlSocket`).
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Config, RequestId, requests::poll::Polled};
+use crate::{Config, RequestId, requests::Polled};
 
-/// So many orders wait at most; who gives more waits.
+/// How many orders wait at most. The sender of one more waits.
 const WAITING: usize = 16;
 
-/// What can be asked of a running client.
+/// A request to a running client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "request")]
 pub enum Request {
@@ -25,46 +25,46 @@ pub enum Request {
         /// Remote ports or ranges of them.
         ports: Vec<String>,
     },
-    /// How each mapping is doing.
+    /// List the mappings and their states.
     List,
-    /// How the client is doing.
+    /// Show the state of the client.
     Status,
-    /// What users have asked for.
+    /// List the requests of users.
     Requests,
-    /// Accept what a user has asked for.
+    /// Accept a request of a user.
     Accept {
         /// Which request.
         id: RequestId,
     },
-    /// Refuse what a user has asked for, or has been granted.
+    /// Refuse a request of a user. One that was accepted can be refused too.
     Refuse {
         /// Which request.
         id: RequestId,
-        /// For the user.
+        /// The reason that the user reads.
         reason: Option<String>,
     },
 }
 
-/// What a running client answers.
+/// The answer of a running client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Answer {
-    /// The mappings were changed as wanted.
+    /// The mappings were changed as requested.
     Changed(Changed),
     /// Every mapping, in the order of the remote ports.
     Mappings(Vec<MappingState>),
-    /// The client.
+    /// The state of the client.
     Status(Status),
-    /// What users have asked for.
+    /// The requests of users.
     Requests(Requests),
     /// The request was accepted or refused.
     Decided {
-        /// What is known of it now.
+        /// The request, after the decision.
         request: RequestState,
-        /// What that has changed.
+        /// What the decision has changed.
         changed: Changed,
     },
-    /// Nothing was changed, and why.
+    /// Nothing was changed, for this reason.
     Refused(String),
 }
 
@@ -74,96 +74,96 @@ pub enum Answer {
 pub struct Changed {
     /// Mappings that are new.
     pub added: usize,
-    /// Mappings that are gone.
+    /// Mappings that were removed.
     pub removed: usize,
-    /// Mappings that lead somewhere else, or let users through or not.
+    /// Mappings with another target or another `isOpen`.
     pub changed: usize,
     /// Whether the client closed its control connection and logs in anew: v0.3 has no message to
     /// give a port back. Open tunnels stay.
     pub logs_in_anew: bool,
-    /// Whether the client was logged in; if not, the next login takes the change.
+    /// Whether the client was logged in. If not, its next login makes the change.
     pub was_connected: bool,
 }
 
-/// How one mapping is doing.
+/// The state of one mapping.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MappingState {
-    /// Where users connect, on the server.
+    /// The port of the server to which users connect.
     pub remote_port: u16,
-    /// The service.
+    /// The target, `host:port`.
     pub target: String,
     /// Whether the server lets users through.
     pub is_open: bool,
-    /// What the server said.
+    /// What the server has answered.
     pub state: State,
-    /// For a refused mapping: after so many seconds it is asked for again.
+    /// For a refused mapping: the number of seconds until the client asks again.
     pub retry_in: Option<u64>,
-    /// The request of a user that it comes from, if it does.
+    /// The request of a user that it comes from, if it comes from one.
     pub request: Option<RequestId>,
     /// Tunnels that are open, or being opened.
     pub tunnels: usize,
 }
 
-/// What the server said of a mapping.
+/// What the server has answered for a mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum State {
-    /// It listens.
+    /// The server listens on the port.
     Mapped,
-    /// It does not.
+    /// The server does not listen on the port.
     Refused,
-    /// Nothing yet.
+    /// The server has not answered yet.
     Asked,
     /// The client is not logged in.
     NotConnected,
 }
 
-/// What users have asked for.
+/// The requests of users.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Requests {
-    /// Why the server cannot be asked for requests, if it cannot.
+    /// Why the client cannot fetch requests from the server, if it cannot.
     pub problem: Option<String>,
-    /// Those that stand open at the server, the oldest one first.
+    /// The requests that the server holds, the oldest one first.
     pub requests: Vec<RequestState>,
 }
 
-/// What a user has asked for.
+/// A request of a user for a mapping.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestState {
     /// Which request.
     pub id: RequestId,
-    /// Where users are to connect, on the server, as it was asked.
+    /// The port of the server that was requested; it may be no valid port.
     pub remote_port: i64,
-    /// The service, as it was asked.
+    /// The target that was requested; it may be no valid address.
     pub target: String,
-    /// The account that has asked, as the server says.
+    /// The account that made the request, as the server says.
     pub by: String,
-    /// When, in seconds since 1970, as the server says.
+    /// When the request was made, in seconds since 1970, as the server says.
     pub asked: u64,
-    /// What has become of it.
+    /// Whether it was accepted or refused.
     pub state: RequestStanding,
     /// Why it was refused, if it was.
     pub reason: Option<String>,
 }
 
-/// What has become of a request.
+/// Whether a request was accepted or refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RequestStanding {
-    /// A person has to decide.
+    /// It waits until a person accepts or refuses it.
     Waiting,
     /// It is accepted, and the server does not listen yet.
     Accepted,
     /// It is accepted, and the server listens.
     Mapped,
-    /// It is refused, and the server is told so.
+    /// It is refused. The client reports this to the server.
     Refused,
 }
 
-/// How a client is doing.
+/// The state of a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
@@ -171,7 +171,7 @@ pub struct Status {
     pub server: String,
     /// Whether the connection to it is TLS.
     pub tls: bool,
-    /// The name that the server knows, its first 64 bytes.
+    /// The first 64 bytes of the client name.
     pub name: String,
     /// Whether the client is logged in.
     pub connected: bool,
@@ -193,15 +193,15 @@ pub struct Status {
     pub most_tunnels: usize,
     /// Tunnels since the start.
     pub tunnels_in_all: u64,
-    /// Connections to the server that are open for users to come.
+    /// Data connections to the server that are open for the next users.
     pub spare_connections: usize,
 }
 
-/// Gives orders to a [`Client`](crate::Client) that runs.
+/// Gives orders to a running [`Client`](crate::Client).
 #[derive(Debug, Clone)]
 pub struct Handle(mpsc::Sender<Order>);
 
-/// What a client is to do at its next turn.
+/// What a client does at its next turn.
 #[derive(Debug)]
 pub(crate) enum Order {
     Answer(Request, oneshot::Sender<Answer>),
@@ -209,27 +209,27 @@ pub(crate) enum Order {
     Polled(Polled),
 }
 
-/// Both ends of the way that orders take.
+/// Both ends of the queue of orders.
 pub(crate) fn orders() -> (Handle, mpsc::Receiver<Order>) {
     let (sender, receiver) = mpsc::channel(WAITING);
     (Handle(sender), receiver)
 }
 
 impl Handle {
-    /// Gives the client what its poller has heard. Whether it runs.
+    /// Gives the client the result of a poll. Returns whether the client runs.
     pub(crate) async fn polled(&self, polled: Polled) -> bool {
         self.0.send(Order::Polled(polled)).await.is_ok()
     }
 
-    /// Asks the client; `None` when it does not run any more.
+    /// Sends a request and waits for the answer; `None` if the client does not run any more.
     pub async fn ask(&self, request: Request) -> Option<Answer> {
         let (answer, answered) = oneshot::channel();
         self.0.send(Order::Answer(request, answer)).await.ok()?;
         answered.await.ok()
     }
 
-    /// Gives the client another configuration, which counts at once. What was added or removed by
-    /// [`Request`]s is forgotten. `None` when it does not run any more.
+    /// Gives the client another configuration, which takes effect at once. Mappings that were added or removed by
+    /// [`Request`]s are forgotten. `None` if the client does not run any more.
     pub async fn reload(&self, config: Config) -> Option<Changed> {
         let (done, answered) = oneshot::channel();
         let order = Order::Reload(Box::new(config), done);

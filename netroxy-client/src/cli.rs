@@ -37,7 +37,7 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
 
-    /// Configuration file; client_config.json when neither this nor --server is given
+    /// Configuration file; client_config.json if neither this nor --server is given
     #[arg(
         long,
         value_name = "PATH",
@@ -55,9 +55,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Write a first configuration file, and say what to run next
+    /// Write a first configuration file, and print the next commands
     Init(init::Init),
-    /// Look for all problems of a configuration file, and start nothing
+    /// Report all problems of a configuration file, and start nothing
     CheckConfig(CheckConfig),
 
     #[cfg(unix)]
@@ -72,13 +72,13 @@ const EXIT_CODES: &str = "\
 Without a file:
   netroxy-client --server example.org:10000 --user alice --map 10003=127.0.0.1:3389
 
-A flag replaces the value in the file. --map adds mappings to those in the file. Each mapping that the
-server listens on is one line on stdout: tcp://HOST:PORT -> TARGET
+A flag replaces the value in the file. --map adds mappings to those in the file. When the server listens
+for a mapping, the client prints one line to stdout: tcp://HOST:PORT -> TARGET
 
-SIGHUP makes a client with a configuration file read it again: new mappings are added at once, for
-others the client logs in anew; open tunnels stay.
+On SIGHUP a client with a configuration file reads it again. New mappings are added at once. For other
+changes the client logs in anew; open tunnels stay.
 
-A server that cannot be reached or refuses the login is tried again for ever.
+If the server cannot be reached or refuses the login, the client tries again for ever.
 
 Exit codes:
   0    stopped by SIGTERM or SIGINT; nothing wrong was found (check-config)
@@ -115,7 +115,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The flags of the log are those of both programs; here their variables get their names.
+/// The command line. The flags of the log are shared with the server, so their variables get their names here.
 fn command() -> clap::Command {
     Cli::command()
         .mut_arg("level", |flag| flag.env("NETROXY_CLIENT_LOG"))
@@ -138,7 +138,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     })
 }
 
-/// Runs the client where its tunnels run: on this thread each message would wake two threads.
+/// Runs the client on the threads of its tunnels. On this thread, each message would wake two threads.
 async fn run_as_task(client: Client, stop: CancellationToken) {
     if let Err(error) = tokio::spawn(client.run(stop)).await
         && let Ok(panic) = error.try_into_panic()
@@ -147,7 +147,7 @@ async fn run_as_task(client: Client, stop: CancellationToken) {
     }
 }
 
-/// Runs the client, and answers its administrator meanwhile.
+/// Runs the client, and answers commands of its administrator.
 #[cfg(unix)]
 async fn serve(
     client: Client,

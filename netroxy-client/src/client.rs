@@ -1,13 +1,13 @@
-//! The client: drives the state machine with sockets.
+//! The client: drives the state machine with real sockets.
 
 use std::{
     collections::BTreeSet,
     net::IpAddr,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime},
 };
 
-use netroxy_net::{deadline, descriptors, resolve::Resolver};
+use netroxy_net::{descriptors, resolve::Resolver};
 use netroxy_proto::{
     RemotePort, Token,
     client::{self as machine, DisconnectReason, Input, Notice, Output},
@@ -18,11 +18,11 @@ use tracing::{error, info, trace, warn};
 
 use crate::{
     Config, Service,
-    admin::{self, Changed, Handle, Order, State, Status},
+    admin::{self, Handle, Order},
     control::Control,
     dial::Server,
     eviction::Evictions,
-    mappings::{Difference, Mappings, Replaced},
+    mappings::Mappings,
     refusal::{Refusals, Why},
     requests::{Book, poll::Poller},
     rounded::Rounded,
@@ -30,61 +30,50 @@ use crate::{
     tunnel::Tunnel,
 };
 
-mod orders;
-mod requests;
-
-/// How long tunnels may go on after the order to stop.
-const DRAIN: Duration = Duration::from_secs(5);
-/// The most tunnels of a client, if the limit of open descriptors allows them. A server that asks
-/// for more is faulty or hostile.
+/// The most tunnels of a client, if the limit of descriptors allows them. A server that requests more is faulty or
+/// hostile.
 const MAX_TUNNELS: usize = 16_384;
-/// After this time without taking our messages, a server is gone.
+/// How long a write to the server may block. After that the connection counts as broken.
 const WRITE: Duration = Duration::from_secs(10);
 
 /// A client that is ready to run.
 #[derive(Debug)]
 pub struct Client {
-    machine: machine::Client,
-    config: Config,
-    server: Arc<Server>,
-    names: Resolver,
-    mappings: Mappings,
-    /// What users have asked for.
-    book: Book,
-    poller: Option<Poller>,
-    /// Ports of requests that were withdrawn in this login. The server has closed them, and gives them
-    /// again to another login only: v0.3 has no message to give a port back.
-    withdrawn: BTreeSet<RemotePort>,
-    /// So many pollers there were.
-    pollers: u64,
-    /// Why the server cannot be asked for requests.
-    polling_problem: Option<String>,
-    epoch: Instant,
-    control: Control,
-    login: Option<Login>,
-    logins: u64,
-    evictions: Evictions,
-    tunnels: TaskTracker,
-    tunnels_in_all: u64,
-    most_tunnels: usize,
-    refusals: Arc<Refusals>,
-    spares: Option<Spares>,
-    cut: CancellationToken,
-    handle: Handle,
-    orders: mpsc::Receiver<Order>,
+    pub(crate) machine: machine::Client,
+    pub(crate) config: Config,
+    pub(crate) server: Arc<Server>,
+    pub(crate) names: Resolver,
+    pub(crate) mappings: Mappings,
+    /// The requests of users, and the decisions.
+    pub(crate) book: Book,
+    pub(crate) poller: Option<Poller>,
+    /// Ports of requests that were withdrawn in this login. The server has closed them, and opens them again for
+    /// another login only: v0.3 has no message to give a port back.
+    pub(crate) withdrawn: BTreeSet<RemotePort>,
+    /// How many pollers were started.
+    pub(crate) pollers: u64,
+    /// Why the client cannot fetch requests from the server.
+    pub(crate) polling_problem: Option<String>,
+    pub(crate) epoch: Instant,
+    pub(crate) control: Control,
+    pub(crate) login: Option<Login>,
+    pub(crate) logins: u64,
+    pub(crate) evictions: Evictions,
+    pub(crate) tunnels: TaskTracker,
+    pub(crate) tunnels_in_all: u64,
+    pub(crate) most_tunnels: usize,
+    pub(crate) refusals: Arc<Refusals>,
+    pub(crate) spares: Option<Spares>,
+    pub(crate) cut: CancellationToken,
+    pub(crate) handle: Handle,
+    pub(crate) orders: mpsc::Receiver<Order>,
 }
 
 /// When the client logged in.
 #[derive(Debug, Clone, Copy)]
-struct Login {
-    at: Instant,
-    since: SystemTime,
-}
-
-/// What comes next.
-enum Turn {
-    Input(Input),
-    Order(Order),
+pub(crate) struct Login {
+    pub(crate) at: Instant,
+    pub(crate) since: SystemTime,
 }
 
 impl Client {
@@ -93,7 +82,7 @@ impl Client {
     pub fn new(config: Config) -> Self {
         let mut bits = [0; 8];
         if let Err(error) = getrandom::fill(&mut bits) {
-            // Only the spread of retries depends on it.
+            // Only the random part of retry delays needs them.
             warn!(%error, "no random bits");
         }
         let names = Resolver::system();
@@ -129,84 +118,22 @@ impl Client {
         }
     }
 
-    /// Calls `tell` for each open mapping when the server listens on it, with a line such as
-    /// `tcp://example.org:10003 -> 127.0.0.1:3389`: the first time, and again only after the server
-    /// has refused it. It must not block.
+    /// Calls `tell` for each open mapping when the server listens on its port, with a line such as
+    /// `tcp://example.org:10003 -> 127.0.0.1:3389`. It is called once for each mapping, and again only after the server
+    /// has refused it or its target has changed. It must not block.
     #[must_use]
     pub fn on_mapped(mut self, tell: impl Fn(String) + Send + 'static) -> Self {
         self.mappings.on_mapped(tell);
         self
     }
 
-    /// For orders while it runs.
+    /// Gives orders to the client while it runs.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// Connects, and reconnects for ever, until `stop` is cancelled. Then the control connection
-    /// is closed at once; open tunnels get up to 5 s to end.
-    pub async fn run(mut self, stop: CancellationToken) {
-        if self.mappings.is_empty() && self.config.requests.is_none() {
-            warn!("no connections are configured: the client will only log in");
-        }
-        self.start_polling();
-        while let Some(turn) = stop.run_until_cancelled(self.next_turn()).await {
-            match turn {
-                Turn::Input(input) => self.feed(input).await,
-                Turn::Order(order) => self.obey(order).await,
-            }
-        }
-        info!("stopping");
-        let (control, spares, poller) = (
-            std::mem::replace(&mut self.control, Control::None),
-            self.spares.take(),
-            self.poller.take(),
-        );
-        tokio::join!(
-            async {
-                if let Control::Open { connection, .. } = control {
-                    connection.into_stream().close().await;
-                }
-            },
-            async {
-                if let Some(spares) = spares {
-                    spares.end().await;
-                }
-            },
-            async {
-                if let Some(poller) = poller {
-                    poller.stop().await;
-                }
-            }
-        );
-        self.tunnels.close();
-        if timeout(DRAIN, self.tunnels.wait()).await.is_err() {
-            warn!(
-                open = self.tunnels.len(),
-                "cutting the tunnels that are still open"
-            );
-            self.cut.cancel();
-            self.tunnels.wait().await;
-        }
-    }
-
-    async fn next_turn(&mut self) -> Turn {
-        let due = self.machine.poll_timeout().map(|at| self.epoch + at);
-        let tick = async {
-            match due {
-                Some(at) => deadline::due(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            input = self.control.next(&self.server) => Turn::Input(input),
-            () = tick => Turn::Input(Input::Tick),
-            Some(order) = self.orders.recv() => Turn::Order(order),
-        }
-    }
-
-    async fn feed(&mut self, input: Input) {
+    pub(crate) async fn feed(&mut self, input: Input) {
         if matches!(input, Input::ConnectFailed | Input::Ended | Input::Broken) {
             self.control = Control::None;
             self.logged_out();
@@ -217,8 +144,8 @@ impl Client {
             warn!(
                 count,
                 rule = "auth.same-name-replaces",
-                "the server ends each login within seconds: does another client use the name of \
-                 this one?"
+                "the server ends each login within seconds: another client may use the same user \
+                 and name"
             );
         }
         self.tell_machine(input);
@@ -242,9 +169,9 @@ impl Client {
         self.mappings.ended();
     }
 
-    /// As the configuration says now; those of before are closed.
-    fn new_spares(&mut self) {
-        // A half of what tunnels leave is for all else.
+    /// Begins to keep spares as the configuration says now. The old spares are closed.
+    pub(crate) fn new_spares(&mut self) {
+        // Half of the descriptors that tunnels leave are reserved for other uses.
         let reserve = descriptors::limit().saturating_sub(2 * self.most_tunnels as u64);
         let room = usize::try_from(reserve / 2).unwrap_or(usize::MAX);
         let most = self.config.spare_connections.min(room);
@@ -272,11 +199,7 @@ impl Client {
                         tokio::spawn(connection.into_stream().close());
                     }
                 }
-                Output::OpenTunnel {
-                    remote_port,
-                    token,
-                    target: _,
-                } => self.open_tunnel(remote_port, token),
+                Output::OpenTunnel { remote_port, token } => self.open_tunnel(remote_port, token),
                 Output::Notice(notice) => self.tell(notice),
             }
         }
@@ -284,7 +207,7 @@ impl Client {
             && !bytes.is_empty()
             && !matches!(timeout(WRITE, connection.send(&bytes)).await, Ok(Ok(())))
         {
-            // The next read tells the machine.
+            // The next read reports the end to the machine.
             connection.give_up();
         }
     }
@@ -300,7 +223,7 @@ impl Client {
             return;
         };
         if let Err(why) = mapping.permit(self.config.requests.as_ref()) {
-            warn!(%remote_port, %why, "bug: a mapping is there that is not allowed; not connected");
+            warn!(%remote_port, %why, "bug: a mapping in the table is not allowed; not connected");
             return;
         }
         self.refusals.prepare();
@@ -321,8 +244,8 @@ impl Client {
         self.tunnels.spawn(tunnel.run());
     }
 
-    /// The address at which a service on this port would lead back to this client: the server's,
-    /// if the server listens there for us.
+    /// The address at which a target with this port would lead back to this client: that of the server, if the server
+    /// listens on the port for this client.
     fn forbidden(&self, port: u16) -> Option<IpAddr> {
         let port = RemotePort::try_from(i64::from(port)).ok()?;
         self.mappings.get(port).filter(|m| m.is_mapped())?;
@@ -372,15 +295,35 @@ impl Client {
             Notice::UnknownPort(number) => warn!(
                 remote_port = %number,
                 rule = "tunnel.unknown-port-ignored",
-                "the server spoke of a port that is not mapped; ignored"
+                "the server has sent a message for a port that is not mapped; it is ignored"
             ),
             Notice::RetryIn(delay) => info!(%server, retry_in = %Rounded(delay), "not connected"),
         }
     }
+
+    /// Refuses a request that was never mapped, because the server does not listen on its port. Returns whether the
+    /// port belongs to such a request.
+    fn give_up(&mut self, port: RemotePort) -> bool {
+        let Some(id) = self.mappings.give_up(port) else {
+            return false;
+        };
+        let reason = format!("the server cannot listen on the port {port}: is it in use there?");
+        let _ = self.book.refuse(&id, &reason, &mut self.mappings);
+        self.tell_machine(Input::Forget(port));
+        self.kick();
+        true
+    }
+
+    /// Wakes the poller, because a decision has to be reported to the server.
+    pub(crate) fn kick(&self) {
+        if let Some(poller) = &self.poller {
+            poller.kick();
+        }
+    }
 }
 
-/// `requested` are the services that users have asked for.
-fn machine_config<'a>(
+/// The configuration of the machine. `requested` are the services that users have requested.
+pub(crate) fn machine_config<'a>(
     config: &'a Config,
     requested: impl Iterator<Item = &'a Arc<Service>>,
     jitter: u64,

@@ -1,4 +1,4 @@
-//! The control connection, and what it says.
+//! The control connection, and what the client receives on it.
 
 use std::{future::Future, io, pin::Pin};
 
@@ -18,13 +18,13 @@ pub(crate) enum Control {
     Connecting(Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>),
     Open {
         connection: Box<Connection<ServerMessage>>,
-        /// Whether the server has said anything yet.
+        /// Whether the server has sent a message yet.
         spoken: bool,
     },
 }
 
 impl Control {
-    /// What the connection says next; for ever nothing if there is none.
+    /// The next input for the machine. Without a connection it never comes.
     pub(crate) async fn next(&mut self, server: &Server) -> Input {
         match self {
             Self::None => std::future::pending().await,
@@ -48,11 +48,11 @@ impl Control {
                 }
                 Received::Malformed(error) => Input::Malformed(error),
                 Received::Ended(error) => {
-                    // A server that closes TLS without its own goodbye closes all the same.
+                    // A server that closes TLS without close_notify has closed all the same.
                     let broken = error
                         .as_ref()
                         .is_some_and(|error| error.kind() != io::ErrorKind::UnexpectedEof);
-                    // With TLS 1.3 a server tells here that it does not take the client's certificate.
+                    // With TLS 1.3 a server that rejects the client's certificate reports it here.
                     let is_tls = error
                         .as_ref()
                         .and_then(|error| error.get_ref())
@@ -63,8 +63,8 @@ impl Control {
                     } else {
                         warn!(
                             error,
-                            "the server has ended the connection without a word: does this port \
-                             speak TLS when the client does not?"
+                            "the server has closed the connection before it sent anything: its port may \
+                             need TLS, which the client does not use"
                         );
                     }
                     if broken { Input::Broken } else { Input::Ended }

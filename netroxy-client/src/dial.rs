@@ -1,4 +1,4 @@
-//! Connections to the server and to services.
+//! Connections to the server and to targets.
 
 use std::{
     fmt, io,
@@ -17,10 +17,10 @@ use tokio::{net::TcpStream, time::timeout};
 
 use crate::ServerConfig;
 
-/// So long may connecting take, the TLS handshake included.
+/// How long connecting may take, the TLS handshake included.
 const DIAL: Duration = Duration::from_secs(10);
 
-/// Each of several addresses of a name gets at least so long.
+/// The least time that each of several addresses of a name gets.
 const LEAST_SHARE: Duration = Duration::from_secs(1);
 
 /// The server, for control and data connections.
@@ -64,8 +64,8 @@ impl Server {
         within(async { self.secure(self.connect().await?).await }).await
     }
 
-    /// For a data connection when there is no descriptor for a look-up of the name: goes where the
-    /// last control connection went.
+    /// For a data connection if there is no descriptor to look up the name: connects to the address of the last control
+    /// connection.
     pub(crate) async fn dial_peer(&self) -> io::Result<Stream> {
         let Some(addr) = self.peer() else {
             return self.dial().await;
@@ -73,7 +73,7 @@ impl Server {
         within(async { self.secure(connect_to(addr).await?).await }).await
     }
 
-    /// For the control connection. Takes as long as it takes: the machine has a deadline for it.
+    /// For the control connection. It has no time limit of its own, because the machine has a deadline for it.
     pub(crate) async fn open(self: Arc<Self>) -> io::Result<Stream> {
         let tcp = self.connect().await?;
         limit_silence(&tcp)?;
@@ -101,8 +101,8 @@ impl Server {
     }
 }
 
-/// Connects to a service. `forbidden` is an address at which a mapped port of the server would be
-/// met, and so this client again: such a tunnel would open the next one, until no descriptor is left.
+/// Connects to a target. `forbidden` is the address of the server, if the server listens on the port for this client.
+/// A tunnel to it would lead back to this client and open the next tunnel, until no descriptor is left.
 pub(crate) async fn target(
     names: &Resolver,
     host: &str,
@@ -123,7 +123,7 @@ pub(crate) async fn target(
     .await
 }
 
-/// Whether two addresses are of one host, as far as they tell: those of the own machine are.
+/// Whether two addresses are of one host: they are equal, or both are loopback addresses.
 fn is_same_host(one: IpAddr, other: IpAddr) -> bool {
     let (one, other) = (one.to_canonical(), other.to_canonical());
     one == other || (one.is_loopback() && other.is_loopback())
@@ -135,7 +135,7 @@ async fn addresses(
     host: &str,
     port: u16,
 ) -> io::Result<Vec<SocketAddr>> {
-    // As for the original, no address is this machine.
+    // An empty host is this machine, as for the original.
     let host = if host.is_empty() { "localhost" } else { host };
     names.resolve(host, port, class).await
 }
@@ -197,7 +197,7 @@ mod tests {
     };
     use tokio_rustls::TlsAcceptor;
 
-    /// Full handshakes would cost a signature each.
+    /// A full handshake would cost a signature for each data connection.
     #[tokio::test]
     async fn data_connections_resume_the_session_of_the_control_connection() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../netroxy-net/tests/tls");
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_control_connection_breaks_of_silence_and_all_are_kept_alive() {
+    async fn all_connections_have_keepalive_and_only_control_has_a_silence_limit() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let config = ServerConfig::plain(addr);

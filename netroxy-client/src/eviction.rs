@@ -1,12 +1,12 @@
 //! Whether another client uses the name of this one (specification, section 7.6).
 //!
 //! A server ends a login when the same user logs in with the same client name. Two machines with a copied
-//! configuration end each other's logins for ever. The server gives no reason, so brief logins in a row are all
-//! that a client can see.
+//! configuration end each other's logins for ever. The server gives no reason, so a client can detect this only by
+//! brief logins in a row.
 
 use std::time::{Duration, Instant};
 
-/// A login that the server ends earlier is brief.
+/// A login that the server ends within this time is brief.
 const BRIEF: Duration = Duration::from_secs(20);
 
 /// Counts brief logins in a row.
@@ -22,8 +22,8 @@ impl Evictions {
         self.since = Some(now);
     }
 
-    /// The server has ended the control connection. The number of brief logins in a row when it is time to name the
-    /// likely cause: after the third one and after each ten more.
+    /// The server has ended the control connection. Returns the number of brief logins in a row if the likely cause is
+    /// to be logged now: after the third one, and after each ten more.
     pub(crate) fn ended(&mut self, now: Instant) -> Option<u32> {
         let since = self.since.take()?;
         if now.saturating_duration_since(since) >= BRIEF {
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn brief_logins_in_a_row_are_told_now_and_then() {
+    fn the_third_brief_login_in_a_row_and_each_tenth_after_it_is_reported() {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let mut evictions = Evictions::default();
         let mut login = |lasts: Duration| {
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_without_a_login_is_no_brief_login() {
+    fn a_connection_without_a_login_is_not_a_brief_login() {
         let now = Instant::now();
         let mut evictions = Evictions::default();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What is mapped, and how each mapping is doing.
+//! The table of mappings and their states.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -16,47 +16,47 @@ use crate::{
     requests::{MOST_MAPPINGS, Wanted},
 };
 
-/// Every mapping, by its remote port.
+/// All mappings, by remote port.
 #[derive(Debug)]
 pub(crate) struct Mappings {
     ports: BTreeMap<RemotePort, Mapping>,
     on_mapped: OnMapped,
 }
 
-/// One of them.
+/// One mapping.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     pub(crate) service: Arc<Service>,
-    /// Which request of a user it comes from; `None` is the client's own configuration.
+    /// The request of a user that it comes from; `None` is the client's own configuration.
     request: Option<RequestId>,
     standing: Standing,
-    /// Whether it was told as mapped, and not refused since.
+    /// Whether `on_mapped` was called for it, and the server has not refused it since.
     is_told: bool,
     /// Whether the server has listened on the port for it.
     was_mapped: bool,
-    /// Each tunnel has a clone.
+    /// Each open tunnel has a clone.
     open: Arc<()>,
 }
 
-/// What the server says of it.
+/// What the server has answered to MAP.
 #[derive(Debug, Clone, Copy)]
 enum Standing {
     NotConnected,
     Asked,
     Mapped,
-    /// It is asked again then.
+    /// With the time of the next attempt.
     Refused(Option<Instant>),
 }
 
-/// What has become of the mappings.
+/// What [`Mappings::replace`] has changed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Replaced {
     pub(crate) difference: Difference,
-    /// Requested mappings that are gone, each with the reason.
+    /// Requested mappings that were removed, each with the reason.
     pub(crate) dropped: Vec<(RequestId, String)>,
 }
 
-/// Who is told where users connect.
+/// The function that gets each public address.
 struct OnMapped(Box<dyn Fn(String) + Send>);
 
 impl fmt::Debug for OnMapped {
@@ -95,9 +95,9 @@ impl Mappings {
         self.ports.is_empty()
     }
 
-    /// Takes new services for the old ones; of several with one port the first counts. Those that
-    /// stay keep how they are doing. What is new is asked for if the client is `logged_in`. Requested
-    /// mappings stay as far as `terms` allow them and no service has their port.
+    /// Replaces the client's own services. Of several with one port the first counts. Mappings that stay keep their
+    /// state. New ones are asked for if the client is `logged_in`. Requested mappings stay if `terms` allow them and no
+    /// service has their port.
     pub(crate) fn replace(
         &mut self,
         services: &[Service],
@@ -150,12 +150,12 @@ impl Mappings {
         }
     }
 
-    /// Takes in what a user has asked for. A requested mapping comes into the table here and nowhere
-    /// else, so whatever the server says, what is not allowed is not there.
+    /// Adds the mapping of a request. A requested mapping comes into the table here and nowhere else, so the table has
+    /// no requested mapping that is not allowed, whatever the server sends.
     ///
     /// # Errors
     ///
-    /// Why not, for the user who asked.
+    /// The reason for the user, if the mapping is not allowed, or there is no room for it.
     pub(crate) fn request(
         &mut self,
         wanted: &Wanted,
@@ -168,7 +168,7 @@ impl Mappings {
         Ok(())
     }
 
-    /// What [`request`](Self::request) would take in.
+    /// The service that [`request`](Self::request) would add, with the same errors.
     pub(crate) fn may_request(
         &self,
         wanted: &Wanted,
@@ -194,7 +194,7 @@ impl Mappings {
         })
     }
 
-    /// Takes the mapping of a request out: its port.
+    /// Removes the mapping of a request, and returns its port.
     pub(crate) fn withdraw(&mut self, id: &RequestId) -> Option<RemotePort> {
         let port = self.of_request(id)?.service.remote_port;
         self.ports.remove(&port);
@@ -212,7 +212,7 @@ impl Mappings {
         mappings.find(|mapping| mapping.request.as_ref() == Some(id))
     }
 
-    /// Takes a mapping out that a user has asked for and the server has never listened for: its request.
+    /// Removes a requested mapping for which the server has never listened, and returns its request.
     pub(crate) fn give_up(&mut self, port: RemotePort) -> Option<RequestId> {
         let mapping = self.ports.get(&port)?;
         let id = mapping.request.clone().filter(|_| !mapping.was_mapped)?;
@@ -226,7 +226,7 @@ impl Mappings {
         requested.map(|mapping| &mapping.service)
     }
 
-    /// All are asked for now.
+    /// The client has logged in: all mappings are asked for.
     pub(crate) fn logged_in(&mut self) {
         self.stand(Standing::Asked);
     }
@@ -242,7 +242,7 @@ impl Mappings {
         }
     }
 
-    /// The server, whose users write its host as `host`, listens on the port: its mapping.
+    /// The server listens on the port: returns its mapping. Users connect to `host`.
     pub(crate) fn mapped(&mut self, port: RemotePort, host: &str) -> Option<&Mapping> {
         let mapping = self.ports.get_mut(&port)?;
         mapping.standing = Standing::Mapped;
@@ -256,7 +256,7 @@ impl Mappings {
         Some(mapping)
     }
 
-    /// The server does not listen on the port, and is asked again at `retry`.
+    /// The server does not listen on the port. The client asks again at `retry`.
     pub(crate) fn refused(&mut self, port: RemotePort, retry: Option<Instant>) {
         if let Some(mapping) = self.ports.get_mut(&port) {
             mapping.standing = Standing::Refused(retry);
@@ -264,7 +264,7 @@ impl Mappings {
         }
     }
 
-    /// How all are doing, in the order of their ports.
+    /// The states of all mappings, in the order of their ports.
     pub(crate) fn states(&self, now: Instant) -> impl Iterator<Item = MappingState> {
         self.ports.values().map(move |mapping| mapping.state(now))
     }
@@ -291,12 +291,12 @@ impl Mapping {
         }
     }
 
-    /// Whether the client may connect to the service now. What stands in the client's own configuration may
-    /// be anything.
+    /// Checks whether the client may connect to the target now. Mappings of the client's own configuration are always
+    /// allowed.
     ///
     /// # Errors
     ///
-    /// Why not.
+    /// The reason, if the mapping is a requested one and `terms` do not allow it.
     pub(crate) fn permit(&self, terms: Option<&RequestsConfig>) -> Result<(), String> {
         if self.request.is_none() {
             return Ok(());
@@ -313,12 +313,12 @@ impl Mapping {
         Ok(())
     }
 
-    /// Whether a user has asked for it.
+    /// Whether a user has requested it.
     pub(crate) fn is_requested(&self) -> bool {
         self.request.is_some()
     }
 
-    /// To be kept as long as a tunnel is open.
+    /// Counts a tunnel until it is dropped.
     pub(crate) fn open(&self) -> Arc<()> {
         self.open.clone()
     }
@@ -336,7 +336,7 @@ impl Mapping {
             Standing::Refused(retry) => {
                 match retry.map(|at| at.saturating_duration_since(now)) {
                     Some(left) if left.is_zero() => (State::Asked, None),
-                    // Up, so that a wait is not 0.
+                    // Rounded up, so that a wait is not shown as 0.
                     left => (State::Refused, left.map(|left| left.as_secs() + 1)),
                 }
             }
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_told_once_and_again_after_a_refusal_or_for_another_target() {
+    fn an_address_is_shown_once_and_again_after_a_refusal_or_a_new_target() {
         let told = Arc::new(Mutex::new(Vec::new()));
         let mut mappings = Mappings::new(&[service(1, 80)]);
         let lines = told.clone();
@@ -401,11 +401,11 @@ mod tests {
         };
         mappings.replace(&[closed], None, true);
         mappings.mapped(port, "h");
-        assert_eq!(count(), 3, "its users are refused");
+        assert_eq!(count(), 3, "an address whose users are refused was shown");
     }
 
     #[test]
-    fn what_stays_keeps_its_state_and_its_tunnels() {
+    fn a_mapping_that_stays_keeps_its_state_and_its_tunnels() {
         let mut mappings = Mappings::new(&[service(1, 80), service(2, 80), service(3, 80)]);
         let now = Instant::now();
         mappings.logged_in();

@@ -1,4 +1,4 @@
-//! Where users connect, told on stdout: the first thing that a person or a script wants to know.
+//! Writes the addresses at which users connect to stdout, for people and scripts.
 
 use std::{
     io::{self, Write},
@@ -12,10 +12,10 @@ use std::{
 
 use tracing::warn;
 
-/// So many lines wait for a stdout that takes none; more are dropped. One for each port there is.
+/// How many lines wait while stdout is not read; more are dropped. There is one for each port.
 const MOST_WAITING: usize = 65_536;
 
-/// Writes lines without ever waiting for who reads them.
+/// Writes lines, and never waits for their reader.
 #[derive(Debug)]
 pub(crate) struct PublicAddresses {
     lines: mpsc::Sender<String>,
@@ -23,7 +23,7 @@ pub(crate) struct PublicAddresses {
 }
 
 impl PublicAddresses {
-    /// A thread of its own writes to stdout. A closed stdout does no harm.
+    /// Writes to stdout on a thread of its own. If stdout is closed, the lines are dropped.
     pub(crate) fn on_stdout() -> Self {
         Self::on(io::stdout())
     }
@@ -35,7 +35,7 @@ impl PublicAddresses {
         let writing = move || {
             while let Ok(line) = waiting_lines.recv() {
                 count.fetch_sub(1, Ordering::Relaxed);
-                // Nobody reads it: the log says the same.
+                // If stdout is closed, the log has the same lines.
                 let _ = writeln!(out, "{line}").and_then(|()| out.flush());
             }
         };
@@ -46,7 +46,7 @@ impl PublicAddresses {
         Self { lines, waiting }
     }
 
-    /// Shows a line, unless very many wait.
+    /// Writes a line, unless [`MOST_WAITING`] lines wait.
     pub(crate) fn show(&self, line: String) {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING
             || self.lines.send(line).is_err()
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_written_in_order_and_a_closed_reader_does_no_harm() {
+    fn lines_are_written_in_order_and_dropped_after_the_reader_has_closed() {
         let (read, write) = io::pipe().unwrap();
         let addresses = PublicAddresses::on(write);
         addresses.show("one".to_owned());
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_takes_nothing_does_not_stop_who_writes() {
+    fn a_reader_that_does_not_read_does_not_block_the_writer() {
         let (read, write) = io::pipe().unwrap();
         let addresses = PublicAddresses::on(write);
         for number in 0..MOST_WAITING + 10_000 {

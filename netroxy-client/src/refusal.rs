@@ -1,8 +1,7 @@
-//! How a user is refused for whom there is no tunnel.
+//! Refuses a user for whom no tunnel can be opened.
 //!
-//! v0.3 has no message for it. A data connection with TRS that is closed at once makes the server
-//! close the user, who would wait for the server's patience otherwise (rule
-//! `tunnel.refused-close`).
+//! v0.3 has no message for this. The client sends TRS on a data connection and closes it at once, so that the server
+//! closes the user (rule `tunnel.refused-close`). Otherwise the user would wait until the server's time limit.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -23,22 +22,23 @@ use tracing::warn;
 
 use crate::{dial::Server, seldom::Seldom};
 
-/// So many users are refused at a time, each with one descriptor.
+/// How many users are refused at a time, each with one descriptor.
 const AT_A_TIME: usize = 4;
-/// So many descriptors are kept for it.
+/// How many descriptors are kept for it.
 const SPARE: usize = 2;
-/// So many wait to be refused; for more the server's own patience has to do.
+/// How many users may wait to be refused. All others wait until the server's time limit.
 const MOST_WAITING: usize = 1024;
-/// A descriptor that was freed may be taken by another task first.
+/// How often a dial is tried: another task may take a descriptor that was freed.
 const ATTEMPTS: u32 = 50;
+/// How long the client waits between these attempts.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why there is no tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// As many as allowed are open.
+    /// As many tunnels as allowed are open: so many.
     TooManyTunnels(usize),
-    /// The system gives no more descriptors.
+    /// No descriptor is left.
     NoDescriptors,
 }
 
@@ -61,13 +61,13 @@ impl Refusals {
         }
     }
 
-    /// Keeps what is needed to refuse a user when no descriptor is left. To be called before a tunnel
-    /// is opened: a client without tunnels needs none.
+    /// Reserves the descriptors that refusing a user needs when no other is left. To be called before a tunnel is
+    /// opened: a client without tunnels needs none.
     pub(crate) fn prepare(&self) {
         self.spare.refill();
     }
 
-    /// Makes the server close the user. Logs seldom.
+    /// Makes the server close the user. Logs one warning in 10 seconds at most.
     pub(crate) async fn refuse(&self, server: &Server, port: RemotePort, token: &Token, why: Why) {
         self.warn(port, why);
         if self.waiting.fetch_add(1, Ordering::Relaxed) < MOST_WAITING
@@ -82,7 +82,7 @@ impl Refusals {
                 Err(error) => warn!(
                     remote_port = %port,
                     %error,
-                    "cannot refuse a user: the user waits until the server gives up"
+                    "cannot refuse a user: the user waits until the server's time limit"
                 ),
             }
             self.spare.refill();
@@ -90,7 +90,7 @@ impl Refusals {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Shows why, if nothing of the kind was shown lately.
+    /// Logs why, unless a warning was logged in the last 10 seconds.
     pub(crate) fn warn(&self, port: RemotePort, why: Why) {
         let Some(kept_back) = self.warnings.show(Instant::now()) else {
             return;

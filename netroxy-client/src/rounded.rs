@@ -1,8 +1,8 @@
-//! Times in the log.
+//! Durations in the log.
 
 use std::{fmt, time::Duration};
 
-/// A time as people read it: `1.2s`.
+/// A duration with one decimal: `1.2s`.
 pub(crate) struct Rounded(pub(crate) Duration);
 
 impl fmt::Display for Rounded {

@@ -1,14 +1,14 @@
-//! Warnings that come at most every so often, however often their cause does.
+//! Warnings of which one in 10 seconds is logged.
 
 use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-/// Lets one through in this time.
+/// The time in which one warning is logged.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Says which of many equal warnings are to be shown.
+/// Says which of many equal warnings to log.
 #[derive(Debug, Default)]
 pub(crate) struct Seldom(Mutex<State>);
 
@@ -19,7 +19,7 @@ struct State {
 }
 
 impl Seldom {
-    /// Whether to show one now, and how many were kept back since the last one that was shown.
+    /// `Some` if a warning is to be logged now: how many were kept back since the last one. `None` keeps it back.
     pub(crate) fn show(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let too_early = state

@@ -1,29 +1,29 @@
-//! Data connections that are opened before there is a user for them.
+//! Data connections that are opened before their users connect.
 //!
-//! A user costs a dial to the server, TLS handshake included, before TRS can be sent. Protocol v0.3 lets a
-//! client open the connection earlier: it is nothing to the server until TRS comes. So a client keeps some
-//! connections on which nothing has been said, and a user takes one of them. On a WAN the user is served one
-//! round trip earlier, over TLS two or three.
+//! For each user the client has to dial the server, TLS handshake included, before it can send TRS. Protocol v0.3
+//! lets a client open the connection earlier: to the server it is like any other new connection until TRS arrives. So
+//! a client keeps some connections on which nothing was sent, and a tunnel takes one of them. On a WAN the user is
+//! served one round trip earlier, over TLS two or three.
 //!
-//! *How many.* As many as users have come within one second lately, see [`Demand`]; none while no users come. The
-//! setting bounds it (`spareConnections`), and so does the limit of descriptors.
+//! *Number.* As many as users have connected within one second lately, see [`Demand`]; none while no users connect.
+//! The setting `spareConnections` and the limit of descriptors bound it.
 //!
-//! *How long.* A server closes a connection that says nothing, after 8 seconds at the earliest
+//! *Age.* A server closes a connection on which it receives nothing, after 8 seconds at the earliest
 //! (`auth.deadline-floor`). So a spare is replaced after [`FRESH`], and is not used after [`LIFE`]. Both count
-//! from the beginning of its dial. The oldest one is taken first.
+//! from the beginning of its dial. The oldest spare is taken first.
 //!
-//! *Who closes.* The [keeper](keep) reads all spares. One on which anything comes, an end included, is thrown away.
-//! Who takes a spare asks the system once more. If TRS cannot be written, the next spare is taken, and then a fresh
-//! connection, so no tunnel fails because of a bad spare. One case remains: the server closes while TRS is under
-//! way. Then the user is closed by the server's patience for users, because a second TRS could take the user of
-//! another (`tunnel.one-trs`). The short life makes this rare.
+//! *Broken spares.* The [keeper](keep) reads all spares. It closes a spare on which anything arrives, an end included.
+//! Before a tunnel uses a spare, it asks the system once more. If TRS cannot be written, the tunnel takes the next
+//! spare, and at last dials, so no tunnel fails because of a bad spare. One case remains: the server closes while TRS
+//! is under way. Then the user waits until the server's time limit for users, because a second TRS could take the user
+//! of another tunnel (`tunnel.one-trs`). The short life of a spare makes this rare.
 //!
-//! *When not.* After a dial that failed, or a spare that the server closed, no spare is opened for a second, then
-//! two, and so on up to a minute; one that was used makes it a second again. When no descriptor is left, spares are
-//! given up first. A spare is replaced after TRS was sent on it, by another task: its user waits for none of it. While
+//! *Pauses.* After a dial that failed, or a spare that the server closed, no spare is opened for a second, then
+//! two, and so on up to a minute. A spare that was used makes the next pause a second again. If no descriptor is left,
+//! spares are closed first. Another task replaces a spare after TRS was sent on it, so its user does not wait. While
 //! more than half of the spares are left, those that were taken are replaced together, every [`REST`].
 //!
-//! Spares belong to a login and to a configuration, and end with either.
+//! Spares belong to one login and one configuration, and are closed when either ends.
 
 use std::{
     collections::VecDeque,
@@ -57,15 +57,16 @@ use crate::{dial::Server, refusal::send_trs, seldom::Seldom};
 mod demand;
 use demand::Demand;
 
-/// A spare is replaced when it is so old.
+/// The age at which a spare is replaced.
 const FRESH: Duration = Duration::from_secs(4);
-/// A spare is closed when it is so old.
+/// The age at which a spare is closed.
 const LIFE: Duration = Duration::from_secs(5);
-/// So long the keeper rests when enough spares are left: to wake it costs a user more than it gains the next one.
+/// How long the keeper rests while enough spares are left. To wake it for one spare costs the user who took it more
+/// time than it saves the next user.
 const REST: Duration = Duration::from_millis(10);
-/// After the first failure no spare is opened for so long.
+/// How long no spare is opened after the first failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// After many failures in a row no spare is opened for so long.
+/// How long no spare is opened after many failures in a row.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The spares of a login. They are closed when this is dropped.
@@ -76,7 +77,7 @@ pub(crate) struct Spares {
 }
 
 impl Spares {
-    /// Will keep `most` at most, from the first user on.
+    /// Keeps at most `most` spares, from the first user on.
     pub(crate) fn new(server: Arc<Server>, most: usize) -> Self {
         let pool = Arc::new(Pool {
             server,
@@ -100,7 +101,7 @@ impl Spares {
         }
     }
 
-    /// For a tunnel.
+    /// What a tunnel takes spares from.
     pub(crate) fn pool(&self) -> Arc<Pool> {
         self.pool.clone()
     }
@@ -110,7 +111,7 @@ impl Spares {
         self.pool.state().idle.len()
     }
 
-    /// Ends them in order.
+    /// Closes all spares in order, and waits until they are closed.
     pub(crate) async fn end(self) {
         drop(self.stop);
         self.pool.end();
@@ -123,7 +124,7 @@ impl Spares {
 pub(crate) struct Pool {
     server: Arc<Server>,
     state: Mutex<State>,
-    /// A spare was taken, or a user came who found none.
+    /// A spare was taken, or a user connected and there was none.
     changed: Notify,
     closing: TaskTracker,
     failures: Seldom,
@@ -136,29 +137,29 @@ struct State {
     pause: Pause,
     /// Until when the keeper rests, if it does.
     rest: Option<Instant>,
-    /// So many are being opened.
+    /// How many are being opened.
     dialling: usize,
-    /// Nothing is kept any more.
+    /// No spare is kept any more.
     has_ended: bool,
 }
 
-/// An open connection on which nothing has been said.
+/// An open connection on which nothing was sent.
 struct Spare {
     stream: Stream,
-    /// The beginning of the dial: the server has not accepted it before.
+    /// The beginning of the dial: the server cannot have accepted the connection earlier.
     since: Instant,
 }
 
 /// What the keeper is to do next.
 struct Turn {
-    /// So many are to be opened.
+    /// How many spares to open.
     dial: usize,
-    /// Then it is to look again.
+    /// When to look again.
     again: Option<Instant>,
 }
 
 impl Pool {
-    /// A data connection on which TRS was sent: a spare if there is one, else a fresh one.
+    /// A data connection on which TRS was sent: a spare if there is one, else a new one.
     pub(crate) async fn open(&self, port: RemotePort, token: &Token) -> io::Result<Stream> {
         let wanted = {
             let (mut state, now) = (self.state(), Instant::now());
@@ -166,7 +167,7 @@ impl Pool {
             state.demand.wanted(now)
         };
         let opened = self.open_any(port, token).await;
-        // Not earlier: what replaces a spare must not hold up who has taken it.
+        // Not earlier: the keeper must not delay the tunnel that has taken the spare.
         let state = self.state();
         if state.rest.is_none() || !are_enough(state.idle.len(), wanted) {
             self.changed.notify_one();
@@ -188,7 +189,7 @@ impl Pool {
         Ok(data)
     }
 
-    /// What `dial` opens. When no descriptor is left for it, the spares give up theirs and it dials once more.
+    /// Calls `dial`. If no descriptor is left, closes all spares and calls it once more.
     pub(crate) async fn make_room<F>(&self, dial: impl Fn() -> F) -> io::Result<Stream>
     where
         F: Future<Output = io::Result<Stream>>,
@@ -199,7 +200,7 @@ impl Pool {
         }
     }
 
-    /// Closes all spares at once, because no descriptor is left. Whether there were any.
+    /// Closes all spares at once, because no descriptor is left. Returns whether there were any.
     fn give_up(&self) -> bool {
         let mut state = self.state();
         state.pause.begin(Instant::now());
@@ -207,14 +208,14 @@ impl Pool {
         drop(state);
         let had_any = !spares.is_empty();
         for mut spare in spares {
-            // On TLS this writes the goodbye; a socket on which nothing was written takes it at once.
+            // On TLS this writes close_notify; a socket on which nothing was written accepts it at once.
             let _ =
                 Pin::new(&mut spare.stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
         }
         had_any
     }
 
-    /// The oldest spare that the server can be expected to take.
+    /// The oldest spare that the server has probably not closed.
     async fn take(&self) -> Option<Stream> {
         let now = Instant::now();
         loop {
@@ -234,12 +235,12 @@ impl Pool {
         self.failed("the server has closed it");
     }
 
-    /// What is too old is closed, and what is missing is to be opened.
+    /// Closes spares that are too old, and returns how many are missing.
     fn turn(&self, now: Instant) -> Turn {
         let mut state = self.state();
         let is_old = |spare: &Spare| now.saturating_duration_since(spare.since) >= LIFE;
         while let Some(old) = state.idle.pop_front_if(|spare| is_old(spare)) {
-            // It has lived as long as it was meant to.
+            // The server kept it open for its whole life.
             state.pause.over();
             self.close(old.stream);
         }
@@ -286,7 +287,10 @@ impl Pool {
             Ok(stream) => {
                 drop(state);
                 self.close(stream);
-                self.failed("the server cannot be reached fast enough");
+                self.failed(format_args!(
+                    "connecting to the server takes more than {} s",
+                    FRESH.as_secs()
+                ));
             }
             Err(error) => {
                 drop(state);
@@ -295,7 +299,7 @@ impl Pool {
         }
     }
 
-    /// Ready when a spare has broken; it is thrown away.
+    /// Ready when a spare has broken and was closed.
     fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state();
         let is_broken = |spare: &mut Spare| !spare.poll_quiet(cx);
@@ -315,7 +319,7 @@ impl Pool {
             info!(
                 server = %self.server,
                 kept_back,
-                "no spare connection: {why}; users' connections are opened when they come"
+                "no spare connection: {why}; data connections are opened when users connect"
             );
         }
     }
@@ -344,7 +348,7 @@ impl fmt::Debug for Pool {
 }
 
 impl Spare {
-    /// Whether nothing has come, as far as TLS has read. Else the waker is called when something comes.
+    /// Whether nothing has arrived, as far as TLS has read. If so, the waker is called when something arrives.
     fn poll_quiet(&mut self, cx: &mut Context<'_>) -> bool {
         let mut byte = [0];
         let mut byte = ReadBuf::new(&mut byte);
@@ -353,15 +357,15 @@ impl Spare {
             .is_pending()
     }
 
-    /// Whether nothing has come, as the system knows at this moment.
+    /// Whether nothing has arrived, asked of the system now.
     async fn is_quiet(&mut self) -> bool {
-        // TLS 1.3 sends tickets after its handshake: they are no word of the server, and come in a few pieces.
+        // TLS 1.3 sends tickets after its handshake, in a few pieces. They are no message of the server.
         const PIECES: usize = 8;
         for _ in 0..PIECES {
-            if self.nothing_came() {
+            if self.nothing_arrived() {
                 return true;
             }
-            // Something is there, so the runtime hears of it at once.
+            // The socket is readable, so this ends at once.
             if matches!(self.stream, Stream::Plain(_))
                 || self.stream.tcp().readable().await.is_err()
                 || !self.poll_quiet(&mut Context::from_waker(Waker::noop()))
@@ -372,7 +376,7 @@ impl Spare {
         false
     }
 
-    fn nothing_came(&self) -> bool {
+    fn nothing_arrived(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
         let peeked = SockRef::from(self.stream.tcp()).peek(&mut byte);
         peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
@@ -403,7 +407,7 @@ async fn keep(pool: Arc<Pool>, stop: CancellationToken) {
     pool.end();
 }
 
-/// Whether the next users find a spare although some are missing.
+/// Whether enough spares are left for the next users although some are missing.
 fn are_enough(left: usize, wanted: usize) -> bool {
     left * 2 > wanted
 }
@@ -415,16 +419,16 @@ async fn due(at: Option<Instant>) {
     }
 }
 
-/// How long no spare is opened.
+/// The time after a failure in which no spare is opened.
 #[derive(Default)]
 struct Pause {
     until: Option<Instant>,
-    /// The length of the last one.
+    /// The length of the last pause.
     last: Duration,
 }
 
 impl Pause {
-    /// Something has failed. What fails in a pause belongs to the failure before.
+    /// A dial or a spare has failed. A failure during a pause does not prolong it.
     fn begin(&mut self, now: Instant) {
         if self.until.is_none_or(|until| until <= now) {
             self.last = (self.last * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
@@ -432,7 +436,7 @@ impl Pause {
         }
     }
 
-    /// A spare was good.
+    /// A spare was good: the next pause is short again.
     fn over(&mut self) {
         self.last = Duration::ZERO;
     }

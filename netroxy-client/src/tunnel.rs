@@ -1,4 +1,4 @@
-//! One tunnel: a data connection joined to a service.
+//! One tunnel: a data connection that is joined to a target.
 
 use std::{
     io,
@@ -20,36 +20,36 @@ use crate::{
     spare::Pool,
 };
 
-/// How long the first bytes of a service are held back from an original server, which loses what
-/// reaches it together with TRS. Of 1,000 tunnels on loopback 29 lost bytes without it, 2 with 1 ms and none with
-/// 5 ms; a busy server may take longer.
+/// How long the first bytes of a target are held back from an original server, which loses bytes that arrive together
+/// with TRS. Of 1,000 tunnels on loopback 29 lost bytes without a pause, 2 with 1 ms and none with 5 ms. A busy server
+/// may take longer.
 const HOLD_FROM_ORIGINAL: Duration = Duration::from_millis(20);
 
-/// What is needed to open a tunnel.
+/// All that opening a tunnel needs.
 pub(crate) struct Tunnel {
     pub(crate) server: Arc<Server>,
-    /// `None` where no spares are kept.
+    /// `None` if no spares are kept.
     pub(crate) spares: Option<Arc<Pool>>,
     pub(crate) names: Resolver,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) service: Arc<Service>,
     pub(crate) token: Token,
     pub(crate) peer: Peer,
-    /// As configured; `None` is by the kind of server.
+    /// How long the first bytes are held back; `None` depends on the kind of server.
     pub(crate) hold: Option<Duration>,
-    /// Cancelled when the tunnel is to end.
+    /// Cancelled to end the tunnel.
     pub(crate) cut: CancellationToken,
-    /// Where the service must not be: see [`dial::target`].
+    /// An address that the target must not have: see [`dial::target`].
     pub(crate) forbidden: Option<IpAddr>,
-    /// Counts the tunnel as one of its mapping for as long as it lives.
+    /// Counts the tunnel in its mapping until it is dropped.
     pub(crate) open: Arc<()>,
 }
 
 impl Tunnel {
-    /// Opens the tunnel and carries its bytes, to its end.
+    /// Opens the tunnel and relays its bytes until it ends.
     ///
-    /// An open tunnel may be idle for days, so its future has no room for what only opening needs: that
-    /// is in a box of its own, which goes when the tunnel is open.
+    /// An open tunnel may be idle for days, so its future holds no memory that only opening needs. The opening future
+    /// has a box of its own, which is freed when the tunnel is open.
     pub(crate) fn run(self) -> impl Future<Output = ()> + Send {
         let (cut, service, counted) = (self.cut.clone(), self.service.clone(), self.open.clone());
         let opening = Box::pin(self.open());
@@ -63,13 +63,13 @@ impl Tunnel {
     }
 
     async fn open(self) -> Option<(Stream, Stream)> {
-        // TRS does not wait for the service: the user is served one round trip earlier, and if the
-        // service cannot be reached TRS followed by a close is the answer anyway.
+        // TRS does not wait for the target, so the user is served one round trip earlier. If the target cannot be
+        // reached, the answer is TRS followed by a close anyway.
         let (data, service) = tokio::join!(self.open_data(), self.open_service());
         let data = match data {
             Ok(data) => data,
             Err(error) if descriptors::are_exhausted(&error) => {
-                // Its descriptor is what the refusal needs.
+                // The refusal needs this descriptor.
                 drop(service);
                 let port = self.service.remote_port;
                 let why = Why::NoDescriptors;
@@ -129,20 +129,19 @@ impl Tunnel {
         dial::target(&self.names, host, *port, self.forbidden).await
     }
 
-    /// Waits until the server is sure to have read TRS: a while, or until bytes of the user have
-    /// come through. Over TLS a record of its own is safe.
+    /// Waits until the server has read TRS: for the time to hold back, or until bytes of the user have arrived.
     async fn hold_first_bytes(&self, data: &Stream) {
         let is_plain = self.server.is_plain();
         let by_kind = || hold_for(self.peer, self.token.is_like_the_originals(), is_plain);
         let hold = self.hold.unwrap_or_else(by_kind);
         if !hold.is_zero() {
-            // All outcomes mean the same: go on. `readable` would do, but it may end before anything has come.
+            // After any outcome the tunnel goes on. `readable` may end before a byte has arrived, so it is not used.
             let _ = timeout(hold, data.tcp().peek(&mut [0])).await;
         }
     }
 }
 
-/// Carries the bytes of an open tunnel, to its end.
+/// Relays the bytes of an open tunnel until it ends.
 async fn carry(data: Stream, target: Stream, service: Arc<Service>, cut: CancellationToken) {
     if tracing::enabled!(Level::DEBUG) {
         span(&service).in_scope(|| debug!("tunnel open"));
@@ -160,7 +159,7 @@ async fn carry(data: Stream, target: Stream, service: Arc<Service>, cut: Cancell
     });
 }
 
-/// Whose line of the log it is. None is kept: an idle tunnel would hold its text.
+/// Names the tunnel in a log line. It is made anew for each line, because an idle tunnel would hold its text.
 fn span(service: &Service) -> Span {
     info_span!(
         "tunnel",
@@ -169,8 +168,8 @@ fn span(service: &Service) -> Span {
     )
 }
 
-/// How long the first bytes are held back where nothing is configured. Over TLS a record of its own
-/// is safe, also from an original server.
+/// How long the first bytes are held back if no time is configured. Over TLS they are a record of their own, which an
+/// original server does not lose.
 fn hold_for(peer: Peer, has_original_token: bool, is_plain: bool) -> Duration {
     let is_original = match peer {
         Peer::Auto => has_original_token,
@@ -215,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_tunnel_has_no_room_for_what_only_opening_needs() {
+    fn an_open_tunnel_holds_no_memory_that_only_opening_needs() {
         let carrying = size_of_result(|data, target| async move {
             relay(data, target, Vec::new(), &CancellationToken::new()).await
         });
@@ -228,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_plain_original_server_is_given_time() {
+    fn first_bytes_are_held_back_from_a_plain_original_server_only() {
         for peer in [Peer::Auto, Peer::Original, Peer::Netroxy] {
             for (original_token, plain) in
                 [(false, false), (false, true), (true, false), (true, true)]

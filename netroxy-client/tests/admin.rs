@@ -1,4 +1,4 @@
-//! A client that is asked and changed while it runs: by commands, and by SIGHUP.
+//! Commands and SIGHUP, given to a running client.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
@@ -20,7 +20,7 @@ use tokio_util::sync::DropGuard;
 mod support;
 use support::{LONG, Program, client, config, echo, free_port, greeting, served, user};
 
-/// A client that runs with a control socket and these mappings.
+/// A running client with a control socket.
 struct Scene {
     dir: tempfile::TempDir,
     client: Program,
@@ -101,7 +101,7 @@ impl Scene {
     }
 }
 
-/// Waits until it is so; panics when it does not become so.
+/// Waits until the condition is true. Panics if it is not true after [`LONG`].
 async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !is_so().await {
@@ -115,7 +115,7 @@ async fn is_closed(port: u16) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mapping_is_added_without_a_new_login_and_removed_with_one_and_tunnels_stay() {
+async fn an_added_mapping_needs_no_new_login_and_a_removed_one_does() {
     let (one, two) = (echo("one").await, echo("two").await);
     let (first, second) = (free_port(), free_port());
     let scene = scene(&[(first, one)]).await;
@@ -157,7 +157,7 @@ async fn a_mapping_is_added_without_a_new_login_and_removed_with_one_and_tunnels
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_that_makes_no_sense_changes_nothing() {
+async fn a_wrong_change_is_refused_and_changes_nothing() {
     let service = echo("").await;
     let (port, free) = (free_port(), free_port());
     let scene = scene(&[(port, service)]).await;
@@ -169,7 +169,7 @@ async fn a_change_that_makes_no_sense_changes_nothing() {
     let twice = [format!("{free}=h:1"), format!("{free}=h:2")];
     scene.refused(&["map", "add", &twice[0], &twice[1]], 1, "is given twice");
     scene.refused(&["map", "add", "nonsense"], 2, "expected REMOTE=HOST:PORT");
-    scene.refused(&["map", "remove", "9-8"], 2, "9-8 is no range");
+    scene.refused(&["map", "remove", "9-8"], 2, "9-8 is not a range");
     scene.refused(&["map", "add"], 2, "required");
     scene.refused(
         &["--control-socket", "none", "status"],
@@ -181,7 +181,7 @@ async fn a_change_that_makes_no_sense_changes_nothing() {
         2,
         "no control socket is named",
     );
-    // What is mapped already is no change.
+    // A mapping that exists already is no change.
     let same = scene.done(&["map", "add", &format!("{port}={service}")]);
     assert_eq!(same, "added 0, removed 0, changed 0\n");
     let status = scene.status();
@@ -189,7 +189,7 @@ async fn a_change_that_makes_no_sense_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_mapping_and_a_client_without_a_server_say_so() {
+async fn commands_show_a_refused_mapping_and_a_missing_server() {
     let service = echo("").await;
     let taken = TcpListener::bind("[::]:0").await.unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -202,7 +202,7 @@ async fn a_refused_mapping_and_a_client_without_a_server_say_so() {
     let mapping = &scene.list()[0];
     assert!(mapping.retry_in.is_some(), "{mapping:?}");
     assert_eq!(scene.status().refused, 1);
-    // It is not held, so no new login is needed.
+    // The server does not listen for it, so no new login is needed.
     let removed = scene.done(&["map", "remove", &port.to_string()]);
     assert_eq!(removed, "added 0, removed 1, changed 0\n");
 
@@ -210,7 +210,7 @@ async fn a_refused_mapping_and_a_client_without_a_server_say_so() {
     drop(std::mem::replace(&mut scene._stop, stop));
     until("the server is gone", async || !scene.status().connected).await;
     let added = scene.done(&["map", "add", &format!("{port}={service}")]);
-    assert!(added.contains("its next login takes it"), "{added}");
+    assert!(added.contains("its next login makes the change"), "{added}");
     assert_eq!(scene.list()[0].state, State::NotConnected);
     let text = scene.done(&["status"]);
     assert!(text.contains("connected  no"), "{text}");
@@ -240,7 +240,7 @@ async fn sighup_reads_the_file_again_and_a_wrong_file_changes_nothing() {
     assert_eq!(greeting(&mut user(second).await, 3).await, "two");
     assert_eq!(scene.status().logins, 1);
 
-    // The first one leads somewhere else now.
+    // The first mapping gets another target.
     let swapped = config(scene.server, &[(first, two), (second, two)], SOCKET);
     fs::write(scene.file(), swapped).unwrap();
     scene.signal("-HUP");
@@ -263,7 +263,7 @@ async fn sighup_reads_the_file_again_and_a_wrong_file_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_socket_goes_with_the_program_and_belongs_to_one() {
+async fn a_control_socket_has_one_program_and_is_removed_at_its_end() {
     let service = echo("").await;
     let port = free_port();
     let mut scene = scene(&[(port, service)]).await;

@@ -19,7 +19,7 @@ fn run(dir: &Path, args: &[&str]) -> (Option<i32>, String) {
     )
 }
 
-/// Runs the program with a configuration that it must refuse.
+/// Runs the program with a configuration, which it has to refuse.
 #[track_caller]
 fn refused(config: &str, message: &str) {
     let dir = tempfile::tempdir().unwrap();
@@ -39,7 +39,7 @@ fn with(more: &str) -> String {
 }
 
 #[test]
-fn a_wrong_configuration_is_one_message_with_the_place() {
+fn a_wrong_configuration_is_reported_with_its_place() {
     refused("{", "1:1: the file ends within an object");
     refused("null", "1:1: expected an object: { ... }");
     refused(r#"{"ip": "127.0.0.1"}"#, "1:1: port: missing");
@@ -81,7 +81,7 @@ fn a_wrong_configuration_is_one_message_with_the_place() {
 }
 
 #[test]
-fn check_config_tells_all_problems_and_starts_nothing() {
+fn check_config_reports_all_problems_and_starts_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("other.json");
     let text = r#""connections": [{"port": 0, "remotePort": 1}, {"port": 1}], "tls": {"enabled": 1, "caFile": "none.pem"}"#;
@@ -105,7 +105,7 @@ fn check_config_tells_all_problems_and_starts_nothing() {
 }
 
 #[test]
-fn no_configuration_and_wrong_flags_are_one_message() {
+fn a_missing_file_and_wrong_flags_are_reported_in_one_message() {
     let dir = tempfile::tempdir().unwrap();
     let (code, text) = run(dir.path(), &[]);
     assert_eq!(code, Some(2));
@@ -117,10 +117,10 @@ fn no_configuration_and_wrong_flags_are_one_message() {
     }
 }
 
-/// The first lines of the log of a client whose server is not there.
+/// The first lines of the log of a client whose server does not listen.
 fn log(format: &[&str]) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
-    // Nobody listens on port 1.
+    // No program listens on port 1.
     let config = with(r#""colour": 1"#).replace("10000", "1");
     fs::write(dir.path().join("client_config.json"), config).unwrap();
     let mut client = Command::new(env!("CARGO_BIN_EXE_netroxy-client"))

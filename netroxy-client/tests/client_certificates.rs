@@ -1,4 +1,4 @@
-//! A server that wants certificates of its clients, and clients with the right one, none and another.
+//! A server that requires client certificates, and clients with a right one, a wrong one and none.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
 use std::{
@@ -16,10 +16,10 @@ use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// What does not happen within this never happens.
+/// How long a test waits for an event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What both programs log.
+/// The log of both programs.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -59,7 +59,7 @@ fn file(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// A server whose clients need a certificate of one authority.
+/// A server whose clients need a certificate that one authority has signed.
 async fn server(folder: &TempDir, stop: &CancellationToken) -> (SocketAddr, Handle) {
     let path = folder.path().join("server_config.json");
     let text = format!(
@@ -90,7 +90,7 @@ fn client(folder: &TempDir, server: SocketAddr, identity: &str) -> Client {
 }
 
 #[tokio::test]
-async fn only_a_client_with_the_right_certificate_logs_in_and_both_sides_say_why() {
+async fn only_a_client_with_the_right_certificate_logs_in() {
     let log = Log::default();
     let writer = log.clone();
     tracing_subscriber::fmt()
@@ -104,7 +104,7 @@ async fn only_a_client_with_the_right_certificate_logs_in_and_both_sides_say_why
     let pair = |cert: PathBuf, key: PathBuf| format!(r#", "cert": {cert:?}, "key": {key:?}"#);
     let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../conformance/fixtures/tls");
     let other = pair(fixtures.join("cert.pem"), fixtures.join("key.pem"));
-    // As openssl makes it when nothing else is asked for.
+    // openssl makes such a certificate by default.
     let an_authority = pair(file("rsa.pem"), file("rsa-pkcs1.key"));
     for (identity, at_server, at_client) in [
         (
@@ -132,7 +132,7 @@ async fn only_a_client_with_the_right_certificate_logs_in_and_both_sides_say_why
         running.await.unwrap();
     }
 
-    // Relative to the file.
+    // The paths are relative to the configuration file.
     fs::copy(file("signed.pem"), folder.path().join("client.pem")).unwrap();
     fs::copy(file("ec-sec1.key"), folder.path().join("client.key")).unwrap();
     let right = r#", "cert": "client.pem", "key": "client.key""#;

@@ -1,4 +1,4 @@
-//! What a client does that runs out of descriptors: users are refused, none is left hanging.
+//! A client without free descriptors refuses users, and leaves none waiting.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
@@ -10,11 +10,11 @@ use tokio_util::sync::DropGuard;
 mod support;
 use support::{Program, free_port, served, user};
 
-/// A client with a process of its own, and a server that lets users wait for a long time.
+/// A client in a process of its own, and a server at which users wait for a long time.
 struct Scene {
     remote_port: u16,
     client: Program,
-    /// A user who is served, and stays: all is up, and nothing is about to end.
+    /// A user with an open tunnel: the mapping is ready.
     first: TcpStream,
     _stop_server: DropGuard,
     _dir: tempfile::TempDir,
@@ -49,7 +49,7 @@ async fn scene(limit: u32) -> Scene {
 }
 
 #[tokio::test]
-async fn more_users_than_tunnels_are_closed_and_the_others_go_on() {
+async fn users_beyond_the_most_tunnels_are_closed_and_open_tunnels_stay() {
     let mut scene = scene(64).await;
     let mut users = Vec::new();
     for _ in 0..40 {
@@ -67,7 +67,7 @@ async fn more_users_than_tunnels_are_closed_and_the_others_go_on() {
         }
     }
     assert!(served(&mut scene.first).await);
-    // Room again for those who come later.
+    // Later users find room again.
     drop(users);
     let mut late = user(scene.remote_port).await;
     while !served(&mut late).await {
@@ -101,7 +101,7 @@ async fn a_user_is_closed_when_no_descriptor_is_left() {
         users.push(user(scene.remote_port).await);
     }
     for user in &mut users {
-        assert!(!served(user).await, "there was a descriptor");
+        assert!(!served(user).await, "a descriptor was free");
     }
     assert!(served(&mut scene.first).await, "an open tunnel was cut");
     let limit = Some((256, 256));

@@ -1,7 +1,7 @@
-//! `init` of both programs: a first tunnel by the commands that they print.
+//! `init` of both programs: the commands that they print make a tunnel.
 //!
-//! This program is the server too, when the variable says so: a test of this package is given the
-//! path of the client alone. It runs what the server's own program runs.
+//! This program is the server too if an environment variable says so, because a test of this package gets only the
+//! path of the client. It calls the main function of the server.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
 use std::{
@@ -35,8 +35,8 @@ fn main() -> ExitCode {
             a_second_run_fails_and_changes_nothing,
         ),
         (
-            "wrong_flags_are_one_message_and_make_nothing",
-            wrong_flags_are_one_message_and_make_nothing,
+            "wrong_flags_are_reported_and_no_file_is_written",
+            wrong_flags_are_reported_and_no_file_is_written,
         ),
     ];
     let trials = tests.map(|(name, test)| {
@@ -58,7 +58,7 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// What a program prints that succeeds, and the lines of it that are to be copied.
+/// The output of a program, which has to succeed, and the indented lines of it, which are to be copied.
 #[track_caller]
 fn told(output: Output) -> (String, Vec<String>) {
     let err = text(output.stderr);
@@ -107,7 +107,7 @@ fn the_printed_commands_make_a_tunnel() {
     };
     let _server = start(server(dir.path()).args(arguments(to_serve, "netroxy-server")));
 
-    // As it is printed, with another service.
+    // The printed command, with another service.
     let (remote, file_remote) = (free_port(), free_port());
     let line = to_connect.replace("10003=127.0.0.1:3389", &format!("{remote}={service}"));
     assert_ne!(&line, to_connect);
@@ -125,7 +125,7 @@ fn the_printed_commands_make_a_tunnel() {
         .unwrap();
     assert!(text(status.stdout).contains(&format!("port {remote} -> {service}")));
 
-    // The same flags, written to a file, beside a client that has them.
+    // A file with the same flags, while the client with these flags runs.
     let line = to_connect.replace("10003=127.0.0.1:3389", &format!("{file_remote}={service}"));
     let (out, lines) = told(
         client(dir.path())
@@ -166,7 +166,7 @@ fn the_printed_commands_make_a_tunnel() {
     }
 }
 
-/// A whole command line, and `more`.
+/// Runs `init` with all flags that it needs, and `more`.
 fn init(folder: &Path, more: &[&str]) -> Output {
     let print = "ab".repeat(32);
     client(folder)
@@ -204,7 +204,7 @@ fn a_second_run_fails_and_changes_nothing() {
     assert_eq!(files(dir.path()), before);
 }
 
-fn wrong_flags_are_one_message_and_make_nothing() {
+fn wrong_flags_are_reported_and_no_file_is_written() {
     let dir = tempfile::tempdir().unwrap();
     for (more, error) in [
         (&["--map", "1"][..], "invalid value '1' for '--map"),

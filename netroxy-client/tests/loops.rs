@@ -21,7 +21,7 @@ async fn status(client: &Handle) -> Status {
 }
 
 #[tokio::test]
-async fn a_mapping_that_leads_to_itself_is_warned_of_and_opens_no_second_tunnel() {
+async fn a_mapping_that_leads_to_itself_gives_a_warning_and_opens_one_tunnel() {
     let (server, _stop) = support::server().await;
     let [itself, named, there, back, good] = [(); 5].map(|()| free_port());
     let service = echo("good").await;
@@ -59,9 +59,9 @@ async fn a_mapping_that_leads_to_itself_is_warned_of_and_opens_no_second_tunnel(
     assert_eq!(status.tunnels_in_all, 5, "a tunnel opened another one");
 }
 
-/// The number alone is no loop: the service is on another host.
+/// An equal port is no loop if the service is on another host.
 #[test]
-fn a_service_with_the_number_of_a_mapped_port_is_no_loop() {
+fn a_service_on_another_host_is_no_loop() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("client_config.json");
     let text = r#"{"ip": "127.0.0.1", "port": 1, "username": "u", "password": "p",

@@ -1,4 +1,4 @@
-//! Hosts that are no DNS names, with TLS.
+//! TLS to hosts that are not plain DNS names.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
 use std::{fs, path::PathBuf};
@@ -21,7 +21,7 @@ fn load(ip: &str, tls: &str) -> Result<Config, String> {
 }
 
 #[test]
-fn zones_and_international_names_are_taken() {
+fn zones_and_international_names_are_accepted() {
     let name = |ip, tls| {
         let config = load(ip, tls).unwrap();
         let name = config.server.tls.unwrap().server_name;
@@ -40,7 +40,7 @@ fn zones_and_international_names_are_taken() {
 }
 
 #[test]
-fn a_host_without_a_name_is_refused_where_names_matter() {
+fn a_host_that_is_no_dns_name_is_refused_if_names_are_verified() {
     let error = load("a..b", r#""verify": true"#).unwrap_err();
     let told = ":1:8: ip: must be a DNS name or an IP address for TLS";
     assert!(error.contains(told), "{error}");

@@ -1,4 +1,4 @@
-//! A client without a configuration file, and one whose file is overridden by flags.
+//! A client without a configuration file, and flags that replace values of the file.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
 mod support;
 use support::{Program, client, free_port, greeting, user};
 
-/// Starts the client; its first line on stdout, and the program.
+/// Starts the client, and returns its first line on stdout and the program.
 fn first_line(command: &mut Command) -> (String, Program) {
     let mut child = Program(
         command
@@ -25,7 +25,7 @@ fn first_line(command: &mut Command) -> (String, Program) {
     (line, child)
 }
 
-/// Runs the client, which has to refuse its flags: its stderr.
+/// Runs the client, which has to refuse its flags, and returns its stderr.
 #[track_caller]
 fn refused(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output().unwrap();
@@ -36,7 +36,7 @@ fn refused(command: &mut Command) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_is_public_by_one_line_and_stdout_says_where() {
+async fn one_command_line_maps_a_service_and_stdout_has_the_address() {
     let dir = tempfile::tempdir().unwrap();
     let (server, _stop) = support::server().await;
     let service = support::echo("hello").await;
@@ -46,7 +46,7 @@ async fn a_service_is_public_by_one_line_and_stdout_says_where() {
             .args(["--server", &server.to_string(), "--user", "u"])
             .args(["--map", &format!("{remote}={service}")])
             .env("NETROXY_PASSWORD", "p")
-            // The path of the program for a judge: no setting of the program.
+            // This variable is no setting of the client: other tests use it for the path of the program.
             .env("NETROXY_CLIENT", "/nonsense"),
     );
     assert_eq!(line, format!("tcp://127.0.0.1:{remote} -> {service}\n"));
@@ -94,7 +94,7 @@ async fn flags_come_before_the_file_and_add_mappings() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_range_of_ports_in_the_file_and_by_flag() {
+async fn a_range_of_ports_in_the_file_is_one_service_for_each_port() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("client_config.json");
     let text = r#"{"ip": "h", "port": 1, "username": "u", "password": "p", "connections": [
@@ -118,7 +118,7 @@ async fn a_range_of_ports_in_the_file_and_by_flag() {
 }
 
 #[test]
-fn wrong_flags_are_one_message() {
+fn wrong_flags_are_reported_in_one_message() {
     let dir = tempfile::tempdir().unwrap();
     let base = ["--server", "127.0.0.1:1", "--user", "u"];
     let with = |more: &[&str]| {
@@ -152,7 +152,7 @@ fn wrong_flags_are_one_message() {
         ),
         (
             &["--password-file", "none"],
-            "command line: --password-file: cannot take the password from none: No such file",
+            "command line: --password-file: cannot read the password from none: No such file",
         ),
         (&["--config", "none.json"], "cannot read the configuration"),
         (&["--password", "p"], "unexpected argument"),
@@ -171,12 +171,12 @@ fn wrong_flags_are_one_message() {
     assert!(text.contains("--user NAME"), "{text}");
 }
 
-/// What the program warns of at its start, and whether it speaks TLS: told by its first bytes.
+/// The log of a client at its start, and whether its first byte begins a TLS handshake.
 fn start(flags: &[&str], host: &str) -> (String, bool) {
     use std::io::Read as _;
     let dir = tempfile::tempdir().unwrap();
-    // Not a port that the system hands out: it may have been that of a server of another test, whose
-    // client still looks for it.
+    // Not a port that the system assigns: it may have belonged to a server of another test, whose client still
+    // connects to it.
     let port = free_port();
     let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
     let mut child = Program(
@@ -206,7 +206,7 @@ fn start(flags: &[&str], host: &str) -> (String, bool) {
 }
 
 #[test]
-fn tls_is_off_on_loopback_and_on_where_a_flag_says_so() {
+fn to_loopback_tls_is_off_unless_a_flag_asks_for_it() {
     let pin = "ab".repeat(32);
     for (flags, tls) in [
         (&[][..], false),
@@ -228,10 +228,10 @@ fn tls_is_off_on_loopback_and_on_where_a_flag_says_so() {
     );
 }
 
-/// The address of every machine leads to this one, but does not look so.
+/// The unspecified address leads to this machine, but is not a loopback address.
 #[cfg(target_os = "linux")]
 #[test]
-fn tls_is_on_where_the_server_is_elsewhere_and_plain_text_is_warned_of() {
+fn to_another_machine_tls_is_on_and_plain_tcp_gives_a_warning() {
     let (log, is_tls) = start(&[], "0.0.0.0");
     assert!(is_tls, "{log}");
     assert!(!log.contains("clear text"), "{log}");

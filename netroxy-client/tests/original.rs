@@ -1,4 +1,4 @@
-//! The client with a server that, as the original one, loses what reaches it together with TRS.
+//! The client with a server that loses bytes that arrive together with TRS, as the original server does.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
 use std::{
@@ -22,14 +22,14 @@ use support::LONG;
 
 const BANNER: &str = "220 hello\r\n";
 
-/// A server that has one client and no users: it asks for tunnels and looks at what comes.
+/// A server with one client and no users. It requests tunnels, and reads what arrives.
 struct Lossy {
     listener: TcpListener,
     control: TcpStream,
     _stop: DropGuard,
 }
 
-/// A client that maps a service which says its banner first, and has logged in.
+/// A client that has logged in and mapped a service, which sends its banner first.
 async fn lossy(token: &str, more: &str) -> Lossy {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = listener.local_addr().unwrap();
@@ -65,12 +65,12 @@ impl Lossy {
     }
 }
 
-/// What the user gets: all but what came with TRS.
+/// What the user gets: all bytes except those that arrived with TRS.
 async fn to_the_user(mut data: TcpStream) -> String {
     let mut first = [0; 4096];
     let length = data.read(&mut first).await.unwrap();
     assert!(first[..length].starts_with(b"TRS\n"));
-    // The user has said all, so the service ends too.
+    // The user has sent all, so the service ends too.
     data.shutdown().await.unwrap();
     let mut rest = String::new();
     data.read_to_string(&mut rest).await.unwrap();
@@ -80,9 +80,9 @@ async fn to_the_user(mut data: TcpStream) -> String {
 const ORIGINAL_TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const OTHER_TOKEN: &str = "0123456789ABCDEF0123456789ABCDEF";
 
-/// The time is longer than the 20 ms of the program, because a busy machine may let the test wait.
+/// The time is longer than the 20 ms of the program, because the test may be slow on a busy machine.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn none_of_a_thousand_banners_is_lost_when_they_are_held_back() {
+async fn no_banner_is_lost_if_first_bytes_are_held_back() {
     let Lossy {
         listener,
         mut control,
@@ -98,7 +98,7 @@ async fn none_of_a_thousand_banners_is_lost_when_they_are_held_back() {
                 let mut first = [0; 4096];
                 let length = data.read(&mut first).await.unwrap_or(0);
                 if length == 0 {
-                    // It was opened for a user who did not come.
+                    // A spare that was not used.
                     return;
                 }
                 let is_trs = first[..length].starts_with(b"TRS\n");
@@ -119,9 +119,9 @@ async fn none_of_a_thousand_banners_is_lost_when_they_are_held_back() {
     }
 }
 
-/// Only "not sooner" is asked: a slow machine cannot break it.
+/// Only a least time is checked, so a slow machine does not break the test.
 #[tokio::test]
-async fn a_banner_comes_late_to_a_server_that_is_or_looks_like_the_original() {
+async fn a_banner_is_held_back_from_a_server_that_is_or_looks_original() {
     for (token, more) in [
         (OTHER_TOKEN, r#""peer": "original","#),
         (ORIGINAL_TOKEN, r#""peer": "original","#),
@@ -140,9 +140,9 @@ async fn a_banner_comes_late_to_a_server_that_is_or_looks_like_the_original() {
     }
 }
 
-/// As soon as the user has spoken, the server has read TRS.
+/// Bytes of the user show that the server has read TRS.
 #[tokio::test]
-async fn nothing_is_held_back_any_more_when_the_user_has_spoken() {
+async fn the_banner_is_sent_as_soon_as_bytes_of_the_user_arrive() {
     let mut server = lossy(ORIGINAL_TOKEN, r#""holdFirstBytesMs": 10000,"#).await;
     let start = Instant::now();
     let data = server.ask_for_tunnel().await;

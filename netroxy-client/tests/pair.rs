@@ -1,4 +1,4 @@
-//! Client and server together, through real sockets.
+//! Client and server together, over real sockets.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
 use std::{
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 mod free_port;
 use free_port::free_port;
 
-/// A running server and client. Everything stops when it is dropped.
+/// A running server and client. Both stop when this is dropped.
 struct Pair {
     remote_port: u16,
     stop_client: CancellationToken,
@@ -40,7 +40,7 @@ impl Drop for Pair {
     }
 }
 
-/// `service` is what is mapped; `tls` goes into the client's file.
+/// Maps `service`. `tls` is the section of the client's file.
 async fn pair(service: SocketAddr, tls: Option<&str>) -> Pair {
     let dir = dir_with_keys();
     let file = dir.path().join("server_config.json");
@@ -51,7 +51,7 @@ async fn pair(service: SocketAddr, tls: Option<&str>) -> Pair {
     assert_eq!(
         warnings.len(),
         1,
-        "only of the plain password: {warnings:?}"
+        "only the warning of the plain password: {warnings:?}"
     );
     config.port = Some(0);
     config.tls.as_mut().unwrap().port = 0;
@@ -131,8 +131,8 @@ impl Pair {
     }
 }
 
-/// Reads to the end, then answers with what it read, in capitals.
-async fn shouting_service() -> SocketAddr {
+/// A service that reads to the end, and answers with the same text in capitals.
+async fn capitals_service() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -151,7 +151,7 @@ async fn shouting_service() -> SocketAddr {
 }
 
 async fn ask(mut user: TcpStream) -> Vec<u8> {
-    user.write_all(b"is anybody there?").await.unwrap();
+    user.write_all(b"are you there?").await.unwrap();
     user.shutdown().await.unwrap();
     let mut answer = Vec::new();
     user.read_to_end(&mut answer).await.unwrap();
@@ -159,25 +159,21 @@ async fn ask(mut user: TcpStream) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_question_with_half_close_is_answered_plain_and_with_every_kind_of_trust() {
-    let service = shouting_service().await;
+async fn a_half_closed_question_is_answered_over_plain_tcp_and_tls() {
+    let service = capitals_service().await;
     for tls in [
         None,
         Some(r#"{"enabled": true, "verify": false}"#),
         Some(r#"{"enabled": true, "verify": true, "caFile": "ca.pem"}"#),
     ] {
         let pair = pair(service, tls).await;
-        assert_eq!(
-            ask(pair.user().await).await,
-            b"IS ANYBODY THERE?",
-            "{tls:?}"
-        );
+        assert_eq!(ask(pair.user().await).await, b"ARE YOU THERE?", "{tls:?}");
     }
 }
 
-/// The system does not trust a self-signed certificate.
+/// The client trusts the authorities of the system, and the certificate is self-signed.
 #[tokio::test]
-async fn a_client_that_does_not_trust_the_server_ends_the_handshake_and_tries_again() {
+async fn a_client_ends_the_handshake_with_an_untrusted_server_and_tries_again() {
     let tls = tls::server(&key_file("rsa.pem"), &key_file("rsa-pkcs1.key")).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -198,7 +194,7 @@ async fn a_client_that_does_not_trust_the_server_ends_the_handshake_and_tries_ag
 }
 
 #[tokio::test]
-async fn a_service_that_cannot_be_reached_closes_the_user() {
+async fn a_user_of_a_service_that_cannot_be_reached_is_closed() {
     let nowhere = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let pair = pair(nowhere, None).await;
     let mut user = pair.user().await;
@@ -207,9 +203,9 @@ async fn a_service_that_cannot_be_reached_closes_the_user() {
     assert!(matches!(end, Ok(Ok(0) | Err(_))), "{end:?}");
 }
 
-/// The server gives the ports of a login to a later one of the same name only.
+/// The server gives the ports of a login only to a later login of the same name.
 #[tokio::test]
-async fn a_client_that_is_started_again_has_its_name_and_another_client_does_not() {
+async fn a_client_keeps_its_name_after_a_restart_and_other_clients_differ() {
     let server = SocketAddr::from(([127, 0, 0, 1], 1));
     let (first, dir) = client_config(server, server, 1, None);
     let file = dir.path().join("client_config.json");
@@ -224,8 +220,8 @@ async fn a_client_that_is_started_again_has_its_name_and_another_client_does_not
 }
 
 #[tokio::test]
-async fn many_users_at_once_each_get_their_own_service() {
-    let service = shouting_service().await;
+async fn many_users_at_once_each_get_a_tunnel_of_their_own() {
+    let service = capitals_service().await;
     let pair = pair(service, None).await;
     drop(pair.user().await);
     let users: Vec<_> = (0..100_u32)
@@ -247,15 +243,15 @@ async fn many_users_at_once_each_get_their_own_service() {
     }
 }
 
-/// The server stops listening at once, and its open tunnels go on until they end.
+/// The server stops listening at once, and its open tunnels stay until they end.
 #[tokio::test]
 async fn a_server_that_stops_frees_its_ports_and_lets_tunnels_end() {
-    let service = shouting_service().await;
+    let service = capitals_service().await;
     let mut pair = pair(service, None).await;
     let mut user = pair.user().await;
     user.write_all(b"half").await.unwrap();
     // A second user is served, so the first one has its tunnel.
-    assert_eq!(ask(pair.user().await).await, b"IS ANYBODY THERE?");
+    assert_eq!(ask(pair.user().await).await, b"ARE YOU THERE?");
     pair.stop_server.cancel();
     let refused = async {
         while TcpStream::connect(("127.0.0.1", pair.remote_port))
@@ -268,7 +264,7 @@ async fn a_server_that_stops_frees_its_ports_and_lets_tunnels_end() {
     timeout(Duration::from_secs(4), refused)
         .await
         .expect("the port is freed");
-    assert_eq!(ask(user).await, b"HALFIS ANYBODY THERE?");
+    assert_eq!(ask(user).await, b"HALFARE YOU THERE?");
     pair.stop_client.cancel();
     timeout(Duration::from_secs(4), &mut pair.server)
         .await

@@ -1,4 +1,4 @@
-//! Connections that a client keeps for users to come, through the whole client.
+//! Spare connections of a whole client.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
@@ -26,7 +26,7 @@ fn load(text: String) -> Config {
     Config::load(&file).unwrap().0
 }
 
-/// A client that runs, and what it is asked by.
+/// A running client, and its handle.
 fn run(config: Config) -> (Handle, DropGuard) {
     let client = Client::new(config);
     let handle = client.handle();
@@ -78,7 +78,7 @@ async fn tls_server() -> (SocketAddr, DropGuard) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn users_are_served_by_spares_over_tls_too_until_the_configuration_changes() {
+async fn spares_serve_users_over_plain_tcp_and_tls_until_a_reload() {
     let echo = support::echo("").await;
     let remote_port = free_port();
     for (over_tls, tls) in [
@@ -96,7 +96,11 @@ async fn users_are_served_by_spares_over_tls_too_until_the_configuration_changes
         while status(&client).await.mapped == 0 {
             sleep(Duration::from_millis(5)).await;
         }
-        assert_eq!(spares(&client).await, 0, "no user has come");
+        assert_eq!(
+            spares(&client).await,
+            0,
+            "a spare was opened before the first user"
+        );
         let mut first = user(remote_port).await;
         assert!(served(&mut first).await);
         until_kept(&client, 1).await;
@@ -107,7 +111,7 @@ async fn users_are_served_by_spares_over_tls_too_until_the_configuration_changes
         for user in &mut crowd {
             assert!(served(user).await, "{over_tls}");
         }
-        // One after the other, each a little later than the one before: tickets of TLS have come meanwhile.
+        // One user after the other, with growing pauses, in which tickets of TLS arrive.
         for ms in 0..20 {
             sleep(Duration::from_millis(ms)).await;
             assert!(served(&mut user(remote_port).await).await, "{over_tls}");
@@ -116,7 +120,7 @@ async fn users_are_served_by_spares_over_tls_too_until_the_configuration_changes
         assert!((1..=16).contains(&spares), "{spares}");
         client.reload(config).await.unwrap();
         assert_eq!(status(&client).await.spare_connections, 0);
-        assert!(served(&mut first).await, "a tunnel stays");
+        assert!(served(&mut first).await, "a tunnel was cut");
         assert!(served(&mut user(remote_port).await).await);
     }
 }
@@ -134,7 +138,7 @@ async fn scene(more: &str) -> Scene {
     let service = support::echo("").await;
     let (_, stop) = run(load(support::config(server, &[(7, service)], more)));
     let (control, _) = listener.accept().await.unwrap();
-    // Nothing follows ATH: the client waits for ARS.
+    // No byte follows ATH, because the client waits for ARS.
     let mut lines = BufReader::new(control).lines();
     for _ in 0..4 {
         lines.next_line().await.unwrap().unwrap();
@@ -169,7 +173,7 @@ async fn says_trs(data: &mut TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn with_a_setting_of_0_each_user_gets_a_connection_of_its_own_and_no_more_are_opened() {
+async fn with_0_spare_connections_one_connection_is_opened_for_each_user() {
     let mut scene = scene(r#""spareConnections": 0,"#).await;
     let mut open = Vec::new();
     for _ in 0..5 {
@@ -183,7 +187,7 @@ async fn with_a_setting_of_0_each_user_gets_a_connection_of_its_own_and_no_more_
 }
 
 #[tokio::test]
-async fn spares_end_without_a_word_when_the_control_connection_has_ended() {
+async fn spares_end_with_the_control_connection_and_nothing_was_sent_on_them() {
     let mut scene = scene("").await;
     scene.ask_for_tunnel().await;
     let mut data = scene.accept().await;
@@ -197,7 +201,7 @@ async fn spares_end_without_a_word_when_the_control_connection_has_ended() {
 }
 
 #[tokio::test]
-async fn a_spare_that_the_server_has_closed_costs_no_user_its_tunnel() {
+async fn a_user_gets_a_tunnel_although_the_server_has_closed_a_spare() {
     let mut scene = scene("").await;
     scene.ask_for_tunnel().await;
     let mut first = scene.accept().await;
@@ -205,7 +209,7 @@ async fn a_spare_that_the_server_has_closed_costs_no_user_its_tunnel() {
     drop(scene.accept().await);
     for _ in 0..3 {
         scene.ask_for_tunnel().await;
-        // Other spares may come before the connection of this user.
+        // Other spares may be opened before the connection of this user.
         let mut data = JoinSet::new();
         loop {
             tokio::select! {

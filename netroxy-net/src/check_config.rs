@@ -14,18 +14,18 @@ pub struct CheckConfig {
     /// Configuration file; without it the one of --config
     path: Option<PathBuf>,
 
-    /// Treat warnings as errors, such as keys that do not exist
+    /// Treat warnings, such as unknown keys, as errors
     #[arg(long)]
     strict: bool,
 }
 
 impl CheckConfig {
-    /// Looks for all problems of the file, `default` if none was named. `load` reads it as the
-    /// program would, and gives the warnings. Errors and warnings go to stderr; a file without
-    /// errors is told on stdout.
+    /// Reports all problems of the file that the flags name, or of `default`. `load` reads the file as the program
+    /// does at its start, and returns the warnings. Errors and warnings go to stderr. For a file without errors, one
+    /// line goes to stdout.
     ///
-    /// The exit code is 0 if the program would start with the file, 2 if not or, with `--strict`,
-    /// if there are warnings.
+    /// The exit code is 0 if the program can start with the file, and 2 if it cannot. With `--strict` it is also 2 if
+    /// there are warnings.
     #[must_use]
     pub fn run(
         &self,
@@ -34,14 +34,14 @@ impl CheckConfig {
     ) -> ExitCode {
         let path = self.path.as_deref().unwrap_or(default);
         let (code, out, err) = verdict(path, load(path), self.strict);
-        // Nobody is left to tell when they are closed; the exit code tells all the same.
+        // If they are closed, the exit code still gives the result.
         let _ = io::stderr().write_all(err.as_bytes());
         let _ = io::stdout().write_all(out.as_bytes());
         ExitCode::from(code)
     }
 }
 
-/// Exit code, stdout and stderr.
+/// The exit code, and the texts for stdout and stderr.
 fn verdict(
     path: &Path,
     loaded: Result<Vec<String>, ConfigError>,
@@ -55,10 +55,10 @@ fn verdict(
         }
         Ok(warnings) => warnings,
     };
-    let mut told: String = warnings.iter().map(|w| format!("warning: {w}\n")).collect();
+    let mut text: String = warnings.iter().map(|w| format!("warning: {w}\n")).collect();
     if strict {
-        told.push_str("error: with --strict, warnings are errors\n");
-        return (2, String::new(), told);
+        text.push_str("error: with --strict, warnings are errors\n");
+        return (2, String::new(), text);
     }
-    (0, format!("{path}: no error found\n"), told)
+    (0, format!("{path}: no error found\n"), text)
 }

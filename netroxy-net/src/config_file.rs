@@ -1,9 +1,8 @@
-//! JSON configuration files: keys in any case, unknown keys reported, all errors at once with their
-//! places.
+//! JSON configuration files. Keys may be written in any case, unknown keys are reported, and all errors are reported at
+//! once, each with its line and column.
 
 use std::{
     collections::BTreeSet,
-    fmt,
     path::{Path, PathBuf},
 };
 
@@ -12,48 +11,35 @@ use serde::{Deserialize, de::DeserializeOwned};
 mod check;
 mod error;
 mod key;
+mod place;
 mod positions;
 mod text;
 mod value;
 mod words;
 
-use crate::program::causes;
+use crate::error_text::causes;
 use check::{Checked, Fault, Kind};
-use error::at;
 pub use error::{ConfigError, Problem};
 pub use key::{Key, key};
 use key::{Shown, Step, nearest, shown, steps};
+pub use place::Place;
+use place::at;
 use positions::Positions;
 pub use value::{field, patience, port, some_field, some_port, within};
-
-/// A line and column, both counted from 1; columns count bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The line.
-    pub line: usize,
-    /// The column, in bytes.
-    pub column: usize,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.line, self.column)
-    }
-}
 
 /// A configuration file that was read.
 #[derive(Debug)]
 pub struct Loaded<T> {
-    /// What it says.
+    /// The value.
     pub value: T,
-    /// What it says beside, to be shown to the user.
+    /// Warnings for the operator.
     pub warnings: Vec<String>,
     path: PathBuf,
     positions: Positions,
 }
 
-/// Reads a JSON file. `known` are the keys that exist, at any depth: a key that differs from one
-/// of them in case only is taken for it, as the original programs do.
+/// Reads a JSON file. `known` are the keys that exist, at any depth. A key that differs from a known one only in case
+/// counts as the known one, as in the original programs.
 ///
 /// # Errors
 ///
@@ -63,9 +49,8 @@ pub fn load<T: DeserializeOwned>(path: &Path, known: &[Key]) -> Result<Loaded<T>
     parse(path, text, known)
 }
 
-/// [`load`], then `check`, which looks at more than the types. What it says is told together with
-/// what is wrong with the types: valid samples stand in the places of wrong values then, and what
-/// `check` says of these is left out.
+/// [`load`], then `check`, which checks more than the types. The error holds the problems of both. If a value has a
+/// wrong type, `check` sees a valid sample in its place, and what it reports about that value is left out.
 ///
 /// # Errors
 ///
@@ -106,7 +91,7 @@ pub fn load_then<T: DeserializeOwned, U>(
     Err(ConfigError::Wrong { problems, warnings })
 }
 
-/// [`load`] for a text that was read already; `path` is for the messages.
+/// [`load`] for a text that was already read. `path` is for the messages.
 ///
 /// # Errors
 ///
@@ -119,16 +104,16 @@ pub fn parse<T: DeserializeOwned>(
     examine(path, text, known)?.whole()
 }
 
-/// A file that is JSON at least.
+/// A file that is valid JSON.
 struct Read<T> {
-    /// With samples in the places of what is wrong; nothing if these were not enough.
+    /// The value, with samples in the places of wrong values; `None` if the file could not be read with them either.
     loaded: Option<Loaded<T>>,
     problems: Vec<Problem>,
     warnings: Vec<String>,
 }
 
 impl<T> Read<T> {
-    /// What was read, if nothing is wrong.
+    /// The value, if the file has no problem.
     fn whole(self) -> Result<Loaded<T>, ConfigError> {
         match self.loaded {
             Some(loaded) if self.problems.is_empty() => Ok(loaded),
@@ -145,13 +130,13 @@ fn examine<T: DeserializeOwned>(
     text: String,
     known: &[Key],
 ) -> Result<Read<T>, ConfigError> {
-    // Editors put it before UTF-8. It has no column.
+    // Some editors write a byte order mark before UTF-8. It counts as no column.
     let text = match text.strip_prefix('\u{feff}') {
         Some(rest) => rest.to_owned(),
         None => text,
     };
     let (text, positions) = positions::scan(text, known);
-    let tell = |place, message: &str| Problem {
+    let problem = |place, message: &str| Problem {
         path: path.to_owned(),
         place,
         key: String::new(),
@@ -161,14 +146,14 @@ fn examine<T: DeserializeOwned>(
     let malformed = |place, message: &str| match text::strange(&text, place) {
         Some(strange) => Problem {
             hint: Some(strange.hint),
-            ..tell(Some(strange.place), &strange.message)
+            ..problem(Some(strange.place), &strange.message)
         },
         None => {
             let (message, hint) = words::malformed(message, &text);
             let hint = text::curly_in_line(&text, place).or_else(|| hint.map(str::to_owned));
             Problem {
                 hint,
-                ..tell(Some(place), &message)
+                ..problem(Some(place), &message)
             }
         }
     };
@@ -217,7 +202,7 @@ fn examine<T: DeserializeOwned>(
             place: positions.value(&fault.path),
             key: shown(&fault.path),
             hint: hint(&fault, &positions, known),
-            ..tell(None, &message(fault.kind))
+            ..problem(None, &message(fault.kind))
         })
         .collect();
     problems.sort_by_key(|problem| problem.place);
@@ -234,7 +219,7 @@ fn examine<T: DeserializeOwned>(
     })
 }
 
-/// What may have been meant by an unknown key, as the end of a sentence.
+/// A guess at what an unknown key should have been, as the end of a sentence.
 fn meant(unknown: &[Step], known: &[Key]) -> String {
     let Some(Step::Key(name)) = unknown.last() else {
         return String::new();
@@ -276,7 +261,7 @@ fn hint(fault: &Fault, positions: &Positions, known: &[Key]) -> Option<String> {
 }
 
 impl<T> Loaded<T> {
-    /// An error about one value of the file, for checks that go beyond types.
+    /// An error about the value at `key`, for checks of more than types.
     #[must_use]
     pub fn error(&self, key: &str, message: impl Into<String>) -> ConfigError {
         Problem {
@@ -289,7 +274,7 @@ impl<T> Loaded<T> {
         .into()
     }
 
-    /// [`error`](Self::error) with an error's own text, its causes and a hint.
+    /// [`error`](Self::error) with the text of `error`, its causes and a hint.
     #[must_use]
     pub fn caused(
         &self,
@@ -304,7 +289,7 @@ impl<T> Loaded<T> {
         self.error(key, message).with_hint(hint)
     }
 
-    /// A file named in the file, relative to its folder.
+    /// The path of a file that the configuration names, relative to the folder of the configuration.
     #[must_use]
     pub fn relative(&self, file: &Path) -> PathBuf {
         self.path
@@ -313,7 +298,7 @@ impl<T> Loaded<T> {
     }
 }
 
-/// Null is nothing, as in the original.
+/// Removes keys whose value is null: they count as missing, as in the original.
 fn drop_nulls(tree: &mut serde_json::Value) {
     match tree {
         serde_json::Value::Object(members) => {
@@ -332,7 +317,7 @@ fn place_of(error: &serde_json::Error) -> Place {
     }
 }
 
-/// serde_json ends its messages with a place of its own, which is less exact than ours.
+/// The message without the place at its end: ours is more exact.
 fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rfind(" at line ")

@@ -15,24 +15,24 @@ use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use crate::stream::{Stream, limit_silence};
 
-/// So much is read at a time at most.
+/// The most that one read takes, in bytes.
 const CHUNK: usize = 4096;
 
-/// A stream that delivers messages, and hands over its unread tail when they end.
+/// A stream of messages. After the last message it hands over the stream and the bytes that follow.
 #[derive(Debug)]
 pub struct Connection<M> {
     stream: Stream,
     decoder: Decoder<M>,
 }
 
-/// What came next on a [`Connection`].
+/// The next event on a [`Connection`].
 #[derive(Debug)]
 pub enum Received<M> {
     /// A message.
     Message(M),
-    /// Bytes that are no message; nothing more can be read.
+    /// Bytes that are no message. Nothing more can be read.
     Malformed(ParseError),
-    /// The peer ended the stream, or it broke (`Some`).
+    /// The peer ended the stream (`None`), or it broke (`Some`).
     Ended(Option<io::Error>),
 }
 
@@ -44,10 +44,10 @@ impl<M: Incoming> Connection<M> {
         Self { stream, decoder }
     }
 
-    /// Waits for what comes next. Cancel safe: nothing is lost when the future is dropped.
+    /// Waits for the next event. Cancel safe: no bytes are lost if the future is dropped.
     ///
-    /// Not to be called after a message that [ends the lines](Incoming::ends_lines): use
-    /// [`into_parts`](Self::into_parts).
+    /// Do not call it after a message that [ends the lines](Incoming::ends_lines): call
+    /// [`into_parts`](Self::into_parts) then.
     pub async fn receive(&mut self) -> Received<M> {
         loop {
             match self.decoder.next_message() {
@@ -63,7 +63,7 @@ impl<M: Incoming> Connection<M> {
         }
     }
 
-    /// Reads into the decoder. A connection that waits holds no buffer.
+    /// Reads into the decoder. The buffer is on the stack, so a waiting connection holds none.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut chunk = [MaybeUninit::uninit(); CHUNK];
         let mut chunk = ReadBuf::uninit(&mut chunk);
@@ -76,26 +76,26 @@ impl<M: Incoming> Connection<M> {
     ///
     /// # Errors
     ///
-    /// When the stream is broken.
+    /// If the stream is broken.
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes).await?;
         self.stream.flush().await
     }
 
-    /// Makes the next [`receive`](Self::receive) return what is left, then the end: for a peer that
-    /// takes nothing more.
+    /// Shuts the socket down in both directions: [`receive`](Self::receive) returns what is left, then the end. It is
+    /// for a peer that does not read any more.
     pub fn give_up(&self) {
-        // A socket that is broken already ends by itself.
+        // If it fails, the socket is already broken, and the next read ends.
         let _ = SockRef::from(self.stream.tcp()).shutdown(Shutdown::Both);
     }
 
-    /// Makes a control connection break when the peer's system is silent ([`limit_silence`]).
+    /// Makes a control connection break if the peer's system does not answer ([`limit_silence`]).
     pub fn limit_silence(&self) {
-        // A socket that is broken already ends by itself.
+        // If it fails, the socket is already broken, and the next read ends.
         let _ = limit_silence(self.stream.tcp());
     }
 
-    /// The stream, and the bytes that were read from it behind the last message.
+    /// The stream, and the bytes that were read after the last message.
     #[must_use]
     pub fn into_parts(self) -> (Stream, Vec<u8>) {
         (self.stream, self.decoder.into_tail())

@@ -1,8 +1,8 @@
-//! Descriptors of open files and sockets, of which the system allows a program only so many.
+//! Descriptors of open files and sockets. The system limits how many a program may have.
 
 use std::{fs::File, io, sync::Mutex};
 
-/// How many descriptors this process may have open; a great number where the system does not say.
+/// How many descriptors this process may have open; `u64::MAX` if the system reports no limit.
 #[must_use]
 pub fn limit() -> u64 {
     #[cfg(unix)]
@@ -12,8 +12,8 @@ pub fn limit() -> u64 {
     soft.unwrap_or(u64::MAX)
 }
 
-/// How many pairs of connections a limit of descriptors has room for, at least 1 and at most
-/// `most`. A reserve of 5 %, 32 at least, is left for all else that a program opens.
+/// How many pairs of connections a limit of descriptors allows: at least 1 and at most `most`. A reserve of 5 % of the
+/// limit, at least 32, is left for everything else that a program opens.
 #[must_use]
 pub fn pairs(limit: u64, most: usize) -> usize {
     let reserve = (limit / 20).max(32);
@@ -21,7 +21,7 @@ pub fn pairs(limit: u64, most: usize) -> usize {
     usize::try_from(pairs).unwrap_or(most).clamp(1, most.max(1))
 }
 
-/// Whether no descriptor was left, for this process or for the whole system.
+/// Whether an error says that this process or the whole system has no descriptor left.
 #[must_use]
 pub fn are_exhausted(error: &io::Error) -> bool {
     #[cfg(unix)]
@@ -34,7 +34,7 @@ pub fn are_exhausted(error: &io::Error) -> bool {
         .is_some_and(|code| codes.contains(&code))
 }
 
-/// Descriptors that are kept open so that one can be had when none is left.
+/// Descriptors that are kept open. One of them can be closed when no other descriptor is left.
 #[derive(Debug)]
 pub struct Spare {
     open: Mutex<Vec<File>>,
@@ -42,7 +42,7 @@ pub struct Spare {
 }
 
 impl Spare {
-    /// Will keep `count` descriptors, from the first [`refill`](Self::refill) on.
+    /// Keeps `count` descriptors. The first [`refill`](Self::refill) opens them.
     #[must_use]
     pub fn new(count: usize) -> Self {
         Self {
@@ -51,16 +51,16 @@ impl Spare {
         }
     }
 
-    /// Gives one up, so that the next call that needs a descriptor gets it. False when none is left.
+    /// Closes one, so that the next call that needs a descriptor gets it. False if there is none to close.
     pub fn free_one(&self) -> bool {
         self.open().pop().is_some()
     }
 
-    /// Takes as many as are missing, as far as descriptors are left.
+    /// Opens the missing ones, as far as the system has descriptors left.
     pub fn refill(&self) {
         let mut open = self.open();
         while open.len() < self.count {
-            match File::open(NOTHING) {
+            match File::open(NULL_DEVICE) {
                 Ok(file) => open.push(file),
                 Err(_) => return,
             }
@@ -75,16 +75,16 @@ impl Spare {
 }
 
 #[cfg(unix)]
-const NOTHING: &str = "/dev/null";
+const NULL_DEVICE: &str = "/dev/null";
 #[cfg(not(unix))]
-const NOTHING: &str = "NUL";
+const NULL_DEVICE: &str = "NUL";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_reserve_is_left() {
+    fn pairs_leave_a_reserve_of_descriptors() {
         for (limit, expected) in [
             (0, 1),
             (34, 1),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn spare_descriptors_are_as_many_as_wanted_again_and_again() {
+    fn each_refill_opens_the_missing_spare_descriptors() {
         let spare = Spare::new(2);
         assert!(!spare.free_one());
         for _ in 0..3 {
@@ -116,7 +116,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn only_a_lack_of_descriptors_is_one() {
+    fn only_emfile_and_enfile_are_a_lack_of_descriptors() {
         assert!(are_exhausted(&io::Error::from_raw_os_error(libc::EMFILE)));
         assert!(are_exhausted(&io::Error::from_raw_os_error(libc::ENFILE)));
         assert!(!are_exhausted(&io::Error::from_raw_os_error(

@@ -1,14 +1,14 @@
-//! SIGHUP: the order to read the configuration again.
+//! SIGHUP, the order to read the configuration again.
 
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Listens for SIGHUP from now on, so that it no longer ends the program.
+/// Handles SIGHUP, which then no longer ends the program.
 #[derive(Debug)]
 pub struct Hangups(#[cfg(unix)] Option<Signal>);
 
 impl Hangups {
-    /// Begins to listen. Needs a tokio runtime.
+    /// Installs the handler. Needs a tokio runtime.
     #[must_use]
     pub fn new() -> Self {
         #[cfg(unix)]
@@ -17,7 +17,7 @@ impl Hangups {
         Self()
     }
 
-    /// Waits for the next one; for ever on a system without such a signal. Cancel safe.
+    /// Waits for the next SIGHUP. On a system without this signal it waits for ever. Cancel safe.
     pub async fn next(&mut self) {
         #[cfg(unix)]
         if let Some(signal) = &mut self.0

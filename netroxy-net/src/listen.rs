@@ -18,10 +18,10 @@ use tracing::{debug, warn};
 
 use crate::stream::tune;
 
-/// The system may allow less.
+/// The longest queue of connections that are not yet accepted. The system may allow less.
 const BACKLOG: i32 = 4096;
-/// Whether connections inherit what their listener was tuned to. That saves five system calls for
-/// each of them.
+/// Whether accepted connections inherit the options of their listener. That saves five system calls for each
+/// connection.
 const INHERITS: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
 /// Where to listen.
@@ -34,15 +34,15 @@ pub enum Bind {
 }
 
 impl Bind {
-    /// Binds `port` there and listens. Port 0 is any free one.
+    /// Binds `port` there and listens. Port 0 means any free port.
     ///
     /// # Errors
     ///
-    /// When the port is in use, or the address is not of this machine.
+    /// If the port is in use, or this machine does not have the address.
     pub fn listen(self, port: u16) -> io::Result<TcpListener> {
         let socket = match self {
             Self::Ip(ip) => bound(ip, port, false)?,
-            // A machine without IPv6 has the IPv4 addresses alone.
+            // A machine without IPv6 has only IPv4 addresses.
             Self::Any => match bound(Ipv6Addr::UNSPECIFIED.into(), port, true) {
                 Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
                     bound(Ipv4Addr::UNSPECIFIED.into(), port, false)?
@@ -55,11 +55,11 @@ impl Bind {
     }
 }
 
-/// Binds `port` at all of the places, but for addresses of a family that the machine does not have.
+/// Binds `port` at all places. An address of a family that the machine does not have is skipped.
 ///
 /// # Errors
 ///
-/// When the port is in use at one of them, an address is not of this machine, or no place is left.
+/// If the port is in use at one place, if this machine does not have an address, or if all places are skipped.
 pub fn listen_on_all(places: &[Bind], port: u16) -> io::Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
     let mut missing = io::ErrorKind::AddrNotAvailable.into();
@@ -86,7 +86,7 @@ fn is_of_no_family(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Unsupported
 }
 
-/// A text that names no place to listen at.
+/// The error for a text that is no address to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be an IP address of this machine; \"\" and \"0.0.0.0\" are all addresses")]
 pub struct InvalidBind;
@@ -94,8 +94,7 @@ pub struct InvalidBind;
 impl FromStr for Bind {
     type Err = InvalidBind;
 
-    /// The original takes no address and `0.0.0.0` for all addresses, IPv6 included; so do we, and
-    /// `::`.
+    /// An empty text, `0.0.0.0` and `::` are all addresses, IPv6 included. The original also reads the first two so.
     fn from_str(text: &str) -> Result<Self, InvalidBind> {
         if ["", "0.0.0.0", "::"].contains(&text) {
             return Ok(Self::Any);
@@ -117,7 +116,7 @@ fn bound(ip: IpAddr, port: u16, dual_stack: bool) -> io::Result<Socket> {
     let addr = SocketAddr::new(ip, port);
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
-    // Old connections of the port in TIME_WAIT do not matter.
+    // Without it, old connections in TIME_WAIT would keep the port in use.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     if addr.is_ipv6() {
@@ -130,25 +129,25 @@ fn bound(ip: IpAddr, port: u16, dual_stack: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// A listener that can be closed from outside at once, while a task accepts from it.
+/// A listener that can be closed while a task accepts from it.
 #[derive(Debug)]
 pub struct Closable(Mutex<Option<TcpListener>>);
 
 impl Closable {
-    /// Wraps a listener that [`Bind::listen`] has made.
+    /// Wraps a listener from [`Bind::listen`].
     #[must_use]
     pub fn new(listener: TcpListener) -> Self {
         Self(Mutex::new(Some(listener)))
     }
 
-    /// Frees the port before it returns. A task in [`accept`](Self::accept) is not woken: cancel
-    /// it.
+    /// Frees the port before it returns. It does not wake a task in [`accept`](Self::accept): the caller cancels that
+    /// task.
     pub fn close(&self) {
         self.slot().take();
     }
 
-    /// Waits for the next connection, which is [tuned](tune); `None` when the listener was closed.
-    /// Lack of descriptors or memory is waited out: a listener never dies of it.
+    /// Waits for the next connection, which is [tuned](tune). `None` means that the listener was closed. If descriptors
+    /// or memory are short, it tries again every 50 ms.
     pub async fn accept(&self) -> Option<(TcpStream, SocketAddr)> {
         const PAUSE: Duration = Duration::from_millis(50);
         let mut warned = false;
@@ -160,17 +159,17 @@ impl Closable {
             match next.await? {
                 Ok((tcp, peer)) => {
                     if !INHERITS && let Err(error) = tune(&tcp) {
-                        debug!(%error, "a connection broke at once");
+                        debug!(%error, "a connection broke when it was accepted");
                         continue;
                     }
-                    // An IPv4 user of a dual-stack socket has an IPv6 address.
+                    // On a dual-stack socket an IPv4 user has an IPv6 address.
                     return Some((tcp, SocketAddr::new(peer.ip().to_canonical(), peer.port())));
                 }
-                // The user gave up before we came.
+                // The user closed the connection before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     if !std::mem::replace(&mut warned, true) {
-                        warn!(%error, "cannot accept connections; trying again until it works");
+                        warn!(%error, "cannot accept connections; trying again every 50 ms");
                     }
                     sleep(PAUSE).await;
                 }

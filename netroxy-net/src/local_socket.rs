@@ -1,8 +1,8 @@
-//! Questions of an administrator to a running program, over a Unix domain socket.
+//! Requests of an administrator to a running program, over a Unix domain socket.
 //!
-//! A connection carries one request, a JSON value on one line, and one answer:
-//! `{"ok": ...}` with the answer of the program, or `{"error": "..."}` when the request cannot be
-//! read. Only the account of the program, and root, may connect.
+//! A connection carries one request and one answer, each a JSON value on one line. The answer is `{"ok": ...}` with the
+//! answer of the program, or `{"error": "..."}` if the request cannot be read. Only the account of the program, and
+//! root, may connect.
 
 use std::{
     fs,
@@ -29,25 +29,25 @@ use tracing::{debug, warn};
 
 /// The longest request, in bytes, without its line feed.
 pub const LONGEST_REQUEST: usize = 64 * 1024;
-/// So many connections are served at a time; the others wait.
+/// How many connections are served at a time. The others wait.
 pub const MOST_CONNECTIONS: usize = 16;
-/// A connection has to be done by then.
+/// The longest time that a connection may take.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// The asking side waits longer than the answering side may take, so that it hears the reason.
+/// How long the client of the socket waits. It is longer than [`DEADLINE`], so that the reason for a failure arrives.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// The longest answer that is read, in bytes.
 const LONGEST_ANSWER: u64 = 64 * 1024 * 1024;
 
-/// A socket on which a program answers its administrator. The file goes away with this value.
+/// A socket on which a program answers its administrator. Dropping it removes the file.
 #[derive(Debug)]
 pub struct LocalSocket {
     listener: UnixListener,
     path: PathBuf,
-    /// Device and number of the file: another program may have replaced it.
+    /// Device and inode of the file. Another program may replace the file; then it is not removed.
     file: (u64, u64),
 }
 
-/// What is answered.
+/// An answer.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Reply<A> {
@@ -56,14 +56,12 @@ enum Reply<A> {
 }
 
 impl LocalSocket {
-    /// Listens at `path`, with mode 0600. The socket file of a program that is dead is replaced.
-    /// Needs a tokio runtime.
+    /// Listens at `path`, with mode 0600. It replaces a socket file if no program listens on it. Needs a tokio runtime.
     ///
     /// # Errors
     ///
-    /// `AddrInUse` when a running program listens there, `AlreadyExists` when the file is no
-    /// socket, `InvalidInput` when the path is too long for a socket (about 100 bytes), or what the
-    /// system says of the folder.
+    /// `AddrInUse` if a running program listens there, `AlreadyExists` if the file is no socket, `InvalidInput` if the
+    /// path is too long for a socket (about 100 bytes), or the error of the system about the folder.
     pub fn bind(path: &Path) -> io::Result<Self> {
         let address = address(path)?;
         remove_stale(path, &address)?;
@@ -71,7 +69,7 @@ impl LocalSocket {
         socket.set_nonblocking(true)?;
         socket.bind(&address)?;
         let listening = (|| {
-            // Nobody can connect before `listen`, so nobody can come before the mode is set.
+            // Before `listen` no program can connect, so the mode is set in time.
             fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
             let file = identity(path)?;
             socket.listen(64)?;
@@ -90,15 +88,15 @@ impl LocalSocket {
         }
     }
 
-    /// Where it listens.
+    /// The path of the socket file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Answers each request by `handler`, for ever: drop the future to stop. At most
-    /// [`MOST_CONNECTIONS`] are served at a time, each for 5 s at most, the handler's time
-    /// included. A request that is no `Q` gets an error and does not reach the handler.
+    /// Answers each request by `handler`, until the future is dropped. At most [`MOST_CONNECTIONS`] are served at a
+    /// time, each for at most 5 s, the time of the handler included. A request that is no `Q` gets an error and does
+    /// not reach the handler.
     pub async fn serve<Q, A, F>(&self, handler: impl Fn(Q) -> F + Send + Sync + 'static)
     where
         Q: DeserializeOwned + Send + 'static,
@@ -123,7 +121,7 @@ impl LocalSocket {
         let mut connections = JoinSet::new();
         let mut warned = false;
         loop {
-            // A semaphore that nobody closes always gives a slot in the end.
+            // It fails only for a closed semaphore, and this one is never closed.
             let Ok(slot) = slots.clone().acquire_owned().await else {
                 return;
             };
@@ -134,8 +132,12 @@ impl LocalSocket {
                     connections.spawn(async move {
                         match timeout(deadline, answer(stream, &*handler)).await {
                             Ok(Ok(())) => {}
-                            Ok(Err(error)) => debug!(%error, "local socket: connection broken"),
-                            Err(_) => debug!("local socket: connection too slow, closed"),
+                            Ok(Err(error)) => {
+                                debug!(%error, "a connection of the local socket broke")
+                            }
+                            Err(_) => {
+                                debug!("closed a connection of the local socket: it took too long")
+                            }
                         }
                         drop(slot);
                     });
@@ -154,7 +156,7 @@ impl LocalSocket {
 impl Drop for LocalSocket {
     fn drop(&mut self) {
         if identity(&self.path).is_ok_and(|file| file == self.file) {
-            // A file that cannot be removed is found to be stale by the next program.
+            // If the file cannot be removed, the next program replaces it.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -190,15 +192,15 @@ where
     stream.shutdown().await
 }
 
-/// Asks the program that listens at `path`, and waits up to 15 s for its answer. Blocks the thread:
-/// it is for a command-line program.
+/// Sends a request to the program that listens at `path`, and waits up to 15 s for the answer. It blocks the thread: it
+/// is for a command-line program.
 ///
 /// # Errors
 ///
-/// `NotFound` or `ConnectionRefused` when no program listens there, `PermissionDenied` for another
-/// account, `InvalidInput` when the request is longer than [`LONGEST_REQUEST`], `InvalidData` when
-/// the program did not understand the request or its answer is no `A`, `TimedOut`, or
-/// `UnexpectedEof` when the program gave no answer.
+/// `NotFound` or `ConnectionRefused` if no program listens there, `PermissionDenied` for another account,
+/// `InvalidInput` if the request is longer than [`LONGEST_REQUEST`], `InvalidData` if the program cannot read the
+/// request or the answer is no `A`, `TimedOut`, or `UnexpectedEof` if the program closed the connection before the end
+/// of its answer.
 pub fn ask<A: DeserializeOwned>(path: &Path, request: &impl Serialize) -> io::Result<A> {
     let mut bytes = serde_json::to_vec(request)?;
     if bytes.len() > LONGEST_REQUEST {
@@ -210,13 +212,13 @@ pub fn ask<A: DeserializeOwned>(path: &Path, request: &impl Serialize) -> io::Re
     let mut stream = BlockingStream::connect(path)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(&bytes).map_err(too_late)?;
+    stream.write_all(&bytes).map_err(timed_out)?;
     let mut line = Vec::new();
     BufReader::new(stream.take(LONGEST_ANSWER))
         .read_until(b'\n', &mut line)
-        .map_err(too_late)?;
+        .map_err(timed_out)?;
     if line.last() != Some(&b'\n') {
-        let message = "the program gave no whole answer";
+        let message = "the program closed the connection before the end of its answer";
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
     }
     match serde_json::from_slice(&line) {
@@ -229,8 +231,8 @@ pub fn ask<A: DeserializeOwned>(path: &Path, request: &impl Serialize) -> io::Re
     }
 }
 
-/// A read or write that the system gave up has one of two kinds.
-fn too_late(error: io::Error) -> io::Error {
+/// Makes one kind of the two kinds of error that systems give for a time-out.
+fn timed_out(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
         _ => error,
@@ -249,7 +251,7 @@ fn address(path: &Path) -> io::Result<SockAddr> {
     })
 }
 
-/// Removes the socket file of a dead program.
+/// Removes a socket file if no program listens on it.
 fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
@@ -261,7 +263,7 @@ fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
     }
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // A program whose queue is full would block us: it lives too.
+    // A program whose queue is full would block this call. It counts as running.
     probe.set_nonblocking(true)?;
     match probe.connect(address) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),

@@ -1,5 +1,5 @@
-//! The log of a program: lines of text or JSON on stderr, which never stop the program and never
-//! flood whoever reads them.
+//! The log of a program: lines of text or JSON on stderr. A stderr that is not read does not stop the program, and
+//! messages that repeat are limited.
 
 use std::{io::IsTerminal, sync::Arc, time::Duration};
 
@@ -7,22 +7,19 @@ use tracing::{info, warn};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
+mod format;
 mod losses;
+mod pauses;
 mod repeats;
-mod rests;
 
-use losses::TellsLosses;
+pub use format::LogFormat;
+use losses::ReportsLosses;
+use pauses::Pauses;
+pub(crate) use repeats::ALWAYS;
+pub use repeats::REFUSAL;
 use repeats::{Limiter, Repeats, Suppressed};
-use rests::Rests;
 
-/// The target of events that are never suppressed.
-pub(crate) const ALWAYS: &str = "netroxy_net::always";
-
-/// The target of refusals, which strangers can cause as often as they like: they are suppressed
-/// beyond some in a while.
-pub const REFUSAL: &str = "netroxy_net::refusal";
-
-/// So many lines wait at most for a stderr that does not take them.
+/// How many lines wait at most while stderr does not take them.
 const QUEUE: usize = 4096;
 
 /// The flags of a program for its log.
@@ -42,27 +39,17 @@ pub struct Logging {
 /// How much a program logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogLevel {
-    /// Faults that a person has to mend.
+    /// Faults that a person must repair.
     Error,
-    /// What may become a fault, such as a refused port.
+    /// Problems that may become faults, such as a refused port.
     Warn,
-
     /// Logins, mappings, tunnels, and why a connection was closed.
     Info,
-    /// Also connections that ended early without harm; no line is suppressed.
+    /// Also connections that ended early without harm. No line is suppressed.
     Debug,
 }
 
-/// How a line of the log is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    /// For people
-    Text,
-    /// One JSON object on each line
-    Json,
-}
-
-/// The log, until it is dropped: that writes what is left.
+/// A running log. Dropping it writes the lines that are left.
 pub(crate) struct Log {
     _worker: WorkerGuard,
     repeats: Arc<Repeats>,
@@ -71,20 +58,19 @@ pub(crate) struct Log {
 impl Logging {
     /// Starts logging to stderr.
     ///
-    /// Lines are written by a thread of their own, within some milliseconds. When stderr does not take them, 4,096 lines
-    /// wait, and further ones are dropped and counted, so a full pipe cannot stop the program.
+    /// A thread of its own writes the lines, within some milliseconds. While stderr does not take them, 4,096 lines
+    /// wait. Further ones are dropped and counted, so a full pipe cannot stop the program.
     pub(crate) fn start(self) -> Log {
-        let (stderr, counter) = TellsLosses::new(std::io::stderr(), self.format);
+        let (stderr, counter) = ReportsLosses::new(std::io::stderr(), self.format);
         let (writer, worker) = NonBlockingBuilder::default()
             .buffered_lines_limit(QUEUE)
             .lossy(true)
-            .finish(Rests::new(stderr));
-        // It is set once, here.
+            .finish(Pauses::new(stderr));
+        // It fails only if the counter is already set, and this is the only place that sets it.
         let _ = counter.set(writer.error_counter());
         let filter = EnvFilter::new(match self.level {
             LogLevel::Error => "error",
             LogLevel::Warn => "warn",
-
             LogLevel::Info => "info",
             LogLevel::Debug => "debug",
         });
@@ -117,13 +103,13 @@ impl Logging {
 }
 
 impl Log {
-    /// Tells for ever what was suppressed, when its time is over.
-    pub(crate) fn tell_repeats(&self) -> impl Future<Output = ()> + Send + use<> {
+    /// Reports suppressed messages after each window of 10 s. The future never ends.
+    pub(crate) fn report_repeats(&self) -> impl Future<Output = ()> + Send + use<> {
         let repeats = self.repeats.clone();
         async move {
             loop {
                 tokio::time::sleep(Duration::from_secs(1)).await;
-                tell(repeats.over(std::time::Instant::now()));
+                report(repeats.over(std::time::Instant::now()));
             }
         }
     }
@@ -131,11 +117,11 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        tell(self.repeats.all());
+        report(self.repeats.all());
     }
 }
 
-fn tell(suppressed: Vec<Suppressed>) {
+fn report(suppressed: Vec<Suppressed>) {
     for Suppressed {
         count,
         level,

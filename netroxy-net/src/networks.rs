@@ -1,4 +1,4 @@
-//! IP networks, as a configuration names them: `"10.0.0.0/8"`, `"2001:db8::/32"`, `"192.0.2.1"`.
+//! IP networks of a configuration: `"10.0.0.0/8"`, `"2001:db8::/32"`, `"192.0.2.1"`.
 
 use std::{
     fmt,
@@ -17,14 +17,14 @@ pub struct Network(IpNet);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Networks(Vec<Network>);
 
-/// A text that is no network.
+/// The error for a text that is no network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is neither an IP address nor a network such as \"10.0.0.0/8\"")]
 pub struct InvalidNetwork(String);
 
 impl Network {
-    /// Whether the network holds an address. An IPv4 address that is written as IPv6
-    /// (`::ffff:10.0.0.1`) is the IPv4 address.
+    /// Whether the network contains an address. An IPv4 address that is written as IPv6 (`::ffff:10.0.0.1`) counts as
+    /// the IPv4 address.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
         self.0.contains(&ip.to_canonical())
@@ -32,13 +32,13 @@ impl Network {
 }
 
 impl Networks {
-    /// Whether one of the networks holds an address.
+    /// Whether one of the networks contains an address.
     #[must_use]
     pub fn contain(&self, ip: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(ip))
     }
 
-    /// Whether there is no network.
+    /// Whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -62,8 +62,7 @@ impl FromStr for Network {
     }
 }
 
-/// A network of IPv4 addresses that are written as IPv6 is the IPv4 network: addresses are compared in
-/// that form.
+/// A network of IPv4 addresses that are written as IPv6, as the IPv4 network. Addresses are compared in that form.
 fn canonical(network: IpNet) -> IpNet {
     const MAPPED: u8 = 96;
     let IpNet::V6(six) = network else {
@@ -89,8 +88,8 @@ impl<'de> Deserialize<'de> for Network {
     }
 }
 
-/// Whether a service can have the address: the unspecified address stands for all addresses of a
-/// machine, and a multicast or broadcast address for many machines.
+/// Whether an address can be that of a service. The unspecified address means all addresses of a machine, and a
+/// multicast or broadcast address means many machines.
 #[must_use]
 pub fn is_of_one_host(ip: IpAddr) -> bool {
     match ip.to_canonical() {
@@ -108,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_compared_in_one_form_whatever_it_is_written_as() {
+    fn an_ipv4_address_that_is_written_as_ipv6_is_the_same_address() {
         let ten = networks(&["10.0.0.0/8", "2001:db8::/32", "192.0.2.1"]);
         for (address, inside) in [
             ("10.1.2.3", true),
@@ -119,7 +118,7 @@ mod tests {
             ("2001:db9::1", false),
             ("192.0.2.1", true),
             ("192.0.2.2", false),
-            // Not an IPv4 address, though it ends like one.
+            // No IPv4 address, although it ends like one.
             ("::10.1.2.3", false),
         ] {
             assert_eq!(ten.contain(address.parse().unwrap()), inside, "{address}");
@@ -127,7 +126,7 @@ mod tests {
         let mapped = networks(&["::ffff:10.0.0.0/104"]);
         assert!(mapped.contain("10.9.9.9".parse().unwrap()));
         assert!(!mapped.contain("11.0.0.1".parse().unwrap()));
-        // All of IPv6 holds nothing of IPv4.
+        // All of IPv6 contains no IPv4 address.
         let six = networks(&["::/0"]);
         assert!(!six.contain("::ffff:10.0.0.1".parse().unwrap()));
         assert!(six.contain("::1".parse().unwrap()));
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_told() {
+    fn a_text_that_is_no_network_is_an_error() {
         for text in ["", "10.0.0.0/33", "10.0.0", "host", "::/129", "10.0.0.1:22"] {
             let error = text.parse::<Network>().unwrap_err().to_string();
             assert!(error.contains("neither an IP address"), "{error}");

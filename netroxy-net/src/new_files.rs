@@ -1,4 +1,4 @@
-//! Files that a command makes: all of them or none, and never in place of one that is there.
+//! Files that a command creates: all of them or none. It never replaces a file.
 
 use std::{
     fs::{self, OpenOptions},
@@ -8,31 +8,31 @@ use std::{
 
 use crate::program::Failure;
 
-/// A file that is to be made.
+/// A file to be created.
 #[derive(Debug)]
 pub struct NewFile {
     /// Its name in the folder.
     pub name: &'static str,
-    /// What it holds.
+    /// Its contents.
     pub text: String,
-    /// Only its owner may read it (Unix: mode 0600). Else the system's usual mode counts.
+    /// Only its owner may read it (Unix: mode 0600). Otherwise it has the usual mode of the system.
     pub is_secret: bool,
 }
 
-/// Files that were made. They are removed again unless they are [kept](Self::keep): a command that
-/// fails after it has made them leaves nothing behind.
+/// Files that were created. Dropping this removes them, unless they are [kept](Self::keep): a command that fails later
+/// leaves no files.
 #[derive(Debug)]
 #[must_use = "the files are removed when this is dropped"]
 pub struct NewFiles(Vec<PathBuf>);
 
 impl NewFiles {
-    /// Makes the files in `folder`, in this order. A folder that does not exist is made, for its
-    /// owner alone (Unix: mode 0700), and stays even if the files do not.
+    /// Creates the files in `folder`, in this order. A missing folder is created for its owner alone (Unix: mode 0700),
+    /// and stays even if the files do not.
     ///
     /// # Errors
     ///
-    /// That one of the files exists, which is looked at before anything is made, or that the folder
-    /// or a file cannot be written.
+    /// If one of the files exists, which is checked before anything is created, or if the folder or a file cannot be
+    /// written.
     pub fn create(folder: &Path, files: &[NewFile]) -> Result<Self, Failure> {
         none_exists(folder, files.iter().map(|file| file.name))?;
         make_folder(folder).map_err(|error| cannot_make(folder, &error))?;
@@ -43,7 +43,7 @@ impl NewFiles {
                 io::ErrorKind::AlreadyExists => exists(&path),
                 _ => cannot_make(&path, &error),
             })?;
-            // From here on it is this command's to remove.
+            // From here on this command removes the file if it fails.
             made.0.push(path.clone());
             opened
                 .write_all(file.text.as_bytes())
@@ -53,7 +53,7 @@ impl NewFiles {
         Ok(made)
     }
 
-    /// Lets the files stay.
+    /// Keeps the files.
     pub fn keep(mut self) {
         self.0.clear();
     }
@@ -62,23 +62,23 @@ impl NewFiles {
 impl Drop for NewFiles {
     fn drop(&mut self) {
         for path in &self.0 {
-            // The error that led here is the one that is told.
+            // The error that led here is reported, not this one.
             let _ = fs::remove_file(path);
         }
     }
 }
 
-/// Looks whether files can be made in `folder`, before a person is asked for anything.
+/// Checks that none of the files exists in `folder`. A command calls it before it asks the operator for anything.
 ///
 /// # Errors
 ///
-/// That one of them exists.
+/// If one of them exists.
 pub fn none_exists<'a>(
     folder: &Path,
     names: impl IntoIterator<Item = &'a str>,
 ) -> Result<(), Failure> {
     let mut paths = names.into_iter().map(|name| folder.join(name));
-    // A link that leads nowhere counts too.
+    // A symbolic link without a target counts as a file.
     match paths.find(|path| fs::symlink_metadata(path).is_ok()) {
         Some(path) => Err(exists(&path)),
         None => Ok(()),
@@ -115,7 +115,7 @@ fn cannot_make(path: &Path, error: &io::Error) -> Failure {
         .hint("--dir DIR writes elsewhere")
 }
 
-/// A text as one word of a command that a person copies into a Unix shell.
+/// A text as one word of a command for a Unix shell, with quotes if it needs them.
 #[must_use]
 pub fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:,@".contains(c);
@@ -125,8 +125,8 @@ pub fn shell_word(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Where the program of a first configuration in `dir` has its local socket: beside the
-/// configuration, or under `/run` for a service, whose `/etc` cannot be written to.
+/// The path of the local socket for a first configuration in `dir`. It is `name`, next to the configuration. Under
+/// `/etc` it is in `/run`, because a service cannot write to `/etc`.
 #[must_use]
 pub fn socket_path(dir: &Path, service: &str, name: &str) -> PathBuf {
     let is_etc = std::path::absolute(dir).is_ok_and(|dir| dir.starts_with("/etc"));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn all_files_are_made_or_none() {
+    fn all_files_are_created_or_none() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("a/b");
         NewFiles::create(&folder, &[file("one"), file("two")])
@@ -171,7 +171,7 @@ mod tests {
         fs::write(folder.join("two"), "old").unwrap();
         let failure = NewFiles::create(&folder, &[file("three"), file("two")]).unwrap_err();
         assert!(failure.error.to_string().ends_with("two exists"));
-        // The second file cannot be made, after the first one was.
+        // The first file is created, and the second one cannot be.
         assert!(NewFiles::create(&folder, &[file("four"), file("none/five")]).is_err());
         drop(NewFiles::create(&folder, &[file("six")]).unwrap());
         assert_eq!(names(&folder), ["one", "two"]);
@@ -180,7 +180,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn secrets_are_for_their_owner_and_links_are_not_followed() {
+    fn only_the_owner_may_read_secrets_and_links_are_not_followed() {
         use std::os::unix::fs::{PermissionsExt, symlink};
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("new");

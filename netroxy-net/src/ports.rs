@@ -1,4 +1,4 @@
-//! Sets of port numbers, as a configuration names them: `"1024-65535"`, `"80, 443, 10000-10099"`.
+//! Sets of port numbers of a configuration: `"1024-65535"`, `"80, 443, 10000-10099"`.
 
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
@@ -8,20 +8,20 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortSet(Vec<RangeInclusive<u16>>);
 
-/// A text that is no set of ports.
+/// The error for a text that is no set of ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be ports and ranges of ports from 1 to 65535, as in \"80, 10000-10099\"")]
 pub struct InvalidPortSet;
 
 impl PortSet {
-    /// The ports that a client may map where the configuration does not say: those that need no
-    /// privilege.
+    /// The ports that need no privilege, 1024 to 65535. A client may map them if the configuration does not say
+    /// otherwise.
     #[must_use]
     pub fn unprivileged() -> Self {
         Self(vec![1024..=65535])
     }
 
-    /// Whether the set holds a port.
+    /// Whether the set contains a port.
     #[must_use]
     pub fn contains(&self, port: u16) -> bool {
         self.0.iter().any(|range| range.contains(&port))
@@ -62,7 +62,7 @@ impl fmt::Display for PortSet {
 }
 
 impl<'de> Deserialize<'de> for PortSet {
-    /// From a text, or from one number.
+    /// Reads a text, or one number.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = match serde_json::Value::deserialize(deserializer)? {
             serde_json::Value::String(text) => text,
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_and_ranges() {
+    fn ports_and_ranges_are_parsed() {
         let set: PortSet = "80, 443,10000 - 10099".parse().unwrap();
         for (port, inside) in [
             (80, true),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_set_of_ports() {
+    fn a_text_that_is_no_set_of_ports_is_an_error() {
         for text in [
             "", ",", "0", "70000", "9-8", "-", "1-", "a", "1,,2", "1-2-3",
         ] {

@@ -1,5 +1,4 @@
-//! What a well-behaved program does: logs, stops on signals, and says in one message why it
-//! cannot go on.
+//! The frame of both programs: the log, the stop by a signal, and the message of an error that ends the program.
 
 use std::{error::Error, io::Write, process::ExitCode, sync::OnceLock};
 
@@ -9,11 +8,12 @@ use tracing::warn;
 
 use crate::{
     config_file::ConfigError,
+    error_text::error_text,
     log::{ALWAYS, Logging},
     relay::Path,
 };
 
-/// The version of a program, as `--version` tells it: that of its crate, and the git commit if it was
+/// The version of a program, as `--version` prints it: the version of its crate, and the git commit if the program was
 /// built from a checkout.
 #[must_use]
 pub fn version(of_crate: &str) -> &'static str {
@@ -24,12 +24,12 @@ pub fn version(of_crate: &str) -> &'static str {
     })
 }
 
-/// Runs a program until its first SIGTERM or SIGINT cancels the token that `work` gets: logs to
-/// stderr, beginning with `warnings`, and allows as many open descriptors as the system does.
+/// Runs `work` until it ends. The first SIGTERM or SIGINT cancels the token that `work` gets. Before that, this function
+/// starts the log with `warnings` and raises the limit of descriptors.
 ///
 /// # Errors
 ///
-/// What `work` fails with, or that the machine has no threads for it, or that the environment names no
+/// The error of `work`, or that the system gives no threads, or that the environment variable [`Path::VARIABLE`] is no
 /// [`Path`].
 pub fn run<F>(
     logging: Logging,
@@ -51,23 +51,22 @@ where
     let result = runtime.block_on(async {
         let stop = CancellationToken::new();
         stop_on_signals(stop.clone());
-        tokio::spawn(log.tell_repeats());
+        tokio::spawn(log.report_repeats());
         work(stop).await
     });
-    // A name that is being resolved cannot be interrupted; it is not waited for.
+    // A look-up of a name cannot be interrupted. The program does not wait for its end.
     runtime.shutdown_background();
     result
 }
 
-/// Allows this process as many open descriptors as the system lets it have: each tunnel takes two.
+/// Raises the limit of open descriptors as far as the system allows: each tunnel takes two.
 pub fn raise_descriptor_limit() {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         warn!(%error, "cannot raise the limit of open descriptors");
     }
 }
 
-/// Cancels the token at the first SIGTERM or SIGINT. A second signal ends the program at once, as
-/// if nobody handled it.
+/// Cancels the token at the first SIGTERM or SIGINT. A second signal ends the program at once with exit code 130.
 fn stop_on_signals(stop: CancellationToken) {
     tokio::spawn(async move {
         signal_received().await;
@@ -99,16 +98,16 @@ async fn signal_received() {
 /// A program's end because of an error.
 #[derive(Debug)]
 pub struct Failure {
-    /// What happened.
+    /// The error.
     pub error: Box<dyn Error + Send + Sync>,
-    /// What a person can do about it.
+    /// What the operator can do.
     pub hint: Option<String>,
     /// The program's exit code.
     pub code: u8,
 }
 
 impl Failure {
-    /// Wrong flags, configuration or key files: exit code 2.
+    /// Wrong flags, configuration or key files. The exit code is 2.
     pub fn usage(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             error: error.into(),
@@ -117,7 +116,7 @@ impl Failure {
         }
     }
 
-    /// Trouble with the machine, e.g. a port in use: exit code 1.
+    /// A problem of the machine, such as a port in use. The exit code is 1.
     pub fn runtime(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             error: error.into(),
@@ -126,7 +125,7 @@ impl Failure {
         }
     }
 
-    /// Adds what a person can do.
+    /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -140,8 +139,8 @@ impl From<ConfigError> for Failure {
     }
 }
 
-/// Turns a program's result into its exit code, and prints an error, its causes and the hint; of a
-/// configuration file all that is wrong.
+/// The exit code for the result of a program. Prints an error, its causes and the hint; for a configuration file, all
+/// its problems.
 #[must_use]
 pub fn exit_code(result: Result<(), Failure>) -> ExitCode {
     let Err(failure) = result else {
@@ -149,28 +148,9 @@ pub fn exit_code(result: Result<(), Failure>) -> ExitCode {
     };
     let text = match failure.error.downcast_ref::<ConfigError>() {
         Some(config) => config.report(),
-        None => told(failure.error.as_ref(), failure.hint.as_deref()),
+        None => error_text(failure.error.as_ref(), failure.hint.as_deref()),
     };
-    // Nobody is left to tell when stderr is closed.
+    // If stderr is closed, the exit code still gives the result.
     let _ = std::io::stderr().write_all(text.as_bytes());
     ExitCode::from(failure.code)
-}
-
-/// An error with its causes and a hint, as a program prints it.
-pub(crate) fn told(error: &(dyn Error + 'static), hint: Option<&str>) -> String {
-    let mut text = format!("error: {error}\n");
-    for cause in causes(error) {
-        text.push_str(&format!("  because: {cause}\n"));
-    }
-    if let Some(hint) = hint {
-        text.push_str(&format!("hint: {hint}\n"));
-    }
-    text
-}
-
-/// What led to an error, the nearest cause first.
-pub(crate) fn causes<'a>(
-    error: &'a (dyn Error + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(error.source(), |error| (*error).source())
 }

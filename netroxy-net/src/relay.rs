@@ -1,14 +1,13 @@
 //! Copies bytes both ways between two streams, exactly.
 //!
-//! A half-close of one side is carried over to the other, whose own direction goes on
-//! (`tunnel.half-close`). What was not carried to its end ends with a reset, after the bytes before
-//! it have arrived (`tunnel.last-bytes`): an aborted stream must not look like a complete one. What
-//! was carried to its end is left to arrive.
+//! A half-close of one side is carried over to the other side, whose own direction goes on (`tunnel.half-close`). A
+//! direction that was not carried to its end ends with a reset, after the bytes before it have arrived
+//! (`tunnel.last-bytes`): an aborted stream must not look like a complete one. The last bytes of a direction that was
+//! carried to its end get time to arrive.
 //!
-//! An idle relay holds no buffer: bytes are read into one buffer of the thread and kept only as
-//! far as the other side does not take them. Bulk between plain sockets goes through a pipe of the
-//! system instead, without a copy (Linux); small messages are cheaper to copy, so each direction
-//! changes its [`Path`] with what it carries.
+//! An idle relay holds no buffer: bytes are read into one buffer of the thread, and only those are kept that the other
+//! side does not take. Bulk between plain sockets goes through a pipe of the system, without a copy (Linux). Small
+//! messages are cheaper to copy, so each direction changes between the two ways ([`Path`]).
 
 use std::{
     future::{Future, poll_fn},
@@ -34,18 +33,18 @@ mod direction;
 mod path;
 mod pipe;
 
-/// A side that is not read, because it has said all or because the other one does not take what it
-/// said, is asked so often whether it is still there: nothing else would tell that it is gone.
+/// How often the relay checks the socket of a side that it does not read: because that side has ended its direction, or
+/// because the other side does not take the bytes. Only such a check detects that the side has broken.
 const CHECK: Duration = Duration::from_secs(5);
 
 /// What a relay did.
 #[derive(Debug)]
 pub struct Summary {
-    /// Bytes from `a` that were written to `b`, those given at the start included.
+    /// Bytes from `a` that were written to `b`, including those that were given at the start.
     pub a_to_b: u64,
     /// Bytes from `b` that were written to `a`.
     pub b_to_a: u64,
-    /// Why not everything was carried over, if so.
+    /// Why not everything was carried over; `None` if everything was.
     pub broken: Option<Broken>,
 }
 
@@ -56,12 +55,12 @@ pub enum Broken {
     A(io::Error),
     /// `b` broke.
     B(io::Error),
-    /// The relay was told to stop.
+    /// `cut` was cancelled.
     Cut,
 }
 
 impl Summary {
-    /// Why the relay has ended, for a log; `a` and `b` name the two sides.
+    /// Why the relay has ended, for a log. `a` and `b` name the two sides.
     #[must_use]
     pub fn reason(&self, a: &str, b: &str) -> String {
         match &self.broken {
@@ -73,10 +72,10 @@ impl Summary {
     }
 }
 
-/// What a relay has carried so far, for others to read while it runs.
+/// How many bytes a relay has carried so far. Other tasks may read it while the relay runs.
 ///
-/// The relay stores its own counts here whenever it has worked, 2 MiB later at most. It asks for no lock, and
-/// no other relay writes to the same place.
+/// The relay stores its counts here whenever it has worked, and at the latest after 2 MiB. It needs no lock, because no
+/// other relay writes here.
 #[derive(Debug, Default)]
 pub struct Progress {
     a_to_b: AtomicU64,
@@ -96,22 +95,22 @@ impl Progress {
         self.b_to_a.load(Ordering::Relaxed)
     }
 
-    fn tell(&self, up: &Direction, down: &Direction) {
+    fn store(&self, up: &Direction, down: &Direction) {
         self.a_to_b.store(up.copied, Ordering::Relaxed);
         self.b_to_a.store(down.copied, Ordering::Relaxed);
     }
 }
 
-/// How a relay begins, and how fast it is.
+/// The settings of a relay.
 #[derive(Debug, Default)]
 pub struct Terms {
-    /// Bytes from `a` that were read already.
+    /// Bytes that were already read from `a`.
     pub from_a: Vec<u8>,
-    /// Bytes from `b` that were read already, or that stand for its beginning.
+    /// Bytes that were already read from `b`, or that are sent before its first bytes.
     pub from_b: Vec<u8>,
-    /// What both directions share with other relays; `None` is no bound.
+    /// The bound of speed, which both directions share with other relays; `None` is no bound.
     pub throttle: Option<Arc<Throttle>>,
-    /// Where the relay says what it has carried; `None` is nowhere.
+    /// Where the relay stores its counts, if anywhere.
     pub progress: Option<Arc<Progress>>,
     /// How bytes go from socket to socket.
     pub path: Path,
@@ -127,8 +126,8 @@ impl From<Vec<u8>> for Terms {
     }
 }
 
-/// Relays between two streams until both have ended or one is broken, or `cut` is cancelled. Both
-/// streams are closed then: by a reset where not everything was carried over.
+/// Relays between two streams until both have ended, one has broken, or `cut` is cancelled. Then it closes both
+/// streams. A stream that has not got everything is closed by a reset.
 pub async fn relay(
     mut a: Stream,
     mut b: Stream,
@@ -150,13 +149,13 @@ pub async fn relay(
     };
     if summary.broken.is_some() {
         let (down, up) = (down.completed(), up.completed());
-        // In a box: only now is there any need for its room, which is twice that of all else.
+        // In a box, so that its memory, twice that of everything else here, is not allocated before it is needed.
         Box::pin(async { tokio::join!(end(a, down, cut), end(b, up, cut)) }).await;
     }
     summary
 }
 
-/// Closes a stream of a broken relay, after what was written to it has arrived.
+/// Closes a stream of a broken relay after the written bytes have arrived.
 async fn end(stream: Stream, completed: Option<Instant>, cut: &CancellationToken) {
     match completed {
         Some(since) => cut.run_until_cancelled(stream.linger(since)).await,
@@ -171,14 +170,14 @@ async fn copy(
     down: &mut Direction,
     progress: Option<&Progress>,
 ) -> Option<Broken> {
-    // There is none while both sides talk: an idle tunnel costs no timer.
+    // While both sides are read there is no timer, so an idle tunnel costs none.
     let mut check: Option<Pin<Box<Sleep>>> = None;
     poll_fn(move |cx| {
         loop {
             let up_polled = up.poll(cx, a, b, down.aborted());
             let polled = (up_polled, down.poll(cx, b, a, up.aborted()));
             if let Some(progress) = progress {
-                progress.tell(up, down);
+                progress.store(up, down);
             }
             match polled {
                 (Poll::Ready(End::ReaderBroke(error)), _) => {
@@ -198,18 +197,18 @@ async fn copy(
                 }
                 (Poll::Pending, _) | (_, Poll::Pending) => {}
             }
-            if !up.is_blind() && !down.is_blind() && check.is_none() {
+            if !up.is_not_reading() && !down.is_not_reading() && check.is_none() {
                 return Poll::Pending;
             }
             let timer = check.get_or_insert_with(|| Box::pin(sleep(CHECK)));
             ready!(timer.as_mut().poll(cx));
             check = None;
-            if up.is_blind()
+            if up.is_not_reading()
                 && let Some(error) = up.look(down, a, b)
             {
                 return Poll::Ready(Some(Broken::A(error)));
             }
-            if down.is_blind()
+            if down.is_not_reading()
                 && let Some(error) = down.look(up, b, a)
             {
                 return Poll::Ready(Some(Broken::B(error)));

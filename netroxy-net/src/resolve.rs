@@ -1,8 +1,8 @@
 //! Addresses of host names.
 //!
-//! The system's look-up occupies a thread for as long as it takes, 10 s or more when the name
-//! servers are silent, and cannot be interrupted. So look-ups are shared by name, only a few are
-//! under way at a time, and those of one class of names do not wait for those of the other.
+//! A look-up by the system occupies a thread until it ends, and cannot be interrupted. If the name servers do not
+//! answer, that takes 10 s or more. So all tasks that need a name share one look-up, only a few look-ups run at a time,
+//! and the look-ups of one class of names do not wait for those of the other.
 
 use std::{
     collections::HashMap,
@@ -15,29 +15,29 @@ use std::{
 
 use tokio::sync::{Semaphore, watch};
 
-/// So many names of targets are looked up at a time.
+/// How many names of targets are looked up at a time.
 pub const TARGETS_AT_A_TIME: usize = 16;
-/// An answer may be used again for so long: for users who come together.
+/// How long an answer is used again, for users who come at the same time.
 const REUSE: Duration = Duration::from_secs(1);
-/// So many answers are remembered at most; more names than that are looked up each time.
+/// How many answers are stored at most. The answers for further names are not stored.
 const MOST_NAMES: usize = 1024;
 
-/// Who asks for a name: the two never wait for each other.
+/// What a name is for. Look-ups of one class do not wait for those of the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// The program's own peer, on which everything depends: one look-up at a time.
+    /// The peer of the program, on which everything depends. One look-up runs at a time.
     Own,
-    /// A target: [`TARGETS_AT_A_TIME`].
+    /// A target. [`TARGETS_AT_A_TIME`] look-ups run at a time.
     Target,
 }
 
-/// What a look-up gives: the addresses, with port 0, in the order in which they are to be tried.
+/// The result of a look-up: addresses with port 0, in the order in which they are to be tried.
 pub type Answer = io::Result<Vec<SocketAddr>>;
 
 /// How a name is looked up.
 type LookUp = dyn Fn(String) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync;
 
-/// Looks names up. Clones share everything.
+/// Looks names up. Clones share their slots and answers.
 #[derive(Clone)]
 pub struct Resolver(Arc<Inner>);
 
@@ -48,26 +48,26 @@ struct Inner {
     names: Mutex<HashMap<(Class, String), Entry>>,
 }
 
-/// An answer that can be given to many.
+/// An answer for several tasks.
 type Shared = Result<Arc<[SocketAddr]>, Failed>;
 
 #[derive(Debug, Clone)]
 struct Failed(io::ErrorKind, Arc<str>);
 
 enum Entry {
-    /// Everybody who asks waits for the same answer.
+    /// A look-up runs or waits for its slot. All tasks that need the name wait for its answer.
     Asking(watch::Sender<Option<Shared>>),
     Known(Arc<[SocketAddr]>, Instant),
 }
 
 impl Resolver {
-    /// Asks the system, as `getaddrinfo` does.
+    /// Looks names up by the system, with `getaddrinfo`.
     #[must_use]
     pub fn system() -> Self {
         Self::new(|name| async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
     }
 
-    /// Asks `look_up`, which gets a name and gives its addresses.
+    /// Looks names up by `look_up`, which gets a name and returns its addresses.
     pub fn new<F>(look_up: impl Fn(String) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Answer> + Send + 'static,
@@ -80,19 +80,19 @@ impl Resolver {
         }))
     }
 
-    /// The addresses of `host`, with `port`, at least one. An address and `localhost` need no
-    /// look-up; the name of a network interface may follow an IPv6 address (`fe80::1%eth0`).
+    /// The addresses of `host`, with `port`; at least one. An address and `localhost` need no look-up. The name of a
+    /// network interface may follow an IPv6 address (`fe80::1%eth0`).
     ///
-    /// Takes as long as the system does: wrap it in a time-out. A look-up that nobody waits for any
-    /// more is left out if it has not begun.
+    /// It takes as long as the system does, so callers use a time-out. A look-up that has not begun is skipped if no
+    /// task waits for it any more.
     ///
     /// # Errors
     ///
-    /// What the look-up fails with, and `NotFound` when it gives no address.
+    /// The error of the look-up, or `NotFound` if there is no address.
     pub async fn resolve(&self, host: &str, port: u16, class: Class) -> Answer {
         let addrs = match literal(host) {
             Some(addrs) => addrs,
-            // The system reads such an address by itself, without asking anybody.
+            // The system resolves the interface itself and asks no name server.
             None if is_scoped(host) => (self.0.look_up)(host.to_owned()).await?,
             None => self.shared(class, host).await?.to_vec(),
         };
@@ -119,11 +119,11 @@ impl Resolver {
         match answer {
             Some(Ok(addrs)) => Ok(addrs),
             Some(Err(Failed(kind, message))) => Err(io::Error::new(kind, message.to_string())),
-            None => Err(io::Error::other("the look-up of the name was given up")),
+            None => Err(io::Error::other("the look-up of the name was cancelled")),
         }
     }
 
-    /// What is known of the name, or where the answer will come.
+    /// The stored addresses of the name, or the channel on which the answer will come.
     fn known_or_asked(
         &self,
         class: Class,
@@ -149,8 +149,8 @@ impl Inner {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks a name up when its turn comes. A task of its own: the thread that the system takes is
-    /// busy until the end, whoever still waits for it, so the slot is too.
+    /// Waits for a slot and looks a name up. It is a task of its own, because the thread of the system is busy until
+    /// the look-up ends, even if no task waits for the answer any more. The slot is taken for the same time.
     async fn ask(self: Arc<Self>, key: (Class, String), answer: watch::Sender<Option<Shared>>) {
         let slots = match key.0 {
             Class::Own => self.own.clone(),
@@ -161,7 +161,7 @@ impl Inner {
                 slot = slots.clone().acquire_owned() => break slot,
                 () = answer.closed() => {
                     let mut names = self.names();
-                    // Somebody may have come in the meantime.
+                    // A task may have subscribed in the meantime.
                     if answer.receiver_count() == 0 {
                         names.remove(&key);
                         return;
@@ -190,7 +190,7 @@ impl Inner {
                     names.insert(key, Entry::Known(addrs.clone(), Instant::now()));
                 }
             }
-            // The next one who asks may have better luck.
+            // The next task that needs the name looks it up again.
             _ => drop(names.remove(&key)),
         }
         answer.send_replace(Some(found));
@@ -211,7 +211,7 @@ fn literal(host: &str) -> Option<Vec<SocketAddr>> {
         let both: [IpAddr; 2] = [Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()];
         return Some(both.map(|ip| (ip, 0).into()).into());
     }
-    // With the number of an interface, which the address takes as it is.
+    // With the number of an interface, an address is complete.
     if bare.contains('%') {
         let addr = format!("[{bare}]:0").parse::<std::net::SocketAddrV6>();
         return addr.ok().map(|addr| vec![addr.into()]);
@@ -219,7 +219,7 @@ fn literal(host: &str) -> Option<Vec<SocketAddr>> {
     None
 }
 
-/// Whether it is an IPv6 address with the name of an interface.
+/// Whether a text is an IPv6 address with the name of an interface.
 fn is_scoped(host: &str) -> bool {
     host.split_once('%')
         .is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok())

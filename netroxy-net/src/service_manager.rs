@@ -1,5 +1,4 @@
-//! What a program tells systemd (`Type=notify-reload`, `WatchdogSec=`). Without systemd nothing
-//! happens.
+//! Reports to systemd (`Type=notify-reload`, `WatchdogSec=`). Without systemd these functions do nothing.
 
 #[cfg(target_os = "linux")]
 mod systemd {
@@ -7,31 +6,31 @@ mod systemd {
     use tokio::time::interval;
     use tracing::debug;
 
-    fn tell(states: &[NotifyState<'_>]) {
+    fn report(states: &[NotifyState<'_>]) {
         if let Err(error) = notify(states) {
-            debug!(%error, "systemd cannot be told");
+            debug!(%error, "cannot report to systemd");
         }
     }
 
-    /// The program serves.
+    /// Reports that the program is ready.
     pub fn ready() {
-        tell(&[NotifyState::Ready]);
+        report(&[NotifyState::Ready]);
     }
 
-    /// The program reads its configuration again; [`ready`] ends it.
+    /// Reports that the program reads its configuration again. [`ready`] reports the end of that.
     pub fn reloading() {
         match NotifyState::monotonic_usec_now() {
-            Ok(now) => tell(&[NotifyState::Reloading, now]),
-            Err(error) => debug!(%error, "no clock for systemd"),
+            Ok(now) => report(&[NotifyState::Reloading, now]),
+            Err(error) => debug!(%error, "cannot read the clock for a report to systemd"),
         }
     }
 
-    /// The program is about to end.
+    /// Reports that the program is about to end.
     pub fn stopping() {
-        tell(&[NotifyState::Stopping]);
+        report(&[NotifyState::Stopping]);
     }
 
-    /// Tells the watchdog, if there is one, that the program's tasks run. For ever.
+    /// Reports to the watchdog, if there is one, that the tasks of the program run. Never ends.
     pub async fn keep_watchdog() {
         let Some(patience) = watchdog_enabled() else {
             return std::future::pending().await;
@@ -39,7 +38,7 @@ mod systemd {
         let mut beat = interval(patience / 2);
         loop {
             beat.tick().await;
-            tell(&[NotifyState::Watchdog]);
+            report(&[NotifyState::Watchdog]);
         }
     }
 }
@@ -49,16 +48,16 @@ pub use systemd::{keep_watchdog, ready, reloading, stopping};
 
 #[cfg(not(target_os = "linux"))]
 mod none {
-    /// The program serves.
+    /// Reports that the program is ready.
     pub fn ready() {}
 
-    /// The program reads its configuration again; [`ready`] ends it.
+    /// Reports that the program reads its configuration again. [`ready`] reports the end of that.
     pub fn reloading() {}
 
-    /// The program is about to end.
+    /// Reports that the program is about to end.
     pub fn stopping() {}
 
-    /// There is no watchdog. For ever.
+    /// Waits for ever: there is no watchdog.
     pub async fn keep_watchdog() {
         std::future::pending().await
     }

@@ -27,12 +27,12 @@ pub enum Stream {
     Tls(Box<TlsStream>),
 }
 
-/// Refuses a connection of a socket to itself. The system opens one when no program listens on the
-/// port that is dialled, and the system gives the dialling socket that same port.
+/// Refuses a connection of a socket to itself. The system opens one if no program listens on the port, and the
+/// connecting socket gets that same port by chance.
 ///
 /// # Errors
 ///
-/// `ConnectionRefused`, as for any port without a listener, and when the socket is broken already.
+/// `ConnectionRefused`, as for any port without a listener, or the error of a socket that is already broken.
 pub fn not_to_itself(tcp: TcpStream) -> io::Result<TcpStream> {
     if tcp.local_addr()? == tcp.peer_addr()? {
         return Err(io::ErrorKind::ConnectionRefused.into());
@@ -40,13 +40,13 @@ pub fn not_to_itself(tcp: TcpStream) -> io::Result<TcpStream> {
     Ok(tcp)
 }
 
-/// Makes small messages leave at once, and finds peers that have vanished: an idle connection whose
-/// peer's system does not answer is broken after 30 seconds. (A peer that has closed and whose
-/// system still answers for it looks like one that half-closed, for a minute on Linux.)
+/// Sets the options of a socket. Small messages are sent at once, and an idle connection breaks after 30 s if the
+/// system of the peer does not answer. (If the peer has closed and its system still answers, the connection looks
+/// half-closed; on Linux that lasts a minute.)
 ///
 /// # Errors
 ///
-/// When the socket is broken already.
+/// If the socket is already broken.
 pub fn tune<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
     let socket = socket.into();
     socket.set_tcp_nodelay(true)?;
@@ -54,7 +54,7 @@ pub fn tune<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
         .with_time(Duration::from_secs(20))
         .with_interval(Duration::from_secs(5));
     match socket.set_tcp_keepalive(&keepalive.clone().with_retries(2)) {
-        // Windows before 10, version 1703, takes no number of probes: it sends ten.
+        // Windows before 10, version 1703, has no option for the number of probes: it sends ten.
         Err(error) if cfg!(windows) && error.raw_os_error() == Some(NO_SUCH_OPTION) => {
             socket.set_tcp_keepalive(&keepalive)
         }
@@ -62,19 +62,18 @@ pub fn tune<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
     }
 }
 
-/// WSAENOPROTOOPT
+/// WSAENOPROTOOPT of Windows.
 const NO_SUCH_OPTION: i32 = 10042;
 
-/// A control connection breaks when its peer's system has confirmed nothing for so long.
+/// A control connection breaks if the peer's system acknowledges nothing for this time.
 pub const SILENCE: Duration = Duration::from_secs(30);
 
-/// Makes a control connection break after [`SILENCE`] (Linux and Android). Both peers have to notice
-/// a dead path there: the client takes another one, and the server frees the ports. A tunnel may
-/// wait for its path to come back.
+/// Makes a control connection break after [`SILENCE`] (Linux and Android). Both peers must detect a dead path there:
+/// the client connects again, and the server frees the ports. A tunnel may wait until its path works again.
 ///
 /// # Errors
 ///
-/// When the socket is broken already.
+/// If the socket is already broken.
 pub fn limit_silence(tcp: &TcpStream) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     SockRef::from(tcp).set_tcp_user_timeout(Some(SILENCE))?;
@@ -103,13 +102,13 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// When the socket is broken already.
+    /// If the socket is already broken.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.tcp().peer_addr()
     }
 
-    /// Ends the stream so that everything written arrives, unless the peer takes longer than a
-    /// second or goes on sending.
+    /// Ends the stream in order. Everything that was written arrives, unless the peer takes longer than 1 s or sends
+    /// more than 1 MiB.
     pub async fn close(mut self) {
         const LIMIT: Duration = Duration::from_secs(1);
         const BYTES: u64 = 1024 * 1024;
@@ -117,15 +116,15 @@ impl Stream {
             self.shutdown().await?;
             drain(&mut self, BYTES).await
         };
-        // Either way the stream is closed now; the peer decides which one it is.
+        // The stream is closed in each case.
         let _ = timeout(LIMIT, shut_down_and_drain).await;
     }
 
-    /// Leaves a stream that was shut down at `since` to its peer: what the peer still sends is read
-    /// and dropped until the peer ends, but no longer than 3 s from then and 1 s from now. That is
-    /// short enough that a peer which goes on sending soon learns that it is not read any more
-    /// (`tunnel.reset-propagates`), also where several relays linger in a row. The time begins when
-    /// the peer has taken what was written, as for [`abort`](Self::abort).
+    /// Waits for the end of a stream that was shut down at `since`. First it waits until the peer has taken the written
+    /// bytes, as [`abort`](Self::abort) does. Then it reads and drops what the peer sends, until the peer ends,
+    /// until 3 s after `since`, or for 1 s if that is later. After that the stream is closed, and a peer that goes on
+    /// sending gets a reset (`tunnel.reset-propagates`). The times are short, because several relays may wait one after
+    /// the other.
     pub async fn linger(mut self, since: Instant) {
         const IN_ALL: Duration = Duration::from_secs(3);
         const LEAST: Duration = Duration::from_secs(1);
@@ -134,17 +133,17 @@ impl Stream {
         let _ = timeout(limit, drain(&mut self, u64::MAX)).await;
     }
 
-    /// Ends the stream with a reset, so that the peer cannot take what it got for the whole, after
-    /// the peer has taken what was written. A reset throws away all that is under way, so it waits
-    /// as long as the peer takes some of it every 3 s, for 60 s at most. What the peer sends
-    /// meanwhile is dropped. When the future is dropped, the stream is reset at once.
+    /// Ends the stream with a reset, so that the peer does not take a part for the whole. A reset destroys bytes that
+    /// are under way, so it comes after the peer has taken them: this waits as long as the peer takes some bytes every
+    /// 3 s, for at most 60 s. What the peer sends meanwhile is dropped. If the future is dropped, the stream is reset
+    /// at once.
     pub fn abort(mut self) -> impl Future<Output = ()> {
-        // Not in the future: a caller may drop it before its first poll.
+        // Outside of the future, because the caller may drop the future before its first poll.
         let _ = SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO));
         async move { self.deliver().await }
     }
 
-    /// Waits until the peer has taken what was written, see [`abort`](Self::abort).
+    /// Waits until the peer has taken the written bytes; [`abort`](Self::abort) says for how long.
     async fn deliver(&mut self) {
         const IN_ALL: Duration = Duration::from_secs(60);
         const STALLED: Duration = Duration::from_secs(3);
@@ -152,7 +151,7 @@ impl Stream {
         let until = Instant::now() + IN_ALL;
         let (mut left, mut taken) = (usize::MAX, Instant::now());
         let mut nap = Duration::from_millis(1);
-        // A peer that is gone takes nothing more.
+        // A broken socket has no peer address, and no peer that could take bytes.
         while self.peer_addr().is_ok() && Instant::now() < until.min(taken + STALLED) {
             let flushed = match timeout(nap, poll_fn(|cx| self.poll_flush_and_drop(cx))).await {
                 Ok(Err(_)) => return,
@@ -173,11 +172,10 @@ impl Stream {
         }
     }
 
-    /// Writes what TLS has kept back, and reads and drops what has come: a peer that cannot write
-    /// may not read.
+    /// Writes what TLS holds back, and reads and drops what has come: a peer may not read while it cannot write.
     fn poll_flush_and_drop(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut waste = [0; 1024];
-        // As much as a socket can hold; a peer that goes on sending is read at the next turn.
+        // 4 MiB, as much as a socket can hold. If the peer goes on sending, the next call reads more.
         for _ in 0..4096 {
             let mut waste = ReadBuf::new(&mut waste);
             match Pin::new(&mut *self).poll_read(cx, &mut waste) {
@@ -190,8 +188,8 @@ impl Stream {
     }
 }
 
-/// A socket that is closed with unread input sends a reset, which destroys what its peer has not
-/// read yet.
+/// Reads and drops up to `bytes` bytes. Otherwise the close would send a reset, because the socket has unread input,
+/// and the reset would destroy what the peer has not read yet.
 async fn drain(stream: &mut Stream, bytes: u64) -> io::Result<u64> {
     tokio::io::copy(&mut stream.take(bytes), &mut tokio::io::sink()).await
 }

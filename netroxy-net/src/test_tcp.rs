@@ -2,7 +2,7 @@
 
 use tokio::net::{TcpListener, TcpStream};
 
-/// Both ends of a connection.
+/// The two ends of a connection.
 pub(crate) async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap());

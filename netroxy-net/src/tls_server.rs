@@ -1,4 +1,4 @@
-//! The server's side of TLS: one certificate or several, and certificates that clients must show.
+//! The configuration of TLS for the server: one certificate or several, and the certificates that clients must show.
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -11,28 +11,19 @@ use rustls::{
 };
 use rustls_pki_types::ServerName;
 
-use crate::tls::{TlsError, What, certificates, certified_key, provider};
+pub use crate::tls::CertificateFiles;
+use crate::tls::{TlsError, What, certificates, provider};
 
-/// What a listener for TLS is set up with.
+/// The settings of a listener for TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setup {
-    /// The certificate chains and keys. Who asks for a name gets the first one that has it, and
-    /// everybody else the first one.
+    /// The certificate chains and keys. A client that sends a name (SNI) gets the first certificate with this name. All
+    /// other clients get the first certificate.
     pub certificates: Vec<CertificateFiles>,
-    /// PEM file with the authorities that a client's certificate must be signed by; `None` asks for
-    /// none.
+    /// PEM file with the authorities that must have signed a client's certificate. `None` requests no certificate.
     pub client_ca: Option<PathBuf>,
     /// Refuses TLS 1.2.
     pub only_tls13: bool,
-}
-
-/// The files of a certificate chain and its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateFiles {
-    /// PEM certificates, the server's own first.
-    pub chain: PathBuf,
-    /// PEM private key.
-    pub key: PathBuf,
 }
 
 impl Setup {
@@ -40,7 +31,7 @@ impl Setup {
     ///
     /// # Errors
     ///
-    /// [`TlsError`] when a file cannot be read or used, or no certificate is given.
+    /// [`TlsError`] if a file cannot be read or used.
     pub fn load(&self) -> Result<Arc<ServerConfig>, TlsError> {
         let keys = self
             .certificates
@@ -77,13 +68,7 @@ impl Setup {
     }
 }
 
-impl CertificateFiles {
-    pub(crate) fn load(&self) -> Result<Arc<CertifiedKey>, TlsError> {
-        certified_key(&self.chain, &self.key).map(Arc::new)
-    }
-}
-
-/// The error of a server's handshake in words of an operator, where rustls has none.
+/// The error of a server's handshake. Texts of rustls that do not help an operator are replaced.
 #[must_use]
 pub fn explained(error: io::Error) -> io::Error {
     let text = match refused_certificate(&error) {
@@ -101,7 +86,7 @@ pub fn explained(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), text)
 }
 
-/// Why the certificate of a client is refused, if that is what an error is about.
+/// The error about the certificate of a client, if an error is about that.
 #[must_use]
 pub fn refused_certificate(error: &io::Error) -> Option<&Error> {
     let cause = error.get_ref()?.downcast_ref::<Error>()?;
@@ -111,7 +96,7 @@ pub fn refused_certificate(error: &io::Error) -> Option<&Error> {
     }
 }
 
-/// Chooses a certificate by the name that the client asks for (SNI).
+/// Chooses a certificate by the name that the client sends (SNI).
 #[derive(Debug)]
 struct ByName(Vec<Arc<CertifiedKey>>);
 

@@ -1,9 +1,22 @@
 //! TLS on a TCP stream, made for bulk and for many idle connections.
 //!
-//! Bytes are read and written in pieces of up to 256 KiB, many records at a time, through buffers of
-//! the thread. A connection holds memory of its own only for an incomplete record, for plaintext that
-//! the reader had no room for (about one record), and for one piece that the socket has not taken; an
-//! idle one holds none.
+//! # How it works
+//!
+//! The unbuffered connections of rustls do no IO: they turn received records into plaintext, and plaintext into
+//! records. This module moves the bytes between them and the socket, in pieces of up to 256 KiB, through two buffers of
+//! the thread.
+//!
+//! **Reads.** One system call reads into the buffer of the thread, after the bytes of an incomplete record that an
+//! earlier call has left (`incoming`). All complete records are decrypted in place. The plaintext goes to the reader;
+//! what the reader has no room for, about one record, goes to `plain` and is read first the next time. The bytes of an
+//! incomplete record go back to `incoming`.
+//!
+//! **Writes.** A piece is encrypted into the other buffer of the thread and written by one system call. What the socket
+//! does not take goes to `outgoing`. No more plaintext is accepted until `outgoing` is empty. Handshake messages, key
+//! updates and alerts go through `outgoing` too.
+//!
+//! **Memory.** So a connection holds memory only for an incomplete record, for plaintext that its reader had no room
+//! for, and for one piece that the socket has not taken. An idle connection holds none.
 
 use std::{
     cell::RefCell,
@@ -29,16 +42,16 @@ mod backlog;
 mod session;
 
 use backlog::Backlog;
-use session::{Heard, Say, Session};
+use session::{Decrypted, Input, Session};
 
-/// So many bytes are read, or encrypted, at a time at most.
+/// The most bytes that are read, or encrypted, at a time.
 const PIECE: usize = 256 * 1024;
-/// The longest record: header, and a payload of 16 KiB with the 2 KiB that TLS 1.2 lets it grow by.
+/// The longest record: a header, a payload of 16 KiB, and the 2 KiB by which TLS 1.2 lets encryption lengthen it.
 const RECORD: usize = 5 + 16 * 1024 + 2 * 1024;
-/// The most that the records of one incomplete handshake message may take.
+/// The most bytes that the records of one incomplete handshake message may take.
 const HANDSHAKE_MESSAGE: usize = 64 * 1024;
-/// What encryption adds to a piece: less than 64 bytes to each record of 16 KiB, and the records of
-/// a key update.
+/// The most bytes that encryption adds to a piece: less than 64 for each record of 16 KiB, and the records of a key
+/// update.
 const OVERHEAD: usize = PIECE / (16 * 1024) * 64 + 1024;
 
 thread_local! {
@@ -46,47 +59,46 @@ thread_local! {
     static SEALED: RefCell<Box<[u8]>> = RefCell::new(vec![0; PIECE + OVERHEAD].into_boxed_slice());
 }
 
-/// A TCP stream with TLS that has shaken hands.
+/// A TCP stream with TLS, after the handshake.
 ///
-/// Reads end in order only after the peer's `close_notify`; an end of TCP alone is `UnexpectedEof`,
-/// and what is no valid TLS is `InvalidData` with a [`rustls::Error`] inside. The peer may end its
-/// direction first: writes go on.
+/// Reads end in order only after the peer's `close_notify`. An end of TCP without it is `UnexpectedEof`, and invalid
+/// TLS is `InvalidData` with a [`rustls::Error`] inside. After the peer has ended its direction, writes still work.
 ///
-/// A write encrypts at most 256 KiB and is done when the socket has taken a part of that; the next
-/// write waits for the rest, and [`poll_flush`](AsyncWrite::poll_flush) writes it. Shutting down sends
-/// `close_notify` and then ends TCP's direction.
+/// A write encrypts at most 256 KiB, and is done when these bytes are with the socket or in memory. The next write
+/// first waits until the socket has taken them all; [`poll_flush`](AsyncWrite::poll_flush) waits for the same. A
+/// shutdown sends `close_notify` and then ends the direction of TCP.
 pub struct TlsStream {
     tcp: TcpStream,
     session: Session,
-    /// Received, but not complete.
+    /// Received bytes of an incomplete record.
     incoming: Vec<u8>,
-    /// Decrypted, but not read.
+    /// Decrypted bytes that are not read yet.
     plain: Backlog,
-    /// Encrypted, but not taken by the socket.
+    /// Encrypted bytes that the socket has not taken yet.
     outgoing: Backlog,
     reading: Reading,
-    /// `close_notify` has been said.
-    said_goodbye: bool,
+    /// Whether `close_notify` was encrypted.
+    sent_close_notify: bool,
 }
 
-/// How far the peer's direction is.
+/// The state of the peer's direction.
 enum Reading {
     Open,
-    /// The peer has ended it by `close_notify`.
+    /// The peer has sent `close_notify`.
     Ended,
-    /// What came is no valid TLS, or an alert. `told` is whether a read has failed by it.
+    /// Invalid TLS or an alert has come. `reported` is whether a read has returned the error.
     Failed {
         error: Error,
-        told: bool,
+        reported: bool,
     },
 }
 
-/// Shakes hands as a server.
+/// Makes the handshake of a server.
 ///
 /// # Errors
 ///
-/// When the stream breaks or ends, and when the peer does not speak TLS as it is wanted; the peer has
-/// been sent an alert then, as far as the socket took it. The TCP stream is given back.
+/// If the stream breaks or ends, or if the TLS of the peer is invalid or not acceptable. In the second case the peer is
+/// sent an alert, if the socket takes it. The error comes with the TCP stream.
 pub async fn accept(
     config: Arc<ServerConfig>,
     tcp: TcpStream,
@@ -97,11 +109,11 @@ pub async fn accept(
     }
 }
 
-/// Shakes hands as a client with the server of that name.
+/// Makes the handshake of a client with the server `name`.
 ///
 /// # Errors
 ///
-/// As for [`accept`].
+/// As for [`accept`], without the TCP stream.
 pub async fn connect(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
@@ -124,7 +136,7 @@ async fn shake_hands(
 }
 
 impl TlsStream {
-    /// A stream that has not shaken hands.
+    /// A stream before its handshake.
     fn begin(tcp: TcpStream, session: Session) -> Self {
         let mut stream = Self {
             tcp,
@@ -133,10 +145,10 @@ impl TlsStream {
             plain: Backlog::default(),
             outgoing: Backlog::default(),
             reading: Reading::Open,
-            said_goodbye: false,
+            sent_close_notify: false,
         };
-        // A client speaks first.
-        stream.hear(&mut [], &mut ReadBuf::new(&mut []));
+        // A client sends the first message.
+        stream.decrypt(&mut [], &mut ReadBuf::new(&mut []));
         stream
     }
 
@@ -146,7 +158,7 @@ impl TlsStream {
         &self.tcp
     }
 
-    /// Whether the two ends knew each other from an earlier connection.
+    /// Whether the handshake was full or resumed an earlier session.
     #[must_use]
     pub fn handshake_kind(&self) -> Option<HandshakeKind> {
         self.session.handshake_kind()
@@ -165,18 +177,18 @@ impl TlsStream {
         }
     }
 
-    /// Why the peer's direction has failed, if it has.
+    /// The error of the peer's direction, if it has failed. It counts as reported then.
     fn failure(&mut self) -> Option<io::Error> {
         match &mut self.reading {
-            Reading::Failed { error, told } => {
-                *told = true;
+            Reading::Failed { error, reported } => {
+                *reported = true;
                 Some(io::Error::new(io::ErrorKind::InvalidData, error.clone()))
             }
             Reading::Open | Reading::Ended => None,
         }
     }
 
-    /// Reads once and decrypts what that has completed. What `buf` has no room for is kept.
+    /// Reads once, and decrypts the complete records into `buf`. Plaintext for which `buf` has no room is kept.
     fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
@@ -187,7 +199,7 @@ impl TlsStream {
             let text = "the other side sends a TLS handshake message that does not end";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, text)));
         }
-        // Plaintext is shorter than what it is made of, so no more is left over than one record has.
+        // Plaintext is shorter than its records. So at most the plaintext of one record is kept.
         let room = buf.remaining().max(held + RECORD);
         RECEIVED.with_borrow_mut(|received| {
             let room = received.get_mut(..room.min(PIECE)).unwrap_or_default();
@@ -203,30 +215,30 @@ impl TlsStream {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, text)));
             }
             before.copy_from_slice(&self.incoming);
-            self.hear(room.get_mut(..length).unwrap_or_default(), buf);
+            self.decrypt(room.get_mut(..length).unwrap_or_default(), buf);
             Poll::Ready(Ok(()))
         })
     }
 
-    /// Decrypts what is complete in `bytes`, which begin with those that were held, and holds the rest.
-    fn hear(&mut self, bytes: &mut [u8], buf: &mut ReadBuf<'_>) {
+    /// Decrypts the complete records of `bytes`, which begin with those of `incoming`, and keeps the rest there.
+    fn decrypt(&mut self, bytes: &mut [u8], buf: &mut ReadBuf<'_>) {
         let left = &mut self.plain;
         let mut plain = |bytes: &[u8]| {
             let (fits, rest) = bytes.split_at(bytes.len().min(buf.remaining()));
             buf.put_slice(fits);
             left.push(rest);
         };
-        let (done, heard) = self.session.hear(bytes, &mut plain, &mut self.outgoing);
-        let rest = match heard {
-            Ok(Heard::All) => bytes.get(done..).unwrap_or_default(),
-            Ok(Heard::Goodbye) => {
+        let (done, decrypted) = self.session.decrypt(bytes, &mut plain, &mut self.outgoing);
+        let rest = match decrypted {
+            Ok(Decrypted::All) => bytes.get(done..).unwrap_or_default(),
+            Ok(Decrypted::Closed) => {
                 self.reading = Reading::Ended;
                 &[]
             }
             Err(error) => {
-                let told = false;
-                self.reading = Reading::Failed { error, told };
-                // The alert: this end may be dropped without another write.
+                let reported = false;
+                self.reading = Reading::Failed { error, reported };
+                // It holds the alert. The caller may drop this stream without another write.
                 if !self.outgoing.is_empty()
                     && let Ok(count) = self.tcp.try_write(self.outgoing.rest())
                 {
@@ -243,18 +255,19 @@ impl TlsStream {
         }
     }
 
-    /// Encrypts into `sealed`, and tells how many bytes that has made.
-    fn say(&mut self, say: Say<'_>, sealed: &mut [u8]) -> io::Result<usize> {
-        let said = self.session.say(&mut self.incoming, say, sealed);
-        if said.is_err() {
-            // With TLS 1.2 the keys can be used up. rustls has said goodbye then.
+    /// Encrypts into `sealed`; the result is the number of bytes there.
+    fn encrypt(&mut self, input: Input<'_>, sealed: &mut [u8]) -> io::Result<usize> {
+        let encrypted = self.session.encrypt(&mut self.incoming, input, sealed);
+        if encrypted.is_err() {
+            // The keys of TLS 1.2 can reach their limit. rustls then has a `close_notify` to send, which goes to
+            // `outgoing` here.
             let plain = &mut |_: &[u8]| {};
-            let _ = (self.session).hear(&mut self.incoming, plain, &mut self.outgoing);
+            let _ = (self.session).decrypt(&mut self.incoming, plain, &mut self.outgoing);
         }
-        said
+        encrypted
     }
 
-    /// Writes what the socket has not taken.
+    /// Writes `outgoing` until it is empty.
     fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.outgoing.is_empty() {
             let tcp = Pin::new(&mut self.tcp);
@@ -284,8 +297,10 @@ impl AsyncRead for TlsStream {
             }
             match this.reading {
                 Reading::Ended => break,
-                // Only then: whoever reads again waits for something to come, or for the end.
-                Reading::Failed { told: false, .. } => {
+                // The first read fails at once. A later read first waits for more bytes or the end.
+                Reading::Failed {
+                    reported: false, ..
+                } => {
                     return Poll::Ready(this.failure().map_or(Ok(()), Err));
                 }
                 Reading::Failed { .. } | Reading::Open => {}
@@ -307,15 +322,15 @@ impl AsyncWrite for TlsStream {
             let error = io::Error::new(io::ErrorKind::InvalidData, error.clone());
             return Poll::Ready(Err(error));
         }
-        if this.said_goodbye {
+        if this.sent_close_notify {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         ready!(this.poll_outgoing(cx))?;
-        // Nothing is encrypted for a socket that has no room.
+        // For a socket without room, nothing is encrypted.
         ready!(this.tcp.poll_write_ready(cx))?;
         let bytes = buf.get(..buf.len().min(PIECE)).unwrap_or_default();
         SEALED.with_borrow_mut(|sealed| {
-            let length = this.say(Say::Bytes(bytes), sealed)?;
+            let length = this.encrypt(Input::Bytes(bytes), sealed)?;
             let sealed = sealed.get(..length).unwrap_or_default();
             let taken = match Pin::new(&mut this.tcp).poll_write(cx, sealed) {
                 Poll::Ready(taken) => taken?,
@@ -332,15 +347,15 @@ impl AsyncWrite for TlsStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.said_goodbye && !matches!(this.reading, Reading::Failed { .. }) {
+        if !this.sent_close_notify && !matches!(this.reading, Reading::Failed { .. }) {
             let mut sealed = [0; OVERHEAD];
-            let length = this.say(Say::Goodbye, &mut sealed)?;
+            let length = this.encrypt(Input::CloseNotify, &mut sealed)?;
             this.outgoing.push(sealed.get(..length).unwrap_or_default());
         }
-        this.said_goodbye = true;
+        this.sent_close_notify = true;
         ready!(this.poll_outgoing(cx))?;
         match ready!(Pin::new(&mut this.tcp).poll_shutdown(cx)) {
-            // The peer has broken it off.
+            // The peer has already reset the connection.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
             done => Poll::Ready(done),
         }

@@ -1,14 +1,12 @@
 //! How many bytes of a connection the peer has not taken yet.
 //!
-//! Only the system knows, and it tells by a call that no safe library has: the one place in this
-//! project with unsafe code.
+//! The system gives this number by a call that no safe library has. This is the only unsafe code of the project.
 
 use tokio::net::TcpStream;
 
-/// Bytes that were written to a connection and that its peer's system has not acknowledged; 0 where
-/// the system does not tell.
+/// How many written bytes of a connection the peer's system has not acknowledged; 0 if the system does not say.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-#[allow(unsafe_code, reason = "the only way to ask")]
+#[allow(unsafe_code, reason = "no safe library has this call")]
 pub(crate) fn bytes(tcp: &TcpStream) -> usize {
     use std::os::fd::AsRawFd;
 
@@ -23,8 +21,7 @@ pub(crate) fn bytes(tcp: &TcpStream) -> usize {
     }
 }
 
-/// Bytes that were written to a connection and that its peer's system has not acknowledged; 0 where
-/// the system does not tell.
+/// How many written bytes of a connection the peer's system has not acknowledged; 0 if the system does not say.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) fn bytes(_: &TcpStream) -> usize {
     0
@@ -41,11 +38,11 @@ mod tests {
     use crate::test_tcp::pair;
 
     #[tokio::test]
-    async fn what_is_not_read_is_counted_until_it_is_read() {
+    async fn bytes_are_counted_until_the_peer_has_read_them() {
         let (writer, mut reader) = pair().await;
         assert_eq!(bytes(&writer), 0);
         let mut written = 0;
-        // More than the receiver's system takes for it.
+        // More than the system of the receiver accepts.
         while let Ok(count) = writer.try_write(&[7; 64 * 1024]) {
             written += count;
             sleep(Duration::from_millis(1)).await;

@@ -1,4 +1,4 @@
-//! A file's bytes, and no more than memory should hold.
+//! Reads a whole file of bounded length.
 
 use std::{
     fs::File,
@@ -6,11 +6,15 @@ use std::{
     path::Path,
 };
 
-/// A longer file is no configuration and no list of certificates: a mapping of each port takes
-/// less, and the system's own certificates do.
+/// The longest file, in bytes. A configuration that maps every port is shorter, and so is the system's list of CA
+/// certificates.
 const LONGEST: u64 = 16 << 20;
 
-/// All bytes of a file, 16 MiB at most.
+/// All bytes of a file.
+///
+/// # Errors
+///
+/// The error of the system, or that the file is longer than 16 MiB.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let count = File::open(path)?

@@ -17,7 +17,7 @@ struct File {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "only that it can be read is looked at")]
+#[expect(dead_code, reason = "the test only checks that it can be read")]
 struct Connection {
     #[serde(deserialize_with = "config_file::port")]
     remote_port: u16,
@@ -51,7 +51,7 @@ fn problems(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn wrong_values_are_named_with_their_place_and_what_is_allowed() {
+fn an_error_of_a_value_has_its_place_and_what_is_allowed() {
     error(
         "{\n  \"port\": 70000\n}",
         "f.json:2:11: port: expected a port number from 1 to 65535, but it is 70000",
@@ -72,7 +72,7 @@ fn wrong_values_are_named_with_their_place_and_what_is_allowed() {
 }
 
 #[test]
-fn malformed_json_is_named_with_its_place() {
+fn an_error_of_malformed_json_has_its_place() {
     error("", "f.json:1:1: the file is empty");
     error(
         "{\"port\": 1",
@@ -82,14 +82,14 @@ fn malformed_json_is_named_with_its_place() {
     error("[]", "f.json:1:1: expected an object: { ... }");
 }
 
-/// With a path kept for each value, this takes minutes and gigabytes.
+/// With a stored path for each value, this test would take minutes and gigabytes.
 #[test]
-fn what_is_nested_too_deeply_is_refused() {
+fn json_that_is_nested_too_deeply_is_refused() {
     let nested = |depth: usize| format!("{{\"port\": {}", "[".repeat(depth));
-    let told = "f.json:1:136: expected at most 127 objects and arrays in each other";
+    let expected = "f.json:1:136: expected at most 127 objects and arrays in each other";
     for depth in [127, 100_000] {
         let refused = parse(&nested(depth)).unwrap_err();
-        error(&nested(depth), told);
+        error(&nested(depth), expected);
         let hint = "no key needs more than three: is a closing bracket missing?";
         assert_eq!(refused.hint(), Some(hint));
     }
@@ -112,7 +112,7 @@ fn keys_in_any_case_work_and_unknown_ones_are_reported_with_their_place() {
 }
 
 #[test]
-fn null_is_nothing_and_the_last_of_two_equal_keys_counts_as_in_the_original() {
+fn a_null_counts_as_missing_and_the_last_of_two_equal_keys_counts() {
     let text = r#"{"port": null, "PORT": 1, "port": 2, "connections": null}"#;
     let loaded = parse(text).unwrap();
     assert_eq!((loaded.value.port, loaded.value.connections.len()), (2, 0));
@@ -135,7 +135,7 @@ fn report(text: &str) -> String {
 }
 
 #[test]
-fn all_problems_are_told_at_once_in_the_order_of_the_file() {
+fn all_problems_are_reported_at_once_in_the_order_of_the_file() {
     let text = r#"{
   "connections": [
     {"remotePort": 70000, "isOpen": true},
@@ -157,7 +157,7 @@ warning: f.json:5:39: unknown key connections[2].colour: ignored
 }
 
 #[test]
-fn a_misspelt_key_that_has_to_be_there_is_told_at_both_places() {
+fn a_misspelt_required_key_is_reported_at_both_places() {
     assert_eq!(
         report("{\n \"prot\": 1}"),
         "error: f.json:1:1: port: missing\n\
@@ -173,7 +173,7 @@ fn a_misspelt_key_that_has_to_be_there_is_told_at_both_places() {
 }
 
 #[test]
-fn a_known_key_in_a_wrong_place_is_told_so() {
+fn a_warning_says_that_a_key_belongs_to_another_place() {
     let loaded = parse(r#"{"port": 1, "isOpen": true}"#).unwrap();
     assert_eq!(
         loaded.warnings,
@@ -181,9 +181,9 @@ fn a_known_key_in_a_wrong_place_is_told_so() {
     );
 }
 
-/// Each problem costs a look at the whole file.
+/// The whole file is read once for each problem.
 #[test]
-fn no_more_than_a_hundred_problems_are_told() {
+fn at_most_a_hundred_problems_are_reported() {
     let items = vec![r#"{"remotePort": 0}"#; 500].join(",");
     let text = format!(r#"{{"port": 1, "connections": [{items}]}}"#);
     assert_eq!(problems(&text).len(), 100);
@@ -191,9 +191,9 @@ fn no_more_than_a_hundred_problems_are_told() {
     assert!(report(&text).ends_with(more));
 }
 
-/// Its sample is wrong too: reading goes on without the value, and ends.
+/// The sample of a key does not fit at its place: the file is read without the value.
 #[test]
-fn a_name_that_means_something_else_elsewhere_ends_the_search() {
+fn a_wrong_sample_does_not_hide_the_other_problems() {
     let known = [
         key("port", "10000"),
         key("connections", "true"),
@@ -212,7 +212,7 @@ fn a_name_that_means_something_else_elsewhere_ends_the_search() {
 }
 
 #[test]
-fn several_errors_become_one() {
+fn several_errors_are_merged_into_one() {
     let loaded = parse("{\"port\": 1,\n\"connections\": []}").unwrap();
     let errors = [
         loaded.error("connections", "second").with_hint("look"),
@@ -228,7 +228,7 @@ fn several_errors_become_one() {
 }
 
 #[test]
-fn byte_order_marks_and_carriage_returns_are_taken() {
+fn byte_order_marks_and_carriage_returns_are_accepted() {
     let loaded = parse("\u{feff}{\r\n \"port\": 7,\r\n \"prot\": 1\r\n}\r\n").unwrap();
     assert_eq!(loaded.value.port, 7);
     let warning = "f.json:3:2: unknown key prot: ignored; did you mean \"port\"?";
@@ -240,8 +240,8 @@ fn byte_order_marks_and_carriage_returns_are_taken() {
 }
 
 #[test]
-fn what_is_not_json_is_named() {
-    for (text, told) in [
+fn text_that_is_not_json_is_explained() {
+    for (text, expected) in [
         (
             "// the port\n{\"port\": 1}",
             "1:1: a comment (//): JSON has no comments",
@@ -287,26 +287,26 @@ fn what_is_not_json_is_named() {
             "1:10: the invisible character U+0000 (control character) may stand within quotes only",
         ),
         ("{port: 1}", "1:2: expected a key, in quotes"),
-        ("{\"port\": 1,}", "1:12: nothing follows this comma"),
+        ("{\"port\": 1,}", "1:12: no value follows this comma"),
         ("{\"port\": tru}", "1:13: expected true, false or null"),
         (
             "{\"ca\": \"C:\\keys\"}",
-            "1:12: a \\ in a string has to be followed by one of \" \\ / b f n r t u",
+            "1:12: a \\ in a string must be followed by one of \" \\ / b f n r t u",
         ),
     ] {
-        error(text, &format!("f.json:{told}"));
+        error(text, &format!("f.json:{expected}"));
     }
-    // The string goes on to the next quotation mark.
+    // The string ends only at the next " mark.
     let refused = parse("{\"a\": \"b\u{201d}, \"port\": 1}").unwrap_err();
     let hint = "the line holds the quotation mark \u{201d} (U+201D): write \" before and after keys and strings";
     assert_eq!(refused.hint(), Some(hint));
-    // Strings may hold anything.
+    // Strings may hold all of these characters.
     assert!(parse("{\"port\": 1, \"connections\": [], \"#\": \"// \u{a0} '\"}").is_ok());
 }
 
 #[test]
 fn kinds_of_values_are_named_as_they_are_written() {
-    for (text, told) in [
+    for (text, expected) in [
         (
             r#"{"port": 1, "connections": {}}"#,
             "1:28: connections: expected a list: [ { \"remotePort\": 10003, ... }, ... ], but it is an object: { ... }",
@@ -324,7 +324,7 @@ fn kinds_of_values_are_named_as_they_are_written() {
             "1:57: connections[0].isOpen: expected true or false, but it is a string",
         ),
     ] {
-        error(text, &format!("f.json:{told}"));
+        error(text, &format!("f.json:{expected}"));
     }
 }
 
@@ -336,13 +336,13 @@ fn a_file_in_another_encoding_is_named() {
     let refused = config_file::load::<File>(&path, KNOWN)
         .unwrap_err()
         .to_string();
-    let told = ":1:14: the byte 0xE9 is not UTF-8\n";
-    assert!(refused.contains(told), "{refused}");
+    let expected = ":1:14: the byte 0xE9 is not UTF-8\n";
+    assert!(refused.contains(expected), "{refused}");
 }
 
-/// The check sees the samples 10000 and `[{"remotePort": 10003}]` in place of what is wrong.
+/// The check sees the samples 10000 and `[{"remotePort": 10003}]` in the places of wrong values.
 #[test]
-fn what_goes_beyond_types_is_told_together_with_them() {
+fn problems_of_the_check_are_reported_with_problems_of_types() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("f.json");
     let keys = |text: &str| {
@@ -359,25 +359,25 @@ fn what_goes_beyond_types_is_told_together_with_them() {
         let ConfigError::Wrong { problems, warnings } = checked.unwrap_err() else {
             panic!("it cannot be read");
         };
-        let told = problems.iter().map(|p| format!("{} {}", p.key, p.message));
-        (told.collect::<Vec<_>>(), warnings.len())
+        let found = problems.iter().map(|p| format!("{} {}", p.key, p.message));
+        (found.collect::<Vec<_>>(), warnings.len())
     };
     let all = " all is bad";
     let bad_connections = ["connections[0].remotePort is bad", "connections are bad"];
-    let (told, warnings) = keys(r#"{"port": 7, "connections": [], "x": 1}"#);
-    assert_eq!(told[..2], [all, "port is 7"]);
-    assert_eq!(told[2..], bad_connections);
+    let (found, warnings) = keys(r#"{"port": 7, "connections": [], "x": 1}"#);
+    assert_eq!(found[..2], [all, "port is 7"]);
+    assert_eq!(found[2..], bad_connections);
     assert_eq!(warnings, 1);
-    // The port is the sample, and nothing is said of it but what is wrong.
-    let (told, warnings) = keys(r#"{"port": 0, "connections": [], "x": 1}"#);
+    // The port is the sample, so only the wrong type is reported.
+    let (found, warnings) = keys(r#"{"port": 0, "connections": [], "x": 1}"#);
     let port = "port expected a port number from 1 to 65535, but it is 0";
-    assert_eq!(told[..2], [all, port]);
-    assert_eq!(told[2..], bad_connections);
+    assert_eq!(found[..2], [all, port]);
+    assert_eq!(found[2..], bad_connections);
     assert_eq!(warnings, 1);
-    // Nothing is said of what holds the wrong value, nor of what the sample holds.
+    // The check's problems of the list around the wrong value, and of the items of a sample, are left out.
     let item = r#"{"port": 7, "connections": [{"remotePort": 0}]}"#;
-    let (told, _) = keys(item);
-    assert_eq!(told.len(), 3, "{told:?}");
-    let (told, _) = keys(r#"{"port": 7, "connections": true}"#);
-    assert_eq!(told.len(), 3, "{told:?}");
+    let (found, _) = keys(item);
+    assert_eq!(found.len(), 3, "{found:?}");
+    let (found, _) = keys(r#"{"port": 7, "connections": true}"#);
+    assert_eq!(found.len(), 3, "{found:?}");
 }

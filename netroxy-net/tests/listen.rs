@@ -1,4 +1,4 @@
-//! Listening sockets.
+//! Tests of listening sockets.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
 use std::{io, net::Ipv4Addr};
@@ -16,7 +16,7 @@ async fn all_addresses_include_ipv4_and_ipv6() {
     assert_eq!(
         peer.ip(),
         Ipv4Addr::LOCALHOST,
-        "an IPv4 user is shown by its own address"
+        "the address of an IPv4 user is an IPv4 address"
     );
     if let Ok(stream) = TcpStream::connect(("::1", port)).await {
         let (_, peer) = closable.accept().await.unwrap();
@@ -25,7 +25,7 @@ async fn all_addresses_include_ipv4_and_ipv6() {
 }
 
 #[tokio::test]
-async fn a_closed_port_can_be_bound_again_at_once_though_a_task_accepts_on_it() {
+async fn a_closed_port_is_free_at_once_although_a_task_accepts_on_it() {
     let listener = Bind::Any.listen(0).unwrap();
     let port = listener.local_addr().unwrap().port();
     let closable = std::sync::Arc::new(Closable::new(listener));

@@ -1,4 +1,4 @@
-//! Certificates, keys in every usual form, and whom a client trusts.
+//! Certificates, keys in every usual form, and the servers that a client trusts.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
 use std::{
@@ -54,7 +54,7 @@ async fn meet(server: Arc<ServerConfig>, trust: &Trust, name: &str) -> Result<()
         Ok(())
     };
     let result = connecting.await.map_err(|e: std::io::Error| e.to_string());
-    // It fails when the client does; that is what is looked at.
+    // The server fails if the client does. Only the result of the client is checked.
     let _ = serving.await.unwrap();
     result
 }
@@ -75,7 +75,7 @@ async fn keys_in_every_usual_form_work() {
 }
 
 #[tokio::test]
-async fn a_client_trusts_whom_it_is_told_to_and_nobody_else() {
+async fn a_client_trusts_only_the_servers_of_its_configuration() {
     let rsa = CertificateDer::from_pem_file(file("rsa.pem")).unwrap();
     let pin = Fingerprint::of(&rsa);
     let other_pin = Fingerprint::of(b"another certificate");
@@ -126,7 +126,7 @@ fn error(cert: &str, key: &str, start: &str, end: &str) {
 }
 
 #[test]
-fn what_is_wrong_with_a_certificate_or_key_is_said_with_the_file() {
+fn an_error_of_a_certificate_or_key_names_the_file() {
     error(
         "none.pem",
         "ec-sec1.key",
@@ -177,8 +177,8 @@ fn what_is_wrong_with_a_certificate_or_key_is_said_with_the_file() {
 }
 
 #[test]
-fn the_file_that_is_to_blame_is_named() {
-    for (cert, key, what, told) in [
+fn an_error_names_the_file_that_cannot_be_used() {
+    for (cert, key, what, expected) in [
         (
             "v1.pem",
             "v1.key",
@@ -217,7 +217,7 @@ fn the_file_that_is_to_blame_is_named() {
         ),
     ] {
         let error = tls::server(&old(cert), &old(key)).unwrap_err();
-        assert!(error.to_string().ends_with(told), "{error}");
+        assert!(error.to_string().ends_with(expected), "{error}");
         assert_eq!(error.what(), what, "{error}");
     }
 }
@@ -231,20 +231,20 @@ fn written(name: &str, parts: &[&[u8]]) -> (tempfile::TempDir, PathBuf) {
 }
 
 #[test]
-fn a_chain_in_the_wrong_order_is_told_with_the_right_one() {
+fn an_error_of_a_chain_in_the_wrong_order_names_the_right_one() {
     let read = |name| fs::read(file(name)).unwrap();
     let (own, ca) = (read("signed.pem"), read("signed-ca.pem"));
     let (_dir, chain) = written("chain.pem", &[&own, &ca]);
     assert!(tls::server(&chain, &file("ec-sec1.key")).is_ok());
     let (_dir, chain) = written("chain.pem", &[&ca, &own]);
     let error = tls::server(&chain, &file("ec-sec1.key")).unwrap_err();
-    let told = "chain.pem cannot be used: the certificate of the private key is number 2 and has to be the first";
-    assert!(error.to_string().ends_with(told), "{error}");
+    let expected = "chain.pem cannot be used: the certificate of the private key is number 2 and has to be the first";
+    assert!(error.to_string().ends_with(expected), "{error}");
     assert_eq!(error.what(), What::Certificate);
 }
 
 #[test]
-fn a_byte_order_mark_before_pem_is_passed_over() {
+fn a_byte_order_mark_before_pem_is_ignored() {
     let read = |name| fs::read(file(name)).unwrap();
     let bom = b"\xef\xbb\xbf";
     let (_certs, cert) = written("cert.pem", &[bom, &read("ec-with-params.pem")]);
@@ -254,10 +254,10 @@ fn a_byte_order_mark_before_pem_is_passed_over() {
 }
 
 #[test]
-fn what_a_file_holds_instead_is_said() {
+fn an_error_says_what_a_file_holds_instead() {
     let der = CertificateDer::from_pem_file(file("rsa.pem")).unwrap();
     let damaged = b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
-    for (bytes, told) in [
+    for (bytes, expected) in [
         (
             &der[..],
             "cert.pem holds no certificate in PEM form, but DER form",
@@ -274,7 +274,7 @@ fn what_a_file_holds_instead_is_said() {
     ] {
         let (_dir, cert) = written("cert.pem", &[bytes]);
         let error = tls::server(&cert, &file("rsa-pkcs1.key")).unwrap_err();
-        assert!(error.to_string().ends_with(told), "{error}");
+        assert!(error.to_string().ends_with(expected), "{error}");
         assert_eq!(error.what(), What::Certificate);
     }
     let (_dir, cert) = written("cert.pem", &[damaged]);
@@ -288,20 +288,19 @@ fn what_a_file_holds_instead_is_said() {
     assert_eq!(error.what(), What::Certificate);
 }
 
-/// A server that presents a certificate which rustls itself does not read.
+/// A server that shows a certificate which rustls does not accept itself.
 #[derive(Debug)]
-struct AsItIs(Arc<CertifiedKey>);
+struct FixedCertificate(Arc<CertifiedKey>);
 
-impl ResolvesServerCert for AsItIs {
+impl ResolvesServerCert for FixedCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.0.clone())
     }
 }
 
-/// An X.509 version 1 certificate, as a server of 2016 may have: it is taken where certificates are
-/// not looked into, and refused by its name elsewhere.
+/// A server of 2016 may have an X.509 version 1 certificate. A client accepts it if it does not check names.
 #[tokio::test]
-async fn a_certificate_of_version_1_is_taken_as_it_is_or_refused_by_its_name() {
+async fn a_certificate_of_version_1_is_refused_if_names_are_checked() {
     let cert = CertificateDer::from_pem_file(old("v1.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_file(old("v1.key")).unwrap();
     let pin = Fingerprint::of(&cert);
@@ -313,7 +312,7 @@ async fn a_certificate_of_version_1_is_taken_as_it_is_or_refused_by_its_name() {
             .with_protocol_versions(&[version])
             .unwrap()
             .with_no_client_auth()
-            .with_cert_resolver(Arc::new(AsItIs(certified.clone())));
+            .with_cert_resolver(Arc::new(FixedCertificate(certified.clone())));
         let server = Arc::new(server);
         for trust in [Trust::Anyone, Trust::Fingerprint(pin)] {
             let result = meet(server.clone(), &trust, "nobody.example").await;
@@ -321,9 +320,9 @@ async fn a_certificate_of_version_1_is_taken_as_it_is_or_refused_by_its_name() {
         }
         for trust in [Trust::System, Trust::CaFile(old("v1.pem"))] {
             let refused = meet(server.clone(), &trust, "localhost").await.unwrap_err();
-            let told = "the server's certificate is X.509 version 1, which holds no names to check; \
+            let expected = "the server's certificate is X.509 version 1, which holds no names to check; \
                         tls.fingerprint takes it as it is";
-            assert_eq!(refused, told);
+            assert_eq!(refused, expected);
         }
     }
 }
@@ -340,7 +339,7 @@ async fn a_server_without_the_key_of_its_certificate_is_refused() {
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(AsItIs(certified)));
+        .with_cert_resolver(Arc::new(FixedCertificate(certified)));
     let server = Arc::new(server);
     for trust in [Trust::Anyone, Trust::Fingerprint(Fingerprint::of(&cert))] {
         let refused = meet(server.clone(), &trust, "localhost").await.unwrap_err();
@@ -351,9 +350,9 @@ async fn a_server_without_the_key_of_its_certificate_is_refused() {
     }
 }
 
-/// A server whose key is on P-521 does not even show its certificate.
+/// A server whose key is on P-521 ends the handshake before it shows its certificate.
 #[tokio::test]
-async fn a_server_that_finds_nothing_in_common_is_explained() {
+async fn a_handshake_failure_of_the_server_is_explained() {
     let client = tls::client(&Trust::Anyone, None).unwrap();
     let (near, mut far) = duplex(1 << 16);
     let name = ServerName::try_from("localhost").unwrap();
@@ -365,7 +364,7 @@ async fn a_server_that_finds_nothing_in_common_is_explained() {
 }
 
 #[tokio::test]
-async fn a_wrong_fingerprint_is_told_with_the_one_that_was_seen() {
+async fn an_error_about_a_wrong_fingerprint_shows_the_right_one() {
     let seen = Fingerprint::of(&CertificateDer::from_pem_file(file("rsa.pem")).unwrap());
     let other = Trust::Fingerprint(Fingerprint::of(b"another certificate"));
     let refused = handshake("rsa.pem", "rsa-pkcs1.key", &other, "localhost").await;

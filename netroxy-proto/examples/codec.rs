@@ -1,4 +1,4 @@
-//! This crate's codec behind the contract of `netroxy-conformance vectors run`
+//! The codec of this crate as a program for `netroxy-conformance vectors run`
 //! (`spec/v0.3/vectors/README.md`): one question a line, one answer a line.
 
 use std::io::{self, BufRead as _, Write as _};

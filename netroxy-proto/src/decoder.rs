@@ -1,4 +1,4 @@
-//! From a stream of bytes to messages.
+//! Cuts a stream of bytes into messages.
 
 use alloc::vec::Vec;
 use core::{fmt, marker::PhantomData};
@@ -7,7 +7,7 @@ use memchr::memchr;
 
 use crate::{Incoming, ParseError, ParseErrorKind};
 
-/// How much a [`Decoder`] takes.
+/// The limits of a [`Decoder`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Longest line in bytes, without the LF (`frame.line-limit`). A message has at most four
@@ -21,7 +21,7 @@ impl Default for Limits {
     }
 }
 
-/// Cuts a byte stream into messages, however it is segmented.
+/// Cuts a stream of bytes into messages, however the stream is segmented.
 ///
 /// Each byte is scanned for its LF once and each line is parsed at most four times, so the work is
 /// linear in the input. The result depends on the bytes only, not on how they were split into
@@ -34,9 +34,9 @@ pub struct Decoder<M> {
     buffer: Vec<u8>,
     /// Start of the message that is being received.
     start: usize,
-    /// Start of its line that is being received.
+    /// Start of the line that is being received.
     line: usize,
-    /// Up to here there is no LF behind `line`.
+    /// There is no LF between `line` and here.
     scanned: usize,
     state: State,
     messages: PhantomData<fn() -> M>,
@@ -82,8 +82,8 @@ impl<M: Incoming> Decoder<M> {
     ///
     /// # Errors
     ///
-    /// [`ParseError`] when the bytes are no message or a line is too long; the same again on each
-    /// later call.
+    /// [`ParseError`] if the bytes are no message or a line is too long. Each later call returns the
+    /// same error.
     pub fn next_message(&mut self) -> Result<Option<M>, ParseError> {
         match &self.state {
             State::Lines => {}
@@ -128,7 +128,7 @@ impl<M: Incoming> Decoder<M> {
         }
     }
 
-    /// Whether a message has begun but not ended. If the stream ends now, its part has no effect
+    /// Whether a message has begun but not ended. If the stream ends now, this part has no effect
     /// (`frame.partial-no-effect`).
     #[must_use]
     pub fn is_mid_message(&self) -> bool {
@@ -142,7 +142,7 @@ impl<M: Incoming> Decoder<M> {
         self.buffer.len() - self.start
     }
 
-    /// The bytes received behind the last message: after TRS, the first bytes of the tunnel
+    /// The bytes that follow the last message: after TRS, the first bytes of the tunnel
     /// (`tunnel.early-data`).
     #[must_use]
     pub fn into_tail(mut self) -> Vec<u8> {
@@ -151,7 +151,7 @@ impl<M: Incoming> Decoder<M> {
     }
 }
 
-/// Says how much is buffered, never what: it may be a password, or a user's data.
+/// Shows how much is buffered, never the bytes: they can be a password or a user's data.
 impl<M> fmt::Debug for Decoder<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decoder")

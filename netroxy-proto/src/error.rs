@@ -1,4 +1,4 @@
-//! What can be wrong with a message, with a peer, and with the caller.
+//! Errors of messages, of peers, and of the caller.
 
 use alloc::string::String;
 use core::fmt;
@@ -7,7 +7,7 @@ use core::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} of a message: {kind}")]
 pub struct ParseError {
-    /// Line of the message, counted from 1; the command word stands on line 1.
+    /// Line of the message, counted from 1; the command word is on line 1.
     pub line: usize,
     /// What is wrong there.
     pub kind: ParseErrorKind,
@@ -20,7 +20,7 @@ pub enum ParseErrorKind {
     #[error("unknown command {0}")]
     UnknownWord(Excerpt),
     /// Not a decimal integer of 64 bits.
-    #[error("{field} is no integer: {text}")]
+    #[error("{field} is not an integer: {text}")]
     NotAnInteger {
         /// The field as the original README names it.
         field: &'static str,
@@ -35,7 +35,7 @@ pub enum ParseErrorKind {
         /// What stood there.
         text: Excerpt,
     },
-    /// A timeout that no timer can be set to.
+    /// A timeout that is out of bounds.
     #[error("timeout {0} is not within 1 to {max} seconds", max = crate::Timeout::MAX_SECS)]
     TimeoutOutOfRange(i64),
     /// A line longer than the receiver takes.
@@ -85,8 +85,7 @@ impl Excerpt {
         Self(text)
     }
 
-    /// Only how long `bytes` is: for places where a peer with its lines out of order puts a
-    /// secret.
+    /// The length of `bytes` alone: for lines that hold a secret if the peer swaps its lines.
     pub(crate) fn hidden(bytes: &[u8]) -> Self {
         use fmt::Write as _;
         let mut text = String::new();
@@ -95,8 +94,8 @@ impl Excerpt {
         Self(text)
     }
 
-    /// Where the framing was lost anything may stand in place of a command, a password too: only
-    /// three capitals are shown, with or without the CR of a peer that ends lines in CR LF.
+    /// A line that should be a command word. It can be a password if the framing is lost, so it is
+    /// shown only if it is three capitals, with or without the CR of a peer that ends lines in CR LF.
     pub(crate) fn of_word(bytes: &[u8]) -> Self {
         let word = bytes.strip_suffix(b"\r").unwrap_or(bytes);
         if word.len() == 3 && word.iter().all(u8::is_ascii_uppercase) {
@@ -113,11 +112,11 @@ impl fmt::Display for Excerpt {
     }
 }
 
-/// A well-formed message, or its absence, that the protocol does not allow now.
+/// A well-formed message that is not allowed now, or a message that did not come in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PeerMisbehaved {
     /// MAP or SRQ on a connection that is not logged in.
-    #[error("command before login")]
+    #[error("MAP or SRQ before the login")]
     BeforeLogin,
     /// ATH on a connection that is logged in.
     #[error("second login on one connection")]
@@ -126,31 +125,31 @@ pub enum PeerMisbehaved {
     #[error("no login in time")]
     LoginOverdue,
     /// No SRQ within 1.375 times the timeout (server's view).
-    #[error("no keepalive within the timeout")]
+    #[error("no SRQ within 1.375 times the timeout")]
     Silent,
     /// TRS on a control connection.
     #[error("TRS on a control connection")]
     TrsOnControl,
-    /// TRS with a token that this listener did not issue, or whose client has gone.
+    /// TRS with a token that this listener did not issue, or whose login has ended.
     #[error("TRS with an unknown token")]
     UnknownToken,
     /// TRS for a port that this client has not mapped.
-    #[error("TRS for a port that is not mapped by this client")]
+    #[error("TRS for a port that this client has not mapped")]
     PortNotMapped,
-    /// TRS although no user waits on the port.
-    #[error("TRS although no user waits")]
+    /// TRS, but no user waits on the port.
+    #[error("TRS, but no user waits on the port")]
     NoWaitingUser,
-    /// Anything but ARS as the first message of a server.
-    #[error("expected ARS first")]
+    /// The first message of a server is not ARS.
+    #[error("a message before ARS")]
     ExpectedArs,
     /// A second ARS.
-    #[error("ARS that nobody asked for")]
+    #[error("a second ARS")]
     UnaskedArs,
     /// No ARS within the time allowed (client's view).
     #[error("no answer to the login in time")]
     NoAnswer,
-    /// SRQ stayed unanswered for one timeout (client's view).
-    #[error("keepalive unanswered")]
+    /// No answer to SRQ within the timeout (client's view).
+    #[error("no answer to SRQ within the timeout")]
     KeepaliveUnanswered,
 }
 
@@ -179,9 +178,9 @@ impl PeerMisbehaved {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LocalMisuse {
     /// The id is in use.
-    #[error("an id was given twice")]
+    #[error("the id is in use")]
     DuplicateId,
-    /// The machine is not in a state in which this can happen.
+    /// The input cannot happen in the machine's state.
     #[error("this input cannot happen now")]
     Unexpected,
 }

@@ -1,4 +1,4 @@
-//! The values that stand on the lines of a message. Contents are private: what exists is valid.
+//! The fields of messages. Their contents are private, so every value is valid.
 
 use alloc::{string::String, vec::Vec};
 use core::{fmt, num::NonZeroU16, str::FromStr, time::Duration};
@@ -20,7 +20,7 @@ pub enum InvalidField {
     TimeoutRange,
 }
 
-/// So many bytes of a text are shown: a peer chooses it, and a log has to stay short.
+/// The most bytes of a text that are shown: a peer chooses the text, and a log line has to stay short.
 const SHOWN: usize = 64;
 
 fn one_line(bytes: &[u8]) -> Result<&[u8], InvalidField> {
@@ -44,7 +44,7 @@ macro_rules! text_field {
                 Self(Vec::new())
             }
 
-            /// A line of a message: what was cut at line feeds holds none.
+            /// A line of a message. It was cut at line feeds, so it contains none.
             pub(crate) fn of_line(line: &[u8]) -> Self {
                 debug_assert!(one_line(line).is_ok());
                 Self(line.into())
@@ -93,7 +93,7 @@ macro_rules! secret_field {
         pub struct $name(Zeroizing<Vec<u8>>);
 
         impl $name {
-            /// A line of a message: what was cut at line feeds holds none.
+            /// A line of a message. It was cut at line feeds, so it contains none.
             pub(crate) fn of_line(line: &[u8]) -> Self {
                 debug_assert!(one_line(line).is_ok());
                 Self(Zeroizing::new(line.into()))
@@ -132,7 +132,7 @@ macro_rules! secret_field {
 }
 
 text_field! {
-    /// The name by which a client shows itself, e.g. in logs. Any bytes but LF; may be empty.
+    /// The name of a client, e.g. for logs. Any bytes but LF; it can be empty.
     ClientName
 }
 text_field! {
@@ -149,7 +149,7 @@ secret_field! {
     Password
 }
 secret_field! {
-    /// What the server gave the client at login and a data connection shows again: opaque bytes
+    /// Opaque bytes that the server sends at login and that each data connection sends back
     /// (`auth.token-opaque`). Never printed.
     Token
 }
@@ -157,7 +157,7 @@ secret_field! {
 impl Token {
     /// A token of 32 upper-case hex digits from 128 random bits.
     ///
-    /// The original's tokens are lower-case: by that a client can tell the servers apart
+    /// The tokens of the original server are lower-case, so a client can tell the servers apart
     /// ([`is_like_the_originals`](Self::is_like_the_originals)). On the wire tokens are opaque.
     #[must_use]
     pub fn from_random(bits: [u8; 16]) -> Self {
@@ -170,8 +170,8 @@ impl Token {
         ))
     }
 
-    /// Whether the token is 32 lower-case hex digits, as the original server makes them. It may be
-    /// wrong either way: use it to be careful, never to decide what is allowed.
+    /// Whether the token is 32 lower-case hex digits, as the original server makes them. Another server
+    /// can make such tokens too, so this must not decide what is allowed.
     #[must_use]
     pub fn is_like_the_originals(&self) -> bool {
         self.0.len() == 32
@@ -182,13 +182,13 @@ impl Token {
     }
 }
 
-/// Any integer that the grammar allows where a port stands. Only some are usable as a
-/// [`RemotePort`]; the others still have to be answered (`map.port-range`).
+/// An integer in the place of a port, as the grammar allows it. Numbers that are no [`RemotePort`] have
+/// to be answered too (`map.port-range`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PortNumber(i64);
 
 impl PortNumber {
-    /// The port, if it is one that can be listened on.
+    /// The port, if the number is 1 to 65535.
     #[must_use]
     pub fn remote_port(self) -> Option<RemotePort> {
         RemotePort::try_from(self.0).ok()

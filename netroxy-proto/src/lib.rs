@@ -1,7 +1,7 @@
 //! Netroxy protocol v0.3: messages, parser, encoder, framer and the session state machines.
 //!
 //! This crate has no sockets, no clock, no randomness and no threads; it needs `alloc` only.
-//! Bytes, time and random tokens are arguments. Sockets and tasks live in the crates
+//! Bytes, time and random tokens are arguments. Sockets and tasks are in the crates
 //! `netroxy-server` and `netroxy-client`.
 //!
 //! # Messages
@@ -16,16 +16,16 @@
 //! decoder.push(b"SRQ\nTRS\n68c24c62c13aef70\n8080\nearly data");
 //! assert_eq!(decoder.next_message(), Ok(Some(ClientMessage::Srq)));
 //! assert!(matches!(decoder.next_message(), Ok(Some(ClientMessage::Trs(_)))));
-//! // TRS ends the lines: what follows belongs to the tunnel.
+//! // TRS ends the lines: the bytes that follow belong to the tunnel.
 //! assert_eq!(decoder.next_message(), Ok(None));
 //! assert_eq!(decoder.into_tail(), b"early data");
 //! ```
 //!
 //! # State machines
 //!
-//! [`server::Server`] is a whole server: control connections, mapped ports, waiting users and how
-//! they meet tunnels. [`client::Client`] is a whole client: login, mappings, keepalive and
-//! reconnection. Both are driven alike:
+//! [`server::Server`] is a whole server: control connections, mapped ports, waiting users, and the
+//! data connections that they are joined with. [`client::Client`] is a whole client: login, mappings,
+//! keepalive and reconnection. Both are driven in the same way:
 //!
 //! > **Feed one input, then drain every output, then feed the next input.**
 //!
@@ -34,8 +34,8 @@
 //! 2. `poll_output()` until it returns `None`; carry out each output in order.
 //! 3. `poll_timeout()`: when that time has come, feed `Input::Tick`.
 //!
-//! Each machine has one table of states and events, in its `table` module; the code looks up
-//! every step there.
+//! Each machine has one table of states and events, in its `table` module. The machine takes every
+//! step from there: the action, the next state, the rule, and the reason to close a connection.
 
 #![no_std]
 

@@ -3,9 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 
-use crate::{
-    ClientName, ParseError, Password, PortNumber, Target, Timeout, Token, Username, parse,
-};
+use crate::{ClientName, ParseError, Password, PortNumber, Target, Timeout, Token, Username};
 
 /// What a client sends (`client-message` in the grammar).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,9 +12,9 @@ pub enum ClientMessage {
     Ath(Ath),
     /// Ask the server to listen on a port.
     Map(Map),
-    /// "I am alive"; answered by [`ServerMessage::Srs`].
+    /// The client is alive; answered by [`ServerMessage::Srs`].
     Srq,
-    /// First and only message of a data connection; raw bytes follow.
+    /// The only message of a data connection; raw bytes follow.
     Trs(Trs),
 }
 
@@ -36,7 +34,7 @@ pub enum ServerMessage {
 /// `ath = %s"ATH" LF client-name LF username LF password LF`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ath {
-    /// Shown to people only.
+    /// Only for people to read.
     pub client_name: ClientName,
     /// Compared byte for byte.
     pub username: Username,
@@ -51,7 +49,7 @@ pub enum Ars {
     Accepted {
         /// How long the client may be silent.
         timeout: Timeout,
-        /// To be shown by each data connection of this client.
+        /// Each data connection of this client sends it.
         token: Token,
     },
     /// The login failed; the connection ends.
@@ -61,9 +59,9 @@ pub enum Ars {
 /// `map = %s"MAP" LF port LF target LF bool LF`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Map {
-    /// Where the server is asked to listen; not checked yet.
+    /// The port on which the server is asked to listen; it can be out of bounds.
     pub remote_port: PortNumber,
-    /// For people only: the server never connects to it.
+    /// Only for people to read: the server never connects to it.
     pub target: Target,
     /// Whether users are let through. A closed mapping holds its port but refuses users.
     pub is_open: bool,
@@ -72,7 +70,7 @@ pub struct Map {
 /// `mrs = %s"MRS" LF port LF bool LF`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mrs {
-    /// The number of the [`Map`] that is answered.
+    /// The port of the [`Map`] that is answered.
     pub remote_port: PortNumber,
     /// Whether the server listens.
     pub is_ok: bool,
@@ -81,7 +79,7 @@ pub struct Mrs {
 /// `trq = %s"TRQ" LF port LF`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trq {
-    /// The mapping that the user came to.
+    /// The port to which the user connected.
     pub remote_port: PortNumber,
 }
 
@@ -90,12 +88,12 @@ pub struct Trq {
 pub struct Trs {
     /// The token of the login.
     pub token: Token,
-    /// The mapping, as in the [`Trq`].
+    /// The port of the [`Trq`].
     pub remote_port: PortNumber,
 }
 
 impl ClientMessage {
-    /// Appends the message as it stands on the wire. Cannot fail.
+    /// Appends the bytes of the message to `out`. It cannot fail.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Ath(ath) => {
@@ -121,7 +119,7 @@ impl ClientMessage {
 }
 
 impl ServerMessage {
-    /// Appends the message as it stands on the wire. Cannot fail.
+    /// Appends the bytes of the message to `out`. It cannot fail.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Ars(Ars::Accepted { timeout, token }) => {
@@ -161,26 +159,6 @@ pub trait Incoming: Sized {
 
     /// Whether raw bytes follow this message instead of further lines.
     fn ends_lines(&self) -> bool;
-}
-
-impl Incoming for ClientMessage {
-    fn parse(input: &[u8]) -> Result<Option<(Self, usize)>, ParseError> {
-        parse::one(parse::client_message, input)
-    }
-
-    fn ends_lines(&self) -> bool {
-        matches!(self, Self::Trs(_))
-    }
-}
-
-impl Incoming for ServerMessage {
-    fn parse(input: &[u8]) -> Result<Option<(Self, usize)>, ParseError> {
-        parse::one(parse::server_message, input)
-    }
-
-    fn ends_lines(&self) -> bool {
-        false
-    }
 }
 
 fn line(out: &mut Vec<u8>, bytes: &[u8]) {

@@ -1,8 +1,8 @@
-//! nom parsers, one for each rule of `spec/v0.3/grammar.abnf`, which stands above it.
+//! nom parsers, one for each rule of `spec/v0.3/grammar.abnf`. The rule is quoted above its parser.
 //!
-//! They read whole lines: on a line that has not ended they return nom's `Incomplete`. Bad text is
-//! refused as soon as its line has ended, whether or not the message is complete. Texts are copied
-//! when all lines of their message are there.
+//! They read whole lines: on a line that has not ended they return nom's `Incomplete`. A bad line is
+//! an error as soon as it has ended, even if the message is not complete. A text is copied only after
+//! all lines of its message have come.
 
 use core::str;
 
@@ -15,13 +15,13 @@ use nom::{
 };
 
 use crate::{
-    Ars, Ath, ClientMessage, ClientName, Excerpt, Map, Mrs, ParseError, ParseErrorKind, Password,
-    ServerMessage, Target, Timeout, Token, Trq, Trs, Username,
+    Ars, Ath, ClientMessage, ClientName, Excerpt, Incoming, Map, Mrs, ParseError, ParseErrorKind,
+    Password, ServerMessage, Target, Timeout, Token, Trq, Trs, Username,
 };
 
-/// Where a parser gave up and why; `why` is `None` where a word is no command.
+/// Where a parser stopped and why; `why` is `None` if a word is not a command.
 #[derive(Debug)]
-pub(crate) struct Fault<'a> {
+struct Fault<'a> {
     at: &'a [u8],
     why: Option<ParseErrorKind>,
 }
@@ -38,8 +38,28 @@ impl<'a> nom::error::ParseError<&'a [u8]> for Fault<'a> {
 
 type Parsed<'a, T> = IResult<&'a [u8], T, Fault<'a>>;
 
+impl Incoming for ClientMessage {
+    fn parse(input: &[u8]) -> Result<Option<(Self, usize)>, ParseError> {
+        one(client_message, input)
+    }
+
+    fn ends_lines(&self) -> bool {
+        matches!(self, Self::Trs(_))
+    }
+}
+
+impl Incoming for ServerMessage {
+    fn parse(input: &[u8]) -> Result<Option<(Self, usize)>, ParseError> {
+        one(server_message, input)
+    }
+
+    fn ends_lines(&self) -> bool {
+        false
+    }
+}
+
 /// Runs `parser` once at the start of `input`.
-pub(crate) fn one<'a, T>(
+fn one<'a, T>(
     mut parser: impl FnMut(&'a [u8]) -> Parsed<'a, T>,
     input: &'a [u8],
 ) -> Result<Option<(T, usize)>, ParseError> {
@@ -62,8 +82,8 @@ pub(crate) fn one<'a, T>(
 }
 
 /// `client-message = ath / map / srq / trs`
-pub(crate) fn client_message(input: &[u8]) -> Parsed<'_, ClientMessage> {
-    // Not `alt`, which would take the "incomplete" of its first branch for an answer.
+fn client_message(input: &[u8]) -> Parsed<'_, ClientMessage> {
+    // Not `alt`: it would return the `Incomplete` of its first branch.
     match input.first_chunk() {
         Some(b"ATH\n") => map(ath, ClientMessage::Ath).parse(input),
         Some(b"MAP\n") => map(map_, ClientMessage::Map).parse(input),
@@ -74,7 +94,7 @@ pub(crate) fn client_message(input: &[u8]) -> Parsed<'_, ClientMessage> {
 }
 
 /// `server-message = ars / mrs / trq / srs`
-pub(crate) fn server_message(input: &[u8]) -> Parsed<'_, ServerMessage> {
+fn server_message(input: &[u8]) -> Parsed<'_, ServerMessage> {
     match input.first_chunk() {
         Some(b"ARS\n") => map(ars, ServerMessage::Ars).parse(input),
         Some(b"MRS\n") => map(mrs, ServerMessage::Mrs).parse(input),
@@ -192,8 +212,8 @@ fn timeout(input: &[u8]) -> Parsed<'_, Timeout> {
 
 /// `integer = "0" / ( [ "-" ] %x31-39 *18DIGIT )`
 ///
-/// Read more liberally than it is written (`frame.int`): a `+` sign, leading zeros and `-0` pass, as
-/// long as the value fits 64 bits.
+/// The parser accepts more than the encoder writes (`frame.int`): a `+` sign, leading zeros and `-0`,
+/// if the value fits 64 bits.
 fn integer<'a>(field: &'static str, input: &'a [u8]) -> Parsed<'a, i64> {
     let (rest, digits) = line(input)?;
     match str::from_utf8(digits)
@@ -231,12 +251,12 @@ fn text(input: &[u8]) -> Parsed<'_, &[u8]> {
     line(input)
 }
 
-/// The bytes up to the next LF, which is taken too.
+/// The bytes up to the next LF. The LF is taken too.
 fn line(input: &[u8]) -> Parsed<'_, &[u8]> {
     terminated(take_until("\n"), tag("\n")).parse(input)
 }
 
-/// Takes the text out of an error: a peer that swaps the lines of ARS or TRS puts its token there.
+/// Removes the text from an error: it is a token if the peer swaps the lines of ARS or TRS.
 fn hide(error: Err<Fault<'_>>) -> Err<Fault<'_>> {
     use ParseErrorKind::{NotABoolean, NotAnInteger};
     error.map(|mut fault| {
@@ -248,7 +268,8 @@ fn hide(error: Err<Fault<'_>>) -> Err<Fault<'_>> {
     })
 }
 
-/// The line at `at` is no command of this direction, as soon as it is there as a whole.
+/// The error of the line at `at`, which is not a command of this direction; `Incomplete` until the line
+/// has ended.
 fn unknown<T>(at: &[u8]) -> Parsed<'_, T> {
     line(at)?;
     Err(Err::Error(Fault { at, why: None }))

@@ -1,4 +1,4 @@
-//! The fuzz bodies on arbitrary bytes, so that a plain `cargo test` searches a little, too.
+//! The fuzz bodies on arbitrary bytes, so that `cargo test` fuzzes for a short time too.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -9,18 +9,18 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
-    fn bytes_never_panic_the_parsers(input in lines()) {
+    fn the_parsers_never_panic(input in lines()) {
         fuzzing::client_message(&input);
         fuzzing::server_message(&input);
     }
 
     #[test]
-    fn any_values_make_messages_that_return(input in vec(any::<u8>(), 0..512)) {
+    fn messages_of_any_values_decode_to_themselves(input in vec(any::<u8>(), 0..512)) {
         fuzzing::round_trip(&input);
     }
 
     #[test]
-    fn the_decoder_equals_the_oracle_however_it_is_fed(
+    fn the_decoder_equals_the_oracle_however_the_bytes_are_split(
         choice in any::<u8>(),
         cuts in vec(any::<u8>(), 0..16),
         stream in lines(),
@@ -40,7 +40,7 @@ proptest! {
     }
 }
 
-/// Bytes that come near to messages: mostly lines that may stand in one.
+/// Bytes that are similar to messages: mostly lines that a message can have.
 fn lines() -> impl Strategy<Value = Vec<u8>> {
     let word = prop::sample::select(vec![
         "ATH",
@@ -73,7 +73,7 @@ fn lines() -> impl Strategy<Value = Vec<u8>> {
     vec(line, 0..12).prop_map(|lines| lines.concat())
 }
 
-/// The oracle itself, on the examples that a reader can check by eye.
+/// The oracle itself, on examples that a reader can check.
 #[test]
 fn the_oracle_cuts_lines_as_the_grammar_says() {
     use fuzzing::{Direction, Ending, frame};

@@ -1,4 +1,4 @@
-//! What an operator changes while the client machine runs.
+//! Changes of the configuration while the client machine runs.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -10,7 +10,7 @@ use netroxy_proto::{
 };
 
 #[test]
-fn a_new_mapping_is_asked_for_on_the_open_connection_and_serves() {
+fn a_new_mapping_is_requested_on_the_open_connection() {
     let mut client = up();
     let outputs = configure(&mut client, 5.0, config(&[1, 2, 3]), false);
     assert_eq!(maps(&outputs), ["3 t:3"]);
@@ -23,15 +23,15 @@ fn a_new_mapping_is_asked_for_on_the_open_connection_and_serves() {
 }
 
 #[test]
-fn nothing_changed_is_nothing_done() {
+fn an_unchanged_configuration_has_no_effect() {
     let mut client = up();
     assert_eq!(configure(&mut client, 5.0, config(&[1, 2]), false), []);
-    // Their order is no change either.
+    // Another order is no change.
     assert_eq!(configure(&mut client, 5.0, config(&[2, 1]), false), []);
 }
 
 #[test]
-fn a_mapping_that_is_gone_or_different_and_another_login_need_a_new_connection_at_once() {
+fn a_changed_mapping_or_login_needs_a_new_connection_at_once() {
     let mut other = config(&[1, 2]);
     other.mappings[1].target = "u:2".to_owned().try_into().unwrap();
     let mut closed = config(&[1, 2]);
@@ -76,7 +76,7 @@ fn a_mapping_that_is_gone_or_different_and_another_login_need_a_new_connection_a
 
 /// `life.client-pause`.
 #[test]
-fn a_connection_that_was_just_opened_is_followed_after_a_second() {
+fn the_next_attempt_comes_a_second_after_the_login() {
     let mut client = up();
     let outputs = configure(&mut client, 0.25, config(&[1]), false);
     let notice = Notice::RetryIn(Duration::from_millis(750));
@@ -86,12 +86,12 @@ fn a_connection_that_was_just_opened_is_followed_after_a_second() {
 }
 
 #[test]
-fn a_port_that_the_server_does_not_hold_is_given_up_without_a_new_connection() {
+fn a_refused_port_is_given_up_without_a_new_connection() {
     let mut client = up();
     feed(&mut client, 5.0, Input::Message(mrs(2, false)));
     assert_eq!(configure(&mut client, 5.0, config(&[1]), false), []);
     assert_eq!(feed(&mut client, 20.0, Input::Tick), []);
-    // The server is asked again at this moment, and may hold the port then.
+    // The port has just been requested again, so the server may hold it.
     let mut client = up();
     feed(&mut client, 5.0, Input::Message(mrs(2, false)));
     assert_eq!(maps(&feed(&mut client, 8.0, Input::Tick)), ["2 t:2"]);
@@ -102,7 +102,7 @@ fn a_port_that_the_server_does_not_hold_is_given_up_without_a_new_connection() {
 
 /// `map.retry-pause`.
 #[test]
-fn a_refused_port_that_changed_is_asked_for_in_its_time_with_what_it_is_now() {
+fn a_refused_port_is_requested_after_its_wait_with_its_new_mapping() {
     let mut client = up();
     feed(&mut client, 5.0, Input::Message(mrs(2, false)));
     let mut other = config(&[1, 2]);
@@ -110,7 +110,7 @@ fn a_refused_port_that_changed_is_asked_for_in_its_time_with_what_it_is_now() {
     assert_eq!(configure(&mut client, 5.0, other, false), []);
     assert_eq!(feed(&mut client, 5.5, Input::Tick), []);
     assert_eq!(maps(&feed(&mut client, 8.0, Input::Tick)), ["2 u:2"]);
-    // Nor does it help to take it away and to add it again.
+    // The wait stays if the mapping is removed and added again.
     let mut client = up();
     feed(&mut client, 5.0, Input::Message(mrs(2, false)));
     assert_eq!(configure(&mut client, 5.0, config(&[1]), false), []);
@@ -119,7 +119,7 @@ fn a_refused_port_that_changed_is_asked_for_in_its_time_with_what_it_is_now() {
 }
 
 #[test]
-fn before_the_login_all_is_taken_into_it() {
+fn the_login_uses_the_configuration_of_its_time() {
     let mut client = Client::new(config(&[1]));
     assert_eq!(configure(&mut client, 0.0, config(&[1, 2]), true), []);
     assert_eq!(feed(&mut client, 0.0, Input::Tick), [Output::Connect]);
@@ -158,7 +158,7 @@ fn of_two_mappings_of_one_port_the_first_counts() {
 }
 
 #[test]
-fn a_port_that_is_forgotten_is_unknown_from_then_on_and_the_connection_stays() {
+fn a_forgotten_port_is_unknown_and_the_connection_stays() {
     let mut client = up();
     let two = 2.try_into().unwrap();
     assert_eq!(feed(&mut client, 5.0, Input::Forget(two)), []);
@@ -169,12 +169,12 @@ fn a_port_that_is_forgotten_is_unknown_from_then_on_and_the_connection_stays() {
     ));
     let served = feed(&mut client, 5.0, Input::Message(trq(1)));
     assert!(matches!(served[..], [Output::OpenTunnel { .. }]));
-    // It is no change that it is not there, and it can come back.
+    // A configuration without the port is no change, and the port can be added again.
     assert_eq!(configure(&mut client, 5.0, config(&[1]), false), []);
     let outputs = configure(&mut client, 5.0, config(&[1, 2]), false);
     assert_eq!(maps(&outputs), ["2 t:2"]);
 
-    // A refused one is asked for again in its time only, and not while it is forgotten.
+    // A refused port is not requested while it is forgotten, and keeps its wait if it is added again.
     let mut client = up();
     feed(&mut client, 5.0, Input::Message(mrs(2, false)));
     assert_eq!(feed(&mut client, 5.0, Input::Forget(two)), []);
@@ -204,7 +204,7 @@ fn config(ports: &[i64]) -> Config {
     )
 }
 
-/// Logged in at 0 with the ports 1 and 2.
+/// A client that has logged in at 0 with the ports 1 and 2.
 fn up() -> Client {
     let mut client = Client::new(config(&[1, 2]));
     for input in [Input::Tick, Input::Connected, Input::Message(accepted())] {

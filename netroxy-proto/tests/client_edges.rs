@@ -1,4 +1,4 @@
-//! What whole sessions do not show of the client machine: bad servers, odd ports, misuse.
+//! What whole sessions do not show of the client machine: bad servers, unusual ports, misuse.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -11,7 +11,7 @@ use netroxy_proto::{
 };
 
 #[test]
-fn nothing_but_ars_comes_first() {
+fn a_message_before_ars_ends_the_connection() {
     for first in [ServerMessage::Srs, trq(8080), mrs(8080, true)] {
         let mut client = connected();
         let outputs = feed(&mut client, 0, Input::Message(first));
@@ -21,7 +21,7 @@ fn nothing_but_ars_comes_first() {
 }
 
 #[test]
-fn a_second_ars_ends_the_session() {
+fn a_second_ars_ends_the_login() {
     for second in [accepted(), ServerMessage::Ars(Ars::Rejected)] {
         let mut client = up();
         let outputs = feed(&mut client, 0, Input::Message(second));
@@ -30,7 +30,7 @@ fn a_second_ars_ends_the_session() {
 }
 
 #[test]
-fn no_answer_to_the_login_in_time() {
+fn a_login_without_an_answer_is_given_up_after_10_s() {
     let mut client = connected();
     assert_eq!(client.poll_timeout(), Some(Duration::from_secs(10)));
     let outputs = feed(&mut client, 10, Input::Tick);
@@ -38,7 +38,7 @@ fn no_answer_to_the_login_in_time() {
 }
 
 #[test]
-fn malformed_bytes_end_the_session() {
+fn malformed_bytes_end_the_login() {
     let mut client = up();
     let error = ParseError {
         line: 1,
@@ -50,30 +50,29 @@ fn malformed_bytes_end_the_session() {
 }
 
 #[test]
-fn a_tunnel_has_the_target_and_the_token_of_its_session() {
+fn a_tunnel_has_the_port_of_the_trq_and_the_token_of_the_login() {
     let mut client = up();
     let opened = feed(&mut client, 0, Input::Message(trq(8081)));
     let expected = Output::OpenTunnel {
         remote_port: 8081.try_into().unwrap(),
-        target: "b:2".to_owned().try_into().unwrap(),
         token: Token::from_random([7; 16]),
     };
     assert_eq!(opened, [expected]);
 }
 
 #[test]
-fn a_port_that_is_granted_after_all_is_not_asked_for_again() {
+fn a_refused_port_that_is_mapped_later_is_not_requested_again() {
     let mut client = up();
     feed(&mut client, 0, Input::Message(mrs(8081, false)));
     assert!(client.poll_timeout() < Some(Duration::from_secs(2)));
     let port = 8081.try_into().unwrap();
     let granted = feed(&mut client, 0, Input::Message(mrs(8081, true)));
     assert_eq!(granted, [Output::Notice(Notice::Mapped(port))]);
-    // The next thing is the keepalive.
+    // The next deadline is that of the keepalive.
     assert_eq!(client.poll_timeout(), Some(Duration::from_secs(100)));
 }
 
-/// The original opens it as well: MRS false may have crossed a login that replaced another one.
+/// The original client opens it too: MRS false can come from a login that has been replaced.
 #[test]
 fn a_tunnel_for_a_port_that_was_refused_is_opened() {
     let mut client = up();
@@ -83,7 +82,7 @@ fn a_tunnel_for_a_port_that_was_refused_is_opened() {
 }
 
 #[test]
-fn a_port_that_is_not_mapped_is_told_and_ignored() {
+fn a_message_about_an_unmapped_port_is_reported_and_ignored() {
     for port in [80, 0, -1, 65536, i64::MIN] {
         let mut client = up();
         for message in [trq(port), mrs(port, true), mrs(port, false)] {
@@ -116,8 +115,8 @@ fn of_two_mappings_of_one_port_the_first_counts() {
     assert_eq!(targets, ["a:1", "b:2"]);
 }
 
-/// Its waits have grown to the longest one.
-fn unlucky() -> Client {
+/// A client whose waits have grown to the longest wait.
+fn with_longest_wait() -> Client {
     let mut client = Client::new(config());
     let mut longest = Duration::ZERO;
     for _ in 0..6 {
@@ -129,7 +128,8 @@ fn unlucky() -> Client {
     client
 }
 
-/// Logs in as soon as it wants to; the wait after the session has lasted so long and ended so.
+/// Lets the client log in and ends the session with `end` after `lasted` seconds. The result is the wait
+/// that follows, in seconds.
 fn wait_after(client: &mut Client, lasted: f64, end: Input) -> f64 {
     let at = client.poll_timeout().unwrap();
     for input in [Input::Tick, Input::Connected, Input::Message(accepted())] {
@@ -140,21 +140,20 @@ fn wait_after(client: &mut Client, lasted: f64, end: Input) -> f64 {
 }
 
 #[test]
-fn a_session_that_lasted_as_long_as_the_wait_before_it_resets_the_wait() {
+fn a_session_as_long_as_the_wait_before_it_resets_the_wait() {
     for (lasted, shortest) in [(60.0, 1.0), (10.0, 1.0), (8.0, 1.0), (5.0, 4.0), (0.5, 8.0)] {
         for end in [Input::Ended, Input::Broken] {
-            let wait = wait_after(&mut unlucky(), lasted, end);
+            let wait = wait_after(&mut with_longest_wait(), lasted, end);
             let allowed = shortest..=shortest * 1.25;
             assert!(allowed.contains(&wait), "{wait} s after {lasted} s");
         }
     }
 }
 
-/// Before, each session shorter than 10 s was a failure like any other: 8 s of waiting for each.
 #[test]
-fn a_link_that_comes_and_goes_is_used_most_of_the_time() {
+fn an_unstable_link_is_used_most_of_the_time() {
     for lasts in [2.0, 3.0, 5.0, 9.0] {
-        let mut client = unlucky();
+        let mut client = with_longest_wait();
         let mut waits: Vec<f64> = Vec::new();
         for _ in 0..20 {
             waits.push(wait_after(&mut client, lasts, Input::Broken));
@@ -166,14 +165,14 @@ fn a_link_that_comes_and_goes_is_used_most_of_the_time() {
 }
 
 #[test]
-fn a_server_that_ends_each_login_early_is_asked_less_and_less() {
+fn attempts_become_rare_if_the_server_ends_each_login_early() {
     let mut client = Client::new(config());
     let waits = [(); 9].map(|()| wait_after(&mut client, 5.0, Input::Ended));
     let expected = [1.0, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 8.0];
     for (wait, expected) in waits.iter().zip(expected) {
         assert!((expected..=expected * 1.25).contains(wait), "{waits:?}");
     }
-    // A login that breaks says nothing of the server's will, and one that lasts says all is well.
+    // A login that breaks is no sign against the server, and a login that lasts resets the count.
     for (lasted, end) in [(5.0, Input::Broken), (10.0, Input::Ended)] {
         let mut client = client.clone();
         wait_after(&mut client, lasted, end);
@@ -182,9 +181,9 @@ fn a_server_that_ends_each_login_early_is_asked_less_and_less() {
     }
 }
 
-/// `auth.client-backoff` and `life.client-pause` want a second, `life.reconnect-time` 15 at most.
+/// `auth.client-backoff` and `life.client-pause` require a second, `life.reconnect-time` at most 15.
 #[test]
-fn no_end_is_followed_at_once_and_none_after_too_long() {
+fn after_each_end_the_wait_is_1_to_10_s() {
     let ends = [
         Input::Ended,
         Input::Broken,
@@ -209,7 +208,7 @@ fn an_answer_to_any_srq_is_a_sign_of_life() {
         []
     );
     assert_eq!(feed(&mut client, 400, Input::Tick), [srq()]);
-    // MRS and TRQ are none: they may have been under way.
+    // MRS and TRQ are no signs of life: they can have been under way.
     feed(&mut client, 450, Input::Message(mrs(8080, true)));
     assert_eq!(feed(&mut client, 699, Input::Tick), [srq()]);
     let outputs = feed(&mut client, 700, Input::Tick);
@@ -217,7 +216,7 @@ fn an_answer_to_any_srq_is_a_sign_of_life() {
 }
 
 #[test]
-fn misuse_is_refused_and_changes_nothing() {
+fn misuse_is_rejected_and_changes_nothing() {
     let error = ParseError {
         line: 1,
         kind: ParseErrorKind::LineTooLong { limit: 1 },
@@ -249,9 +248,9 @@ fn refused(client: &mut Client, input: Input) {
     assert_eq!(client.poll_timeout(), before);
 }
 
-/// Whatever the seed, ports that are refused together are not asked for again together.
+/// Ports that are refused together are not requested again together, whatever the seed is.
 #[test]
-fn each_refused_port_has_a_delay_of_its_own() {
+fn each_refused_port_has_its_own_delay() {
     for jitter in [0, u64::MAX] {
         let mut client = Client::new(Config { jitter, ..config() });
         for input in [Input::Tick, Input::Connected, Input::Message(accepted())] {

@@ -1,4 +1,4 @@
-//! Every input of the fuzzing corpus, through the body of its target.
+//! Runs every file of the fuzzing corpora through the body of its target.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -20,7 +20,10 @@ fn every_corpus_file_keeps_its_property() {
             }
         }
     }
-    assert!(broken.is_empty(), "broken by {broken:#?}");
+    assert!(
+        broken.is_empty(),
+        "these files break their property: {broken:#?}"
+    );
 }
 
 #[test]
@@ -31,7 +34,10 @@ fn the_corpora_of_the_machines_take_every_row_of_their_tables() {
         .flat_map(|(_, input)| fuzzing::server_rows(input))
         .collect();
     for row in server::table::TABLE {
-        assert!(taken.contains(&row), "no file of server_machine: {row:?}");
+        assert!(
+            taken.contains(&row),
+            "no file of server_machine takes {row:?}"
+        );
     }
     let inputs = corpus("client_machine");
     let taken: Vec<_> = inputs
@@ -39,7 +45,10 @@ fn the_corpora_of_the_machines_take_every_row_of_their_tables() {
         .flat_map(|(_, input)| fuzzing::client_rows(input))
         .collect();
     for row in client::table::TABLE {
-        assert!(taken.contains(&row), "no file of client_machine: {row:?}");
+        assert!(
+            taken.contains(&row),
+            "no file of client_machine takes {row:?}"
+        );
     }
 }
 
@@ -49,7 +58,7 @@ fn every_corpus_folder_has_a_target() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(
             TARGETS.iter().any(|(target, _)| *target == name),
-            "nothing runs fuzz/corpus/{name}"
+            "no target runs fuzz/corpus/{name}"
         );
     }
 }
@@ -66,7 +75,7 @@ fn every_target_runs_the_body_of_its_name() {
     }
 }
 
-/// The files of a target's corpus and what they hold; there is one at least.
+/// The files of a target's corpus and their contents; there is one at least.
 fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = fuzz().join("corpus").join(target);
     let entries = fs::read_dir(&folder)

@@ -1,4 +1,4 @@
-//! Each kind of bad input: the line, the rule and the words of the error.
+//! Each kind of bad input: the line, the rule and the text of the error.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -7,7 +7,7 @@ use netroxy_proto::{
     PeerMisbehaved, RemotePort, ServerMessage, Timeout, Token, server::RefuseReason,
 };
 
-/// Bytes, rule, and the whole message (which begins with the line).
+/// Bytes, rule, and the text of the error (which begins with the line).
 type Case = (&'static [u8], &'static str, &'static str);
 
 const TO_SERVER: &[Case] = &[
@@ -69,62 +69,62 @@ const TO_SERVER: &[Case] = &[
     (
         b"MAP\n\n",
         "frame.int",
-        "line 2 of a message: port is no integer: \"\"",
+        "line 2 of a message: port is not an integer: \"\"",
     ),
     (
         b"MAP\n8o80\n",
         "frame.int",
-        "line 2 of a message: port is no integer: \"8o80\"",
+        "line 2 of a message: port is not an integer: \"8o80\"",
     ),
     (
         b"MAP\n 80\n",
         "frame.int",
-        "line 2 of a message: port is no integer: \" 80\"",
+        "line 2 of a message: port is not an integer: \" 80\"",
     ),
     (
         b"MAP\n80\r\n",
         "frame.int",
-        "line 2 of a message: port is no integer: \"80\\r\"",
+        "line 2 of a message: port is not an integer: \"80\\r\"",
     ),
     (
         b"MAP\n-\n",
         "frame.int",
-        "line 2 of a message: port is no integer: \"-\"",
+        "line 2 of a message: port is not an integer: \"-\"",
     ),
     (
         b"MAP\n+\n",
         "frame.int",
-        "line 2 of a message: port is no integer: \"+\"",
+        "line 2 of a message: port is not an integer: \"+\"",
     ),
     (
         b"MAP\n+-1\n",
         "frame.int",
-        "line 2 of a message: port is no integer: \"+-1\"",
+        "line 2 of a message: port is not an integer: \"+-1\"",
     ),
     (
         b"MAP\n0x50\n",
         "frame.int",
-        "line 2 of a message: port is no integer: \"0x50\"",
+        "line 2 of a message: port is not an integer: \"0x50\"",
     ),
     (
         b"MAP\n8_0\n",
         "frame.int",
-        "line 2 of a message: port is no integer: \"8_0\"",
+        "line 2 of a message: port is not an integer: \"8_0\"",
     ),
     (
         b"MAP\n\xd9\xa1\n",
         "frame.int",
-        "line 2 of a message: port is no integer: \"\\xd9\\xa1\"",
+        "line 2 of a message: port is not an integer: \"\\xd9\\xa1\"",
     ),
     (
         b"MAP\n9223372036854775808\n",
         "frame.int",
-        "line 2 of a message: port is no integer: \"9223372036854775808\"",
+        "line 2 of a message: port is not an integer: \"9223372036854775808\"",
     ),
     (
         b"MAP\n0123456789012345678901234567890\n",
         "frame.int",
-        "line 2 of a message: port is no integer: \"012345678901234567890123\" (first of 31 bytes)",
+        "line 2 of a message: port is not an integer: \"012345678901234567890123\" (first of 31 bytes)",
     ),
     (
         b"MAP\n80\nh:1\nTrue\n",
@@ -139,7 +139,7 @@ const TO_SERVER: &[Case] = &[
     (
         b"TRS\ntoken\nport\n",
         "frame.int",
-        "line 3 of a message: port is no integer: (4 bytes)",
+        "line 3 of a message: port is not an integer: (4 bytes)",
     ),
 ];
 
@@ -157,7 +157,7 @@ const TO_CLIENT: &[Case] = &[
     (
         b"ARS\ntrue\nsoon\n",
         "auth.ars-int",
-        "line 3 of a message: timeout is no integer: (4 bytes)",
+        "line 3 of a message: timeout is not an integer: (4 bytes)",
     ),
     (
         b"ARS\ntrue\n0\n",
@@ -177,7 +177,7 @@ const TO_CLIENT: &[Case] = &[
     (
         b"MRS\nx\n",
         "frame.int",
-        "line 2 of a message: port is no integer: \"x\"",
+        "line 2 of a message: port is not an integer: \"x\"",
     ),
     (
         b"MRS\n80\ntrue\r\n",
@@ -187,21 +187,21 @@ const TO_CLIENT: &[Case] = &[
     (
         b"TRQ\n1.0\n",
         "frame.int",
-        "line 2 of a message: port is no integer: \"1.0\"",
+        "line 2 of a message: port is not an integer: \"1.0\"",
     ),
 ];
 
 #[test]
-fn bad_input_at_the_server() {
+fn each_bad_input_at_the_server_has_its_error() {
     table::<ClientMessage>(TO_SERVER);
 }
 
 #[test]
-fn bad_input_at_the_client() {
+fn each_bad_input_at_the_client_has_its_error() {
     table::<ServerMessage>(TO_CLIENT);
 }
 
-/// Each is refused with its last line, not before, and whatever follows.
+/// Each is rejected at its last line, not earlier, and whatever follows.
 fn table<M: Incoming + std::fmt::Debug + PartialEq>(cases: &[Case]) {
     for (bytes, rule, message) in cases {
         let shown = bytes.escape_ascii();
@@ -219,7 +219,7 @@ fn table<M: Incoming + std::fmt::Debug + PartialEq>(cases: &[Case]) {
 }
 
 #[test]
-fn the_line_limit() {
+fn an_error_of_the_line_limit_names_the_line_and_the_limit() {
     let error = netroxy_proto::ParseError {
         line: 3,
         kind: ParseErrorKind::LineTooLong { limit: 4096 },
@@ -232,7 +232,7 @@ fn the_line_limit() {
 }
 
 #[test]
-fn fields_that_do_not_exist() {
+fn invalid_fields_are_rejected() {
     assert_eq!(
         Token::try_from(&b"a\nb"[..]).unwrap_err(),
         InvalidField::LineFeed
@@ -284,23 +284,20 @@ fn a_token_is_its_bits_in_hex() {
 }
 
 #[test]
-fn misbehaviour_and_misuse_speak_in_sentences() {
+fn misbehaviour_and_misuse_have_texts_and_rules() {
     assert_eq!(
         PeerMisbehaved::BeforeLogin.to_string(),
-        "command before login"
+        "MAP or SRQ before the login"
     );
     assert_eq!(
         PeerMisbehaved::NoWaitingUser.rule(),
         "tunnel.no-unsolicited"
     );
-    assert_eq!(
-        LocalMisuse::DuplicateId.to_string(),
-        "an id was given twice"
-    );
+    assert_eq!(LocalMisuse::DuplicateId.to_string(), "the id is in use");
 }
 
 #[test]
-fn the_reason_to_close_a_user_is_said() {
+fn each_reason_to_close_a_user_has_a_text() {
     let said = [
         RefuseReason::MappingClosed,
         RefuseReason::TooManyWaiting,
@@ -313,8 +310,8 @@ fn the_reason_to_close_a_user_is_said() {
         [
             "the mapping is closed",
             "too many users wait",
-            "the client brought no tunnel in time",
-            "the client has gone",
+            "the client opened no data connection in time",
+            "the login of the client has ended",
         ]
     );
 }

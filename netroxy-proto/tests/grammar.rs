@@ -1,5 +1,5 @@
-//! The rules quoted in the source stand word for word in the specification, and each rule of the
-//! specification is quoted above its parser.
+//! The rules that the source quotes are word for word in the grammar, and each rule of the grammar is
+//! quoted above its parser.
 
 mod revision;
 
@@ -10,7 +10,7 @@ const PARSER: &str = include_str!("../src/parse.rs");
 const MESSAGE: &str = include_str!("../src/message.rs");
 
 #[test]
-fn every_quoted_rule_stands_in_the_grammar() {
+fn every_quoted_rule_is_in_the_grammar() {
     let rules = rules();
     for (file, source) in [("parse.rs", PARSER), ("message.rs", MESSAGE)] {
         let quoted = quoted(source);
@@ -25,11 +25,11 @@ fn every_quoted_rule_stands_in_the_grammar() {
 }
 
 #[test]
-fn every_rule_of_messages_stands_above_its_parser() {
+fn every_rule_of_a_message_is_quoted_above_its_parser() {
     let quoted = quoted(PARSER);
     for rule in rules() {
         let is_name = rule.ends_with("= text") || rule.ends_with("= integer");
-        // Streams are the concern of the state machines.
+        // The state machines implement the rules of streams.
         let is_stream = STREAMS.iter().any(|stream| {
             rule.strip_prefix(stream)
                 .is_some_and(|rest| rest.starts_with(" = "))
@@ -52,7 +52,7 @@ const STREAMS: [&str; 7] = [
     "data-server",
 ];
 
-/// `name = ...` with the blanks for alignment and the comment taken out.
+/// `name = ...` without the blanks for alignment and without the comment.
 fn rules() -> Vec<String> {
     GRAMMAR
         .lines()
@@ -62,7 +62,7 @@ fn rules() -> Vec<String> {
         .collect()
 }
 
-/// What stands between backticks at the start of a doc comment and looks like a rule.
+/// The text between backticks at the start of a doc comment, if it has the form of a rule.
 fn quoted(source: &str) -> Vec<String> {
     source
         .lines()

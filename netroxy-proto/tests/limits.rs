@@ -1,4 +1,4 @@
-//! Memory and work stay bounded, whatever a peer sends.
+//! Memory and work are bounded, whatever a peer sends.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -26,12 +26,12 @@ fn a_line_may_be_as_long_as_the_limit_and_no_longer() {
 }
 
 #[test]
-fn the_default_takes_4096_bytes() {
+fn the_default_limit_is_4096_bytes() {
     assert_eq!(Limits::default().line, 4096);
 }
 
 #[test]
-fn the_line_that_is_too_long_is_told_wherever_its_end_is() {
+fn the_error_names_the_line_that_is_too_long() {
     let text = vec![b'x'; 5000];
     for (before, number) in [
         (&b""[..], 1),
@@ -45,7 +45,7 @@ fn the_line_that_is_too_long_is_told_wherever_its_end_is() {
             let error = loop {
                 match decoder.next_message() {
                     Ok(Some(_)) => {}
-                    Ok(None) => panic!("taken"),
+                    Ok(None) => panic!("the decoder accepts the line"),
                     Err(error) => break error,
                 }
             };
@@ -88,9 +88,9 @@ fn the_buffer_stays_near_the_size_of_one_message() {
     assert!(decoder.into_tail().capacity() <= 2 * (ath.len() + 1000));
 }
 
-/// Each would take hours if a push or a message cost time in proportion to what lies before it.
+/// Each loop would take hours if the work of a push or a message grew with the bytes before it.
 #[test]
-fn work_is_linear() {
+fn the_work_is_linear_in_the_input() {
     const SIZE: usize = 4 << 20;
     let mut decoder = Decoder::<ClientMessage>::new(Limits::default());
     let mut count = 0;
@@ -121,9 +121,9 @@ fn work_is_linear() {
     ));
 }
 
-/// A peer chooses what a log says about it, and a field may have 4 KiB.
+/// A peer chooses the texts that a log shows, and a field can have 4 KiB.
 #[test]
-fn a_long_text_is_shown_in_short() {
+fn a_long_text_is_cut_when_it_is_shown() {
     let shown = |length| {
         let name = ClientName::try_from("a".repeat(length).as_bytes());
         name.unwrap().to_string()

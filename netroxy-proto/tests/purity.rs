@@ -1,11 +1,11 @@
-//! No clock, no socket, no randomness: neither in the sources nor in what they are built from.
+//! The sources and their dependencies have no clock, no socket and no random source.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{fs, path::Path, process::Command};
 
 #[test]
-fn the_normal_dependencies_do_no_io() {
+fn the_dependencies_do_no_io() {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--offline", "--package", "netroxy-proto"])
         .args(["--edges", "normal", "--prefix", "none", "--all-features"])
@@ -16,7 +16,10 @@ fn the_normal_dependencies_do_no_io() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
     let names: Vec<&str> = tree.lines().filter_map(|l| l.split(' ').next()).collect();
-    assert!(names.contains(&"nom"), "not a tree: {tree}");
+    assert!(
+        names.contains(&"nom"),
+        "this is no tree of dependencies: {tree}"
+    );
     for banned in [
         "tokio",
         "mio",
@@ -60,7 +63,7 @@ fn the_sources_do_not_name_std() {
             }
         },
     );
-    assert!(files > 10, "only {files} files seen");
+    assert!(files > 10, "only {files} files were read");
 }
 
 fn visit(folder: &Path, each: &mut impl FnMut(&Path, &str)) {

@@ -11,21 +11,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn client_messages_survive_the_wire(message in strategies::client_message()) {
+    fn client_messages_decode_to_themselves(message in strategies::client_message()) {
         let mut wire = Vec::new();
         message.encode(&mut wire);
         prop_assert_eq!(ClientMessage::parse(&wire), Ok(Some((message, wire.len()))));
     }
 
     #[test]
-    fn server_messages_survive_the_wire(message in strategies::server_message()) {
+    fn server_messages_decode_to_themselves(message in strategies::server_message()) {
         let mut wire = Vec::new();
         message.encode(&mut wire);
         prop_assert_eq!(ServerMessage::parse(&wire), Ok(Some((message, wire.len()))));
     }
 
     #[test]
-    fn encoding_appends(first in strategies::client_message(), then in strategies::client_message()) {
+    fn encode_appends_to_the_buffer(first in strategies::client_message(), then in strategies::client_message()) {
         let (mut one, mut two, mut both) = (Vec::new(), Vec::new(), Vec::new());
         first.encode(&mut one);
         then.encode(&mut two);
@@ -35,9 +35,9 @@ proptest! {
     }
 }
 
-/// Known answers, both ways.
+/// Known bytes and values, in both directions.
 #[test]
-fn the_wire_form_of_each_message() {
+fn each_message_has_its_known_bytes() {
     both_ways(
         b"ATH\nprobe\nalice\nsecret\n",
         ClientMessage::encode,
@@ -73,7 +73,7 @@ fn the_wire_form_of_each_message() {
     both_ways(b"SRS\n", ServerMessage::encode, "Srs");
 }
 
-/// Accepted as the original accepts them, sent on in canonical form.
+/// The original accepts the same integers.
 #[test]
 fn integers_are_read_liberally_and_written_canonically() {
     for (received, canonical) in [

@@ -33,7 +33,7 @@ const MISBEHAVED: [PeerMisbehaved; 12] = {
 };
 
 #[test]
-fn every_rule_stands_in_the_specification() {
+fn every_rule_is_in_the_specification() {
     let missing: Vec<&str> = rules()
         .into_iter()
         .filter(|rule| !SPEC.contains(&format!("r[{rule}]")))
@@ -42,7 +42,7 @@ fn every_rule_stands_in_the_specification() {
 }
 
 #[test]
-fn every_rule_in_a_comment_stands_in_the_specification() {
+fn every_rule_in_a_comment_is_in_the_specification() {
     let mut missing = BTreeSet::new();
     for source in sources() {
         for word in source.split('`').filter(|w| is_rule_id(w)) {
@@ -82,7 +82,7 @@ fn is_rule_id(text: &str) -> bool {
         .is_some_and(|(area, slug)| is_slug(area) && is_slug(slug))
 }
 
-/// All that the public functions return and the tables hold.
+/// All rules that the public functions return and that the tables have.
 fn rules() -> BTreeSet<&'static str> {
     let parse_errors: Vec<ParseError> = [
         ClientMessage::parse(b"\n").unwrap_err(),
@@ -117,7 +117,6 @@ fn rules() -> BTreeSet<&'static str> {
         .collect()
 }
 
-/// `MISBEHAVED` cannot forget a variant: this stops compiling, or says so.
 #[test]
 fn the_list_of_misbehaviour_is_complete() {
     let source = include_str!("../src/error.rs");

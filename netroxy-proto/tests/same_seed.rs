@@ -1,8 +1,8 @@
-//! The same session is the same transcript, byte by byte, whatever its driver was free to choose.
+//! The same session gives the same transcript, byte by byte, whatever tokens, ids and clock the driver chooses.
 //!
-//! Sessions are generated from seeds and played in virtual time: users, clients that come and go, strangers who say
-//! anything, breaks, and time. Each is played twice, with other tokens, ids and clocks. Numbers stand for these in
-//! the transcripts; all else, the times and the order of everything included, has to be equal.
+//! Sessions are generated from seeds and played in virtual time. They have users, clients that start and are killed,
+//! strangers that send any messages, and breaks. Each session is played twice, with other tokens, ids and clocks. The
+//! transcripts have numbers in place of tokens. All else has to be equal, times and order included.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -16,7 +16,7 @@ use rig::{Rig, Start};
 
 mod rig;
 
-/// What a session can be about.
+/// A session: its conditions and what happens in it.
 #[derive(Debug)]
 struct Session {
     timeout: i64,
@@ -24,7 +24,7 @@ struct Session {
     acts: Vec<Act>,
 }
 
-/// Clients, ports, users and strangers are numbered; who is not there (yet, or any more) does nothing.
+/// Clients, ports, users and strangers are numbered. An act of one that does not exist has no effect.
 #[derive(Debug)]
 enum Act {
     /// Milliseconds pass.
@@ -41,19 +41,19 @@ enum Act {
     Say(usize, Words),
 }
 
-/// What a stranger says.
+/// What a stranger sends.
 #[derive(Debug)]
 enum Words {
     Login(usize, bool),
     Map(usize, bool),
-    /// By the token of any connection, for a port.
+    /// With the token of any connection, for a port.
     Tunnel(u64, usize),
     Srq,
     Half,
     Nonsense,
 }
 
-/// Starts that differ in everything.
+/// Two starts that differ in everything.
 const STARTS: [Start; 2] = [
     Start {
         clock: Duration::ZERO,
@@ -67,7 +67,7 @@ const STARTS: [Start; 2] = [
     },
 ];
 
-/// The random part of a client's delays comes from these, so they belong to the session.
+/// The random part of a client's delays depends on the ports, so they are the same in both plays.
 const PORTS: [i64; 3] = [1001, 1002, 1003];
 
 const CLIENTS: [&str; 3] = ["a", "b", "c"];
@@ -85,13 +85,13 @@ fn the_same_seed_gives_the_same_transcript_from_any_start() {
         }
         sessions.insert(one);
     }
-    // They are sessions, and not the same one.
+    // The sessions differ, and many things happen in them.
     assert_eq!(sessions.len(), 300);
     assert!(seen.values().all(|count| *count > 50), "{seen:?}");
 }
 
 #[test]
-fn another_process_gives_the_same() {
+fn another_process_gives_the_same_transcript() {
     assert_snapshot!(Session::new(275).play(STARTS[0]));
 }
 
@@ -213,7 +213,7 @@ impl Words {
     }
 }
 
-/// Tokens in the order in which they appear.
+/// Replaces each token by a number, in the order in which the tokens appear.
 fn canonical(text: &str, token: &str) -> String {
     let mut numbers = BTreeMap::new();
     let mut parts = text.split(token);

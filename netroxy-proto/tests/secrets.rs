@@ -8,11 +8,11 @@ use netroxy_proto::{
     Ath, ClientMessage, Decoder, Incoming, Limits, ServerMessage, Token, client, server,
 };
 
-/// Neither as text nor, as a derived Debug of bytes would have it, as numbers.
+/// It must not be shown as text, nor as the numbers that a derived Debug of bytes shows.
 const SECRET: &str = "HUNTER2-hunter2-0123456789";
 
 #[test]
-fn messages() {
+fn messages_do_not_show_secrets() {
     for wire in ["ATH\nn\nu\n{}\n", "TRS\n{}\n80\n"] {
         silent(&parse::<ClientMessage>(wire));
     }
@@ -20,19 +20,19 @@ fn messages() {
 }
 
 #[test]
-fn decoders() {
+fn a_decoder_does_not_show_its_bytes() {
     let mut decoder = Decoder::<ClientMessage>::new(Limits::default());
     decoder.push(fill("ATH\nn\nu\n{}").as_bytes());
     assert_eq!(decoder.next_message(), Ok(None));
     silent(&decoder);
     assert!(
         format!("{decoder:?}").contains("34"),
-        "says how much it holds"
+        "the number of bytes is shown"
     );
 }
 
 #[test]
-fn the_server_machine_its_inputs_and_outputs() {
+fn the_server_machine_does_not_show_secrets() {
     let config = server::Config::new(
         "u".to_owned().try_into().unwrap(),
         SECRET.to_owned().try_into().unwrap(),
@@ -66,7 +66,7 @@ fn the_server_machine_its_inputs_and_outputs() {
 }
 
 #[test]
-fn the_client_machine_its_inputs_and_outputs() {
+fn the_client_machine_does_not_show_secrets() {
     let config = client::Config::new(
         "n".to_owned().try_into().unwrap(),
         "u".to_owned().try_into().unwrap(),
@@ -100,9 +100,9 @@ fn the_client_machine_its_inputs_and_outputs() {
     silent(&outputs);
 }
 
-/// A peer with its lines out of order puts its secrets where others belong.
+/// A peer that swaps its lines sends a secret in the place of another field.
 #[test]
-fn errors_about_misplaced_secrets() {
+fn errors_do_not_show_misplaced_secrets() {
     for wire in [
         "{}\n",
         "ATH\nn\nu\nx\n{}\n",
@@ -115,7 +115,7 @@ fn errors_about_misplaced_secrets() {
     for wire in ["ARS\n{}\n", "ARS\ntrue\n{}\n300\n", "{}\n"] {
         silent_error::<ServerMessage>(&fill(wire), SECRET);
     }
-    // Short passwords, with capitals like a command word.
+    // Short passwords with capitals, similar to a command word.
     for password in ["ABCdef1", "SECRET", "ABCD", "Ab1", "AB1", "hunter2"] {
         silent_error::<ClientMessage>(&format!("{password}\n"), password);
     }
@@ -157,9 +157,9 @@ fn silent_error<M: Incoming + Debug>(stream: &str, secret: &str) {
     silent_about(&format!("{error} {error:?} {decoder:?}"), secret);
 }
 
-/// The check itself finds a secret, as text and as bytes.
+/// As text and as bytes.
 #[test]
-fn the_check_can_fail() {
+fn the_check_finds_a_secret_that_is_shown() {
     let found = |value: &dyn Debug| {
         let shown = format!("{value:?}");
         std::panic::catch_unwind(|| silent_about(&shown, SECRET)).is_err()

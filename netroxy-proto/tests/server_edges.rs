@@ -14,11 +14,11 @@ use netroxy_proto::{
 };
 
 #[test]
-fn answers_keep_the_order_of_the_questions() {
+fn answers_keep_the_order_of_the_messages() {
     let mut server = server();
     login(&mut server, 1, "a");
     let slow = map(&mut server, 1, 8080);
-    // Behind the port that is being opened: a refusal, another port, a keepalive.
+    // After the port that is being opened: a refusal, another port, a keepalive.
     assert_eq!(message(&mut server, 1, map_message(0)), []);
     let fast = map(&mut server, 1, 8081);
     assert_eq!(message(&mut server, 1, ClientMessage::Srq), []);
@@ -30,7 +30,7 @@ fn answers_keep_the_order_of_the_questions() {
     assert_eq!(
         feed(&mut server, user),
         [],
-        "TRQ does not overtake its own MRS"
+        "TRQ must not come before the MRS of its port"
     );
     assert_eq!(
         feed(&mut server, Input::ListenerFailed { mapping: slow }),
@@ -55,7 +55,7 @@ fn another_connection_does_not_wait_for_a_port_that_is_being_opened() {
 }
 
 #[test]
-fn a_driver_that_knows_the_accounts_decides_alone() {
+fn a_driver_that_checks_logins_decides_alone() {
     let (timeout, secret) = (300.try_into().unwrap(), "secret".to_owned());
     let mut server = Server::new(Config::checked_by_driver(timeout));
     let ath = |username: &str| Ath {
@@ -70,7 +70,7 @@ fn a_driver_that_knows_the_accounts_decides_alone() {
     };
     let logged_in = |outputs: &[Output]| matches!(outputs, [Output::LoggedIn { .. }, _]);
     assert!(logged_in(&login(1, "alice", true)));
-    // The same client name of another user is another client.
+    // The same client name with another user name is another client.
     assert!(logged_in(&login(2, "bob", true)));
     let refused = login(3, "alice", false);
     assert!(matches!(
@@ -85,14 +85,14 @@ fn a_driver_that_knows_the_accounts_decides_alone() {
     ));
     let replaced = login(4, "alice", true);
     assert_eq!(replaced[0], close(1, CloseReason::Replaced));
-    // Without credentials of its own the machine lets nobody in.
+    // A machine without credentials rejects every ATH that it has to check.
     feed(&mut server, accepted(5, Listener::Plain));
     let outputs = message(&mut server, 5, ClientMessage::Ath(ath("alice")));
     assert_eq!(outputs[1], close(5, CloseReason::Rejected));
 }
 
 #[test]
-fn a_client_keeps_the_timeout_that_it_was_told() {
+fn a_client_keeps_the_timeout_that_it_was_sent() {
     let mut server = server();
     login(&mut server, 1, "a");
     let told = server.poll_timeout().unwrap();
@@ -104,7 +104,7 @@ fn a_client_keeps_the_timeout_that_it_was_told() {
 }
 
 #[test]
-fn one_trq_for_each_user_in_their_order() {
+fn each_user_causes_one_trq_in_their_order() {
     let mut server = server();
     login(&mut server, 1, "a");
     let (first, second) = (open(&mut server, 1, 1001), open(&mut server, 1, 1002));
@@ -118,7 +118,7 @@ fn one_trq_for_each_user_in_their_order() {
 }
 
 #[test]
-fn a_user_that_is_gone_is_passed_over() {
+fn a_user_that_has_gone_is_not_joined() {
     let mut server = server();
     login(&mut server, 1, "a");
     let mapping = open(&mut server, 1, 8080);
@@ -132,7 +132,7 @@ fn a_user_that_is_gone_is_passed_over() {
 }
 
 #[test]
-fn too_many_waiting_users() {
+fn a_user_is_refused_if_too_many_wait_on_the_port() {
     let mut server = server();
     login(&mut server, 1, "a");
     let (full, other) = (open(&mut server, 1, 8080), open(&mut server, 1, 8081));
@@ -149,7 +149,7 @@ fn too_many_waiting_users() {
 }
 
 #[test]
-fn a_token_is_valid_on_its_own_listener_only() {
+fn a_token_is_valid_only_on_its_own_listener() {
     let mut server = server();
     login(&mut server, 1, "a");
     let mapping = open(&mut server, 1, 8080);
@@ -161,7 +161,7 @@ fn a_token_is_valid_on_its_own_listener_only() {
 }
 
 #[test]
-fn a_token_opens_the_ports_of_its_own_client_only() {
+fn a_token_is_valid_only_for_the_ports_of_its_client() {
     let mut server = server();
     login(&mut server, 1, "a");
     login(&mut server, 2, "b");
@@ -172,7 +172,7 @@ fn a_token_opens_the_ports_of_its_own_client_only() {
 }
 
 #[test]
-fn a_token_dies_with_its_session_and_is_none_before_login() {
+fn a_token_is_valid_only_while_its_login_lasts() {
     let mut server = server();
     login(&mut server, 1, "a");
     open(&mut server, 1, 8080);
@@ -184,7 +184,7 @@ fn a_token_dies_with_its_session_and_is_none_before_login() {
 }
 
 #[test]
-fn trs_on_a_control_connection_takes_the_session_with_it() {
+fn trs_on_a_control_connection_ends_the_login() {
     let mut server = server();
     login(&mut server, 1, "a");
     let mapping = open(&mut server, 1, 8080);
@@ -201,7 +201,7 @@ fn trs_on_a_control_connection_takes_the_session_with_it() {
 }
 
 #[test]
-fn a_session_that_ends_while_its_port_is_being_opened_leaves_none() {
+fn a_login_that_ends_while_its_port_is_being_opened_frees_the_port() {
     let mut server = server();
     login(&mut server, 1, "a");
     let (opens, fails) = (map(&mut server, 1, 8080), map(&mut server, 1, 8081));
@@ -216,13 +216,13 @@ fn a_session_that_ends_while_its_port_is_being_opened_leaves_none() {
     );
     let late = feed(&mut server, user_accepted(opens, 1));
     assert_eq!(late, [refuse(1, RefuseReason::ClientGone)]);
-    // The port is free for the next one at once.
+    // The port is free for the next login at once.
     login(&mut server, 2, "b");
     open(&mut server, 2, 8080);
 }
 
 #[test]
-fn users_that_came_before_a_port_failed_are_closed() {
+fn users_that_connected_before_a_port_failed_are_closed() {
     let mut server = server();
     login(&mut server, 1, "a");
     let mapping = map(&mut server, 1, 8080);
@@ -234,7 +234,7 @@ fn users_that_came_before_a_port_failed_are_closed() {
 }
 
 #[test]
-fn an_empty_client_name_replaces_nobody() {
+fn a_login_with_an_empty_client_name_replaces_no_login() {
     let mut server = server();
     login(&mut server, 1, "");
     login(&mut server, 2, "");
@@ -242,7 +242,7 @@ fn an_empty_client_name_replaces_nobody() {
 }
 
 #[test]
-fn misuse_is_refused_and_changes_nothing() {
+fn misuse_is_rejected_and_changes_nothing() {
     let mut server = server();
     login(&mut server, 1, "a");
     let mapping = open(&mut server, 1, 8080);
@@ -261,7 +261,7 @@ fn misuse_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn inputs_about_what_is_gone_are_ignored() {
+fn inputs_about_forgotten_connections_and_users_are_ignored() {
     let mut server = server();
     login(&mut server, 1, "a");
     let mapping = open(&mut server, 1, 8080);
@@ -286,7 +286,7 @@ fn inputs_about_what_is_gone_are_ignored() {
 }
 
 #[test]
-fn deadlines_that_never_come() {
+fn a_deadline_of_duration_max_never_comes() {
     let mut config = config();
     config.login_deadline = Duration::MAX;
     config.user_deadline = Duration::MAX;

@@ -1,4 +1,4 @@
-//! Whole sessions of the two machines against each other, as transcripts.
+//! Whole sessions of the two machines with each other, as transcripts.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -74,7 +74,7 @@ fn client_goes_while_users_wait() {
     let mut rig = Rig::new(300);
     rig.client("a", "secret", &[(8080, true)]);
     rig.run_to(0.0);
-    // Its process stands still: nothing it says arrives any more.
+    // Its process stands still: none of its messages arrives.
     rig.cut_off("a", true);
     rig.user(8080);
     rig.user(8080);
@@ -164,8 +164,8 @@ fn two_clients_two_ports_several_users() {
     assert_snapshot!(rig.transcript());
 }
 
-/// The original client sends SRQ exactly every timeout; its server must not drop it for the time
-/// the message takes.
+/// The original client sends SRQ exactly every timeout. The server must not close it because a message
+/// takes time.
 #[test]
 fn a_client_that_sends_srq_exactly_every_timeout_is_kept() {
     let mut rig = Rig::new(3);
@@ -174,7 +174,7 @@ fn a_client_that_sends_srq_exactly_every_timeout_is_kept() {
     rig.run_to(0.2);
     rig.send(go, b"ATH\ngo\nalice\nsecret\n");
     for period in 1..=3 {
-        // 50 ms late each time, beside the latency.
+        // 50 ms late each time, in addition to the latency.
         rig.run_to(0.4 + 3.05 * f64::from(period));
         rig.send(go, b"SRQ\n");
     }

@@ -1,5 +1,4 @@
-//! Segmentation does not matter: one message, or several behind each other, however the bytes are
-//! split.
+//! The decoder returns the same messages however the bytes are split.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -12,7 +11,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
-    fn client_messages(message in strategies::client_message()) {
+    fn a_client_message_decodes_alike_at_every_split(message in strategies::client_message()) {
         let mut wire = Vec::new();
         message.encode(&mut wire);
         at_every_split_point(&wire, &message);
@@ -20,7 +19,7 @@ proptest! {
     }
 
     #[test]
-    fn server_messages(message in strategies::server_message()) {
+    fn a_server_message_decodes_alike_at_every_split(message in strategies::server_message()) {
         let mut wire = Vec::new();
         message.encode(&mut wire);
         at_every_split_point(&wire, &message);
@@ -28,19 +27,19 @@ proptest! {
     }
 
     #[test]
-    fn pipelined_client_messages(messages in vec(strategies::client_message(), 1..6)) {
+    fn several_client_messages_decode_alike_in_chunks_of_any_size(messages in vec(strategies::client_message(), 1..6)) {
         let ends = messages.iter().position(Incoming::ends_lines);
         let count = ends.map_or(messages.len(), |at| at + 1);
         pipelined(&messages[..count], ClientMessage::encode);
     }
 
     #[test]
-    fn pipelined_server_messages(messages in vec(strategies::server_message(), 1..6)) {
+    fn several_server_messages_decode_alike_in_chunks_of_any_size(messages in vec(strategies::server_message(), 1..6)) {
         pipelined(&messages, ServerMessage::encode);
     }
 
     #[test]
-    fn the_tail_behind_trs_is_exact(
+    fn the_bytes_after_trs_are_the_tail(
         trs in strategies::client_message().prop_filter("TRS", Incoming::ends_lines),
         tail in vec(any::<u8>(), 0..64),
         chunk in 1..80usize,
@@ -56,13 +55,13 @@ proptest! {
     }
 }
 
-/// Twice behind each other, so that both halves of the second message are split, too.
+/// The message stands twice in the stream, so that the second one is split too.
 fn at_every_split_point<M: Incoming + Clone + PartialEq + std::fmt::Debug>(
     wire: &[u8],
     message: &M,
 ) {
-    // A message of 4096 bytes a line has 12 000 split points; those near its line ends and every
-    // 97th say as much as all of them.
+    // A message with lines of 4096 bytes has 12 000 split points. Those near line ends and every 97th
+    // are enough.
     let doubled = [wire, wire].concat();
     let near_lf = |at: usize| {
         let around = at.saturating_sub(3)..(at + 3).min(doubled.len());
@@ -82,7 +81,7 @@ fn at_every_split_point<M: Incoming + Clone + PartialEq + std::fmt::Debug>(
     }
 }
 
-/// The message is there with its last byte, and not before.
+/// The decoder returns the message with its last byte, and not earlier.
 fn bytewise<M: Incoming + PartialEq + std::fmt::Debug>(wire: &[u8], message: &M) {
     let mut decoder = Decoder::<M>::new(Limits::default());
     for (at, byte) in wire.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Every vector of `spec/v0.3/vectors` against the decoder and the encoder, however the bytes are
+//! The decoder and the encoder agree with every vector of `spec/v0.3/vectors`, however the bytes are
 //! cut.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
@@ -23,7 +23,7 @@ fn the_decoder_finds_what_the_vectors_say() {
     assert!(tests.len() > 300, "{}", tests.len());
     for (from, test) in tests {
         let bytes = stream(&test);
-        // Where a choice is left, the result still depends on the bytes only.
+        // If several results are allowed, the result still depends on the bytes only.
         let found = decode(from, &[&bytes]);
         assert!(is_right(&test, &found), "{test:#}\n{found:#}");
         for at in cuts(&bytes) {
@@ -43,7 +43,7 @@ fn the_decoder_finds_what_the_vectors_say() {
 }
 
 #[test]
-fn what_is_valid_is_valid_behind_itself() {
+fn a_valid_stream_is_valid_twice_in_a_row() {
     let mut doubled = 0;
     for (from, test) in tests("decode") {
         let bytes = stream(&test);
@@ -70,9 +70,8 @@ fn what_is_valid_is_valid_behind_itself() {
     assert!(doubled > 100, "{doubled}");
 }
 
-/// Nothing is refused before it can be known to be wrong.
 #[test]
-fn short_of_at_nothing_is_wrong() {
+fn no_stream_is_rejected_before_its_first_wrong_byte() {
     for (from, test) in tests("decode") {
         if let Some(at) = test["at"].as_u64() {
             let before = usize::try_from(at - 1).unwrap();
@@ -108,10 +107,10 @@ fn the_encoder_writes_what_the_vectors_say() {
     }
 }
 
-/// Above this many bytes not every place is tried.
+/// Streams of this many bytes or more are not cut at every place.
 const LONG: usize = 400;
 
-/// Everywhere; in long streams around line ends, and here and there.
+/// Every place; in long streams the places around line ends and a few others.
 fn cuts(bytes: &[u8]) -> Vec<usize> {
     if bytes.len() < LONG {
         return (0..=bytes.len()).collect();

@@ -13,7 +13,7 @@ use netroxy_net::{
     stream::Stream,
 };
 use netroxy_proto::{
-    Ars, Ath, ClientMessage, ServerMessage,
+    Ath, ClientMessage,
     server::{CloseReason, Input, Listener},
 };
 use rustls::ServerConfig;
@@ -182,10 +182,6 @@ impl Serving<'_> {
                     for order in orders.drain(..) {
                         match order {
                             Order::Send(message) => {
-                                if matches!(message, ServerMessage::Ars(Ars::Accepted { .. })) {
-                                    logged_in = true;
-                                    connection.limit_silence();
-                                }
                                 messages += 1;
                                 message.encode(&mut bytes);
                             }
@@ -217,7 +213,12 @@ impl Serving<'_> {
                             () = seat.closing.cancelled() => {}
                             () = self.hub.stop.cancelled() => {}
                             () = replaced, if !logged_in => {}
-                            account = self.check(&ath) => self.hub.login(seat.id, ath, account),
+                            account = self.check(&ath) => {
+                                if self.hub.login(seat.id, ath, account) {
+                                    logged_in = true;
+                                    connection.limit_silence();
+                                }
+                            }
                         }
                     }
                     Received::Message(message) => {

@@ -247,8 +247,14 @@ impl Hub {
         })
     }
 
-    /// Feeds a login that was checked: `account` is the one whose password it showed.
-    pub(crate) fn login(self: &Arc<Self>, conn: ConnId, ath: Ath, account: Option<Arc<Account>>) {
+    /// Feeds a login that was checked: `account` is the one whose password it showed. The result is
+    /// whether the connection is a client's now.
+    pub(crate) fn login(
+        self: &Arc<Self>,
+        conn: ConnId,
+        ath: Ath,
+        account: Option<Arc<Account>>,
+    ) -> bool {
         let mut state = self.lock();
         // The configuration may have changed while the password was checked. A new one is in place
         // before `set_config` takes the lock to end the logins that it does not know.
@@ -265,6 +271,7 @@ impl Hub {
             outbox.account = account;
         }
         self.run(&mut state, Input::Login { conn, ath, granted });
+        state.clients.contains_key(&conn)
     }
 
     /// How many users wait for a data connection.
@@ -398,9 +405,7 @@ impl Hub {
                 }
                 self.forget(state, conn);
             }
-            Output::LoggedIn {
-                conn, client_name, ..
-            } => {
+            Output::LoggedIn { conn, client_name } => {
                 let outbox = state.conns.get_mut(&conn)?;
                 let account = outbox.account.take()?;
                 let user = &account.username;

@@ -1,4 +1,4 @@
-//! Flags, the order of the parts, and the way out.
+//! Flags, the order of the parts, and the ends of the program.
 
 use std::{io, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -11,9 +11,9 @@ use tokio::{
 use crate::{
     chaos::{self, Chaos},
     figures::{Report, say},
-    idle, kill, proc,
-    relay::Break,
-    strangers, suspend,
+    idle, kill,
+    link::Break,
+    proc, strangers, suspend,
     world::{Programs, kill_all},
 };
 
@@ -21,7 +21,7 @@ use crate::{
 #[command(
     name = "netroxy-soak",
     about = "Runs a Netroxy server and client under faults and prints figures",
-    after_help = "Exit codes: 0 nothing is wrong; 1 violations; 2 it cannot run; 130 stopped by a signal."
+    after_help = "Exit codes: 0 nothing is wrong; 1 violations; 2 cannot run; 130 stopped by a signal."
 )]
 struct Cli {
     /// The server [default: netroxy-server next to this program]
@@ -30,7 +30,7 @@ struct Cli {
     /// The client [default: netroxy-client next to this program]
     #[arg(long, global = true, value_name = "PATH")]
     client: Option<PathBuf>,
-    /// What chance follows from [default: another one for each run]
+    /// Seed of all random choices [default: a new one for each run]
     #[arg(long, global = true, value_name = "N")]
     seed: Option<u64>,
     /// Also write figures and violations to this file
@@ -42,11 +42,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Part {
-    /// Many users while connections are late, stalled and cut
+    /// Many users while connections are delayed, stalled and cut
     Chaos(ChaosArgs),
-    /// Many tunnels that are idle, then each is used
+    /// Many idle tunnels, each of which is used at the end
     Idle {
-        /// How many [default: 10000, or as many as descriptors allow]
+        /// Number of tunnels [default: 10000, or as many as descriptors allow]
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=28_000))]
         tunnels: Option<u32>,
         #[command(flatten)]
@@ -54,7 +54,7 @@ enum Part {
     },
     /// Connections that never log in, while clients log in
     Strangers {
-        /// How many at a time [default: 5000; short: 500]
+        /// Number of such connections at a time [default: 5000; short: 500]
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=28_000))]
         strangers: Option<u32>,
         #[command(flatten)]
@@ -62,11 +62,11 @@ enum Part {
     },
     /// Kills a program at each step of a tunnel's life and starts it again
     Kill,
-    /// Stops a program longer than all its timeouts and lets it go on
+    /// Stops a program for longer than all its timeouts and continues it
     Suspend,
-    /// Shows that the checks find what is broken on purpose
+    /// Tests that the checks detect what is broken on purpose
     Selftest,
-    /// All parts, but for selftest
+    /// All parts except selftest
     All {
         #[command(flatten)]
         short: Short,
@@ -75,7 +75,7 @@ enum Part {
 
 #[derive(Debug, Clone, Copy, Args)]
 struct Short {
-    /// In a form for each change: a minute for all parts
+    /// Short form, for each change: all parts take a minute
     #[arg(long)]
     short: bool,
 }
@@ -85,7 +85,7 @@ struct ChaosArgs {
     /// How long users come [default: 1800; short: 20]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(4..=604_800))]
     seconds: Option<u64>,
-    /// Users at a time, coming and going
+    /// Number of users at a time
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=2_000))]
     users: u32,
     /// Delay and loss by the kernel, in a network namespace; needs root
@@ -98,7 +98,7 @@ struct ChaosArgs {
     short: Short,
 }
 
-/// All of the program.
+/// Runs the program.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let before = std::panic::take_hook();
@@ -108,7 +108,7 @@ pub(crate) fn main() -> ExitCode {
     }));
     let done = tokio::runtime::Runtime::new().and_then(|runtime| {
         let done = runtime.block_on(until_signal(run(&cli)));
-        // What it started is gone when its tasks are.
+        // The started programs are killed when the tasks that own them end.
         runtime.shutdown_timeout(Duration::from_secs(2));
         done
     });
@@ -124,7 +124,7 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// `None` when a signal came first; what was started is killed then, because its owner is dropped.
+/// Runs `work` until it ends or a signal comes. A signal (`None`) drops `work`, which kills the started programs.
 async fn until_signal(work: impl Future<Output = io::Result<usize>>) -> io::Result<Option<usize>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -188,7 +188,7 @@ async fn run(cli: &Cli) -> io::Result<usize> {
             let killed = bounded("kill", MINUTES, kill::run(&programs, seed));
             let suspended = bounded("suspend", MINUTES, suspend::run(&programs, seed));
             let parts = match short.short {
-                // They wait most of the time.
+                // They use little processor time, so they run at the same time.
                 true => tokio::try_join!(strangers, killed, suspended)?,
                 false => (strangers.await?, killed.await?, suspended.await?),
             };
@@ -213,10 +213,10 @@ async fn run(cli: &Cli) -> io::Result<usize> {
     Ok(report.failures())
 }
 
-/// The bound of parts that take seconds.
+/// The time limit of parts that take seconds.
 const MINUTES: Duration = Duration::from_secs(300);
 
-/// A part that is never over must not keep a machine busy.
+/// Runs a part with a time limit. A part that takes longer is a violation, so that it cannot keep a machine busy.
 async fn bounded(
     part: &str,
     bound: Duration,
@@ -225,7 +225,7 @@ async fn bounded(
     say(format!("{part} begins"));
     match timeout(bound, Box::pin(work)).await {
         Ok(Ok(report)) => Ok(report),
-        // The other parts still have figures.
+        // The part failed. The other parts still run.
         Ok(Err(error)) if error.kind() == io::ErrorKind::Other => {
             let mut report = Report::new(part);
             report.violation(error);
@@ -234,7 +234,7 @@ async fn bounded(
         Ok(Err(error)) => Err(error),
         Err(_) => {
             let mut report = Report::new(part);
-            report.violation(format!("not over after {} s", bound.as_secs()));
+            report.violation(format!("not finished after {} s", bound.as_secs()));
             Ok(report)
         }
     }
@@ -280,7 +280,7 @@ fn chaos_form(short: bool, seconds: Option<u64>, seed: u64) -> Chaos {
 }
 
 impl Chaos {
-    /// After the last user has come, tunnels have their patience, and programs time to settle and to stop.
+    /// The time limit: after the last user, it includes the waits of the tunnels and the end of the programs.
     fn bound(&self) -> Duration {
         self.time + Duration::from_secs(240)
     }
@@ -313,7 +313,7 @@ async fn strangers_part(
     .await
 }
 
-/// Each thing that is broken on purpose has to be found, and by its own words.
+/// Breaks something on purpose in each run. The run must report a violation with the right words.
 async fn selftest(programs: &Programs, seed: u64, report: &mut Report) -> io::Result<()> {
     let mut found = Report::new("selftest");
     let broken = async |fault: Break, words: &'static str| {
@@ -337,8 +337,10 @@ async fn selftest(programs: &Programs, seed: u64, report: &mut Report) -> io::Re
             broken.failures(),
             "",
         );
-        found.require(broken.tells(words), || {
-            format!("what --break {name} breaks was not found: no violation says '{words}'")
+        found.require(broken.has_violation(words), || {
+            format!(
+                "the fault of --break {name} was not detected: no violation has the words '{words}'"
+            )
         });
     }
     report.merge(found);

@@ -1,4 +1,4 @@
-//! What was cut when, and so which ends of tunnels have a cause.
+//! When connections were cut, and so which ends of tunnels have a cause.
 
 use std::{
     collections::BTreeMap,
@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::relay::Cut;
+use crate::link::Cut;
 
-/// So long after a cut users of a port that never greets may find no listener.
+/// How long after a cut a port may have no listener, for targets that send no greeting.
 const RETURN: Duration = Duration::from_secs(15);
 
 /// The cuts of a run.
@@ -18,17 +18,18 @@ pub(crate) struct Faults(Mutex<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     cuts: Vec<(Instant, Cut)>,
-    /// For a cut, when the first user came who was served after it, and when the greeting was there.
+    /// For each cut, by its index: when the first user came who was served after it, and how long after the cut the
+    /// first greeting came.
     served: BTreeMap<usize, (Instant, Duration)>,
 }
 
 impl Faults {
-    /// Notes a cut. Call it before the cut.
+    /// Stores a cut. Call it before the cut.
     pub(crate) fn cut(&self, what: Cut) {
         self.inner().cuts.push((Instant::now(), what));
     }
 
-    /// Notes that a user who came at `start` was greeted after `wait`.
+    /// Stores that a user who came at `start` was greeted after `wait`.
     pub(crate) fn served(&self, start: Instant, wait: Duration) {
         let mut inner = self.inner();
         let before = inner.cuts.partition_point(|(at, _)| *at <= start);
@@ -42,7 +43,7 @@ impl Faults {
         known.1 = known.1.min(back);
     }
 
-    /// Whether a tunnel that lived in this time may be aborted.
+    /// Whether a tunnel from `start` to `end` may be aborted.
     pub(crate) fn may_abort(&self, start: Instant, end: Instant) -> bool {
         self.inner()
             .cuts
@@ -50,8 +51,8 @@ impl Faults {
             .any(|(at, what)| *what == Cut::All && (start..=end).contains(at))
     }
 
-    /// Whether a user of a port that serves may be refused, who came at `start` and knew at `end`: the login was cut
-    /// in this time, or nobody was known to be served since the cut before.
+    /// Whether a user of the talker may be refused, who came at `start` and was refused at `end`. That is so if the
+    /// login was cut in this time, or if no user who came before `start` was served since the last cut.
     pub(crate) fn may_refuse(&self, start: Instant, end: Instant) -> bool {
         let inner = self.inner();
         let before = inner.cuts.partition_point(|(at, _)| *at <= start);
@@ -69,13 +70,13 @@ impl Faults {
             })
     }
 
-    /// Whether a port whose target never answers may have no listener for a user who came at `start`.
+    /// Whether a port whose target never sends may have had no listener from `start` to `end`.
     pub(crate) fn may_have_no_port(&self, start: Instant, end: Instant) -> bool {
         let near = |at: Instant| at <= end && at + RETURN >= start;
         self.inner().cuts.iter().any(|(at, _)| near(*at))
     }
 
-    /// For each cut after which somebody was served: how long it took.
+    /// The time from each cut to the first greeting, if there was one.
     pub(crate) fn returns(&self) -> Vec<Duration> {
         self.inner()
             .served
@@ -104,16 +105,16 @@ mod tests {
         assert!(faults.may_refuse(begin, cut + second), "cut meanwhile");
         assert!(
             faults.may_refuse(cut + second, cut + second * 2),
-            "nobody served yet"
+            "no user served yet"
         );
         faults.served(cut + second * 2, second / 2);
         assert!(
             faults.may_refuse(cut + second, cut + second * 3),
-            "came before the first who was served"
+            "came before the first user who was served"
         );
         assert!(
             !faults.may_refuse(cut + second * 3, cut + second * 4),
-            "others were served"
+            "other users were served before"
         );
         assert_eq!(faults.returns(), [second * 5 / 2]);
     }

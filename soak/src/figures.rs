@@ -1,4 +1,4 @@
-//! Figures and violations: what a run prints.
+//! Figures and violations, the report of a run.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-/// So many violations of a part are shown whole; the others are counted.
+/// How many violations of a part are printed. The others are only counted.
 const SHOWN: usize = 20;
 
 /// One line of the table.
@@ -22,7 +22,7 @@ struct Figure {
     unit: &'static str,
 }
 
-/// What a run found.
+/// The report of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     part: String,
@@ -32,7 +32,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// A report about a part of the program, such as `chaos`.
+    /// A report about a part of the run, such as `chaos`.
     pub(crate) fn new(part: impl Into<String>) -> Self {
         Self {
             part: part.into(),
@@ -40,7 +40,7 @@ impl Report {
         }
     }
 
-    /// Notes a figure.
+    /// Adds a figure.
     pub(crate) fn figure(
         &mut self,
         name: impl Into<String>,
@@ -55,7 +55,7 @@ impl Report {
         });
     }
 
-    /// Notes count, median, 99th percentile and maximum of times.
+    /// Adds median, 99th percentile, maximum and count of times.
     pub(crate) fn times(&mut self, name: &str, times: &mut [Duration]) {
         times.sort_unstable();
         for (label, share) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
@@ -66,7 +66,7 @@ impl Report {
         self.figure(format!("{name} count"), times.len(), "");
     }
 
-    /// Notes that something was not as it has to be.
+    /// Adds a violation.
     pub(crate) fn violation(&mut self, text: impl Display) {
         let count = self.counts.entry(self.part.clone()).or_default();
         *count += 1;
@@ -75,14 +75,14 @@ impl Report {
         }
     }
 
-    /// Notes that it was not so when `true` is wanted.
+    /// Adds a violation unless `holds`.
     pub(crate) fn require(&mut self, holds: bool, text: impl FnOnce() -> String) {
         if !holds {
             self.violation(text());
         }
     }
 
-    /// Takes over what another report found.
+    /// Adds the figures and violations of another report.
     pub(crate) fn merge(&mut self, other: Self) {
         self.figures.extend(other.figures);
         self.violations.extend(other.violations);
@@ -96,9 +96,11 @@ impl Report {
         self.counts.values().sum()
     }
 
-    /// Whether a shown violation contains a text.
-    pub(crate) fn tells(&self, text: &str) -> bool {
-        self.violations.iter().any(|(_, told)| told.contains(text))
+    /// Whether a printed violation contains a text.
+    pub(crate) fn has_violation(&self, text: &str) -> bool {
+        self.violations
+            .iter()
+            .any(|(_, violation)| violation.contains(text))
     }
 
     /// The table, for people.
@@ -149,7 +151,7 @@ impl Report {
     }
 }
 
-/// A time in milliseconds, with two digits after the point.
+/// A time in milliseconds, rounded to two decimals.
 pub(crate) fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 100_000.0).round() / 100.0
 }
@@ -166,7 +168,7 @@ pub(crate) fn percentile(sorted: &[Duration], share: f64) -> Option<Duration> {
     sorted.get(rank - 1).copied()
 }
 
-/// Writes a line to standard output. A reader who is gone is no reason to end: the exit code tells all.
+/// Writes a line to standard output. If that is closed, the program goes on, and the exit code gives the result.
 pub(crate) fn say(text: impl Display) {
     let _ = writeln!(io::stdout().lock(), "{text}");
 }
@@ -176,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_values_that_occurred() {
+    fn percentiles_are_values_of_the_list() {
         let times: Vec<_> = (1..=100).map(Duration::from_millis).collect();
         let at = |share| percentile(&times, share).unwrap().as_millis();
         assert_eq!((at(0.5), at(0.99), at(1.0), at(0.0)), (50, 99, 100, 1));
@@ -185,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn violations_are_counted_beyond_those_that_are_shown() {
+    fn violations_beyond_the_printed_ones_are_counted() {
         let mut report = Report::new("part");
         for i in 0..SHOWN + 3 {
             report.require(false, || format!("number {i}"));
@@ -196,6 +198,6 @@ mod tests {
         assert_eq!(all.failures(), SHOWN + 3);
         let table = all.table();
         assert!(table.contains("VIOLATION  part: 3 more"), "{table}");
-        assert!(all.tells("number 3") && !all.tells("number 21"));
+        assert!(all.has_violation("number 3") && !all.has_violation("number 21"));
     }
 }

@@ -1,4 +1,4 @@
-//! What each user of the chaos does, by chance.
+//! The users of the chaos. What each of them does is random.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -12,26 +12,13 @@ use tokio::{
 };
 
 use crate::{
-    chaos::{Scene, carried, compare, judge},
+    scene::{Door, Scene, carried, compare, judge},
     talk::{Order, Plan, reset},
     user::{Outcome, visit},
 };
 
-/// The remote ports of the chaos.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Door {
-    /// Leads to the service that talks.
-    Talker = 0,
-    /// Leads to a target that refuses.
-    Refuser = 1,
-    /// Leads to a target that never takes a connection.
-    Full = 2,
-    /// Leads to a target that never speaks.
-    Silent = 3,
-}
-
-/// Users come one after the other until it is over.
-pub(crate) async fn come_and_go(scene: Arc<Scene>, seed: u64) {
+/// Users connect one after the other until the run is over.
+pub(crate) async fn connect_repeatedly(scene: Arc<Scene>, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     while !scene.over.is_cancelled() {
         sleep(Duration::from_millis(random.u64(0..600))).await;
@@ -43,7 +30,7 @@ pub(crate) async fn come_and_go(scene: Arc<Scene>, seed: u64) {
         };
         match door {
             Door::Talker => talk(&scene, &mut random).await,
-            other => nothing_comes(&scene, other, &mut random).await,
+            other => use_silent_target(&scene, other, &mut random).await,
         }
     }
 }
@@ -85,7 +72,7 @@ async fn talk(scene: &Scene, random: &mut fastrand::Rng) {
     let port = scene.ports[Door::Talker as usize];
     if scene.leaks && random.u8(..16) == 0 {
         if let Ok(tcp) = crate::user::open(port, u64::MAX).await {
-            // Kept open until this program ends.
+            // The connection stays open until this program ends.
             std::mem::forget(tcp);
         }
         return;
@@ -106,24 +93,24 @@ async fn talk(scene: &Scene, random: &mut fastrand::Rng) {
         ));
     }
     if visit.first_byte.is_none() {
-        // The port is gone for a moment.
+        // The port has no listener for a moment.
         sleep(Duration::from_millis(random.u64(50..300))).await;
     }
 }
 
-/// A user of a port from which no byte may come.
-async fn nothing_comes(scene: &Scene, door: Door, random: &mut fastrand::Rng) {
+/// A user of a target that sends no byte.
+async fn use_silent_target(scene: &Scene, door: Door, random: &mut fastrand::Rng) {
     scene.next.fetch_add(1, Ordering::Relaxed);
     let start = Instant::now();
     let stays = Duration::from_millis(match door {
-        // A refusal is to be seen; the client waits 10 s for a target.
+        // The user must see the refusal. The client waits 10 s for a target.
         Door::Refuser => 20_000,
         _ => random.u64(100..4_000),
     });
     let seen = match timeout(stays, refused(scene, door, random)).await {
         Err(_) => match door {
             Door::Refuser => Err("its user sees no end within 20 s".to_owned()),
-            _ => Ok("left a target that hangs".to_owned()),
+            _ => Ok("users that left a target that does not answer".to_owned()),
         },
         Ok(seen) => seen,
     };
@@ -145,18 +132,20 @@ async fn refused(scene: &Scene, door: Door, random: &mut fastrand::Rng) -> Resul
         Err(error) => {
             return match scene.faults.may_have_no_port(start, Instant::now()) {
                 true => Ok(format!("no port: {}", error.kind())),
-                false => Err(format!("no port without a cause: {error}")),
+                false => Err(format!(
+                    "the port had no listener, without a cause: {error}"
+                )),
             };
         }
     };
     if random.bool() {
         let bytes = vec![b'x'; random.usize(1..100_000)];
-        // It may be refused meanwhile.
+        // It fails if the target refuses meanwhile.
         let _ = timeout(Duration::from_secs(1), tcp.write_all(&bytes)).await;
     }
     let mut byte = [0];
     match tcp.read(&mut byte).await {
-        Ok(1..) => Err("a byte comes from a target that says nothing".to_owned()),
+        Ok(1..) => Err("a byte came from a target that sends nothing".to_owned()),
         Ok(0) | Err(_) => {
             if random.bool() {
                 reset(&tcp);

@@ -1,12 +1,12 @@
-//! Many tunnels that say nothing, and what they cost.
+//! Many idle tunnels, and the memory that they take.
 
 use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::{net::TcpStream, task::JoinSet, time::sleep};
 
 use crate::{
-    chaos::{growth, leaks},
     figures::Report,
+    leaks::{growth, leaks},
     proc::{Holds, holds, settled, steady},
     services::Services,
     talk::{End, Order, Plan},
@@ -14,13 +14,17 @@ use crate::{
     world::{Programs, Setup, World, fresh_address},
 };
 
-/// So many tunnels are opened at a time: fewer than the protocol allows to wait (`tunnel.waiting-capacity`).
+/// How many tunnels are opened at a time: fewer than the users that may wait on a port (`tunnel.waiting-capacity`).
 const AT_A_TIME: u32 = 32;
-/// Descriptors of a program beside those of tunnels.
+/// Descriptors of a program that are not for tunnels.
 const OTHERS: u64 = 128;
 
-/// How many tunnels can be open: each takes two descriptors of server, client and this program. Server and client keep a
-/// twentieth of theirs for other work (`reservedDescriptors`).
+/// How many tunnels can be open. Each takes two descriptors of the server, of the client and of this program. Server
+/// and client keep a twentieth of their descriptors for other work (`reservedDescriptors`).
+///
+/// # Errors
+///
+/// If `exactly` is true and not all wanted tunnels fit.
 pub(crate) fn that_fit(wanted: u32, exactly: bool, descriptors: u64) -> io::Result<u32> {
     let others = OTHERS + descriptors / 20;
     let fit = u32::try_from(descriptors.saturating_sub(others) / 2).unwrap_or(u32::MAX);
@@ -37,7 +41,7 @@ pub(crate) fn that_fit(wanted: u32, exactly: bool, descriptors: u64) -> io::Resu
     Ok(wanted.min(fit))
 }
 
-/// Opens `count` tunnels, looks at memory, and uses each of them once.
+/// Opens `count` tunnels, measures the memory, and uses each of them once. Then it opens and uses as many once more.
 pub(crate) async fn run(programs: &Programs, count: u32, wanted: u32) -> io::Result<Report> {
     let mut report = Report::new("idle");
     let services = Services::start(fresh_address()).await?;
@@ -59,7 +63,7 @@ pub(crate) async fn run(programs: &Programs, count: u32, wanted: u32) -> io::Res
     let tunnels = open_all(world.ports[0], count, &mut report).await?;
     report.figure("tunnels open", tunnels.len(), "");
     report.figure("opening", start.elapsed().as_secs_f64().round(), "s");
-    // What comes late comes now.
+    // The programs may still work on the last tunnels.
     sleep(Duration::from_millis(500)).await;
     let idle = [holds(pids[0])?, holds(pids[1])?];
     for (i, role) in ["server", "client"].into_iter().enumerate() {
@@ -72,7 +76,7 @@ pub(crate) async fn run(programs: &Programs, count: u32, wanted: u32) -> io::Res
 
     let opened = tunnels.len();
     let used = use_all(tunnels, &mut report).await?;
-    report.figure("tunnels that work after", used, "");
+    report.figure("tunnels that work afterwards", used, "");
     report.require(used == opened, || {
         format!("{used} of {opened} tunnels still work after they were idle")
     });
@@ -87,7 +91,7 @@ pub(crate) async fn run(programs: &Programs, count: u32, wanted: u32) -> io::Res
     Ok(report)
 }
 
-/// Opens as many once more: an allocator may keep memory after a peak, but then the next peak takes the same.
+/// Opens as many tunnels once more. An allocator may keep memory after a peak, but a second peak must not take more.
 async fn again(
     report: &mut Report,
     world: &World,
@@ -123,7 +127,7 @@ async fn open_all(port: SocketAddr, count: u32, report: &mut Report) -> io::Resu
         match opening.join_next().await {
             Some(Ok(Ok(tunnel))) => tunnels.push(tunnel),
             Some(Ok(Err(outcome))) => report.violation(format!(
-                "no tunnel while {} are open: {outcome:?}",
+                "no tunnel opened while {} are open: {outcome:?}",
                 tunnels.len()
             )),
             Some(Err(error)) => return Err(io::Error::other(error)),
@@ -133,7 +137,7 @@ async fn open_all(port: SocketAddr, count: u32, report: &mut Report) -> io::Resu
     Ok(tunnels)
 }
 
-/// One byte each, there and back; how many were whole.
+/// Sends one byte through each tunnel and back. The result is how many tunnels were complete.
 async fn use_all(tunnels: Vec<TcpStream>, report: &mut Report) -> io::Result<usize> {
     let mut using = JoinSet::new();
     let (mut waiting, mut whole) = (tunnels.into_iter().zip(0_u64..), 0);
@@ -166,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tunnels_fit_into_descriptors_or_it_is_said() {
+    fn tunnels_that_do_not_fit_into_descriptors_are_an_error() {
         assert_eq!(that_fit(500, true, 20_000).unwrap(), 500);
         assert_eq!(that_fit(10_000, false, 20_000).unwrap(), 9_436);
         let error = that_fit(10_000, true, 20_000).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Kills server or client without warning at each step of a tunnel's life, and starts it again.
+//! Kills server or client by SIGKILL at each step of a tunnel, and starts it again.
 
 use std::{
     io,
@@ -14,8 +14,9 @@ use tokio::{
 
 use crate::{
     figures::{Report, millis},
+    link::Link,
     proc::{Holds, settled, steady},
-    relay::{Relay, Weather},
+    relay::Relay,
     services::Services,
     talk::{End, Fault, Order, Plan},
     user::{Outcome, Visit, visit},
@@ -26,27 +27,27 @@ use crate::{
 const END_BOUND: Duration = Duration::from_secs(5);
 /// A user is served again within this time. The client waits 1 to 1.25 s, then twice as long, before it tries again.
 const BACK_BOUND: Duration = Duration::from_secs(15);
-/// So many cases run at a time.
+/// How many cases run at a time.
 const AT_A_TIME: usize = 6;
 
 /// When a program is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// The ATH of the client is under way.
+    /// The relay holds the ATH of the client.
     BeforeLogin,
-    /// The client is logged in, its MAP is under way.
+    /// The client is logged in, and the relay holds its MAP.
     AfterLogin,
     /// The port is mapped.
     AfterMap,
-    /// A user waits, the TRS of the client is under way.
+    /// A user waits, and the relay holds the TRS of the client.
     UserWaits,
-    /// The tunnel is open, nothing is said.
+    /// The tunnel is open, and no bytes go through it.
     TunnelOpen,
-    /// Bytes go both ways.
+    /// Bytes go in both directions.
     MidTransfer,
-    /// The user has said all, the service talks.
+    /// The user has ended its direction, and the service sends.
     UserEnded,
-    /// The service has said all, the user talks.
+    /// The service has ended its direction, and the user sends.
     ServiceEnded,
 }
 
@@ -107,13 +108,14 @@ async fn case(
     };
     let mut world = World::new(programs, setup)?;
     world.start_server().await?;
-    let relay = Relay::start(place, world.control, Weather::CALM, None, seed)?;
+    let relay = Relay::start(place, world.control, Link::PERFECT, None, seed)?;
     match step {
         Step::BeforeLogin => relay.hold("ATH"),
         Step::AfterLogin => relay.hold("MAP"),
         _ => {}
     }
-    // Whoever is held is held by the relay. Else nothing may come between a death and those who are to see it.
+    // The relay is there only if it holds a message. In the other cases the programs are connected directly, so that an
+    // end is seen at once.
     let server = match step {
         Step::BeforeLogin | Step::AfterLogin | Step::UserWaits => relay.address,
         _ => world.control,
@@ -132,7 +134,7 @@ async fn case(
             user = arrives(step, &world, seed);
             match step {
                 Step::UserWaits => held(&relay).await?,
-                // Until it is greeted and under way.
+                // The user must be greeted, and its bytes under way.
                 _ => sleep(Duration::from_millis(400)).await,
             }
         }
@@ -175,7 +177,7 @@ async fn case(
             )
         });
     }
-    // Its figures are those of each stop.
+    // The figures of the stop are left out: `stopped` is not merged.
     let mut stopped = Report::new("kill");
     world.stop(&mut stopped).await?;
     report.require(stopped.failures() == 0, || {
@@ -187,10 +189,12 @@ async fn case(
 async fn held(relay: &Relay) -> io::Result<()> {
     timeout(Duration::from_secs(10), relay.holds())
         .await
-        .map_err(|_| io::Error::other("the client does not send what is to be held"))
+        .map_err(|_| {
+            io::Error::other("the client does not send the message that the relay is to hold")
+        })
 }
 
-/// A user who is in the middle of this step soon.
+/// A user who is at this step a moment later.
 fn arrives(step: Step, world: &World, seed: u64) -> Option<JoinHandle<Visit>> {
     const ENDLESS: u64 = 1 << 40;
     let (order, up, down) = match step {
@@ -217,7 +221,7 @@ fn arrives(step: Step, world: &World, seed: u64) -> Option<JoinHandle<Visit>> {
     }))
 }
 
-/// A user who is greeted and says nothing.
+/// A user who is greeted and sends nothing.
 async fn idle(port: std::net::SocketAddr) -> Visit {
     use tokio::io::AsyncReadExt;
     let start = Instant::now();
@@ -257,7 +261,7 @@ async fn kill_and_start(
     }
 }
 
-/// What the program holds that was not killed.
+/// What the other program holds, the one that is not killed.
 async fn survivor(world: &World, victim: Victim, wanted: Option<usize>) -> io::Result<Holds> {
     let [server, client] = world.pids()?;
     let pid = match victim {
@@ -281,7 +285,8 @@ fn judge(report: &mut Report, name: &str, killed: Instant, visit: Option<Visit>)
     let late = visit.end.saturating_duration_since(killed);
     let how = match &visit.outcome {
         Outcome::Refused | Outcome::Used(End::Empty) => "an end",
-        // The system of a killed program ends its connections in order; nothing tells this from an end.
+        // The system may close the connections of a killed program in order. A user cannot distinguish
+        // that from an end.
         Outcome::Used(End::Fault(Fault::Stream(crate::stream::Wrong::Missing { .. }))) => "an end",
         Outcome::Used(End::Aborted(_)) => "an error",
         outcome => {
@@ -290,7 +295,10 @@ fn judge(report: &mut Report, name: &str, killed: Instant, visit: Option<Visit>)
         }
     };
     report.require(visit.end > killed, || {
-        format!("{name}: its user had ended before, by {:?}", visit.outcome)
+        format!(
+            "{name}: its user had ended before the kill, by {:?}",
+            visit.outcome
+        )
     });
     report.figure(format!("{name}: user sees {how} after"), millis(late), "ms");
     report.require(late <= END_BOUND, || {

@@ -1,7 +1,7 @@
 //! Network namespaces with `netem`: the kernel makes delay and loss, instead of the relay.
 //!
-//! The client runs in a namespace of its own. Everything that it sends and gets crosses a pair of devices with a delay
-//! of 25 ms ± 5 ms and 1 % loss each way.
+//! The client runs in a namespace of its own. All its packets cross a pair of devices with a delay of 25 ms ± 5 ms and
+//! 1 % loss each way.
 
 use std::{
     io,
@@ -10,7 +10,7 @@ use std::{
 
 use tokio::process::Command;
 
-/// A namespace. It is removed when this is dropped.
+/// A namespace. Dropping this removes it.
 #[derive(Debug)]
 pub(crate) struct Netem {
     /// Its name.
@@ -20,7 +20,11 @@ pub(crate) struct Netem {
 }
 
 impl Netem {
-    /// Makes the namespace and its devices. Fails when the user may not, or the kernel has no netem.
+    /// Makes the namespace and its devices.
+    ///
+    /// # Errors
+    ///
+    /// If the user is not root, `ip` or `tc` is missing, or the kernel has no netem.
     pub(crate) async fn up() -> io::Result<Self> {
         if !rustix::process::geteuid().is_root() {
             return Err(io::Error::new(
@@ -55,18 +59,18 @@ impl Netem {
         .await?;
         ip(&["link", "set", ns, "up"]).await?;
         ip(&["-n", ns, "link", "set", &inner, "up"]).await?;
-        let weather = "root netem delay 25ms 5ms loss 1%".split(' ');
+        let netem_args = "root netem delay 25ms 5ms loss 1%".split(' ');
         let outer = ["qdisc", "add", "dev", ns];
-        tc(outer.into_iter().chain(weather.clone()).collect()).await?;
+        tc(outer.into_iter().chain(netem_args.clone()).collect()).await?;
         let inner = ["-n", ns, "qdisc", "add", "dev", &inner];
-        tc(inner.into_iter().chain(weather).collect()).await?;
+        tc(inner.into_iter().chain(netem_args).collect()).await?;
         Ok(netem)
     }
 }
 
 impl Drop for Netem {
     fn drop(&mut self) {
-        // The devices go with the namespace.
+        // The kernel removes the devices with the namespace.
         let _ = std::process::Command::new("ip")
             .args(["netns", "del", &self.namespace])
             .status();
@@ -78,7 +82,8 @@ async fn ip(args: &[&str]) -> io::Result<()> {
 }
 
 async fn tc(args: Vec<&str>) -> io::Result<()> {
-    let hint = "; a kernel without the module sch_netem has no netem: leave --netem out, then the relay makes the weather";
+    let hint =
+        "; netem needs the kernel module sch_netem; without --netem the relay makes delay and loss";
     command("tc", &args, hint).await
 }
 

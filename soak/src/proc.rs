@@ -1,13 +1,13 @@
-//! What a process holds, as `/proc` tells.
+//! What a process holds, from `/proc`.
 
 use std::{fs, io, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-/// Ends of pipes that are no leak: those of the four pipes that a program keeps for its relays, and two of its own.
+/// Ends of pipes that are no leak: those of four pipes that a program keeps for its relays, and two others.
 const PIPES: usize = 10;
 
-/// What a process held at a moment.
+/// What a process holds at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Holds {
     /// Open descriptors.
@@ -20,7 +20,7 @@ pub(crate) struct Holds {
 
 /// What a process holds now.
 pub(crate) fn holds(pid: u32) -> io::Result<Holds> {
-    // Not found means that a program has died, which is a finding and no wrong use.
+    // If `/proc` has no such process, the program has ended. That is a violation, not a wrong use of this program.
     let seen = |error: io::Error| io::Error::other(format!("process {pid} has ended: {error}"));
     let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(seen)?;
     let number = |key: &str| {
@@ -35,11 +35,11 @@ pub(crate) fn holds(pid: u32) -> io::Result<Holds> {
     })
 }
 
-/// Open descriptors, but for those of pipes that a program keeps ready for its relays.
+/// Counts open descriptors. Up to [`PIPES`] ends of pipes always count as [`PIPES`].
 fn descriptors(pid: u32) -> io::Result<usize> {
     let (mut pipes, mut others) = (0, 0);
     for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
-        // One that has just been closed is none any more.
+        // A descriptor that was just closed is not counted.
         match fs::read_link(entry?.path()) {
             Ok(link) if link.to_string_lossy().starts_with("pipe:") => pipes += 1,
             Ok(_) => others += 1,
@@ -49,7 +49,7 @@ fn descriptors(pid: u32) -> io::Result<usize> {
     Ok(others + pipes.max(PIPES))
 }
 
-/// Waits until a process holds at most `descriptors`, for at most `patience`. What it holds then.
+/// Waits until a process holds at most `descriptors`, for at most `patience`. The result is what it holds then.
 pub(crate) async fn settled(pid: u32, descriptors: usize, patience: Duration) -> io::Result<Holds> {
     let until = Instant::now() + patience;
     loop {
@@ -61,7 +61,7 @@ pub(crate) async fn settled(pid: u32, descriptors: usize, patience: Duration) ->
     }
 }
 
-/// The moment of a time at which a process held the fewest descriptors.
+/// Measures a process for a time. The result is the latest moment with the fewest descriptors.
 pub(crate) async fn lowest(pid: u32, time: Duration) -> io::Result<Holds> {
     let until = Instant::now() + time;
     let mut lowest = holds(pid)?;
@@ -75,7 +75,7 @@ pub(crate) async fn lowest(pid: u32, time: Duration) -> io::Result<Holds> {
     Ok(lowest)
 }
 
-/// Waits until a process has held the same number of descriptors for half a second.
+/// Waits until a process has held the same number of descriptors for half a second, for at most 20 s.
 pub(crate) async fn steady(pid: u32) -> io::Result<Holds> {
     let until = Instant::now() + Duration::from_secs(20);
     let mut last = holds(pid)?;
@@ -93,7 +93,8 @@ pub(crate) async fn steady(pid: u32) -> io::Result<Holds> {
     Ok(last)
 }
 
-/// Allows this process, and the programs that it starts, as many descriptors as the system does. How many these are.
+/// Raises the limit of descriptors of this process, and of the programs that it starts, as far as the system allows.
+/// The result is the limit.
 pub(crate) fn raise_descriptor_limit() -> io::Result<u64> {
     rlimit::increase_nofile_limit(u64::MAX)
 }
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_leak_of_two_descriptors_is_found() {
+    async fn a_leak_of_two_descriptors_is_detected() {
         let mut leaks = Command::new("/bin/sh")
             .args([
                 "-c",

@@ -1,4 +1,4 @@
-//! Carries the bytes of one relayed connection both ways, late and in order.
+//! Carries the bytes of one relayed connection both ways, delayed and in order.
 
 use std::{
     io,
@@ -17,23 +17,26 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use crate::relay::{Break, CHUNK, Known, Shared, Weather};
+use crate::{
+    connections::{Known, Shared},
+    link::{Break, CHUNK, Link},
+};
 
-/// Chunks on their way in one direction.
+/// The most chunks on their way in one direction.
 const UNDER_WAY: usize = 32;
-/// Where a broken relay breaks the stream.
+/// After how many bytes the relay breaks the stream, if it should.
 const BREAKS_AT: usize = 20_000;
-/// How long one direction may go on after the receiver of the other is gone.
+/// How long one direction may go on after the receiver of the other one has broken.
 const LAST_BYTES: Duration = Duration::from_secs(3);
 
-/// What is on its way.
+/// A part of a stream on its way, and when it is due.
 enum Item {
     Bytes(Instant, Vec<u8>),
     End(Instant),
     Broken(Instant),
 }
 
-/// Carries until both directions have ended, which is true, or one is broken.
+/// Carries until both directions have ended (true), or one is broken (false).
 pub(crate) async fn pump(
     client: &mut TcpStream,
     server: &mut TcpStream,
@@ -51,7 +54,7 @@ pub(crate) async fn pump(
     let reading = read_server(from_server, down_queue, shared, &server_reset);
     let down = direction(reading, write(to_client, down_items, &client_reset));
     let (mut up, mut down) = (pin!(up), pin!(down));
-    // The receiver of one direction may be gone while it has sent all that it wanted: this still has to arrive.
+    // The receiver of one direction may break after it has sent everything. These bytes must still arrive.
     let (ended, other) = tokio::select! {
         ended = &mut up => (ended, timeout_if_broken(ended, down.as_mut()).await),
         ended = &mut down => (ended, timeout_if_broken(ended, up.as_mut()).await),
@@ -59,7 +62,7 @@ pub(crate) async fn pump(
     (ended, other) == (Ended::Whole, Ended::Whole)
 }
 
-/// Ends when the writer has ended: a reader may wait for ever.
+/// Runs until the writer has ended, because a reader may wait for ever.
 async fn direction(
     reading: impl Future<Output = ()>,
     writing: impl Future<Output = Ended>,
@@ -78,7 +81,7 @@ async fn timeout_if_broken(ended: Ended, other: impl Future<Output = Ended>) -> 
         Ended::ReceiverGone => {
             let other = timeout(LAST_BYTES, other).await;
             if other == Ok(Ended::Whole) {
-                // A reset destroys what the system has not delivered yet, and nothing tells how much this is.
+                // A reset destroys bytes that the system has not delivered yet, and their number is unknown here.
                 sleep(Duration::from_secs(1)).await;
             }
             Ended::ReceiverGone
@@ -91,14 +94,14 @@ async fn timeout_if_broken(ended: Ended, other: impl Future<Output = Ended>) -> 
 enum Ended {
     /// The end was carried over.
     Whole,
-    /// The sender broke, and all before was written.
+    /// The sender broke, and all bytes before were written.
     SourceBroke,
-    /// The receiver takes nothing more.
+    /// The receiver takes no more bytes.
     ReceiverGone,
 }
 
-/// Writes what is due. A write that fails takes the error of the connection away, and the next read gives an end: so
-/// `reset` notes it.
+/// Writes each item when it is due. A failed write takes the error from the socket, and the next read returns an end.
+/// So a reset is stored in `reset`.
 async fn write(
     mut to: WriteHalf<'_>,
     mut items: mpsc::Receiver<Item>,
@@ -132,9 +135,9 @@ async fn write(
     Ended::SourceBroke
 }
 
-/// When things are due: in order, late, and now and then much later.
+/// When chunks are due: in order, with the delay of the link, and some of them with a stall.
 struct Clock {
-    weather: Weather,
+    link: Link,
     random: fastrand::Rng,
     last: Instant,
 }
@@ -142,16 +145,16 @@ struct Clock {
 impl Clock {
     fn new(shared: &Shared) -> Self {
         Self {
-            weather: shared.weather,
+            link: shared.link,
             random: fastrand::Rng::with_seed(shared.new_seed()),
             last: Instant::now(),
         }
     }
 
     fn due(&mut self) -> Instant {
-        let mut late = self.weather.delay + self.weather.jitter.mul_f64(self.random.f64());
-        if self.random.u16(..1000) < self.weather.stalls {
-            late += self.weather.stall.mul_f64(1.0 + 2.0 * self.random.f64());
+        let mut late = self.link.delay + self.link.jitter.mul_f64(self.random.f64());
+        if self.random.u16(..1000) < self.link.stalls {
+            late += self.link.stall.mul_f64(1.0 + 2.0 * self.random.f64());
         }
         self.last = self.last.max(Instant::now() + late);
         self.last
@@ -176,7 +179,7 @@ async fn read_client(
     let mut clock = Clock::new(shared);
     let mut learnt = !first.is_empty();
     let mut next = first;
-    // The way of the first bytes was waited for before.
+    // The caller has already waited for the delay of the first bytes.
     let mut due = clock.last;
     loop {
         if !next.is_empty() {
@@ -210,7 +213,7 @@ async fn read_client(
                 next = chunk;
             }
             read => {
-                // Nobody waits for it when the receiver is gone.
+                // It fails if the receiver has broken.
                 let _ = queue.send(ended(&read, due, reset)).await;
                 return;
             }
@@ -218,14 +221,14 @@ async fn read_client(
     }
 }
 
-/// Where in a chunk the message begins that is to be held.
+/// Where in a chunk the message to be held begins.
 fn held_at(chunk: &[u8], word: Option<&str>) -> Option<usize> {
     let line = format!("{}\n", word?).into_bytes();
     let begins = |at: usize| at == 0 || chunk.get(at - 1) == Some(&b'\n');
     (0..chunk.len()).find(|at| begins(*at) && chunk[*at..].starts_with(&line))
 }
 
-/// Reads and keeps until the gate opens; `None` when the client is gone before.
+/// Reads and keeps bytes until the gate opens. `None` means that the client has closed before.
 async fn hold(from: &mut ReadHalf<'_>, shared: &Shared, mut kept: Vec<u8>) -> Option<Vec<u8>> {
     shared.held.send_modify(|held| *held += 1);
     let mut gate = shared.gate.subscribe();
@@ -259,13 +262,13 @@ async fn read_server(
         };
         chunk.truncate(count);
         carried += count;
-        // A control connection does not carry as much.
+        // A control connection never carries as many bytes.
         let breaks = carried > BREAKS_AT && carried - count <= BREAKS_AT;
         match shared.fault {
             Some(Break::Byte) if breaks => chunk[0] ^= 1,
             Some(Break::End) if breaks => {
                 let _ = queue.send(Item::End(due)).await;
-                // What follows is read and lost.
+                // The bytes that follow are read and dropped.
                 while let Ok(1..) = from.read(&mut chunk).await {}
                 return;
             }

@@ -1,4 +1,4 @@
-//! Targets of the tunnels: one that talks and checks, one that refuses, two that hang.
+//! The targets of the tunnels: one sends and checks bytes, one refuses connections, and two do not answer.
 
 use std::{
     collections::HashMap,
@@ -21,7 +21,7 @@ use crate::talk::{End, GREETING, Manner, Order, Plan, When, opening, streams};
 /// How long the silent target keeps a connection.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// What services saw, by the number of the tunnel.
+/// The ends that services saw, by the number of the tunnel.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger(Mutex<Seen>);
 
@@ -32,17 +32,17 @@ struct Seen {
 }
 
 impl Ledger {
-    /// How the service saw the tunnel end; `None` while it has not ended. Forgets it.
+    /// Removes the end of a tunnel that the service saw; `None` if the tunnel has not ended.
     pub(crate) fn take(&self, id: u64) -> Option<End> {
         self.seen().by_id.remove(&id)
     }
 
-    /// The ends of connections whose plan did not arrive, those without any byte left out. Forgets them.
+    /// Removes the ends of connections whose plan did not arrive. Connections without any byte are not stored.
     pub(crate) fn take_nameless(&self) -> Vec<End> {
         std::mem::take(&mut self.seen().nameless)
     }
 
-    /// The ends that nobody has taken. Forgets them.
+    /// Removes all ends that were not taken.
     pub(crate) fn take_rest(&self) -> Vec<(u64, End)> {
         self.seen().by_id.drain().collect()
     }
@@ -52,18 +52,18 @@ impl Ledger {
     }
 }
 
-/// Running services. They end when this is dropped.
+/// Running services. Dropping this ends them.
 #[derive(Debug)]
 pub(crate) struct Services {
-    /// Greets, takes a plan and carries it out.
+    /// Sends a greeting, reads a plan and follows it.
     pub(crate) talker: SocketAddr,
     /// Refuses connections.
     pub(crate) refuser: SocketAddr,
-    /// Never takes a connection, its queue is full: connecting takes as long as the client waits.
+    /// Never accepts a connection, because its queue is full. An attempt to connect lasts until the client's time-out.
     pub(crate) full: SocketAddr,
-    /// Takes connections, reads nothing and says nothing.
+    /// Accepts connections, and sends nothing.
     pub(crate) silent: SocketAddr,
-    /// What the talker saw.
+    /// The ends that the talker saw.
     pub(crate) ledger: Arc<Ledger>,
     tasks: Vec<AbortHandle>,
     _held: Vec<Socket>,
@@ -142,7 +142,7 @@ async fn full(ip: IpAddr) -> io::Result<(Socket, Vec<Socket>)> {
         }
     }
     Err(io::Error::other(
-        "the system takes more connections than a queue of length 0 holds: there is no target that hangs",
+        "the system takes more connections than a queue of length 0 holds: soak cannot make a target that does not answer",
     ))
 }
 
@@ -152,7 +152,7 @@ where
 {
     let mut served = JoinSet::new();
     loop {
-        // It fails when descriptors are short: the next round may go better.
+        // It fails if descriptors are short. The next attempt may work.
         if let Ok((tcp, _)) = listener.accept().await {
             served.spawn(serve(tcp));
         } else {
@@ -164,9 +164,9 @@ where
 
 async fn talk(mut tcp: TcpStream, ledger: Arc<Ledger>) {
     let opened = async {
-        // A user that is gone already ends what is read next.
+        // If the user has already closed, the next read ends.
         let _ = tcp.write_all(&GREETING).await;
-        // A tunnel may be idle before it is used: there is no deadline here.
+        // No deadline: a tunnel may be idle before it is used.
         let first = tcp.peek(&mut [0]).await;
         first.map_err(|e| End::Aborted(e.kind()))?;
         opening::<{ Plan::SIZE }>(&mut tcp).await
@@ -200,7 +200,7 @@ fn manner(plan: &Plan) -> Manner {
 }
 
 async fn keep_silent(tcp: TcpStream) {
-    // Only a reset ends it earlier.
+    // Only a reset ends the wait earlier.
     let broken = async {
         while let Ok(ready) = tcp.ready(Interest::ERROR).await {
             if ready.is_error() {
@@ -209,7 +209,7 @@ async fn keep_silent(tcp: TcpStream) {
         }
     };
     let _ = timeout(SILENCE, broken).await;
-    // What was sent is read, so that the close is no reset.
+    // A close with unread input would be a reset, so the input is read.
     let mut tcp = tcp;
     let mut waste = [0; 4096];
     while let Ok(Ok(1..)) = timeout(Duration::from_millis(10), tcp.read(&mut waste)).await {}

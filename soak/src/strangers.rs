@@ -1,4 +1,4 @@
-//! Connections that never log in, and clients who want to log in beside them.
+//! Connections that never log in (strangers), and clients that log in at the same time.
 
 use std::{
     io,
@@ -19,19 +19,20 @@ use tokio::{
 
 use crate::{
     figures::Report,
+    leaks::leaks,
     proc::{holds, settled, steady},
     services::Services,
     world::{LOGIN, Programs, Setup, World, fresh_address},
 };
 
-/// A client that is closed tries again after this time, as the client program does.
+/// How long a client waits after it was closed, like the client program.
 const AGAIN: Duration = Duration::from_secs(1);
-/// A login may take so long, with all attempts.
+/// The longest time that a login may take, with all attempts.
 const LOGIN_BOUND: Duration = Duration::from_secs(15);
-/// An answer may take so long before a client gives up, as in the client program.
+/// How long a client waits for an answer, like the client program.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// What strangers saw.
+/// The counts of all strangers.
 #[derive(Debug, Default)]
 struct Strangers {
     open: AtomicI64,
@@ -40,7 +41,7 @@ struct Strangers {
     closed_at_once: AtomicU64,
 }
 
-/// Runs it: `count` strangers at a time, for `time`.
+/// Runs the part: `count` strangers at a time, for `time` from each set of addresses.
 pub(crate) async fn run(
     programs: &Programs,
     count: u32,
@@ -64,7 +65,7 @@ pub(crate) async fn run(
     report.figure("strangers wanted", count, "");
     report.times("login without strangers", &mut quiet.times);
 
-    // Other addresses first: a limit for each address must not reach the client then.
+    // First from other addresses: a limit for each address must not affect the client then.
     let others: Vec<_> = (1..=64).map(|i| Ipv4Addr::new(127, 8, 0, i)).collect();
     crowd(
         &mut report,
@@ -74,7 +75,7 @@ pub(crate) async fn run(
         time,
     )
     .await?;
-    // 127.0.0.1 is the address of the client program too.
+    // 127.0.0.1 is also the address of the client program.
     let same = [Ipv4Addr::LOCALHOST];
     crowd(
         &mut report,
@@ -86,13 +87,13 @@ pub(crate) async fn run(
     .await?;
 
     let after = settled(pids[0], before.descriptors, Duration::from_secs(30)).await?;
-    crate::chaos::leaks(&mut report, "server", &before, &after);
+    leaks(&mut report, "server", &before, &after);
     world.served().await?;
     world.stop(&mut report).await?;
     Ok(report)
 }
 
-/// Strangers from some addresses, and logins meanwhile.
+/// Runs strangers from some addresses, and logins at the same time.
 async fn crowd(
     report: &mut Report,
     world: &mut World,
@@ -106,7 +107,7 @@ async fn crowd(
         let seed = seed ^ (u64::from(slot) << 20);
         crowd.spawn(stranger(world.control, *address, seed, seen.clone()));
     }
-    // Until most have come, or the server keeps no more of them.
+    // Waits until most strangers are connected, or a quarter of the time is over: the server may keep fewer.
     let full = Instant::now();
     while seen.open.load(Ordering::Relaxed) < i64::from(count) * 9 / 10 && full.elapsed() < time / 4
     {
@@ -123,12 +124,12 @@ async fn crowd(
 
     let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
     report.figure(
-        format!("{place}: strangers that came"),
+        format!("{place}: connections of strangers"),
         load(&seen.came),
         "",
     );
     report.figure(
-        format!("{place}: most strangers kept"),
+        format!("{place}: most strangers at a time"),
         seen.most.load(Ordering::Relaxed),
         "",
     );
@@ -155,7 +156,7 @@ async fn crowd(
     );
     let late = logins.late + unserved;
     report.figure(format!("{place}: logins that took too long"), late, "");
-    // A server that limits each address cannot tell a client from strangers beside it.
+    // A server that limits each address cannot distinguish a client from strangers on the same address.
     report.require(late == 0 || own.is_some(), || {
         let bound = LOGIN_BOUND.as_secs();
         format!(
@@ -165,7 +166,7 @@ async fn crowd(
     Ok(())
 }
 
-/// Comes again and again; stays until the server closes.
+/// Connects again and again. Each connection stays until the server closes it.
 async fn stranger(server: SocketAddr, from: Ipv4Addr, seed: u64, seen: Arc<Strangers>) {
     let mut random = fastrand::Rng::with_seed(seed);
     loop {
@@ -189,18 +190,18 @@ async fn stranger(server: SocketAddr, from: Ipv4Addr, seed: u64, seen: Arc<Stran
             while let Ok(1..) = tcp.read(&mut waste).await {}
         }
         seen.open.fetch_sub(1, Ordering::Relaxed);
-        // Garbage is closed at once by every server.
+        // Every server closes garbage at once, so that does not count.
         if kind < 3 && start.elapsed() < Duration::from_secs(1) {
             seen.closed_at_once.fetch_add(1, Ordering::Relaxed);
         }
-        // Who is closed comes back, but not at once: connecting is not what is tried here.
+        // A pause before the next connection: this part does not test the rate of connections.
         sleep(Duration::from_millis(random.u64(200..1000))).await;
     }
 }
 
 async fn connect(server: SocketAddr, from: Ipv4Addr) -> io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
-    // Without a bind a connection has any port of its own that no other one to the same server has.
+    // Without a bind, the system can use a local port for connections to several servers.
     if from != Ipv4Addr::LOCALHOST {
         socket.set_reuseaddr(true)?;
         socket.bind(SocketAddr::new(IpAddr::V4(from), 0))?;
@@ -210,7 +211,7 @@ async fn connect(server: SocketAddr, from: Ipv4Addr) -> io::Result<TcpStream> {
         .map_err(|_| io::ErrorKind::TimedOut)?
 }
 
-/// What logging in again and again came to.
+/// The results of repeated logins.
 #[derive(Debug, Default)]
 struct Logins {
     times: Vec<Duration>,
@@ -256,8 +257,8 @@ async fn login(server: SocketAddr, from: Ipv4Addr) -> bool {
     accepted.await.unwrap_or(false)
 }
 
-/// Kills and starts the client program, for a time: from each start until a user is served, and how many starts served
-/// nobody.
+/// Kills and starts the client program, for a time. The result is the time from each start until a user was served, and
+/// the number of starts after which no user was served.
 async fn restarts(world: &mut World, time: Duration) -> io::Result<(Vec<Duration>, usize)> {
     let (mut times, mut unserved) = (Vec::new(), 0);
     let until = Instant::now() + time;
@@ -265,10 +266,10 @@ async fn restarts(world: &mut World, time: Duration) -> io::Result<(Vec<Duration
         if let Some(client) = world.client.take() {
             client.kill().await?;
         }
-        // Else a user may be served by what is still there of the login before.
+        // Otherwise a user may be served by the rest of the login before.
         let port = world.ports[0];
-        let gone = Instant::now();
-        while TcpStream::connect(port).await.is_ok() && gone.elapsed() < Duration::from_secs(5) {
+        let killed = Instant::now();
+        while TcpStream::connect(port).await.is_ok() && killed.elapsed() < Duration::from_secs(5) {
             sleep(Duration::from_millis(10)).await;
         }
         world.start_client(world.control, None)?;

@@ -1,17 +1,17 @@
-//! A stream of bytes that follows from a seed, and the check of what arrived of it.
+//! A stream of bytes that is computed from a seed, and the check of what arrived.
 //!
-//! The last 16 bytes are a trailer: the length, and a sum of seed and length. Who has read the trailer and then the end
-//! knows that the stream is whole; who reads the end earlier has been given a part as if it were the whole.
+//! The last 16 bytes are a trailer: the length, and a sum of seed and length. If a reader gets the trailer and then the
+//! end, the stream is complete. If it gets the end before the trailer, it was given a part that looks like the whole.
 
 use std::fmt;
 
-/// Bytes of the trailer.
+/// The length of the trailer in bytes.
 const TRAILER: u64 = 16;
 
-/// A stream: its bytes follow from the seed and the place.
+/// A stream. Each byte is computed from the seed and its offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stream {
-    /// What the bytes follow from.
+    /// The seed.
     pub(crate) seed: u64,
     /// Bytes before the trailer.
     pub(crate) body: u64,
@@ -23,7 +23,7 @@ impl Stream {
         self.body.saturating_add(TRAILER)
     }
 
-    /// Writes the bytes from `offset` on into `buffer`; returns how many there were.
+    /// Writes the bytes from `offset` on into `buffer`. The result is how many bytes there were.
     pub(crate) fn fill(self, offset: u64, buffer: &mut [u8]) -> usize {
         let left = usize::try_from(self.total().saturating_sub(offset)).unwrap_or(usize::MAX);
         let count = left.min(buffer.len());
@@ -37,7 +37,7 @@ impl Stream {
             if at > self.body || rest.len() < 8 || at % 8 != 0 {
                 continue;
             }
-            // Most bytes go here: whole words of the body.
+            // The fast way for most bytes: whole words of the body.
             let whole = usize::try_from((self.body - at) / 8).unwrap_or(usize::MAX);
             let bytes = whole.min(rest.len() / 8) * 8;
             let (now, later) = rest.split_at_mut(bytes);
@@ -50,7 +50,8 @@ impl Stream {
         count
     }
 
-    /// The word of 8 bytes, or fewer at the end of the body, of which the byte at `at` is one, and its place in it.
+    /// The word that contains the byte at `at`, and the index of this byte in it. A word has 8 bytes, or fewer at the
+    /// end of the body.
     fn word(self, at: u64) -> (Word, usize) {
         let place = |at: u64| usize::try_from(at % 8).unwrap_or(0);
         match at.checked_sub(self.body) {
@@ -58,10 +59,10 @@ impl Stream {
                 let left = usize::try_from(self.body - at / 8 * 8).unwrap_or(8).min(8);
                 (Word(self.random(at).to_le_bytes(), left), place(at))
             }
-            Some(behind) if behind < 8 => (Word(self.body.to_le_bytes(), 8), place(behind)),
-            Some(behind) => {
+            Some(after) if after < 8 => (Word(self.body.to_le_bytes(), 8), place(after)),
+            Some(after) => {
                 let sum = mix(self.seed.rotate_left(17) ^ self.body);
-                (Word(sum.to_le_bytes(), 8), place(behind))
+                (Word(sum.to_le_bytes(), 8), place(after))
             }
         }
     }
@@ -72,7 +73,7 @@ impl Stream {
     }
 }
 
-/// Some of 8 bytes.
+/// The first bytes of 8, as many as the second field says.
 struct Word([u8; 8], usize);
 
 impl std::ops::Deref for Word {
@@ -90,16 +91,16 @@ pub(crate) fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// What is wrong with what arrived.
+/// How received bytes differ from the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wrong {
-    /// Another byte than the one that was sent.
+    /// A byte has another value than the one that was sent.
     Byte {
-        /// Its place in the stream.
+        /// Its offset in the stream.
         at: u64,
-        /// The byte.
+        /// The received value.
         got: u8,
-        /// What was sent.
+        /// The value that was sent.
         want: u8,
     },
     /// More bytes than were sent.
@@ -107,7 +108,7 @@ pub(crate) enum Wrong {
         /// How many the stream has.
         total: u64,
     },
-    /// The end came before the trailer was whole, without an error.
+    /// The end came before the whole trailer, without an error.
     Missing {
         /// How many bytes came.
         got: u64,
@@ -139,17 +140,17 @@ pub(crate) struct Checker {
 }
 
 impl Checker {
-    /// Nothing has arrived yet.
+    /// A checker before the first byte.
     pub(crate) fn new(stream: Stream) -> Self {
         Self { stream, offset: 0 }
     }
 
-    /// How many right bytes have arrived.
+    /// How many bytes have arrived, all of them right.
     pub(crate) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Compares the bytes that arrived next.
+    /// Compares the next bytes that arrived.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<(), Wrong> {
         let mut expected = [0; 4096];
         for part in bytes.chunks(expected.len()) {
@@ -175,7 +176,7 @@ impl Checker {
         Ok(())
     }
 
-    /// The stream has ended in order.
+    /// Checks the end: all bytes must have arrived.
     pub(crate) fn end(&self) -> Result<(), Wrong> {
         let (got, total) = (self.offset, self.stream.total());
         if got < total {
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_the_same_no_matter_how_it_is_cut() {
+    fn a_stream_is_the_same_in_pieces_of_any_size() {
         for body in [0, 1, 7, 8, 9, 61] {
             let stream = Stream { seed: 5, body };
             let bytes = whole(stream);
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_byte_is_found_wherever_it_is() {
+    fn a_wrong_byte_is_detected_at_any_offset() {
         let stream = Stream {
             seed: 9,
             body: 5000,
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn each_missing_end_is_found() {
+    fn an_early_end_is_detected_at_any_offset() {
         let stream = Stream { seed: 1, body: 20 };
         let bytes = whole(stream);
         for got in 0..bytes.len() {
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_too_many_is_found() {
+    fn an_extra_byte_is_detected() {
         let stream = Stream { seed: 1, body: 3 };
         let mut bytes = whole(stream);
         bytes.push(0);
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_of_other_seeds_differ() {
+    fn streams_of_different_seeds_differ() {
         let one = whole(Stream { seed: 1, body: 64 });
         let two = whole(Stream { seed: 2, body: 64 });
         let equal = one

@@ -1,4 +1,4 @@
-//! Stops a program for longer than all its timeouts, as a laptop that sleeps does, and lets it go on.
+//! Stops a program for longer than all its timeouts, like a laptop that sleeps, and continues it.
 
 use std::{
     io,
@@ -9,8 +9,8 @@ use rustix::process::Signal;
 use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
-    chaos::leaks,
     figures::{Report, millis},
+    leaks::leaks,
     proc::{settled, steady},
     services::Services,
     talk::{End, Order, Plan},
@@ -20,11 +20,11 @@ use crate::{
 
 /// The timeout of server and client, in seconds.
 const TIMEOUT: u32 = 4;
-/// How long a program is stopped: the server waits at most 1.5 times the timeout.
+/// How long a program is stopped. The server waits at most 1.5 times the timeout for a client.
 const STOPPED: Duration = Duration::from_millis(6_500);
 /// A user is served again within this time. The client may have to log in again, after a wait of at most 8 s.
 const BACK_BOUND: Duration = Duration::from_secs(15);
-/// So many tunnels are open meanwhile.
+/// How many tunnels are open meanwhile.
 const TUNNELS: u64 = 8;
 
 /// Stops the server, the client, and both.

@@ -1,7 +1,7 @@
-//! What a user and a service say to each other through a tunnel, and how one of them sees it end.
+//! The dialogue of a user and a service through a tunnel, and how each of them sees the end.
 //!
-//! The service greets first. The user sends a [`Plan`], then both send a stream each, in the order that the plan says,
-//! and end their directions. Each of them checks every byte of the other.
+//! The service sends a greeting. The user sends a [`Plan`]. Then each of them sends a stream, in the order of the plan,
+//! and ends its direction. Each of them checks every byte of the other one.
 
 use std::{fmt, io, time::Duration};
 
@@ -15,10 +15,10 @@ use tokio::{
 
 use crate::stream::{Checker, Stream, Wrong, mix};
 
-/// What a service says first.
+/// The greeting of a service, its first bytes.
 pub(crate) const GREETING: [u8; 8] = *b"welcome\n";
 
-/// Nothing comes or goes for so long: the tunnel hangs.
+/// If no byte comes or goes for this time, the tunnel hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 const MAGIC: &[u8; 4] = b"SOAK";
@@ -26,35 +26,35 @@ const MAGIC: &[u8; 4] = b"SOAK";
 /// Which stream goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// Both at a time.
+    /// Both at the same time.
     Both,
-    /// The service answers after the end of the user's stream.
+    /// The service sends its stream after the end of the user's stream.
     UserFirst,
-    /// The user sends its stream after the end of the service's.
+    /// The user sends its stream after the end of the service's stream.
     ServiceFirst,
-    /// The service gives back what it gets.
+    /// The service sends back what it receives.
     Echo,
 }
 
-/// What happens in a tunnel.
+/// The plan of a tunnel, which the user sends to the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// Number of the tunnel, not used twice in a run.
+    /// The number of the tunnel, unique in a run.
     pub(crate) id: u64,
-    /// What both streams follow from.
+    /// The seed of both streams.
     pub(crate) seed: u64,
     /// Bytes of the user's stream.
     pub(crate) up: u64,
-    /// Bytes of the service's stream; those of the user's in an echo.
+    /// Bytes of the service's stream. With [`Order::Echo`] it is not used.
     pub(crate) down: u64,
-    /// Which goes first.
+    /// Which stream goes first.
     pub(crate) order: Order,
-    /// The service resets the connection after so many bytes, both directions counted; `u64::MAX` is never.
+    /// After how many bytes of both directions the service resets the connection; `u64::MAX` is never.
     pub(crate) service_resets: u64,
 }
 
 impl Plan {
-    /// Bytes of a plan on the wire.
+    /// The length of an encoded plan in bytes.
     pub(crate) const SIZE: usize = 48;
 
     /// The stream of the user.
@@ -76,7 +76,7 @@ impl Plan {
         }
     }
 
-    /// As it is sent. The last bytes are a sum of the others.
+    /// Encodes the plan. Three of its bytes are a checksum of the others.
     pub(crate) fn encode(&self) -> [u8; Self::SIZE] {
         let mut bytes = [0; Self::SIZE];
         let order = match self.order {
@@ -95,7 +95,7 @@ impl Plan {
         bytes
     }
 
-    /// The plan that was sent; `None` when a byte is not as it was sent.
+    /// Decodes a plan; `None` if the bytes are no encoded plan.
     pub(crate) fn decode(bytes: &[u8; Self::SIZE]) -> Option<Self> {
         let number = |i: usize| {
             let mut word = [0; 8];
@@ -131,15 +131,15 @@ fn sum(numbers: &[u64]) -> [u8; 3] {
 /// How one side of a tunnel saw it end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum End {
-    /// All bytes and the end of the other side arrived, and all of this side was taken.
+    /// All bytes and the end of the other side arrived, and all bytes of this side were taken.
     Complete,
-    /// It reset the connection itself.
+    /// This side reset the connection.
     Reset,
-    /// It ended without a byte, by an end or by an error.
+    /// It ended before the first byte, in order or by an error.
     Empty,
     /// It broke with an error.
     Aborted(io::ErrorKind),
-    /// It did what it must never do.
+    /// It did something that a tunnel must never do.
     Fault(Fault),
 }
 
@@ -147,7 +147,7 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Complete => f.write_str("complete"),
-            Self::Reset => f.write_str("reset by itself"),
+            Self::Reset => f.write_str("reset by this side"),
             Self::Empty => f.write_str("ended without a byte"),
             Self::Aborted(kind) => write!(f, "aborted: {kind}"),
             Self::Fault(fault) => write!(f, "fault: {fault}"),
@@ -182,7 +182,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Reads bytes that have a fixed count. `Ok` when they are there.
+/// Reads `N` bytes.
 pub(crate) async fn opening<const N: usize>(tcp: &mut TcpStream) -> Result<[u8; N], End> {
     let mut bytes = [0; N];
     let mut got = 0;
@@ -199,18 +199,18 @@ pub(crate) async fn opening<const N: usize>(tcp: &mut TcpStream) -> Result<[u8; 
     Ok(bytes)
 }
 
-/// How one side behaves.
+/// The part of one side in the plan.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Manner {
     /// What it sends.
     pub(crate) outgoing: Stream,
-    /// What it is to get.
+    /// What it should receive.
     pub(crate) incoming: Stream,
     /// When it sends.
     pub(crate) when: When,
-    /// It resets the connection after so many bytes, both directions counted.
+    /// After how many bytes of both directions it resets the connection.
     pub(crate) resets: u64,
-    /// What the sizes and pauses of its writes follow from.
+    /// The seed of the sizes and pauses of its writes.
     pub(crate) seed: u64,
 }
 
@@ -219,9 +219,9 @@ pub(crate) struct Manner {
 pub(crate) enum When {
     /// At once.
     Now,
-    /// After the end of what it is to get.
+    /// After the end of the incoming stream.
     Last,
-    /// What it got, as it got it.
+    /// Each byte after it was received.
     Echo,
 }
 
@@ -244,7 +244,7 @@ pub(crate) async fn streams(mut tcp: TcpStream, manner: Manner) -> End {
 
 /// Makes the close of a connection a reset.
 pub(crate) fn reset(tcp: &TcpStream) {
-    // Fails when the connection is broken already, which is as good.
+    // It fails only if the connection is already broken.
     let _ = SockRef::from(tcp).set_linger(Some(Duration::ZERO));
 }
 
@@ -264,7 +264,7 @@ async fn receive(
         let count = match timeout(PATIENCE, reader.read(&mut buffer)).await {
             Ok(Ok(count)) => count,
             Ok(Err(error)) => return Err(End::Aborted(error.kind())),
-            // The other direction may go on.
+            // No time-out while the other direction goes on.
             Err(_) if std::mem::replace(&mut last, *sent.borrow()) != *sent.borrow() => continue,
             Err(_) => return Err(End::Fault(Fault::Hangs)),
         };
@@ -298,7 +298,7 @@ async fn send(
             When::Now | When::Last => total,
             When::Echo => match progress.wait_for(|(got, _)| *got > offset).await {
                 Ok(got) => got.0,
-                // The receiver tells why.
+                // The receiver returns the reason.
                 Err(_) => return Ok(()),
             },
         };
@@ -339,7 +339,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plan_comes_back_and_each_changed_byte_is_found() {
+    fn a_plan_is_decoded_and_each_changed_byte_is_detected() {
         let plan = Plan {
             id: 7,
             seed: u64::MAX,

@@ -1,4 +1,4 @@
-//! A user: connects to a remote port and follows a plan.
+//! A user, who connects to a remote port and follows a plan.
 
 use std::{
     io,
@@ -12,12 +12,12 @@ use crate::talk::{
     End, Fault, GREETING, Manner, Order, PATIENCE, Plan, When, opening, reset, streams,
 };
 
-/// What became of a user.
+/// The visit of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Visit {
-    /// When it began to connect.
+    /// When the user began to connect.
     pub(crate) start: Instant,
-    /// When all was over for it.
+    /// When the visit was over.
     pub(crate) end: Instant,
     /// The time from the start to the first byte of the service, if one came.
     pub(crate) first_byte: Option<Duration>,
@@ -28,7 +28,7 @@ pub(crate) struct Visit {
 /// How a user's visit ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The port took no connection.
+    /// The port accepted no connection.
     NoPort(io::ErrorKind),
     /// The tunnel ended before a byte of the service came.
     Refused,
@@ -36,8 +36,8 @@ pub(crate) enum Outcome {
     Used(End),
 }
 
-/// Connects, is greeted, and follows the plan. It resets the connection itself after `resets` bytes, both directions
-/// counted; 0 is before it is greeted.
+/// Connects, waits for the greeting, and follows the plan. The user resets the connection after `resets` bytes of both
+/// directions; 0 is before the greeting.
 pub(crate) async fn visit(port: SocketAddr, plan: &Plan, resets: u64) -> Visit {
     let start = Instant::now();
     let mut first_byte = None;
@@ -56,7 +56,7 @@ pub(crate) async fn visit(port: SocketAddr, plan: &Plan, resets: u64) -> Visit {
     }
 }
 
-/// Connects and is greeted.
+/// Connects and waits for the greeting.
 pub(crate) async fn open(port: SocketAddr, resets: u64) -> Result<TcpStream, Outcome> {
     let mut tcp = match timeout(PATIENCE, TcpStream::connect(port)).await {
         Ok(Ok(tcp)) => tcp,
@@ -75,7 +75,7 @@ pub(crate) async fn open(port: SocketAddr, resets: u64) -> Result<TcpStream, Out
     }
 }
 
-/// Follows the plan on a connection that was greeted.
+/// Follows the plan on a connection after the greeting.
 pub(crate) async fn follow(mut tcp: TcpStream, plan: &Plan, resets: u64) -> End {
     if let Err(error) = tcp.write_all(&plan.encode()).await {
         return End::Aborted(error.kind());
@@ -99,7 +99,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        relay::{Break, Relay, Weather},
+        link::{Break, Link},
+        relay::Relay,
         services::{Ledger, Services},
         stream::Wrong,
     };
@@ -126,7 +127,7 @@ mod tests {
         }
     }
 
-    /// Both sides of a tunnel through our relay, which breaks as told.
+    /// The results of user and service through a relay with a fault.
     async fn both(
         order: Order,
         fault: Option<Break>,
@@ -134,7 +135,7 @@ mod tests {
         service_resets: u64,
     ) -> (Outcome, End) {
         let services = Services::start(IP).await.unwrap();
-        let relay = Relay::start(IP, services.talker, Weather::CALM, fault, 3).unwrap();
+        let relay = Relay::start(IP, services.talker, Link::PERFECT, fault, 3).unwrap();
         let plan = Plan {
             service_resets,
             ..plan(order)
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_faultless_tunnel_is_complete_in_every_order() {
+    async fn a_tunnel_without_faults_is_complete_in_every_order() {
         for order in [
             Order::Both,
             Order::UserFirst,
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wrong_byte_is_found() {
+    async fn a_wrong_byte_is_detected() {
         for order in [
             Order::Both,
             Order::UserFirst,
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_end_that_comes_early_is_found() {
+    async fn an_early_end_is_detected() {
         for order in [
             Order::Both,
             Order::UserFirst,
@@ -198,14 +199,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reset_of_the_service_looks_aborted_to_the_user() {
+    async fn a_reset_by_the_service_is_an_abort_for_the_user() {
         let (user, service) = both(Order::Both, None, u64::MAX, 50_000).await;
         assert!(matches!(user, Outcome::Used(End::Aborted(_))), "{user:?}");
         assert_eq!(service, End::Reset);
     }
 
     #[tokio::test]
-    async fn a_reset_of_the_user_looks_aborted_to_the_service() {
+    async fn a_reset_by_the_user_is_an_abort_for_the_service() {
         let (user, service) = both(Order::Both, None, 50_000, u64::MAX).await;
         assert_eq!(user, Outcome::Used(End::Reset));
         assert!(matches!(service, End::Aborted(_)), "{service:?}");

@@ -1,4 +1,4 @@
-//! A server and a client, started as programs with files of their own, and stopped on every way out.
+//! Starts a server and a client as programs with files of their own, and stops them however a run ends.
 
 use std::{
     collections::BTreeSet,
@@ -23,12 +23,12 @@ use tokio::{
 
 use crate::{figures::Report, netem::Netem, user};
 
-/// How long a program may take to start, and to be served by.
+/// How long a program may take to start, and how long it may take until a user is served.
 pub(crate) const START: Duration = Duration::from_secs(20);
-/// How long a program may take to stop: it gives tunnels 5 s to end.
+/// How long a program may take to stop. It gives its tunnels 5 s to end.
 const STOP: Duration = Duration::from_secs(15);
 
-/// Where the programs are.
+/// The paths of the programs.
 #[derive(Debug, Clone)]
 pub(crate) struct Programs {
     /// The server.
@@ -40,7 +40,7 @@ pub(crate) struct Programs {
 /// Running programs, for [`kill_all`].
 static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
-/// Kills all programs that were started. For ends that run no destructors.
+/// Kills all programs that were started. It is for ends that run no destructors.
 pub(crate) fn kill_all() {
     let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     for pid in running.iter() {
@@ -50,15 +50,15 @@ pub(crate) fn kill_all() {
 
 fn signal(pid: u32, signal: Signal) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    // It fails when the process has ended, which is seen elsewhere.
+    // It fails if the process has ended. Other code checks that.
     let _ = pid.map(|pid| kill_process(pid, signal));
 }
 
-/// A running program. It is killed when this is dropped.
+/// A running program. Dropping this kills it.
 #[derive(Debug)]
 pub(crate) struct Program {
     child: Child,
-    /// Its process.
+    /// The id of its process.
     pub(crate) pid: u32,
     role: &'static str,
     log: PathBuf,
@@ -75,7 +75,7 @@ impl Program {
         let lines = File::options().create(true).append(true).open(&log)?;
         let mut command = match netem {
             None => Command::new(path),
-            // It becomes the program, so the number of the process is that of the program.
+            // `ip` replaces itself by the program, so the id of the process is that of the program.
             Some(netem) => {
                 let mut command = Command::new("ip");
                 command.args(["netns", "exec", &netem.namespace]).arg(path);
@@ -100,7 +100,7 @@ impl Program {
             })?;
         let pid = child
             .id()
-            .ok_or_else(|| io::Error::other("a process without a number"))?;
+            .ok_or_else(|| io::Error::other("a process has no id"))?;
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         running.insert(pid);
         Ok(Self {
@@ -116,12 +116,12 @@ impl Program {
         signal(self.pid, wanted);
     }
 
-    /// Kills it and waits until it is gone.
+    /// Kills it and waits until it has ended.
     pub(crate) async fn kill(mut self) -> io::Result<()> {
         self.child.kill().await
     }
 
-    /// Fails when it has ended by itself.
+    /// Fails if it has ended by itself.
     pub(crate) fn still_runs(&mut self) -> io::Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
@@ -133,7 +133,7 @@ impl Program {
         }
     }
 
-    /// Stops it by SIGTERM; `None` when it does not end.
+    /// Stops it by SIGTERM; `None` if it does not end within [`STOP`].
     async fn stop(&mut self) -> io::Result<Option<ExitStatus>> {
         self.signal(Signal::TERM);
         match timeout(STOP, self.child.wait()).await {
@@ -145,7 +145,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Before it is waited for: afterwards the number may be another's.
+        // Before the kill: after the wait for its end, another process may have this id.
         RUNNING
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -165,13 +165,13 @@ fn tail(log: &Path) -> String {
 /// How a world is configured.
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
-    /// Seconds that a client may be silent.
+    /// The key `timeout` of the server, in seconds.
     pub(crate) timeout: u32,
-    /// Seconds until a connection has to log in.
+    /// How many seconds a connection has to log in.
     pub(crate) login_timeout: u32,
     /// The longest time in seconds that the client waits before it connects again.
     pub(crate) longest_retry_wait: u32,
-    /// The targets; each gets a remote port.
+    /// The targets. Each gets a remote port.
     pub(crate) targets: Vec<SocketAddr>,
 }
 
@@ -181,7 +181,7 @@ pub(crate) struct World {
     programs: Programs,
     folder: TempDir,
     setup: Setup,
-    /// Where the server takes clients.
+    /// Where clients connect to the server.
     pub(crate) control: SocketAddr,
     /// Where users connect, in the order of the targets.
     pub(crate) ports: Vec<SocketAddr>,
@@ -198,7 +198,7 @@ impl World {
     /// Chooses addresses and writes the file of the server. Nothing runs yet.
     pub(crate) fn new(programs: &Programs, setup: Setup) -> io::Result<Self> {
         let ip = fresh_address();
-        // All at a time, so that they differ.
+        // All are bound at the same time, so that the ports differ.
         let held: io::Result<Vec<_>> = (0..=setup.targets.len())
             .map(|_| TcpListener::bind((ip, 0)))
             .collect();
@@ -222,7 +222,8 @@ impl World {
             "password": LOGIN.1,
             "timeout": world.setup.timeout,
             "loginTimeout": world.setup.login_timeout,
-            // One client has all the tunnels that descriptors allow; the defaults leave half of them to others.
+            // No limits, so that one client can have all tunnels that descriptors allow. With the defaults it gets
+            // half.
             "limits": { "tunnels": 0, "tunnelsPerClient": 0 },
         });
         fs::write(
@@ -279,7 +280,7 @@ impl World {
             "name": "soak",
             "loginTimeout": self.setup.login_timeout,
             "longestRetryWait": self.setup.longest_retry_wait,
-            // Connections that wait for users would look like leaks.
+            // Spare connections would count as leaks.
             "spareConnections": 0,
             "connections": connections.collect::<Vec<_>>(),
         });
@@ -294,7 +295,8 @@ impl World {
         Ok(())
     }
 
-    /// Waits until a user of the first port, whose target greets, is served; how long it took.
+    /// Waits until a user of the first port is served. The target of this port must send the greeting. The result is
+    /// how long it took.
     pub(crate) async fn served(&mut self) -> io::Result<Duration> {
         let start = Instant::now();
         let port = self.ports[0];
@@ -302,7 +304,7 @@ impl World {
             for program in [&mut self.server, &mut self.client].into_iter().flatten() {
                 program.still_runs()?;
             }
-            // A user who came too early is closed late, so the next one does not wait for that.
+            // A user who comes too early may be closed late. So the next one comes after 2 s at most.
             if let Ok(Ok(_)) = timeout(Duration::from_secs(2), user::open(port, u64::MAX)).await {
                 return Ok(start.elapsed());
             }
@@ -316,7 +318,7 @@ impl World {
         )))
     }
 
-    /// The processes, of server and client.
+    /// The process ids of server and client.
     pub(crate) fn pids(&self) -> io::Result<[u32; 2]> {
         match (&self.server, &self.client) {
             (Some(server), Some(client)) => Ok([server.pid, client.pid]),
@@ -324,7 +326,8 @@ impl World {
         }
     }
 
-    /// Stops both by SIGTERM and looks whether they end well, free their ports and had no bug.
+    /// Stops both by SIGTERM. It is a violation if one does not end with exit code 0, if a port is not free afterwards,
+    /// or if a log reports a bug.
     pub(crate) async fn stop(mut self, report: &mut Report) -> io::Result<()> {
         for program in [&mut self.client, &mut self.server].into_iter().flatten() {
             program.still_runs()?;
@@ -333,7 +336,7 @@ impl World {
                 Some(status) => report.require(status.code() == Some(0), || {
                     format!("the {role} ended with {status} after SIGTERM")
                 }),
-                None => report.violation(format!("the {role} goes on after SIGTERM")),
+                None => report.violation(format!("the {role} does not end after SIGTERM")),
             }
             report.figure(
                 format!("{role} stop"),
@@ -362,14 +365,14 @@ impl World {
 /// Whether a port can be listened on.
 fn free(port: SocketAddr) -> io::Result<()> {
     let socket = Socket::new(Domain::for_address(port), Type::STREAM, None)?;
-    // Old connections in TIME_WAIT do not matter.
+    // Without it, old connections in TIME_WAIT would keep the port in use.
     socket.set_reuse_address(true)?;
     socket.bind(&port.into())?;
     socket.listen(1)
 }
 
-/// An address of the loopback network that nobody is likely to use. Connections come from 127.0.0.1, so none of them
-/// takes a port of it.
+/// A random address of the loopback network. Outgoing connections have the address 127.0.0.1, so they take no port of
+/// this address.
 pub(crate) fn fresh_address() -> IpAddr {
     let mut random = fastrand::Rng::new();
     let ip = [127, random.u8(64..128), random.u8(..), random.u8(1..255)];

@@ -1,4 +1,4 @@
-//! The commands that talk to a running client.
+//! The commands for a running client.
 
 use std::{
     io::{self, Write},
@@ -24,16 +24,16 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Add, remove or list mappings of a client that runs
+    /// Add, remove or list mappings of the running client
     #[command(subcommand)]
     Map(MapCommand),
-    /// Show how a client is doing that runs
+    /// Show the state of the running client
     Status {
         /// As JSON
         #[arg(long)]
         json: bool,
     },
-    /// Show what users have asked for at the web interface of the server, accept it or refuse it
+    /// List, accept or refuse mappings that users have requested at the web interface of the server
     Requests {
         #[command(subcommand)]
         command: Option<RequestsCommand>,
@@ -42,22 +42,22 @@ pub(super) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RequestsCommand {
-    /// Show each request that stands open; the same as without a command
+    /// List the requests; the same as without a command
     List {
         /// As JSON
         #[arg(long)]
         json: bool,
     },
-    /// Map what a user has asked for
+    /// Accept a request: the client maps the port
     Accept {
         /// The request, as the list shows it
         id: RequestId,
     },
-    /// Refuse what a user has asked for; one that is mapped is removed, and the client logs in anew
+    /// Refuse a request; if it is mapped, its mapping is removed and the client logs in anew
     Refuse {
         /// The request, as the list shows it
         id: RequestId,
-        /// For the user, at most 200 characters
+        /// Reason that the user reads, at most 200 characters
         #[arg(value_parser = reason)]
         reason: Option<String>,
     },
@@ -98,7 +98,7 @@ pub(super) enum MapCommand {
     },
 }
 
-/// The text itself, if it can be parsed: the client parses it again.
+/// The text itself if it can be parsed. The client parses it again.
 fn checked<T>(text: &str) -> Result<String, T::Err>
 where
     T: FromStr,
@@ -106,7 +106,7 @@ where
     text.parse::<T>().map(|_| text.to_owned())
 }
 
-/// Listens for these commands.
+/// Opens the control socket.
 pub(super) fn bind(path: &Path) -> Result<LocalSocket, Failure> {
     LocalSocket::bind(path).map_err(|error| {
         let text = format!(
@@ -118,7 +118,7 @@ pub(super) fn bind(path: &Path) -> Result<LocalSocket, Failure> {
     })
 }
 
-/// Answers these commands for ever.
+/// Answers commands for ever.
 pub(super) async fn serve(socket: &LocalSocket, client: Handle) {
     let answer = move |request: Request| {
         let client = client.clone();
@@ -131,7 +131,7 @@ pub(super) async fn serve(socket: &LocalSocket, client: Handle) {
 }
 
 impl Command {
-    /// Asks the client that runs, and shows its answer.
+    /// Asks the running client, and prints its answer.
     pub(super) fn run(&self, sources: &Sources) -> Result<(), Failure> {
         let Some(path) = sources.control_socket()? else {
             return Err(Failure::usage("no control socket is named").hint(
@@ -141,7 +141,8 @@ impl Command {
         };
         let answer = local_socket::ask::<Answer>(&path, &self.request()).map_err(|error| {
             let text = format!("cannot ask the client at {}: {error}", path.display());
-            Failure::runtime(text).hint("it has to run with this control socket, as your account")
+            Failure::runtime(text)
+                .hint("the client has to run with this control socket, under your account")
         })?;
         let json = match self {
             Self::Status { json }
@@ -163,7 +164,7 @@ impl Command {
             Answer::Status(status) => shown(status),
             Answer::Changed(changed) => told(changed),
         };
-        // Who closed stdout does not want to know.
+        // A closed stdout is no error.
         let _ = writeln!(io::stdout(), "{text}");
         Ok(())
     }
@@ -209,7 +210,7 @@ fn told(changed: &Changed) -> String {
     } else if *was_connected {
         what
     } else {
-        format!("{what}: the client is not connected, its next login takes it")
+        format!("{what}: the client is not connected; its next login makes the change")
     }
 }
 
@@ -238,7 +239,7 @@ fn table(all: &[MappingState]) -> String {
     columns(["REMOTE", "TARGET", "STATE", "TUNNELS"], rows)
 }
 
-/// Rows under their heads, in columns of equal width.
+/// A table with a line of heads. All cells of a column have the same width.
 fn columns<const N: usize>(heads: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let rows: Vec<_> = [heads.map(str::to_owned)].into_iter().chain(rows).collect();
     let width = |column: usize| {
@@ -259,7 +260,7 @@ fn columns<const N: usize>(heads: [&str; N], rows: impl Iterator<Item = [String;
 fn listed(requests: &Requests) -> String {
     let problem = requests.problem.as_ref().map(|problem| {
         let problem = problem.escape_debug();
-        format!("the server cannot be asked for requests: {problem}\n")
+        format!("requests cannot be fetched from the server: {problem}\n")
     });
     let rows = requests.requests.iter().map(|request| {
         let state = shown_state(request);

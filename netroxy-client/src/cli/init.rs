@@ -1,4 +1,4 @@
-//! `netroxy-client init`: a first configuration file.
+//! `netroxy-client init`: writes a first configuration file.
 
 #[cfg(unix)]
 use std::os::unix::ffi::OsStrExt as _;
@@ -25,10 +25,10 @@ use crate::{
     },
 };
 
-/// The arguments of `init`. None is a variable too: what is written down is what was typed.
+/// The arguments of `init`. None is an environment variable too, so the file contains only what was typed.
 #[derive(Debug, Args)]
 pub(super) struct Init {
-    /// The server, as 'netroxy-server init' tells it
+    /// The server, as 'netroxy-server init' prints it
     #[arg(long, value_name = "HOST:PORT")]
     server: ServerFlag,
 
@@ -36,7 +36,7 @@ pub(super) struct Init {
     #[arg(long, value_name = "NAME", value_parser = flags::username)]
     user: Username,
 
-    /// SHA-256 fingerprint of the server's certificate: no other one is trusted
+    /// SHA-256 fingerprint of the server's certificate; no other certificate is trusted
     #[arg(long, value_name = "HEX")]
     fingerprint: Fingerprint,
 
@@ -45,11 +45,12 @@ pub(super) struct Init {
     #[arg(long, value_name = "REMOTE=HOST:PORT", required = true)]
     map: Vec<MapFlag>,
 
-    /// File that holds the password; else NETROXY_PASSWORD, or a question on the terminal
+    /// File that contains the password; without it, the password is taken from NETROXY_PASSWORD or the
+    /// terminal
     #[arg(long, value_name = "PATH")]
     password_file: Option<PathBuf>,
 
-    /// Folder to write to; it is made if there is none
+    /// Folder to write to; it is created if it does not exist
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
 }
@@ -74,7 +75,7 @@ impl Init {
             control_socket: given.control_socket.clone(),
             ..Flags::default()
         };
-        // What is written is what a client with these flags would start with.
+        // The file has the configuration with which a client with these flags would start.
         let sources = Sources::new(None, flags, Some(password::from_terminal));
         let (config, warnings) = sources.load()?;
         for warning in warnings {
@@ -103,7 +104,9 @@ impl Init {
     fn configuration(&self, config: &Config) -> Result<String, Failure> {
         let text = |bytes: &[u8], what: &str| {
             String::from_utf8(bytes.to_vec()).map_err(|_| {
-                Failure::usage(format!("{what} is not in UTF-8, which a file has to be"))
+                Failure::usage(format!(
+                    "{what} is not UTF-8, but a configuration file has to be UTF-8"
+                ))
             })
         };
         let connections: Vec<_> = self.map.iter().filter_map(connection).collect();
@@ -118,7 +121,7 @@ impl Init {
         });
         #[cfg(unix)]
         {
-            // A flag is relative to the current folder, a key to that of the file.
+            // The path of a flag is relative to the current folder, the path of a key to the folder of the file.
             let socket = match &config.control_socket {
                 None => socket_path(&self.dir, "netroxy-client", "client.sock"),
                 Some(path) => std::path::absolute(path).map_err(Failure::runtime)?,
@@ -128,7 +131,7 @@ impl Init {
         Ok(in_order(&file))
     }
 
-    /// What to do next.
+    /// The text with the next commands.
     fn told(&self, config: &Config) -> String {
         let host = &config.server.host;
         let shown = if host.contains(':') {
@@ -156,7 +159,7 @@ impl Init {
              \n\
              \x20   netroxy-client --config {}\n\
              \n\
-             When the server listens, the client says where users connect:\n\
+             When the server listens, the client prints the addresses for users:\n\
              \n\
              {}{}",
             self.dir.display(),
@@ -167,12 +170,12 @@ impl Init {
     }
 }
 
-/// How to look at the client that runs.
+/// The command that shows the state of the running client.
 #[cfg(unix)]
 fn ask(path: &str) -> String {
     let path = shell_word(path);
     format!(
-        "\nLook at it while it runs:\n\n\
+        "\nShow the state of the running client:\n\n\
          \x20   netroxy-client status --config {path}\n"
     )
 }
@@ -182,7 +185,7 @@ fn ask(_: &str) -> String {
     String::new()
 }
 
-/// A mapping as the file has it: a range stays one entry.
+/// A mapping as an entry of the file. A range stays one entry.
 fn connection(map: &MapFlag) -> Option<Value> {
     let (first, last) = (map.0.first()?, map.0.last()?);
     let ports = |first: u16, last: u16| {
@@ -210,7 +213,7 @@ const KEYS: [&str; 7] = [
     "controlSocket",
 ];
 
-/// The keys in the order in which people read them, each mapping on a line of its own.
+/// The file with its keys in the order of [`KEYS`], and each mapping on a line of its own.
 fn in_order(file: &Value) -> String {
     let lines: Vec<_> = KEYS
         .iter()
@@ -226,27 +229,27 @@ fn in_order(file: &Value) -> String {
     format!("{{\n{}\n}}\n", lines.join(",\n"))
 }
 
-/// JSON has no comments, so they stand beside it.
-const EXPLANATION: &str = r#"What client_config.json says
+/// The text of [`EXPLAINED`]: JSON has no comments.
+const EXPLANATION: &str = r#"The keys of client_config.json
 
 "ip", "port"   The server.
-"tls"          The client speaks TLS, and trusts only the certificate with this fingerprint. If the server gets another
+"tls"          The client uses TLS, and trusts only the certificate with this fingerprint. If the server gets another
                certificate, put its fingerprint here.
 "username", "password"
-               The account on the server. The password stands here as it is: keep the file to yourself.
+               The account on the server. The password is not encrypted: protect the file.
 "connections"  The mappings. "ip" and "port" are the service, as this machine reaches it. "remotePort" is the port on
-               the server at which users connect. "isOpen" says whether users are let through. Ranges stand in
-               quotes: "port": "20000-20009" with "remotePort": "10000-10009" are ten mappings.
+               the server to which users connect. "isOpen" says whether users are accepted. Ranges are in quotes:
+               "port": "20000-20009" with "remotePort": "10000-10009" are ten mappings.
 "controlSocket"
-               'netroxy-client status' and 'netroxy-client map' ask the running client at this file. Systems other than
-               Unix have none.
+               The socket at which 'netroxy-client status' and 'netroxy-client map' reach the running client. Systems
+               other than Unix have none.
 
-After a change, look for mistakes, and let the running client read the file again:
+After a change, check the file, and let the running client read it again:
 
     netroxy-client check-config client_config.json
     kill -HUP PID
 
-The page docs/configuration.md of the project tells all keys.
+The page docs/configuration.md of the project describes all keys.
 "#;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `docs/configuration.md` knows every flag, command and variable.
+//! `docs/configuration.md` has every flag, command and variable.
 
 use netroxy_manual::{flags, missing};
 
@@ -7,7 +7,7 @@ use crate::config::reference::reference_page::told_flags;
 use super::command;
 
 #[test]
-fn the_page_knows_every_flag_and_variable_and_no_other() {
+fn the_page_has_every_flag_and_variable_and_no_other() {
     assert_eq!(told_flags("netroxy-client"), flags(&command()));
 }
 

@@ -1,14 +1,14 @@
-//! SIGHUP: read the configuration again.
+//! SIGHUP: reads the configuration again.
 
 use netroxy_net::hangup::Hangups;
 use tracing::{error, info, warn};
 
 use crate::{admin::Handle, config::sources::Sources};
 
-/// At each SIGHUP reads all sources again and gives the client what they say. A wrong file changes
-/// nothing. A client without a file has nothing to read again: the signal ends it, as usual.
+/// At each SIGHUP reads all sources again, and gives the client the new configuration. A wrong file changes nothing.
+/// It is not called for a client without a file, which SIGHUP ends as usual.
 pub(super) fn on_hangup(mut sources: Sources, client: Handle) -> impl Future<Output = ()> {
-    // A person was asked at the start, if at all.
+    // Only the start asks a person.
     sources.prompt = None;
     let mut hangups = Hangups::new();
     async move {

@@ -4,13 +4,23 @@ use std::{path::PathBuf, time::Duration};
 
 use netroxy_net::{
     config_file::{self, Key, key},
-    tls::{self, Fingerprint, Trust},
+    networks::Network,
+    ports::PortSet,
+    tls::Fingerprint,
 };
 use netroxy_proto::{ClientName, Password, Username};
 use rustls_pki_types::ServerName;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
 
-use super::{Peer, mapping::Ports, requests::RequestsFile};
+use super::{
+    fields::{
+        one_or_more, some_host, some_millis, some_or_more, some_parsed, some_patience,
+        some_server_name, some_spares,
+    },
+    mapping::Ports,
+    types::{Accept, Peer},
+    url::Url,
+};
 
 /// Every key of the file, at any depth.
 pub(super) const KEYS: &[Key] = &[
@@ -57,10 +67,7 @@ const REQUESTS: &str = r#"{
     "allow": [{"networks": ["127.0.0.1"], "ports": ["22"]}]
 }"#;
 
-/// The greatest number of spare connections that can be set.
-pub(super) const MOST_SPARES: usize = 1000;
-
-/// The file. What a flag can give as well may be missing here.
+/// The file. A key may be missing if a flag gives the value.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct File {
@@ -90,7 +97,7 @@ pub(super) struct File {
     pub(super) requests: Option<RequestsFile>,
 }
 
-/// What a command needs that talks to a running client.
+/// The part that commands for a running client need.
 #[cfg(unix)]
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -125,60 +132,42 @@ pub(super) struct ConnectionFile {
     pub(super) remote_port: Ports,
     #[serde(default)]
     pub(super) is_open: bool,
-    /// The original reads it and does nothing with it.
+    /// The original client reads the key and ignores it.
     #[serde(default, rename = "tls")]
     _tls: bool,
 }
 
+/// The section `requests`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RequestsFile {
+    pub(super) url: Url,
+    #[serde(default)]
+    pub(super) accept: Accept,
+    pub(super) allow: Vec<AllowFile>,
+    #[serde(default, deserialize_with = "some_or_more")]
+    pub(super) remote_ports: Option<Vec<PortSet>>,
+    #[serde(default)]
+    pub(super) plain: bool,
+    pub(super) verify: Option<bool>,
+    pub(super) ca_file: Option<PathBuf>,
+    #[serde(default, deserialize_with = "some_parsed")]
+    pub(super) fingerprint: Option<Fingerprint>,
+    #[serde(default, deserialize_with = "some_server_name")]
+    pub(super) server_name: Option<ServerName<'static>>,
+    pub(super) cert: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+}
+
+/// One of `requests.allow`.
+#[derive(Debug, Deserialize)]
+pub(super) struct AllowFile {
+    #[serde(deserialize_with = "one_or_more")]
+    pub(super) networks: Vec<Network>,
+    #[serde(deserialize_with = "one_or_more")]
+    pub(super) ports: Vec<PortSet>,
+}
+
 fn yes() -> bool {
     true
-}
-
-/// A host: brackets around an IPv6 address are taken off.
-fn some_host<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.contains('\n') {
-        return Err(D::Error::custom("must not contain a line feed"));
-    }
-    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
-    Ok(Some(bare.map_or_else(|| text.clone(), str::to_owned)))
-}
-
-fn some_patience<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    config_file::patience(deserializer).map(Some)
-}
-
-fn some_millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    let millis = config_file::within(deserializer, 0, 10_000, "milliseconds from 0 to 10000")?;
-    Ok(Some(Duration::from_millis(millis.unsigned_abs())))
-}
-
-fn some_spares<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
-    let most = i64::try_from(MOST_SPARES).unwrap_or(i64::MAX);
-    let count = config_file::within(
-        deserializer,
-        0,
-        most,
-        &format!("a number from 0 to {MOST_SPARES}"),
-    )?;
-    Ok(usize::try_from(count).ok())
-}
-
-pub(super) fn some_parsed<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: std::str::FromStr,
-    T::Err: std::fmt::Display,
-{
-    let text = String::deserialize(deserializer)?;
-    text.parse().map(Some).map_err(D::Error::custom)
-}
-
-pub(super) fn some_server_name<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<ServerName<'static>>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    tls::server_name(&text, &Trust::System)
-        .map(Some)
-        .map_err(D::Error::custom)
 }

@@ -1,4 +1,4 @@
-//! The flags that say what a configuration file says, and more.
+//! The flags that replace or add values of the configuration file.
 
 use std::path::PathBuf;
 
@@ -8,17 +8,17 @@ use netroxy_proto::{ClientName, Username};
 use rustls_pki_types::ServerName;
 
 use super::{
-    Peer,
-    file::MOST_SPARES,
+    fields::MOST_SPARES,
     mapping::{MapFlag, ServerFlag},
+    types::Peer,
 };
 
 /// Flags of the program. Each one is also an environment variable with the prefix
-/// `NETROXY_CLIENT_`. There is none for the password: other accounts can read the arguments of a
-/// program.
+/// `NETROXY_CLIENT_`. There is no flag for the password, because other accounts can read the
+/// arguments of a program.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Flags {
-    /// The server; without --config no configuration file is read then
+    /// The server; without --config, no configuration file is read
     #[arg(long, value_name = "HOST:PORT", env = "NETROXY_CLIENT_SERVER")]
     pub(crate) server: Option<ServerFlag>,
 
@@ -36,13 +36,12 @@ pub(crate) struct Flags {
     )]
     pub(crate) map: Vec<MapFlag>,
 
-    /// File that holds the password; else NETROXY_PASSWORD, the configuration file, or a question
-    /// on the terminal
+    /// File that contains the password; without it, the password is taken from NETROXY_PASSWORD, the
+    /// configuration file or the terminal
     #[arg(long, value_name = "PATH", env = "NETROXY_CLIENT_PASSWORD_FILE")]
     pub(crate) password_file: Option<PathBuf>,
 
-    /// The port of the server speaks TLS: the default with --server, unless the server is on this
-    /// machine
+    /// Use TLS; the default with --server, unless the server is on this machine
     #[arg(long, env = "NETROXY_CLIENT_TLS", value_parser = FalseyValueParser::new())]
     pub(crate) tls: bool,
 
@@ -75,8 +74,8 @@ pub(crate) struct Flags {
     )]
     pub(crate) fingerprint: Option<Fingerprint>,
 
-    /// Use TLS, and show this certificate to the server: a PEM file, with the certificates that signed
-    /// it after it
+    /// Use TLS, and send this certificate to the server: a PEM file, in which the certificates that
+    /// signed it follow it
     #[arg(long, value_name = "PATH", env = "NETROXY_CLIENT_CERT")]
     pub(crate) cert: Option<PathBuf>,
 
@@ -101,11 +100,11 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "NAME", env = "NETROXY_CLIENT_NAME", value_parser = client_name)]
     pub(crate) name: Option<ClientName>,
 
-    /// What the server is; the original one of 2016 needs a client that is careful
+    /// Kind of server; from the original server of 2016, the first bytes of a service are held back
     #[arg(long, value_name = "KIND", env = "NETROXY_CLIENT_PEER", value_enum)]
     pub(crate) peer: Option<Peer>,
 
-    /// How many connections to the server are kept open at most for users to come; 0 is none
+    /// How many data connections are kept open at most for the next users; 0 is none
     #[arg(
         long,
         value_name = "NUMBER",

@@ -1,4 +1,4 @@
-//! Ports and mappings as people write them.
+//! Ports and mappings as they are written in flags and in the file.
 
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
@@ -6,22 +6,22 @@ use netroxy_net::config_file;
 use netroxy_proto::RemotePort;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::Service;
+use super::types::Service;
 
-/// One port, or some in a row: `7` or `7-9`.
+/// One port or a range of ports: `7` or `7-9`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ports {
     first: u16,
     last: u16,
 }
 
-/// Why a text is no port, no range or no mapping.
+/// The error of a text that is not a port, a range or a mapping.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidMapping(String);
 
 impl Ports {
-    /// How many.
+    /// The number of ports.
     #[must_use]
     pub fn count(self) -> usize {
         usize::from(self.last - self.first) + 1
@@ -33,11 +33,11 @@ impl Ports {
         self.first..=self.last
     }
 
-    /// One service for each port of `self`, with the ports of `service` in order.
+    /// Maps each remote port of `self` to the port of `host` at the same position in `ports`.
     ///
     /// # Errors
     ///
-    /// When the two are not equally many.
+    /// If the two ranges differ in length.
     pub(crate) fn services(
         self,
         host: &str,
@@ -77,7 +77,7 @@ impl FromStr for Ports {
             let port = text.parse().ok().filter(|port| digits && *port > 0);
             port.ok_or_else(|| {
                 InvalidMapping(format!(
-                    "{} is no port from 1 to 65535 and no range of them such as 10000-10009",
+                    "{} is not a port from 1 to 65535, nor a range of ports such as 10000-10009",
                     text.escape_debug()
                 ))
             })
@@ -86,7 +86,7 @@ impl FromStr for Ports {
         let (first, last) = (port(first)?, port(last)?);
         if first > last {
             return Err(InvalidMapping(format!(
-                "{first}-{last} is no range: the first port is after the last one"
+                "{first}-{last} is not a range: the first port is greater than the last one"
             )));
         }
         Ok(Self { first, last })
@@ -105,7 +105,7 @@ impl fmt::Display for Ports {
 }
 
 impl<'de> Deserialize<'de> for Ports {
-    /// A number, as in the original, or a text with a port or a range.
+    /// Reads a number, as the original does, or a text with a port or a range.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match serde_json::Value::deserialize(deserializer)? {
             serde_json::Value::String(text) => text.parse().map_err(D::Error::custom),
@@ -120,7 +120,7 @@ impl<'de> Deserialize<'de> for Ports {
     }
 }
 
-/// What `--map` takes: `REMOTE=HOST:PORT`, or `REMOTE=PORT` for a service on this machine. Both
+/// The value of `--map`: `REMOTE=HOST:PORT`, or `REMOTE=PORT` for a service on this machine. Both
 /// sides may be ranges of equal length.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MapFlag(pub Vec<Service>);
@@ -140,7 +140,7 @@ impl FromStr for MapFlag {
     }
 }
 
-/// `HOST:PORT`, `[IPV6]:PORT` or `PORT`; the host comes without brackets.
+/// Splits `HOST:PORT`, `[IPV6]:PORT` or `PORT`. The host has no brackets.
 fn host_and_ports(text: &str) -> Result<(String, &str), InvalidMapping> {
     let (host, ports) = match text.rsplit_once(':') {
         Some((host, ports)) => (host, ports),
@@ -149,10 +149,12 @@ fn host_and_ports(text: &str) -> Result<(String, &str), InvalidMapping> {
     Ok((bare_host(host)?, ports))
 }
 
-/// A host without the brackets of an IPv6 address; none is this machine.
+/// A host without the brackets of an IPv6 address. An empty host becomes `localhost`.
 fn bare_host(host: &str) -> Result<String, InvalidMapping> {
     if host.contains('\n') {
-        return Err(InvalidMapping("a host has no line feed".to_owned()));
+        return Err(InvalidMapping(
+            "a host must not contain a line feed".to_owned(),
+        ));
     }
     if let Some(bare) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
         return Ok(bare.to_owned());
@@ -167,7 +169,7 @@ fn bare_host(host: &str) -> Result<String, InvalidMapping> {
     Ok(if host.is_empty() { "localhost" } else { host }.to_owned())
 }
 
-/// What `--server` takes: `HOST:PORT`.
+/// The value of `--server`: `HOST:PORT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerFlag {
     /// Name or address, without brackets.
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_a_mapping() {
+    fn every_form_of_a_mapping_is_read() {
         for (text, expected) in [
             ("10003=127.0.0.1:3389", &["10003 127.0.0.1:3389"][..]),
             ("1=db.example:65535", &["1 db.example:65535"]),
@@ -226,20 +228,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_mapping_is_told() {
+    fn the_error_of_a_wrong_mapping_says_what_is_wrong() {
         for (text, part) in [
             ("10003", "expected REMOTE=HOST:PORT"),
-            ("0=h:1", "0 is no port"),
-            ("65536=h:1", "65536 is no port"),
-            ("1=h:x", "x is no port"),
-            ("1=h:+1", "+1 is no port"),
-            ("1=h:", " is no port"),
-            ("=h:1", " is no port"),
+            ("0=h:1", "0 is not a port"),
+            ("65536=h:1", "65536 is not a port"),
+            ("1=h:x", "x is not a port"),
+            ("1=h:+1", "+1 is not a port"),
+            ("1=h:", " is not a port"),
+            ("=h:1", " is not a port"),
             ("1=::1:80", "write ::1 in brackets: [::1]"),
             ("10-12=h:20-21", "has 3 ports (10-12) and the service 2"),
             ("10-12=h:20", "has 3 ports (10-12) and the service 1"),
-            ("12-10=h:20-22", "12-10 is no range"),
-            ("1=a\nb:1", "no line feed"),
+            ("12-10=h:20-22", "12-10 is not a range"),
+            ("1=a\nb:1", "must not contain a line feed"),
         ] {
             let error = map(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");
@@ -247,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_a_server() {
+    fn every_form_of_a_server_is_read() {
         let server = |text: &str| {
             let server = text.parse::<ServerFlag>().ok()?;
             Some((server.host, server.port))

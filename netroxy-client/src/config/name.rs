@@ -1,17 +1,16 @@
-//! The name that a client has when its operator gives it none.
+//! The name of a client without a configured name.
 //!
-//! A server frees the ports of an older login when the same client logs in again, which it knows by
-//! the name. So the name stays the same over a restart, also after a power loss, and differs between
-//! clients that may run at the same time.
+//! A server frees the ports of an older login when a client with the same name logs in. So the name stays the same
+//! after a restart or a power loss, and differs between clients that may run at the same time.
 
 use std::{fs, path::Path};
 
 use netroxy_proto::{ClientName, Username};
 use ring::digest::{Context, SHA256};
 
-use super::Service;
+use super::types::Service;
 
-/// What makes a client the same client.
+/// What the name is made of.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Identity<'a> {
     pub(super) host_name: &'a str,
@@ -20,16 +19,16 @@ pub(super) struct Identity<'a> {
     pub(super) username: &'a Username,
     /// The absolute path of the configuration file, if there is one.
     pub(super) file: Option<&'a Path>,
-    /// What is mapped by flags.
+    /// The services of `--map`.
     pub(super) services: &'a [Service],
 }
 
 impl Identity<'_> {
-    /// The host's name and 16 hex digits of a SHA-256. The id of the machine is 128 random bits, so
-    /// it cannot be found from the name.
+    /// The name of the host, and 16 hex digits of a SHA-256. The id of the machine is 128 random bits, so it cannot be
+    /// computed from the name.
     pub(super) fn name(&self) -> ClientName {
         let mut context = Context::new(&SHA256);
-        // With its length in front, no part can be taken for another.
+        // The length in front separates the parts.
         let mut add = |part: &[u8]| {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part);
@@ -61,13 +60,13 @@ impl Identity<'_> {
     }
 }
 
-/// The id that the system was given when it was installed, if it has one.
+/// The id that the system got at its installation, if there is one.
 pub(super) fn machine_id() -> Option<String> {
     ["/etc/machine-id", "/var/lib/dbus/machine-id"]
         .iter()
         .filter_map(|path| fs::read_to_string(path).ok())
         .map(|text| text.trim().to_owned())
-        // What systemd writes before the first start of an image.
+        // systemd writes this before the first start of an image.
         .find(|id| !id.is_empty() && id != "uninitialized")
 }
 
@@ -85,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_makes_another_client_makes_another_name_and_nothing_else() {
+    fn each_part_changes_the_name_and_the_order_of_services_does_not() {
         let (one, two) = ([service(1, 80), service(2, 81)], [service(1, 80)]);
         let swapped = [service(2, 81), service(1, 80)];
         let users = ["u", "v"].map(|name| Username::try_from(name.to_owned()).unwrap());

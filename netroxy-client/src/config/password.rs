@@ -1,4 +1,5 @@
-//! Where a password comes from: never from a flag, which other accounts can read.
+//! Reads a password from a file, the environment or the terminal. It is not a flag, because other accounts can read
+//! flags.
 
 use std::{
     fs,
@@ -11,11 +12,11 @@ use netroxy_proto::Password;
 /// The environment variable.
 pub(super) const VARIABLE: &str = "NETROXY_PASSWORD";
 
-/// Reads a file that holds a password, alone on its first line.
+/// Reads a file whose only line is a password.
 ///
 /// # Errors
 ///
-/// When it cannot be read, or holds something else.
+/// If it cannot be read, or does not contain one line of 1 to 4096 bytes.
 pub(super) fn from_file(path: &Path) -> io::Result<Password> {
     let longest = netroxy_proto::Limits::default().line;
     let mut text = Vec::new();
@@ -35,11 +36,11 @@ pub(super) fn from_file(path: &Path) -> io::Result<Password> {
     Password::try_from(line).map_err(|_| wrong("the file has more than one line".to_owned()))
 }
 
-/// Takes what the environment says; empty is nothing.
+/// Reads the value of the environment variable; an empty one is `None`.
 ///
 /// # Errors
 ///
-/// When it cannot be a password.
+/// If the text is too long, or contains a line feed.
 pub(super) fn from_text(text: String) -> Result<Option<Password>, String> {
     let longest = netroxy_proto::Limits::default().line;
     if text.len() > longest {
@@ -52,11 +53,11 @@ pub(super) fn from_text(text: String) -> Result<Option<Password>, String> {
     Ok(Some(password))
 }
 
-/// Asks on the terminal, without echo; `None` where there is no terminal.
+/// Asks on the terminal, without echo; `None` if there is no terminal, or the answer is empty.
 ///
 /// # Errors
 ///
-/// When the terminal cannot be read, or the answer cannot be a password.
+/// If the terminal cannot be read, or the answer is too long.
 pub(crate) fn from_terminal() -> io::Result<Option<Password>> {
     if !io::stdin().is_terminal() {
         return Ok(None);
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_holds_one_password() {
+    fn a_password_file_has_one_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("password");
         let read = |text: &[u8]| {
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_variable_is_none() {
+    fn an_empty_variable_is_no_password() {
         assert_eq!(from_text(String::new()), Ok(None));
         assert!(from_text("x".to_owned()).unwrap().is_some());
         assert!(from_text("x\ny".to_owned()).is_err());

@@ -1,10 +1,13 @@
-//! `docs/configuration.md` and the examples say of `client_config.json` what the program does.
+//! `docs/configuration.md` and the examples describe `client_config.json` as the program reads it.
 
 use std::fs;
 
 use serde_json::Value;
 
-use super::{Config, RequestsConfig, ServerConfig, file::KEYS};
+use super::{
+    file::KEYS,
+    types::{Config, RequestsConfig, ServerConfig},
+};
 
 #[path = "../../../netroxy-net/tests/support/reference.rs"]
 pub(crate) mod reference_page;
@@ -27,7 +30,7 @@ const PLAIN: &str = r#"{
 }"#;
 
 #[test]
-fn the_page_knows_every_key_its_default_and_a_valid_example() {
+fn the_page_has_every_key_its_default_and_a_valid_example() {
     let folder = tempfile::tempdir().unwrap();
     put_certificates(folder.path());
     let path = folder.path().join("client_config.json");
@@ -42,7 +45,7 @@ fn the_page_knows_every_key_its_default_and_a_valid_example() {
         place("client tls", "/tls"),
         place("client connections[]", "/connections/0"),
         Place {
-            // It counts before these.
+            // The fingerprint takes the place of these keys.
             exclusive: &[("caFile", "fingerprint"), ("verify", "fingerprint")],
             ..place("client requests", "/requests")
         },
@@ -54,7 +57,7 @@ fn the_page_knows_every_key_its_default_and_a_valid_example() {
     });
 }
 
-/// All that a configuration says, as text. A new field has to be added here.
+/// All fields of a configuration, as text. A new field has to be added here.
 fn view(config: &Config) -> String {
     let Config {
         server,
@@ -99,7 +102,7 @@ fn server_view(server: &ServerConfig) -> String {
 }
 
 #[test]
-fn http_beyond_this_machine_needs_the_key_plain() {
+fn http_to_another_machine_needs_the_key_plain() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("client_config.json");
     let load = |text: &str| {
@@ -129,7 +132,7 @@ fn http_beyond_this_machine_needs_the_key_plain() {
 }
 
 #[test]
-fn what_is_wrong_with_requests_is_told_with_its_place() {
+fn an_error_in_requests_names_its_place() {
     let folder = tempfile::tempdir().unwrap();
     put_certificates(folder.path());
     let path = folder.path().join("client_config.json");
@@ -142,11 +145,11 @@ fn what_is_wrong_with_requests_is_told_with_its_place() {
         ),
         (
             r#"{"url": "https://a:b@h", "allow": []}"#,
-            "must not hold a user name",
+            "must not contain a user name",
         ),
         (
             r#"{"url": "https://h/x", "allow": []}"#,
-            "must end behind the host and the port",
+            "must end after the host and the port",
         ),
         (
             r#"{"url": "https://h", "allow": [{"networks": ["10.0.0.0/8", "x"], "ports": "22"}]}"#,
@@ -193,7 +196,7 @@ fn what_is_wrong_with_requests_is_told_with_its_place() {
 }
 
 #[test]
-fn requests_trust_whom_the_control_connection_trusts_unless_they_say_otherwise() {
+fn requests_trust_the_certificates_of_the_control_connection_by_default() {
     let folder = tempfile::tempdir().unwrap();
     put_certificates(folder.path());
     let path = folder.path().join("client_config.json");
@@ -233,7 +236,7 @@ fn requests_trust_whom_the_control_connection_trusts_unless_they_say_otherwise()
 }
 
 #[test]
-fn examples_and_whole_files_of_the_pages_are_right() {
+fn the_examples_and_the_files_on_the_pages_are_valid() {
     let folder = tempfile::tempdir().unwrap();
     put_certificates(folder.path());
     let path = folder.path().join("client_config.json");

@@ -1,4 +1,4 @@
-//! Where a configuration comes from: a file, flags, the environment, a person.
+//! The sources of a configuration: a file, flags, the environment, and a person.
 
 use std::{
     cell::RefCell,
@@ -8,110 +8,57 @@ use std::{
     time::Duration,
 };
 
-use netroxy_net::config_file::{self, ConfigError, Loaded, Problem};
+use netroxy_net::config_file::{self, ConfigError, Loaded};
 use netroxy_proto::{ClientName, Password, RemotePort, Username};
 
 use super::{
-    Config, ServerConfig, Service,
     file::{ConnectionFile, File, KEYS},
     flags::Flags,
     name::{self, Identity},
-    password, requests, tls,
+    origin::{Origin, flag_error},
+    password, requests,
+    tls::{self, ServerTls},
+    types::{Config, ServerConfig, Service},
 };
 
-/// Asks a person for the password; `None` where there is nobody to ask.
+/// Asks a person for the password; `None` if there is no terminal.
 pub(crate) type Prompt = fn() -> io::Result<Option<Password>>;
 
-/// All that a configuration is made of. It can be read again.
+/// All sources of a configuration. They can be read again.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
     /// The file, if there is one.
     pub(crate) path: Option<PathBuf>,
     pub(crate) flags: Flags,
-    /// What the environment says.
+    /// The value of `NETROXY_PASSWORD`.
     pub(crate) password: Option<String>,
-    /// Whom to ask when nothing else gives a password.
+    /// How to ask for the password if no other source has it.
     pub(crate) prompt: Option<Prompt>,
-    /// What was answered: nobody is asked twice.
+    /// The answer, so that a person is asked once only.
     asked: RefCell<Option<Password>>,
 }
 
-/// Where errors are to be looked for.
-#[derive(Debug)]
-pub(super) struct Origin(Option<(PathBuf, Loaded<File>)>);
-
-impl Origin {
-    fn loaded(&self) -> Option<&Loaded<File>> {
-        self.0.as_ref().map(|(_, loaded)| loaded)
-    }
-
-    pub(super) fn is_flags_only(&self) -> bool {
-        self.0.is_none()
-    }
-
-    /// A file that is named in the configuration file.
-    pub(super) fn relative(&self, path: &Path) -> PathBuf {
-        let loaded = self.loaded();
-        loaded.map_or_else(|| path.to_owned(), |loaded| loaded.relative(path))
-    }
-
-    /// How the source is called.
-    pub(super) fn shown(&self) -> String {
-        match &self.0 {
-            Some((path, _)) => path.display().to_string(),
-            None => COMMAND_LINE.to_owned(),
-        }
-    }
-
-    /// An error about a key, or about a flag, which begins with `--`.
-    pub(super) fn error(&self, key: &str, message: impl Into<String>) -> ConfigError {
-        match self.loaded() {
-            Some(loaded) if !key.starts_with("--") => loaded.error(key, message),
-            _ => flag_error(key, message),
-        }
-    }
-
-    pub(super) fn caused(
-        &self,
-        key: &str,
-        error: &(dyn std::error::Error + 'static),
-        hint: impl Into<String>,
-    ) -> ConfigError {
-        match self.loaded() {
-            Some(loaded) if !key.starts_with("--") => loaded.caused(key, error, hint),
-            _ => {
-                let mut message = error.to_string();
-                for cause in std::iter::successors(error.source(), |error| error.source()) {
-                    message.push_str(&format!(": {cause}"));
-                }
-                flag_error(key, message).with_hint(hint)
-            }
-        }
-    }
-}
-
-/// The file that is read when none is named.
+/// The file that is read if neither a file nor a server is named.
 pub(crate) const USUAL_FILE: &str = "client_config.json";
 
-const COMMAND_LINE: &str = "command line";
-
-fn flag_error(flag: &str, message: impl Into<String>) -> ConfigError {
-    Problem {
-        path: COMMAND_LINE.into(),
-        place: None,
-        key: flag.to_owned(),
-        message: message.into(),
-        hint: None,
-    }
-    .into()
-}
-
-/// With a random quarter, less than v0.3 asks for (`life.reconnect-time`, `map.client-retries`).
+/// With a random part of a quarter, it is shorter than v0.3 allows (`life.reconnect-time`, `map.client-retries`).
 const LONGEST_RETRY_WAIT: Duration = Duration::from_secs(8);
-/// A crowd of users, and far less than a server allows an address.
+/// Enough for a crowd of users, and far fewer connections than a server allows from one address.
 const SPARE_CONNECTIONS: usize = 16;
-/// What v0.3 asks for (`auth.client-deadline`).
+/// The value of v0.3 (`auth.client-deadline`).
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Config {
+    /// Reads `client_config.json`, and the certificates that it names. Paths in the file are relative to its folder.
+    /// The second part of the result is the warnings.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], with the place in the file and the key.
+    pub fn load(path: &Path) -> Result<(Self, Vec<String>), ConfigError> {
+        Sources::file(path).load()
+    }
+}
 
 impl Sources {
     /// A file alone.
@@ -122,8 +69,8 @@ impl Sources {
         }
     }
 
-    /// What the command line says, and the environment. The usual file is read if neither a file
-    /// nor a server is named.
+    /// The sources of the program: command line, environment and file. [`USUAL_FILE`] is read if neither a file nor a
+    /// server is named.
     pub(crate) fn new(path: Option<PathBuf>, flags: Flags, prompt: Option<Prompt>) -> Self {
         let usual = || flags.server.is_none().then(|| USUAL_FILE.into());
         Self {
@@ -135,7 +82,7 @@ impl Sources {
         }
     }
 
-    /// Reads all of it. The second part of the result are warnings for the user.
+    /// Reads all sources. The second part of the result is the warnings.
     ///
     /// # Errors
     ///
@@ -151,7 +98,7 @@ impl Sources {
         })
     }
 
-    /// Puts flags and file together, and tells all that is wrong with them at once.
+    /// Joins flags and file. Reports all errors at once.
     fn put_together(
         &self,
         mut file: File,
@@ -164,16 +111,20 @@ impl Sources {
         let server = server(flags, &mut file, &origin).map_err(&mut keep).ok();
         let username = username(flags, &mut file, &origin).map_err(&mut keep).ok();
         let host = server.as_ref().map_or("", |(host, _)| host.as_str());
-        let tls = tls::config(flags, file.tls.as_ref(), host, &origin, &mut warnings);
+        let server_tls = ServerTls {
+            flags,
+            file: file.tls.as_ref(),
+            host,
+            origin: &origin,
+        };
+        let tls = server_tls.config(&mut warnings);
         let tls = tls.map_err(&mut keep).ok();
         let services = services(flags, file.connections, &origin, &mut warnings);
         let services = services.map_err(&mut keep).ok();
-        let requests = file.requests.as_ref().map(|section| {
-            let tls = file.tls.as_ref();
-            requests::config(flags, section, tls, host, &origin, &mut warnings)
-        });
+        let section = file.requests.as_ref();
+        let requests = section.map(|file| requests::config(file, &server_tls, &mut warnings));
         let requests = requests.transpose().map_err(&mut keep).ok();
-        // Nobody is asked for a password that would be of no use.
+        // A person is not asked for a password if the rest is wrong.
         let is_whole = server.is_some()
             && username.is_some()
             && tls.is_some()
@@ -197,7 +148,7 @@ impl Sources {
             let all = ConfigError::all(errors);
             return Err(match all {
                 Err(error) => error.with_warnings(&warnings),
-                Ok(()) => flag_error("", "the configuration is not whole"),
+                Ok(()) => flag_error("", "the configuration is incomplete"),
             });
         };
         warnings.extend(loop_warning(&host, &services, &origin));
@@ -235,7 +186,7 @@ impl Sources {
         Ok((config, warnings))
     }
 
-    /// Where a running client of this configuration answers. Reads no more of the file than that.
+    /// The control socket of a running client with this configuration. Other keys are not read.
     ///
     /// # Errors
     ///
@@ -253,11 +204,11 @@ impl Sources {
         Ok(socket.map(|path| loaded.relative(path)))
     }
 
-    /// The flag's file, the environment, the configuration file; in this order.
+    /// The password of `--password-file`, of the environment or of the configuration file, in this order.
     fn known_password(&self, in_file: Option<Password>) -> Result<Option<Password>, ConfigError> {
         if let Some(path) = &self.flags.password_file {
             return password::from_file(path).map(Some).map_err(|error| {
-                let message = format!("cannot take the password from {}: {error}", path.display());
+                let message = format!("cannot read the password from {}: {error}", path.display());
                 flag_error("--password-file", message)
             });
         }
@@ -269,7 +220,7 @@ impl Sources {
         Ok(in_environment.or(in_file))
     }
 
-    /// The password that is known, or the one that a person gives.
+    /// The known password, or the one that a person types.
     fn login_password(
         &self,
         in_file: Option<Password>,
@@ -289,13 +240,13 @@ impl Sources {
             None => None,
         };
         let Some(password) = asked else {
-            return Err(missing(origin, "password").with_hint(NO_PASSWORD));
+            return Err(origin.missing("password").with_hint(NO_PASSWORD));
         };
         *self.asked.borrow_mut() = Some(password.clone());
         Ok(password)
     }
 
-    /// Lasts over restarts: see [`name`].
+    /// The name of a client without a configured name: see [`name`].
     fn default_name(&self, server: (&str, u16), username: &Username) -> ClientName {
         let host_name = gethostname::gethostname();
         let path = self.path.as_ref().and_then(|path| {
@@ -318,26 +269,19 @@ impl Sources {
 const NO_PASSWORD: &str = "set \"password\" in the file, use --password-file PATH, set the \
                            environment variable NETROXY_PASSWORD, or start on a terminal";
 
-fn missing(origin: &Origin, key: &str) -> ConfigError {
-    if origin.is_flags_only() {
-        return flag_error("", format!("no {key} is given"));
-    }
-    origin.error(key, "missing")
-}
-
 fn server(flags: &Flags, file: &mut File, origin: &Origin) -> Result<(String, u16), ConfigError> {
     if let Some(server) = &flags.server {
         return Ok((server.host.clone(), server.port));
     }
     let host = file.ip.take().unwrap_or_default();
-    let port = file.port.ok_or_else(|| missing(origin, "port"))?;
+    let port = file.port.ok_or_else(|| origin.missing("port"))?;
     Ok((host, port))
 }
 
 fn username(flags: &Flags, file: &mut File, origin: &Origin) -> Result<Username, ConfigError> {
     let username = flags.user.clone().or_else(|| file.username.take());
     username.ok_or_else(|| {
-        let error = missing(origin, "username");
+        let error = origin.missing("username");
         if origin.is_flags_only() {
             return error.with_hint("give it with --user NAME");
         }
@@ -345,8 +289,8 @@ fn username(flags: &Flags, file: &mut File, origin: &Origin) -> Result<Username,
     })
 }
 
-/// The services in the order in which they are written. The original asks twice for a port that is
-/// given twice, is refused once, and connects users to the later one.
+/// The services in the order of file and flags. If a remote port is given twice, the later service counts: the original
+/// client sends MAP twice, is refused once, and joins users with the later one.
 fn services(
     flags: &Flags,
     connections: Vec<ConnectionFile>,
@@ -384,8 +328,8 @@ fn services(
         .collect())
 }
 
-/// A service that is a mapped port of the server leads back to this client. Told for the first one:
-/// a range of them is one mistake.
+/// Warns of a service that is a mapped port of the server, and so leads back to this client. Only the first one is
+/// reported, because a range of them is one mistake.
 fn loop_warning(server: &str, services: &[Service], origin: &Origin) -> Option<String> {
     let mapped: BTreeSet<u16> = services.iter().map(|s| s.remote_port.get()).collect();
     let is_server = |host: &str| {

@@ -1,6 +1,6 @@
-//! Whether a client speaks TLS, and whom it trusts then.
+//! Whether a client uses TLS, and which certificates it trusts.
 
-use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc};
+use std::{net::IpAddr, path::PathBuf};
 
 use netroxy_net::{
     config_file::ConfigError,
@@ -9,79 +9,136 @@ use netroxy_net::{
 };
 use rustls_pki_types::ServerName;
 
-use super::{Origin, file::TlsFile, flags::Flags};
+use super::{file::TlsFile, flags::Flags, origin::Origin, types::TlsConfig};
 
-/// TLS to the server.
-#[derive(Clone)]
-pub struct TlsConfig {
-    /// The name that the certificate must have.
-    pub server_name: ServerName<'static>,
-    /// Whom to trust.
-    pub client: Arc<rustls::ClientConfig>,
+/// TLS to the server, as flags and file configure it. Flags come first.
+#[derive(Clone, Copy)]
+pub(super) struct ServerTls<'a> {
+    pub(super) flags: &'a Flags,
+    /// The section `tls`.
+    pub(super) file: Option<&'a TlsFile>,
+    /// The host of the server.
+    pub(super) host: &'a str,
+    pub(super) origin: &'a Origin,
 }
 
-impl fmt::Debug for TlsConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsConfig")
-            .field("server_name", &self.server_name)
-            .finish_non_exhaustive()
-    }
-}
-
-/// TLS as flags and file want it; flags come first.
-pub(super) fn config(
-    flags: &Flags,
-    file: Option<&TlsFile>,
-    host: &str,
-    origin: &Origin,
-    warnings: &mut Vec<String>,
-) -> Result<Option<TlsConfig>, ConfigError> {
-    if !is_wanted(flags, file, host, origin) {
-        if !is_loopback(host) {
-            let why = if flags.plain {
-                "--plain"
+impl<'a> ServerTls<'a> {
+    /// The TLS configuration; `None` is plain TCP.
+    pub(super) fn config(
+        &self,
+        warnings: &mut Vec<String>,
+    ) -> Result<Option<TlsConfig>, ConfigError> {
+        let Self {
+            flags,
+            host,
+            origin,
+            ..
+        } = *self;
+        if !self.is_wanted() {
+            if !is_loopback(host) {
+                let why = if flags.plain {
+                    "--plain"
+                } else {
+                    "tls is not enabled"
+                };
+                warnings.push(format!(
+                    "{}: {why}: the password crosses the network in clear text",
+                    origin.shown()
+                ));
+            }
+            return Ok(None);
+        }
+        let (trust, key) = self.trust();
+        if matches!(trust, Trust::Anyone) {
+            let (what, instead) = if flags.insecure {
+                ("--insecure", "use --fingerprint or --ca-file")
             } else {
-                "tls is not enabled"
+                ("tls.verify is false", "set tls.fingerprint or tls.caFile")
             };
             warnings.push(format!(
-                "{}: {why}: the password crosses the network in clear text",
-                origin.shown()
+                "{what}: anyone between client and server can read the password and all traffic; \
+                 {instead}"
             ));
         }
-        return Ok(None);
-    }
-    let (trust, key) = trust(flags, file, origin);
-    if matches!(trust, Trust::Anyone) {
-        let (what, instead) = if flags.insecure {
-            ("--insecure", "use --fingerprint or --ca-file")
-        } else {
-            ("tls.verify is false", "set tls.fingerprint or tls.caFile")
+        let server_name = match self.server_name() {
+            Some(name) => name.clone(),
+            None => {
+                let host = if host.is_empty() { "localhost" } else { host };
+                tls::server_name(host, &trust).map_err(|error| {
+                    let key = if flags.server.is_some() {
+                        "--server"
+                    } else {
+                        "ip"
+                    };
+                    origin.error(key, format!("{error} for TLS"))
+                })?
+            }
         };
-        warnings.push(format!(
-            "{what}: anyone between client and server can read the password and all traffic; \
-             {instead}"
-        ));
+        let identity = self.identity()?;
+        with_trust(server_name, &trust, key, identity.as_ref(), origin).map(Some)
     }
-    let named = file.and_then(|tls| tls.server_name.as_ref());
-    let server_name = match flags.server_name.as_ref().or(named) {
-        Some(name) => name.clone(),
-        None => {
-            let host = if host.is_empty() { "localhost" } else { host };
-            tls::server_name(host, &trust).map_err(|error| {
-                let key = if flags.server.is_some() {
-                    "--server"
-                } else {
-                    "ip"
-                };
-                origin.error(key, format!("{error} for TLS"))
-            })?
+
+    fn is_wanted(&self) -> bool {
+        let flags = self.flags;
+        if flags.plain || flags.want_tls() {
+            return !flags.plain;
         }
-    };
-    let identity = Identity::find(flags, file, origin)?;
-    with_trust(server_name, &trust, key, identity.as_ref(), origin).map(Some)
+        match self.file {
+            Some(tls) => tls.enabled,
+            None => self.origin.is_flags_only() && !is_loopback(self.host),
+        }
+    }
+
+    /// Which certificates to trust, and the key or flag that says so.
+    pub(super) fn trust(&self) -> (Trust, &'static str) {
+        let flags = self.flags;
+        if let Some(pin) = flags.fingerprint {
+            return (Trust::Fingerprint(pin), "--fingerprint");
+        }
+        if let Some(path) = &flags.ca_file {
+            return (Trust::CaFile(path.clone()), "--ca-file");
+        }
+        if flags.insecure {
+            return (Trust::Anyone, "--insecure");
+        }
+        let (pin, ca, verify) = match self.file {
+            Some(tls) => (tls.fingerprint, tls.ca_file.as_ref(), tls.verify),
+            None => (None, None, true),
+        };
+        match (pin, ca) {
+            (Some(pin), _) => (Trust::Fingerprint(pin), "tls.fingerprint"),
+            (None, Some(ca)) => (Trust::CaFile(self.origin.relative(ca)), "tls.caFile"),
+            (None, None) if verify => (Trust::System, "tls.verify"),
+            (None, None) => (Trust::Anyone, "tls.verify"),
+        }
+    }
+
+    /// The name that flag or file expects in the certificate.
+    pub(super) fn server_name(&self) -> Option<&'a ServerName<'static>> {
+        let in_file = self.file.and_then(|tls| tls.server_name.as_ref());
+        self.flags.server_name.as_ref().or(in_file)
+    }
+
+    /// The certificate that the client shows, if flags or file name one.
+    pub(super) fn identity(&self) -> Result<Option<Identity>, ConfigError> {
+        let Self {
+            flags,
+            file,
+            origin,
+            ..
+        } = *self;
+        if flags.cert.is_some() || flags.key.is_some() {
+            let names = ["--cert", "--key"];
+            return Identity::of_files(flags.cert.clone(), flags.key.clone(), names, origin);
+        }
+        let cert = file.and_then(|tls| tls.cert.as_ref());
+        let key = file.and_then(|tls| tls.key.as_ref());
+        Identity::of_keys(cert, key, ["tls.cert", "tls.key"], origin)
+    }
 }
 
-/// Reads what `trust` and the certificate need; `key` is the key or flag that says whom to trust.
+/// Reads the files that `trust` and `identity` name. Errors of `trust` are reported for `key`, the key or flag that
+/// gave it.
 pub(super) fn with_trust(
     server_name: ServerName<'static>,
     trust: &Trust,
@@ -112,22 +169,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub(super) fn find(
-        flags: &Flags,
-        file: Option<&TlsFile>,
-        origin: &Origin,
-    ) -> Result<Option<Self>, ConfigError> {
-        let has_flag = flags.cert.is_some() || flags.key.is_some();
-        if has_flag {
-            let names = ["--cert", "--key"];
-            return Self::of_files(flags.cert.clone(), flags.key.clone(), names, origin);
-        }
-        let cert = file.and_then(|tls| tls.cert.as_ref());
-        let key = file.and_then(|tls| tls.key.as_ref());
-        Self::of_keys(cert, key, ["tls.cert", "tls.key"], origin)
-    }
-
-    /// What two keys of the file name.
+    /// The certificate that two keys of the file name.
     pub(super) fn of_keys(
         cert: Option<&PathBuf>,
         key: Option<&PathBuf>,
@@ -161,44 +203,7 @@ impl Identity {
     }
 }
 
-fn is_wanted(flags: &Flags, file: Option<&TlsFile>, host: &str, origin: &Origin) -> bool {
-    if flags.plain || flags.want_tls() {
-        return !flags.plain;
-    }
-    match file {
-        Some(tls) => tls.enabled,
-        None => origin.is_flags_only() && !is_loopback(host),
-    }
-}
-
-/// Whom to trust, and the key or flag that says so.
-pub(super) fn trust(
-    flags: &Flags,
-    file: Option<&TlsFile>,
-    origin: &Origin,
-) -> (Trust, &'static str) {
-    if let Some(pin) = flags.fingerprint {
-        return (Trust::Fingerprint(pin), "--fingerprint");
-    }
-    if let Some(path) = &flags.ca_file {
-        return (Trust::CaFile(path.clone()), "--ca-file");
-    }
-    if flags.insecure {
-        return (Trust::Anyone, "--insecure");
-    }
-    let (pin, ca, verify) = match file {
-        Some(tls) => (tls.fingerprint, tls.ca_file.as_ref(), tls.verify),
-        None => (None, None, true),
-    };
-    match (pin, ca) {
-        (Some(pin), _) => (Trust::Fingerprint(pin), "tls.fingerprint"),
-        (None, Some(ca)) => (Trust::CaFile(origin.relative(ca)), "tls.caFile"),
-        (None, None) if verify => (Trust::System, "tls.verify"),
-        (None, None) => (Trust::Anyone, "tls.verify"),
-    }
-}
-
-/// Whether it is this machine, as far as the text tells.
+/// Whether the host is this machine: empty, `localhost` or a loopback address. Names are not looked up.
 pub(crate) fn is_loopback(host: &str) -> bool {
     host.is_empty()
         || host.eq_ignore_ascii_case("localhost")

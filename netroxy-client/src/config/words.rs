@@ -1,12 +1,12 @@
-//! Every wrong value of `client_config.json` is told in words of the file.
+//! An error of a wrong value in `client_config.json` uses the words of the file.
 
-use super::{Config, file::KEYS};
+use super::{file::KEYS, types::Config};
 
 #[path = "../../../netroxy-net/tests/support/wrong_types.rs"]
 mod wrong_types;
 
 #[test]
-fn wrong_values_are_told_in_words_of_the_file() {
+fn the_error_of_a_wrong_value_uses_words_of_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("client_config.json");
     let places = [

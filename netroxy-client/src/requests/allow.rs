@@ -1,4 +1,4 @@
-//! What may be asked for at all.
+//! Which requests are allowed.
 
 use std::net::SocketAddr;
 
@@ -8,12 +8,12 @@ use netroxy_proto::RemotePort;
 use crate::RequestsConfig;
 
 impl RequestsConfig {
-    /// The one check of a requested mapping: whether the client may connect `remote_port` to `target`. The
-    /// result is the address to connect to, in its own form: `::ffff:10.0.0.1` is `10.0.0.1`.
+    /// Checks whether the client may join users of `remote_port` with `target`. There is no other check of a requested
+    /// mapping. Returns the address to connect to in canonical form: `::ffff:10.0.0.1` becomes `10.0.0.1`.
     ///
     /// # Errors
     ///
-    /// The reason, for the user who asked.
+    /// The reason that the user reads, if the mapping is not allowed.
     pub fn permit(
         &self,
         target: SocketAddr,
@@ -44,7 +44,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::{Accept, Allowed, ServerConfig};
 
-    /// Terms with `allow` as networks and ports.
+    /// A configuration that allows these networks and ports.
     pub(crate) fn terms(allow: &[(&[&str], &str)], remote_ports: Option<&str>) -> RequestsConfig {
         let allowed = |(networks, ports): &(&[&str], &str)| Allowed {
             networks: networks.iter().map(|text| text.parse().unwrap()).collect(),
@@ -60,7 +60,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn only_what_one_entry_allows_as_a_whole_is_permitted() {
+    fn a_target_is_permitted_if_one_entry_allows_its_address_and_its_port() {
         let terms = terms(
             &[
                 (&["10.0.0.0/8", "2001:db8::/32"], "22, 8000-8010"),
@@ -85,7 +85,7 @@ pub(crate) mod tests {
             ("11.0.0.1:22", None),
             ("10.0.0.1:23", None),
             ("10.0.0.1:0", None),
-            // Connecting to these reaches this machine, or many.
+            // These lead to this machine, or to many machines.
             ("0.0.0.0:80", None),
             ("[::ffff:0.0.0.0]:80", None),
             ("[::]:80", None),
@@ -109,7 +109,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_empty_list_allows_nothing_and_a_missing_one_every_remote_port() {
+    fn an_empty_list_allows_nothing_and_without_remote_ports_all_are_allowed() {
         let target = "10.0.0.1:22".parse().unwrap();
         let port = 1.try_into().unwrap();
         assert!(terms(&[], None).permit(target, port).is_err());

@@ -1,7 +1,7 @@
-//! The API of the server's web interface, as far as requests need it (`docs/openapi.json`).
+//! The API of the server's web interface (`docs/openapi.json`): the part that requests need.
 //!
-//! The server is not trusted: what it sends is bounded in length and time, redirects are not followed, and
-//! nothing of an answer is kept but what is named here.
+//! The server is not trusted. Its answers are bounded in length and time, redirects are not followed, and
+//! only the members that are named here are kept.
 
 use std::{fmt, io, time::Duration};
 
@@ -20,86 +20,36 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{RequestId, shortened};
+use super::types::{Asked, Decision, Post, shortened};
 use crate::{Config, RequestsConfig, config::tls::is_loopback, dial::Server};
 
-/// The longest body of an answer, in bytes: as many requests as the server keeps need less.
+/// The longest body of an answer, in bytes. All requests that a server keeps need less.
 const LONGEST_BODY: usize = 1024 * 1024;
-/// The longest head of an answer, in bytes, and the most lines of it.
+/// The longest header section of an answer, in bytes, and its most fields.
 const LONGEST_HEAD: usize = 16 * 1024;
 const MOST_HEADS: usize = 64;
-/// So many cookies are kept, each so long.
+/// How many cookies are kept, and how long each may be in bytes.
 const MOST_COOKIES: usize = 4;
 const LONGEST_COOKIE: usize = 1024;
-/// So much of what the server says of an error is told, in characters.
+/// How much of an error text of the server is shown, in characters.
 const LONGEST_ERROR: usize = 120;
-/// A server waits so long for a change, in seconds.
+/// How long a server waits for a change, in seconds.
 const WAIT: u64 = 25;
-/// An exchange takes so long at most, that wait aside.
+/// How long an exchange may take, without that wait.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A request, as the server tells it. Other members are not looked at.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Asked {
-    pub(crate) id: RequestId,
-    pub(crate) target: String,
-    pub(crate) port: i64,
-    pub(crate) by: String,
-    pub(crate) asked: u64,
-    pub(crate) state: Told,
-}
-
-impl Asked {
-    /// Whether it is the same wish of the same user.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.target == other.target && self.port == other.port && self.by == other.by
-    }
-
-    pub(crate) fn shortened(self, longest: usize) -> Self {
-        Self {
-            target: shortened(&self.target, longest),
-            by: shortened(&self.by, longest),
-            ..self
-        }
-    }
-}
-
-/// What the server knows of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Told {
-    Asked,
-    /// Accepted, mapped, or what is not known here.
-    #[serde(other)]
-    Decided,
-}
-
-/// What stands open.
+/// The answer to a poll.
 #[derive(Debug, Deserialize)]
 pub(super) struct Open {
     pub(super) version: u64,
     pub(super) requests: Vec<Asked>,
 }
 
-/// A decision that the server has to be told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Post {
-    pub(crate) id: RequestId,
-    pub(crate) decision: Decision,
-}
-
-/// What was decided of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Decision {
-    Accepted,
-    Refused(String),
-}
-
-/// Why the server cannot be asked.
+/// Why an exchange has failed.
 #[derive(Debug)]
 pub(super) struct Problem {
     text: String,
-    /// To try again soon would do harm: a wrong password counts.
+    /// Whether to wait long before the next attempt: the server counts wrong passwords.
     pub(super) is_lasting: bool,
 }
 
@@ -125,18 +75,18 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The API, and who is signed in there.
+/// The API, with the session of the client.
 pub(super) struct Api {
     server: Server,
-    /// As the head `Host` has it.
+    /// The value of the field `Host`.
     host: String,
-    /// The name of the client, as a part of a path.
+    /// The client name, percent-encoded for a path.
     name: String,
     username: Username,
     password: Password,
-    /// Whether the password must not go there.
+    /// Whether the password must not be sent.
     is_unsafe: bool,
-    /// An exchange takes so long at most, the wait for a change aside.
+    /// How long an exchange may take, without the wait for a change.
     limit: Duration,
     session: Option<Session>,
 }
@@ -179,12 +129,12 @@ impl Api {
         }
     }
 
-    /// How the server is called.
+    /// The server, for log lines.
     pub(super) fn server(&self) -> &str {
         &self.host
     }
 
-    /// What stands open; if `version` is what stands open still, after a change or a while.
+    /// Fetches the requests. If the list still has the `version`, the server answers after a change or 25 s.
     pub(super) async fn open(&mut self, version: Option<u64>) -> Result<Open, Problem> {
         let version = version.map_or_else(String::new, |version| format!("&version={version}"));
         let path = format!(
@@ -197,7 +147,7 @@ impl Api {
         answer.json()
     }
 
-    /// Tells a decision.
+    /// Reports a decision.
     pub(super) async fn post(&mut self, post: &Post) -> Result<(), Problem> {
         let body = match &post.decision {
             Decision::Accepted => json!({"state": "accepted"}),
@@ -209,23 +159,23 @@ impl Api {
             .signed_in(Method::POST, &path, body, Duration::ZERO)
             .await?;
         match answer.status {
-            // Withdrawn, or decided meanwhile: the next list tells.
+            // Withdrawn, or decided meanwhile: the next list shows it.
             StatusCode::NOT_FOUND | StatusCode::CONFLICT => Ok(()),
             status if status.is_success() => Ok(()),
             _ => Err(answer.unexpected()),
         }
     }
 
-    /// Ends the session: the server has room for a few of each account.
+    /// Ends the session, because the server keeps only a few for each account.
     pub(super) async fn sign_out(&self) {
         if self.session.is_some() {
             let request = self.request(Method::DELETE, SESSION, Bytes::new());
-            // The session ends by itself some day.
+            // If this fails, the server ends the session after a time.
             let _ = self.exchange(request, Duration::ZERO).await;
         }
     }
 
-    /// Asks with a session. One that the server does not know any more is replaced once.
+    /// Sends a request with a session. A session that the server does not know any more is replaced once.
     async fn signed_in(
         &mut self,
         method: Method,
@@ -245,7 +195,7 @@ impl Api {
         self.session = None;
         if !had_session {
             return Err(Problem::lasting(
-                "the server does not know the session that it has just given",
+                "the server rejects the session that it has just opened",
             ));
         }
         self.sign_in().await?;
@@ -254,7 +204,7 @@ impl Api {
     }
 
     async fn sign_in(&mut self) -> Result<(), Problem> {
-        // A configuration file of this kind is refused; another program can make one.
+        // A configuration file of this kind is refused, but a program can set the values.
         if self.is_unsafe {
             let why = "http would send the password through the network in clear text";
             return Err(Problem::lasting(why));
@@ -262,7 +212,7 @@ impl Api {
         let text = |bytes: &[u8], what| match std::str::from_utf8(bytes) {
             Ok(text) => Ok(text.to_owned()),
             Err(_) => Err(Problem::lasting(format!(
-                "the {what} is not UTF-8, and the web interface takes no other"
+                "the {what} is not UTF-8, but the web interface accepts only UTF-8"
             ))),
         };
         let user = text(self.username.as_bytes(), "user name")?;
@@ -282,7 +232,9 @@ impl Api {
         let cookies = cookies(&answer.heads);
         let SignedIn { csrf } = answer.json()?;
         if csrf.len() > LONGEST_COOKIE || !csrf.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Problem::new("the server's token cannot be used in a head"));
+            return Err(Problem::new(
+                "the server's CSRF token is too long, or not printable ASCII",
+            ));
         }
         self.session = Some(Session { cookies, csrf });
         Ok(())
@@ -293,7 +245,7 @@ impl Api {
         *request.method_mut() = method;
         let heads = request.headers_mut();
         let mut put = |name, value: &str| {
-            // Checked before, or made of what was.
+            // All values were checked, so this does not fail.
             if let Ok(value) = value.parse() {
                 heads.insert(name, value);
             }
@@ -315,7 +267,7 @@ impl Api {
         request
     }
 
-    /// One request and its answer, on a connection of their own. The server may wait before it answers.
+    /// Sends one request on a new connection, and reads the answer. The server may wait for `wait` before it answers.
     async fn exchange(
         &self,
         request: Request<Full<Bytes>>,
@@ -342,11 +294,11 @@ impl Api {
             let mut answer = std::pin::pin!(answer);
             tokio::select! {
                 answer = &mut answer => answer,
-                // What has come before the end is there still.
+                // An answer that arrived before the end can still be read.
                 _ = connection => answer.await,
             }
         });
-        let late = || Problem::new(format!("no whole answer within {} s", limit.as_secs()));
+        let late = || Problem::new(format!("no complete answer within {} s", limit.as_secs()));
         exchanged.await.unwrap_or_else(|_| Err(late()))
     }
 }
@@ -360,7 +312,9 @@ async fn whole(body: Incoming) -> Result<Vec<u8>, Problem> {
         Err(error) if error.is::<LengthLimitError>() => Err(Problem::new(format!(
             "the answer is longer than {LONGEST_BODY} bytes"
         ))),
-        Err(error) => Err(Problem::new(format!("the answer broke off: {error}"))),
+        Err(error) => Err(Problem::new(format!(
+            "the connection broke during the answer: {error}"
+        ))),
     }
 }
 
@@ -373,7 +327,7 @@ fn broken(error: hyper::Error) -> Problem {
     }
 }
 
-/// What the server wants to see again, as the head `Cookie` has it.
+/// The cookies of an answer, as the field `Cookie` sends them back.
 fn cookies(heads: &HeaderMap) -> String {
     let values = heads.get_all(header::SET_COOKIE).iter();
     let pairs = values.filter_map(|value| {
@@ -392,7 +346,7 @@ impl Answer {
         read.map_err(|error| Problem::new(format!("the answer cannot be read: {error}")))
     }
 
-    /// That the status is not what it should be, with what the server says of it.
+    /// A problem with the unexpected status, and the error text of the server.
     fn unexpected(&self) -> Problem {
         #[derive(Deserialize)]
         struct Error {
@@ -421,7 +375,7 @@ mod tests {
     use super::*;
     use crate::requests::allow::tests::terms;
 
-    /// The API at an address, with little patience.
+    /// The API at an address, with a time limit of 200 ms.
     fn api(addr: SocketAddr) -> Api {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("client_config.json");
@@ -437,7 +391,7 @@ mod tests {
         }
     }
 
-    async fn heard(stream: &mut TcpStream) -> String {
+    async fn received(stream: &mut TcpStream) -> String {
         let mut bytes = vec![0; 4096];
         let length = stream.read(&mut bytes).await.unwrap();
         bytes.truncate(length);
@@ -445,33 +399,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_says_nothing_or_drips_is_given_up_in_time() {
+    async fn an_exchange_with_a_silent_or_slow_server_ends_after_the_limit() {
         for answer in ["", "H", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let mut api = api(listener.local_addr().unwrap());
             let server = tokio::spawn(async move {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                heard(&mut stream).await;
+                received(&mut stream).await;
                 stream.write_all(answer.as_bytes()).await.unwrap();
-                // Until the client closes.
+                // Waits until the client closes.
                 stream.read(&mut [0]).await
             });
             let problem = api.open(None).await.unwrap_err().to_string();
-            assert!(problem.contains("no whole answer within"), "{problem}");
+            assert!(problem.contains("no complete answer within"), "{problem}");
             let ended = timeout(Duration::from_secs(20), server).await;
             assert!(matches!(ended.unwrap().unwrap(), Ok(0) | Err(_)));
         }
     }
 
     #[tokio::test]
-    async fn the_session_is_shown_and_the_name_of_the_client_is_one_part_of_the_path() {
+    async fn a_poll_sends_the_session_and_the_encoded_client_name() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let mut api = api(addr);
         api.limit = Duration::from_secs(20);
         let server = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let sign_in = heard(&mut stream).await;
+            let sign_in = received(&mut stream).await;
             let body = r#"{"csrf": "token"}"#;
             let answer = format!(
                 "HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Secure\r\nSet-Cookie: b=2\r\n\
@@ -481,7 +435,7 @@ mod tests {
             );
             stream.write_all(answer.as_bytes()).await.unwrap();
             let (mut stream, _) = listener.accept().await.unwrap();
-            let poll = heard(&mut stream).await;
+            let poll = received(&mut stream).await;
             let answer = "HTTP/1.1 200 OK\r\n\r\n{\"version\": 7, \"requests\": []}";
             stream.write_all(answer.as_bytes()).await.unwrap();
             (sign_in, poll)
@@ -512,7 +466,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_password_does_not_leave_this_machine_in_clear_text() {
+    async fn a_password_is_not_sent_to_another_machine_in_clear_text() {
         let mut api = api(([192, 0, 2, 1], 80).into());
         let problem = api.open(None).await.unwrap_err();
         assert!(problem.is_lasting);

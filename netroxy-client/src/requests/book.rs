@@ -1,4 +1,4 @@
-//! What was asked, and what was decided.
+//! The book of requests and decisions.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -9,52 +9,49 @@ use crate::{
     Accept, RequestsConfig,
     admin::{RequestStanding, RequestState},
     mappings::Mappings,
-    requests::{
-        Asked, LONGEST_REASON, Post, RequestId, Wanted,
-        api::{Decision, Told},
-        shortened,
-    },
 };
 
-/// So many requests are looked at; the server has not more for all clients together.
+use super::types::{Asked, Decision, LONGEST_REASON, Post, RequestId, Told, Wanted, shortened};
+
+/// How many requests are read. The server has no more for all clients together.
 const MOST: usize = 1000;
-/// What may be unknown, such as a name, is kept and shown so long, in characters.
+/// How much of a text of the server is kept and shown, in characters.
 const LONGEST_TEXT: usize = 64;
 
-/// Every request that stands open at the server.
+/// All requests that the server holds for this client.
 #[derive(Debug, Default)]
 pub(crate) struct Book(BTreeMap<RequestId, Entry>);
 
 #[derive(Debug)]
 struct Entry {
     asked: Asked,
-    /// What it means, or why it means nothing.
+    /// The mapping that is requested, or why the request is not valid.
     wanted: Result<Wanted, String>,
     verdict: Verdict,
-    /// Whether the log has told that it waits.
+    /// Whether the log says that it waits.
     is_shown: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Verdict {
-    /// For a person.
+    /// A person has to decide.
     Waiting,
-    /// It is in the table of mappings.
+    /// Its mapping is in the table of mappings.
     Accepted,
     Refused(String),
 }
 
-/// What has become different in the table of mappings.
+/// What has changed in the table of mappings.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Change {
-    /// Whether mappings are new.
+    /// Whether mappings were added.
     pub(crate) added: bool,
-    /// Ports whose requests are gone: the server knows that they are not wanted any more.
+    /// Ports whose requests were withdrawn. The server has closed them.
     pub(crate) withdrawn: Vec<RemotePort>,
 }
 
 impl Book {
-    /// The server has told all that stands open.
+    /// Takes over the list of all requests from the server.
     pub(crate) fn told(
         &mut self,
         list: Vec<Asked>,
@@ -69,7 +66,7 @@ impl Book {
             }
             let id = asked.id.clone();
             let asked = asked.shortened(LONGEST_TEXT);
-            // A server that gives another mapping the name of one that was accepted asks anew.
+            // The id of an accepted request with another mapping is a new request.
             let known = old.remove(&id);
             let entry = match known {
                 Some(entry) if entry.asked.is_same(&asked) => Entry { asked, ..entry },
@@ -92,7 +89,7 @@ impl Book {
         Change { added, withdrawn }
     }
 
-    /// Decides what is undecided. Whether mappings are new.
+    /// Decides about waiting requests. Returns whether mappings were added.
     pub(crate) fn decide(
         &mut self,
         mappings: &mut Mappings,
@@ -137,7 +134,11 @@ impl Book {
         added
     }
 
-    /// A person accepts it. Whether mappings are new: always.
+    /// Accepts a request for a person, and adds its mapping.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be accepted.
     pub(crate) fn accept(
         &mut self,
         id: &RequestId,
@@ -159,8 +160,11 @@ impl Book {
         Ok(())
     }
 
-    /// It is refused, also when it was accepted before: then the mapping is gone from the table, and
-    /// the result is true.
+    /// Refuses a request. If it was accepted before, removes its mapping and returns true.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be refused.
     pub(crate) fn refuse(
         &mut self,
         id: &RequestId,
@@ -178,13 +182,11 @@ impl Book {
     fn find(&mut self, id: &RequestId) -> Result<&mut Entry, String> {
         let entry = self.0.get_mut(id);
         entry.ok_or_else(|| {
-            format!(
-                "there is no request {id}: 'netroxy-client requests' shows those that there are"
-            )
+            format!("there is no request {id}: 'netroxy-client requests' lists the requests")
         })
     }
 
-    /// What the server has to be told, in the order in which it should be told.
+    /// The decisions that the server does not know yet, in the order in which to report them.
     pub(crate) fn posts(&self) -> Vec<Post> {
         let post = |(id, entry): (&RequestId, &Entry)| {
             let decision = match (&entry.verdict, entry.asked.state) {
@@ -196,12 +198,12 @@ impl Book {
             Some(Post { id, decision })
         };
         let mut posts: Vec<_> = self.0.iter().filter_map(post).collect();
-        // Not all are told at once, and a mapping is what somebody waits for.
+        // Not all are reported at once, and the user of an accepted request waits for the mapping.
         posts.sort_by_key(|post| post.decision != Decision::Accepted);
         posts
     }
 
-    /// How all are doing, the oldest one first.
+    /// The states of all requests, the oldest one first.
     pub(crate) fn states(&self, mappings: &Mappings) -> Vec<RequestState> {
         let mut all: Vec<_> = self.0.values().collect();
         all.sort_by_key(|entry| entry.asked.asked);
@@ -209,7 +211,7 @@ impl Book {
         all.into_iter().map(state).collect()
     }
 
-    /// How one is doing.
+    /// The state of one request.
     pub(crate) fn state(&self, id: &RequestId, mappings: &Mappings) -> Option<RequestState> {
         Some(self.0.get(id)?.state(mappings))
     }
@@ -276,7 +278,7 @@ impl Entry {
     }
 }
 
-/// What is asked for, if it is a mapping at all.
+/// The mapping that is requested, or why the request is not valid.
 fn wanted(asked: &Asked) -> Result<Wanted, String> {
     let target: SocketAddr = asked.target.parse().map_err(|_| {
         "the target has to be an IP address and a port, such as 127.0.0.1:22 or [::1]:22".to_owned()

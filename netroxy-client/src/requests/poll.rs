@@ -1,4 +1,4 @@
-//! Asks the server for requests, and tells it what was decided.
+//! Fetches requests from the server, and reports the decisions.
 
 use std::{
     sync::Arc,
@@ -15,18 +15,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    Asked, Post,
     api::{Api, Problem},
+    types::{Asked, Polled, Post},
 };
 use crate::{Config, admin::Handle, rounded::Rounded, seldom::Seldom};
 
-/// Between the beginnings of two polls: a server that answers each at once costs no more than this.
+/// The least time between the beginnings of two polls, for a server that answers at once.
 const PACE: Duration = Duration::from_millis(250);
-/// So many decisions are told before the next poll.
+/// How many decisions are reported before the next poll.
 const POSTS: usize = 50;
-/// The waits after the first failure and after many. A random part, a quarter at most, is taken off.
+/// The shortest and the longest wait after a failure. A random part, a quarter at most, is taken off.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// The client has no more time for its goodbye.
+/// How long signing out may take.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// A task that polls.
@@ -35,23 +35,12 @@ pub(crate) struct Poller {
     kick: Arc<Notify>,
     stop: CancellationToken,
     task: JoinHandle<()>,
-    /// Which poller it is.
+    /// The number of the poller.
     pub(crate) number: u64,
 }
 
-/// What a poller has heard.
-#[derive(Debug)]
-pub(crate) struct Polled {
-    /// The number of the poller.
-    pub(crate) by: u64,
-    /// All requests that stand open, or why they are not known.
-    pub(crate) news: Result<Vec<Asked>, String>,
-    /// Gets what the server has to be told.
-    pub(crate) posts: oneshot::Sender<Vec<Post>>,
-}
-
 impl Poller {
-    /// Begins to poll, if the configuration says so. `number` is another one each time.
+    /// Begins to poll if the configuration says so. `number` differs for each poller.
     pub(crate) fn start(
         config: &Config,
         names: Resolver,
@@ -79,16 +68,16 @@ impl Poller {
         })
     }
 
-    /// There are decisions to tell.
+    /// Ends the wait for the server, because there are decisions to report.
     pub(crate) fn kick(&self) {
         self.kick.notify_one();
     }
 
-    /// Stops it. The result comes after it has signed out, within some seconds at most.
+    /// Stops the poller. The future is ready after it has signed out: after about 2 s at most.
     pub(crate) fn stop(self) -> impl Future<Output = ()> {
         self.stop.cancel();
         async move {
-            // It has ended, whether in order or by a panic.
+            // An error is a panic of the poller, which has ended too.
             let _ = self.task.await;
         }
     }
@@ -99,7 +88,7 @@ struct Polling {
     client: Handle,
     number: u64,
     kick: Arc<Notify>,
-    /// The last thing that was wrong, as the log has it.
+    /// The problem that was logged last, if it lasts.
     problem: Option<String>,
     warnings: Seldom,
 }
@@ -150,10 +139,10 @@ impl Polling {
         }
     }
 
-    /// Polls once and tells what was decided. The version of what was heard; `None` when there is something
-    /// to tell before it changes.
+    /// Polls once, and reports decisions. Returns the version of the list; `None` if decisions are left, so that the
+    /// next poll must not wait.
     async fn round(&mut self, version: Option<u64>) -> Result<Option<u64>, End> {
-        // Without a version the answer comes at once.
+        // Without a version the server answers at once.
         let is_long = version.is_some();
         let open = tokio::select! {
             open = self.api.open(version) => open.map_err(End::Problem)?,
@@ -162,7 +151,7 @@ impl Polling {
         if self.problem.take().is_some() {
             info!(
                 server = self.api.server(),
-                "the server can be asked for requests again"
+                "requests can be fetched from the server again"
             );
         }
         let posts = self.tell(Ok(open.requests)).await.ok_or(End::Client)?;
@@ -172,7 +161,7 @@ impl Polling {
         Ok((posts.len() <= POSTS).then_some(open.version))
     }
 
-    /// Tells the client. What it wants to be told to the server; `None` if it does not run any more.
+    /// Gives the client the result. Returns the decisions to report; `None` if the client does not run any more.
     async fn tell(&self, news: Result<Vec<Asked>, String>) -> Option<Vec<Post>> {
         let (posts, answered) = oneshot::channel();
         let by = self.number;
@@ -193,17 +182,17 @@ impl Polling {
                 problem,
                 retry_in = %Rounded(retry_in),
                 kept_back,
-                "the server cannot be asked for requests; mappings and tunnels go on"
+                "requests cannot be fetched from the server; mappings and tunnels stay"
             );
             self.problem = Some(problem.to_owned());
         }
     }
 }
 
-/// From 0 to 0.25, so that clients do not all come back at one moment.
+/// From 0 to 0.25, so that clients do not all come back at the same time.
 fn random_quarter() -> f64 {
     let mut byte = [0];
-    // Only the spread depends on it.
+    // Without random bits only the spread is missing.
     let _ = getrandom::fill(&mut byte);
     f64::from(byte[0]) / 1024.0
 }

@@ -4,28 +4,28 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-/// Users who come within so long come at once: longer than a dial takes on most networks.
+/// Users who connect within this time are one crowd. A dial takes less on most networks.
 const AT_ONCE: Duration = Duration::from_secs(1);
-/// The crowds of so long are counted together.
+/// The length of a slot. Only its largest crowd counts.
 const SLOT: Duration = Duration::from_secs(10);
-/// So many slots are remembered: a minute.
+/// How many slots are remembered: a minute.
 const SLOTS: usize = 6;
-/// A crowd counts in full in so many of them. After that it counts half, a quarter and an eighth.
+/// For how many slots a crowd counts in full. After that it counts half, a quarter and an eighth.
 const IN_FULL: usize = 3;
 
-/// The largest crowd of users of the last minute; the longer ago, the less it counts.
+/// The largest crowd of users of the last minute. Older crowds count less.
 pub(super) struct Demand {
     most: usize,
-    /// When the last users came, at most `most` of them.
+    /// When the last users connected, at most `most` of them.
     last: VecDeque<Instant>,
-    /// The largest crowd of each slot, that of now first.
+    /// The largest crowd of each slot, the current slot first.
     crowds: [usize; SLOTS],
-    /// When the slot of now began.
+    /// When the current slot began.
     slot: Instant,
 }
 
 impl Demand {
-    /// Never more than `most`.
+    /// Wants at most `most` spares.
     pub(super) fn new(most: usize, now: Instant) -> Self {
         Self {
             most,
@@ -35,7 +35,7 @@ impl Demand {
         }
     }
 
-    /// A user has come.
+    /// A user has connected.
     pub(super) fn user(&mut self, now: Instant) {
         self.move_on(now);
         self.last.push_back(now);
@@ -51,7 +51,7 @@ impl Demand {
         *crowd = self.last.len().max(*crowd);
     }
 
-    /// So many spares are wanted now.
+    /// How many spares are wanted now.
     pub(super) fn wanted(&mut self, now: Instant) -> usize {
         self.move_on(now);
         let aged =
@@ -60,7 +60,7 @@ impl Demand {
         crowds.map(aged).max().unwrap_or(0)
     }
 
-    /// When fewer are wanted, if no user comes; `None` when none are wanted.
+    /// When fewer are wanted if no user connects; `None` if none are wanted.
     pub(super) fn changes(&self) -> Option<Instant> {
         let is_over = self.crowds.iter().all(|crowd| *crowd == 0);
         (!is_over).then(|| self.slot + SLOT)
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn without_users_none_are_wanted() {
+    fn without_users_no_spares_are_wanted() {
         let (mut demand, start) = demand();
         assert_eq!(demand.wanted(start), 0);
         assert_eq!(demand.wanted(start + Duration::from_secs(3600)), 0);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn who_come_one_after_the_other_find_one() {
+    fn for_users_one_after_the_other_one_spare_is_wanted() {
         let (mut demand, start) = demand();
         for minute in 0..10 {
             let at = start + Duration::from_secs(50 * minute);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_counts_in_full_for_a_while_then_less_and_after_a_minute_not_at_all() {
+    fn a_crowd_counts_less_with_time_and_not_after_a_minute() {
         let (mut demand, start) = demand();
         for ms in 0..13 {
             demand.user(start + Duration::from_millis(ms));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn only_users_of_one_second_are_a_crowd_and_never_more_than_the_most() {
+    fn a_crowd_is_the_users_of_one_second_and_is_bounded() {
         let (mut demand, start) = demand();
         for n in 0..100 {
             demand.user(start + Duration::from_millis(400 * n));
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn users_who_come_after_a_long_quiet_count_from_then_on() {
+    fn a_user_after_a_long_time_without_users_counts_for_a_minute() {
         let (mut demand, start) = demand();
         demand.user(start);
         let later = start + Duration::from_secs(1000);

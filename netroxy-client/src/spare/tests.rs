@@ -10,7 +10,7 @@ use crate::ServerConfig;
 
 const TRS: &[u8] = b"TRS\ntoken\n7\n";
 
-/// A server that only accepts, and the spares of a client of it, at most 4.
+/// A server that only accepts connections, and the spares of its client, at most 4.
 struct Scene {
     listener: TcpListener,
     spares: Spares,
@@ -32,7 +32,7 @@ impl Scene {
         self.listener.accept().await.unwrap().0
     }
 
-    /// A user comes: the client's end of the data connection.
+    /// Opens a tunnel for a user: the client's end of the data connection.
     async fn user(&self) -> Stream {
         let token = Token::try_from(b"token".as_slice()).unwrap();
         let pool = self.spares.pool();
@@ -46,7 +46,7 @@ impl Scene {
     }
 }
 
-/// What comes on a connection until its end.
+/// What arrives on a connection until its end.
 async fn all(mut stream: TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
@@ -59,7 +59,7 @@ async fn trs(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn the_second_user_finds_what_the_first_one_has_left() {
+async fn a_spare_is_opened_after_the_first_user_and_the_second_user_gets_it() {
     let scene = Scene::new().await;
     assert_eq!(scene.spares.count(), 0);
     let first = scene.user().await;
@@ -73,30 +73,30 @@ async fn the_second_user_finds_what_the_first_one_has_left() {
         second.tcp().local_addr().unwrap(),
         second_data.peer_addr().unwrap()
     );
-    // Two came within a second.
+    // Two users within a second.
     scene.until_kept(2).await;
     drop((first, second));
 }
 
 #[tokio::test]
-async fn spares_are_never_said_anything_and_end_with_the_login() {
+async fn nothing_is_sent_on_a_spare_and_it_ends_with_the_login() {
     let scene = Scene::new().await;
     let users = [scene.user().await, scene.user().await, scene.user().await];
     scene.until_kept(3).await;
     let mut spoken = 0;
-    let mut mute = Vec::new();
+    let mut silent = Vec::new();
     for _ in 0..6 {
         let mut data = scene.accept().await;
-        // Users come before their spares.
+        // The connections of users are opened before their spares.
         if spoken < users.len() {
             assert!(trs(&mut data).await);
             spoken += 1;
         } else {
-            mute.push(data);
+            silent.push(data);
         }
     }
     scene.spares.end().await;
-    for data in mute {
+    for data in silent {
         assert_eq!(all(data).await, b"");
     }
 }
@@ -114,7 +114,7 @@ async fn no_more_are_kept_than_the_setting_allows() {
 }
 
 #[tokio::test]
-async fn what_the_server_has_closed_or_said_something_on_is_not_used() {
+async fn a_spare_on_which_the_server_has_sent_or_closed_is_not_used() {
     for does in [None, Some("x")] {
         let scene = Scene::new().await;
         let _first = scene.user().await;
@@ -126,7 +126,7 @@ async fn what_the_server_has_closed_or_said_something_on_is_not_used() {
             Some(text) => spare.write_all(text.as_bytes()).await.unwrap(),
             None => spare.shutdown().await.unwrap(),
         }
-        // The keeper may have thrown it away already: then there is none to take.
+        // The keeper may have closed it already: then there is none to take.
         let _second = scene.user().await;
         let mut second_data = scene.accept().await;
         assert!(trs(&mut second_data).await, "{does:?}");
@@ -135,7 +135,7 @@ async fn what_the_server_has_closed_or_said_something_on_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_spare_that_ends_is_asked_of_the_system_before_it_is_used() {
+async fn the_system_is_asked_whether_a_spare_has_ended_before_it_is_used() {
     let scene = Scene::new().await;
     let mut client = TcpStream::connect(scene.listener.local_addr().unwrap())
         .await
@@ -148,7 +148,7 @@ async fn a_spare_that_ends_is_asked_of_the_system_before_it_is_used() {
     };
     assert!(spare.is_quiet().await);
     drop(server);
-    // Nothing else runs: the runtime has not heard of it.
+    // No other task runs, so the runtime has not seen the end.
     assert!(!spare.is_quiet().await);
     client = match spare.stream {
         Stream::Plain(client) => client,
@@ -158,7 +158,7 @@ async fn a_spare_that_ends_is_asked_of_the_system_before_it_is_used() {
 }
 
 #[tokio::test]
-async fn a_server_that_closes_each_spare_is_not_asked_again_and_again() {
+async fn a_client_pauses_if_the_server_closes_each_spare() {
     let mut scene = Scene::new().await;
     let mut accepted = 0;
     let listener = std::mem::replace(
@@ -169,7 +169,7 @@ async fn a_server_that_closes_each_spare_is_not_asked_again_and_again() {
         loop {
             let (mut data, _) = listener.accept().await.unwrap();
             accepted += 1;
-            // Who says something at once is served, all others are closed.
+            // A connection on which bytes arrive at once is served, all others are closed.
             let mut first = [0];
             let said = data.peek(&mut first);
             if tokio::time::timeout(Duration::from_millis(20), said)
@@ -190,7 +190,7 @@ async fn a_server_that_closes_each_spare_is_not_asked_again_and_again() {
         () = counting => pending::<()>().await,
         () = users => {}
     }
-    // 30 users in 0.9 s, and what was opened before the first end was seen.
+    // 30 users in 0.9 s, and the spares that were opened before the client saw the first end.
     assert!(accepted <= 30 + 8, "{accepted}");
 }
 
@@ -201,7 +201,7 @@ fn pauses_grow_until_a_spare_was_good() {
     let mut lengths = Vec::new();
     for _ in 0..8 {
         pause.begin(now);
-        // The same failure.
+        // A failure within the pause.
         pause.begin(now);
         let until = pause.until.unwrap();
         lengths.push((until - now).as_secs());
@@ -213,9 +213,9 @@ fn pauses_grow_until_a_spare_was_good() {
     assert_eq!(pause.until, Some(now + FIRST_PAUSE));
 }
 
-/// The keeper of this test never gets a turn, so time is what the test says.
+/// The keeper does not run in this test, so the test decides about the time.
 #[tokio::test]
-async fn old_spares_are_replaced_before_they_are_closed_and_none_is_left_in_the_end() {
+async fn old_spares_are_replaced_before_they_are_closed() {
     let scene = Scene::new().await;
     let pool = scene.spares.pool();
     let start = Instant::now();
@@ -230,7 +230,7 @@ async fn old_spares_are_replaced_before_they_are_closed_and_none_is_left_in_the_
     };
     let turn = |after: Duration| {
         let Turn { dial, again } = pool.turn(start + after);
-        // The keeper of this test opens none.
+        // The spares are not opened in this test.
         pool.state().dialling = 0;
         (
             pool.state().idle.len(),
@@ -246,10 +246,10 @@ async fn old_spares_are_replaced_before_they_are_closed_and_none_is_left_in_the_
     keep_one(start + FRESH);
     assert_eq!(turn(FRESH), (2, 0, Some(LIFE)));
     assert_eq!(turn(LIFE), (1, 0, Some(FRESH + FRESH)));
-    // No user has come for a minute.
+    // No user has connected for a minute.
     assert_eq!(turn(secs(61)), (0, 0, None));
 
-    // While more than half are left, what is missing is opened a little later, and all of it together.
+    // While more than half are left, the missing ones are opened a little later, all together.
     let start = start + secs(100);
     for _ in 0..4 {
         pool.state().demand.user(start);

@@ -1,4 +1,4 @@
-//! What becomes of requests of users, with a real server.
+//! Requests of users at a real server.
 
 use std::{fs, net::SocketAddr};
 
@@ -11,15 +11,30 @@ use crate::{
     support::{echo, free_port, greeting, served, user},
 };
 
-/// A user of the port gets the greeting of the service.
+/// Connects as a user, who gets the greeting of the service.
 async fn is_served(port: u16, expected: &str) -> tokio::net::TcpStream {
     let mut user = user(port).await;
     assert_eq!(greeting(&mut user, expected.len()).await, expected);
     user
 }
 
+/// A port and a service of the client's own mapping.
+async fn own_mapping() -> (u16, SocketAddr) {
+    (free_port(), echo("own").await)
+}
+
+/// A client that accepts the requests for one service, and has mapped it for a user: the service, the
+/// remote port and the request. `own` are the client's own mappings.
+async fn mapped(scene: &Scene, own: &[(u16, SocketAddr)]) -> (Running, SocketAddr, u16, String) {
+    let (asked, port) = (echo("asked").await, free_port());
+    let client = scene.client(own, &only(asked, "auto"));
+    let id = scene.ask(asked, port).await;
+    scene.becomes(&id, "mapped").await;
+    (client, asked, port, id)
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_allowed_is_mapped_at_once_without_a_new_login_and_serves() {
+async fn an_allowed_request_is_mapped_at_once_without_a_new_login() {
     let (own, asked) = (echo("own").await, echo("asked").await);
     let (own_port, port) = (free_port(), free_port());
     let scene = Scene::plain().await;
@@ -31,7 +46,7 @@ async fn what_is_allowed_is_mapped_at_once_without_a_new_login_and_serves() {
     client.has(&[(RequestStanding::Mapped, port.into())]).await;
     assert!(served(&mut tunnel).await);
     assert_eq!(client.logins().await, 1);
-    // Two orders for the mapping belong to its request.
+    // The administrator cannot change the mapping by its port.
     let remove = Request::Remove {
         ports: vec![port.to_string()],
     };
@@ -43,24 +58,17 @@ async fn what_is_allowed_is_mapped_at_once_without_a_new_login_and_serves() {
         let Some(Answer::Refused(why)) = answer else {
             panic!("{answer:?}");
         };
-        assert!(
-            why.contains("mapped for a user who has asked for it"),
-            "{why}"
-        );
+        assert!(why.contains("mapped for a request of a user"), "{why}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_tls_the_certificate_is_that_of_the_control_connection() {
-    let asked = echo("asked").await;
-    let port = free_port();
+async fn requests_over_tls_trust_the_fingerprint_of_the_control_connection() {
     let scene = Scene::with_tls().await;
-    let client = scene.client(&[], &only(asked, "auto"));
-    let id = scene.ask(asked, port).await;
-    scene.becomes(&id, "mapped").await;
+    let (client, asked, port, _) = mapped(&scene, &[]).await;
     let mut tunnel = is_served(port, "asked").await;
 
-    // Another certificate than the pinned one is not asked, and the tunnels go on.
+    // A web interface with another certificate than the pinned one is not asked, and tunnels stay.
     let wrong = format!(
         r#"{}, "fingerprint": "{}""#,
         only(asked, "auto"),
@@ -76,7 +84,7 @@ async fn over_tls_the_certificate_is_that_of_the_control_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_allowed_is_refused_with_its_reason_and_nothing_is_mapped() {
+async fn a_request_that_is_not_allowed_is_refused_with_its_reason() {
     let (own, asked, other) = (echo("own").await, echo("asked").await, echo("other").await);
     let [own_port, port, outside] = [free_port(), free_port(), free_port()];
     let scene = Scene::plain().await;
@@ -96,7 +104,7 @@ async fn what_is_not_allowed_is_refused_with_its_reason_and_nothing_is_mapped() 
         assert!(reason.contains(part), "{target} {port}: {reason}");
         is_closed(port).await;
     }
-    // The same service in the other form of its address.
+    // The allowed service in another form of its address.
     let mapped = SocketAddr::new("::ffff:127.0.0.1".parse().unwrap(), asked.port());
     let id = scene.ask(mapped, port).await;
     scene.becomes(&id, "mapped").await;
@@ -105,7 +113,7 @@ async fn what_is_not_allowed_is_refused_with_its_reason_and_nothing_is_mapped() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_that_the_server_cannot_listen_on_refuses_the_request() {
+async fn a_request_for_a_port_that_is_in_use_is_refused() {
     let asked = echo("asked").await;
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -115,7 +123,7 @@ async fn a_port_that_the_server_cannot_listen_on_refuses_the_request() {
     let reason = scene.becomes(&id, "refused").await;
     assert!(reason.contains("cannot listen on the port"), "{reason}");
     client.has(&[]).await;
-    // It can be asked for again when it is free.
+    // When the port is free, it can be requested again.
     drop(taken);
     let id = scene.ask(asked, port).await;
     scene.becomes(&id, "mapped").await;
@@ -124,13 +132,10 @@ async fn a_port_that_the_server_cannot_listen_on_refuses_the_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_was_away_has_its_requests_again() {
-    let (own, asked) = (echo("own").await, echo("asked").await);
-    let (own_port, port) = (free_port(), free_port());
+async fn requests_are_mapped_again_after_a_new_login_and_after_a_restart() {
     let scene = Scene::plain().await;
-    let client = scene.client(&[(own_port, own)], &only(asked, "auto"));
-    let id = scene.ask(asked, port).await;
-    scene.becomes(&id, "mapped").await;
+    let own @ (own_port, _) = own_mapping().await;
+    let (client, asked, port, id) = mapped(&scene, &[own]).await;
     let mut tunnel = is_served(port, "asked").await;
 
     // A new login of the same program.
@@ -148,7 +153,7 @@ async fn a_client_that_was_away_has_its_requests_again() {
     assert!(served(&mut tunnel).await);
     assert_eq!(client.logins().await, 2);
 
-    // A new program. The old one would wait for the tunnel.
+    // A new program. The old one would wait until the tunnel ends.
     drop(tunnel);
     client.stop().await;
     scene.becomes(&id, "asked").await;
@@ -159,7 +164,7 @@ async fn a_client_that_was_away_has_its_requests_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reload_that_narrows_the_list_refuses_what_was_mapped() {
+async fn a_reload_refuses_mapped_requests_that_are_not_allowed_any_more() {
     let (one, two) = (echo("one").await, echo("two").await);
     let (own_port, first, second) = (free_port(), free_port(), free_port());
     let scene = Scene::plain().await;
@@ -185,7 +190,7 @@ async fn a_reload_that_narrows_the_list_refuses_what_was_mapped() {
     is_served(own_port, "one").await;
     assert!(served(&mut tunnel).await, "a tunnel was cut");
 
-    // A mapping of its own has the port now.
+    // The client's own mapping gets the port.
     client
         .reload(&scene.file(&[(own_port, one), (first, two)], &only(one, "auto")))
         .await;
@@ -193,7 +198,7 @@ async fn a_reload_that_narrows_the_list_refuses_what_was_mapped() {
     assert!(reason.contains("the client's own mappings"), "{reason}");
     is_served(first, "two").await;
 
-    // No requests any more.
+    // The client takes no requests any more.
     let id = scene.ask(one, second).await;
     scene.becomes(&id, "mapped").await;
     let path = scene.folder.path().join("client_config.json");
@@ -210,13 +215,10 @@ async fn a_reload_that_narrows_the_list_refuses_what_was_mapped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_withdrawn_is_gone_and_the_same_port_can_be_asked_for_again() {
-    let (own, asked) = (echo("own").await, echo("asked").await);
-    let (own_port, port) = (free_port(), free_port());
+async fn a_withdrawn_request_is_removed_and_its_port_can_be_requested_again() {
     let scene = Scene::plain().await;
-    let client = scene.client(&[(own_port, own)], &only(asked, "auto"));
-    let id = scene.ask(asked, port).await;
-    scene.becomes(&id, "mapped").await;
+    let own @ (own_port, _) = own_mapping().await;
+    let (client, asked, port, id) = mapped(&scene, &[own]).await;
     let mut tunnel = is_served(port, "asked").await;
     scene.withdraw(&id).await;
     is_closed(port).await;
@@ -225,7 +227,7 @@ async fn what_is_withdrawn_is_gone_and_the_same_port_can_be_asked_for_again() {
     assert_eq!(client.logins().await, 1);
     is_served(own_port, "own").await;
 
-    // The server gives the port to another login only.
+    // The server opens the port for another login only.
     let id = scene.ask(asked, port).await;
     scene.becomes(&id, "mapped").await;
     is_served(port, "asked").await;
@@ -234,9 +236,8 @@ async fn what_is_withdrawn_is_gone_and_the_same_port_can_be_asked_for_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mappings_go_on_while_the_web_interface_is_down_and_it_is_asked_when_it_is_back() {
-    let own = echo("own").await;
-    let own_port = free_port();
+async fn mappings_work_while_the_web_interface_is_down() {
+    let (own_port, own) = own_mapping().await;
     let scene = Scene::plain().await;
     let down: SocketAddr = ([127, 0, 0, 1], free_port()).into();
     let url = format!("http://{down}");
@@ -267,13 +268,9 @@ async fn mappings_go_on_while_the_web_interface_is_down_and_it_is_asked_when_it_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_the_server_has_ended_is_replaced() {
-    let asked = echo("asked").await;
-    let port = free_port();
     let mut scene = Scene::plain().await;
-    let client = scene.client(&[], &only(asked, "auto"));
-    let id = scene.ask(asked, port).await;
-    scene.becomes(&id, "mapped").await;
-    // Another account of the same name and password is another account: its sessions end. So does the login.
+    let (client, asked, port, _) = mapped(&scene, &[]).await;
+    // The server replaces the account by one of the same name and password, so its sessions and its login end.
     let path = scene.folder.path().join("server_config.json");
     let text = fs::read_to_string(&path).unwrap();
     let with_users = text.replace(

@@ -1,4 +1,4 @@
-//! A person decides, by commands of the program.
+//! A person decides about requests by commands.
 
 use std::{fs, process::Stdio, time::Instant};
 
@@ -35,7 +35,7 @@ fn refused(scene: &Scene, args: &[&str], code: i32, part: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_lists_accepts_and_refuses() {
+async fn a_person_lists_accepts_and_refuses_requests() {
     let (asked, other) = (echo("asked").await, echo("other").await);
     let [first, second, third] = [free_port(), free_port(), free_port()];
     let scene = Scene::plain().await;
@@ -51,12 +51,12 @@ async fn a_person_lists_accepts_and_refuses() {
     let one = scene.ask(asked, first).await;
     let two = scene.ask(asked, second).await;
     let outside = scene.ask(other, third).await;
-    // What is not allowed needs no person.
+    // A request that is not allowed needs no person.
     let reason = scene.becomes(&outside, "refused").await;
     assert!(reason.contains("does not allow the target"), "{reason}");
     is_closed(first).await;
 
-    // The client has heard that the server knows it.
+    // Waits until the client has read that the server knows the decision.
     let start = Instant::now();
     while done(&scene, &["requests"]).contains(&outside) {
         assert!(start.elapsed() < LONG);
@@ -136,7 +136,7 @@ async fn a_person_lists_accepts_and_refuses() {
         "control characters",
     );
 
-    // Also what is mapped can be refused: its port is given back, its tunnels stay.
+    // A mapped request can be refused too: its port is closed, its tunnels stay.
     let json = done(&scene, &["requests", "list", "--json"]);
     let json: Requests = serde_json::from_str(&json).unwrap();
     assert_eq!(json.problem, None);
@@ -155,7 +155,7 @@ async fn a_person_lists_accepts_and_refuses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_without_the_section_says_so() {
+async fn a_client_without_requests_in_its_file_refuses_the_commands() {
     let service = echo("").await;
     let port = free_port();
     let scene = Scene::plain().await;

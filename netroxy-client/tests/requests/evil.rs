@@ -1,4 +1,4 @@
-//! A server in wrong hands: its control port and its web interface want what the client does not allow.
+//! A hostile server: its control port and its web interface request what the client does not allow.
 
 use std::{
     net::SocketAddr,
@@ -24,7 +24,7 @@ use crate::{
     support::LONG,
 };
 
-/// A service that counts who connects.
+/// A service that counts its connections.
 async fn counted() -> (SocketAddr, watch::Receiver<usize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -37,18 +37,20 @@ async fn counted() -> (SocketAddr, watch::Receiver<usize>) {
     (addr, count)
 }
 
-/// Waits until it has been so often.
+/// Waits until the count is reached.
 async fn reaches(count: &mut watch::Receiver<usize>, often: usize) {
     let reached = count.wait_for(|count| *count >= often);
     timeout(LONG, reached).await.unwrap().unwrap();
 }
 
-/// A control port that accepts every login and every mapping, and announces users for ports of its choice. It
-/// tells the ports that the client maps, and the ports for which the client brings a data connection.
+/// A control port that accepts every login and every mapping, and sends TRQ for any port.
 struct Control {
     addr: SocketAddr,
+    /// The ports that the client maps.
     mapped: mpsc::UnboundedReceiver<u16>,
-    brought: mpsc::UnboundedReceiver<u16>,
+    /// The ports for which the client opens a data connection.
+    opened: mpsc::UnboundedReceiver<u16>,
+    /// Sends TRQ for a port.
     announce: mpsc::UnboundedSender<u16>,
 }
 
@@ -57,22 +59,22 @@ impl Control {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (maps, mapped) = mpsc::unbounded_channel();
-        let (brings, brought) = mpsc::unbounded_channel();
+        let (opens, opened) = mpsc::unbounded_channel();
         let (announce, mut announced) = mpsc::unbounded_channel::<u16>();
         tokio::spawn(async move {
-            // The first one is the control connection.
+            // The first connection is the control connection.
             let (control, _) = listener.accept().await.unwrap();
             let (read, mut write) = control.into_split();
             let data = tokio::spawn(async move {
                 while let Ok((data, _)) = listener.accept().await {
-                    let brings = brings.clone();
+                    let opens = opens.clone();
                     tokio::spawn(async move {
                         let mut lines = BufReader::new(data).lines();
                         let mut line = async || lines.next_line().await.ok().flatten();
                         if line().await.as_deref() == Some("TRS") {
                             line().await;
                             let port = line().await.unwrap().parse().unwrap();
-                            let _ = brings.send(port);
+                            let _ = opens.send(port);
                         }
                     });
                 }
@@ -102,7 +104,7 @@ impl Control {
         Self {
             addr,
             mapped,
-            brought,
+            opened,
             announce,
         }
     }
@@ -111,8 +113,8 @@ impl Control {
         timeout(LONG, self.mapped.recv()).await.unwrap().unwrap()
     }
 
-    async fn next_brought(&mut self) -> u16 {
-        timeout(LONG, self.brought.recv()).await.unwrap().unwrap()
+    async fn next_opened(&mut self) -> u16 {
+        timeout(LONG, self.opened.recv()).await.unwrap().unwrap()
     }
 }
 
@@ -121,10 +123,11 @@ fn start(folder: &Path, control: SocketAddr, web: SocketAddr, section: &str) -> 
     Running::start(&file(folder, control, &[], "", &url, section))
 }
 
-/// A web interface that tells a list at each poll, the next one when the one before was heard.
+/// A web interface that answers each poll with the next list, and at last with the last one. It records all other
+/// requests.
 async fn telling(lists: Vec<serde_json::Value>) -> (Web, Arc<Mutex<Vec<String>>>) {
     let posts = Arc::new(Mutex::new(Vec::new()));
-    let heard = posts.clone();
+    let received = posts.clone();
     let polls = AtomicUsize::new(0);
     let addr = ([127, 0, 0, 1], 0).into();
     let web = Web::start(addr, move |request, stream| {
@@ -139,13 +142,13 @@ async fn telling(lists: Vec<serde_json::Value>) -> (Web, Arc<Mutex<Vec<String>>>
             .or_else(|| lists.last())
             .unwrap()
             .to_string();
-        let heard = heard.clone();
+        let received = received.clone();
         async move {
             let Some(stream) = past_sign_in(&request, stream).await else {
                 return;
             };
             if !is_poll {
-                heard.lock().unwrap().push(request);
+                received.lock().unwrap().push(request);
             }
             let body = if is_poll { list.as_str() } else { "{}" };
             say(stream, "200 OK", "", body).await;
@@ -163,7 +166,7 @@ fn asked(id: u64, target: &str, port: u16, state: &str) -> serde_json::Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_outside_of_the_list_is_reached_whatever_the_server_says() {
+async fn no_target_outside_of_the_list_is_reached_whatever_the_server_sends() {
     let (allowed, mut reached) = counted().await;
     let (secret, touched) = counted().await;
     let port = secret.port();
@@ -198,7 +201,7 @@ async fn nothing_outside_of_the_list_is_reached_whatever_the_server_says() {
         }
     }
     let good = asked(5000, &allowed.to_string(), 30_000, "asked");
-    // What was accepted gets another target under the same name.
+    // The accepted request gets another target under the same id.
     let evil = asked(5000, &secret.to_string(), 30_000, "accepted");
     let good_too = asked(5001, &allowed.to_string(), 30_001, "asked");
     let second = [&list[..], &[good.clone(), good_too.clone()]].concat();
@@ -219,7 +222,7 @@ async fn nothing_outside_of_the_list_is_reached_whatever_the_server_says() {
     );
     assert_eq!(control.next_mapped().await, 30_000);
     assert_eq!(control.next_mapped().await, 30_001);
-    // The third list is heard: its name of the first mapping is refused now.
+    // When the client has read the third list, the request with the changed target is refused.
     let is_renamed = |r: &&RequestState| r.remote_port == 30_000;
     let requests = client
         .until(|all| {
@@ -229,19 +232,19 @@ async fn nothing_outside_of_the_list_is_reached_whatever_the_server_says() {
         .await;
     let renamed = requests.requests.iter().find(is_renamed).unwrap();
     assert_eq!(renamed.target, secret.to_string());
-    // Users are announced for all of it, and for the port that is allowed at the end.
+    // Users are announced for all ports, and at last for the port that is allowed.
     for port in wanted.into_iter().chain([30_000, 1, 22, 30_001]) {
         control.announce.send(port).unwrap();
     }
-    assert_eq!(control.next_brought().await, 30_001);
+    assert_eq!(control.next_opened().await, 30_001);
     reaches(&mut reached, 1).await;
     assert_eq!(*reached.borrow(), 1);
     assert_eq!(*touched.borrow(), 0, "the secret service was reached");
-    assert!(control.brought.try_recv().is_err());
+    assert!(control.opened.try_recv().is_err());
     assert!(control.mapped.try_recv().is_err());
     client.stop().await;
     assert_eq!(*touched.borrow(), 0, "the secret service was reached");
-    // Only two were accepted, and each post goes to a path of its own.
+    // Only two requests were accepted, each with a path of its own.
     let posts = posts.lock().unwrap();
     let mut accepted: Vec<_> = posts
         .iter()
@@ -250,7 +253,7 @@ async fn nothing_outside_of_the_list_is_reached_whatever_the_server_says() {
         .collect();
     accepted.sort_unstable();
     accepted.dedup();
-    // The end of the client is the end of its session. What was under way then may be heard later.
+    // The client signs out at its end. A request that was under way may arrive later.
     let mut ends = posts
         .iter()
         .filter(|post| post.starts_with("DELETE /api/v1/session "));
@@ -260,7 +263,7 @@ async fn nothing_outside_of_the_list_is_reached_whatever_the_server_says() {
     assert_eq!(accepted, paths);
 }
 
-/// What the client says of a web interface that answers so after the sign-in.
+/// Starts a client whose web interface answers so after the sign-in, and checks the problem that the client reports.
 async fn problem_with<F>(
     answer: impl Fn(TcpStream) -> F + Clone + Send + Sync + 'static,
     part: &str,
@@ -287,7 +290,7 @@ where
     client
 }
 
-/// Writes a text again and again until the client closes: how many bytes were taken.
+/// Writes a text again and again until the client closes, and returns how many bytes were written.
 async fn pour(mut stream: TcpStream, begin: &str, text: &str) -> usize {
     let mut taken = 0;
     if stream.write_all(begin.as_bytes()).await.is_err() {
@@ -300,20 +303,20 @@ async fn pour(mut stream: TcpStream, begin: &str, text: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn giant_and_endless_answers_are_cut_and_take_little_memory() {
-    // Buffers of the system on both sides are on top of what the client reads.
+async fn giant_and_endless_answers_are_refused_with_little_memory() {
+    // The system buffers bytes on both sides that the client does not read.
     const MOST: usize = 16 * 1024 * 1024;
     let json = r#"{"version": 1, "requests": ["#;
     let item = format!("{},", asked(1, "127.0.0.1:1", 1, "asked")).repeat(100);
     let chunk = format!("{:x}\r\n{item}\r\n", item.len());
     let cases = [
-        // A length that is told, and bytes to it.
+        // With a length, and as many bytes.
         (
             format!("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n{json}"),
             item.clone(),
             "longer than 1048576 bytes",
         ),
-        // In pieces, without end.
+        // In chunks, without end.
         (
             format!(
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{json}\r\n",
@@ -322,13 +325,13 @@ async fn giant_and_endless_answers_are_cut_and_take_little_memory() {
             chunk,
             "longer than 1048576 bytes",
         ),
-        // Up to the end of the connection, which does not come.
+        // Up to the end of the connection, which does not end.
         (
             format!("HTTP/1.1 200 OK\r\n\r\n{json}"),
             item,
             "longer than 1048576 bytes",
         ),
-        // A head without end.
+        // A header section without end.
         (
             "HTTP/1.1 200 OK\r\n".to_owned(),
             "X: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n".repeat(100),
@@ -361,7 +364,7 @@ async fn giant_and_endless_answers_are_cut_and_take_little_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redirect_is_not_followed_and_strange_answers_are_told() {
+async fn a_redirect_is_not_followed_and_a_wrong_answer_is_reported() {
     let (elsewhere, touched) = counted().await;
     let location = format!("Location: http://{elsewhere}/\r\n");
     for status in [
@@ -433,7 +436,7 @@ async fn a_wrong_password_is_not_tried_again_soon() {
     let client = start(folders[0].path(), control.addr, web.addr, &section);
     let problem = client.problem(|problem| problem.is_some()).await;
     assert!(problem.contains(wrong), "{problem}");
-    // A client whose server fails in another way tries twice more meanwhile.
+    // Meanwhile another client, whose server fails in another way, tries three times.
     let (web, mut tries) = refusing("500 Internal Server Error", "no").await;
     let other_control = Control::start().await;
     let other = start(folders[1].path(), other_control.addr, web.addr, &section);
@@ -443,9 +446,9 @@ async fn a_wrong_password_is_not_tried_again_soon() {
     client.stop().await;
 }
 
-/// The web interface may answer in pieces, in any case of letters, with more than is needed.
+/// The answer comes byte by byte, with a header field in capitals and unknown members.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_in_small_pieces_is_whole() {
+async fn an_answer_in_small_pieces_is_read() {
     let (allowed, _) = counted().await;
     let folder = tempfile::tempdir().unwrap();
     let mut control = Control::start().await;

@@ -1,4 +1,4 @@
-//! A person's browser, and a web interface that is not the server's.
+//! A browser, and a web interface of the test.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::support::LONG;
 
-/// Somebody who is signed in at the web interface of a server.
+/// A person who is signed in at the web interface of a server.
 pub(crate) struct Browser {
     web: SocketAddr,
     tls: bool,
@@ -84,7 +84,7 @@ impl Browser {
     }
 }
 
-/// Who answers at an address of this machine until it is dropped.
+/// A web interface at an address of this machine. It stops when it is dropped.
 pub(crate) struct Web {
     pub(crate) addr: SocketAddr,
     task: JoinHandle<()>,
@@ -97,7 +97,7 @@ impl Drop for Web {
 }
 
 impl Web {
-    /// `answer` gets each request, its first line and head, and a connection to answer it.
+    /// `answer` gets each request, its header section and body, and the connection for the answer.
     pub(crate) async fn start<F>(
         addr: SocketAddr,
         answer: impl Fn(String, TcpStream) -> F + Send + Sync + 'static,
@@ -122,7 +122,7 @@ impl Web {
     }
 }
 
-/// Head and body of a request.
+/// The header section and the body of a request.
 async fn request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut bytes = Vec::new();
     loop {
@@ -143,7 +143,7 @@ async fn request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     }
 }
 
-/// A whole answer.
+/// Sends a whole answer.
 pub(crate) async fn say(mut stream: TcpStream, status: &str, heads: &str, body: &str) {
     let text = format!(
         "HTTP/1.1 {status}\r\n{heads}Content-Length: {}\r\n\r\n{body}",
@@ -154,7 +154,7 @@ pub(crate) async fn say(mut stream: TcpStream, status: &str, heads: &str, body: 
     let _ = stream.shutdown().await;
 }
 
-/// Lets the client sign in; `None` if the request was that.
+/// Answers a sign-in and returns `None`; returns the connection of any other request.
 pub(crate) async fn past_sign_in(request: &str, stream: TcpStream) -> Option<TcpStream> {
     if !request.starts_with("POST /api/v1/session ") {
         return Some(stream);

@@ -1,5 +1,5 @@
-//! Mappings that users ask for: a real server with its web interface, a client, and users; and servers
-//! that want more than they may.
+//! Mappings that users request: with a real server and its web interface, and with servers that request what the
+//! client does not allow.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
 mod asked;

@@ -1,4 +1,4 @@
-//! A server with its web interface, and clients that take requests.
+//! A server with its web interface, and clients that accept requests.
 
 use std::{
     fs,
@@ -37,7 +37,7 @@ impl Scene {
         Self::start(false).await
     }
 
-    /// Clients and browsers speak TLS.
+    /// Clients and browsers use TLS.
     pub(crate) async fn with_tls() -> Self {
         Self::start(true).await
     }
@@ -82,12 +82,12 @@ impl Scene {
         }
     }
 
-    /// The end of the server.
+    /// Stops the server.
     pub(crate) fn stop(self) {
         drop(self.stop);
     }
 
-    /// A file of a client that is called `office`; `section` are the members of `requests` beside `url`.
+    /// Writes the file of the client `office`. `section` has the members of `requests` except `url`.
     pub(crate) fn file(&self, mappings: &[(u16, SocketAddr)], section: &str) -> PathBuf {
         let scheme = if self.tls { "https" } else { "http" };
         let url = format!("{scheme}://{}", self.web);
@@ -113,7 +113,7 @@ impl Scene {
         Running::start(&self.file(mappings, section))
     }
 
-    /// Asks for a mapping as soon as the client takes requests.
+    /// Requests a mapping when the client takes requests, and returns the id.
     pub(crate) async fn ask(&self, target: impl ToString, port: u16) -> String {
         let body = json!({"client": "office", "target": target.to_string(), "port": port});
         let start = Instant::now();
@@ -138,7 +138,7 @@ impl Scene {
         assert_eq!(status, 204, "{told}");
     }
 
-    /// Waits until a request is in a state: its reason.
+    /// Waits until a request is in a state, and returns its reason.
     pub(crate) async fn becomes(&self, id: &str, state: &str) -> String {
         let start = Instant::now();
         loop {
@@ -173,7 +173,7 @@ pub(crate) fn pin(path: &Path) -> Fingerprint {
     Fingerprint::of(&CertificateDer::from_pem_file(path).unwrap())
 }
 
-/// Writes `client_config.json`; `section` are the members of `requests` beside `url`.
+/// Writes `client_config.json`. `section` has the members of `requests` except `url`.
 pub(crate) fn file(
     folder: &Path,
     server: SocketAddr,
@@ -190,7 +190,7 @@ pub(crate) fn file(
     path
 }
 
-/// The section of a client that allows one target.
+/// A section that allows one target.
 pub(crate) fn only(target: SocketAddr, accept: &str) -> String {
     format!(
         r#""accept": "{accept}", "allow": [{{"networks": ["{}"], "ports": ["{}"]}}]"#,
@@ -199,7 +199,7 @@ pub(crate) fn only(target: SocketAddr, accept: &str) -> String {
     )
 }
 
-/// A client that runs.
+/// A running client.
 pub(crate) struct Running {
     pub(crate) handle: Handle,
     task: JoinHandle<()>,
@@ -218,7 +218,7 @@ impl Running {
         }
     }
 
-    /// Its end, in order.
+    /// Stops the client, and waits for its end.
     pub(crate) async fn stop(self) {
         drop(self.stop);
         tokio::time::timeout(LONG, self.task)
@@ -246,7 +246,7 @@ impl Running {
         }
     }
 
-    /// Waits until the requests of the client are so.
+    /// Waits until the condition for the requests of the client is true.
     pub(crate) async fn until(&self, are: impl Fn(&Requests) -> bool) -> Requests {
         let start = Instant::now();
         loop {
@@ -259,14 +259,14 @@ impl Running {
         }
     }
 
-    /// Waits until the client has these requests: standing and remote port.
+    /// Waits until the client has these requests, each with its state and remote port.
     pub(crate) async fn has(&self, expected: &[(RequestStanding, i64)]) {
         let shown = |r: &RequestState| (r.state, r.remote_port);
         self.until(|all| all.requests.iter().map(shown).eq(expected.iter().copied()))
             .await;
     }
 
-    /// Waits until the server cannot be asked, or can be asked: what the client says of it.
+    /// Waits until the condition for the problem of the client is true, and returns the problem.
     pub(crate) async fn problem(&self, is: impl Fn(Option<&str>) -> bool) -> String {
         let requests = self.until(|all| is(all.problem.as_deref())).await;
         requests.problem.unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What tests of the client as a program have in common.
+//! Helpers of several tests of the client.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::{
@@ -22,7 +22,7 @@ mod free_port;
 #[allow(unused_imports, reason = "each test uses a part of it")]
 pub(crate) use free_port::free_port;
 
-/// For what comes within a second on an idle machine.
+/// How long a test waits for an event. On an idle machine it takes less than a second.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// A server on a free port, with user `u` and password `p`. Users without a tunnel wait for ten
@@ -42,7 +42,7 @@ pub(crate) async fn server() -> (SocketAddr, DropGuard) {
     (addr, stop.drop_guard())
 }
 
-/// A service that says its greeting, and then gives back what it gets.
+/// A service that sends its greeting, and then sends back what it receives.
 pub(crate) async fn echo(greeting: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -89,7 +89,7 @@ impl Drop for Program {
     }
 }
 
-/// The client in this folder; no variable of ours reaches it but those that the test sets.
+/// The client in this folder, without the variables of Netroxy. A test may set them again.
 pub(crate) fn client(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_netroxy-client"));
     command.current_dir(dir);
@@ -101,7 +101,7 @@ pub(crate) fn client(dir: &Path) -> Command {
     command
 }
 
-/// Connects as a user, as soon as the port is mapped.
+/// Connects as a user when the port is mapped.
 pub(crate) async fn user(remote_port: u16) -> TcpStream {
     let connecting = async {
         loop {
@@ -117,7 +117,7 @@ pub(crate) async fn user(remote_port: u16) -> TcpStream {
         .expect("the port is mapped in time")
 }
 
-/// Whether what a user says comes back; false when the user is closed. Panics when neither happens.
+/// Whether a byte of the user comes back; false if the user is closed. Panics if neither happens.
 pub(crate) async fn served(user: &mut TcpStream) -> bool {
     let dialogue = async {
         user.write_all(b"x").await?;

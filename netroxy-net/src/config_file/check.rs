@@ -1,5 +1,7 @@
-//! All problems of a file at once: what is wrong is noted, a valid value takes its place, and the
-//! file is read again.
+//! Finds all problems of a file in one run.
+//!
+//! serde stops at the first error. So the file is read in rounds: the error of a round is noted, a valid sample
+//! replaces the wrong value, and the next round reads the file again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,34 +13,34 @@ use super::{
     words,
 };
 
-/// A file is read so often at most. A file with more problems than this is no configuration.
+/// The largest number of rounds, and so of problems.
 const ROUNDS: usize = 100;
 
-/// What came of reading a file.
+/// The result of reading a file.
 #[derive(Debug)]
 pub(super) struct Checked<T> {
-    /// What it says; if there are faults, with samples in it, or nothing.
+    /// The value. If there are faults, samples are in the places of wrong values, or the value is missing.
     pub(super) value: Option<T>,
     pub(super) faults: Vec<Fault>,
     /// Keys that do not exist.
     pub(super) unknown: BTreeSet<Vec<Step>>,
-    /// Whether there may be more faults.
+    /// Whether the search stopped early, so that there may be more faults.
     pub(super) cut_short: bool,
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fault {
-    /// The value, also when it is missing.
+    /// The path of the value, also if the value is missing.
     pub(super) path: Vec<Step>,
     pub(super) kind: Kind,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// What is wrong and what is allowed.
+    /// A wrong value: the text says what is wrong and what is allowed.
     Wrong(String),
-    /// It has to be there. Next to it may stand what is meant to be it.
+    /// A required key is missing. `misspelt` is an unknown key next to it with a similar name.
     Missing { misspelt: Option<String> },
 }
 
@@ -50,7 +52,7 @@ pub(super) fn check<T: DeserializeOwned>(mut tree: Value, known: &[Key]) -> Chec
         unknown: BTreeSet::new(),
         cut_short: false,
     };
-    // How often each path was wrong.
+    // In how many rounds each path was wrong.
     let mut seen: BTreeMap<Vec<Step>, u32> = BTreeMap::new();
     lists_for_objects(&mut tree, &mut Vec::new(), known, &mut checked.faults);
     for fault in &checked.faults {
@@ -101,7 +103,7 @@ pub(super) fn check<T: DeserializeOwned>(mut tree: Value, known: &[Key]) -> Chec
                     None => remove(&mut tree, &path),
                 }
             }
-            // The sample is one of another place where the name means something else.
+            // The sample does not fit here: the key has another meaning at another place.
             2 => remove(&mut tree, &path),
             _ => false,
         };
@@ -113,7 +115,7 @@ pub(super) fn check<T: DeserializeOwned>(mut tree: Value, known: &[Key]) -> Chec
     checked
 }
 
-/// serde reads a list as an object, one member after the other. Here that is a mistake.
+/// Replaces lists that stand in the place of objects: serde would read them as the members in order.
 fn lists_for_objects(
     value: &mut Value,
     path: &mut Vec<Step>,
@@ -178,7 +180,7 @@ fn ignored(path: &serde_ignored::Path<'_>) -> Vec<Step> {
     steps
 }
 
-/// The key beside a missing one that is most like it and does not exist.
+/// The unknown key next to a missing one whose name is most similar.
 fn misspelt(tree: &Value, path: &[Step], name: &str, known: &[Key]) -> Option<String> {
     let (_, parent) = path.split_last()?;
     let members = find(tree, parent)?.as_object()?;
@@ -203,7 +205,7 @@ fn find_mut<'a>(tree: &'a mut Value, path: &[Step]) -> Option<&'a mut Value> {
     })
 }
 
-/// Whether there was a place for the value.
+/// Puts a value at a path. The result is whether the path exists.
 fn put(tree: &mut Value, path: &[Step], value: Value) -> bool {
     let Some((step, parent)) = path.split_last() else {
         return false;
@@ -224,7 +226,8 @@ fn put(tree: &mut Value, path: &[Step], value: Value) -> bool {
     }
 }
 
-/// Whether there was something to remove. An item stays, because the others keep their numbers.
+/// Removes a member of an object. The result is whether there was one. An item of a list is not removed, because the
+/// numbers of the items after it would change.
 fn remove(tree: &mut Value, path: &[Step]) -> bool {
     match path.split_last() {
         Some((Step::Key(name), parent)) => find_mut(tree, parent)

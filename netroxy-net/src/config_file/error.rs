@@ -1,12 +1,12 @@
-//! What is wrong with a configuration file, and how it is told.
+//! The errors of a configuration file, and their texts.
 
 use std::{
-    fmt, io,
+    io,
     path::{Path, PathBuf},
 };
 
-use super::Place;
-use crate::program::told;
+use super::place::{Place, at};
+use crate::error_text::error_text;
 
 /// Why a configuration file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -19,35 +19,35 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
-    /// It is not what is expected.
+    /// Its contents are wrong.
     #[error("{}", lines(problems))]
     Wrong {
-        /// All that is wrong, in the order of the file; never empty.
+        /// All problems, in the order of the file; never empty.
         problems: Vec<Problem>,
-        /// What is only strange: lines that name file and place.
+        /// Warnings: lines that name file and place.
         warnings: Vec<String>,
     },
 }
 
-/// One thing that is wrong with a configuration file. It is printed as
+/// One problem of a configuration file. It is printed as
 /// `path:line:column: key: message`, without its hint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{}: {}{message}", path.display(), at(*place), prefix(key))]
 pub struct Problem {
     /// The file.
     pub path: PathBuf,
-    /// Where in it.
+    /// The place in the file, if it is known.
     pub place: Option<Place>,
     /// The key, as a path like `connections[0].port`; may be empty.
     pub key: String,
-    /// What is wrong and what is allowed.
+    /// What is wrong, and what is allowed.
     pub message: String,
-    /// What a person can do about it.
+    /// What the operator can do.
     pub hint: Option<String>,
 }
 
 impl ConfigError {
-    /// One problem of the file as a whole.
+    /// An error with one problem of the whole file.
     #[must_use]
     pub fn whole(path: &Path, message: impl Into<String>) -> Self {
         Problem {
@@ -60,12 +60,11 @@ impl ConfigError {
         .into()
     }
 
-    /// All problems of several errors as one error, or nothing if there is none. An
-    /// [`Unreadable`](Self::Unreadable) file has no other problems.
+    /// Merges several errors into one.
     ///
     /// # Errors
     ///
-    /// What the errors say.
+    /// An error with all their problems, or the first [`Unreadable`](Self::Unreadable) one, if there is any.
     pub fn all(errors: impl IntoIterator<Item = Self>) -> Result<(), Self> {
         let (mut all, mut strange) = (Vec::new(), Vec::new());
         for error in errors {
@@ -87,14 +86,14 @@ impl ConfigError {
         })
     }
 
-    /// What a person can do about it, if there is one problem only.
+    /// What the operator can do, if there is only one problem.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("name the file with --config PATH, or start in the folder that holds it")
             }
-            Self::Unreadable { .. } => Some("it has to be a readable JSON file in UTF-8"),
+            Self::Unreadable { .. } => Some("the file must be readable and hold JSON in UTF-8"),
             Self::Wrong { problems, .. } => match problems.as_slice() {
                 [only] => only.hint.as_deref(),
                 _ => None,
@@ -102,7 +101,7 @@ impl ConfigError {
         }
     }
 
-    /// Adds what a person can do about each problem that has no hint.
+    /// Adds a hint to each problem that has none.
     #[must_use]
     pub fn with_hint(mut self, text: impl Into<String>) -> Self {
         if let Self::Wrong { problems, .. } = &mut self {
@@ -114,7 +113,7 @@ impl ConfigError {
         self
     }
 
-    /// Adds what was found strange before.
+    /// Adds warnings before those that the error has.
     #[must_use]
     pub fn with_warnings(mut self, more: &[String]) -> Self {
         if let Self::Wrong { warnings, .. } = &mut self {
@@ -123,14 +122,14 @@ impl ConfigError {
         self
     }
 
-    /// All problems with their hints, then all warnings, as a program prints them: lines that
-    /// begin with `error: `, `hint: ` and `warning: `.
+    /// All problems with their hints, then all warnings, as a program prints them. The lines begin with `error: `,
+    /// `hint: ` and `warning: `.
     #[must_use]
     pub fn report(&self) -> String {
         match self {
-            Self::Unreadable { .. } => told(self, self.hint()),
+            Self::Unreadable { .. } => error_text(self, self.hint()),
             Self::Wrong { problems, warnings } => {
-                let problems = problems.iter().map(|p| told(p, p.hint.as_deref()));
+                let problems = problems.iter().map(|p| error_text(p, p.hint.as_deref()));
                 let warnings = warnings.iter().map(|w| format!("warning: {w}\n"));
                 problems.chain(warnings).collect()
             }
@@ -147,7 +146,7 @@ impl From<Problem> for ConfigError {
     }
 }
 
-/// A line for each problem, and one for its hint.
+/// A line for each problem and for each hint.
 fn lines(problems: &[Problem]) -> String {
     let lines: Vec<String> = problems
         .iter()
@@ -157,11 +156,6 @@ fn lines(problems: &[Problem]) -> String {
         })
         .collect();
     lines.join("\n")
-}
-
-/// A place as it stands after a path.
-pub(super) fn at(place: Option<Place>) -> impl fmt::Display {
-    place.map(|p| format!(":{p}")).unwrap_or_default()
 }
 
 fn prefix(key: &str) -> String {

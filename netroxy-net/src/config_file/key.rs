@@ -1,21 +1,20 @@
-//! The keys that a configuration file may hold, and the place of a value by its keys.
+//! The keys of a configuration file, and paths that are made of keys.
 
 use std::fmt::{self, Write};
 
 use serde_json::Value;
 
-/// A key of a configuration file. A name means the same kind of value wherever it stands.
+/// A key of a configuration file. A key has the same kind of value at every place.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
     /// The name in its usual spelling.
     pub name: &'static str,
-    /// A valid value, as JSON: a list with one item, an object with what it must have. Errors
-    /// show it as an example, and it stands in for a wrong value while the rest of the file is
-    /// read.
+    /// A valid value, as JSON. A list has one item, and an object has its required keys. Errors show it as an example,
+    /// and it replaces a wrong value while the rest of the file is read.
     pub sample: &'static str,
 }
 
-/// A [`Key`] on one line.
+/// Makes a [`Key`].
 #[must_use]
 pub const fn key(name: &'static str, sample: &'static str) -> Key {
     Key { name, sample }
@@ -28,7 +27,7 @@ pub(super) enum Step {
     Item(usize),
 }
 
-/// A path like `connections[0].port`, in the characters that a terminal shows.
+/// A path like `connections[0].port`. Characters that a terminal does not show are escaped.
 pub(super) fn shown(steps: &[Step]) -> String {
     let mut text = String::new();
     for step in steps {
@@ -42,7 +41,7 @@ pub(super) fn shown(steps: &[Step]) -> String {
     text
 }
 
-/// [`shown`] the other way round.
+/// Parses a path that [`shown`] has written.
 pub(super) fn steps(path: &str) -> Vec<Step> {
     path.split(['.', '['])
         .filter(|step| !step.is_empty())
@@ -55,10 +54,10 @@ pub(super) fn steps(path: &str) -> Vec<Step> {
         .collect()
 }
 
-/// So much of a name is shown.
+/// The longest name that is shown or compared, in bytes or characters.
 const LONGEST: usize = 64;
 
-/// A name from the file: at most 64 characters, those that cannot be seen as escapes.
+/// A name from the file, at most 64 characters long. Invisible characters are escaped.
 pub(super) struct Shown<'a>(pub(super) &'a str);
 
 impl fmt::Display for Shown<'_> {
@@ -77,7 +76,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// The value that may stand in for what is at the path.
+/// A valid value for the place at the path.
 pub(super) fn sample(known: &[Key], path: &[Step]) -> Option<Value> {
     let (at, name) = path
         .iter()
@@ -95,12 +94,12 @@ pub(super) fn sample(known: &[Key], path: &[Step]) -> Option<Value> {
     Some(value)
 }
 
-/// The name that is most like what was written, if any is.
+/// The name that is most similar to `written`, if one is similar enough.
 pub(super) fn nearest<'a>(
     written: &str,
     names: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    // Comparing takes time and memory by the product of the lengths.
+    // Time and memory of the comparison grow with the product of the lengths.
     if written.len() > LONGEST {
         return None;
     }
@@ -119,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn near_names_are_found_and_strangers_not() {
+    fn a_similar_name_is_found_and_a_different_one_is_not() {
         let names = ["ip", "port", "remotePort", "username", "password"];
         for (written, meant) in [
             ("usrname", Some("username")),

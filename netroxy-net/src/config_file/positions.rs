@@ -1,29 +1,29 @@
-//! Where the keys and values of a JSON text stand, and keys in their usual spelling.
+//! Finds the places of the keys and values of a JSON text, and rewrites keys to their usual spelling.
 //!
-//! This reads JSON that may be malformed, only to know places; serde_json decides what is valid.
+//! The text may be malformed: serde_json decides later what is valid.
 
 use std::collections::BTreeMap;
 
 use super::{
-    Place,
     key::{Key, Step},
+    place::Place,
 };
 
 /// The places of all keys and values, by path (`connections[0].port`).
 ///
-/// A tree, and not a map of paths: the paths of values in each other grow with the square of the text.
+/// This is a tree and not a map of paths, because the total length of all paths can grow with the square of the text.
 #[derive(Debug)]
 pub(super) struct Positions {
-    /// The first is the whole text; each stands behind its parent.
+    /// The first node is the whole text. Each node comes after its parent.
     nodes: Vec<Node>,
 }
 
-/// What stands at a path.
+/// The places of a key and its value.
 #[derive(Debug, Default)]
 struct Node {
     key: Option<Place>,
     value: Option<Place>,
-    /// Members and items, as indices.
+    /// Members and items by name or number: indices into the nodes.
     children: BTreeMap<String, usize>,
 }
 
@@ -36,7 +36,7 @@ impl Positions {
         node.key
     }
 
-    /// The place of a value, or of the innermost value around it that is there.
+    /// The place of a value. If the value is missing, the place of the innermost value around it.
     pub(super) fn value(&self, path: &[Step]) -> Option<Place> {
         let mut node = &self.nodes[0];
         let mut place = node.value;
@@ -58,7 +58,7 @@ impl Positions {
         child.map(|child| &self.nodes[*child])
     }
 
-    /// The node below `node` of that name.
+    /// The child of `node` with that name; makes it if it is missing.
     fn below(&mut self, node: usize, name: &str) -> usize {
         if let Some(child) = self.nodes[node].children.get(name) {
             return *child;
@@ -70,9 +70,9 @@ impl Positions {
     }
 }
 
-/// What is being read, with its node.
+/// An object or list that has begun and not ended, with its node.
 enum Container {
-    /// `member` is the node of the last key, at first that of the object.
+    /// `member` is the node of the last key; before the first key it is the node of the object.
     Object {
         node: usize,
         member: usize,
@@ -83,8 +83,8 @@ enum Container {
     },
 }
 
-/// Notes all places, and rewrites each key that differs from one of `known` in case only. The
-/// rewriting keeps the length, so every place stays right.
+/// Finds all places, and rewrites each key that differs from a `known` one only in case. The length does not change, so
+/// every place stays right.
 pub(super) fn scan(text: String, known: &[Key]) -> (String, Positions) {
     let mut positions = Positions {
         nodes: vec![Node::default()],
@@ -170,7 +170,7 @@ pub(super) fn scan(text: String, known: &[Key]) -> (String, Positions) {
     (canonical, positions)
 }
 
-/// The node of what comes next.
+/// The node of the next value.
 fn here(positions: &mut Positions, stack: &[Container]) -> usize {
     match stack.last() {
         None => 0,
@@ -179,7 +179,7 @@ fn here(positions: &mut Positions, stack: &[Container]) -> usize {
     }
 }
 
-/// The length of the string literal at the start, quotes included; all if it does not end.
+/// The length of the string literal at the start, with its quotes. If the string does not end, the length of the text.
 fn string_length(text: &str) -> usize {
     let mut escaped = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_value_has_the_place_of_what_should_hold_it() {
+    fn a_missing_value_has_the_place_of_the_object_around_it() {
         let (_, positions) = scan("{ \"tls\": { } }".to_owned(), &[key("tls", "")]);
         assert_eq!(
             positions.value(&steps("tls.port")),
@@ -251,9 +251,9 @@ mod tests {
         );
     }
 
-    /// With a path for each value this takes minutes and gigabytes.
+    /// With a stored path for each value, this test would take minutes and gigabytes.
     #[test]
-    fn places_take_no_more_than_the_text() {
+    fn the_memory_of_places_grows_linearly_with_the_text() {
         let deep = format!("{}1", "[".repeat(100_000));
         let (_, positions) = scan(deep, &[]);
         assert_eq!(positions.value(&steps("[0][0]")).unwrap().column, 3);

@@ -1,8 +1,11 @@
-//! From bytes to text, and what in a text cannot be JSON.
+//! Reads a file as text, and finds characters that JSON does not allow.
 
 use std::path::Path;
 
-use super::{Place, error::ConfigError, error::Problem};
+use super::{
+    error::{ConfigError, Problem},
+    place::Place,
+};
 use crate::whole_file;
 
 /// Reads a file as text.
@@ -54,7 +57,7 @@ fn place(text: &[u8], offset: usize) -> Place {
     }
 }
 
-/// Something outside of strings that no JSON holds.
+/// A character or comment outside of strings that JSON does not allow.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Strange {
     pub(super) place: Place,
@@ -62,8 +65,8 @@ pub(super) struct Strange {
     pub(super) hint: String,
 }
 
-/// The first thing outside of strings that no JSON holds, up to the place where reading failed:
-/// it is the reason, and after it nothing is sure to be outside of a string.
+/// The first character or comment outside of strings that JSON does not allow, up to the place where reading failed. It
+/// is the reason of the failure. After that place it is unknown whether a character is in a string.
 pub(super) fn strange(text: &str, failed: Place) -> Option<Strange> {
     let mut inside = false;
     let mut escaped = false;
@@ -100,15 +103,15 @@ pub(super) fn strange(text: &str, failed: Place) -> Option<Strange> {
     None
 }
 
-/// What to say of a wrong quotation mark in the line where reading failed: it may be within a
-/// string that it was meant to end.
+/// A hint about a wrong quotation mark in the line where reading failed. It may be in a string that it should have
+/// ended.
 pub(super) fn curly_in_line(text: &str, failed: Place) -> Option<String> {
     let line = text.split('\n').nth(failed.line - 1)?;
-    let quote = line.chars().find(|c| quote(*c))?;
+    let mark = line.chars().find(|c| is_quotation_mark(*c))?;
     Some(format!(
-        "the line holds the quotation mark {quote} (U+{:04X}): write \" before and after keys and \
+        "the line holds the quotation mark {mark} (U+{:04X}): write \" before and after keys and \
          strings",
-        u32::from(quote)
+        u32::from(mark)
     ))
 }
 
@@ -119,14 +122,14 @@ fn comment(mark: &str) -> (String, String) {
     )
 }
 
-fn quote(c: char) -> bool {
+fn is_quotation_mark(c: char) -> bool {
     matches!(
         c,
         '\u{2018}'..='\u{201f}' | '\u{ab}' | '\u{bb}' | '\u{ff02}' | '\u{ff07}'
     )
 }
 
-/// A character that may stand in strings only, by its name as it may not be seen.
+/// The message and the hint for a character that is allowed only in strings. It is named, because it may be invisible.
 fn named(c: char) -> (String, String) {
     let code = u32::from(c);
     let name = match c {
@@ -140,7 +143,7 @@ fn named(c: char) -> (String, String) {
         '\u{feff}' => "byte order mark",
         c if c.is_whitespace() => "space",
         c if c.is_control() => "control character",
-        c if quote(c) => {
+        c if is_quotation_mark(c) => {
             let hint = "write \" before and after keys and strings";
             return (
                 format!("{c} (U+{code:04X}) is another quotation mark than JSON takes"),
@@ -190,14 +193,14 @@ mod tests {
         let path = Path::new("/dev/zero");
         if path.exists() {
             let ConfigError::Unreadable { source, .. } = read(path).unwrap_err() else {
-                panic!("it was read");
+                panic!("the file was read");
             };
             assert_eq!(source.to_string(), "the file is longer than 16 MiB");
         }
     }
 
     #[test]
-    fn what_stands_within_strings_or_after_the_failure_is_not_strange() {
+    fn characters_in_strings_or_after_the_failure_are_not_reported() {
         let end = Place { line: 9, column: 1 };
         assert_eq!(strange("{\"//\": \"# \\\" \u{a0}\"}", end), None);
         let early = Place { line: 1, column: 2 };

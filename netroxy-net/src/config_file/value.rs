@@ -1,22 +1,22 @@
-//! Kinds of values: `#[serde(deserialize_with = "...")]`.
+//! Kinds of values, for `#[serde(deserialize_with = "...")]`.
 
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
 
-/// A string that becomes a protocol field.
+/// A string that is a field of a protocol message.
 ///
 /// # Errors
 ///
-/// When the value is no string, longer than a line may be, or not allowed in the field.
+/// If the value is no string, is longer than a line may be, or is not allowed in the field.
 pub fn field<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: TryFrom<String>,
     T::Error: fmt::Display,
 {
-    // The value is not repeated in the message: it may be a password without its quotes.
+    // The message does not show the value: it may be a password without its quotes.
     let Value::String(text) = Value::deserialize(deserializer)? else {
         return Err(D::Error::custom("expected a string, in quotes"));
     };
@@ -33,17 +33,17 @@ where
 ///
 /// # Errors
 ///
-/// When the value is something else.
+/// If the value is something else.
 pub fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
     let number = within(deserializer, 1, 65535, "a port number from 1 to 65535")?;
     u16::try_from(number).map_err(D::Error::custom)
 }
 
-/// How long a peer is waited for: whole seconds from 1 to 3600.
+/// How long to wait for a peer: whole seconds from 1 to 3600.
 ///
 /// # Errors
 ///
-/// When the value is something else.
+/// If the value is something else.
 pub fn patience<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let seconds = within(deserializer, 1, 3600, "whole seconds from 1 to 3600")?;
     Ok(Duration::from_secs(seconds.unsigned_abs()))
@@ -53,7 +53,7 @@ pub fn patience<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, 
 ///
 /// # Errors
 ///
-/// When the value is something else.
+/// If the value is something else.
 pub fn within<'de, D: Deserializer<'de>>(
     deserializer: D,
     min: i64,
@@ -70,7 +70,7 @@ pub fn within<'de, D: Deserializer<'de>>(
         })
 }
 
-/// A value as a message names it. Texts are not repeated: a misplaced one may be a secret.
+/// A value as a message names it. A string is not shown, because it may be a misplaced secret.
 pub(super) struct Given<'a>(pub(super) &'a Value);
 
 impl fmt::Display for Given<'_> {

@@ -1,10 +1,10 @@
-//! What serde says, in words of the file.
+//! Translates the messages of serde into words of the configuration file.
 
 use serde_json::Value;
 
 use super::value::Given;
 
-/// What is wrong with a value. `given` stands there, `sample` could.
+/// The message about a wrong value. `given` is the value in the file, `sample` a valid one.
 pub(super) fn wrong(message: &str, given: Option<&Value>, sample: Option<&Value>) -> String {
     let about_kind = [
         "invalid type",
@@ -39,7 +39,7 @@ pub(super) fn wrong(message: &str, given: Option<&Value>, sample: Option<&Value>
     }
 }
 
-/// A kind of value, with its beginning as an example.
+/// The name of a kind of value, with the beginning of the sample as an example.
 fn kind(sample: &Value) -> String {
     match sample {
         Value::Null => "null".to_owned(),
@@ -63,10 +63,10 @@ fn object(sample: &Value) -> String {
     }
 }
 
-/// A text that is no JSON: what is wrong, and a hint.
+/// The message and the hint for a text that is no JSON.
 pub(super) fn malformed(message: &str, text: &str) -> (String, Option<&'static str>) {
     let (said, hint) = match message {
-        _ if text.trim().is_empty() => ("the file is empty", Some("it has to hold { ... }")),
+        _ if text.trim().is_empty() => ("the file is empty", Some("it must hold { ... }")),
         "EOF while parsing an object" => ("the file ends within an object", Some("add a }")),
         "EOF while parsing a list" => ("the file ends within a list", Some("add a ]")),
         "EOF while parsing a string" => ("the file ends within a string", Some("add a \"")),
@@ -74,17 +74,17 @@ pub(super) fn malformed(message: &str, text: &str) -> (String, Option<&'static s
         "expected value" => ("expected a value", None),
         "expected ident" => ("expected true, false or null", None),
         "key must be a string" => ("expected a key, in quotes", None),
-        "trailing comma" => ("nothing follows this comma", Some("delete it")),
+        "trailing comma" => ("no value follows this comma", Some("delete the comma")),
         "recursion limit exceeded" => (
             "expected at most 127 objects and arrays in each other",
             Some("no key needs more than three: is a closing bracket missing?"),
         ),
         "invalid escape" => (
-            "a \\ in a string has to be followed by one of \" \\ / b f n r t u",
+            "a \\ in a string must be followed by one of \" \\ / b f n r t u",
             Some("write \\\\ for one \\"),
         ),
         message if message.starts_with("control character") => (
-            "a string has to end on its line, and holds no tabs",
+            "a string must end on its line and may not hold tabs",
             Some("is a closing \" missing?"),
         ),
         message => return (message.to_owned(), None),

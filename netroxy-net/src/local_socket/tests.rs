@@ -4,7 +4,7 @@ use tokio::{sync::Notify, task::spawn_blocking};
 
 use super::*;
 
-/// Answers with the double of each number, in the background.
+/// Listens in the background, and answers each number with its double.
 fn doubling(path: &Path) -> tokio::task::JoinHandle<()> {
     let socket = LocalSocket::bind(path).unwrap();
     tokio::spawn(async move { socket.serve(|n: u32| async move { n * 2 }).await })
@@ -21,7 +21,7 @@ fn socket_path() -> (tempfile::TempDir, PathBuf) {
     (dir, path)
 }
 
-/// The whole answer to these bytes, as text.
+/// Sends bytes; the result is the whole answer.
 async fn raw(path: &Path, bytes: &[u8]) -> String {
     let mut stream = UnixStream::connect(path).await.unwrap();
     stream.write_all(bytes).await.unwrap();
@@ -31,7 +31,7 @@ async fn raw(path: &Path, bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn questions_are_answered_one_after_the_other_and_at_once() {
+async fn requests_are_answered_in_turn_and_at_the_same_time() {
     let (_dir, path) = socket_path();
     doubling(&path);
     for number in 0..40 {
@@ -57,7 +57,7 @@ async fn only_the_own_account_may_connect() {
 }
 
 #[tokio::test]
-async fn the_file_of_a_dead_program_is_replaced_and_that_of_a_live_one_is_not() {
+async fn only_a_socket_file_without_a_listening_program_is_replaced() {
     let (_dir, path) = socket_path();
     // A socket that is closed leaves its file.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
@@ -70,7 +70,7 @@ async fn the_file_of_a_dead_program_is_replaced_and_that_of_a_live_one_is_not() 
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_ours_is_left_alone() {
+async fn a_file_of_another_program_is_neither_replaced_nor_removed() {
     let (_dir, path) = socket_path();
     fs::write(&path, "precious").unwrap();
     let error = LocalSocket::bind(&path).unwrap_err();
@@ -85,7 +85,7 @@ async fn a_file_that_is_not_ours_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_path_that_is_too_long_is_told_with_its_length() {
+async fn an_error_about_a_long_path_names_its_length() {
     let path = PathBuf::from(format!("/tmp/{}", "x".repeat(295)));
     for error in [
         LocalSocket::bind(&path).unwrap_err(),
@@ -97,7 +97,7 @@ async fn a_path_that_is_too_long_is_told_with_its_length() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_an_error() {
+async fn a_request_without_a_listening_program_fails() {
     let (_dir, path) = socket_path();
     let error = asked(&path, 1).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
@@ -107,7 +107,7 @@ async fn nobody_there_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_read_gets_an_error_and_harms_nobody() {
+async fn a_malformed_request_gets_an_error_and_others_are_served() {
     let (_dir, path) = socket_path();
     doubling(&path);
     for wrong in [&b"nonsense\n"[..], b"-1\n", b"\"7\"\n", b"\xff\n", b"\n"] {
@@ -122,7 +122,7 @@ async fn a_request_that_cannot_be_read_gets_an_error_and_harms_nobody() {
 }
 
 #[tokio::test]
-async fn a_request_is_as_long_as_allowed_and_not_longer() {
+async fn a_request_longer_than_the_limit_gets_an_error() {
     let (_dir, path) = socket_path();
     let socket = LocalSocket::bind(&path).unwrap();
     tokio::spawn(async move { socket.serve(|t: String| async move { t.len() }).await });
@@ -137,7 +137,7 @@ async fn a_request_is_as_long_as_allowed_and_not_longer() {
 }
 
 #[tokio::test]
-async fn only_so_many_are_served_at_a_time_and_the_others_wait() {
+async fn connections_beyond_the_limit_wait_for_a_slot() {
     let (_dir, path) = socket_path();
     let socket = LocalSocket::bind(&path).unwrap();
     let (seen, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
@@ -178,7 +178,7 @@ async fn only_so_many_are_served_at_a_time_and_the_others_wait() {
 }
 
 #[tokio::test]
-async fn who_says_nothing_does_not_keep_others_waiting_for_long() {
+async fn silent_connections_are_closed_so_that_others_are_served() {
     let (_dir, path) = socket_path();
     let socket = LocalSocket::bind(&path).unwrap();
     let brief = Duration::from_millis(200);

@@ -1,4 +1,4 @@
-//! Lines that were dropped because nobody took them.
+//! Lines that were dropped because stderr did not take them.
 
 use std::{
     io::{self, Write},
@@ -12,45 +12,45 @@ use tracing_subscriber::fmt::{
     time::{FormatTime, SystemTime},
 };
 
-use super::LogFormat;
+use super::format::LogFormat;
 
-/// While lines are lost all the time, their number is told so often.
+/// How often the number is reported while lines are lost all the time.
 const OFTEN: Duration = Duration::from_secs(1);
 
-/// Writes lines, and tells how many were dropped when it can write again: after the lines that had
-/// waited, which are older.
-pub(super) struct TellsLosses<W> {
+/// Writes lines. When it can write again after a loss, it reports how many lines were dropped. That report comes after
+/// the lines that were waiting, because they are older.
+pub(super) struct ReportsLosses<W> {
     writer: W,
     format: LogFormat,
     counter: Arc<OnceLock<ErrorCounter>>,
-    told: usize,
-    /// When losses were seen that are not told yet.
+    reported: usize,
+    /// When a loss was seen that is not reported yet.
     seen: Option<Instant>,
 }
 
-impl<W: Write> TellsLosses<W> {
-    /// The counter comes from the queue before this writer, which is made later.
+impl<W: Write> ReportsLosses<W> {
+    /// The caller sets the counter: it belongs to the queue before this writer, which is made later.
     pub(super) fn new(writer: W, format: LogFormat) -> (Self, Arc<OnceLock<ErrorCounter>>) {
         let counter = Arc::new(OnceLock::new());
         let own = Self {
             writer,
             format,
             counter: counter.clone(),
-            told: 0,
+            reported: 0,
             seen: None,
         };
         (own, counter)
     }
 
-    fn tell(&mut self, is_due: impl FnOnce(Instant) -> bool) -> io::Result<()> {
+    fn report(&mut self, is_due: impl FnOnce(Instant) -> bool) -> io::Result<()> {
         let dropped = self.counter.get().map_or(0, ErrorCounter::dropped_lines);
-        let lost = dropped.saturating_sub(self.told);
+        let lost = dropped.saturating_sub(self.reported);
         if lost == 0 {
             return Ok(());
         }
         if is_due(*self.seen.get_or_insert_with(Instant::now)) {
             self.writer.write_all(line(self.format, lost).as_bytes())?;
-            self.told = dropped;
+            self.reported = dropped;
             self.seen = None;
         }
         Ok(())
@@ -59,7 +59,7 @@ impl<W: Write> TellsLosses<W> {
 
 fn line(format: LogFormat, lost: usize) -> String {
     let mut time = String::new();
-    // A clock that cannot be written is left out.
+    // If the time cannot be formatted, the line has none.
     let _ = SystemTime.format_time(&mut Writer::new(&mut time));
     let message = format!("{lost} lines were lost because stderr did not take them");
     match format {
@@ -73,20 +73,20 @@ fn line(format: LogFormat, lost: usize) -> String {
     }
 }
 
-impl<W: Write> Write for TellsLosses<W> {
+impl<W: Write> Write for ReportsLosses<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.writer.write(bytes)
     }
 
-    /// A whole line.
+    /// Writes a whole line.
     fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
         self.writer.write_all(line)?;
-        self.tell(|seen| seen.elapsed() >= OFTEN)
+        self.report(|seen| seen.elapsed() >= OFTEN)
     }
 
-    /// Nothing waits any more.
+    /// The queue calls it when no line waits any more.
     fn flush(&mut self) -> io::Result<()> {
-        self.tell(|_| true)?;
+        self.report(|_| true)?;
         self.writer.flush()
     }
 }
@@ -99,7 +99,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes the first line when it is allowed to, and notes all.
+    /// A writer that waits for a permission before the first line, and stores all lines.
     struct Slow {
         allowed: Option<mpsc::Receiver<()>>,
         seen: Arc<Mutex<Vec<u8>>>,
@@ -129,13 +129,13 @@ mod tests {
             allowed: Some(allowed),
             seen: seen.clone(),
         };
-        let (writer, counter) = TellsLosses::new(slow, format);
+        let (writer, counter) = ReportsLosses::new(slow, format);
         let (mut queue, guard) = NonBlockingBuilder::default()
             .buffered_lines_limit(2)
             .finish(writer);
         counter.set(queue.error_counter()).unwrap();
         queue.write_all(b"first\n").unwrap();
-        // Two wait, and the first one may or may not have left the queue.
+        // Two lines wait. The first one may have left the queue already.
         while queue.error_counter().dropped_lines() < 3 {
             queue.write_all(b"more\n").unwrap();
         }
@@ -146,20 +146,23 @@ mod tests {
     }
 
     #[test]
-    fn lost_lines_are_counted_when_the_reader_is_back() {
+    fn lost_lines_are_reported_when_stderr_takes_lines_again() {
         let lines = lines_of_a_slow_reader(LogFormat::Text);
         let (last, before) = lines.split_last().unwrap();
         assert_eq!(before[0], "first");
-        let told = " WARN 3 lines were lost because stderr did not take them";
-        assert!(last.ends_with(told), "{lines:?}");
+        let report = " WARN 3 lines were lost because stderr did not take them";
+        assert!(last.ends_with(report), "{lines:?}");
         assert!(before[1..].iter().all(|line| line == "more"), "{lines:?}");
     }
 
     #[test]
-    fn in_a_log_of_json_the_count_is_json_too() {
+    fn in_a_json_log_the_report_of_lost_lines_is_json() {
         let lines = lines_of_a_slow_reader(LogFormat::Json);
-        let told: serde_json::Value = serde_json::from_str(lines.last().unwrap()).unwrap();
-        assert_eq!((&told["level"], &told["lost"]), (&"WARN".into(), &3.into()));
-        assert!(told["timestamp"].as_str().unwrap().ends_with('Z'));
+        let report: serde_json::Value = serde_json::from_str(lines.last().unwrap()).unwrap();
+        assert_eq!(
+            (&report["level"], &report["lost"]),
+            (&"WARN".into(), &3.into())
+        );
+        assert!(report["timestamp"].as_str().unwrap().ends_with('Z'));
     }
 }

@@ -1,8 +1,8 @@
-//! Messages that repeat: 20 of one kind in 10 seconds are enough.
+//! Limits messages that repeat to 20 of one kind in 10 seconds.
 //!
-//! A kind is a place in the source. Limited are warnings, and those of level INFO that carry a
-//! field `rule` or the target [`REFUSAL`]: refusals, which strangers can cause as often as they like. Errors and
-//! what a working program says (a login, a tunnel's end) are never suppressed.
+//! A kind is a place in the source. The limit is for warnings, and for messages of level INFO with a field `rule` or
+//! the target [`REFUSAL`]: refusals, which strangers can cause as often as they like. Errors, and messages about normal
+//! work such as a login or the end of a tunnel, are never suppressed.
 
 use std::{
     collections::HashMap,
@@ -18,14 +18,18 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context};
 
-use super::{ALWAYS, REFUSAL};
+/// The target of events that are never suppressed.
+pub(crate) const ALWAYS: &str = "netroxy_net::always";
+
+/// The target of refusals. Strangers can cause them as often as they like, so at most 20 of a kind are written in 10 s.
+pub const REFUSAL: &str = "netroxy_net::refusal";
 
 const ALLOWED: u32 = 20;
 const WINDOW: Duration = Duration::from_secs(10);
-/// So much of a suppressed message is shown.
+/// How many characters of a suppressed message are shown.
 const LONGEST: usize = 100;
 
-/// Suppresses what repeats.
+/// Suppresses messages beyond the limit.
 pub(super) struct Limiter(Arc<Repeats>);
 
 impl Limiter {
@@ -40,24 +44,24 @@ impl<S: Subscriber> Layer<S> for Limiter {
     }
 }
 
-/// How often what was said. There is one entry for each place in the source.
+/// How often each kind of message came. There is one entry for each place in the source.
 #[derive(Default)]
 pub(super) struct Repeats(Mutex<HashMap<Identifier, Kind>>);
 
 struct Kind {
-    /// When the count began.
+    /// The beginning of the window.
     since: Instant,
     count: u32,
-    /// What was not told yet, with the time to do so.
+    /// The suppressed messages that are not reported yet, and when to report them.
     suppressed: Option<(Instant, Suppressed)>,
 }
 
-/// What was not said.
+/// Suppressed messages of one kind.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Suppressed {
     pub(super) count: u64,
     pub(super) level: Level,
-    /// The beginning of the first of them.
+    /// The beginning of the first one.
     pub(super) message: String,
 }
 
@@ -72,7 +76,7 @@ fn is_limited(metadata: &Metadata<'_>) -> bool {
 }
 
 impl Repeats {
-    /// Whether the event is to be written. It is written by others later, not under the lock.
+    /// Whether the event is to be written. The caller writes it after the lock is released.
     fn admit(&self, event: &Event<'_>, now: Instant) -> bool {
         let metadata = event.metadata();
         if !is_limited(metadata) {
@@ -104,12 +108,12 @@ impl Repeats {
         false
     }
 
-    /// What was suppressed in a time that is over. It is told once.
+    /// The messages that were suppressed in a window that is over. Each is returned once.
     pub(super) fn over(&self, now: Instant) -> Vec<Suppressed> {
         self.take(|due| due <= now)
     }
 
-    /// What was suppressed and not told yet.
+    /// All suppressed messages that are not reported yet.
     pub(super) fn all(&self) -> Vec<Suppressed> {
         self.take(|_| true)
     }
@@ -124,7 +128,7 @@ impl Repeats {
     }
 }
 
-/// The beginning of what an event says, without its fields.
+/// The beginning of the message of an event, without its fields.
 fn message(event: &Event<'_>) -> String {
     struct Message(String);
 
@@ -149,7 +153,7 @@ mod tests {
 
     use super::*;
 
-    /// Looks at events with a clock of the test.
+    /// Counts admitted events, with a clock that the test moves.
     struct Clocked {
         repeats: Arc<Repeats>,
         now: Arc<Mutex<Instant>>,
@@ -189,7 +193,7 @@ mod tests {
             }
         }
 
-        /// How many of so many events are written.
+        /// How many of `count` events are admitted.
         fn admitted(&self, count: u32, event: impl Fn(u32)) -> u32 {
             *self.admitted.lock().unwrap() = 0;
             (0..count).for_each(event);
@@ -217,21 +221,21 @@ mod tests {
     }
 
     #[test]
-    fn what_was_suppressed_is_told_once_when_its_time_is_over() {
+    fn suppressed_messages_are_reported_once_after_their_window() {
         let rig = Rig::new();
         let say = |i: u32| warn!(i, "cannot {}", "x".repeat(200));
         assert_eq!(rig.admitted(25, say), 20);
         assert_eq!(rig.repeats.over(rig.pass(WINDOW / 2)), []);
         assert_eq!(rig.admitted(25, say), 0);
         let over = rig.pass(WINDOW / 2);
-        // The next ten seconds begin before the last ones are told.
+        // The next window begins before the last one is reported.
         assert_eq!(rig.admitted(5, say), 5);
-        let told = Suppressed {
+        let expected = Suppressed {
             count: 30,
             level: Level::WARN,
             message: format!("cannot {}", "x".repeat(93)),
         };
-        assert_eq!(rig.repeats.over(over), [told]);
+        assert_eq!(rig.repeats.over(over), [expected]);
         assert_eq!(rig.repeats.over(over), []);
         assert_eq!(rig.repeats.all(), []);
     }

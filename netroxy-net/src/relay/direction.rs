@@ -1,4 +1,23 @@
-//! One direction of a relay.
+//! One direction of a relay: it carries bytes from one stream, the reader, to the other one, the writer.
+//!
+//! # How it works
+//!
+//! **Bytes.** Each turn reads once into a buffer of the thread, and writes what came. Only bytes that the writer does
+//! not take are held, and nothing more is read until they are written. So an idle direction holds no memory, and a slow
+//! writer slows down the reader. Bulk between plain sockets goes through a [`Pipe`] instead of the buffer. After the
+//! end of the reader the writer is shut down, and the direction is complete.
+//!
+//! **Errors.** A failed read ends the relay: neither direction can go on. A failed write ends only this direction. The
+//! other direction still reads from that stream, because bytes that came before the break may be in its receive buffer.
+//!
+//! **A lost error.** The system reports a reset to one call only. If a write gets it, the next read of the same socket
+//! returns an end, as if the peer had closed in order. So the direction that wrote passes the error on
+//! ([`aborted`](Direction::aborted)), and the direction that reads treats that end as a break.
+//!
+//! **A reader that is not read.** The break of a reader is found by reading it. A direction does not read after the end
+//! of its reader, or while it holds bytes. So the relay calls [`look`](Direction::look) every 5 s, which takes the
+//! error from the socket. The last bytes of a broken reader are still written as long as the writer takes some of them
+//! between two looks, for at most 60 s.
 
 use std::{
     cell::RefCell,
@@ -22,16 +41,16 @@ use super::{
 };
 use crate::{stream::Stream, throttle::Throttle, unsent};
 
-/// What a side said before it broke off may take so long to be taken.
+/// How long the writer may take for the last bytes of a reader that has broken.
 const LAST_BYTES: Duration = Duration::from_secs(60);
-/// So many bytes are carried at a time while other tasks wait for their turn.
+/// How many bytes are carried before other tasks get their turn.
 const TURN: usize = 2 * 1024 * 1024;
 
 thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; LARGE].into_boxed_slice());
 }
 
-/// One direction: from one stream, the reader, to the other one, the writer.
+/// One direction.
 pub(super) struct Direction {
     held: Held,
     pub(super) copied: u64,
@@ -39,32 +58,32 @@ pub(super) struct Direction {
     pub(super) state: State,
     pace: Pace,
     throttle: Option<Arc<Throttle>>,
-    /// Nothing is read until then: what was carried took the share of this time.
-    rest: Option<Pin<Box<Sleep>>>,
-    /// The reader has broken off, and not all that it said has been carried.
-    gone: Option<Box<Gone>>,
+    /// The wait until the bound of speed allows the next read.
+    pause: Option<Pin<Box<Sleep>>>,
+    /// The reader has broken, and not all of its bytes have been carried.
+    broken_reader: Option<Box<BrokenReader>>,
 }
 
-/// What was read but not written yet.
+/// Bytes that were read and are not written yet.
 enum Held {
     Nothing,
     Bytes { bytes: Vec<u8>, written: usize },
     Pipe(Pipe),
 }
 
-/// A reader that has broken off while it was not read, and what has become of its last bytes.
-struct Gone {
+/// A reader that broke while it was not read, and the progress of its last bytes.
+struct BrokenReader {
     why: io::ErrorKind,
-    /// The writer may take so long.
+    /// Until when the writer may take the last bytes.
     until: Instant,
-    /// What was copied when it was last looked at, and what the writer's peer had not taken then.
+    /// At the last look: how many bytes were copied, and how many of them the writer's peer had not taken.
     progress: (u64, usize),
 }
 
 pub(super) enum State {
     Copying,
     ShuttingDown,
-    /// Everything, the end included, was handed to the writer.
+    /// Everything, including the end, was given to the writer, at this time.
     Complete(Instant),
     Broken(io::ErrorKind),
 }
@@ -73,15 +92,14 @@ pub(super) enum State {
 pub(super) enum End {
     /// The reader's end was carried over to the writer.
     Complete,
-    /// The reader broke: there is nothing left to relay in either direction.
+    /// The reader broke. The relay ends in both directions.
     ReaderBroke(io::Error),
-    /// The writer broke. The other direction goes on: its reader may still hold bytes that came
-    /// before.
+    /// The writer broke. The other direction goes on: bytes that came before the break may still be there to read.
     WriterBroke(io::Error),
 }
 
 impl Direction {
-    /// `first` was read from the reader already.
+    /// A new direction. `first` are bytes that were already read from the reader.
     pub(super) fn new(first: Vec<u8>, throttle: Option<Arc<Throttle>>, path: Path) -> Self {
         Self {
             held: Held::bytes(first),
@@ -90,12 +108,12 @@ impl Direction {
             state: State::Copying,
             pace: Pace::new(path),
             throttle,
-            rest: None,
-            gone: None,
+            pause: None,
+            broken_reader: None,
         }
     }
 
-    /// When everything, the end included, had been handed to the writer.
+    /// When everything, including the end, was given to the writer; `None` if that has not happened.
     pub(super) fn completed(&self) -> Option<Instant> {
         match self.state {
             State::Complete(since) => Some(since),
@@ -103,9 +121,9 @@ impl Direction {
         }
     }
 
-    /// Why the writer was aborted, if it was. The write has taken the error of the connection away,
-    /// so a read gives no error but an end. A peer that closed in order before has let its end
-    /// arrive, which the system tells by another error.
+    /// The error of a failed write, if the peer of the writer has broken the connection. That write took the error from
+    /// the socket, so a read returns an end and no error. If the peer had closed in order before, the error is
+    /// `BrokenPipe`, and this is `None`.
     pub(super) fn aborted(&self) -> Option<io::ErrorKind> {
         match self.state {
             State::Broken(io::ErrorKind::BrokenPipe) => None,
@@ -119,9 +137,9 @@ impl Direction {
         matches!(self.state, State::ShuttingDown | State::Complete(_))
     }
 
-    /// Whether the reader is not read, so that its break is not seen. (One that rests after its share
-    /// is read when the time is over.)
-    pub(super) fn is_blind(&self) -> bool {
+    /// Whether the reader is not read, so that no read finds its break. (During a wait for the bound of speed this is
+    /// false, because the wait ends by itself.)
+    pub(super) fn is_not_reading(&self) -> bool {
         self.reader_ended() || !matches!(self.held, Held::Nothing)
     }
 
@@ -130,34 +148,35 @@ impl Direction {
         self.state = State::Broken(kind);
     }
 
-    /// Looks whether a reader that is not read is gone. `back` is the direction to it. What the reader
-    /// said before goes on for as long as the writer takes some of it between two looks, and for
-    /// [`LAST_BYTES`]; then the result is why the reader has broken off.
+    /// Checks whether a reader that is not read has broken. `back` is the direction to it. The last bytes of a broken
+    /// reader are written as long as the writer takes some of them between two looks, for at most [`LAST_BYTES`]. After
+    /// that the result is the error of the reader.
     pub(super) fn look(
         &mut self,
         back: &mut Self,
         reader: &Stream,
         writer: &Stream,
     ) -> Option<io::Error> {
-        let told = broken(reader);
-        if let Some(why) = told
+        let error = broken(reader);
+        if let Some(why) = error
             && back.completed().is_none()
         {
             back.fail(why);
         }
-        // All of it has been read.
+        // All bytes of the reader have been read, so it has nothing more to lose.
         if self.reader_ended() {
             return None;
         }
         let progress = (self.copied, unsent::bytes(writer.tcp()));
-        if let Some(gone) = &mut self.gone {
-            let stands = std::mem::replace(&mut gone.progress, progress) == progress;
-            return (stands || Instant::now() >= gone.until).then(|| gone.why.into());
+        if let Some(broken_reader) = &mut self.broken_reader {
+            let stands = std::mem::replace(&mut broken_reader.progress, progress) == progress;
+            return (stands || Instant::now() >= broken_reader.until)
+                .then(|| broken_reader.why.into());
         }
-        // A reader whose end has come before its break has said all: the writer gets all the time.
-        let why = told.filter(|why| *why != io::ErrorKind::BrokenPipe);
-        self.gone = why.or_else(|| back.aborted()).map(|why| {
-            Box::new(Gone {
+        // A reader that closed in order before its break has sent everything: its bytes have no time limit.
+        let why = error.filter(|why| *why != io::ErrorKind::BrokenPipe);
+        self.broken_reader = why.or_else(|| back.aborted()).map(|why| {
+            Box::new(BrokenReader {
                 why,
                 until: Instant::now() + LAST_BYTES,
                 progress,
@@ -173,8 +192,9 @@ impl Direction {
         writer: &mut Stream,
         reader_aborted: Option<io::ErrorKind>,
     ) -> Poll<End> {
-        // Who has looked for the break has taken it away from the reads.
-        let reader_aborted = reader_aborted.or_else(|| self.gone.as_ref().map(|gone| gone.why));
+        // A look took the error from the socket, so a read does not return it.
+        let reader_aborted =
+            reader_aborted.or_else(|| self.broken_reader.as_ref().map(|broken| broken.why));
         let before = self.copied;
         loop {
             let written = match &self.state {
@@ -223,9 +243,9 @@ impl Direction {
         reader: &mut Stream,
         writer: &mut Stream,
     ) -> Poll<io::Result<io::Result<()>>> {
-        if let Some(rest) = &mut self.rest {
-            ready!(rest.as_mut().poll(cx));
-            self.rest = None;
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
         }
         if self.throttle.is_none()
             && self.pace.wants_pipe()
@@ -237,7 +257,7 @@ impl Direction {
         self.poll_copy(cx, reader, writer)
     }
 
-    /// Fills a pipe from the reader. One that stays empty goes back.
+    /// Fills a pipe from the reader. A pipe that stays empty goes back to the pool.
     fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
@@ -258,7 +278,7 @@ impl Direction {
         filled.map_ok(|_| ())
     }
 
-    /// Reads into the thread's buffer and writes what came; the rest is held.
+    /// Reads into the buffer of the thread and writes the bytes. What the writer does not take is held.
     fn poll_copy(
         &mut self,
         cx: &mut Context<'_>,
@@ -329,7 +349,7 @@ impl Direction {
         self.unflushed = true;
         if let Some(throttle) = &self.throttle {
             let wait = throttle.take(n, Instant::now().into_std());
-            self.rest = (!wait.is_zero()).then(|| Box::pin(sleep(wait)));
+            self.pause = (!wait.is_zero()).then(|| Box::pin(sleep(wait)));
         }
     }
 }
@@ -352,7 +372,8 @@ impl Held {
     }
 }
 
-/// Calls `io`, which does not wait, until it has something to say, each time that the socket is ready.
+/// Waits until the socket is ready, and calls `io`, which does not block. Repeats that until the result of `io` is not
+/// `WouldBlock`.
 fn poll_io<T>(
     cx: &mut Context<'_>,
     tcp: &TcpStream,
@@ -373,8 +394,8 @@ fn poll_io<T>(
     }
 }
 
-/// Why a stream is broken, if it is; the system tells it once. It also tells of errors that may pass,
-/// such as a network that cannot be reached; then the connection still has a peer.
+/// Why a stream is broken, if it is. The system reports that once. It also reports errors that may pass, such as a
+/// network that cannot be reached. In that case the connection still has a peer, and this is `None`.
 fn broken(stream: &Stream) -> Option<io::ErrorKind> {
     if cfg!(unix) && stream.peer_addr().is_ok() {
         return None;

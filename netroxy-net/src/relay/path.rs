@@ -1,38 +1,38 @@
-//! Which way the bytes of a direction go, and how many at a time.
+//! Chooses whether a direction copies or splices, and how many bytes it reads at a time.
 
 use std::{env, str::FromStr, sync::LazyLock};
 
-/// How a relay moves bytes between two plain sockets. Where one side speaks TLS, where the speed is
-/// bounded, and on systems other than Linux, bytes are always copied.
+/// How a relay moves bytes between two plain sockets. With TLS on one side, with a bound of speed, and on systems other
+/// than Linux, bytes are always copied.
 ///
-/// The paths differ in speed alone. The default is what the environment variable
-/// [`VARIABLE`](Self::VARIABLE) says, so that a test can send whole programs down each path.
+/// The paths differ only in speed. The environment variable [`VARIABLE`](Self::VARIABLE) sets the default, so that a
+/// test can run whole programs on each path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
     /// Copies small messages, and splices bulk.
     Adaptive,
     /// Copies everything.
     Copy,
-    /// Splices everything, as far as pipes are left.
+    /// Splices everything, as long as pipes are left.
     Splice,
     /// Copies and splices in turn, chunk by chunk.
     Alternate,
 }
 
-/// A text that is no [`Path`].
+/// The error for a text that is no [`Path`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be adaptive, copy, splice or alternate")]
 pub struct InvalidPath;
 
 impl Path {
-    /// `adaptive`, `copy`, `splice` or `alternate`; not set is `adaptive`.
+    /// The environment variable: `adaptive`, `copy`, `splice` or `alternate`. Without it the path is `adaptive`.
     pub const VARIABLE: &str = "NETROXY_RELAY";
 
-    /// What the environment says.
+    /// The path that the environment variable names.
     ///
     /// # Errors
     ///
-    /// [`InvalidPath`] when it says something else.
+    /// [`InvalidPath`] if it is set to something else.
     pub fn from_environment() -> Result<Self, InvalidPath> {
         match env::var_os(Self::VARIABLE) {
             None => Ok(Self::Adaptive),
@@ -56,8 +56,8 @@ impl FromStr for Path {
 }
 
 impl Default for Path {
-    /// What the environment said when it was first asked, and [`Adaptive`](Self::Adaptive) where that
-    /// was invalid: a program has to ask [`from_environment`](Self::from_environment) first.
+    /// The path of the environment variable at the first call, or [`Adaptive`](Self::Adaptive) if that is invalid. A
+    /// program must call [`from_environment`](Self::from_environment) before, so that it reports an invalid value.
     fn default() -> Self {
         static DEFAULT: LazyLock<Path> =
             LazyLock::new(|| Path::from_environment().unwrap_or(Path::Adaptive));
@@ -65,18 +65,18 @@ impl Default for Path {
     }
 }
 
-/// The most that is read at a time.
+/// The most bytes that are read at a time.
 pub(super) const LARGE: usize = 256 * 1024;
-/// So much is read at a time until it is seen that more comes and goes. What a writer does not take is
-/// kept in memory, so that this is what a tunnel with a slow reader costs.
+/// How many bytes are read at a time at first. Bytes that a writer does not take are kept in memory, so a tunnel with a
+/// slow peer costs this much memory.
 const USUAL: usize = 64 * 1024;
-/// A read of so much is one of bulk.
+/// A read of this many bytes or more counts as bulk.
 const BULK: usize = 32 * 1024;
-/// So many reads of bulk in a row are worth a pipe.
+/// After this many reads of bulk in a row, the direction splices.
 const BULK_READS: u8 = 2;
-/// Less than this is cheaper to copy.
+/// A piece shorter than this is cheaper to copy.
 const SMALL: usize = 8 * 1024;
-/// So many small pieces in a row are the end of bulk.
+/// After this many small pieces in a row, the direction copies again.
 const SMALL_PIECES: u8 = 4;
 
 /// Adapts the path of one direction to what it carries.
@@ -85,7 +85,7 @@ pub(super) struct Pace {
     path: Path,
     is_bulk: bool,
     is_large: bool,
-    /// Pieces in a row that speak for a change.
+    /// How many pieces in a row were such as to change the way.
     in_a_row: u8,
 }
 
@@ -113,23 +113,19 @@ impl Pace {
         if self.is_large { LARGE } else { USUAL }
     }
 
-    /// So many bytes were read to be copied, and the writer took all of them, or not.
+    /// Counts a read of `bytes` bytes that were copied; `all` is whether the writer took all of them.
     pub(super) fn copied(&mut self, bytes: usize, all: bool) {
         self.is_large = all && (self.is_large || bytes == self.chunk());
         self.count(bytes >= BULK, BULK_READS, true);
     }
 
-    /// So many bytes came into a pipe.
+    /// Counts a piece of `bytes` bytes that came into a pipe.
     pub(super) fn spliced(&mut self, bytes: usize) {
         self.count(bytes < SMALL, SMALL_PIECES, false);
     }
 
-    fn count(&mut self, speaks_for_change: bool, enough: u8, is_bulk: bool) {
-        self.in_a_row = if speaks_for_change {
-            self.in_a_row + 1
-        } else {
-            0
-        };
+    fn count(&mut self, is_for_change: bool, enough: u8, is_bulk: bool) {
+        self.in_a_row = if is_for_change { self.in_a_row + 1 } else { 0 };
         if self.in_a_row >= enough || self.path == Path::Alternate {
             self.is_bulk = is_bulk;
             self.in_a_row = 0;
@@ -163,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_grow_while_all_of_them_is_taken() {
+    fn reads_grow_while_the_writer_takes_all_bytes() {
         let mut pace = Pace::new(Path::Copy);
         pace.copied(USUAL - 1, true);
         assert_eq!(pace.chunk(), USUAL);
@@ -176,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_is_forced_stays() {
+    fn a_forced_path_does_not_change() {
         let mut copy = Pace::new(Path::Copy);
         let mut splice = Pace::new(Path::Splice);
         let mut alternate = Pace::new(Path::Alternate);
@@ -193,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_has_a_name() {
+    fn each_path_has_a_name() {
         for (text, path) in [
             ("adaptive", Path::Adaptive),
             ("copy", Path::Copy),

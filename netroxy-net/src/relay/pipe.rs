@@ -1,9 +1,9 @@
 //! Pipes of the system that carry bytes from socket to socket without a copy through the program
 //! (splice(2), Linux alone).
 //!
-//! A pipe is made for bulk and goes back to a pool as soon as it is empty and its reader has nothing
-//! more to say, so idle tunnels hold none. How many there are is bounded: each takes two descriptors,
-//! and up to [`SIZE`] bytes wait in it when a writer does not take them.
+//! A direction takes a pipe for bulk. The pipe goes back to a pool as soon as it is empty and its reader has no more
+//! bytes, so idle tunnels hold none. The number of pipes is bounded, because each takes two descriptors, and up to
+//! 1 MiB waits in it while a writer does not take the bytes.
 
 #[cfg(target_os = "linux")]
 pub use linux::close_kept_pipes;
@@ -30,36 +30,36 @@ mod linux {
 
     use crate::descriptors;
 
-    /// What the system lets a user without privileges ask for.
+    /// The largest pipe that Linux gives a user without privileges.
     const SIZE: usize = 1024 * 1024;
-    /// With less, copying is as good. The system gives little to a user who has many pipes.
+    /// A smaller pipe is no better than copying. Linux gives small pipes to a user who has many.
     const LEAST: usize = 64 * 1024;
-    /// As many of [`SIZE`] as the system gives a user without privileges.
+    /// How many pipes of [`SIZE`] Linux gives a user without privileges.
     const MOST: usize = 64;
-    /// So many empty ones are kept.
+    /// How many empty pipes are kept.
     const KEPT: usize = 4;
 
-    /// Pipes of this process, those in the pool included.
+    /// How many pipes this process has, including those in the pool.
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     static POOL: Mutex<Vec<Pipe>> = Mutex::new(Vec::new());
-    /// One descriptor in 64 is for pipes at most.
+    /// The largest number of pipes. At most one descriptor in 64 is for pipes.
     static LIMIT: LazyLock<usize> = LazyLock::new(|| {
         usize::try_from(descriptors::limit() / 128)
             .unwrap_or(MOST)
             .min(MOST)
     });
 
-    /// A pipe and what it holds.
+    /// A pipe, and how many bytes it holds.
     #[derive(Debug)]
-    pub(in crate::relay) struct Pipe {
+    pub(crate) struct Pipe {
         out: OwnedFd,
         into: OwnedFd,
         size: usize,
         held: usize,
     }
 
-    /// An empty pipe; `None` where too many are in use or the system gives none.
-    pub(in crate::relay) fn take() -> Option<Pipe> {
+    /// Takes an empty pipe from the pool, or makes one. `None` if too many are in use, or if the system gives none.
+    pub(crate) fn take() -> Option<Pipe> {
         if let Some(pipe) = pool().pop() {
             return Some(pipe);
         }
@@ -71,8 +71,8 @@ mod linux {
         made.filter(|pipe| pipe.size >= LEAST)
     }
 
-    /// Closes the empty pipes that the relays of this process keep for the next bulk. It is for a process that
-    /// looks for descriptors that were left open.
+    /// Closes the empty pipes that the relays of this process keep. It is for a process that checks for open
+    /// descriptors.
     pub fn close_kept_pipes() {
         pool().clear();
     }
@@ -82,7 +82,7 @@ mod linux {
     }
 
     impl Pipe {
-        /// Counted by the caller.
+        /// Makes a pipe. The caller has counted it.
         fn new() -> io::Result<Self> {
             let (out, into) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
             let size = match fcntl_setpipe_size(&into, SIZE) {
@@ -97,29 +97,29 @@ mod linux {
             })
         }
 
-        pub(in crate::relay) fn is_empty(&self) -> bool {
+        pub(crate) fn is_empty(&self) -> bool {
             self.held == 0
         }
 
-        /// Moves what `reader` has into the pipe, which must be empty: a full one could not be told
-        /// from a socket without bytes. 0 is the end of the stream. Does not wait.
-        pub(in crate::relay) fn fill(&mut self, reader: &TcpStream) -> io::Result<usize> {
+        /// Moves bytes from `reader` into the pipe, and does not block. 0 is the end of the stream. The pipe must be
+        /// empty, because a full pipe and a socket without bytes give the same error.
+        pub(crate) fn fill(&mut self, reader: &TcpStream) -> io::Result<usize> {
             debug_assert!(self.is_empty(), "only an empty pipe is filled");
             let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
             self.held = splice(reader, None, &self.into, None, self.size, flags)?;
             Ok(self.held)
         }
 
-        /// Moves what the pipe holds, or some of it, to `writer`. Does not wait.
-        pub(in crate::relay) fn drain(&mut self, writer: &TcpStream) -> io::Result<usize> {
+        /// Moves bytes of the pipe to `writer`, all or some of them, and does not block.
+        pub(crate) fn drain(&mut self, writer: &TcpStream) -> io::Result<usize> {
             let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
             let moved = splice(&self.out, None, writer, None, self.held, flags)?;
             self.held = self.held.saturating_sub(moved);
             Ok(moved)
         }
 
-        /// Lets others have it, if it is empty.
-        pub(in crate::relay) fn give_back(self) {
+        /// Gives an empty pipe back to the pool. A pipe with bytes is closed.
+        pub(crate) fn give_back(self) {
             let mut pool = pool();
             if self.is_empty() && pool.len() < KEPT {
                 pool.push(self);
@@ -139,7 +139,7 @@ mod linux {
 
         use super::*;
 
-        /// The one test that counts: the pipes are of the whole process.
+        /// Only this test counts pipes, because the count is that of the whole process.
         #[tokio::test]
         async fn pipes_are_bounded_and_only_empty_ones_are_used_again() {
             let taken: Vec<_> = std::iter::from_fn(take).collect();
@@ -168,7 +168,7 @@ mod linux {
     }
 }
 
-/// Where there is no splice, there is no pipe.
+/// Systems without splice(2) have no pipes here.
 #[cfg(not(target_os = "linux"))]
 mod portable {
     use std::io;
@@ -176,29 +176,29 @@ mod portable {
     use tokio::net::TcpStream;
 
     #[derive(Debug)]
-    pub(in crate::relay) enum Pipe {}
+    pub(crate) enum Pipe {}
 
-    pub(in crate::relay) fn take() -> Option<Pipe> {
+    pub(crate) fn take() -> Option<Pipe> {
         None
     }
 
-    /// Closes the empty pipes that the relays of this process keep for the next bulk: none here.
+    /// Does nothing: there are no pipes.
     pub fn close_kept_pipes() {}
 
     impl Pipe {
-        pub(in crate::relay) fn is_empty(&self) -> bool {
+        pub(crate) fn is_empty(&self) -> bool {
             match *self {}
         }
 
-        pub(in crate::relay) fn fill(&mut self, _: &TcpStream) -> io::Result<usize> {
+        pub(crate) fn fill(&mut self, _: &TcpStream) -> io::Result<usize> {
             match *self {}
         }
 
-        pub(in crate::relay) fn drain(&mut self, _: &TcpStream) -> io::Result<usize> {
+        pub(crate) fn drain(&mut self, _: &TcpStream) -> io::Result<usize> {
             match *self {}
         }
 
-        pub(in crate::relay) fn give_back(self) {
+        pub(crate) fn give_back(self) {
             match self {}
         }
     }

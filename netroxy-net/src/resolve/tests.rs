@@ -7,7 +7,7 @@ use tokio::{
 
 use super::*;
 
-/// A name server that counts questions and answers when it is told to; names with "fast" at once.
+/// A name server that counts look-ups. It answers names with "fast" at once, and others when the test allows it.
 struct Slow {
     resolver: Resolver,
     asked: Arc<AtomicUsize>,
@@ -68,7 +68,7 @@ async fn all_users_of_a_name_share_one_look_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn slow_names_fill_their_slots_and_the_own_name_does_not_wait() {
+async fn slow_targets_do_not_delay_the_look_up_of_the_own_peer() {
     let slow = slow();
     let names = 100;
     let users: Vec<_> = (0..names).map(|i| slow.ask(&format!("t{i}"))).collect();
@@ -88,9 +88,9 @@ async fn slow_names_fill_their_slots_and_the_own_name_does_not_wait() {
     assert_eq!(slow.asked(), names + 1);
 }
 
-/// A thread of the system goes on when nobody waits for it: so does its slot.
+/// The thread of a look-up goes on when no task waits for it, so its slot stays taken.
 #[tokio::test(start_paused = true)]
-async fn a_look_up_that_was_given_up_keeps_its_slot_and_one_that_has_not_begun_is_left_out() {
+async fn a_cancelled_look_up_keeps_its_slot_if_it_has_begun() {
     let slow = slow();
     let begun: Vec<_> = (0..TARGETS_AT_A_TIME)
         .map(|i| slow.ask(&format!("begun{i}")))
@@ -104,7 +104,7 @@ async fn a_look_up_that_was_given_up_keeps_its_slot_and_one_that_has_not_begun_i
     sleep(Duration::from_secs(1)).await;
     let last = slow.ask("last");
     sleep(Duration::from_secs(1)).await;
-    assert_eq!(slow.asked(), TARGETS_AT_A_TIME, "all slots are taken still");
+    assert_eq!(slow.asked(), TARGETS_AT_A_TIME, "all slots are still taken");
     slow.go.notify_one();
     sleep(Duration::from_secs(1)).await;
     assert_eq!(slow.asked(), TARGETS_AT_A_TIME + 1);
@@ -113,11 +113,15 @@ async fn a_look_up_that_was_given_up_keeps_its_slot_and_one_that_has_not_begun_i
         sleep(Duration::from_millis(1)).await;
     }
     last.await.unwrap().unwrap();
-    assert_eq!(slow.asked(), TARGETS_AT_A_TIME + 1, "nobody waited for it");
+    assert_eq!(
+        slow.asked(),
+        TARGETS_AT_A_TIME + 1,
+        "a look-up that no task waited for was skipped"
+    );
 }
 
 #[tokio::test]
-async fn an_answer_is_used_again_briefly_and_a_failure_never() {
+async fn an_answer_is_used_again_for_a_second_and_a_failure_is_not() {
     let slow = slow();
     for _ in 0..3 {
         let error = slow.ask("fast-bad").await.unwrap().unwrap_err();
@@ -128,7 +132,7 @@ async fn an_answer_is_used_again_briefly_and_a_failure_never() {
     sleep(REUSE + Duration::from_millis(100)).await;
     slow.ask("fast").await.unwrap().unwrap();
     assert_eq!(slow.asked(), 5, "the answer was too old");
-    // Many at once, so that no pause of a busy machine is between all of them.
+    // Many at once: on a busy machine a pause may fall between some of them, but not between all.
     for user in (0..50).map(|_| slow.ask("fast")).collect::<Vec<_>>() {
         user.await.unwrap().unwrap();
     }
@@ -159,7 +163,7 @@ async fn an_address_needs_no_look_up() {
     }
 }
 
-/// The system alone knows the numbers of interfaces, and asks nobody else.
+/// The system resolves the number of an interface without a name server.
 #[tokio::test]
 async fn an_address_with_an_interface_does_not_wait_for_names() {
     let slow = slow();

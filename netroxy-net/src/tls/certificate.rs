@@ -1,8 +1,8 @@
-//! What a certificate is, also one that rustls does not read.
+//! Reads certificates, also those that rustls cannot read.
 //!
-//! rustls checks signatures by webpki, which takes X.509 version 3 alone, and RSA keys of 2048 bits
-//! or more. The programs of 2016 take any. `x509-parser` reads what webpki does not; it is in wide
-//! use, well kept, and reads old certificates. The signatures are checked by ring as ever.
+//! rustls checks signatures by webpki, which accepts only X.509 version 3, and RSA keys only from 2048 bits on. The
+//! programs of 2016 accept other certificates too. This module parses those by `x509-parser`, which is widely used and
+//! maintained, and reads old certificates. ring checks the signatures in both cases.
 
 use std::fmt;
 
@@ -12,19 +12,19 @@ use x509_parser::{
     certificate::X509Certificate, prelude::FromDer, public_key::PublicKey, x509::X509Version,
 };
 
-/// A certificate in DER form, as far as it is looked at here.
+/// The parts of a certificate that are needed here.
 #[derive(Debug)]
 pub(super) struct Certificate<'a> {
-    /// Version 1 has no extensions, so no names to check.
+    /// Whether it is X.509 version 1, which has no extensions and so no names to check.
     pub(super) is_version_1: bool,
     pub(super) key: KeyKind,
-    /// The key with its kind, in DER form.
+    /// The key and its kind, in DER form.
     pub(super) key_info: &'a [u8],
-    /// The key alone.
+    /// The key without its kind.
     key_bytes: Vec<u8>,
 }
 
-/// What kind of public key a certificate has.
+/// The kind of public key of a certificate.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum KeyKind {
     /// The length of the modulus in bits.
@@ -32,7 +32,7 @@ pub(super) enum KeyKind {
     P256,
     P384,
     Ed25519,
-    /// A curve by its name, or anything else by its object identifier.
+    /// Any other kind, in words: a curve by its name, others by their object identifiers.
     Other(String),
 }
 
@@ -49,6 +49,8 @@ impl fmt::Display for KeyKind {
 }
 
 impl<'a> Certificate<'a> {
+    /// Parses a certificate in DER form.
+    ///
     /// # Errors
     ///
     /// That the bytes are no certificate.
@@ -87,11 +89,11 @@ impl<'a> Certificate<'a> {
         })
     }
 
-    /// Whether the owner of the certificate's key has signed the message in a handshake.
+    /// Checks the signature of a handshake: the key of the certificate must have signed the message.
     ///
     /// # Errors
     ///
-    /// That such keys cannot be checked, or that the signature is wrong.
+    /// That signatures of such keys cannot be checked, or that the signature is wrong.
     pub(super) fn check_signature(
         &self,
         tls: ProtocolVersion,
@@ -120,8 +122,8 @@ impl<'a> Certificate<'a> {
             })
     }
 
-    /// How such a signature is checked, if it may be used. In TLS 1.2 any hash goes with any curve
-    /// (RFC 5246, section 7.4.1.4.1); TLS 1.3 has fixed pairs and no PKCS#1 (RFC 8446, section 4.2.3).
+    /// The algorithm for a signature, if the version of TLS allows it. TLS 1.2 allows any hash with any curve (RFC
+    /// 5246, section 7.4.1.4.1). TLS 1.3 has fixed pairs and no PKCS#1 (RFC 8446, section 4.2.3).
     fn algorithm(
         &self,
         tls: ProtocolVersion,
@@ -189,7 +191,7 @@ mod tests {
         let der = der(cert);
         let certificate = Certificate::read(&der)?;
         let result = certificate.check_signature(tls, scheme, &message, &signature);
-        // The same with a bit turned is never taken.
+        // With a changed bit the signature is wrong.
         let last = signature.last_mut().unwrap();
         *last ^= 1;
         let turned = certificate.check_signature(tls, scheme, &message, &signature);
@@ -252,10 +254,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_checked_is_named() {
+    fn a_signature_that_cannot_be_checked_is_explained() {
         use SignatureScheme as S;
         let owner = "the server's certificate has ";
-        for (cert, tls, scheme, signature, told) in [
+        for (cert, tls, scheme, signature, expected) in [
             (
                 "rsa1024.pem",
                 NEW,
@@ -296,7 +298,7 @@ mod tests {
                 "a key on the curve P-224, which cannot be checked: RSA, P-256, P-384 and Ed25519 \
                  can (TLSv1_2, ECDSA_NISTP256_SHA256)",
             ),
-            // A signature that TLS 1.3 does not have, though it is right.
+            // The signature is right, but TLS 1.3 does not have this kind.
             (
                 "rsa8192.pem",
                 NEW,
@@ -307,12 +309,12 @@ mod tests {
             ),
         ] {
             let result = checked(cert, tls, scheme, signature);
-            assert_eq!(result, Err(format!("{owner}{told}")), "{cert}");
+            assert_eq!(result, Err(format!("{owner}{expected}")), "{cert}");
         }
     }
 
     #[test]
-    fn versions_are_told_apart_and_rubbish_is_no_certificate() {
+    fn the_version_is_read_and_damaged_bytes_are_no_certificate() {
         for (cert, is_version_1) in [("v1.pem", true), ("p521.pem", false)] {
             let der = der(cert);
             assert_eq!(Certificate::read(&der).unwrap().is_version_1, is_version_1);

@@ -1,4 +1,4 @@
-//! The name by which a client asks for its server.
+//! The name of the server that a client sends in the handshake and looks for in the certificate.
 
 use std::{
     borrow::Cow,
@@ -7,15 +7,14 @@ use std::{
 
 use rustls_pki_types::ServerName;
 
-use super::Trust;
+use super::trust::Trust;
 
-/// A text that is no host.
+/// The error for a text that is no host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a DNS name or an IP address")]
 pub struct InvalidName;
 
-/// A host name as DNS knows it: an international name in its ASCII form (`xn--...`), anything else
-/// as it is.
+/// A host name for DNS: an international name in its ASCII form (`xn--...`), any other text unchanged.
 #[must_use]
 pub fn ascii_host(host: &str) -> Cow<'_, str> {
     if host.is_ascii() {
@@ -24,13 +23,13 @@ pub fn ascii_host(host: &str) -> Cow<'_, str> {
     idna::domain_to_ascii(host).map_or(Cow::Borrowed(host), Cow::Owned)
 }
 
-/// The name to ask a server for, and to look for in its certificate. An address may have a zone
-/// (`fe80::1%eth0`), which no certificate knows. Where the name in the certificate does not matter,
-/// any host will do: one that is no name is not told to the server.
+/// The name that a client sends to the server and looks for in its certificate. The zone of an address (`fe80::1%eth0`)
+/// is left out, because no certificate has zones. If `trust` does not check the name, any host is accepted; one that is
+/// no name is not sent to the server.
 ///
 /// # Errors
 ///
-/// [`InvalidName`] when the certificate has to have a name and the host is none.
+/// [`InvalidName`] if `trust` checks the name and the host is no name.
 pub fn server_name(host: &str, trust: &Trust) -> Result<ServerName<'static>, InvalidName> {
     if let Some((address, _zone)) = host.split_once('%')
         && let Ok(address) = address.parse::<Ipv6Addr>()
@@ -40,7 +39,7 @@ pub fn server_name(host: &str, trust: &Trust) -> Result<ServerName<'static>, Inv
     match ServerName::try_from(ascii_host(host).into_owned()) {
         Ok(name) => Ok(name),
         Err(_) if matches!(trust, Trust::Anyone | Trust::Fingerprint(_)) => {
-            // An address is not sent.
+            // This address stands for no name: TLS does not send addresses.
             Ok(ServerName::from(IpAddr::from(Ipv4Addr::UNSPECIFIED)))
         }
         Err(_) => Err(InvalidName),
@@ -68,8 +67,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_will_do_where_names_do_not_matter() {
-        let pinned = Trust::Fingerprint(super::super::Fingerprint::of(b"x"));
+    fn any_host_is_accepted_if_the_name_is_not_checked() {
+        let pinned = Trust::Fingerprint(crate::tls::Fingerprint::of(b"x"));
         for host in ["", "a b", "name%eth0", "\u{200b}", "-", "a..b"] {
             assert_eq!(
                 server_name(host, &Trust::System),

@@ -1,4 +1,4 @@
-//! PEM files, and what else may be in their place.
+//! Reads PEM files. The error for another file says what it holds instead.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use rustls_pki_types::{
     pem::{Error as PemError, PemObject},
 };
 
-use super::{TlsError, What};
+use super::error::{TlsError, What};
 use crate::whole_file;
 
 pub(crate) fn certificates(
@@ -36,7 +36,7 @@ pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsErro
     })
 }
 
-/// The file's bytes, without the byte order mark that some editors put before them.
+/// The bytes of a file, without the byte order mark that some editors write before them.
 fn read(path: &Path, what: What) -> Result<Vec<u8>, TlsError> {
     let mut bytes = whole_file::read(path).map_err(|source| TlsError::Unreadable {
         what,
@@ -65,7 +65,7 @@ fn refused(error: PemError, path: &Path, what: What, text: &[u8]) -> TlsError {
     }
 }
 
-/// What a file holds that does not hold what was looked for.
+/// What a file holds instead of the expected PEM blocks, if that is known.
 fn instead(text: &[u8]) -> Option<&'static str> {
     let begins = |label: &str| {
         let text = String::from_utf8_lossy(text);
@@ -75,7 +75,7 @@ fn instead(text: &[u8]) -> Option<&'static str> {
     };
     match text {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("a text in UTF-16"),
-        // A sequence with a length of two bytes, as certificates and keys begin in DER form.
+        // A sequence whose length takes two bytes: certificates and keys in DER form begin so.
         [0x30, 0x82, ..] => Some("DER form"),
         _ if begins("PRIVATE KEY-----") => Some("a private key"),
         _ if begins("CERTIFICATE REQUEST-----") => Some("a certificate request"),

@@ -1,4 +1,4 @@
-//! Which certificates a client accepts.
+//! Checks the certificate of a server in the handshake of a client.
 
 use std::{fmt, io, sync::Arc};
 
@@ -14,30 +14,31 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::{Fingerprint, certificate::Certificate};
+use super::{certificate::Certificate, trust::Fingerprint};
 
-/// What certificate is accepted. The handshake's signature is checked in every case: the peer must
-/// own the certificate's key.
+/// Checks the certificate of a server. The signature of the handshake is checked in every case, because the peer must
+/// own the key of the certificate.
 #[derive(Debug)]
 pub(super) struct Verifier {
     pub(super) accept: Accept,
     pub(super) provider: Arc<CryptoProvider>,
 }
 
+/// Which certificates are accepted.
 #[derive(Debug)]
 pub(super) enum Accept {
     Anyone,
     Pinned(Fingerprint),
-    /// One of these, or one signed by one of these, with the right name.
+    /// One of `trusted`, or one that they have signed, for the right name.
     Signed {
         trusted: Vec<CertificateDer<'static>>,
         chains: Arc<WebPkiServerVerifier>,
     },
-    /// One that the system trusts, with the right name.
+    /// One that the system trusts, for the right name.
     System(rustls_platform_verifier::Verifier),
 }
 
-/// Why a server is refused. rustls prints errors like this one by their debug form.
+/// Why a server is refused. `Debug` is the plain text, because rustls prints such errors by it.
 #[derive(Clone, thiserror::Error)]
 #[error("{0}")]
 struct Refused(String);
@@ -55,12 +56,12 @@ fn refused(reason: String) -> rustls::Error {
 const PIN: &str = "tls.fingerprint takes it as it is";
 
 impl Accept {
-    /// Whether the certificate is not looked into: any name, dates, version and kind of key will do.
+    /// Whether the contents of the certificate are not checked: any name, dates, version and kind of key are accepted.
     fn takes_as_it_is(&self) -> bool {
         matches!(self, Self::Anyone | Self::Pinned(_))
     }
 
-    /// What is known better than why a certificate was refused.
+    /// A clearer error for a refused certificate, if there is one.
     fn explain(&self, certificate: &CertificateDer<'_>, error: rustls::Error) -> rustls::Error {
         match Certificate::read(certificate) {
             Ok(Certificate {
@@ -75,7 +76,7 @@ impl Accept {
 }
 
 impl Verifier {
-    /// A signature that rustls did not take.
+    /// Checks a signature that rustls refused.
     fn check_again(
         &self,
         tls: ProtocolVersion,
@@ -119,9 +120,8 @@ impl ServerCertVerifier for Verifier {
                     "the server has another certificate: its fingerprint is {seen}"
                 )));
             }
-            // A self-signed server certificate is often marked as a CA (openssl does so), which
-            // chain building refuses. Being the very certificate that the user named is proof
-            // enough; the name must fit all the same.
+            // A self-signed server certificate is often marked as a CA (openssl does so), and webpki refuses
+            // such a chain. If the operator has named this very certificate, only its name is checked.
             Accept::Signed { trusted, .. } if trusted.contains(end_entity) => {
                 return ParsedCertificate::try_from(end_entity)
                     .and_then(|parsed| verify_server_name(&parsed, server_name))
@@ -164,8 +164,8 @@ impl ServerCertVerifier for Verifier {
             .signature_verification_algorithms
             .supported_schemes();
         if self.accept.takes_as_it_is() {
-            // A server takes the first that it can. Short RSA keys can be checked with PKCS#1
-            // and SHA-256 or SHA-512 only, which TLS 1.3 passes over.
+            // A server uses the first scheme that it can. Signatures of short RSA keys can be checked only with
+            // PKCS#1 and SHA-256 or SHA-512. TLS 1.3 ignores these two schemes.
             schemes.sort_by_key(|scheme| match scheme {
                 SignatureScheme::RSA_PKCS1_SHA256 => 1,
                 SignatureScheme::RSA_PKCS1_SHA512 => 2,
@@ -180,7 +180,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// The error of a client's handshake, or of its first read, in words of an operator, where rustls has none.
+/// The error of a client's handshake, or of its first read. Texts of rustls that do not help an operator are replaced.
 #[must_use]
 pub fn explained(error: io::Error) -> io::Error {
     use rustls::{
@@ -195,7 +195,7 @@ pub fn explained(error: io::Error) -> io::Error {
         Some(Error::InvalidCertificate(CertificateError::Other(OtherError(other)))) => {
             other.to_string()
         }
-        // Nothing has come that would tell more.
+        // The server has sent no details.
         Some(Error::AlertReceived(HandshakeFailure)) => {
             "the server found no version, cipher or kind of key that both sides know: keys on the \
              curves P-224 and P-521 and versions below TLS 1.2 are not known here"

@@ -1,6 +1,6 @@
-//! Bytes that wait to be taken.
+//! A queue of bytes.
 
-/// Bytes in the order they came. Holds no memory when it is empty.
+/// Bytes in the order in which they were added. It holds no memory while it is empty.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     bytes: Vec<u8>,
@@ -12,7 +12,7 @@ impl Backlog {
         self.bytes.is_empty()
     }
 
-    /// What has not been taken yet.
+    /// The bytes that are not taken yet.
     pub(super) fn rest(&self) -> &[u8] {
         self.bytes.get(self.taken..).unwrap_or_default()
     }
@@ -21,14 +21,14 @@ impl Backlog {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Room for so many bytes more, all of which the caller fills.
+    /// Adds room for `length` bytes, which the caller fills.
     pub(super) fn grow(&mut self, length: usize) -> &mut [u8] {
         let end = self.bytes.len();
         self.bytes.resize(end + length, 0);
         self.bytes.get_mut(end..).unwrap_or_default()
     }
 
-    /// So many more bytes are taken.
+    /// Takes the first `count` bytes away.
     pub(super) fn take(&mut self, count: usize) {
         self.taken += count;
         if self.taken >= self.bytes.len() {
@@ -36,7 +36,7 @@ impl Backlog {
         }
     }
 
-    /// Bytes of memory that it holds.
+    /// The size of its memory in bytes.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.bytes.capacity()

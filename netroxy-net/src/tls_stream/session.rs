@@ -1,4 +1,4 @@
-//! rustls' unbuffered connections of client and server as one.
+//! One type for the unbuffered connections of rustls: that of a client and that of a server.
 
 use std::io;
 
@@ -11,35 +11,36 @@ use rustls::{
 
 use super::backlog::Backlog;
 
-/// The secrets and the state of one end.
+/// The keys and the state of one end.
 pub(super) enum Session {
     Client(Box<UnbufferedClientConnection>),
     Server(Box<UnbufferedServerConnection>),
 }
 
-/// What has become of received bytes.
+/// What a call of [`Session::decrypt`] found.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Heard {
-    /// All that was complete is decrypted.
+pub(super) enum Decrypted {
+    /// All complete records are decrypted.
     All,
-    /// The peer has said that it will say no more.
-    Goodbye,
+    /// The peer has sent `close_notify`.
+    Closed,
 }
 
-/// What is to be encrypted.
+/// What to encrypt.
 #[derive(Clone, Copy)]
-pub(super) enum Say<'a> {
+pub(super) enum Input<'a> {
     Bytes(&'a [u8]),
-    Goodbye,
+    CloseNotify,
 }
 
-/// What one call of rustls has come to.
+/// The result of one call of rustls.
 enum Step {
-    /// The next call has more.
+    /// Another call may do more.
     More,
-    /// There is nothing to do before more bytes come.
+    /// Nothing can be done before more bytes come.
     Idle,
-    Goodbye,
+    /// The peer has sent `close_notify`.
+    Closed,
 }
 
 macro_rules! either {
@@ -52,17 +53,17 @@ macro_rules! either {
 }
 
 impl Session {
-    /// Decrypts what is complete in `incoming`, in place. Plaintext goes to `plain`, and what the
-    /// handshake, a key update or an error makes this end say goes to `outgoing`.
+    /// Decrypts the complete records of `incoming`, in place. Plaintext goes to `plain`. Messages that the handshake, a
+    /// key update or an error makes this end send go to `outgoing`.
     ///
-    /// Tells how many bytes are done with. The others have to be there again, before newer ones, at
-    /// the next call of any function.
-    pub(super) fn hear(
+    /// Returns how many bytes are processed. The caller must pass the others again, before newer ones, in the next call
+    /// of any function.
+    pub(super) fn decrypt(
         &mut self,
         incoming: &mut [u8],
         plain: &mut impl FnMut(&[u8]),
         outgoing: &mut Backlog,
-    ) -> (usize, Result<Heard, Error>) {
+    ) -> (usize, Result<Decrypted, Error>) {
         let mut done = 0;
         loop {
             let rest = incoming.get_mut(done..).unwrap_or_default();
@@ -72,10 +73,10 @@ impl Session {
             done += discard;
             match step {
                 Ok(Step::More) => {}
-                Ok(Step::Idle) => return (done, Ok(Heard::All)),
-                Ok(Step::Goodbye) => return (done, Ok(Heard::Goodbye)),
+                Ok(Step::Idle) => return (done, Ok(Decrypted::All)),
+                Ok(Step::Closed) => return (done, Ok(Decrypted::Closed)),
                 Err(error) => {
-                    // rustls gives the alert before it looks at any byte.
+                    // rustls returns the alert before it reads any byte.
                     while self.wants_write() {
                         let _ = either!(self, connection => {
                             one_step(connection.process_tls_records(&mut []), plain, outgoing)
@@ -87,19 +88,19 @@ impl Session {
         }
     }
 
-    /// Encrypts into `sealed` and tells how many bytes that has made. `incoming` is what
-    /// [`hear`](Self::hear) has left.
+    /// Encrypts into `sealed`, and returns the number of bytes there. `incoming` holds the bytes that
+    /// [`decrypt`](Self::decrypt) has left.
     ///
     /// # Errors
     ///
-    /// `BrokenPipe` when the connection is over, others when the keys of TLS 1.2 are used up.
-    pub(super) fn say(
+    /// `BrokenPipe` if the connection is over, other kinds if the keys of TLS 1.2 have reached their limit.
+    pub(super) fn encrypt(
         &mut self,
         incoming: &mut [u8],
-        say: Say<'_>,
+        input: Input<'_>,
         sealed: &mut [u8],
     ) -> io::Result<usize> {
-        either!(self, connection => seal(connection.process_tls_records(incoming), say, sealed))
+        either!(self, connection => seal(connection.process_tls_records(incoming), input, sealed))
     }
 
     pub(super) fn is_handshaking(&self) -> bool {
@@ -110,7 +111,7 @@ impl Session {
         either!(self, connection => connection.handshake_kind())
     }
 
-    /// Whether rustls has something to say that `hear` has not taken from it.
+    /// Whether rustls has messages to send that are not in `outgoing` yet.
     fn wants_write(&self) -> bool {
         either!(self, connection => connection.wants_write())
     }
@@ -137,12 +138,12 @@ fn one_step<Data>(
             encoded.map_err(|error| Error::General(error.to_string()))?;
             Ok(Step::More)
         }
-        // It leaves before anything that follows.
+        // `outgoing` is sent in order, so this counts as sent.
         ConnectionState::TransmitTlsData(transmit) => {
             transmit.done();
             Ok(Step::More)
         }
-        ConnectionState::PeerClosed => Ok(Step::Goodbye),
+        ConnectionState::PeerClosed => Ok(Step::Closed),
         ConnectionState::BlockedHandshake
         | ConnectionState::WriteTraffic(_)
         | ConnectionState::Closed => Ok(Step::Idle),
@@ -154,14 +155,17 @@ fn one_step<Data>(
 
 fn seal<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
-    say: Say<'_>,
+    input: Input<'_>,
     sealed: &mut [u8],
 ) -> io::Result<usize> {
-    debug_assert_eq!(status.discard, 0, "all has been heard");
+    debug_assert_eq!(
+        status.discard, 0,
+        "decrypt has processed all complete records"
+    );
     match status.state {
-        Ok(ConnectionState::WriteTraffic(mut traffic)) => match say {
-            Say::Bytes(bytes) => traffic.encrypt(bytes, sealed),
-            Say::Goodbye => traffic.queue_close_notify(sealed),
+        Ok(ConnectionState::WriteTraffic(mut traffic)) => match input {
+            Input::Bytes(bytes) => traffic.encrypt(bytes, sealed),
+            Input::CloseNotify => traffic.queue_close_notify(sealed),
         }
         .map_err(io::Error::other),
         _ => Err(io::ErrorKind::BrokenPipe.into()),

@@ -1,4 +1,4 @@
-//! Against the buffered connections of rustls, as client and as server, TLS 1.2 and 1.3.
+//! Tests of the stream against the buffered connections of rustls, as client and as server, with TLS 1.2 and 1.3.
 
 use std::{path::Path, time::Duration};
 
@@ -29,19 +29,19 @@ mod traffic;
 
 type Other = tokio_rustls::TlsStream<TcpStream>;
 
-/// What does not happen within this never happens.
+/// How long a test waits for an event before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 
-/// What the stream that is tested is.
+/// The role of the stream under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Client,
     Server,
 }
 
-/// All that is to be tried.
+/// Each role with each version.
 fn ways() -> impl Iterator<Item = (Role, &'static SupportedProtocolVersion)> {
     let roles = [Role::Client, Role::Server];
     roles
@@ -82,7 +82,7 @@ async fn tcp_pair() -> (TcpStream, TcpStream) {
     (near, far)
 }
 
-/// A stream to test, and the other end.
+/// A stream under test, and the other end.
 async fn pair(role: Role, version: &'static SupportedProtocolVersion) -> (TlsStream, Other) {
     meet(role, server_config(version, provider()), client_config()).await
 }
@@ -107,7 +107,7 @@ async fn meet(
     }
 }
 
-/// Bytes that are not the same at any two places which a fault could exchange.
+/// Consecutive numbers as bytes: a fault that exchanges parts is detected.
 fn bytes(count: usize) -> Vec<u8> {
     let numbers = (0_u32..).flat_map(|number| number.to_be_bytes());
     numbers.take(count).collect()
@@ -123,13 +123,13 @@ fn cause(error: &io::Error) -> &Error {
         .unwrap()
 }
 
-/// One poll.
+/// Polls once.
 async fn once<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
     poll_fn(|cx| Poll::Ready(poll(cx))).await
 }
 
 impl TlsStream {
-    /// Bytes of memory that its buffers hold.
+    /// The size of its buffers in bytes.
     fn buffers(&self) -> usize {
         self.incoming.capacity() + self.plain.capacity() + self.outgoing.capacity()
     }

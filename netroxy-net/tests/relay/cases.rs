@@ -1,4 +1,4 @@
-// What a relay does, on the path `PATH` of the module that includes this.
+// Tests of a relay on the path `PATH`. The module that includes this file sets it.
 
 use std::{
     io,
@@ -27,7 +27,7 @@ struct Rig {
     relaying: JoinHandle<Summary>,
 }
 
-/// A user and a service with a relay between them, which has read `early` from the user already.
+/// A user and a service with a relay between them. The relay has already read `early` from the user.
 async fn rig(early: &[u8]) -> Rig {
     rig_on(early.to_vec().into()).await
 }
@@ -49,7 +49,7 @@ async fn rig_on(mut terms: Terms) -> Rig {
     }
 }
 
-/// Two ends of a connection whose buffers are smaller than bulk, so that it waits for room.
+/// The two ends of a connection whose send buffers are smaller than the bulk of the tests, so that writes wait.
 async fn socket_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap())
@@ -62,7 +62,7 @@ async fn socket_pair() -> (TcpStream, TcpStream) {
     (near, far)
 }
 
-/// Breaks a connection off.
+/// Resets a connection.
 fn reset(stream: TcpStream) {
     SockRef::from(&stream)
         .set_linger(Some(Duration::ZERO))
@@ -139,9 +139,9 @@ async fn a_reset_is_passed_on_as_a_reset() {
     assert!(rig.relaying.await.unwrap().broken.is_some());
 }
 
-/// One side has sent bytes and breaks off; the other one reads them only then.
+/// One side sends bytes and resets its connection. The other side reads only after that.
 #[tokio::test]
-async fn what_came_before_a_reset_arrives_before_the_reset() {
+async fn bytes_before_a_reset_arrive_before_the_reset() {
     for upwards in [true, false] {
         let rig = rig(b"").await;
         let (mut sender, mut receiver) = match upwards {
@@ -162,9 +162,9 @@ async fn what_came_before_a_reset_arrives_before_the_reset() {
     }
 }
 
-/// A write to a side that was reset takes the error away, and the next read gives an end.
+/// A write to a side that was reset takes the error from the socket, and the next read returns an end.
 #[tokio::test]
-async fn a_stream_that_breaks_off_while_bytes_go_the_other_way_never_looks_complete() {
+async fn a_reset_during_traffic_the_other_way_never_looks_like_an_end() {
     for upwards in [true, false] {
         for _ in 0..20 {
             let rig = rig(b"").await;
@@ -174,7 +174,7 @@ async fn a_stream_that_breaks_off_while_bytes_go_the_other_way_never_looks_compl
             };
             sender.write_all(b"the first half").await.unwrap();
             talker.write_all(&[7; 1000]).await.unwrap();
-            // It has been read, so that there is nothing for the system to keep.
+            // All bytes are read, so the system has none to deliver before the reset.
             talker.read_exact(&mut [0; 14]).await.unwrap();
             sender.read_exact(&mut [0; 1000]).await.unwrap();
             let (mut reads, mut writes) = talker.into_split();
@@ -187,7 +187,7 @@ async fn a_stream_that_breaks_off_while_bytes_go_the_other_way_never_looks_compl
                 }
             });
             reset(sender);
-            // The write of the talker, too, takes the error from its read, and tells it then.
+            // The error comes to the read or to the write of the talker.
             let (end, written) = (reads.read(&mut [0]).await, talking.await.unwrap());
             let kind = end.err().map_or(written, |error| error.kind());
             assert_eq!(kind, io::ErrorKind::ConnectionReset);
@@ -196,7 +196,7 @@ async fn a_stream_that_breaks_off_while_bytes_go_the_other_way_never_looks_compl
     }
 }
 
-/// A service that has answered and goes is not a break, although the user goes on talking.
+/// A service that answers and closes is no break, although the user goes on sending.
 #[tokio::test]
 async fn a_side_that_closes_in_order_is_complete_although_writes_to_it_fail() {
     let mut rig = rig(b"").await;
@@ -210,9 +210,9 @@ async fn a_side_that_closes_in_order_is_complete_although_writes_to_it_fail() {
     assert_eq!(read_all(&mut rig.user).await.unwrap(), b"the answer");
 }
 
-/// Time is virtual: the clock goes on whenever nothing else can happen.
+/// Time is virtual: the clock moves on when all tasks wait.
 #[tokio::test(start_paused = true)]
-async fn one_that_takes_nothing_is_not_waited_for_for_ever() {
+async fn an_abort_waits_only_a_while_for_a_peer_that_reads_nothing() {
     let (near, mut far) = socket_pair().await;
     while near.try_write(&[7; 64 * 1024]).is_ok() {
         near.writable().await.unwrap();
@@ -231,11 +231,10 @@ async fn one_that_takes_nothing_is_not_waited_for_for_ever() {
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
 
-/// The service has sent its whole answer and goes, with input that it has not read. The user has
-/// not read the answer yet: it lies in the relay's send buffer, and must survive the other
-/// direction's end.
+/// The service has sent its whole answer and closes with unread input. The user has not read the answer yet: it is in
+/// the send buffer of the relay, and must arrive although the other direction breaks.
 #[tokio::test]
-async fn an_answer_that_is_complete_arrives_although_the_question_breaks_off() {
+async fn a_complete_answer_arrives_although_the_question_breaks() {
     let mut rig = rig(b"").await;
     SockRef::from(&rig.user)
         .set_recv_buffer_size(16 * 1024)
@@ -259,14 +258,14 @@ async fn an_answer_that_is_complete_arrives_although_the_question_breaks_off() {
     assert!(rig.relaying.await.unwrap().broken.is_some());
 }
 
-/// Gives a relay that is wrong the time to do its harm; one that is right passes at any speed.
+/// Gives a wrong relay time to fail. A right one passes without it.
 async fn a_moment() {
     sleep(Duration::from_millis(100)).await;
 }
 
-/// Time is virtual: the clock goes on whenever nothing else can happen.
+/// Time is virtual: the clock moves on when all tasks wait.
 #[tokio::test(start_paused = true)]
-async fn a_side_that_has_said_all_and_then_vanished_does_not_keep_the_tunnel() {
+async fn a_reset_after_a_half_close_ends_the_tunnel() {
     let mut rig = rig(b"").await;
     rig.user.shutdown().await.unwrap();
     assert_eq!(read_all(&mut rig.service).await.unwrap(), b"");
@@ -278,7 +277,7 @@ async fn a_side_that_has_said_all_and_then_vanished_does_not_keep_the_tunnel() {
 
 /// Sends as much as is taken while the other side reads nothing.
 async fn send_until_stuck(sender: &TcpStream) -> Vec<u8> {
-    // More than systems keep of a side that is not read.
+    // More than the systems buffer for a side that is not read.
     let bytes = pattern(9, 16 * 1024 * 1024);
     let mut sent = 0;
     while timeout(Duration::from_millis(300), sender.writable())
@@ -291,9 +290,9 @@ async fn send_until_stuck(sender: &TcpStream) -> Vec<u8> {
     bytes[..sent].to_vec()
 }
 
-/// Time is virtual: the clock goes on whenever nothing else can happen.
+/// Time is virtual: the clock moves on when all tasks wait.
 #[tokio::test(start_paused = true)]
-async fn a_side_that_breaks_off_does_not_keep_the_tunnel_while_the_other_takes_nothing() {
+async fn a_reset_ends_the_tunnel_although_the_other_side_reads_nothing() {
     for upwards in [true, false] {
         for has_an_answer_to_write in [true, false] {
             let rig = rig(b"").await;
@@ -337,7 +336,7 @@ async fn a_relay_that_is_cut_resets_both_sides() {
 }
 
 #[tokio::test]
-async fn closing_with_unread_input_does_not_destroy_the_last_words() {
+async fn a_close_with_unread_input_does_not_destroy_the_last_bytes() {
     let (near, mut far) = socket_pair().await;
     let (mut far_reads, mut far_writes) = far.split();
     let mut near = Stream::Plain(near);
@@ -355,10 +354,10 @@ async fn closing_with_unread_input_does_not_destroy_the_last_words() {
     closing.await.unwrap();
 }
 
-/// The service has answered and gone, and the user takes longer for the answer than the relay
-/// would linger for one that takes nothing.
+/// The service has answered and closed. The user takes longer for the answer than the relay waits for a user who takes
+/// nothing.
 #[tokio::test]
-async fn a_slow_user_gets_the_whole_of_a_complete_answer() {
+async fn a_slow_user_gets_the_whole_answer() {
     let mut rig = rig(b"").await;
     SockRef::from(&rig.user).set_recv_buffer_size(4096).unwrap();
     let answer = pattern(6, 200_000);
@@ -366,7 +365,7 @@ async fn a_slow_user_gets_the_whole_of_a_complete_answer() {
     rig.service.shutdown().await.unwrap();
     a_moment().await;
     reset(rig.service);
-    // The write meets the reset, and breaks the other direction.
+    // The relay writes this to a socket that was reset, and the other direction breaks.
     rig.user.write_all(b"thanks").await.unwrap();
     let mut seen = Vec::new();
     let mut piece = vec![0; answer.len() / 25];
@@ -382,7 +381,7 @@ async fn a_slow_user_gets_the_whole_of_a_complete_answer() {
 }
 
 #[tokio::test]
-async fn what_stands_for_a_beginning_comes_first_on_its_side() {
+async fn bytes_given_at_the_start_come_first_in_each_direction() {
     let mut rig = rig_on(Terms {
         from_a: b"early".to_vec(),
         from_b: b"header ".to_vec(),
@@ -397,7 +396,7 @@ async fn what_stands_for_a_beginning_comes_first_on_its_side() {
     assert!(rig.relaying.await.unwrap().broken.is_none());
 }
 
-/// Only that it is slow enough: how fast a machine is is its own business.
+/// It checks only that the relay is slow enough, because a machine may be slower.
 #[tokio::test]
 async fn both_directions_share_the_bound_of_speed() {
     let throttle = Arc::new(Throttle::new(200_000.try_into().unwrap()));
@@ -415,7 +414,7 @@ async fn both_directions_share_the_bound_of_speed() {
     let (up, down) = tokio::join!(read_all(&mut service), read_all(&mut user));
     assert_eq!((up.unwrap().len(), down.unwrap().len()), (60_000, 60_000));
     assert!(rig.relaying.await.unwrap().broken.is_none());
-    // 120,000 bytes at 200,000 in a second, 20,000 of them at once.
+    // 120,000 bytes at 200,000 bytes per second. The first 20,000 need no wait.
     assert!(start.elapsed() >= Duration::from_millis(450));
 }
 
@@ -429,9 +428,9 @@ async fn a_summary_names_the_side_that_broke() {
     assert!(reason.starts_with("the user broke off: "), "{reason}");
 }
 
-/// Bulk and small messages: what is spliced counts too.
+/// Bulk and small messages: spliced bytes count too.
 #[tokio::test]
-async fn what_is_carried_is_told_while_the_relay_runs() {
+async fn progress_shows_the_bytes_while_the_relay_runs() {
     let progress = Arc::new(Progress::default());
     let mut rig = rig_on(Terms {
         progress: Some(progress.clone()),
@@ -452,12 +451,12 @@ async fn what_is_carried_is_told_while_the_relay_runs() {
         let (wrote, read) = tokio::join!(from.write_all(&bytes), to.read_exact(&mut got));
         wrote.unwrap();
         read.unwrap();
-        let told = async {
+        let counted = async {
             while (progress.a_to_b(), progress.b_to_a()) != carried {
                 sleep(Duration::from_millis(1)).await;
             }
         };
-        timeout(Duration::from_secs(20), told).await.unwrap();
+        timeout(Duration::from_secs(20), counted).await.unwrap();
     }
     rig.user.shutdown().await.unwrap();
     rig.service.shutdown().await.unwrap();

@@ -1,4 +1,4 @@
-//! The relay, between real sockets, on each path that bytes can take.
+//! Tests of the relay between real sockets, on each path that bytes can take.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
 use std::io;
@@ -40,9 +40,9 @@ async fn a_connection_to_itself_is_refused() {
     not_to_itself(near.await.unwrap()).unwrap();
 }
 
-/// An idle tunnel is little more than this.
+/// This future is the greatest part of the memory of an idle tunnel.
 #[tokio::test]
-async fn a_relay_that_waits_is_small() {
+async fn the_future_of_a_relay_is_small() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).await;
     let far = listener.accept().await.unwrap().0;

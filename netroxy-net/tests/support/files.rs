@@ -1,8 +1,8 @@
-//! What a program has written to a folder.
+//! The files that a program has written to a folder.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-/// Each file of a folder, by its name.
+/// The contents of each file of a folder, by its name.
 pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| {
         let entry = entry.unwrap();

@@ -1,4 +1,4 @@
-//! A port for a test of any crate here, which takes this file in by its path.
+//! A free port for a test. Tests of several crates include this file by its path.
 
 use std::{
     net::{Ipv6Addr, TcpListener},
@@ -6,10 +6,10 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-/// A port that nobody listens on.
+/// A port on which no program listens.
 ///
-/// It lies below the ports that systems hand out. One of those may go to any connection between here and its use: even
-/// to the very one that tries whether somebody listens there, which then meets itself.
+/// It is below the ports that systems give to outgoing connections. A port from there could be taken between this call
+/// and its use, even by a connection to this very port, which would then be connected to itself.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let start = process::id().wrapping_mul(101);
@@ -20,6 +20,6 @@ pub(crate) fn free_port() -> u16 {
         .expect("a free port")
 }
 
-/// The conformance suite takes its ports from 20,000 up.
+/// The lowest port. The conformance suite uses ports from 20,000 up.
 const FIRST: u16 = 10_240;
 const WIDTH: u32 = 9_000;

@@ -1,9 +1,7 @@
-//! The pages for operators, as tests compare them with the programs. The tests of both programs take
-//! this file in by its path.
+//! Compares the pages for operators with the programs. The tests of both programs include this file by its path.
 //!
-//! `docs/configuration.md` has a table for each place of a file in which keys stand. A comment in
-//! front of it names the place. The default of a key is JSON in backticks, or begins with a word that
-//! this file knows.
+//! `docs/configuration.md` has a table for each place of a configuration file in which keys stand. A comment before the
+//! table names the place. The default of a key is JSON in backticks, or begins with one of the words of [`Default`].
 
 use std::{
     collections::BTreeSet,
@@ -14,7 +12,7 @@ use std::{
 use netroxy_net::config_file::{ConfigError, Key};
 use serde_json::Value;
 
-/// What a file comes to: all that can be compared, and the warnings.
+/// The result of reading a file: a text of everything that is compared, and the warnings.
 pub(crate) type Read = Result<(String, Vec<String>), ConfigError>;
 
 /// One place of a file in which keys stand.
@@ -23,9 +21,9 @@ pub(crate) struct Place<'a> {
     pub(crate) table: &'a str,
     /// A whole file that has the place.
     pub(crate) file: &'a str,
-    /// Where the place is in it, as a JSON pointer.
+    /// The place in that file, as a JSON pointer.
     pub(crate) at: &'a str,
-    /// Pairs of keys that exclude each other: the first one takes the place of the second one.
+    /// Pairs of keys that exclude each other. The first one replaces the second one.
     pub(crate) exclusive: &'a [(&'a str, &'a str)],
 }
 
@@ -39,22 +37,22 @@ struct Row {
 }
 
 enum Default {
-    /// The key has to be there.
+    /// The key is required.
     Required,
-    /// The key is read and does nothing.
+    /// The key is read and has no effect.
     Ignored,
-    /// The same as without the key.
+    /// The value that counts without the key.
     Same(Value),
-    /// Told in words.
+    /// Described in words.
     Words,
 }
 
-/// Compares all places of a file with their tables: each key that a place takes stands in its table
-/// and in the list behind it, no other does, examples are valid, and defaults are those of the program.
+/// Compares all places of a file with their tables. A table and the list after it hold exactly the keys that the
+/// program takes at this place, the examples are valid, and the defaults are those of the program.
 #[track_caller]
 pub(crate) fn agree(known: &[Key], places: &[Place<'_>], load: impl Fn(&Value) -> Read) {
     let page = page();
-    let mut told = BTreeSet::new();
+    let mut found = BTreeSet::new();
     for place in places {
         let rows = rows(&page, place.table);
         let keys: BTreeSet<_> = rows.iter().map(|row| row.key.clone()).collect();
@@ -74,14 +72,14 @@ pub(crate) fn agree(known: &[Key], places: &[Place<'_>], load: impl Fn(&Value) -
         for row in &rows {
             place.agrees(row, &load);
         }
-        told.extend(keys);
+        found.extend(keys);
     }
     let known: BTreeSet<_> = known.iter().map(|key| key.name.to_owned()).collect();
-    assert_eq!(told, known);
+    assert_eq!(found, known);
 }
 
 impl Place<'_> {
-    /// Whether a key is known there.
+    /// Whether the program takes a key at this place.
     fn takes(&self, key: &Key, load: impl Fn(&Value) -> Read) -> bool {
         let sample = serde_json::from_str(key.sample).unwrap();
         let warnings = match load(&self.with(key.name, Some(&sample))) {
@@ -182,7 +180,7 @@ fn rows(page: &str, table: &str) -> Vec<Row> {
     rows.into_iter().map(row).collect()
 }
 
-/// The keys that the list behind a table tells the meaning of: "* `ip`, `port`: the server".
+/// The keys whose meaning stands in the list after a table: "* `ip`, `port`: the server".
 fn meanings(page: &str, table: &str) -> BTreeSet<String> {
     let section = section(page, &format!("<!-- keys: {table} -->"));
     let items = section.lines().filter_map(|line| line.strip_prefix("* "));
@@ -192,13 +190,13 @@ fn meanings(page: &str, table: &str) -> BTreeSet<String> {
 
 /// The numbers around the word "to".
 fn bounds(kind: &str) -> Option<(i64, i64)> {
-    let (before, behind) = kind.split_once(" to ")?;
+    let (before, after) = kind.split_once(" to ")?;
     let least = before.rsplit(' ').next()?.parse().ok()?;
-    let greatest = behind.split([' ', ',']).next()?.parse().ok()?;
+    let greatest = after.split([' ', ',']).next()?.parse().ok()?;
     Some((least, greatest))
 }
 
-/// An example that is too long for the table: a line of its own in the list behind it.
+/// An example that is too long for the table. It is a line of its own in the list after the table.
 fn below(page: &str, table: &str, key: &str) -> Option<String> {
     let section = section(page, &format!("<!-- keys: {table} -->"));
     let mut lines = section.lines();
@@ -221,7 +219,10 @@ pub(crate) fn whole_files(program: &str) -> Vec<(String, String)> {
     for path in files("examples", "json") {
         let name = path.file_name().unwrap().to_str().unwrap();
         let is_named = ["server_", "client_"].iter().any(|p| name.starts_with(p));
-        assert!(is_named, "whose file is examples/{name}?");
+        assert!(
+            is_named,
+            "the name of examples/{name} must begin with server_ or client_"
+        );
         if name.starts_with(program) {
             all.push((name.to_owned(), fs::read_to_string(&path).unwrap()));
         }
@@ -249,7 +250,7 @@ fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// Puts certificates and keys where the examples look for them.
+/// Copies certificates and keys to the names that the examples use.
 pub(crate) fn put_certificates(folder: &Path) {
     let source = root().join("netroxy-net/tests/tls");
     for (name, from) in [
@@ -265,13 +266,13 @@ pub(crate) fn put_certificates(folder: &Path) {
     }
 }
 
-/// The flags and commands of a program that the page tells, in the form of [`netroxy_manual::flags`].
+/// The flags and commands of a program on the page, in the form of [`netroxy_manual::flags`].
 pub(crate) fn told_flags(program: &str) -> BTreeSet<(String, String)> {
     let page = page();
     let rows = cells(&page, &format!("<!-- flags: {program} -->"));
     let row = |cells: Vec<&str>| {
         let what = ticked(cells[0]).first().cloned().unwrap_or_default();
-        // The name of the value does not count.
+        // The name of the value is left out.
         let words = what.split(' ').filter(|word| {
             word.starts_with("--") || word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
         });
@@ -291,7 +292,7 @@ pub(crate) fn page() -> String {
     fs::read_to_string(root().join("docs/configuration.md")).unwrap()
 }
 
-/// What follows the comment that names a table, up to the next comment or heading.
+/// The text from the comment that names a table to the next comment or heading.
 fn section<'a>(page: &'a str, comment: &str) -> &'a str {
     let (_, rest) = page.split_once(comment).unwrap_or_else(|| {
         panic!("docs/configuration.md has no {comment}");
@@ -301,7 +302,7 @@ fn section<'a>(page: &'a str, comment: &str) -> &'a str {
     &rest[..end.min().unwrap_or(rest.len())]
 }
 
-/// The rows of the table behind a comment, without its head, each as its cells.
+/// The rows of the table after a comment, without the head, each as its cells.
 pub(crate) fn cells<'a>(page: &'a str, comment: &str) -> Vec<Vec<&'a str>> {
     let lines = section(page, comment).lines();
     let rows = lines.filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
@@ -310,7 +311,7 @@ pub(crate) fn cells<'a>(page: &'a str, comment: &str) -> Vec<Vec<&'a str>> {
     rows.into_iter().skip(1).collect()
 }
 
-/// What stands in backticks.
+/// The parts of a text in backticks.
 fn ticked(text: &str) -> Vec<String> {
     let parts = text.split('`').enumerate();
     let inside = parts.filter(|(at, _)| at % 2 == 1);

@@ -1,26 +1,25 @@
-//! Every key with every wrong kind of value. The tests of both programs take this file in by its path.
+//! Tries every key with every wrong kind of value. The tests of both programs include this file by its path.
 
 use std::collections::BTreeSet;
 
 use netroxy_net::config_file::{ConfigError, Key};
 
-/// Words of serde and Rust, which no operator has to know.
+/// Words of serde and Rust that an operator need not know.
 const FOREIGN: &[&str] = &[
     "struct", "map", "sequence", "boolean", "bool", "integer", "floating", "i8", "i16", "i32",
     "i64", "u8", "u16", "u32", "u64", "usize", "f64", "enum", "variant", "unit", "newtype", "EOF",
     "ident", "field", "invalid", "char",
 ];
 
-/// Puts each key with each kind of value into the places that keys stand in: whole files with `@`
-/// for key and value. Each report has to do without words of serde; each of `known` has to be told as
-/// wrong once at least.
+/// Puts each key with each kind of value into all places for keys: `places` are whole files with `@` for key and value.
+/// No report may have words of serde, and each of the `known` keys must be reported as wrong at least once.
 #[track_caller]
 pub(crate) fn are_told_plainly(
     known: &[Key],
     places: &[&str],
     load: impl Fn(&str) -> Result<(), ConfigError>,
 ) {
-    let mut told = BTreeSet::new();
+    let mut reported = BTreeSet::new();
     for key in known {
         let name = key.name;
         for value in [
@@ -50,8 +49,8 @@ pub(crate) fn are_told_plainly(
                 let wrong = problems
                     .iter()
                     .filter(|problem| problem.message != "missing");
-                told.extend(wrong.filter_map(|p| p.key.rsplit('.').next().map(str::to_owned)));
-                // The sample that stands in for a wrong value is right.
+                reported.extend(wrong.filter_map(|p| p.key.rsplit('.').next().map(str::to_owned)));
+                // The sample that replaces a wrong value causes no second problem.
                 let again: BTreeSet<_> = problems.iter().map(|p| (&p.key, p.place)).collect();
                 assert_eq!(again.len(), problems.len(), "{report}");
                 assert!(!report.contains("more problems"), "{report}");
@@ -60,7 +59,9 @@ pub(crate) fn are_told_plainly(
     }
     for key in known {
         let name = key.name;
-        let seen = told.iter().any(|told| told.split('[').next() == Some(name));
-        assert!(seen, "{name}: {told:?}");
+        let seen = reported
+            .iter()
+            .any(|reported| reported.split('[').next() == Some(name));
+        assert!(seen, "{name}: {reported:?}");
     }
 }

@@ -2,10 +2,10 @@
 
 use core::time::Duration;
 
-/// Further doublings change nothing: no configuration allows delays as long as that.
+/// Further doublings change nothing: no configuration allows a longer delay.
 const MOST_DOUBLINGS: u32 = 12;
 
-/// Doubling delays with up to a quarter more at random.
+/// Delays that double, each with a random part of up to a quarter.
 #[derive(Debug, Clone)]
 pub(super) struct Backoff {
     failures: u32,
@@ -15,7 +15,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// The first delay; never less (`auth.client-backoff`, `map.retry-pause`).
+    /// The first and shortest delay (`auth.client-backoff`, `map.retry-pause`).
     const FIRST: Duration = Duration::from_secs(1);
 
     pub(super) fn new(random: u64, longest: Duration) -> Self {
@@ -26,7 +26,7 @@ impl Backoff {
         }
     }
 
-    /// Bounds the delays to come.
+    /// Sets the longest delay, before the random part.
     pub(super) fn set_longest(&mut self, longest: Duration) {
         self.longest = longest.max(Self::FIRST);
     }
@@ -39,7 +39,7 @@ impl Backoff {
         delay + delay / 4 * parts / 1024
     }
 
-    /// SplitMix64: seeds that are alike, as small numbers are, draw unlike numbers at once.
+    /// SplitMix64: similar seeds, such as small numbers, give different numbers from the first on.
     fn draw(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.random;
@@ -48,8 +48,8 @@ impl Backoff {
         mixed ^ (mixed >> 31)
     }
 
-    /// How far the delays have grown, the last one and the next one. Only the random part of the
-    /// next delay depends on more.
+    /// How far the last and the next delay have grown. Only the random part of the next delay depends
+    /// on more.
     #[cfg(feature = "model")]
     pub(super) fn growth(&self) -> u32 {
         let doublings = self.longest.as_secs().next_power_of_two().ilog2();
@@ -61,9 +61,9 @@ impl Backoff {
         self.failures = 0;
     }
 
-    /// After something that went well for `lasted`: begins anew if that is as long as the last
-    /// delay, without its random part. Else no later delay is to be longer than that, so that what
-    /// comes and goes is there for half of the time at least.
+    /// Shortens the delays after a session of length `lasted`. If it lasted as long as the last delay
+    /// without its random part, the delays begin anew. If it lasted as long as the first delay, the next
+    /// delay is `lasted` at most, so an unstable link is used at least half of the time.
     pub(super) fn forgive(&mut self, lasted: Duration) {
         if lasted >= self.base(self.failures.saturating_sub(1)) {
             self.reset();
@@ -73,7 +73,7 @@ impl Backoff {
         }
     }
 
-    /// The delay after so many failures before it, without its random part.
+    /// The delay after this number of failures, without its random part.
     fn base(&self, failures: u32) -> Duration {
         Self::FIRST
             .saturating_mul(1 << failures.min(MOST_DOUBLINGS))
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn doubles_up_to_the_longest_and_stays_within_a_quarter() {
+    fn delays_double_up_to_the_longest_and_stay_within_a_quarter() {
         let mut backoff = Backoff::new(7, LONGEST);
         for secs in [1, 2, 4, 8, 8, 8] {
             let delay = backoff.next();
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lasted_as_long_as_the_last_delay_begins_anew_and_what_was_shorter_bounds_the_next() {
+    fn a_session_as_long_as_the_last_delay_resets_and_a_shorter_one_limits() {
         let secs = Duration::from_secs;
         // After 1, 2, 4 and 8 s.
         for (lasted, next) in [
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn seeds_that_are_alike_spread_the_first_delay() {
+    fn similar_seeds_spread_the_first_delay() {
         let mut delays: std::vec::Vec<_> = (0..64)
             .map(|seed| Backoff::new(seed, LONGEST).next())
             .collect();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_what_splitmix64_draws() {
+    fn draws_the_numbers_of_splitmix64() {
         let mut backoff = Backoff::new(1_234_567, LONGEST);
         for expected in [
             6_457_827_717_110_365_317,
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_random_part_is_that_many_1024ths_of_a_quarter() {
+    fn the_random_part_is_a_number_of_1024ths_of_a_quarter() {
         let parts = Backoff::new(0, LONGEST).draw() % 1024;
         assert_eq!(parts, 431);
         // 1 s and 250 ms * 431 / 1024.

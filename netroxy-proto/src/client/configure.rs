@@ -1,27 +1,19 @@
-//! What the operator changes while the client runs: no event of the protocol, so no row of the table,
-//! but for the end of the control connection that it may need.
+//! What the operator changes while the client runs. This is no event of the protocol, so the table has
+//! no row for it.
 
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{
-    Client, Config, DisconnectReason, Mapping, Notice, Output,
-    machine::Timer,
-    table::{Event, State},
+    Client, Config, DisconnectReason, Mapping, Notice, Output, machine::Timer, table::State,
 };
-use crate::{LocalMisuse, RemotePort, timer::Timers};
+use crate::{RemotePort, timer::Timers};
 
-/// A control connection that lasted less is not followed at once by another one
-/// (`life.client-pause`).
+/// The least time from a login to the next attempt to connect (`life.client-pause`).
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Client {
-    pub(super) fn configure(
-        &mut self,
-        now: Duration,
-        mut config: Config,
-        anew: bool,
-    ) -> Result<(), LocalMisuse> {
+    pub(super) fn configure(&mut self, now: Duration, mut config: Config, anew: bool) {
         config.jitter = self.config.jitter;
         let index = Self::index(&mut config);
         let old = core::mem::replace(&mut self.config, config);
@@ -31,13 +23,12 @@ impl Client {
             || old.client_name != self.config.client_name
             || old.username != self.config.username
             || old.password != self.config.password;
-        let ended = match self.state {
-            // The next login takes all of it.
-            State::Offline => return Ok(()),
-            // All is asked for after ARS.
-            State::Connecting | State::LoggingIn if !anew => return Ok(()),
-            State::Connecting => Event::ConnectFailed,
-            State::LoggingIn => Event::Ended,
+        match self.state {
+            // The next login uses all of the new configuration.
+            State::Offline => return,
+            // The mappings are requested after ARS.
+            State::Connecting | State::LoggingIn if !anew => return,
+            State::Connecting | State::LoggingIn => {}
             State::Up => {
                 let is_held = |mapping: &&Mapping| !self.is_refused(mapping.remote_port);
                 let kept = |mapping: &Mapping| {
@@ -46,8 +37,8 @@ impl Client {
                 };
                 let releases = !old.mappings.iter().filter(is_held).all(kept);
                 if !anew && !releases {
-                    // A port that was refused is asked for in its time (`map.retry-pause`), with
-                    // what it is now; one that is not wanted any more, not at all.
+                    // A refused port is requested when its wait is over (`map.retry-pause`), with
+                    // its new mapping. If it has no mapping any more, it is not requested.
                     let is_new = |m: &&Mapping| {
                         !old_index.contains_key(&m.remote_port) && !self.is_refused(m.remote_port)
                     };
@@ -56,12 +47,11 @@ impl Client {
                     for map in maps {
                         self.send(map);
                     }
-                    return Ok(());
+                    return;
                 }
-                Event::Ended
             }
-        };
-        self.step(ended)?;
+        }
+        self.state = State::Offline;
         let lasted = self.session.take().map(|s| now.saturating_sub(s.since));
         let delay = PAUSE.saturating_sub(lasted.unwrap_or_default());
         self.reconnect.reset();
@@ -72,16 +62,15 @@ impl Client {
         self.outputs.push_back(Output::Disconnect(reason));
         let notice = Notice::RetryIn(delay);
         self.outputs.push_back(Output::Notice(notice));
-        Ok(())
     }
 
-    /// A port that was refused keeps its time: to map it again soon does not ask earlier (`map.retry-pause`).
+    /// A refused port keeps its wait: if it is mapped again soon, it is not requested earlier (`map.retry-pause`).
     pub(super) fn forget(&mut self, port: RemotePort) {
         self.config.mappings.retain(|m| m.remote_port != port);
         self.index = Self::index(&mut self.config);
     }
 
-    /// Whether the server does not hold the port, and is not asked for it right now.
+    /// Whether the server has refused the port, and the next request is due later.
     fn is_refused(&self, port: RemotePort) -> bool {
         self.timers.is_set(Timer::Map(port))
     }

@@ -9,32 +9,22 @@ use core::time::Duration;
 use super::{
     Config, DisconnectReason, Input, Mapping, Notice, Output,
     backoff::Backoff,
-    table::{self, Action, Event, State},
+    table::{self, Action, By, Event, State},
 };
 use crate::{
-    Ars, Ath, ClientMessage, LocalMisuse, Map, Mrs, PeerMisbehaved, PortNumber, RemotePort,
-    ServerMessage, Timeout, Token, table::Taken, timer::Timers,
+    Ars, Ath, ClientMessage, LocalMisuse, Map, Mrs, PortNumber, RemotePort, ServerMessage, Timeout,
+    Token, table::Taken, timer::Timers,
 };
 
 #[cfg(feature = "model")]
 mod fingerprint;
 
-/// A session that lasted so long was a good one: the next attempt after it waits the shortest
-/// delay only.
+/// After a session that lasted this long, the next attempt waits only the shortest delay.
 const STABLE: Duration = Duration::from_secs(10);
 
-/// So many shorter sessions in a row that the server ends are no accident: a second client uses the
-/// name of this one (`auth.same-name-replaces`), or the server does not want this one.
+/// From this many shorter sessions in a row that the server ended, the waits grow. The server then has a
+/// lasting reason, such as a second client with the same name (`auth.same-name-replaces`).
 const UNWANTED: u8 = 3;
-
-/// Who ended a control connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum By {
-    /// The server: it closed, or said what it must not say.
-    Server,
-    /// The network, as far as one can tell.
-    Network,
-}
 
 /// A whole client. See the [module documentation](super).
 #[derive(Debug, Clone)]
@@ -53,7 +43,7 @@ pub struct Client {
     taken: Taken,
 }
 
-/// What is known since ARS true.
+/// A login: what the client knows since ARS true.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
     timeout: Timeout,
@@ -65,11 +55,11 @@ pub(super) struct Session {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     Connect,
-    /// The control connection has to be open.
+    /// The control connection is not open in time.
     Open,
     Login,
     Keepalive,
-    /// SRQ is unanswered since one timeout before.
+    /// The oldest unanswered SRQ was sent one timeout ago.
     Answer,
     Map(RemotePort),
 }
@@ -94,16 +84,16 @@ impl Client {
         }
     }
 
-    /// Takes one input.
+    /// Handles one input.
     ///
     /// # Errors
     ///
-    /// [`LocalMisuse::Unexpected`] when the input cannot happen now, e.g. a message without a
-    /// connection; nothing has changed then.
+    /// [`LocalMisuse::Unexpected`] if the input cannot happen now, e.g. a message without a
+    /// connection. The state does not change then.
     pub fn handle(&mut self, now: Duration, input: Input) -> Result<(), LocalMisuse> {
         match input {
             Input::Connected => {
-                self.step(Event::Connected)?;
+                self.event(now, Event::Connected)?;
                 self.timers.clear(Timer::Open);
                 self.timers
                     .set(Timer::Login, now.saturating_add(self.config.login_deadline));
@@ -114,40 +104,37 @@ impl Client {
                 }));
             }
             Input::ConnectFailed => {
-                self.step(Event::ConnectFailed)?;
-                self.back_off(now, By::Network);
+                self.event(now, Event::ConnectFailed)?;
             }
             Input::Message(message) => self.message(now, message)?,
             Input::Malformed(error) => {
-                self.step(Event::Malformed)?;
-                self.disconnect(now, error.into());
+                let row = self.step(Event::Malformed)?;
+                self.end(now, row.action, Some(error.into()));
             }
             Input::Ended => {
-                self.step(Event::Ended)?;
-                self.back_off(now, By::Server);
+                self.event(now, Event::Ended(By::Server))?;
             }
             Input::Broken => {
-                self.step(Event::Ended)?;
-                self.back_off(now, By::Network);
+                self.event(now, Event::Ended(By::Network))?;
             }
             Input::Tick => {
                 while let Some(due) = self.timers.take_due(now) {
                     self.due(now, due)?;
                 }
             }
-            Input::Configure { config, anew } => self.configure(now, *config, anew)?,
+            Input::Configure { config, anew } => self.configure(now, *config, anew),
             Input::Forget(port) => self.forget(port),
         }
         Ok(())
     }
 
-    /// The next thing to do, in order.
+    /// The next output, in order.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// The steps made since the last call, each once, in the order of the table: for logs and
-    /// for tests that ask which steps were made at all.
+    /// The steps made since the last call, each once, in the order of the table: for logs, and for
+    /// tests of coverage.
     pub fn take_steps(&mut self) -> impl Iterator<Item = &'static table::Row> {
         self.taken.drain(table::TABLE)
     }
@@ -159,28 +146,22 @@ impl Client {
     }
 
     fn message(&mut self, now: Duration, message: ServerMessage) -> Result<(), LocalMisuse> {
-        let (event, misbehaved) = match &message {
-            ServerMessage::Ars(Ars::Accepted { .. }) => {
-                (Event::ArsTrue, PeerMisbehaved::UnaskedArs)
-            }
-            ServerMessage::Ars(Ars::Rejected) => (Event::ArsFalse, PeerMisbehaved::UnaskedArs),
-            ServerMessage::Mrs(_) => (Event::Mrs, PeerMisbehaved::ExpectedArs),
-            ServerMessage::Trq(_) => (Event::Trq, PeerMisbehaved::ExpectedArs),
-            ServerMessage::Srs => (Event::Srs, PeerMisbehaved::ExpectedArs),
+        let event = match &message {
+            ServerMessage::Ars(Ars::Accepted { .. }) => Event::ArsTrue,
+            ServerMessage::Ars(Ars::Rejected) => Event::ArsFalse,
+            ServerMessage::Mrs(_) => Event::Mrs,
+            ServerMessage::Trq(_) => Event::Trq,
+            ServerMessage::Srs => Event::Srs,
         };
-        let before = self.state;
-        let action = self.step(event)?;
-        match (action, message) {
+        match (self.event(now, event)?, message) {
             (Action::MapAll, ServerMessage::Ars(Ars::Accepted { timeout, token })) => {
                 self.log_in(now, timeout, token);
             }
             (Action::NoteMapping, ServerMessage::Mrs(mrs)) => self.note_mapping(now, mrs),
             (Action::OpenTunnel, ServerMessage::Trq(trq)) => self.open_tunnel(trq.remote_port),
             (Action::NoteAlive, _) => self.timers.clear(Timer::Answer),
-            (_, ServerMessage::Ars(Ars::Rejected)) if before == State::LoggingIn => {
-                self.disconnect(now, DisconnectReason::Rejected);
-            }
-            _ => self.disconnect(now, misbehaved.into()),
+            // The event has ended the connection.
+            _ => {}
         }
         Ok(())
     }
@@ -233,7 +214,6 @@ impl Client {
         let output = match (self.mapping(number), &self.session) {
             (Some(mapping), Some(session)) => Output::OpenTunnel {
                 remote_port: mapping.remote_port,
-                target: mapping.target.clone(),
                 token: session.token.clone(),
             },
             _ => Output::Notice(Notice::UnknownPort(number)),
@@ -244,21 +224,19 @@ impl Client {
     fn due(&mut self, now: Duration, timer: Timer) -> Result<(), LocalMisuse> {
         match timer {
             Timer::Connect => {
-                self.step(Event::RetryDue)?;
+                self.event(now, Event::RetryDue)?;
                 let limit = now.saturating_add(self.config.connect_deadline);
                 self.timers.set(Timer::Open, limit);
                 self.outputs.push_back(Output::Connect);
             }
             Timer::Open => {
-                self.step(Event::ConnectOverdue)?;
-                self.disconnect(now, DisconnectReason::ConnectOverdue);
+                self.event(now, Event::ConnectOverdue)?;
             }
             Timer::Login => {
-                self.step(Event::LoginOverdue)?;
-                self.disconnect(now, PeerMisbehaved::NoAnswer.into());
+                self.event(now, Event::LoginOverdue)?;
             }
             Timer::Keepalive => {
-                self.step(Event::KeepaliveDue)?;
+                self.event(now, Event::KeepaliveDue)?;
                 self.send(ClientMessage::Srq);
                 if let Some(timeout) = self.session.as_ref().map(|s| s.timeout) {
                     self.keep_alive(now, timeout);
@@ -270,11 +248,10 @@ impl Client {
                 }
             }
             Timer::Answer => {
-                self.step(Event::KeepaliveLost)?;
-                self.disconnect(now, PeerMisbehaved::KeepaliveUnanswered.into());
+                self.event(now, Event::KeepaliveLost)?;
             }
             Timer::Map(port) => {
-                self.step(Event::MapRetryDue)?;
+                self.event(now, Event::MapRetryDue)?;
                 if let Some(map) = self.mapping(port.into()).map(Self::map) {
                     self.send(map);
                 }
@@ -283,33 +260,35 @@ impl Client {
         Ok(())
     }
 
-    /// SRQ three times in each timeout, so that one lost or late answer does no harm
-    /// (`keep.client-interval`).
+    /// Sets the time of the next SRQ: three in each timeout, so that one late message does not end the
+    /// login (`keep.client-interval`).
     fn keep_alive(&mut self, now: Duration, timeout: Timeout) {
         self.timers
             .set(Timer::Keepalive, now.saturating_add(timeout.duration() / 3));
     }
 
-    pub(super) fn step(&mut self, event: Event) -> Result<Action, LocalMisuse> {
+    /// Finds the row of an event and goes to the next state.
+    fn step(&mut self, event: Event) -> Result<&'static table::Row, LocalMisuse> {
         let row = table::step(self.state, event).ok_or(LocalMisuse::Unexpected)?;
         self.taken.note(table::TABLE, row);
         self.state = row.next;
+        Ok(row)
+    }
+
+    /// Makes the step of an event, and ends the connection if the action says so. The result is the
+    /// action; the caller carries out what else it asks for.
+    fn event(&mut self, now: Duration, event: Event) -> Result<Action, LocalMisuse> {
+        let row = self.step(event)?;
+        self.end(now, row.action, row.reason.clone());
         Ok(row.action)
     }
 
-    fn disconnect(&mut self, now: Duration, reason: DisconnectReason) {
-        let by = match reason {
-            DisconnectReason::Misbehaved(
-                PeerMisbehaved::KeepaliveUnanswered | PeerMisbehaved::NoAnswer,
-            )
-            | DisconnectReason::ConnectOverdue => By::Network,
-            DisconnectReason::Rejected
-            | DisconnectReason::Reconfigured
-            | DisconnectReason::Misbehaved(_)
-            | DisconnectReason::Malformed(_) => By::Server,
-        };
-        self.outputs.push_back(Output::Disconnect(reason));
-        self.back_off(now, by);
+    /// Ends the connection if `action` says so.
+    fn end(&mut self, now: Duration, action: Action, reason: Option<DisconnectReason>) {
+        if let Action::Disconnect(by) | Action::BackOff(by) = action {
+            self.outputs.extend(reason.map(Output::Disconnect));
+            self.back_off(now, by);
+        }
     }
 
     fn back_off(&mut self, now: Duration, by: By) {
@@ -336,7 +315,8 @@ impl Client {
         self.outputs.push_back(Output::Send(message));
     }
 
-    /// Of several mappings of one port only the first stays.
+    /// The place of each port's mapping in `config`. If a port has several mappings, only the first
+    /// stays.
     pub(super) fn index(config: &mut Config) -> BTreeMap<RemotePort, usize> {
         let mut ports = BTreeSet::new();
         config.mappings.retain(|m| ports.insert(m.remote_port));

@@ -45,7 +45,7 @@ use crate::{
 
 pub use machine::Client;
 
-/// What a client is told at its start.
+/// The configuration of a client.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Sent with each login. Two clients of one server must not share a name (`auth.same-name`).
@@ -54,27 +54,28 @@ pub struct Config {
     pub username: Username,
     /// The password of the login.
     pub password: Password,
-    /// Asked for after each login, in this order. Of several with the same remote port only the
-    /// first counts: the server could not tell them apart.
+    /// The client requests them after each login, in this order. If several have the same remote port,
+    /// only the first counts: the server cannot tell them apart.
     pub mappings: Vec<Mapping>,
-    /// An attempt to open the control connection that has not succeeded by then is given up, TLS handshake included.
+    /// The time to open the control connection, TLS handshake included. Then the client gives the attempt up.
     pub connect_deadline: Duration,
-    /// A server that has not answered ATH by then is given up.
+    /// The time for the answer to ATH. Then the client closes the connection.
     pub login_deadline: Duration,
-    /// The longest wait before another attempt to connect, or to get a mapping, without the random part of up to a
-    /// quarter. The first wait is 1 s, and each further one twice as long.
+    /// The longest wait before another attempt to connect, or to request a refused mapping, without the random
+    /// part of up to a quarter. The first wait is 1 s, and each further wait is twice as long.
     ///
-    /// A login that lasted 10 s, or as long as the wait before it, begins anew with 1 s, so a link that comes and goes is
-    /// used nearly all the time that it is there. Not so from the third login in a row that the server itself ends within
-    /// 10 s: two clients of one name end each other's logins so, and have to become slow (`auth.same-name-replaces`).
+    /// After a login that lasted 10 s, or as long as the wait before it, the next wait is 1 s again. So an unstable
+    /// link is used most of the time that it works. This ends with the third login in a row that the server ends
+    /// within 10 s: two clients with one name end each other's logins in this way, and their attempts have to become
+    /// rare (`auth.same-name-replaces`).
     pub longest_retry_wait: Duration,
     /// Random bits: they spread the attempts of many clients in time.
     pub jitter: u64,
 }
 
 impl Config {
-    /// A client with 10 s to open a control connection and 10 s for the answer to its login, which waits for 8 s at the
-    /// longest before it tries again: with the random part, less than 15 s (`life.reconnect-time`, `map.client-retries`).
+    /// The defaults: 10 s to open the control connection, 10 s for the answer to ATH, and 8 s as the longest wait. With
+    /// the random part a wait is less than 15 s (`life.reconnect-time`, `map.client-retries`).
     #[must_use]
     pub fn new(
         client_name: ClientName,
@@ -98,74 +99,72 @@ impl Config {
     }
 }
 
-/// One service that is to be reachable through the server.
+/// One service that users reach through the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
-    /// Where users connect, on the server.
+    /// The port of the server to which users connect.
     pub remote_port: RemotePort,
-    /// The service, as told to the server and given back in [`Output::OpenTunnel`].
+    /// The address of the service, as it is sent to the server.
     pub target: Target,
     /// Whether the server lets users through.
     pub is_open: bool,
 }
 
-/// What the driver tells the machine.
+/// What has happened; the driver feeds it to the machine.
 #[derive(Debug, Clone)]
 pub enum Input {
     /// Answer to [`Output::Connect`]: the connection is open.
     Connected,
-    /// Answer to [`Output::Connect`]: there is none.
+    /// Answer to [`Output::Connect`]: the connection could not be opened.
     ConnectFailed,
-    /// The control connection delivered a message.
+    /// A message came on the control connection.
     Message(ServerMessage),
-    /// The control connection delivered bytes that are no message.
+    /// Bytes that are no message came on the control connection.
     Malformed(ParseError),
-    /// The control connection has ended, in the direction of the server at least. The driver closes
-    /// what is left of it. Not to be fed after [`Output::Disconnect`].
+    /// The server has ended its direction of the control connection. The driver closes what is left of
+    /// it. Not to be fed after [`Output::Disconnect`].
     Ended,
-    /// The control connection broke, by a reset or because nobody answers. As
-    /// [`Ended`](Self::Ended), but more likely the network's doing than the server's will: see
+    /// The control connection broke, by a reset or because no answer came. Like
+    /// [`Ended`](Self::Ended), but the cause is more likely the network than the server: see
     /// [`Config::longest_retry_wait`].
     Broken,
-    /// [`Client::poll_timeout`] has come.
+    /// The time of [`Client::poll_timeout`] has come.
     Tick,
-    /// The operator has changed what the client is to do.
+    /// The operator has changed the configuration.
     ///
-    /// New mappings are asked for on the control connection that is open. v0.3 has no message to give a port back
-    /// (`map.released-on-close`), so where a mapping is gone or different, or the login is, the control connection is
-    /// closed ([`DisconnectReason::Reconfigured`]) and the next attempt follows at once, or a second after the login
-    /// (`life.client-pause`). Tunnels do not depend on it.
+    /// The client requests new mappings on the open control connection. v0.3 has no message to give a port back
+    /// (`map.released-on-close`). So if a mapping is removed or changed, or if the login is, the client closes the
+    /// control connection ([`DisconnectReason::Reconfigured`]). The next attempt follows at once, but not within a
+    /// second after the login (`life.client-pause`). Tunnels stay open.
     Configure {
-        /// All of it; only [`Config::jitter`] stays as it was.
+        /// The whole new configuration. [`Config::jitter`] keeps its old value.
         config: Box<Config>,
         /// Whether a new control connection is needed for a reason that the machine does not know, such as another
         /// address of the server.
         anew: bool,
     },
-    /// The mapping of this port is no mapping any more, and the control connection stays: for a port that the server
-    /// has been told by other means to give up. A user whom the server announces for it all the same is one of an
-    /// unknown port (`tunnel.unknown-port-ignored`).
+    /// Remove the mapping of this port and keep the control connection. The server has closed the port already, by a
+    /// request that is not part of the protocol. If it still sends a TRQ, the port is unknown
+    /// (`tunnel.unknown-port-ignored`).
     Forget(RemotePort),
 }
 
-/// What the machine asks of the driver.
+/// What the driver has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Open the control connection; answer with [`Input::Connected`] or [`Input::ConnectFailed`], unless
-    /// [`Output::Disconnect`] comes before.
+    /// [`Output::Disconnect`] comes first.
     Connect,
     /// Send a message on the control connection.
     Send(ClientMessage),
-    /// Close the control connection and feed no more of what it delivered; or give up opening it.
+    /// Close the control connection, or stop opening it. Feed nothing more from it.
     Disconnect(DisconnectReason),
-    /// Open a data connection to the server, send TRS on it, connect to the target and relay.
-    /// If the target cannot be reached, send TRS all the same, then close
+    /// Open a data connection to the server, send TRS on it, connect to the target of the mapping and
+    /// relay. If the target cannot be reached, send TRS nevertheless, then close
     /// (`tunnel.refused-close`).
     OpenTunnel {
         /// The mapping.
         remote_port: RemotePort,
-        /// The service.
-        target: Target,
         /// For TRS.
         token: Token,
     },
@@ -194,7 +193,8 @@ pub enum DisconnectReason {
 }
 
 impl DisconnectReason {
-    /// The rule of the specification behind it.
+    /// The rule of the specification that the server broke. If it broke none, the rule that the client
+    /// follows by closing.
     #[must_use]
     pub fn rule(&self) -> &'static str {
         match self {
@@ -207,16 +207,16 @@ impl DisconnectReason {
     }
 }
 
-/// What a user of the client wants to know.
+/// An event for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
-    /// Logged in; the client may be silent so long.
+    /// The client has logged in. It may be silent for this long.
     LoggedIn(Timeout),
-    /// The server listens.
+    /// The server listens on this port.
     Mapped(RemotePort),
-    /// The server refused to listen; asked again after this time.
+    /// The server refused to listen on this port. The client requests it again after this time.
     MapRefused(RemotePort, Duration),
-    /// The server spoke of a port that is not mapped; ignored.
+    /// The server sent TRQ or MRS for a port that is not mapped. The client ignores it.
     UnknownPort(PortNumber),
     /// The next attempt to connect follows after this time.
     RetryIn(Duration),

@@ -1,18 +1,34 @@
 //! The states of a client, and every step between them.
 //!
-//! This table is the only place that decides what a client may do when; `super::machine` carries
-//! out the actions.
+//! A client goes through `Offline`, `Connecting` and `LoggingIn` to `Up`. Every failure leads back to
+//! `Offline`, where the client waits before it connects again.
+//!
+//! `super::machine` turns each input into an event: a message of the server, the end of the connection,
+//! or a deadline that [`Input::Tick`](super::Input::Tick) has reached. `RetryDue`, `KeepaliveDue` and
+//! `MapRetryDue` let the client do something; `ConnectOverdue`, `LoginOverdue` and `KeepaliveLost` end the
+//! connection. What an event means is decided here alone: ARS logs in during `LoggingIn`, and is an error
+//! in `Up`. An input whose event has no row in the state is a bug of the driver, such as a message
+//! without a connection. The machine rejects it with
+//! [`LocalMisuse::Unexpected`](crate::LocalMisuse::Unexpected).
+//!
+//! A row that closes the connection names up to two rules. [`Row::rule`] is the rule that the client
+//! follows by closing. The [`reason`](Row::reason) knows the rule that the server broke. For an SRQ
+//! without an answer these are `keep.client-gives-up` and `keep.srs`.
 
-use crate::table::row;
+use super::DisconnectReason;
+use crate::{
+    PeerMisbehaved,
+    table::{closing, row},
+};
 
-/// Where the client stands with its server.
+/// The state of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     /// No connection; the next attempt is due later.
     Offline,
-    /// Connecting (and shaking hands, on TLS).
+    /// Connecting, the TLS handshake included.
     Connecting,
-    /// ATH is sent, ARS is awaited.
+    /// ATH is sent; the client waits for ARS.
     LoggingIn,
     /// Logged in.
     Up,
@@ -42,15 +58,25 @@ pub enum Event {
     /// Bytes that are no message.
     Malformed,
     /// The server ended its direction of the control connection, or it broke.
-    Ended,
+    Ended(By),
     /// No ARS in time.
     LoginOverdue,
     /// The next SRQ is due.
     KeepaliveDue,
-    /// SRQ has stayed unanswered for one timeout.
+    /// No SRS has come for one timeout after an SRQ.
     KeepaliveLost,
-    /// A refused mapping is to be asked for again.
+    /// A refused mapping is to be requested again.
     MapRetryDue,
+}
+
+/// Who ended the control connection, or is to blame that this client ends it. Logins that the server ends
+/// early make the waits longer: see [`Config::longest_retry_wait`](super::Config::longest_retry_wait).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum By {
+    /// The server: it closed the connection, or sent what it must not send.
+    Server,
+    /// The network, as far as the client can tell: the connection broke, or no answer came.
+    Network,
 }
 
 /// What the client does.
@@ -62,7 +88,7 @@ pub enum Action {
     LogIn,
     /// Send every MAP.
     MapAll,
-    /// Note whether the mapping stands; ask again later if it was refused.
+    /// Note whether the server listens; if not, request the mapping again later.
     NoteMapping,
     /// Open a data connection, send TRS on it, relay.
     OpenTunnel,
@@ -72,78 +98,53 @@ pub enum Action {
     SendKeepalive,
     /// Send MAP again.
     MapAgain,
-    /// Close the control connection and try again later.
-    Disconnect,
+    /// Close the control connection, or give up opening it; try again later.
+    Disconnect(By),
     /// Close what is left of the connection, if there was one; try again later.
-    BackOff,
+    BackOff(By),
 }
 
 /// One step of this table.
-pub type Row = crate::table::Row<State, Event, Action>;
+pub type Row = crate::table::Row<State, Event, Action, DisconnectReason>;
 
 /// Every step that can happen.
+#[rustfmt::skip] // One step is one line.
 pub const TABLE: &[Row] = {
     use Action::{
-        BackOff, Connect, Disconnect, LogIn, MapAgain, MapAll, NoteAlive, NoteMapping, OpenTunnel,
-        SendKeepalive,
+        BackOff, Connect, Disconnect, LogIn, MapAgain, MapAll, NoteAlive, NoteMapping, OpenTunnel, SendKeepalive,
     };
+    use By::{Network, Server};
+    use DisconnectReason::{self as Why, Misbehaved, Rejected};
     use Event::{
-        ArsFalse, ArsTrue, ConnectFailed, ConnectOverdue, Connected, Ended, KeepaliveDue,
-        KeepaliveLost, LoginOverdue, Malformed, MapRetryDue, Mrs, RetryDue, Srs, Trq,
+        ArsFalse, ArsTrue, ConnectFailed, ConnectOverdue, Connected, Ended, KeepaliveDue, KeepaliveLost, LoginOverdue,
+        Malformed, MapRetryDue, Mrs, RetryDue, Srs, Trq,
     };
+    use PeerMisbehaved::{ExpectedArs, KeepaliveUnanswered as NoSrs, NoAnswer, UnaskedArs};
     use State::{Connecting, LoggingIn, Offline, Up};
     &[
         row(Offline, RetryDue, Connect, Connecting, "life.reconnect"),
         row(Connecting, Connected, LogIn, LoggingIn, "auth.client-first"),
-        row(
-            Connecting,
-            ConnectFailed,
-            BackOff,
-            Offline,
-            "life.retry-connect",
-        ),
-        row(
-            Connecting,
-            ConnectOverdue,
-            Disconnect,
-            Offline,
-            "life.connect-deadline",
-        ),
+        row(Connecting, ConnectFailed, BackOff(Network), Offline, "life.retry-connect"),
+        closing(Connecting, ConnectOverdue, Disconnect(Network), Offline, "life.connect-deadline", Why::ConnectOverdue),
         row(LoggingIn, ArsTrue, MapAll, Up, "map.client-all"),
-        row(
-            LoggingIn,
-            ArsFalse,
-            Disconnect,
-            Offline,
-            "auth.refused-close",
-        ),
-        row(LoggingIn, Mrs, Disconnect, Offline, "auth.ars-first"),
-        row(LoggingIn, Trq, Disconnect, Offline, "auth.ars-first"),
-        row(LoggingIn, Srs, Disconnect, Offline, "auth.ars-first"),
-        row(LoggingIn, Malformed, Disconnect, Offline, "auth.ars-first"),
-        row(LoggingIn, Ended, BackOff, Offline, "life.reconnect"),
-        row(
-            LoggingIn,
-            LoginOverdue,
-            Disconnect,
-            Offline,
-            "auth.client-deadline",
-        ),
-        row(Up, ArsTrue, Disconnect, Offline, "auth.one-reply"),
-        row(Up, ArsFalse, Disconnect, Offline, "auth.one-reply"),
+        closing(LoggingIn, ArsFalse, Disconnect(Server), Offline, "auth.refused-close", Rejected),
+        closing(LoggingIn, Mrs, Disconnect(Server), Offline, "auth.ars-first", Misbehaved(ExpectedArs)),
+        closing(LoggingIn, Trq, Disconnect(Server), Offline, "auth.ars-first", Misbehaved(ExpectedArs)),
+        closing(LoggingIn, Srs, Disconnect(Server), Offline, "auth.ars-first", Misbehaved(ExpectedArs)),
+        row(LoggingIn, Malformed, Disconnect(Server), Offline, "auth.ars-first"),
+        row(LoggingIn, Ended(Server), BackOff(Server), Offline, "life.reconnect"),
+        row(LoggingIn, Ended(Network), BackOff(Network), Offline, "life.reconnect"),
+        closing(LoggingIn, LoginOverdue, Disconnect(Network), Offline, "auth.client-deadline", Misbehaved(NoAnswer)),
+        closing(Up, ArsTrue, Disconnect(Server), Offline, "auth.one-reply", Misbehaved(UnaskedArs)),
+        closing(Up, ArsFalse, Disconnect(Server), Offline, "auth.one-reply", Misbehaved(UnaskedArs)),
         row(Up, Mrs, NoteMapping, Up, "map.client-survives-false"),
         row(Up, Trq, OpenTunnel, Up, "tunnel.trs-new-connection"),
         row(Up, Srs, NoteAlive, Up, "keep.client-gives-up"),
-        row(Up, Malformed, Disconnect, Offline, "frame.unknown-word"),
-        row(Up, Ended, BackOff, Offline, "life.reconnect"),
+        row(Up, Malformed, Disconnect(Server), Offline, "frame.unknown-word"),
+        row(Up, Ended(Server), BackOff(Server), Offline, "life.reconnect"),
+        row(Up, Ended(Network), BackOff(Network), Offline, "life.reconnect"),
         row(Up, KeepaliveDue, SendKeepalive, Up, "keep.client-interval"),
-        row(
-            Up,
-            KeepaliveLost,
-            Disconnect,
-            Offline,
-            "keep.client-gives-up",
-        ),
+        closing(Up, KeepaliveLost, Disconnect(Network), Offline, "keep.client-gives-up", Misbehaved(NoSrs)),
         row(Up, MapRetryDue, MapAgain, Up, "map.client-retries"),
     ]
 };
@@ -169,11 +170,36 @@ mod tests {
     }
 
     #[test]
-    fn every_message_and_the_end_are_covered_while_connected() {
+    fn a_connected_client_has_a_row_for_each_message_and_each_end() {
         use Event::{ArsFalse, ArsTrue, Ended, Malformed, Mrs, Srs, Trq};
         for state in [State::LoggingIn, State::Up] {
-            for event in [ArsTrue, ArsFalse, Mrs, Trq, Srs, Malformed, Ended] {
+            let ends = [Ended(By::Server), Ended(By::Network)];
+            for event in [ArsTrue, ArsFalse, Mrs, Trq, Srs, Malformed]
+                .into_iter()
+                .chain(ends)
+            {
                 assert!(step(state, event).is_some(), "{state:?} {event:?}");
+            }
+        }
+    }
+    #[test]
+    fn a_row_has_a_reason_if_it_disconnects_and_the_input_has_none() {
+        for row in TABLE {
+            let closes = matches!(row.action, Action::Disconnect(_));
+            let has_reason = closes && row.event != Event::Malformed;
+            assert_eq!(row.reason.is_some(), has_reason, "{row:?}");
+            let ends = closes || matches!(row.action, Action::BackOff(_));
+            assert_eq!(ends, row.next == State::Offline, "{row:?}");
+        }
+    }
+
+    /// The other reasons name the rule that the server broke.
+    #[test]
+    fn a_reason_without_misbehaviour_has_the_rule_of_its_row() {
+        for row in TABLE {
+            use DisconnectReason::{ConnectOverdue, Rejected};
+            if let Some(reason @ (Rejected | ConnectOverdue)) = &row.reason {
+                assert_eq!(reason.rule(), row.rule, "{row:?}");
             }
         }
     }

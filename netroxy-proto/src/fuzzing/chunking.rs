@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{ClientMessage, Decoder, Incoming, Limits, ServerMessage};
 
-/// The decoder gives the messages, the error and the tail that the [oracle](frame) gives, however
-/// the bytes are split; it holds no more than four lines, a little bookkeeping and the last push.
+/// The decoder returns the same messages, error and tail as the [oracle](frame), however the bytes are
+/// split. It holds four lines and the last push at most.
 ///
 /// The first byte chooses direction and line limit, the second how many cuts follow, one byte
 /// each; the rest is the stream.
@@ -51,13 +51,17 @@ fn compare<M: Incoming>(
     let oracle = frame(direction, stream, limits.line);
     let all_at_once = decode(encode, [stream].into_iter(), limits);
     assert_eq!(all_at_once, oracle, "in one piece");
-    assert_eq!(decode(encode, stream.chunks(1), limits), oracle, "bytewise");
+    assert_eq!(
+        decode(encode, stream.chunks(1), limits),
+        oracle,
+        "byte by byte"
+    );
     let mut rest = stream;
     let mut pieces = Vec::new();
     for size in sizes {
-        let (piece, behind) = rest.split_at((*size).min(rest.len()));
+        let (piece, left) = rest.split_at((*size).min(rest.len()));
         pieces.push(piece);
-        rest = behind;
+        rest = left;
     }
     pieces.push(rest);
     assert_eq!(decode(encode, pieces.into_iter(), limits), oracle, "split");
@@ -77,14 +81,14 @@ fn decode<'a, M: Incoming>(
         loop {
             match decoder.next_message() {
                 Ok(Some(message)) => {
-                    assert!(!raw && error.is_none(), "a message behind the end");
+                    assert!(!raw && error.is_none(), "a message after the end");
                     raw = message.ends_lines();
                     let mut bytes = Vec::new();
                     encode(&message, &mut bytes);
                     messages.push(bytes);
                 }
                 Ok(None) => {
-                    assert_eq!(error, None, "an error was forgotten");
+                    assert_eq!(error, None, "the error was lost");
                     break;
                 }
                 Err(now) => {
@@ -97,14 +101,14 @@ fn decode<'a, M: Incoming>(
         let held = 4 * (limits.line + 1);
         assert!(
             raw || decoder.buffered() <= held,
-            "holds more than a message"
+            "the decoder holds more than a message"
         );
     }
     let is_mid_message = decoder.is_mid_message();
     let tail = decoder.into_tail();
     let ending = match error {
         Some(error) => {
-            assert!(tail.is_empty(), "bytes kept behind an error");
+            assert!(tail.is_empty(), "bytes are kept after an error");
             Ending::Error(error.line, error.rule())
         }
         None if raw => Ending::Raw(tail),

@@ -10,22 +10,24 @@ use crate::{
     client::{Client, Config, DisconnectReason, Input, Mapping, Notice, Output, table::Row},
 };
 
-/// Any sequence of inputs leaves the client machine as a plain model of it: ATH first and once on
-/// each connection, every MAP once and in order after ARS true, never TRS on the control
-/// connection, nothing sent without a connection, never two Connects outstanding, at least one
-/// second before the next attempt (and little more than that after a session that lasted), SRQ
-/// every third of the timeout, a server given up that leaves an attempt to connect open, one given up one timeout after an SRQ that it left unanswered,
-/// tunnels only for mapped ports and with the token of the session, and the same next deadline,
-/// which is never in the past after a Tick. Inputs that cannot happen are refused and change
-/// nothing.
+/// After any sequence of inputs the client machine does what a plain model of it does:
+///
+/// * It sends ATH first, and once on each connection. After ARS true it sends every MAP once and in order.
+///   It never sends TRS on the control connection, and sends nothing without a connection.
+/// * Only one Connect is unanswered at a time. The next attempt comes after a second at least, and little
+///   later if the session before it lasted.
+/// * It sends SRQ every third of the timeout. It gives up a server that does not accept the connection or
+///   answer ATH in time, or that does not answer an SRQ within one timeout.
+/// * It opens tunnels only for mapped ports, with the token of the login.
+/// * Its next deadline is that of the model, and is never in the past after a Tick.
+/// * Inputs that cannot happen are rejected and change nothing.
 ///
 /// The first byte is the jitter; then each operation is one byte and its arguments.
 pub fn client_machine(input: &[u8]) {
     play(input);
 }
 
-/// The rows of the state table that an input makes the machine take, for the corpus to show that
-/// it takes them all.
+/// The rows of the state table that the machine takes, for the test that the corpus takes all of them.
 pub fn client_rows(input: &[u8]) -> Vec<&'static Row> {
     play(input).client.take_steps().collect()
 }
@@ -56,9 +58,9 @@ struct Harness {
 enum State {
     /// The time of the next attempt.
     Offline(Duration),
-    /// The time of giving up.
+    /// The time at which the client gives up.
     Connecting(Duration),
-    /// The time of giving up.
+    /// The time at which the client gives up.
     LoggingIn(Duration),
     Up(Session),
 }
@@ -83,7 +85,7 @@ impl Harness {
                 self.tick();
             }
             2 => {
-                // Time goes on; the next input may come before a Tick that is due.
+                // Time passes; the next input can come before a Tick that is due.
                 self.now += Duration::from_millis(u64::from(source.byte()) * 20);
                 if source.flag() {
                     self.tick();
@@ -110,7 +112,7 @@ impl Harness {
                 self.message(ServerMessage::Trq(Trq { remote_port }));
             }
             9 => self.message(ServerMessage::Srs),
-            10 => self.ended_or_malformed(source.flag()),
+            10 => self.ended_or_malformed(source.byte()),
             _ => self.message(source.server_message()),
         }
     }
@@ -128,9 +130,9 @@ impl Harness {
         }
     }
 
-    fn ended_or_malformed(&mut self, malformed: bool) {
+    fn ended_or_malformed(&mut self, choice: u8) {
         let is_connected = matches!(self.state, State::LoggingIn(_) | State::Up(_));
-        if malformed {
+        if choice & 1 == 1 {
             let error = ParseError {
                 line: 1,
                 kind: ParseErrorKind::LineTooLong { limit: 1 },
@@ -139,7 +141,12 @@ impl Harness {
             let expected = is_connected.then(|| vec![Output::Disconnect(reason)]);
             self.feed_and_back_off(Input::Malformed(error), expected);
         } else {
-            self.feed_and_back_off(Input::Ended, is_connected.then(Vec::new));
+            let input = if choice & 2 == 2 {
+                Input::Broken
+            } else {
+                Input::Ended
+            };
+            self.feed_and_back_off(input, is_connected.then(Vec::new));
         }
     }
 
@@ -171,7 +178,6 @@ impl Harness {
                 let expected = match mapping {
                     Some(mapping) => Output::OpenTunnel {
                         remote_port: mapping.remote_port,
-                        target: mapping.target,
                         token: session.token,
                     },
                     None => Output::Notice(Notice::UnknownPort(trq.remote_port)),
@@ -232,10 +238,13 @@ impl Harness {
         }
         self.same_deadline();
         let next = self.client.poll_timeout();
-        assert!(next.is_none_or(|at| at > self.now), "a timer is overdue");
+        assert!(
+            next.is_none_or(|at| at > self.now),
+            "a deadline is in the past"
+        );
     }
 
-    /// One output of a Tick: it must have been due.
+    /// Checks that an output of a Tick was due.
     fn due(&mut self, output: Output) {
         let now = self.now;
         match (&mut self.state, output) {
@@ -261,7 +270,7 @@ impl Harness {
             (State::Up(session), Output::Send(ClientMessage::Map(again))) => {
                 let port = again.remote_port.remote_port().expect("was configured");
                 let at = session.map_at.remove(&port).expect("was refused");
-                assert!(at <= now, "asked again too early");
+                assert!(at <= now, "the port was requested again too early");
             }
             (State::Up(session), Output::Disconnect(reason))
                 if session.give_up_at.is_some_and(|at| at <= now) =>
@@ -273,10 +282,12 @@ impl Harness {
         }
     }
 
-    /// The delay is only known from the notice that follows; the machine's own deadline must
-    /// agree with it.
+    /// Takes the delay from the machine's deadline. The notice that follows must have the same delay.
     fn back_off_at_next_notice(&mut self) {
-        let at = self.client.poll_timeout().expect("offline, so it retries");
+        let at = self
+            .client
+            .poll_timeout()
+            .expect("an offline client has a next attempt");
         self.back_off(at - self.now);
     }
 
@@ -285,12 +296,16 @@ impl Harness {
         if let State::Up(session) = &self.state
             && self.now - session.since >= Duration::from_secs(10)
         {
-            assert!(delay <= Duration::from_millis(1250), "after a good session");
+            assert!(
+                delay <= Duration::from_millis(1250),
+                "the delay after a session that lasted"
+            );
         }
         self.state = State::Offline(self.now + delay);
     }
 
-    /// Feeds an input that ends the connection: `before` and then the notice of the next attempt.
+    /// Feeds an input that ends the connection. The outputs must be `before` and then the notice of the
+    /// next attempt.
     fn feed_and_back_off(&mut self, input: Input, before: Option<Vec<Output>>) {
         let Some(mut expected) = before else {
             self.feed(input, None);
@@ -306,7 +321,8 @@ impl Harness {
         self.same_deadline();
     }
 
-    /// Whether the input was accepted; it must be, with these outputs, unless `expected` is none.
+    /// Whether the input was accepted. It must be accepted with the outputs in `expected`, or rejected if
+    /// `expected` is `None`.
     fn feed(&mut self, input: Input, expected: Option<Vec<Output>>) -> bool {
         if let Some(expected) = expected {
             assert_eq!(self.accept(input), expected);
@@ -370,7 +386,7 @@ fn map(mapping: &Mapping) -> ClientMessage {
     })
 }
 
-/// Three mappings, of which the last one repeats a port.
+/// Three mappings. The last one repeats a port.
 fn config(jitter: u8) -> Config {
     let mapping = |port: i64, target: &[u8]| Mapping {
         remote_port: port.try_into().expect("a port"),

@@ -6,11 +6,13 @@ use core::fmt::Debug;
 use super::source::Source;
 use crate::{ClientMessage, Decoder, Incoming, Limits, ParseError, ServerMessage};
 
-/// What a server reads. Parsing never panics. What parses takes exactly its own bytes (whatever
-/// follows), ends with a line, is incomplete at each earlier line, and encodes to something no
-/// longer that parses to the same value and encodes to itself. What is wrong stays equally wrong
-/// whatever follows, was not wrong one line before, and is told in one short line that is safe to
-/// log.
+/// What a server reads. Parsing never panics.
+///
+/// A message takes exactly its own bytes, whatever follows. It ends with a line and is incomplete at each
+/// earlier line. Its encoding is not longer, parses to the same value, and is encoded to the same bytes.
+///
+/// An error is the same whatever follows, does not occur one line earlier, and has a text of one short
+/// line that is safe to log.
 pub fn client_message(input: &[u8]) {
     one_message::<ClientMessage>(input, ClientMessage::encode);
 }
@@ -20,8 +22,7 @@ pub fn server_message(input: &[u8]) {
     one_message::<ServerMessage>(input, ServerMessage::encode);
 }
 
-/// Any sequence of messages decodes to itself, leaves nothing over, and encodes again to the same
-/// bytes.
+/// Any sequence of messages decodes to itself without a rest, and encodes again to the same bytes.
 pub fn round_trip(input: &[u8]) {
     let mut source = Source::new(input);
     if source.flag() {
@@ -51,7 +52,11 @@ fn one_message<M: Incoming + Debug + PartialEq>(input: &[u8], encode: fn(&M, &mu
             assert_eq!(own.last(), Some(&b'\n'), "a message ends with a line");
             assert_eq!(M::parse(own), Ok(Some((reparse(own), length))));
             for shorter in line_starts(own) {
-                assert_eq!(M::parse(shorter), Ok(None), "complete too early");
+                assert_eq!(
+                    M::parse(shorter),
+                    Ok(None),
+                    "the message is complete too early"
+                );
             }
             let mut encoded = Vec::new();
             encode(&message, &mut encoded);
@@ -60,7 +65,7 @@ fn one_message<M: Incoming + Debug + PartialEq>(input: &[u8], encode: fn(&M, &mu
                 "the canonical form is the shortest"
             );
             let again: M = reparse(&encoded);
-            assert_eq!(again, message, "encoded to another value");
+            assert_eq!(again, message, "the encoding is another value");
             let mut twice = Vec::new();
             encode(&again, &mut twice);
             assert_eq!(twice, encoded, "encoding is not canonical");
@@ -76,7 +81,10 @@ fn one_message<M: Incoming + Debug + PartialEq>(input: &[u8], encode: fn(&M, &mu
 fn reparse<M: Incoming>(whole: &[u8]) -> M {
     match M::parse(whole) {
         Ok(Some((message, length))) if length == whole.len() => message,
-        _ => panic!("does not parse as a whole: {}", whole.escape_ascii()),
+        _ => panic!(
+            "this does not parse as one message: {}",
+            whole.escape_ascii()
+        ),
     }
 }
 
@@ -86,21 +94,25 @@ fn stays_wrong<M: Incoming + Debug + PartialEq>(input: &[u8], error: &ParseError
         .nth(error.line - 1)
         .expect("the line of an error has ended");
     let told = error.to_string();
-    assert!(told.len() < 200, "too long for a log: {told}");
+    assert!(told.len() < 200, "the text is too long for a log: {told}");
     let is_printable = told.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    assert!(is_printable, "not fit for a log: {told:?}");
+    assert!(is_printable, "the text is not safe for a log: {told:?}");
     let upto = &input[..end];
     assert_eq!(
         M::parse(upto).as_ref(),
         Err(error),
-        "depends on what follows"
+        "the error depends on the bytes that follow"
     );
     for shorter in line_starts(upto) {
-        assert_eq!(M::parse(shorter), Ok(None), "was wrong before");
+        assert_eq!(
+            M::parse(shorter),
+            Ok(None),
+            "the error occurs on an earlier line"
+        );
     }
 }
 
-/// Where each line of `message` starts, as the bytes before it.
+/// The bytes before each line of `message`.
 fn line_starts(message: &[u8]) -> impl Iterator<Item = &[u8]> {
     (0..message.len())
         .filter(|at| *at == 0 || message[*at - 1] == b'\n')
@@ -113,7 +125,10 @@ fn identity<M: Incoming + Debug + PartialEq>(sent: &[M], encode: fn(&M, &mut Vec
     let mut decoder = Decoder::new(Limits::default());
     decoder.push(&wire);
     let mut received: Vec<M> = Vec::new();
-    while let Some(message) = decoder.next_message().expect("what we send is well-formed") {
+    while let Some(message) = decoder
+        .next_message()
+        .expect("an encoded message is well-formed")
+    {
         received.push(message);
     }
     assert_eq!(received, sent);

@@ -1,6 +1,6 @@
-//! Bodies of the fuzz targets: each takes any bytes and panics when its property is broken.
+//! Bodies of the fuzz targets: each takes any bytes and panics if its property does not hold.
 //!
-//! They are ordinary functions so that a stable `cargo test` replays the seed corpus through them.
+//! They are ordinary functions, so `cargo test` with a stable compiler runs the corpus through them.
 
 mod chunking;
 mod client;
@@ -18,7 +18,7 @@ pub use server::{server_machine, server_rows};
 /// A fuzz body.
 pub type Body = fn(&[u8]);
 
-/// Every fuzz target by its name, which is also that of its corpus folder.
+/// Every fuzz target and its name, which is also the name of its corpus folder.
 pub const TARGETS: [(&str, Body); 6] = [
     ("client_message", client_message),
     ("server_message", server_message),

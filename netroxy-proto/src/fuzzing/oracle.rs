@@ -1,5 +1,5 @@
-//! The grammar once more, as plainly as it can be said: lines, words, and what each line may be.
-//! Shares no code with the parser and the decoder, which are compared with it.
+//! The grammar a second time, in its simplest form: lines, words, and the kind of each line. It shares
+//! no code with the parser and the decoder, which are compared with it.
 
 use alloc::{format, string::String, vec::Vec};
 
@@ -12,19 +12,19 @@ pub enum Direction {
     ToClient,
 }
 
-/// What a whole stream of bytes amounts to.
+/// The content of a whole stream of bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Framed {
     /// The messages in their canonical bytes.
     pub messages: Vec<Vec<u8>>,
-    /// What stands behind them.
+    /// What follows them.
     pub ending: Ending,
 }
 
 /// How a stream of bytes ends.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// With part of a message, or with nothing.
+    /// With part of a message, or after a message.
     Open(Vec<u8>),
     /// With TRS and then these raw bytes.
     Raw(Vec<u8>),
@@ -142,7 +142,7 @@ fn integer(line: &[u8]) -> Option<i128> {
         if !digit.is_ascii_digit() {
             return None;
         }
-        // Far out of range stays out of range.
+        // A number that is far out of range stays out of range.
         number = (number * 10 + i128::from(digit - b'0')).min(1 << 100);
     }
     number *= sign;

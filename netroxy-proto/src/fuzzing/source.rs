@@ -1,4 +1,4 @@
-//! Structured values out of any bytes. Bytes that have run out read as zero.
+//! Makes structured values from any bytes. After the last byte it reads zeros.
 
 use alloc::vec::Vec;
 

@@ -8,11 +8,11 @@ use core::time::Duration;
 
 use super::{
     CloseReason, Config, ConnId, Input, Listener, MappingId, Output, RefuseReason, UserId,
-    table::{self, Action, Event, State},
+    table::{self, Action, BadTrs, Event, State},
 };
 use crate::{
-    Ars, Ath, ClientMessage, ClientName, LocalMisuse, Map, Mrs, PeerMisbehaved, PortNumber,
-    RemotePort, ServerMessage, Timeout, Token, Trq, Trs, Username, table::Taken, timer::Timers,
+    Ars, Ath, ClientMessage, ClientName, LocalMisuse, Map, Mrs, PortNumber, RemotePort,
+    ServerMessage, Timeout, Token, Trq, Trs, Username, table::Taken, timer::Timers,
 };
 
 #[cfg(feature = "model")]
@@ -23,11 +23,11 @@ mod fingerprint;
 pub struct Server {
     config: Config,
     conns: BTreeMap<ConnId, Conn>,
-    /// Those of the connections that are logged in.
+    /// The connections that are logged in.
     sessions: BTreeSet<ConnId>,
     mappings: BTreeMap<MappingId, Mapping>,
     by_port: BTreeMap<RemotePort, MappingId>,
-    /// Users without a tunnel, and the mapping they came to.
+    /// Waiting users, and the mapping of the port to which each has connected.
     users: BTreeMap<UserId, MappingId>,
     timers: Timers<Timer>,
     outputs: VecDeque<Output>,
@@ -40,12 +40,12 @@ struct Conn {
     state: State,
     listener: Listener,
     token: Token,
-    /// How long it may be silent: as it was told at its login.
+    /// How long the client may be silent, by the timeout that it was sent at login.
     silence: Duration,
-    /// Who has logged in. Two users may choose the same client name.
+    /// The user name and client name of the login. Two accounts can use the same client name.
     client: Option<(Username, ClientName)>,
     mappings: Vec<MappingId>,
-    /// Answers in the order of the questions; those behind a port that is being opened wait.
+    /// Answers in the order of the messages. An answer waits while an earlier port is being opened.
     replies: VecDeque<Reply>,
 }
 
@@ -59,11 +59,11 @@ enum Reply {
 struct Mapping {
     conn: ConnId,
     remote_port: RemotePort,
-    /// As asked in MAP: whether users are let through.
+    /// isOpen of the MAP: whether users are let through.
     is_open: bool,
-    /// Whether the driver has said that it listens.
+    /// Whether the driver has answered that the port is open.
     listens: bool,
-    /// First come, first served (`tunnel.fifo`).
+    /// In the order in which they connected (`tunnel.fifo`).
     waiting: VecDeque<UserId>,
 }
 
@@ -91,19 +91,19 @@ impl Server {
         }
     }
 
-    /// Another configuration for what comes from now on. Connections and users keep the deadlines
-    /// that they have, and clients the timeout that they were told.
+    /// Sets another configuration. Connections and users keep the deadlines that they have, and
+    /// clients keep the timeout that they were sent.
     pub fn set_config(&mut self, config: Config) {
         self.config = config;
     }
 
-    /// Takes one input. Inputs about a connection, mapping or user that the machine has let go of
-    /// are ignored: they were under way when it did.
+    /// Handles one input. An input about a connection, mapping or user that the machine has forgotten
+    /// is ignored: it was under way at that moment.
     ///
     /// # Errors
     ///
-    /// [`LocalMisuse::DuplicateId`] when an id is in use, [`LocalMisuse::Unexpected`] when a
-    /// listener that is open is said to have opened or failed; nothing has changed then.
+    /// [`LocalMisuse::DuplicateId`] if an id is in use. [`LocalMisuse::Unexpected`] if the driver answers
+    /// again for a listener that is open. The state does not change then.
     pub fn handle(&mut self, now: Duration, input: Input) -> Result<(), LocalMisuse> {
         match input {
             Input::Accepted {
@@ -116,7 +116,9 @@ impl Server {
             Input::Message { conn, message } => self.message(now, conn, message),
             Input::Login { conn, ath, granted } => self.ath(now, conn, ath, granted),
             Input::Malformed { conn, error } => {
-                self.event(conn, Event::Malformed, CloseReason::Malformed(error));
+                if self.step(conn, Event::Malformed).is_some() {
+                    self.close(conn, error.into());
+                }
             }
             Input::Ended { conn } => {
                 if self.step(conn, Event::Ended).is_some() {
@@ -134,13 +136,13 @@ impl Server {
         Ok(())
     }
 
-    /// The next thing to do, in order.
+    /// The next output, in order.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// The steps made since the last call, each once, in the order of the table: for logs and
-    /// for tests that ask which steps were made at all.
+    /// The steps made since the last call, each once, in the order of the table: for logs, and for
+    /// tests of coverage.
     pub fn take_steps(&mut self) -> impl Iterator<Item = &'static table::Row> {
         self.taken.drain(table::TABLE)
     }
@@ -151,7 +153,7 @@ impl Server {
         self.timers.next()
     }
 
-    /// Connections, mappings and waiting users that the machine holds: for tests and metrics.
+    /// The numbers of connections, mappings and waiting users: for tests and metrics.
     #[must_use]
     pub fn census(&self) -> (usize, usize, usize) {
         (self.conns.len(), self.mappings.len(), self.users.len())
@@ -191,12 +193,12 @@ impl Server {
                 self.ath(now, conn, ath, granted);
             }
             ClientMessage::Map(map) => {
-                if self.event(conn, Event::Map, PeerMisbehaved::BeforeLogin.into()) {
+                if self.event(conn, Event::Map) == Some(Action::Listen) {
                     self.map(conn, map);
                 }
             }
             ClientMessage::Srq => {
-                if self.event(conn, Event::Srq, PeerMisbehaved::BeforeLogin.into()) {
+                if self.event(conn, Event::Srq) == Some(Action::Renew) {
                     self.renew(now, conn);
                     self.reply(conn, Reply::Ready(ServerMessage::Srs));
                 }
@@ -211,20 +213,14 @@ impl Server {
         } else {
             Event::AthBad
         };
-        match self.step(conn, event) {
-            Some(Action::Accept) => self.log_in(now, conn, ath.username, ath.client_name),
-            Some(Action::Reject) => {
-                self.reply(conn, Reply::Ready(ServerMessage::Ars(Ars::Rejected)));
-                self.close(conn, CloseReason::Rejected);
-            }
-            Some(_) => self.close(conn, PeerMisbehaved::SecondLogin.into()),
-            None => {}
+        if self.event(conn, event) == Some(Action::Accept) {
+            self.log_in(now, conn, ath.username, ath.client_name);
         }
     }
 
     fn log_in(&mut self, now: Duration, conn: ConnId, username: Username, client_name: ClientName) {
-        let client = Some((username.clone(), client_name.clone()));
-        // An empty name names nobody, so it replaces nobody.
+        let client = Some((username, client_name.clone()));
+        // Two clients without a name are not the same client.
         let same_name = self
             .sessions
             .iter()
@@ -232,7 +228,7 @@ impl Server {
             .find(|old| self.conns.get(old).is_some_and(|c| c.client == client))
             .copied();
         if let Some(old) = same_name {
-            self.event(old, Event::Replaced, CloseReason::Replaced);
+            self.event(old, Event::Replaced);
         }
         let Some(entry) = self.conns.get_mut(&conn) else {
             return;
@@ -243,11 +239,8 @@ impl Server {
         let timeout = self.config.timeout;
         self.sessions.insert(conn);
         self.renew(now, conn);
-        self.outputs.push_back(Output::LoggedIn {
-            conn,
-            username,
-            client_name,
-        });
+        self.outputs
+            .push_back(Output::LoggedIn { conn, client_name });
         let ars = Ars::Accepted { timeout, token };
         self.reply(conn, Reply::Ready(ServerMessage::Ars(ars)));
     }
@@ -287,7 +280,7 @@ impl Server {
 
     fn listener_opened(&mut self, id: MappingId) -> Result<(), LocalMisuse> {
         let Some(mapping) = self.mappings.get_mut(&id) else {
-            // The client went while the port was being opened.
+            // The login ended while the port was being opened.
             self.outputs
                 .push_back(Output::CloseListener { mapping: id });
             return Ok(());
@@ -365,31 +358,23 @@ impl Server {
 
     fn trs(&mut self, conn: ConnId, trs: &Trs) {
         let waiting = self.waiting_user(conn, trs);
-        let event = if waiting.is_ok() {
-            Event::TrsGood
-        } else {
-            Event::TrsBad
+        let event = match waiting {
+            Ok(_) => Event::TrsGood,
+            Err(fault) => Event::TrsBad(fault),
         };
-        match (self.step(conn, event), waiting) {
-            (Some(Action::Join), Ok(user)) => {
-                self.forget_user(user);
-                self.conns.remove(&conn);
-                self.timers.clear(Timer::Conn(conn));
-                self.outputs.push_back(Output::Join { conn, user });
-            }
-            (Some(_), _) if self.state(conn) == Some(State::Control) => {
-                self.close(conn, PeerMisbehaved::TrsOnControl.into());
-            }
-            (Some(_), Err(misbehaved)) => self.close(conn, misbehaved.into()),
-            _ => {}
+        if let (Some(Action::Join), Ok(user)) = (self.event(conn, event), waiting) {
+            self.forget_user(user);
+            self.conns.remove(&conn);
+            self.timers.clear(Timer::Conn(conn));
+            self.outputs.push_back(Output::Join { conn, user });
         }
     }
 
-    /// The user whom a data connection with this TRS would be joined to.
-    fn waiting_user(&self, conn: ConnId, trs: &Trs) -> Result<UserId, PeerMisbehaved> {
+    /// The user with whom a data connection with this TRS is to be joined.
+    fn waiting_user(&self, conn: ConnId, trs: &Trs) -> Result<UserId, BadTrs> {
         let listener = self.conns.get(&conn).map(|c| c.listener);
-        // Every session's token is compared, and each in constant time: how long it takes says
-        // nothing about the tokens.
+        // The tokens of all logins are compared, each in constant time, so the time that this takes
+        // says nothing about the tokens.
         let issuer = self
             .sessions
             .iter()
@@ -402,17 +387,17 @@ impl Server {
                     found
                 }
             })
-            .ok_or(PeerMisbehaved::UnknownToken)?;
+            .ok_or(BadTrs::UnknownToken)?;
         trs.remote_port
             .remote_port()
             .and_then(|port| self.by_port.get(&port))
             .and_then(|id| self.mappings.get(id))
             .filter(|mapping| mapping.conn == issuer)
-            .ok_or(PeerMisbehaved::PortNotMapped)?
+            .ok_or(BadTrs::PortNotMapped)?
             .waiting
             .front()
             .copied()
-            .ok_or(PeerMisbehaved::NoWaitingUser)
+            .ok_or(BadTrs::NoWaitingUser)
     }
 
     fn tick(&mut self, now: Duration) {
@@ -424,43 +409,35 @@ impl Server {
                     self.outputs.push_back(Output::RefuseUser { user, reason });
                 }
                 Timer::Conn(conn) => {
-                    let how = match self.state(conn) {
-                        Some(State::Control) => PeerMisbehaved::Silent,
-                        _ => PeerMisbehaved::LoginOverdue,
-                    };
-                    self.event(conn, Event::Overdue, how.into());
+                    self.event(conn, Event::Overdue);
                 }
             }
         }
     }
 
-    fn state(&self, conn: ConnId) -> Option<State> {
-        self.conns.get(&conn).map(|c| c.state)
-    }
-
-    /// Looks up the table and moves the connection on. While it is being closed its entry keeps
-    /// the state it was closed in.
-    fn step(&mut self, conn: ConnId, event: Event) -> Option<Action> {
+    /// Finds the row of an event and moves the connection to the next state. A connection that is
+    /// to be closed keeps its state until its entry is removed.
+    fn step(&mut self, conn: ConnId, event: Event) -> Option<&'static table::Row> {
         let entry = self.conns.get_mut(&conn)?;
         let row = table::step(entry.state, event)?;
         self.taken.note(table::TABLE, row);
         if row.next != State::Closed {
             entry.state = row.next;
         }
-        Some(row.action)
+        Some(row)
     }
 
-    /// Makes the step of an event that either leaves the connection open (true) or closes it for
-    /// `reason` (false).
-    fn event(&mut self, conn: ConnId, event: Event, reason: CloseReason) -> bool {
-        match self.step(conn, event) {
-            Some(Action::Close) => {
-                self.close(conn, reason);
-                false
-            }
-            Some(_) => true,
-            None => false,
+    /// Makes the step of an event, and closes the connection if the row has a reason. The result is
+    /// the action that the caller has to carry out; `None` if the event cannot happen.
+    fn event(&mut self, conn: ConnId, event: Event) -> Option<Action> {
+        let row = self.step(conn, event)?;
+        if row.action == Action::Reject {
+            self.reply(conn, Reply::Ready(ServerMessage::Ars(Ars::Rejected)));
         }
+        if let Some(reason) = &row.reason {
+            self.close(conn, reason.clone());
+        }
+        Some(row.action)
     }
 
     fn renew(&mut self, now: Duration, conn: ConnId) {
@@ -493,8 +470,8 @@ impl Server {
         self.forget(conn);
     }
 
-    /// Lets go of a connection; its ports are freed and its waiting users closed at once, its
-    /// tunnels live on (`tunnel.outlives-control`).
+    /// Forgets a connection. Its ports are freed and its waiting users are closed at once; its tunnels
+    /// stay open (`tunnel.outlives-control`).
     fn forget(&mut self, conn: ConnId) {
         self.timers.clear(Timer::Conn(conn));
         self.sessions.remove(&conn);
@@ -513,7 +490,7 @@ impl Server {
         self.refuse(gone);
     }
 
-    /// Closes users whose mapping is no more.
+    /// Closes users whose mapping has ended.
     fn refuse(&mut self, users: VecDeque<UserId>) {
         for user in users {
             self.users.remove(&user);
@@ -535,6 +512,7 @@ impl Server {
     }
 }
 
+/// See [`Config::timeout`].
 fn silence_allowed(timeout: Timeout) -> Duration {
     timeout.duration().saturating_mul(11) / 8
 }

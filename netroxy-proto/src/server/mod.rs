@@ -1,4 +1,4 @@
-//! A whole server, without IO: sessions, mapped ports, waiting users, and how they meet tunnels.
+//! A whole server, without IO: logins, mapped ports, waiting users, and their data connections.
 //!
 //! See the [crate documentation](crate#state-machines) for how to drive it.
 //!
@@ -42,21 +42,21 @@ use crate::{
 
 pub use machine::Server;
 
-/// What a server is told at its start.
+/// The configuration of a server.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What an ATH has to show that comes as [`Input::Message`]. `None` refuses it: then the driver
-    /// checks each login and feeds [`Input::Login`].
+    /// The user name and password that an ATH in [`Input::Message`] must have. With `None` every such
+    /// ATH is rejected: the driver checks each login itself and feeds [`Input::Login`].
     pub credentials: Option<(Username, Password)>,
-    /// Sent to each client. A client that is silent for 1.375 times as long is closed: later than
-    /// the timeout, because the original client sends exactly every timeout (`keep.not-early`).
+    /// Sent to each client. A client that is silent for 1.375 times the timeout is closed. The factor
+    /// is needed because the original client sends SRQ once in each timeout (`keep.not-early`).
     pub timeout: Timeout,
-    /// A connection that has neither logged in nor become a tunnel by then is closed.
-    /// `Duration::MAX` is never; so it is in the other deadlines.
+    /// The time to log in or to become a tunnel; then the connection is closed. `Duration::MAX` means
+    /// never, here and in the other deadlines.
     pub login_deadline: Duration,
-    /// A user who has got no tunnel by then is closed (`tunnel.user-timeout`).
+    /// The time that a user waits for a tunnel; then the user is closed (`tunnel.user-timeout`).
     pub user_deadline: Duration,
-    /// So many users wait on one mapping at most; further ones are closed at once.
+    /// The most users that wait on one mapping; further users are closed at once.
     pub max_waiting: usize,
 }
 
@@ -94,19 +94,19 @@ impl Config {
     }
 }
 
-/// A connection to the plain or the TLS listener. The driver chooses ids and never reuses one.
+/// A connection to the plain or the TLS listener. The driver chooses the ids and uses each once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConnId(pub u64);
 
-/// A connection to a mapped port. The driver chooses ids and never reuses one.
+/// A connection to a mapped port. The driver chooses the ids and uses each once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UserId(pub u64);
 
-/// A mapping; chosen by the machine and never reused.
+/// A mapping. The machine chooses the ids and uses each once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MappingId(pub(crate) u64);
 
-/// Where a connection arrived. A token is valid on the listener that issued it only
+/// The listener that accepted a connection. A token is valid only on the listener that issued it
 /// (`tunnel.token-scope`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listener {
@@ -116,118 +116,116 @@ pub enum Listener {
     Tls,
 }
 
-/// What the driver tells the machine.
+/// What has happened; the driver feeds it to the machine.
 #[derive(Debug, Clone)]
 pub enum Input {
     /// A connection was accepted (and its TLS handshake is done).
     Accepted {
         /// A new id.
         conn: ConnId,
-        /// Where it arrived.
+        /// The listener that accepted it.
         listener: Listener,
         /// Fresh random bits, used if this connection logs in (`auth.token-unique`).
         token: Token,
     },
-    /// A connection delivered a message.
+    /// A message came on a connection.
     Message {
-        /// From here.
+        /// The connection.
         conn: ConnId,
-        /// This one.
+        /// The message.
         message: ClientMessage,
     },
-    /// A connection delivered ATH, and the driver has checked what it shows.
+    /// ATH came on a connection, and the driver has checked user name and password.
     Login {
-        /// From here.
+        /// The connection.
         conn: ConnId,
-        /// This one.
+        /// The message.
         ath: Ath,
         /// Whether the client may log in.
         granted: bool,
     },
-    /// A connection delivered bytes that are no message.
+    /// Bytes that are no message came on a connection.
     Malformed {
-        /// From here.
+        /// The connection.
         conn: ConnId,
         /// What is wrong.
         error: ParseError,
     },
-    /// A connection has ended, in the direction of the client at least, or broken, or the driver
-    /// gave it up. The driver closes what is left of it.
+    /// The client has ended its direction of a connection, the connection broke, or the driver gave
+    /// it up. The driver closes what is left of it.
     Ended {
-        /// This one.
+        /// The connection.
         conn: ConnId,
     },
     /// Answer to [`Output::OpenListener`]: the port is bound and accepts.
     ListenerOpened {
-        /// As asked.
+        /// The mapping of the output.
         mapping: MappingId,
     },
     /// Answer to [`Output::OpenListener`]: the port could not be bound.
     ListenerFailed {
-        /// As asked.
+        /// The mapping of the output.
         mapping: MappingId,
     },
     /// A user has connected to a mapped port.
     UserAccepted {
-        /// Whose port it is.
+        /// The mapping of the port.
         mapping: MappingId,
         /// A new id.
         user: UserId,
     },
-    /// A waiting user has broken the connection (its half-close does not count).
+    /// The connection of a waiting user is broken. (A half-close does not count.)
     UserGone {
-        /// This one.
+        /// The user.
         user: UserId,
     },
-    /// [`Server::poll_timeout`] has come.
+    /// The time of [`Server::poll_timeout`] has come.
     Tick,
 }
 
-/// What the machine asks of the driver.
+/// What the driver has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Send a message.
     Send {
-        /// To this connection.
+        /// The connection.
         conn: ConnId,
-        /// This one.
+        /// The message.
         message: ServerMessage,
     },
-    /// Close a connection, after what was sent before.
+    /// Close a connection after all earlier messages are sent.
     Close {
-        /// This one.
+        /// The connection.
         conn: ConnId,
-        /// For the log.
+        /// The reason, for the log.
         reason: CloseReason,
     },
     /// A client has logged in.
     LoggedIn {
-        /// On this connection.
+        /// The control connection.
         conn: ConnId,
-        /// As this user.
-        username: Username,
-        /// Under this name.
+        /// The name of the client.
         client_name: ClientName,
     },
     /// Listen on a port; answer with [`Input::ListenerOpened`] or [`Input::ListenerFailed`].
     OpenListener {
-        /// To be used in the answer.
+        /// The mapping, for the answer.
         mapping: MappingId,
-        /// For this client's control connection.
+        /// The control connection of the client.
         conn: ConnId,
-        /// Where.
+        /// The port.
         remote_port: RemotePort,
-        /// What the client says is behind it; for the log.
+        /// The target that the client has named, for the log.
         target: Target,
     },
-    /// Stop listening. May come while the port is still being opened, and once more if the driver
-    /// says afterwards that it opened.
+    /// Stop listening. This output can come while the driver opens the port. It comes again if the
+    /// driver answers afterwards that the port is open.
     CloseListener {
-        /// This one.
+        /// The mapping.
         mapping: MappingId,
     },
-    /// Join a user to a data connection: relay bytes both ways, beginning with those that the
-    /// decoder holds behind TRS. The machine forgets both.
+    /// Join a user with a data connection: relay bytes in both directions, first the bytes that the
+    /// decoder holds after TRS. The machine forgets both.
     Join {
         /// The data connection.
         conn: ConnId,
@@ -236,9 +234,9 @@ pub enum Output {
     },
     /// Close a user. The machine forgets it.
     RefuseUser {
-        /// This one.
+        /// The user.
         user: UserId,
-        /// For the log.
+        /// The reason, for the log.
         reason: RefuseReason,
     },
 }
@@ -246,7 +244,7 @@ pub enum Output {
 /// Why the server closes a connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CloseReason {
-    /// Wrong user name or password, or the driver does not let the client in.
+    /// Wrong user name or password, or the driver rejects the login.
     #[error("wrong user name or password, or refused by a limit")]
     Rejected,
     /// The same user and client name logged in on another connection.
@@ -261,7 +259,8 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    /// The rule of the specification behind it.
+    /// The rule of the specification that the client broke. If it broke none, the rule that the server
+    /// follows by closing.
     #[must_use]
     pub fn rule(&self) -> &'static str {
         match self {
@@ -278,11 +277,11 @@ impl CloseReason {
 pub enum RefuseReason {
     /// The client mapped the port with isOpen false.
     MappingClosed,
-    /// Too many users wait already.
+    /// As many users wait as [`Config::max_waiting`] allows.
     TooManyWaiting,
-    /// The client brought no tunnel in time.
+    /// The client opened no data connection in time.
     NoTunnel,
-    /// The client has gone.
+    /// The login of the client has ended.
     ClientGone,
 }
 
@@ -291,8 +290,8 @@ impl fmt::Display for RefuseReason {
         f.write_str(match self {
             Self::MappingClosed => "the mapping is closed",
             Self::TooManyWaiting => "too many users wait",
-            Self::NoTunnel => "the client brought no tunnel in time",
-            Self::ClientGone => "the client has gone",
+            Self::NoTunnel => "the client opened no data connection in time",
+            Self::ClientGone => "the login of the client has ended",
         })
     }
 }

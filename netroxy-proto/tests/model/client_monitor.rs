@@ -1,4 +1,4 @@
-//! What a client must and must not do, seen from outside: the twin of [`crate::server_monitor`].
+//! What a client must and must not do, judged by its inputs and outputs, like [`crate::server_monitor`].
 
 use std::{
     hash::{Hash, Hasher},
@@ -19,9 +19,9 @@ pub(crate) struct ClientMonitor {
     connect_deadline: Duration,
     login_deadline: Duration,
     phase: Phase,
-    /// The rule by which the connection has to be closed.
+    /// The rule by which the client has to close the connection.
     doomed: Option<&'static str>,
-    /// A login comes no sooner, by this rule.
+    /// The next connection comes no earlier, by this rule.
     not_before: (Duration, &'static str),
 }
 
@@ -40,11 +40,11 @@ struct Login {
     since: Duration,
     timeout: Duration,
     token: Vec<u8>,
-    /// So many mappings are asked for.
+    /// The number of mappings that were requested.
     mapped: usize,
-    /// Answered by false and not asked for again.
+    /// Refused and not requested again.
     refused: Vec<PortNumber>,
-    /// TRQs that a tunnel has still to answer.
+    /// TRQs without a tunnel.
     asked: Vec<PortNumber>,
     last_srq: Duration,
     last_srs: Duration,
@@ -128,7 +128,7 @@ impl ClientMonitor {
         self.doomed = Some("frame.unknown-word");
     }
 
-    /// The server has ended the connection, or there was none.
+    /// The connection has ended, or could not be opened.
     pub(crate) fn ended(&mut self, now: Duration) {
         let lasted = match &self.phase {
             Phase::Up(login) => now - login.since,
@@ -153,7 +153,7 @@ impl ClientMonitor {
                 "auth.refused-close" => "auth.refused-silent",
                 rule => rule,
             };
-            return broken(rule, "the client goes on talking");
+            return broken(rule, "the client sends another message");
         }
         match (&mut self.phase, message) {
             (Phase::LoggingIn(said, _), ClientMessage::Ath(_)) if !*said => *said = true,
@@ -164,7 +164,7 @@ impl ClientMonitor {
                 return broken("auth.client-waits", "a message before ARS");
             }
             (Phase::Offline | Phase::Connecting(_) | Phase::LoggingIn(..), _) => {
-                return broken("auth.client-first", "a message too many");
+                return broken("auth.client-first", "a message without a login");
             }
             (Phase::Up(login), ClientMessage::Map(map)) => {
                 if self.mappings.get(login.mapped) == Some(&map.remote_port) {
@@ -183,7 +183,7 @@ impl ClientMonitor {
                 return broken("auth.client-once", "a second ATH");
             }
             (Phase::Up(_), ClientMessage::Trs(_)) => {
-                return broken("tunnel.no-trs-on-control", "it belongs elsewhere");
+                return broken("tunnel.no-trs-on-control", "TRS on a control connection");
             }
         }
         Ok(())
@@ -215,7 +215,7 @@ impl ClientMonitor {
                 return broken("auth.client-deadline", "the client gives up too early");
             }
             Phase::Up(login) if login.unanswered.is_none_or(|at| now - at < login.timeout) => {
-                return broken("keep.client-patience", "the client closes without reason");
+                return broken("keep.client-patience", "the client closes without a reason");
             }
             _ => {}
         }
@@ -223,7 +223,7 @@ impl ClientMonitor {
         Ok(())
     }
 
-    /// The client has done all it has to do at once.
+    /// The client has done everything that it has to do at once.
     pub(crate) fn settled(&self) -> Verdict {
         if let Some(rule) = self.doomed {
             return broken(rule, "the connection is still open");
@@ -231,10 +231,10 @@ impl ClientMonitor {
         match &self.phase {
             Phase::LoggingIn(false, _) => broken("auth.client-first", "no ATH"),
             Phase::Up(login) if login.mapped < self.mappings.len() => {
-                broken("map.client-all", "a mapping is not asked for")
+                broken("map.client-all", "a mapping is not requested")
             }
             Phase::Up(login) if !login.asked.is_empty() => {
-                broken("tunnel.trs-new-connection", "TRQ stays without effect")
+                broken("tunnel.trs-new-connection", "TRQ has no effect")
             }
             _ => Ok(()),
         }
@@ -243,11 +243,12 @@ impl ClientMonitor {
     /// Everything that is due now has been done.
     pub(crate) fn passed(&self, now: Duration) -> Verdict {
         match &self.phase {
-            Phase::Connecting(since) if now - *since >= self.connect_deadline => {
-                broken("life.connect-deadline", "no connection, and no end")
-            }
+            Phase::Connecting(since) if now - *since >= self.connect_deadline => broken(
+                "life.connect-deadline",
+                "the client still waits for a connection",
+            ),
             Phase::LoggingIn(_, since) if now - *since >= self.login_deadline => {
-                broken("auth.client-deadline", "no ARS, and no end")
+                broken("auth.client-deadline", "the client still waits for ARS")
             }
             Phase::Up(login) if now - login.last_srq >= login.timeout => {
                 broken("keep.client-interval", "a whole timeout without SRQ")

@@ -1,5 +1,5 @@
 //! What the drivers of both machines do, as in `netroxy-server/src/hub.rs` and
-//! `netroxy-client/src/lib.rs`.
+//! `netroxy-client/src/client.rs`.
 
 use std::rc::Rc;
 
@@ -18,17 +18,17 @@ use crate::{
 
 /// The server's driver.
 impl World {
-    /// Feeds the server one input, and what its driver answers to the outputs.
+    /// Feeds one input to the server, and then the answers of its driver to the outputs.
     pub(crate) fn feed(&mut self, input: Input, log: &mut Log) -> Result<(), Broken> {
         let mut next = Some(input);
         while let Some(mut input) = next.take() {
             self.tell_monitor(&input);
             let mutant = self.plan.mutant;
             if let Some(mutant) = mutant {
-                mutant.server_hears(&mut input);
+                mutant.server_input(&mut input);
             }
             let server = Rc::make_mut(&mut self.server);
-            if mutant.is_none_or(|mutant| !mutant.is_deaf_to(&input)) {
+            if mutant.is_none_or(|mutant| !mutant.ignores(&input)) {
                 let done = server.handle(self.now, input.clone());
                 done.map_err(|e| Broken::new("driver contract", e.to_string()))?;
             }
@@ -36,7 +36,7 @@ impl World {
             self.rows.borrow_mut().server.extend(steps);
             let mut outputs: Vec<Output> = std::iter::from_fn(|| server.poll_output()).collect();
             if let Some(mutant) = mutant {
-                mutant.server_does(&input, &mut outputs, &self.around());
+                mutant.server_outputs(&input, &mut outputs, &self.around());
             }
             for output in outputs {
                 next = self.carry_out(output, log)?.or(next);
@@ -136,7 +136,7 @@ impl World {
         Ok(None)
     }
 
-    /// The driver tries to listen.
+    /// The driver listens on a port, if the port is free.
     fn open(&mut self, at: usize, free: bool, log: &mut Log) -> Result<Input, Broken> {
         let port = &self.listeners[at];
         let (mapping, conn, number) = (port.mapping, port.conn, port.number);
@@ -170,7 +170,7 @@ impl World {
         Ok(())
     }
 
-    /// The server's end of a connection gets what has been under way longest.
+    /// The server receives the oldest message of a connection.
     pub(crate) fn up(&mut self, at: usize, log: &mut Log) -> Result<(), Broken> {
         let conn = &mut self.conns[at];
         let (id, seat) = (conn.id, conn.seat);
@@ -241,7 +241,7 @@ impl World {
 
 /// The client's driver.
 impl World {
-    /// Feeds a client one input.
+    /// Feeds one input to a client.
     pub(crate) fn feed_client(
         &mut self,
         at: usize,
@@ -267,7 +267,7 @@ impl World {
         self.rows.borrow_mut().client.extend(steps);
         let mut outputs: Vec<_> = std::iter::from_fn(|| machine.poll_output()).collect();
         if let Some(mutant) = self.plan.mutant {
-            mutant.client_does(&mut outputs, peer.dialled);
+            mutant.client_outputs(&mut outputs, peer.dialled);
         }
         for output in outputs {
             self.carry_out_for_client(at, output, log)?;
@@ -302,9 +302,7 @@ impl World {
                 monitor.closed(now)?;
                 self.hang_up(at);
             }
-            client::Output::OpenTunnel {
-                remote_port, token, ..
-            } => {
+            client::Output::OpenTunnel { remote_port, token } => {
                 monitor.tunnels(remote_port.into(), &token)?;
                 let id = self.new_id(at);
                 log.note(|| format!("  {name} opens data connection {id}"));
@@ -331,12 +329,12 @@ impl World {
         self.feed_client(at, client::Input::Connected, log)
     }
 
-    /// The client's end of a connection gets what has been under way longest.
+    /// The client receives the oldest message of a connection.
     pub(crate) fn down(&mut self, at: usize, log: &mut Log) -> Result<(), Broken> {
         let conn = &mut self.conns[at];
         let (id, kind) = (conn.id, conn.kind);
         let item = conn.down.items.pop_front();
-        // Nobody but a control connection listens for lines.
+        // Only the control connection of a client reads messages.
         let (Some((item, _)), Kind::Control(peer)) = (item, kind) else {
             return Ok(());
         };
@@ -353,7 +351,7 @@ impl World {
         self.feed_client(peer, client::Input::Ended, log)
     }
 
-    /// The client lets go of its control connection.
+    /// The client drops its control connection.
     fn hang_up(&mut self, at: usize) {
         if let Some(conn) = self.control(at) {
             conn.down.die();
@@ -375,7 +373,7 @@ impl World {
     }
 }
 
-/// What the server's random source gives for a connection.
+/// The token of a connection, in place of a random one.
 pub(crate) fn token_of(conn: u64) -> Token {
     Token::try_from(format!("token-{conn}").as_bytes()).unwrap()
 }

@@ -1,5 +1,5 @@
-//! The keepalive of the originals, of ours, and of both mixed, on a network that is healthy and
-//! carries each message within one tick.
+//! The keepalive of the original programs, of ours, and of pairs of both, on a network that carries each
+//! message within one tick.
 
 use std::{
     collections::VecDeque,
@@ -20,14 +20,14 @@ use crate::{
 };
 
 const CONN: ConnId = ConnId(1);
-/// A message is under way for so many ticks at most.
+/// The most ticks that a message is under way.
 const DELAY: u8 = 1;
 
-/// A client and a server that have nothing to do but to keep each other.
+/// A client and a server that exchange nothing but login and keepalive.
 #[derive(Clone)]
 pub(crate) struct Pair {
     tick: Duration,
-    /// When both timers are due the client's goes first, so that nothing rests on a tie.
+    /// If both timers are due, the client's comes first, so that the result does not depend on a tie.
     is_prompt: bool,
     now: Duration,
     client: ClientSide,
@@ -48,8 +48,8 @@ enum ServerSide {
     Original(OriginalServer),
 }
 
-/// The first SRQ one timeout behind ARS, each further one a timeout behind the one before; gives
-/// up at the third without an SRS.
+/// Sends SRQ one timeout after ARS, and again after each timeout. At the third one without an SRS it gives
+/// up.
 #[derive(Clone, Default)]
 struct OriginalClient {
     timeout: Duration,
@@ -57,7 +57,7 @@ struct OriginalClient {
     unanswered: u32,
 }
 
-/// Looks every third of the timeout whether more than one has passed since the last SRQ.
+/// Checks every third of the timeout whether more than one timeout has passed since the last SRQ.
 #[derive(Clone)]
 struct OriginalServer {
     timeout: Duration,
@@ -75,7 +75,7 @@ pub(crate) enum Action {
 }
 
 impl Pair {
-    /// The client has just connected. `phase` is how many ticks the server's timer has left.
+    /// The client has just connected. `phase` is the number of ticks until the server's timer.
     pub(crate) fn new(plan: &Plan, ours: (bool, bool), phase: u32) -> Self {
         let timeout = plan.terms().timeout;
         let client = if ours.0 {
@@ -123,7 +123,7 @@ impl Pair {
         if leaves {
             return Err(Broken::new(
                 "keep.client-patience",
-                "a healthy server is given up",
+                "the client gives a healthy server up",
             ));
         }
         Ok(())
@@ -136,17 +136,17 @@ impl Pair {
             self.down.push_back((message, 0));
         }
         if closes {
-            return Err(Broken::new(EXPIRED, "the server closes for silence"));
+            return Err(Broken::new(EXPIRED, "the server closes because of silence"));
         }
         Ok(())
     }
 }
 
-/// No rule is broken when it happens: each peer alone does as it may.
+/// This breaks no rule: each peer alone does what it is allowed to do.
 pub(crate) const EXPIRED: &str = "a healthy client is expired";
 
 impl ClientSide {
-    /// What it says, and whether it gives up.
+    /// The messages that it sends, and whether it gives up.
     fn take(
         &mut self,
         now: Duration,
@@ -185,7 +185,7 @@ impl ClientSide {
 }
 
 impl ServerSide {
-    /// What it says, and whether it closes for silence.
+    /// The messages that it sends, and whether it closes because of silence.
     fn take(
         &mut self,
         now: Duration,
@@ -337,7 +337,7 @@ impl Model for Pair {
                 Ok(())
             }
             Action::ServerTick => {
-                log.note(|| "server looks who is silent".to_owned());
+                log.note(|| "server checks for silence".to_owned());
                 self.server_does(None, log)
             }
             Action::ClientTick => {

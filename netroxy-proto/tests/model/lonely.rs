@@ -1,4 +1,4 @@
-//! A client whose server says whatever there is to say, or nothing.
+//! A client whose server sends any messages in any order, or none.
 
 use std::{
     cell::RefCell,
@@ -36,7 +36,7 @@ pub(crate) struct Lonely {
 enum Control {
     None,
     Connecting,
-    /// The server does not go on with the handshake for a while, or for ever.
+    /// The server stops in the handshake, for a while or for ever.
     Stuck,
     Open,
 }
@@ -51,7 +51,7 @@ pub(crate) enum Action {
     Say(Word),
 }
 
-/// What the server can say.
+/// What the server can send.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Word {
     ArsTrue,
@@ -61,9 +61,10 @@ pub(crate) enum Word {
     Srs,
     Nonsense,
     End,
+    Break,
 }
 
-const WORDS: [Word; 10] = [
+const WORDS: [Word; 11] = [
     Word::ArsTrue,
     Word::ArsFalse,
     Word::Mrs(1, true),
@@ -74,10 +75,11 @@ const WORDS: [Word; 10] = [
     Word::Srs,
     Word::Nonsense,
     Word::End,
+    Word::Break,
 ];
 
 impl Lonely {
-    /// The only client of the plan, and a server that says so many words.
+    /// The only client of the plan, and a server that sends `words` messages.
     pub(crate) fn new(plan: Plan, words: u8) -> Self {
         let peer = &plan.peers[0];
         let ports = peer.mappings.iter().map(|m| i64::from(m.0).into());
@@ -124,9 +126,9 @@ impl Lonely {
                     self.monitor.closed(now)?;
                     self.control = Control::None;
                 }
-                Output::OpenTunnel {
-                    remote_port, token, ..
-                } => self.monitor.tunnels(remote_port.into(), &token)?,
+                Output::OpenTunnel { remote_port, token } => {
+                    self.monitor.tunnels(remote_port.into(), &token)?;
+                }
                 Output::Notice(_) => {}
             }
         }
@@ -152,6 +154,7 @@ impl Lonely {
                 return Input::Malformed(ServerMessage::parse(b"HELLO\n").unwrap_err());
             }
             Word::End => return Input::Ended,
+            Word::Break => return Input::Broken,
         };
         Input::Message(message)
     }
@@ -207,7 +210,7 @@ impl Model for Lonely {
             }
             Action::Say(word) => {
                 self.words -= 1;
-                if matches!(word, Word::End) {
+                if matches!(word, Word::End | Word::Break) {
                     self.control = Control::None;
                 }
                 self.feed(self.said(word), log)
@@ -228,7 +231,7 @@ impl Model for Lonely {
         }
     }
 
-    /// A silent server is given up in the end, and tried anew.
+    /// The client gives a silent server up in the end, and connects again.
     fn goals(&self) -> Vec<(&'static str, bool)> {
         vec![("life.reconnect", self.control == Control::Connecting)]
     }

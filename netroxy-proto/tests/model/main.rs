@@ -1,9 +1,9 @@
-//! An exhaustive search of small worlds: every order of events, every time a message can take
-//! within a bound, every moment for a fault.
+//! An exhaustive search of small worlds: every order of events, every time that a message can take
+//! within a bound, and a fault at every moment.
 //!
-//! `world` joins the two real machines as their drivers do, `server_monitor` and `client_monitor`
-//! say from outside which rule is broken, `search` visits every state. Time has no end: states are
-//! the same when all that is left to come is the same.
+//! `world` connects the two real machines as their drivers do. `server_monitor` and `client_monitor` see
+//! only inputs and outputs, and say which rule is broken. `search` visits every state. Time has no end:
+//! two states are the same if they have the same future.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -32,13 +32,13 @@ use revision::specified;
 use search::{Outcome, search};
 use world::{Rows, World};
 
-/// What became of one world.
+/// The result of one world.
 struct Seen {
     outcome: Outcome,
     rows: Rows,
 }
 
-/// A test for each world, which shares what it has seen with the test of coverage.
+/// A test for each world. Its result is shared with the test of coverage.
 macro_rules! worlds {
     ($($(#[$doc:meta])* $name:ident: $search:expr;)*) => {
         $($(#[$doc])* #[test] fn $name() {
@@ -58,13 +58,13 @@ macro_rules! worlds {
 }
 
 worlds! {
-    /// Login and mappings from the start, with a closed mapping, a broken connection and refusals.
+    /// Login and mappings from the start, with a closed mapping, a connection that breaks, and refusals.
     one_client_logs_in: explore(Plan { warm: false, delay: 1, ..Plan::empty() }
         .peer("a", &[(1, true), (2, false)])
         .users(&[2])
         .faults(Faults { breaks: 1, refusals: 1, ..Faults::default() }));
 
-    /// A connection dies and one or nobody learns of it: silence, giving up, replacement.
+    /// A connection dies, and one peer or none learns of it: silence, giving up, replacement.
     a_connection_dies: explore(Plan { delay: 1, ..Plan::empty() }
         .peer("a", &[(1, true)])
         .users(&[1])
@@ -75,7 +75,7 @@ worlds! {
         .peer("a", &[])
         .faults(Faults { cuts: 1, vanishings: 1, ..Faults::default() }));
 
-    /// Two users of one port, who may go, and a target that may be out of reach.
+    /// Two users of one port, who can go, and a target that cannot always be reached.
     users_of_one_port: explore(Plan::empty()
         .peer("a", &[(1, true)])
         .users(&[1, 1])
@@ -86,33 +86,33 @@ worlds! {
         .peer("a", &[(1, true), (2, true)])
         .users(&[1, 2]));
 
-    /// A connection breaks while messages are late: a token comes when its login is over.
+    /// A connection breaks while messages are late: a token comes after the end of its login.
     tokens_that_come_late: explore(Plan { delay: 1, ..Plan::empty() }
         .peer("a", &[(1, true)])
         .users(&[1, 1])
         .faults(Faults { breaks: 1, ..Faults::default() }));
 
-    /// Two clients that want the same port, of which one may break off.
+    /// Two clients that request the same port. The connection of one can break.
     two_clients_want_one_port: explore(Plan { warm: false, ..Plan::empty() }
         .peer("a", &[(1, true)])
         .peer("b", &[(1, true)])
         .users(&[1])
         .faults(Faults { breaks: 1, ..Faults::default() }));
 
-    /// Two clients with a user each: what becomes of one is nothing to the other.
+    /// Two clients with a user each: what happens to one does not affect the other.
     two_clients_two_users: explore(Plan::empty()
         .peer("a", &[(1, true)])
         .peer("b", &[(2, true)])
         .users(&[1, 2])
         .faults(Faults { breaks: 1, ..Faults::default() }));
 
-    /// Ports that open late, or not at all, and users of whom the machine hears late.
+    /// Ports that open late or not at all, and users that the driver feeds late.
     slow_ports: explore(Plan { warm: false, slow_ports: true, slow_users: true, ..Plan::empty() }
         .peer("a", &[(1, true), (2, true)])
         .users(&[1])
         .faults(Faults { busy_ports: 1, breaks: 1, ..Faults::default() }));
 
-    /// Somebody says anything to the server, on both listeners.
+    /// A rogue connection sends any messages to the server, on both listeners.
     a_rogue_at_the_server: explore(Plan {
             rogues: vec![Listener::Plain, Listener::Tls],
             ..Plan::empty()
@@ -121,7 +121,7 @@ worlds! {
         .users(&[1])
         .faults(Faults { words: 3, ..Faults::default() }));
 
-    /// The server says anything to a client.
+    /// The server sends any messages to a client.
     a_rogue_as_server: {
         let start = Lonely::new(Plan::empty().peer("a", &[(1, true), (2, true)]), 4);
         let outcome = search(&start);
@@ -149,8 +149,8 @@ fn every_step_of_both_tables_is_made() {
     );
 }
 
-/// The keepalive of 2016, with T = 12 s and 1 s on the way at most: the shortest course that ends
-/// a login although its client, its server and the network are well.
+/// The keepalive of 2016 with a timeout of 12 s, and messages that take 1 s at most: the shortest course
+/// that ends a login although client, server and network work.
 #[test]
 fn the_originals_expire_a_healthy_client() {
     let found = pairs((false, false))
@@ -162,7 +162,7 @@ fn the_originals_expire_a_healthy_client() {
 }
 
 #[test]
-fn one_of_ours_is_enough_to_keep_a_healthy_client() {
+fn a_healthy_client_stays_logged_in_if_one_peer_is_ours() {
     for ours in [(true, true), (true, false), (false, true)] {
         for outcome in pairs(ours) {
             assert!(
@@ -217,10 +217,10 @@ fn broken_machines_are_found() {
                 ..one().peer("b", &[(1, true)])
             },
         ),
-        (Mutant::AsksTwice, one().users(&[1])),
-        (Mutant::AsksNobody, one().users(&[1])),
+        (Mutant::SendsTrqTwice, one().users(&[1])),
+        (Mutant::SendsNoTrq, one().users(&[1])),
         (
-            Mutant::AsksForClosed,
+            Mutant::SendsTrqForClosed,
             Plan::empty().peer("a", &[(1, false)]).users(&[1]),
         ),
         (Mutant::LeavesUsers, one().users(&[1]).faults(breaks)),
@@ -242,18 +242,18 @@ fn broken_machines_are_found() {
             .faults(cuts),
         ),
         (Mutant::CutsTunnels, one().users(&[1]).faults(breaks)),
-        (Mutant::SilentClient, one()),
-        (Mutant::HastyClient, one()),
-        (Mutant::TiredClient, one().faults(breaks)),
+        (Mutant::ClientSendsNoSrq, one()),
+        (Mutant::ClientGivesUpEarly, one()),
+        (Mutant::ClientNeverReconnects, one().faults(breaks)),
         (
-            Mutant::UnorderedClient,
+            Mutant::ClientReversesMaps,
             Plan {
                 warm: false,
                 ..two()
             },
         ),
         (
-            Mutant::ContentClient,
+            Mutant::ClientNeverRetries,
             Plan {
                 warm: false,
                 slow_ports: true,
@@ -283,7 +283,7 @@ fn broken_machines_are_found() {
 }
 
 #[test]
-fn the_monitors_speak_of_rules_of_the_specification() {
+fn the_monitors_name_rules_of_the_specification() {
     let spec = specified!("netroxy.md");
     let sources = [
         include_str!("client_monitor.rs"),
@@ -327,7 +327,7 @@ fn holds(name: &str, seen: &Seen) {
     }
 }
 
-/// A pair in each phase of the server's timer.
+/// One pair for each phase of the server's timer.
 fn pairs(ours: (bool, bool)) -> Vec<Outcome> {
     let plan = Plan {
         tick: 1,

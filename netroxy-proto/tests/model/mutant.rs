@@ -1,4 +1,4 @@
-//! Machines that are broken on purpose: the search has to find each.
+//! Machines that are broken on purpose. The search has to find each of them.
 
 use netroxy_proto::{
     Ars, ClientMessage, PeerMisbehaved, ServerMessage,
@@ -17,45 +17,45 @@ pub(crate) enum Mutant {
     JoinsOldTokens,
     /// Ports are not closed when their login ends.
     KeepsPorts,
-    /// Ports of a login that was replaced are kept until its silence is noticed.
+    /// Ports of a login that was replaced stay until the login expires.
     KeepsReplaced,
-    /// Two answers to MAP change their places.
+    /// Two answers to MAP are swapped.
     SwapsAnswers,
-    /// MAP of a port that is taken is answered by true.
+    /// MAP of a port in use is answered by true.
     SharesPorts,
     /// TRQ is sent twice.
-    AsksTwice,
+    SendsTrqTwice,
     /// TRQ is not sent.
-    AsksNobody,
+    SendsNoTrq,
     /// TRQ is sent for closed mappings too.
-    AsksForClosed,
-    /// Users who wait stay when their login ends.
+    SendsTrqForClosed,
+    /// Waiting users stay when their login ends.
     LeavesUsers,
     /// Users wait for ever.
     ForgetsUsers,
     /// Users who have gone are still joined.
     JoinsTheGone,
-    /// Half the timeout is granted.
+    /// The server uses half the timeout.
     ExpiresEarly,
-    /// Twice the timeout is granted.
+    /// The server uses twice the timeout.
     ExpiresLate,
     /// Tunnels end with their login.
     CutsTunnels,
     /// The client never sends SRQ.
-    SilentClient,
+    ClientSendsNoSrq,
     /// The client gives up at the first SRQ.
-    HastyClient,
+    ClientGivesUpEarly,
     /// The client does not connect again.
-    TiredClient,
-    /// The client asks for its last mapping first.
-    UnorderedClient,
-    /// The client does not ask again for a mapping that was refused.
-    ContentClient,
+    ClientNeverReconnects,
+    /// The client requests its last mapping first.
+    ClientReversesMaps,
+    /// The client does not request a refused mapping again.
+    ClientNeverRetries,
 }
 
-/// What a broken server may need to know of its surroundings.
+/// What a broken server needs to know of the world.
 pub(crate) struct Around {
-    /// Users who wait, with their ports, in the order in which they came.
+    /// Waiting users and their ports, in the order in which they connected.
     pub(crate) waiting: Vec<(UserId, u16)>,
     /// Connections of tunnels.
     pub(crate) tunnels: Vec<ConnId>,
@@ -64,8 +64,8 @@ pub(crate) struct Around {
 }
 
 impl Mutant {
-    /// What the machine is told.
-    pub(crate) fn server_hears(self, input: &mut Input) {
+    /// Changes an input of the server.
+    pub(crate) fn server_input(self, input: &mut Input) {
         let Input::Message { conn, message } = input else {
             return;
         };
@@ -74,18 +74,18 @@ impl Mutant {
                 let name = format!("{}-{}", ath.client_name, conn.0);
                 ath.client_name = name.try_into().unwrap();
             }
-            (Self::AsksForClosed, ClientMessage::Map(map)) => map.is_open = true,
+            (Self::SendsTrqForClosed, ClientMessage::Map(map)) => map.is_open = true,
             _ => {}
         }
     }
 
-    /// Whether the server does not hear this at all.
-    pub(crate) fn is_deaf_to(self, input: &Input) -> bool {
+    /// Whether the server does not get this input.
+    pub(crate) fn ignores(self, input: &Input) -> bool {
         self == Self::JoinsTheGone && matches!(input, Input::UserGone { .. })
     }
 
-    /// What becomes of the outputs of one input.
-    pub(crate) fn server_does(self, input: &Input, outputs: &mut Vec<Output>, around: &Around) {
+    /// Changes the outputs of one input of the server.
+    pub(crate) fn server_outputs(self, input: &Input, outputs: &mut Vec<Output>, around: &Around) {
         match self {
             Self::JoinsTheLast | Self::JoinsAcrossPorts => {
                 for output in outputs {
@@ -134,11 +134,11 @@ impl Mutant {
                     }
                 }
             }
-            Self::AsksTwice => {
+            Self::SendsTrqTwice => {
                 let again = outputs.iter().find(|o| is_trq(o)).cloned();
                 outputs.extend(again);
             }
-            Self::AsksNobody => outputs.retain(|o| !is_trq(o)),
+            Self::SendsNoTrq => outputs.retain(|o| !is_trq(o)),
             Self::LeavesUsers => outputs.retain(|o| {
                 let reason = RefuseReason::ClientGone;
                 !matches!(o, Output::RefuseUser { reason: r, .. } if *r == reason)
@@ -164,8 +164,8 @@ impl Mutant {
         }
     }
 
-    /// What becomes of what a client does; `dialled` counts its connections so far.
-    pub(crate) fn client_does(self, outputs: &mut Vec<client::Output>, dialled: u64) {
+    /// Changes the outputs of one input of a client; `dialled` is the number of its connections so far.
+    pub(crate) fn client_outputs(self, outputs: &mut Vec<client::Output>, dialled: u64) {
         let closes = DisconnectReason::Misbehaved(PeerMisbehaved::KeepaliveUnanswered);
         let is_srq = |o: &client::Output| *o == client::Output::Send(ClientMessage::Srq);
         let is_login = |o: &client::Output| {
@@ -175,15 +175,15 @@ impl Mutant {
             matches!(notice, Notice::LoggedIn(_))
         };
         match self {
-            Self::SilentClient => outputs.retain(|o| !is_srq(o)),
-            Self::HastyClient if outputs.iter().any(is_srq) => {
+            Self::ClientSendsNoSrq => outputs.retain(|o| !is_srq(o)),
+            Self::ClientGivesUpEarly if outputs.iter().any(is_srq) => {
                 outputs.push(client::Output::Disconnect(closes));
             }
-            Self::TiredClient if dialled > 0 => {
+            Self::ClientNeverReconnects if dialled > 0 => {
                 outputs.retain(|o| *o != client::Output::Connect);
             }
-            Self::UnorderedClient => outputs.reverse(),
-            Self::ContentClient if !outputs.iter().any(is_login) => {
+            Self::ClientReversesMaps => outputs.reverse(),
+            Self::ClientNeverRetries if !outputs.iter().any(is_login) => {
                 outputs.retain(|o| !matches!(o, client::Output::Send(ClientMessage::Map(_))));
             }
             _ => {}

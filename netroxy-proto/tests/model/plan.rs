@@ -1,4 +1,4 @@
-//! The worlds: who lives there, and how much may go wrong.
+//! The worlds: their clients and users, and how much can go wrong.
 
 use std::time::Duration;
 
@@ -9,27 +9,27 @@ use crate::{mutant::Mutant, server_monitor::Terms};
 /// What a world consists of.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
-    /// Seconds between two instants. Deadlines between them are kept at the next one.
+    /// Seconds between two instants. A deadline between them is met at the next one.
     pub(crate) tick: u64,
     /// The timeout, in seconds.
     pub(crate) timeout: i64,
     /// The clients.
     pub(crate) peers: Vec<PeerPlan>,
-    /// Connections of somebody who follows no rule, and where they arrive.
+    /// The listeners to which rogue connections come. A rogue follows no rule.
     pub(crate) rogues: Vec<Listener>,
-    /// The port of each user, who comes once.
+    /// The port of each user. A user connects once.
     pub(crate) users: Vec<u16>,
-    /// Ports are opened some time after they were asked for, as the server's driver is free to.
+    /// The driver of the server opens ports some time after the request.
     pub(crate) slow_ports: bool,
-    /// Users are told to the machine some time after they have come.
+    /// The driver of the server feeds users some time after they have connected.
     pub(crate) slow_users: bool,
-    /// So many ticks is a message under way at most.
+    /// The most ticks that a message is under way.
     pub(crate) delay: u8,
-    /// Begins when all clients are logged in.
+    /// The search begins after all clients have logged in.
     pub(crate) warm: bool,
-    /// How much may go wrong.
+    /// How much can go wrong.
     pub(crate) faults: Faults,
-    /// How the machines are broken.
+    /// How the machines are broken, if they are.
     pub(crate) mutant: Option<Mutant>,
 }
 
@@ -42,14 +42,14 @@ pub(crate) struct PeerPlan {
     pub(crate) mappings: Vec<(u16, bool)>,
 }
 
-/// What may still go wrong: each happens so often at most, at any moment.
+/// What can still go wrong: how often each fault happens at most, at any moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Faults {
     /// A control connection breaks, and both ends learn of it.
     pub(crate) breaks: u8,
     /// A data connection breaks, and both ends learn of it.
     pub(crate) data_breaks: u8,
-    /// A connection dies, and nobody learns of it.
+    /// A connection dies, and neither end learns of it.
     pub(crate) cuts: u8,
     /// A connection breaks, and only the client learns of it.
     pub(crate) vanishings: u8,
@@ -61,13 +61,13 @@ pub(crate) struct Faults {
     pub(crate) busy_ports: u8,
     /// A target cannot be reached.
     pub(crate) dead_targets: u8,
-    /// Something that a rogue says.
+    /// A message of a rogue.
     pub(crate) words: u8,
 }
 
 impl Plan {
-    /// Nobody lives here yet, nothing goes wrong. The ticks are a quarter of the timeout, and such
-    /// that the random part of the client's delays never matters.
+    /// A world without clients, users and faults. A tick is a quarter of the timeout, and so long that the
+    /// random part of the client's delays has no effect.
     pub(crate) fn empty() -> Self {
         Self {
             tick: 4,

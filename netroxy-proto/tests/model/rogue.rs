@@ -1,4 +1,4 @@
-//! Somebody who connects to the server and says whatever there is to say.
+//! A rogue: a connection to the server that sends any messages in any order.
 
 use netroxy_proto::{
     Ath, ClientMessage, Incoming, Map, Token, Trs,
@@ -11,7 +11,7 @@ use crate::{
     world::{Action, Conn, Control, Kind, Seat, World},
 };
 
-/// What a rogue can say.
+/// What a rogue can send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Word {
     /// A good ATH under its own name.
@@ -26,7 +26,7 @@ pub(crate) enum Word {
     TrsOwn(u16),
     /// TRS with the token of the first client.
     TrsStolen(u16),
-    /// TRS with a token of nobody.
+    /// TRS with a token that no login has.
     TrsGuess(u16),
     Nonsense,
     End,
@@ -56,7 +56,7 @@ impl World {
         let is_rogue = |conn: &Conn| matches!(conn.kind, Kind::Rogue(_));
         let at = self.conns.iter().position(is_rogue);
         match at.map(|at| (at, self.conns[at].seat)) {
-            // One at a time: what it says matters, not how many say it.
+            // One at a time: the messages matter, not the number of rogues.
             None => all.extend((0..self.plan.rogues.len()).map(Action::RogueConnect)),
             Some((at, Seat::Open)) => all.extend(WORDS.map(|word| Action::Say(at, word))),
             Some(_) => {}
@@ -65,7 +65,7 @@ impl World {
 
     pub(crate) fn rogue_connect(&mut self, rogue: usize, log: &mut Log) -> Result<(), Broken> {
         let listener = self.plan.rogues[rogue];
-        // Words are few, so an id is used once.
+        // Each word is counted down, so an id is used once.
         self.left.words -= 1;
         let id = 1000 + u64::from(self.left.words);
         log.note(|| format!("rogue connection {id} on {listener:?}"));
@@ -80,7 +80,7 @@ impl World {
                 self.conns[at].up.push(None);
                 return self.up(at, log);
             }
-            log.note(|| format!("{} to server: nonsense", conn.0));
+            log.note(|| format!("{} to server: bytes that are no message", conn.0));
             let error = ClientMessage::parse(b"HELLO\n").unwrap_err();
             return self.feed(Input::Malformed { conn, error }, log);
         };

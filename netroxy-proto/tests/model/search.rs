@@ -1,5 +1,5 @@
-//! A search of every state that a model can reach, the nearest first, and of what cannot be
-//! escaped there.
+//! A search of every state that a model can reach, the nearest first, and of the states from which a goal
+//! can stay unreached for ever.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -7,7 +7,7 @@ use std::{
     hash::{DefaultHasher, Hasher},
 };
 
-/// Something that makes steps.
+/// A system that makes steps.
 pub(crate) trait Model: Clone {
     /// One thing that can happen.
     type Action: Copy;
@@ -15,17 +15,16 @@ pub(crate) trait Model: Clone {
     /// Everything that can happen now, always in the same order.
     fn actions(&self) -> Vec<Self::Action>;
 
-    /// Makes it happen; says so in `log`.
+    /// Makes one thing happen and notes it in `log`.
     fn step(&mut self, action: Self::Action, log: &mut Log) -> Result<(), Broken>;
 
     /// Feeds everything that the future depends on.
     fn fingerprint(&self, hasher: &mut DefaultHasher);
 
-    /// Whether this goes on happening when faults and users stop to.
+    /// Whether this still happens when there are no more faults and users.
     fn is_calm(action: Self::Action) -> bool;
 
-    /// What a calm course comes to in the end, whatever the order: the rule, and whether it is so
-    /// now.
+    /// What every calm course reaches in the end, in any order: the rule, and whether it is reached now.
     fn goals(&self) -> Vec<(&'static str, bool)>;
 }
 
@@ -36,7 +35,7 @@ pub(crate) struct Broken {
     pub(crate) what: String,
 }
 
-/// What happens, in words, if anybody wants to know.
+/// What happens, in words; nothing if no trace is wanted.
 #[derive(Debug, Default)]
 pub(crate) struct Log(Option<Vec<String>>);
 
@@ -57,7 +56,7 @@ pub(crate) struct Found {
     pub(crate) trace: Vec<String>,
 }
 
-/// More states than any world here has: a world that grows past it has no end.
+/// More states than any world here has. A larger world is taken to have no end.
 const LIMIT: usize = 1_000_000;
 
 /// Visits every state; stops at the first broken rule.
@@ -89,7 +88,7 @@ pub(crate) fn search<M: Model>(start: &M) -> Outcome {
     graph.outcome(stuck)
 }
 
-/// What is kept of all states.
+/// All states and the calm steps between them.
 struct Graph<'a, M: Model> {
     start: &'a M,
     nodes: Vec<Node<M::Action>>,
@@ -99,7 +98,7 @@ struct Graph<'a, M: Model> {
 }
 
 struct Node<A> {
-    /// Where it was reached from, and how.
+    /// The state before, and the action that led here.
     from: Option<(usize, A)>,
     depth: u32,
     goals: Vec<(&'static str, bool)>,
@@ -128,8 +127,8 @@ impl<'a, M: Model> Graph<'a, M> {
         });
     }
 
-    /// The nearest state from which a calm course can miss a goal for ever: it ends before, or
-    /// goes round in a circle.
+    /// The nearest state from which a calm course can miss a goal for ever, because it ends or goes round
+    /// in a circle.
     fn inescapable(&self) -> Option<(usize, Option<M::Action>, Broken)> {
         let mut open = vec![0_usize; self.nodes.len()];
         let mut before = vec![Vec::new(); self.nodes.len()];
@@ -164,7 +163,8 @@ impl<'a, M: Model> Graph<'a, M> {
             }
             if let Some(at) = sure.iter().position(|sure| !sure) {
                 let rule = self.nodes[at].goals[goal].0;
-                let what = "from here on it can be missed for ever, without any fault".to_owned();
+                let what =
+                    "from here on the goal can stay unreached for ever, without a fault".to_owned();
                 return Some((at, None, Broken { rule, what }));
             }
         }
@@ -184,7 +184,7 @@ impl<'a, M: Model> Graph<'a, M> {
         }
     }
 
-    /// The way to a state, told by going it again.
+    /// The way to a state: makes its steps again and logs them.
     fn trace(&self, mut at: usize, last: Option<M::Action>) -> Vec<String> {
         let mut actions: Vec<M::Action> = last.into_iter().collect();
         while let Some((from, action)) = self.nodes[at].from {
@@ -194,14 +194,14 @@ impl<'a, M: Model> Graph<'a, M> {
         let mut model = self.start.clone();
         let mut log = Log(Some(Vec::new()));
         for action in actions.into_iter().rev() {
-            // Only the last one breaks a rule, which is told apart.
+            // Only the last step breaks a rule, and the caller reports that.
             let _ = model.step(action, &mut log);
         }
         log.0.unwrap_or_default()
     }
 }
 
-/// 64 bits: two of a million states share one with a chance of 1 in 30 million.
+/// 64 bits: the chance that two of a million states have the same digest is 1 in 30 million.
 fn digest(model: &impl Model) -> u64 {
     let mut hasher = DefaultHasher::new();
     model.fingerprint(&mut hasher);

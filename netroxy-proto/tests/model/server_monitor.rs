@@ -1,7 +1,7 @@
-//! What a server must and must not do, seen from outside.
+//! What a server must and must not do, judged by its inputs and outputs.
 //!
-//! The monitor knows no state machine. It is told what comes to the server and what leaves it, and
-//! names the rule that is broken. Whoever can tell it the same of a program can judge that.
+//! The monitor has no state machine. It gets what comes to the server and what leaves it, and names the
+//! rule that is broken. It could judge any other server by the same facts.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -19,7 +19,7 @@ mod settled;
 
 type Verdict = Result<(), Broken>;
 
-/// What the server was told at its start.
+/// The configuration of the server.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
     pub(crate) username: Vec<u8>,
@@ -36,11 +36,11 @@ pub(crate) struct ServerMonitor {
     conns: BTreeMap<ConnId, Conn>,
     /// Tokens of logins that have ended.
     ended: Vec<Vec<u8>>,
-    /// Who listens on a port, and whether users are let through.
+    /// The login that has a port, and whether users are let through.
     ports: BTreeMap<u16, (ConnId, bool)>,
-    /// Users without a tunnel, in the order in which they came.
+    /// Waiting users, in the order in which they connected.
     waiting: Vec<Waiting>,
-    /// Users that are to be closed, and why.
+    /// Users that are to be closed, and the rule.
     unwanted: BTreeMap<UserId, &'static str>,
     joined: BTreeMap<UserId, ConnId>,
     /// TRQs that have still to be sent.
@@ -51,9 +51,9 @@ pub(crate) struct ServerMonitor {
 struct Conn {
     listener: Listener,
     kind: Kind,
-    /// The connection was accepted, logged in, or has sent its last SRQ.
+    /// The time of the accept, of the login, or of the last SRQ.
     since: Duration,
-    /// The rule by which it has to be closed.
+    /// The rule by which the server has to close it.
     doomed: Option<&'static str>,
 }
 
@@ -186,7 +186,7 @@ impl ServerMonitor {
             Some((_, false)) => {
                 self.unwanted.insert(user, "map.closed-closes");
             }
-            // Accepted just before the port was closed.
+            // The user was accepted just before the port was closed.
             None => {
                 self.unwanted.insert(user, "tunnel.waiting-closed");
             }
@@ -197,7 +197,7 @@ impl ServerMonitor {
         self.waiting.retain(|waiting| waiting.user != user);
     }
 
-    /// A login of the same name is to make room at once.
+    /// The server has to close an older login of the same name at once.
     fn replace(&mut self, by: ConnId, name: &[u8]) {
         for (conn, entry) in &mut self.conns {
             if let Kind::Control(login) = &entry.kind
@@ -210,7 +210,7 @@ impl ServerMonitor {
         }
     }
 
-    /// The user whom a TRS is to be joined with, or the rule by which it is refused.
+    /// The user with whom a TRS is to be joined, or the rule by which it is refused.
     fn judge(&self, conn: ConnId, trs: &Trs) -> Result<UserId, &'static str> {
         let token = trs.token.expose();
         let issuer = self.conns.iter().find_map(|(id, entry)| match &entry.kind {
@@ -277,7 +277,7 @@ impl ServerMonitor {
             }
             (Kind::Control(login), ServerMessage::Srs) => {
                 if login.alive == 0 {
-                    return broken("keep.srs", "an SRS that nobody asked for");
+                    return broken("keep.srs", "an SRS without SRQ");
                 }
                 login.alive -= 1;
                 Ok(())
@@ -291,14 +291,14 @@ impl ServerMonitor {
                     (_, Some((owner, false))) if *owner == conn => {
                         broken("map.closed-no-tunnel", "TRQ for a closed mapping")
                     }
-                    _ => broken("tunnel.trq-port", "TRQ for a port that this login has not"),
+                    _ => broken("tunnel.trq-port", "TRQ for a port of another login"),
                 }
             }
             (Kind::Fresh | Kind::Tunnel(_) | Kind::Joined, _) => {
                 broken("tunnel.trs-unanswered", "a message on a data connection")
             }
             (_, ServerMessage::Ars(_)) => broken("auth.ok-reply", "an ARS without ATH"),
-            _ => broken("auth.ok-reply", "ATH is answered by something else"),
+            _ => broken("auth.ok-reply", "ATH is answered by another message"),
         }
     }
 
@@ -326,7 +326,7 @@ impl ServerMonitor {
         Ok(())
     }
 
-    /// A port is listened on for a login.
+    /// The server listens on a port for a login.
     pub(crate) fn port_opened(&mut self, conn: ConnId, port: u16) -> Verdict {
         if self.ports.contains_key(&port) {
             return broken("map.conflict-keeps-first", format!("port {port} is taken"));
@@ -339,7 +339,7 @@ impl ServerMonitor {
             _ => None,
         });
         let Some((_, is_open)) = asked else {
-            return broken("map.released-on-close", "a port is opened for nobody");
+            return broken("map.released-on-close", "a port is opened without a MAP");
         };
         self.ports.insert(port, (conn, *is_open));
         Ok(())
@@ -376,7 +376,7 @@ impl ServerMonitor {
             return broken("life.survives-abort", "a connection that is over is joined");
         };
         let expected = match (&entry.kind, entry.doomed) {
-            (_, Some(rule)) => return broken(rule, "joined all the same"),
+            (_, Some(rule)) => return broken(rule, "joined instead of closed"),
             (Kind::Tunnel(user), None) => *user,
             _ => return broken("tunnel.isolation", "joined without TRS"),
         };
@@ -386,7 +386,7 @@ impl ServerMonitor {
             _ if self.joined.contains_key(&user) => {
                 return broken("tunnel.isolation", "a user gets two tunnels");
             }
-            (_, None) => return broken("tunnel.user-gone", "joined with nobody"),
+            (_, None) => return broken("tunnel.user-gone", "joined with a user that has gone"),
             (Some(first), Some(other)) if first.port == other.port => {
                 return broken("tunnel.fifo", "another user has waited longer");
             }
@@ -420,13 +420,13 @@ impl ServerMonitor {
             };
             return broken(
                 rule,
-                format!("{asked} was asked first, {number} is answered"),
+                format!("port {asked} was requested first, port {number} is answered"),
             );
         }
         let owner = mrs.remote_port.remote_port();
         let owner = owner.and_then(|port| self.ports.get(&port.get()));
         match owner {
-            None if mrs.is_ok => broken("map.bound-when-true", "nobody listens"),
+            None if mrs.is_ok => broken("map.bound-when-true", "no login has the port"),
             Some((owner, _)) if mrs.is_ok && *owner != conn => {
                 broken("map.conflict-keeps-first", "the port is another login's")
             }

@@ -8,7 +8,7 @@ use std::{
 /// See the [module documentation](self).
 #[derive(Clone)]
 pub(crate) struct Way<M> {
-    /// What is under way, with its age in ticks; `None` is the end.
+    /// The messages under way, with their age in ticks; `None` is the end.
     pub(crate) items: VecDeque<(Option<M>, u8)>,
     /// Nothing arrives any more.
     pub(crate) is_dead: bool,
@@ -32,7 +32,7 @@ impl<M> Way<M> {
         self.items.back().is_some_and(|item| item.0.is_none())
     }
 
-    /// What was under way is lost, and the end arrives.
+    /// Loses the messages under way; the end arrives.
     pub(crate) fn end_now(&mut self) {
         self.items.clear();
         self.push(None);

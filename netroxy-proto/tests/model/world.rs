@@ -1,8 +1,8 @@
-//! A server, its clients, their connections and its users, and everything that can happen to them.
+//! A server, its clients, their connections, its users, and everything that can happen to them.
 //!
-//! Both machines are the real ones. The world does what their drivers do: it opens ports and
-//! connections, carries messages, joins streams, and feeds deadlines. Messages of one connection
-//! keep their order; each may take any time up to the plan's bound.
+//! Both machines are the real ones. The world does what their drivers do: it opens ports and connections,
+//! carries messages, joins streams, and feeds deadlines. The messages of a connection keep their order, and
+//! each can take any time up to the bound of the plan.
 
 use std::{
     cell::RefCell,
@@ -43,7 +43,7 @@ pub(crate) struct World {
     pub(crate) rows: Rc<RefCell<Rows>>,
 }
 
-/// The steps of the tables that have been made, in all courses of a world.
+/// The steps of the tables that were made in all courses of a world.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Rows {
     pub(crate) server: BTreeSet<(server::table::State, server::table::Event)>,
@@ -56,7 +56,7 @@ pub(crate) struct Peer {
     pub(crate) machine: Rc<Client>,
     pub(crate) monitor: Rc<ClientMonitor>,
     pub(crate) control: Control,
-    /// Connections that it has opened.
+    /// The number of connections that the client has opened.
     pub(crate) dialled: u64,
 }
 
@@ -86,24 +86,24 @@ pub(crate) enum Kind {
     Rogue(usize),
 }
 
-/// What the server's driver has of a connection.
+/// The state of a connection in the driver of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Seat {
     Open,
-    /// The machine has closed it; its task has still to end.
+    /// The machine has closed it, and its task has not ended yet.
     Closing,
     Joined(UserId),
     Gone,
 }
 
-/// A port that the machine has asked for.
+/// A port that the machine has requested.
 #[derive(Clone)]
 pub(crate) struct Port {
     pub(crate) mapping: MappingId,
     pub(crate) conn: ConnId,
     pub(crate) number: u16,
     pub(crate) is_open: bool,
-    /// The machine no longer wants it.
+    /// The machine has closed it before it was open.
     pub(crate) is_orphan: bool,
 }
 
@@ -116,7 +116,7 @@ pub(crate) struct User {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     Away,
-    /// Accepted on this mapping; the machine does not know yet.
+    /// Accepted on this mapping, and not yet fed to the machine.
     Knocking(MappingId),
     Waiting,
     Joined,
@@ -184,14 +184,14 @@ impl World {
         world
     }
 
-    /// Lets everybody log in, in the plainest way.
+    /// Lets all clients log in, by calm steps alone.
     fn warm_up(&mut self) {
         let is_quiet = |conn: &Conn| conn.up.items.is_empty() && conn.down.items.is_empty();
         while !self.all_up() || !self.conns.iter().all(is_quiet) {
             let actions = self.actions();
             let calm = actions.into_iter().find(|action| Self::is_calm(*action));
             let done = self.step(calm.unwrap(), &mut Log::default());
-            assert_eq!(done, Ok(()), "already the start is broken");
+            assert_eq!(done, Ok(()), "the login of the clients breaks a rule");
         }
     }
 
@@ -203,7 +203,7 @@ impl World {
         self.conns.iter_mut().find(|conn| conn.id == id)
     }
 
-    /// Nothing is left to be done at this instant.
+    /// Whether nothing is left to do at this instant.
     fn may_pass(&self) -> bool {
         let delay = self.plan.delay;
         let due = |at: Option<Duration>| at.is_some_and(|at| at <= self.now);
@@ -234,7 +234,7 @@ impl World {
         Ok(())
     }
 
-    /// Lets go of connections that are over on both ends.
+    /// Removes connections that have ended on both sides.
     fn sweep(&mut self) {
         let peers = &self.peers;
         self.conns.retain(|conn| {
@@ -355,21 +355,36 @@ impl Model for World {
             Action::Cut(at) => {
                 self.left.cuts -= 1;
                 let conn = &mut self.conns[at];
-                log.note(|| format!("connection {} dies unseen", conn.id.0));
+                log.note(|| {
+                    format!(
+                        "connection {} dies, and neither end learns of it",
+                        conn.id.0
+                    )
+                });
                 conn.up.die();
                 conn.down.die();
             }
             Action::Vanish(at) => {
                 self.left.vanishings -= 1;
                 let conn = &mut self.conns[at];
-                log.note(|| format!("connection {} dies, seen by its client", conn.id.0));
+                log.note(|| {
+                    format!(
+                        "connection {} breaks, and only its client learns of it",
+                        conn.id.0
+                    )
+                });
                 conn.up.die();
                 conn.down.end_now();
             }
             Action::DeadTarget(at) => {
                 self.left.dead_targets -= 1;
                 let conn = &mut self.conns[at];
-                log.note(|| format!("connection {}: no target, so it ends", conn.id.0));
+                log.note(|| {
+                    format!(
+                        "connection {} ends: its target cannot be reached",
+                        conn.id.0
+                    )
+                });
                 conn.up.push(None);
             }
             Action::RogueConnect(at) => self.rogue_connect(at, log)?,
@@ -460,7 +475,7 @@ impl World {
         push_if(all, heard && !conn.up.items.is_empty(), Action::Up(at));
         push_if(all, !conn.down.items.is_empty(), Action::Down(at));
         push_if(all, conn.seat == Seat::Closing, Action::EndTask(at));
-        // A rogue's connection is as good or bad as what it says.
+        // The messages of a rogue are its faults.
         let can_break = conn.seat == Seat::Open && !matches!(conn.kind, Kind::Rogue(_));
         if !can_break || conn.up.is_dead || conn.up.has_ended() {
             return;

@@ -1,9 +1,8 @@
 //! A server machine and any number of client machines, joined by queues with latency, in virtual
 //! time that jumps to the next event or timer.
 //!
-//! Every message goes through its real bytes and a decoder. What happens is written down as a
-//! transcript, as seen at the server: `>` is what it received, `<` what it sent. The other lines
-//! are what the machines asked of their drivers.
+//! Every message is encoded, and decoded by a decoder. The transcript shows what happens at the server: `>`
+//! is what it received, `<` what it sent. The other lines are outputs of the machines.
 
 mod transcript;
 
@@ -13,18 +12,18 @@ use std::{
 };
 
 use netroxy_proto::{
-    ClientMessage, Decoder, Limits, ServerMessage, Token, Trs,
+    ClientMessage, Decoder, Limits, RemotePort, ServerMessage, Token, Trs,
     client::{self, Client},
     server::{self, ConnId, Listener, MappingId, Server, UserId},
 };
 use transcript::{Transcript, escaped, words};
 
-/// More steps at one call than any scenario takes: the machines keep each other busy.
+/// More steps in one call than any session takes. The machines would never come to rest.
 const LIVELOCK: usize = 5_000;
 
 pub(crate) struct Rig {
     pub(crate) latency: Duration,
-    /// What a driver is free to choose; to be set before anything happens.
+    /// What a driver chooses; to be set before the first step.
     pub(crate) start: Start,
     /// Ports that something else listens on.
     pub(crate) busy: BTreeSet<u16>,
@@ -40,10 +39,10 @@ pub(crate) struct Rig {
     transcript: Transcript,
 }
 
-/// What may not matter to the machines.
+/// What must not affect the machines.
 #[derive(Clone, Copy)]
 pub(crate) struct Start {
-    /// What the clock shows.
+    /// The time of the clock at the start.
     pub(crate) clock: Duration,
     /// The first id of a connection and of a user.
     pub(crate) id: u64,
@@ -63,13 +62,13 @@ struct Peer {
 
 struct Conn {
     name: String,
-    /// The client machine behind it; a script if there is none.
+    /// The client machine of the connection; a script if there is none.
     peer: Option<usize>,
-    /// Sent when the connection is open: TRS and what the target says first.
+    /// Sent when the connection is open: TRS and the first bytes of the target.
     opening: Vec<u8>,
     at_server: Option<Decoder<ClientMessage>>,
     at_client: Option<Decoder<ServerMessage>>,
-    /// Nothing arrives any more, and nobody is told.
+    /// Nothing arrives any more, and neither end learns of it.
     is_dead: bool,
 }
 
@@ -115,10 +114,13 @@ impl Rig {
     pub(crate) fn client(&mut self, name: &'static str, password: &str, maps: &[(i64, bool)]) {
         let mappings = maps
             .iter()
-            .map(|(port, is_open)| client::Mapping {
-                remote_port: (*port).try_into().unwrap(),
-                target: format!("{name}.lan:{port}").try_into().unwrap(),
-                is_open: *is_open,
+            .map(|(port, is_open)| {
+                let remote_port = (*port).try_into().unwrap();
+                client::Mapping {
+                    remote_port,
+                    target: target(name, remote_port).try_into().unwrap(),
+                    is_open: *is_open,
+                }
             })
             .collect();
         let config = client::Config::new(
@@ -166,12 +168,12 @@ impl Rig {
             self.step();
         }
         panic!(
-            "the machines keep each other busy:\n{}",
+            "the machines do not come to rest:\n{}",
             self.transcript.text()
         );
     }
 
-    /// A user connects. Returns the id although nobody may listen.
+    /// A user connects. Returns the id even if the port is not open.
     pub(crate) fn user(&mut self, port: u16) -> UserId {
         let user = UserId(self.start.id + self.users);
         self.users += 1;
@@ -180,10 +182,7 @@ impl Rig {
                 self.note(&self.user_name(user), &format!("connect {port}"));
                 self.server_input(server::Input::UserAccepted { mapping, user });
             }
-            None => self.note(
-                &self.user_name(user),
-                &format!("connect {port}: nobody listens"),
-            ),
+            None => self.note(&self.user_name(user), &format!("connect {port}: refused")),
         }
         user
     }
@@ -193,7 +192,7 @@ impl Rig {
         self.server_input(server::Input::UserGone { user });
     }
 
-    /// The client's process is ended: its connections break, and it is heard of no more.
+    /// The client's process ends: its connections break, and it sends nothing more.
     pub(crate) fn kill(&mut self, name: &str) {
         let at = self.clients.iter().position(|p| p.name == name).unwrap();
         self.note(name, "killed");
@@ -209,8 +208,8 @@ impl Rig {
         }
     }
 
-    /// The path between a client and the server swallows everything, silently. Connections that
-    /// were open then stay dead when it is whole again.
+    /// The path between a client and the server loses everything. Connections that are open at that moment
+    /// stay dead when the path works again.
     pub(crate) fn cut_off(&mut self, name: &str, is_cut_off: bool) {
         let at = self.clients.iter().position(|p| p.name == name).unwrap();
         self.note(
@@ -227,12 +226,12 @@ impl Rig {
         }
     }
 
-    /// Everything so far.
+    /// The transcript so far.
     pub(crate) fn transcript(&self) -> &str {
         self.transcript.text()
     }
 
-    /// Connections, mappings and waiting users at the server.
+    /// The numbers of connections, mappings and waiting users at the server.
     pub(crate) fn census(&self) -> (usize, usize, usize) {
         self.server.census()
     }
@@ -362,7 +361,7 @@ impl Rig {
         }
     }
 
-    /// Carries out one output; what the driver has to answer goes to `then`.
+    /// Carries out one output. The answers of the driver go to `then`.
     fn server_output(&mut self, output: server::Output, then: &mut VecDeque<server::Input>) {
         match output {
             server::Output::Send { conn, message } => {
@@ -377,9 +376,7 @@ impl Rig {
                 self.conns.get_mut(&conn).unwrap().at_server = None;
                 self.at(self.latency, Event::DownEnd(conn));
             }
-            server::Output::LoggedIn {
-                conn, client_name, ..
-            } => {
+            server::Output::LoggedIn { conn, client_name } => {
                 self.note("server", &format!("{} is {client_name}", self.name(conn)));
             }
             server::Output::OpenListener {
@@ -396,7 +393,10 @@ impl Rig {
                     return;
                 }
                 self.note("server", &what);
-                assert!(self.mappings.insert(port, mapping).is_none(), "bound twice");
+                assert!(
+                    self.mappings.insert(port, mapping).is_none(),
+                    "a port is bound twice"
+                );
                 self.ports.insert(mapping, port);
                 then.push_back(server::Input::ListenerOpened { mapping });
             }
@@ -458,27 +458,26 @@ impl Rig {
                 self.clients[at].control = Some(conn);
             }
             client::Output::Send(message) => {
-                let conn = peer.control.expect("sends on its connection");
+                let conn = peer.control.expect("a client sends on its connection");
                 let mut wire = Vec::new();
                 message.encode(&mut wire);
                 self.at(self.latency, Event::Up(conn, wire));
             }
             client::Output::Disconnect(reason) => {
-                let conn = peer.control.take().expect("has a connection");
+                let conn = peer.control.take().expect("a client closes its connection");
                 self.note(name, &format!("disconnect: {reason} [{}]", reason.rule()));
                 self.at(self.latency, Event::UpEnd(conn));
             }
-            client::Output::OpenTunnel {
-                remote_port,
-                target,
-                token,
-            } => {
+            client::Output::OpenTunnel { remote_port, token } => {
                 peer.tunnels += 1;
                 let conn_name = format!("{name}/t{}", peer.tunnels);
                 let mut opening = Vec::new();
-                let remote_port = remote_port.into();
-                ClientMessage::Trs(Trs { token, remote_port }).encode(&mut opening);
-                opening.extend(format!("I am {target}").into_bytes());
+                let trs = Trs {
+                    token,
+                    remote_port: remote_port.into(),
+                };
+                ClientMessage::Trs(trs).encode(&mut opening);
+                opening.extend(format!("I am {}", target(name, remote_port)).into_bytes());
                 self.connect(conn_name, Some(at), opening);
             }
             client::Output::Notice(notice) => self.note(name, &transcript::notice(notice)),
@@ -509,12 +508,12 @@ impl Rig {
         self.conns[&conn].name.clone()
     }
 
-    /// What the machines are told.
+    /// The time that the machines get.
     fn clock(&self) -> Duration {
         self.start.clock + self.now
     }
 
-    /// Counted from one, as the transcript's reader does.
+    /// Users are counted from one.
     fn user_name(&self, user: UserId) -> String {
         format!("user{}", user.0 - self.start.id + 1)
     }
@@ -522,4 +521,9 @@ impl Rig {
     fn note(&mut self, who: &str, what: &str) {
         self.transcript.note(self.now, who, what);
     }
+}
+
+/// The service of a client behind a remote port.
+fn target(client: &str, remote_port: RemotePort) -> String {
+    format!("{client}.lan:{remote_port}")
 }

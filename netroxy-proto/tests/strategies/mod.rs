@@ -47,8 +47,8 @@ pub(crate) fn server_message() -> impl Strategy<Value = ServerMessage> {
     ]
 }
 
-/// One line: any bytes but LF, with the troublesome ones often, and now and then as long as the
-/// default limit allows.
+/// One line of any bytes but LF. Special bytes are frequent, and some lines are as long as the default
+/// limit allows.
 pub(crate) fn text() -> impl Strategy<Value = Vec<u8>> {
     let byte = || {
         prop_oneof![

@@ -122,11 +122,7 @@ fn differences_are_shown_side_by_side_below_their_rules() {
             broken_at("ctl   < MRS 21007 true", "closed"),
             pass(),
         ),
-        (
-            "server/c/login",
-            pass(),
-            broken_at("ctl   < ARS", "closed"),
-        ),
+        ("server/c/login", pass(), broken_at("ctl   < ARS", "closed")),
         ("server/d/long", pass(), judged(Verdict::Pass, &long, "")),
         (
             "server/e/verdict",

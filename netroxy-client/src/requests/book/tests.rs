@@ -32,14 +32,14 @@ fn service(remote_port: i64) -> Service {
     }
 }
 
-/// A client of which one port, 1, is its own mapping.
-struct Desk {
+/// The book and the mappings of a client. Port 1 is its own mapping.
+struct Scene {
     book: Book,
     mappings: Mappings,
     terms: RequestsConfig,
 }
 
-impl Desk {
+impl Scene {
     fn new(accept: Accept) -> Self {
         Self {
             book: Book::default(),
@@ -65,7 +65,7 @@ impl Desk {
         self.book.refuse(&id(number), reason, &mut self.mappings)
     }
 
-    /// What the table has, beside what is its own.
+    /// The requested mappings of the table.
     fn mapped(&self) -> Vec<String> {
         let shown = |s: &std::sync::Arc<Service>| format!("{} {}", s.remote_port, s.target());
         self.mappings.requested().map(shown).collect()
@@ -93,9 +93,9 @@ impl Desk {
 }
 
 #[test]
-fn what_is_allowed_is_accepted_at_once_and_all_else_is_refused_with_its_reason() {
-    let mut desk = Desk::new(Accept::Auto);
-    let change = desk.told(&[
+fn allowed_requests_are_accepted_and_others_refused_with_a_reason() {
+    let mut scene = Scene::new(Accept::Auto);
+    let change = scene.told(&[
         asked(1, "10.0.0.1:22", 7000),
         asked(2, "[::ffff:10.0.0.2]:22", 7001),
         asked(3, "127.0.0.1:22", 7002),
@@ -108,9 +108,9 @@ fn what_is_allowed_is_accepted_at_once_and_all_else_is_refused_with_its_reason()
         asked(10, "10.0.0.1:22", 70_000),
     ]);
     assert_eq!((change.added, change.withdrawn), (true, vec![]));
-    assert_eq!(desk.mapped(), ["7000 10.0.0.1:22", "7001 10.0.0.2:22"]);
+    assert_eq!(scene.mapped(), ["7000 10.0.0.1:22", "7001 10.0.0.2:22"]);
     assert_eq!(
-        desk.posts(),
+        scene.posts(),
         [
             "1 accepted",
             "2 accepted",
@@ -127,80 +127,81 @@ fn what_is_allowed_is_accepted_at_once_and_all_else_is_refused_with_its_reason()
 }
 
 #[test]
-fn by_hand_what_is_allowed_waits_and_a_person_decides_once() {
-    let mut desk = Desk::new(Accept::ByHand);
+fn by_hand_an_allowed_request_waits_and_a_person_decides_once() {
+    let mut scene = Scene::new(Accept::ByHand);
     let list = [
         asked(1, "10.0.0.1:22", 7000),
         asked(2, "10.0.0.2:22", 7001),
         asked(3, "127.0.0.1:22", 7002),
         asked(4, "10.0.0.4:22", 7000),
     ];
-    assert_eq!(desk.told(&list), Change::default());
-    assert_eq!(desk.mapped(), [""; 0]);
+    assert_eq!(scene.told(&list), Change::default());
+    assert_eq!(scene.mapped(), [""; 0]);
     assert_eq!(
-        desk.posts(),
+        scene.posts(),
         ["3 refused: the client does not allow the target 127.0.0.1:22"]
     );
-    assert_eq!(desk.accept(1), Ok(()));
-    assert_eq!(desk.refuse(2, "not today"), Ok(false));
-    assert_eq!(desk.mapped(), ["7000 10.0.0.1:22"]);
-    assert!(desk.accept(1).unwrap_err().contains("accepted already"));
+    assert_eq!(scene.accept(1), Ok(()));
+    assert_eq!(scene.refuse(2, "not today"), Ok(false));
+    assert_eq!(scene.mapped(), ["7000 10.0.0.1:22"]);
+    assert!(scene.accept(1).unwrap_err().contains("accepted already"));
     assert!(
-        desk.accept(2)
+        scene
+            .accept(2)
             .unwrap_err()
             .contains("was refused: not today")
     );
-    assert!(desk.refuse(2, "").unwrap_err().contains("refused already"));
-    assert!(desk.accept(3).unwrap_err().contains("does not allow"));
-    assert!(desk.accept(4).unwrap_err().contains("another request has"));
-    assert!(desk.accept(5).unwrap_err().contains("there is no request"));
-    // The port was taken meanwhile, so no person has to decide any more.
-    desk.told(&list);
+    assert!(scene.refuse(2, "").unwrap_err().contains("refused already"));
+    assert!(scene.accept(3).unwrap_err().contains("does not allow"));
+    assert!(scene.accept(4).unwrap_err().contains("another request has"));
+    assert!(scene.accept(5).unwrap_err().contains("there is no request"));
+    // Request 1 has the port of request 4, so no person has to decide about 4.
+    scene.told(&list);
     let standings = [
         RequestStanding::Accepted,
         RequestStanding::Refused,
         RequestStanding::Refused,
         RequestStanding::Refused,
     ];
-    assert_eq!(desk.standings(), standings);
-    // Also what was accepted can be refused.
-    assert_eq!(desk.refuse(1, &"x".repeat(300)), Ok(true));
-    assert_eq!(desk.mapped(), [""; 0]);
+    assert_eq!(scene.standings(), standings);
+    // An accepted request can be refused too.
+    assert_eq!(scene.refuse(1, &"x".repeat(300)), Ok(true));
+    assert_eq!(scene.mapped(), [""; 0]);
     let expected = format!("1 refused: {}", "x".repeat(LONGEST_REASON));
-    assert_eq!(desk.posts()[0], expected);
+    assert_eq!(scene.posts()[0], expected);
 }
 
 #[test]
-fn the_server_is_told_until_it_knows_and_again_when_it_has_forgotten() {
-    let mut desk = Desk::new(Accept::Auto);
+fn a_decision_is_reported_again_until_the_server_knows_it() {
+    let mut scene = Scene::new(Accept::Auto);
     let list = [asked(1, "10.0.0.1:22", 7000)];
-    desk.told(&list);
-    assert_eq!(desk.posts(), ["1 accepted"]);
+    scene.told(&list);
+    assert_eq!(scene.posts(), ["1 accepted"]);
     // The answer to the post was lost.
-    assert_eq!(desk.told(&list), Change::default());
-    assert_eq!(desk.posts(), ["1 accepted"]);
+    assert_eq!(scene.told(&list), Change::default());
+    assert_eq!(scene.posts(), ["1 accepted"]);
     let known = Asked {
         state: Told::Decided,
         ..list[0].clone()
     };
-    assert_eq!(desk.told(std::slice::from_ref(&known)), Change::default());
-    assert_eq!(desk.posts(), [""; 0]);
-    // The control connection has ended.
-    assert_eq!(desk.told(&list), Change::default());
-    assert_eq!(desk.posts(), ["1 accepted"]);
-    assert_eq!(desk.mapped(), ["7000 10.0.0.1:22"]);
+    assert_eq!(scene.told(std::slice::from_ref(&known)), Change::default());
+    assert_eq!(scene.posts(), [""; 0]);
+    // The control connection has ended, so the server has forgotten the decision.
+    assert_eq!(scene.told(&list), Change::default());
+    assert_eq!(scene.posts(), ["1 accepted"]);
+    assert_eq!(scene.mapped(), ["7000 10.0.0.1:22"]);
 }
 
 #[test]
-fn what_is_withdrawn_is_gone_and_a_name_is_of_one_wish_only() {
-    let mut desk = Desk::new(Accept::ByHand);
-    desk.told(&[asked(1, "10.0.0.1:22", 7000), asked(2, "10.0.0.2:22", 7001)]);
-    desk.accept(1).unwrap();
-    desk.accept(2).unwrap();
-    let change = desk.told(&[asked(2, "10.0.0.2:22", 7001)]);
+fn a_withdrawn_request_is_removed_and_a_changed_one_waits_again() {
+    let mut scene = Scene::new(Accept::ByHand);
+    scene.told(&[asked(1, "10.0.0.1:22", 7000), asked(2, "10.0.0.2:22", 7001)]);
+    scene.accept(1).unwrap();
+    scene.accept(2).unwrap();
+    let change = scene.told(&[asked(2, "10.0.0.2:22", 7001)]);
     assert_eq!(change.withdrawn, [7000.try_into().unwrap()]);
-    assert_eq!(desk.mapped(), ["7001 10.0.0.2:22"]);
-    // The server changes what was accepted: a person is asked again.
+    assert_eq!(scene.mapped(), ["7001 10.0.0.2:22"]);
+    // The server changes an accepted request: a person has to decide again.
     for other in [
         asked(2, "10.0.0.3:22", 7001),
         asked(2, "10.0.0.3:22", 7002),
@@ -209,30 +210,30 @@ fn what_is_withdrawn_is_gone_and_a_name_is_of_one_wish_only() {
             ..asked(2, "10.0.0.3:22", 7002)
         },
     ] {
-        let change = desk.told(std::slice::from_ref(&other));
+        let change = scene.told(std::slice::from_ref(&other));
         assert_eq!(change.withdrawn.len(), 1);
-        assert_eq!(desk.mapped(), [""; 0]);
-        assert_eq!(desk.standings(), [RequestStanding::Waiting]);
-        desk.accept(2).unwrap();
+        assert_eq!(scene.mapped(), [""; 0]);
+        assert_eq!(scene.standings(), [RequestStanding::Waiting]);
+        scene.accept(2).unwrap();
     }
-    // Twice in one list: the first one counts.
+    // If an id is twice in a list, the first request counts.
     let twice = [asked(3, "10.0.0.1:22", 7000), asked(3, "10.0.0.2:22", 7000)];
-    desk.told(&twice);
-    desk.accept(3).unwrap();
-    assert_eq!(desk.mapped(), ["7000 10.0.0.1:22"]);
+    scene.told(&twice);
+    scene.accept(3).unwrap();
+    assert_eq!(scene.mapped(), ["7000 10.0.0.1:22"]);
 }
 
 #[test]
-fn a_reload_drops_what_is_not_allowed_any_more_or_has_a_port_of_its_own() {
-    let mut desk = Desk::new(Accept::Auto);
-    desk.told(&[
+fn a_reload_drops_requested_mappings_that_are_not_allowed_any_more() {
+    let mut scene = Scene::new(Accept::Auto);
+    scene.told(&[
         asked(1, "10.0.0.1:22", 7000),
         asked(2, "10.1.0.1:22", 7001),
         asked(3, "10.0.0.3:22", 7002),
     ]);
     let narrowed = terms(&[(&["10.0.0.0/16"], "22")], None);
     let services = [service(1), service(7002)];
-    let replaced = desk.mappings.replace(&services, Some(&narrowed), true);
+    let replaced = scene.mappings.replace(&services, Some(&narrowed), true);
     let reasons = [
         (
             id(3),
@@ -246,45 +247,45 @@ fn a_reload_drops_what_is_not_allowed_any_more_or_has_a_port_of_its_own() {
     assert_eq!(replaced.dropped, reasons);
     assert_eq!(replaced.difference.removed, 1);
     assert_eq!(replaced.difference.changed, 1);
-    assert_eq!(desk.mapped(), ["7000 10.0.0.1:22"]);
-    let replaced = desk.mappings.replace(&services, None, true);
+    assert_eq!(scene.mapped(), ["7000 10.0.0.1:22"]);
+    let replaced = scene.mappings.replace(&services, None, true);
     assert_eq!(replaced.dropped.len(), 1);
-    assert_eq!(desk.mapped(), [""; 0]);
+    assert_eq!(scene.mapped(), [""; 0]);
 }
 
 #[test]
-fn a_request_that_the_server_never_listened_for_is_given_up_and_others_are_kept() {
-    let mut desk = Desk::new(Accept::Auto);
-    desk.told(&[asked(1, "10.0.0.1:22", 7000), asked(2, "10.0.0.1:22", 7001)]);
+fn only_a_request_that_was_never_mapped_is_given_up() {
+    let mut scene = Scene::new(Accept::Auto);
+    scene.told(&[asked(1, "10.0.0.1:22", 7000), asked(2, "10.0.0.1:22", 7001)]);
     let [own, one, two] = [1, 7000, 7001].map(|port| RemotePort::try_from(port).unwrap());
-    desk.mappings.mapped(one, "h");
-    assert_eq!(desk.standings()[0], RequestStanding::Mapped);
-    assert_eq!(desk.mappings.give_up(own), None);
-    assert_eq!(desk.mappings.give_up(one), None);
-    assert_eq!(desk.mappings.give_up(two), Some(id(2)));
-    assert_eq!(desk.mapped(), ["7000 10.0.0.1:22"]);
+    scene.mappings.mapped(one, "h");
+    assert_eq!(scene.standings()[0], RequestStanding::Mapped);
+    assert_eq!(scene.mappings.give_up(own), None);
+    assert_eq!(scene.mappings.give_up(one), None);
+    assert_eq!(scene.mappings.give_up(two), Some(id(2)));
+    assert_eq!(scene.mapped(), ["7000 10.0.0.1:22"]);
 }
 
 #[test]
-fn there_is_a_bound_for_mappings_and_for_what_is_looked_at() {
-    let mut desk = Desk::new(Accept::Auto);
+fn mappings_requests_and_texts_are_bounded() {
+    let mut scene = Scene::new(Accept::Auto);
     let list: Vec<_> = (0..2000)
         .map(|number| asked(number, "10.0.0.1:22", 2000 + i64::try_from(number).unwrap()))
         .collect();
-    desk.told(&list);
-    assert_eq!(desk.mapped().len(), MOST_MAPPINGS);
-    assert_eq!(desk.standings().len(), MOST);
-    assert!(desk.posts()[MOST_MAPPINGS].contains("has 100 requested mappings"));
+    scene.told(&list);
+    assert_eq!(scene.mapped().len(), MOST_MAPPINGS);
+    assert_eq!(scene.standings().len(), MOST);
+    assert!(scene.posts()[MOST_MAPPINGS].contains("has 100 requested mappings"));
     let long = Asked {
         by: "b".repeat(10_000),
         ..asked(1, &"1".repeat(10_000), 2000)
     };
-    desk.told(&[long]);
-    let states = desk.book.states(&desk.mappings);
+    scene.told(&[long]);
+    let states = scene.book.states(&scene.mappings);
     assert_eq!((states[0].by.len(), states[0].target.len()), (64, 64));
 }
 
-/// An address in one of the forms in which it can be written, and what it is.
+/// A text of an address in one of several forms, and the canonical address.
 fn address() -> impl Strategy<Value = (String, IpAddr)> {
     let four = prop_oneof![
         1 => any::<[u8; 4]>(),
@@ -312,11 +313,11 @@ fn address() -> impl Strategy<Value = (String, IpAddr)> {
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// The server tells these: number, target, port.
+    /// The server sends these requests: number, target, port.
     Told(Vec<(u64, String, i64)>),
     Accept(u64),
     Refuse(u64),
-    /// A reload with other terms, and with or without a mapping of its own at the port 7003.
+    /// A reload with other terms, and with or without an own mapping of port 7003.
     Reload(Terms, bool),
 }
 
@@ -349,8 +350,8 @@ impl Terms {
         config
     }
 
-    /// What an operator means by the terms, told by other means than the program's.
-    fn mean(&self, ip: IpAddr, port: u16, remote_port: u16) -> bool {
+    /// Whether the terms allow a mapping, computed by other code than that of the program.
+    fn allow(&self, ip: IpAddr, port: u16, remote_port: u16) -> bool {
         let is_within = |(network, length): &(IpAddr, u8)| match (network, ip) {
             (IpAddr::V4(network), IpAddr::V4(ip)) => {
                 let mask = u32::MAX.checked_shl(32 - u32::from(*length)).unwrap_or(0);
@@ -376,7 +377,7 @@ fn any_terms() -> impl Strategy<Value = Terms> {
         1 => (0_u8..=128).prop_map(|length| (IpAddr::from(Ipv6Addr::UNSPECIFIED), length)),
         1 => (any::<[u8; 16]>(), 0_u8..=128)
             .prop_map(|(ip, length)| (IpAddr::from(ip), length))
-            .prop_filter("an IPv4 network in disguise", |(ip, _)| ip.to_canonical()
+            .prop_filter("an IPv4 network as IPv6", |(ip, _)| ip.to_canonical()
                 == *ip),
     ];
     (
@@ -408,10 +409,9 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Whatever a server says and whatever a person accepts: the client would connect a user to nothing but
-/// what its terms of this moment mean.
+/// Whatever a server sends and a person accepts, the client connects only to targets that its present terms allow.
 #[test]
-fn nothing_outside_of_the_list_can_be_dialled() {
+fn no_target_outside_of_the_list_can_be_dialled() {
     let dialled = std::cell::Cell::new(0);
     let steps = prop::collection::vec(step(), 1..12);
     let mut runner = TestRunner::new(ProptestConfig::with_cases(4000));
@@ -420,15 +420,15 @@ fn nothing_outside_of_the_list_can_be_dialled() {
         Ok(())
     });
     held.unwrap();
-    // The property does not hold because everything is refused.
+    // Enough mappings were dialled, so the test did not pass only because all were refused.
     assert!(dialled.get() > 500, "{}", dialled.get());
 }
 
-/// How often a requested mapping was found that can be dialled.
+/// Plays the steps, and returns how often a requested mapping could be dialled.
 fn play(first: Terms, steps: Vec<Step>) -> usize {
     let mut meant = first;
-    let mut desk = Desk::new(Accept::Auto);
-    desk.terms = meant.config();
+    let mut scene = Scene::new(Accept::Auto);
+    scene.terms = meant.config();
     let mut own = vec![service(1)];
     let mut dialled = 0;
     for step in steps {
@@ -438,26 +438,29 @@ fn play(first: Terms, steps: Vec<Step>) -> usize {
                 let list: Vec<_> = list
                     .map(|(n, target, port)| asked(n, &target, port))
                     .collect();
-                desk.told(&list);
+                scene.told(&list);
             }
-            Step::Accept(number) => drop(desk.accept(number)),
-            Step::Refuse(number) => drop(desk.refuse(number, "")),
+            Step::Accept(number) => drop(scene.accept(number)),
+            Step::Refuse(number) => drop(scene.refuse(number, "")),
             Step::Reload(terms, has_own) => {
                 meant = terms;
-                desk.terms = meant.config();
+                scene.terms = meant.config();
                 own = vec![service(1)];
                 if has_own {
                     own.push(service(7003));
                 }
-                let replaced = desk.mappings.replace(&own, Some(&desk.terms), true);
+                let replaced = scene.mappings.replace(&own, Some(&scene.terms), true);
                 for (id, reason) in replaced.dropped {
-                    desk.book.refuse(&id, &reason, &mut desk.mappings).unwrap();
+                    scene
+                        .book
+                        .refuse(&id, &reason, &mut scene.mappings)
+                        .unwrap();
                 }
             }
         }
-        assert!(desk.mappings.get(1.try_into().unwrap()).is_some());
+        assert!(scene.mappings.get(1.try_into().unwrap()).is_some());
         for port in 6999..7009 {
-            let Some(mapping) = desk.mappings.get(port.try_into().unwrap()) else {
+            let Some(mapping) = scene.mappings.get(port.try_into().unwrap()) else {
                 continue;
             };
             let service = &mapping.service;
@@ -468,13 +471,13 @@ fn play(first: Terms, steps: Vec<Step>) -> usize {
                 assert_eq!(&**service, own, "the client's own mapping was changed");
                 continue;
             }
-            // It is in the table, and the check before the dial says yes: both have to agree with the meaning.
-            assert!(mapping.permit(Some(&desk.terms)).is_ok());
+            // A mapping that is in the table and passes the check before the dial has to be allowed.
+            assert!(mapping.permit(Some(&scene.terms)).is_ok());
             assert!(mapping.permit(None).is_err());
             let ip: IpAddr = service.host.parse().unwrap();
             assert_eq!(ip.to_canonical(), ip);
             let remote_port = service.remote_port.get();
-            assert!(meant.mean(ip, service.port, remote_port), "{:?}", service);
+            assert!(meant.allow(ip, service.port, remote_port), "{:?}", service);
             dialled += 1;
         }
     }
@@ -482,9 +485,9 @@ fn play(first: Terms, steps: Vec<Step>) -> usize {
 }
 
 proptest! {
-    /// The check alone, against the meaning: both ways.
+    /// The check permits what the terms allow, and refuses all else.
     #[test]
-    fn the_check_means_what_the_list_says(
+    fn the_check_permits_exactly_what_the_terms_allow(
         meant in any_terms(),
         (_, ip) in address(),
         port in 18_u16..32,
@@ -493,7 +496,7 @@ proptest! {
         let permitted = meant
             .config()
             .permit((ip, port).into(), i64::from(remote_port).try_into().unwrap());
-        let expected = meant.mean(ip, port, remote_port) && netroxy_net::networks::is_of_one_host(ip);
+        let expected = meant.allow(ip, port, remote_port) && netroxy_net::networks::is_of_one_host(ip);
         prop_assert_eq!(permitted.is_ok(), expected);
     }
 }

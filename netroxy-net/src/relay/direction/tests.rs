@@ -1,4 +1,4 @@
-//! How long the last bytes of a side are kept that broke off while it was not read.
+//! Tests of how long the last bytes of a reader are kept that broke while it was not read.
 #![cfg(target_os = "linux")]
 
 use socket2::SockRef;
@@ -11,7 +11,7 @@ use tokio::{
 use super::*;
 use crate::test_tcp::pair;
 
-/// A direction that is stuck, and all that is around it.
+/// A direction that holds bytes, its opposite direction and their streams.
 struct Scene {
     up: Direction,
     down: Direction,
@@ -22,10 +22,10 @@ struct Scene {
 }
 
 impl Scene {
-    /// `says_all`: whether the reader's peer has ended before it broke off.
-    async fn new(says_all: bool) -> Self {
+    /// `closes_first`: whether the peer of the reader has closed in order before it broke.
+    async fn new(closes_first: bool) -> Self {
         let (reader, mut sender) = pair().await;
-        if says_all {
+        if closes_first {
             sender.shutdown().await.unwrap();
         }
         SockRef::from(&sender)
@@ -46,14 +46,14 @@ impl Scene {
     /// The kind of error that the next look gives.
     async fn look(&mut self) -> Option<io::ErrorKind> {
         advance(crate::relay::CHECK).await;
-        assert!(self.up.is_blind());
+        assert!(self.up.is_not_reading());
         let error = self.up.look(&mut self.down, &self.reader, &self.writer);
         error.map(|error| error.kind())
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_writer_that_takes_nothing_has_until_the_next_look() {
+async fn last_bytes_are_dropped_if_none_is_taken_between_two_looks() {
     let mut scene = Scene::new(false).await;
     assert_eq!(scene.look().await, None);
     assert_eq!(scene.down.aborted(), Some(io::ErrorKind::ConnectionReset));
@@ -61,7 +61,7 @@ async fn a_writer_that_takes_nothing_has_until_the_next_look() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_writer_that_takes_some_has_a_minute() {
+async fn last_bytes_are_kept_for_a_minute_if_some_are_taken() {
     let mut scene = Scene::new(false).await;
     assert_eq!(scene.look().await, None);
     for _ in 0..11 {
@@ -73,10 +73,10 @@ async fn a_writer_that_takes_some_has_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_system_of_a_writer_gets_rid_of_is_taken() {
+async fn bytes_that_leave_the_send_buffer_count_as_taken() {
     let mut scene = Scene::new(false).await;
     while unsent::bytes(scene.writer.tcp()) == 0 {
-        // Room is there until the system of the other side has no more.
+        // It takes bytes until the systems of both sides have no room.
         let _ = scene.writer.tcp().try_write(&[7; 64 * 1024]);
         sleep(Duration::from_millis(1)).await;
     }
@@ -89,9 +89,9 @@ async fn what_the_system_of_a_writer_gets_rid_of_is_taken() {
     assert_eq!(scene.look().await, None);
 }
 
-/// Nothing of it may get lost: an answer is complete although its service has gone.
+/// No byte may be lost: the answer is complete although its service has broken the connection.
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_has_said_all_leaves_all_the_time() {
+async fn bytes_of_a_reader_that_closed_before_its_break_have_no_limit() {
     let mut scene = Scene::new(true).await;
     for _ in 0..100 {
         assert_eq!(scene.look().await, None);
@@ -103,7 +103,7 @@ async fn a_reader_that_has_said_all_leaves_all_the_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_is_there_is_left_alone() {
+async fn an_open_reader_is_not_taken_for_a_broken_one() {
     let mut scene = Scene::new(false).await;
     let (alive, _peer) = pair().await;
     scene.reader = Stream::Plain(alive);

@@ -1,4 +1,4 @@
-//! Tickets, and new keys in the middle of the traffic.
+//! Session tickets, and new keys during the traffic.
 
 use rustls::{
     CipherSuite, CipherSuiteCommon, ProtocolVersion, SupportedCipherSuite, Tls12CipherSuite,
@@ -23,7 +23,7 @@ async fn the_second_connection_resumes_the_session_of_the_first() {
                 "{role:?} {version:?}"
             );
             assert_eq!(other.get_ref().1.handshake_kind(), Some(expected));
-            // The tickets of TLS 1.3 come before the first bytes of the server.
+            // With TLS 1.3 the tickets come before the first bytes of the server, so this read takes them in.
             ours.write_all(b"x").await.unwrap();
             other.write_all(b"y").await.unwrap();
             assert_eq!(ours.read_u8().await.unwrap(), b'y');
@@ -60,7 +60,7 @@ async fn the_other_end_may_change_its_keys_at_any_time() {
             written.unwrap();
             read.unwrap();
             assert!(seen == sent, "{role:?} {round}");
-            // The other end has asked for new keys of this one too.
+            // The other end has also requested new keys from this one.
             let mut seen = vec![0; sent.len()];
             let (written, read) = tokio::join!(ours.write_all(&sent), other.read_exact(&mut seen));
             written.unwrap();
@@ -70,7 +70,7 @@ async fn the_other_end_may_change_its_keys_at_any_time() {
     }
 }
 
-/// A key that encrypts 20 records only.
+/// Keys that encrypt only 20 records.
 fn short_lived_keys() -> Arc<CryptoProvider> {
     let limited = |suite: SupportedCipherSuite| match suite {
         SupportedCipherSuite::Tls13(suite) => {
@@ -111,7 +111,7 @@ fn short_lived_keys() -> Arc<CryptoProvider> {
 }
 
 #[tokio::test]
-async fn keys_that_are_used_up_are_changed() {
+async fn a_key_that_reaches_its_limit_is_replaced() {
     let config = server_config(&TLS13, short_lived_keys());
     let (mut ours, mut other) = meet(Role::Server, config, client_config()).await;
     let sent = bytes(5_000_000);
@@ -124,9 +124,9 @@ async fn keys_that_are_used_up_are_changed() {
     assert_eq!(ours.read_u8().await.unwrap(), b'a');
 }
 
-/// TLS 1.2 cannot change them, so the stream ends, in order.
+/// TLS 1.2 cannot replace keys, so the stream ends, in order.
 #[tokio::test]
-async fn keys_of_tls_1_2_that_are_used_up_end_the_stream() {
+async fn a_key_of_tls_1_2_that_reaches_its_limit_ends_the_stream() {
     let config = server_config(&TLS12, short_lived_keys());
     let (mut ours, mut other) = meet(Role::Server, config, client_config()).await;
     let sent = bytes(5_000_000);

@@ -3,13 +3,13 @@
 use super::*;
 
 #[tokio::test]
-async fn a_peer_that_does_not_read_is_waited_for_with_one_piece_in_memory() {
+async fn a_stream_holds_at_most_one_piece_for_a_peer_that_does_not_read() {
     for (role, version) in ways() {
         let (mut ours, mut other) = pair(role, version).await;
         let piece = bytes(1_000_000);
         let mut written = Vec::new();
         let mut pending = 0;
-        // Its system goes on taking for a while.
+        // The system of the peer takes bytes for a while.
         while pending < 20 {
             match once(|cx| Pin::new(&mut ours).poll_write(cx, &piece)).await {
                 Poll::Ready(count) => {
@@ -49,7 +49,7 @@ async fn a_handshake_message_that_does_not_end_is_refused() {
                 return;
             }
         }
-        panic!("it is taken to its end");
+        panic!("the whole message was read");
     };
     let refused = async {
         let error = poll_fn(|cx| ours.poll_handshake(cx)).await.unwrap_err();
@@ -63,9 +63,9 @@ async fn a_handshake_message_that_does_not_end_is_refused() {
     timeout(PATIENCE, both).await.unwrap();
 }
 
-/// Dropped by whoever has no more time for it.
+/// The caller drops the handshake after a time-out.
 #[tokio::test]
-async fn a_handshake_that_is_given_up_closes_the_connection() {
+async fn a_handshake_that_is_dropped_closes_the_connection() {
     let (near, mut far) = tcp_pair().await;
     let config = server_config(&TLS13, provider());
     let shaking = timeout(Duration::from_millis(10), accept(config, near));

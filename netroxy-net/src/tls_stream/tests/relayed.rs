@@ -1,4 +1,4 @@
-//! A stream in the hands of the relay, and of what ends it.
+//! A stream that is relayed, and its end by a reset.
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -9,7 +9,7 @@ use crate::{
     stream::Stream,
 };
 
-/// A user on plain TCP, and the other end of TLS, with a relay between.
+/// A user on plain TCP, the other end on TLS, and a relay between them.
 async fn relayed(
     role: Role,
     version: &'static SupportedProtocolVersion,
@@ -54,7 +54,7 @@ async fn bulk_and_half_closes_go_through_a_relay() {
 }
 
 #[tokio::test]
-async fn a_break_of_the_user_is_no_end_in_order() {
+async fn a_reset_of_the_user_is_an_error_for_the_peer_on_tls() {
     for (role, version) in ways() {
         let (mut user, mut other, relaying) = relayed(role, version).await;
         user.write_all(b"half").await.unwrap();
@@ -70,9 +70,9 @@ async fn a_break_of_the_user_is_no_end_in_order() {
     }
 }
 
-/// Also what this end has encrypted and the socket has not taken.
+/// This includes bytes that are encrypted and that the socket has not taken.
 #[tokio::test]
-async fn what_was_written_arrives_before_a_reset() {
+async fn written_bytes_arrive_before_a_reset() {
     for (role, version) in ways() {
         let (mut ours, mut other) = pair(role, version).await;
         let piece = bytes(300_000);

@@ -1,4 +1,4 @@
-//! Bytes, and the ends of a stream.
+//! Bytes in both directions, and the ends of a stream.
 
 use super::*;
 
@@ -56,14 +56,14 @@ impl Sizes {
     }
 }
 
-/// The other end, played by hand.
-struct ByHand {
+/// The other end, which the test drives step by step.
+struct Manual {
     tls: ServerConnection,
     tcp: TcpStream,
 }
 
-impl ByHand {
-    /// A client that has not shaken hands, and its server.
+impl Manual {
+    /// A client before its handshake, and its server.
     async fn new(version: &'static SupportedProtocolVersion) -> (TlsStream, Self) {
         let (near, tcp) = tcp_pair().await;
         let client = UnbufferedClientConnection::new(client_config(), name()).unwrap();
@@ -72,22 +72,22 @@ impl ByHand {
         (ours, Self { tls, tcp })
     }
 
-    /// What it has to say.
-    fn says(&mut self) -> Vec<u8> {
-        let mut said = Vec::new();
+    /// The bytes that it wants to send.
+    fn output(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
         while self.tls.wants_write() {
-            self.tls.write_tls(&mut said).unwrap();
+            self.tls.write_tls(&mut bytes).unwrap();
         }
-        said
+        bytes
     }
 
-    /// Reads what there is.
-    fn hear(&mut self) {
-        let mut heard = [0; 4096];
-        while let Ok(count) = self.tcp.try_read(&mut heard) {
-            let mut heard = &heard[..count];
-            while !heard.is_empty() {
-                self.tls.read_tls(&mut heard).unwrap();
+    /// Reads the bytes that have come.
+    fn receive(&mut self) {
+        let mut buffer = [0; 4096];
+        while let Ok(count) = self.tcp.try_read(&mut buffer) {
+            let mut rest = &buffer[..count];
+            while !rest.is_empty() {
+                self.tls.read_tls(&mut rest).unwrap();
                 self.tls.process_new_packets().unwrap();
             }
         }
@@ -95,15 +95,15 @@ impl ByHand {
 }
 
 #[tokio::test]
-async fn a_handshake_that_comes_byte_by_byte_is_understood() {
+async fn a_handshake_may_arrive_byte_by_byte() {
     for version in VERSIONS {
-        let (mut ours, mut other) = ByHand::new(version).await;
+        let (mut ours, mut other) = Manual::new(version).await;
         let mut shaken = once(|cx| ours.poll_handshake(cx)).await;
         while other.tls.is_handshaking() {
             other.tcp.readable().await.unwrap();
-            other.hear();
-            for byte in other.says() {
-                // With TLS 1.3 the tickets come after the client's last word.
+            other.receive();
+            for byte in other.output() {
+                // With TLS 1.3 the tickets come after the client's last message.
                 assert!(shaken.is_pending() || !other.tls.is_handshaking());
                 other.tcp.write_all(&[byte]).await.unwrap();
                 ours.tcp.readable().await.unwrap();
@@ -118,10 +118,10 @@ async fn a_handshake_that_comes_byte_by_byte_is_understood() {
 }
 
 #[tokio::test]
-async fn records_are_put_together_wherever_they_are_cut() {
+async fn records_may_be_cut_at_any_byte() {
     for (role, version) in ways() {
         let (mut ours, mut other) = pair(role, version).await;
-        // What the handshake has left, such as tickets.
+        // Reads what follows the handshake, such as tickets.
         other.write_all(b"!").await.unwrap();
         assert_eq!(ours.read_u8().await.unwrap(), b'!');
         let mut cut = 0;
@@ -141,7 +141,7 @@ async fn records_are_put_together_wherever_they_are_cut() {
                 other.get_mut().0.write_all(part).await.unwrap();
                 let mut buffer = [0; 64];
                 ours.tcp.readable().await.unwrap();
-                // One read takes all that came, and gives all that is complete.
+                // One read takes all bytes that came, and returns all complete records.
                 let mut buf = ReadBuf::new(&mut buffer);
                 let _ = once(|cx| Pin::new(&mut ours).poll_read(cx, &mut buf)).await;
                 seen.push(buf.filled().to_vec());
@@ -217,7 +217,7 @@ async fn an_idle_stream_holds_no_buffers() {
 }
 
 #[tokio::test]
-async fn an_end_by_close_notify_is_an_end_and_the_other_direction_goes_on() {
+async fn a_close_notify_ends_the_reads_and_the_writes_go_on() {
     for (role, version) in ways() {
         let (mut ours, mut other) = pair(role, version).await;
         other.write_all(b"last words").await.unwrap();
@@ -241,7 +241,7 @@ async fn an_end_by_close_notify_is_an_end_and_the_other_direction_goes_on() {
 }
 
 #[tokio::test]
-async fn an_own_end_comes_after_all_that_was_written_and_reading_goes_on() {
+async fn a_shutdown_comes_after_all_written_bytes_and_reads_go_on() {
     for (role, version) in ways() {
         let (mut ours, mut other) = pair(role, version).await;
         ours.write_all(b"question").await.unwrap();
@@ -258,7 +258,7 @@ async fn an_own_end_comes_after_all_that_was_written_and_reading_goes_on() {
 }
 
 #[tokio::test]
-async fn an_end_of_tcp_alone_is_told_after_the_bytes_before_it() {
+async fn an_end_of_tcp_alone_is_an_error_after_the_bytes_before_it() {
     for (role, version) in ways() {
         let (mut ours, mut other) = pair(role, version).await;
         other.write_all(b"half").await.unwrap();
@@ -269,14 +269,14 @@ async fn an_end_of_tcp_alone_is_told_after_the_bytes_before_it() {
             let error = ours.read(&mut seen).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         }
-        // It is a half-close as well.
+        // It is also a half-close, so writes go on.
         ours.write_all(b"answer").await.unwrap();
         other.read_exact(&mut seen[..6]).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_reset_is_an_error_of_its_own_kind() {
+async fn a_reset_is_the_error_connection_reset() {
     for (role, version) in ways() {
         let (mut ours, mut other) = pair(role, version).await;
         let tcp = other.get_mut().0;
@@ -290,7 +290,7 @@ async fn a_reset_is_an_error_of_its_own_kind() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_tls_are_answered_by_an_alert_and_told_after_those_before_them() {
+async fn a_bad_record_is_answered_by_an_alert_and_fails_the_next_read() {
     for (role, version) in ways() {
         let (mut ours, mut other) = pair(role, version).await;
         let mut sent = Vec::new();
@@ -308,7 +308,7 @@ async fn bytes_that_are_no_tls_are_answered_by_an_alert_and_told_after_those_bef
         assert_eq!(cause(&error), &Error::AlertReceived(alert));
         let error = ours.write(b"x").await.unwrap_err();
         assert_eq!(cause(&error), &Error::DecryptError);
-        // Who reads on waits for the end, and hears of the fault again.
+        // A second read waits for the end, and then returns the error again.
         let mut buf = ReadBuf::new(&mut seen);
         assert!(
             once(|cx| Pin::new(&mut ours).poll_read(cx, &mut buf))
@@ -323,7 +323,7 @@ async fn bytes_that_are_no_tls_are_answered_by_an_alert_and_told_after_those_bef
 }
 
 #[tokio::test]
-async fn an_alert_is_told() {
+async fn an_alert_is_the_error_of_the_next_read() {
     for (role, version) in ways() {
         let (mut ours, mut other) = pair(role, version).await;
         let garbage = b"\x17\x03\x03\x00\x20not what the keys of this make..";
@@ -336,7 +336,7 @@ async fn an_alert_is_told() {
 }
 
 #[tokio::test]
-async fn a_peer_that_speaks_no_tls_fails_the_handshake_and_hears_why() {
+async fn bytes_without_tls_fail_the_handshake_and_get_an_alert() {
     let (near, mut far) = tcp_pair().await;
     far.write_all(b"ATH\nname\nuser\npassword\n").await.unwrap();
     let config = server_config(&TLS13, provider());
@@ -351,7 +351,7 @@ async fn a_peer_that_speaks_no_tls_fails_the_handshake_and_hears_why() {
 }
 
 #[tokio::test]
-async fn a_peer_that_ends_before_the_handshake_does_is_told() {
+async fn an_end_during_the_handshake_is_an_unexpected_eof() {
     for role in [Role::Client, Role::Server] {
         let (near, far) = tcp_pair().await;
         SockRef::from(&far)

@@ -1,4 +1,4 @@
-//! What a client's future depends on, for a search that is to visit each state once.
+//! A hash of everything that the future of a client depends on, for a search that visits each state once.
 
 use core::{
     hash::{Hash, Hasher},
@@ -8,9 +8,9 @@ use core::{
 use super::{Client, STABLE, Session, Timer};
 
 impl Client {
-    /// Feeds `hasher` everything that the future depends on, between two inputs when all outputs
-    /// are drained, but for the random part of delays to come. Times are counted from `now`, so
-    /// clients that behave alike from here on look alike.
+    /// Feeds `hasher` everything that the future depends on, except the random part of later delays.
+    /// All outputs must be drained. Times are counted from `now`, so two clients that will behave alike
+    /// have the same hash.
     pub fn fingerprint(&self, now: Duration, hasher: &mut impl Hasher) {
         // Every field is named, so that a new one cannot be forgotten here.
         let Self {

@@ -1,40 +1,35 @@
 //! The server machine against a model of it.
 
-use alloc::{
-    collections::{BTreeMap, VecDeque},
-    vec::Vec,
-};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::source::Source;
 use crate::{
-    Ath, ClientMessage, ClientName, LocalMisuse, Map, Mrs, ParseError, ParseErrorKind, Password,
-    PeerMisbehaved, PortNumber, RemotePort, ServerMessage, Token, Trs, Username,
-    server::{
-        CloseReason, Config, ConnId, Input, Listener, MappingId, Output, RefuseReason, Server,
-        UserId, table::Row,
-    },
+    Ath, ClientMessage, LocalMisuse, Map, ParseError, ParseErrorKind, Password, Trs, Username,
+    server::{Config, ConnId, Input, Listener, MappingId, Server, UserId, table::Row},
 };
 
 mod model;
 
-use model::Model;
+use model::{Model, token};
 
-/// Any sequence of inputs leaves the server machine as a plain model of it: the same replies in
-/// the order of the questions on each connection (ARS, MRS, SRS, one TRQ for each waiting user),
-/// nothing more for a connection after its Close or Join, exactly the users that may be joined or
-/// refused joined or refused (first come first served, on their own client's port, by its token),
-/// every listener of an ended session closed, the same census, and the same next deadline, which is
-/// never in the past after a Tick. Misuse is refused and changes nothing. When all connections
-/// have ended nothing is left.
+/// After any sequence of inputs the server machine does what a plain model of it does:
+///
+/// * It sends the same answers in the order of the messages on each connection: ARS, MRS, SRS, and one TRQ
+///   for each waiting user. It sends nothing on a connection after Close or Join.
+/// * It joins and refuses the same users: in the order in which they connected, on a port of the login
+///   whose token TRS has.
+/// * It closes every listener of a login that has ended.
+/// * It has the same numbers of connections, mappings and users, and the same next deadline, which is never
+///   in the past after a Tick.
+/// * Misuse is rejected and changes nothing. After the end of all connections nothing is left.
 ///
 /// The first byte chooses the timeout; then each operation is one byte and its arguments.
 pub fn server_machine(input: &[u8]) {
     play(input);
 }
 
-/// The rows of the state table that an input makes the machine take, for the corpus to show that
-/// it takes them all.
+/// The rows of the state table that the machine takes, for the test that the corpus takes all of them.
 pub fn server_rows(input: &[u8]) -> Vec<&'static Row> {
     play(input).server.take_steps().collect()
 }
@@ -134,14 +129,14 @@ impl Harness {
                 self.feed(Input::UserGone { user }, Ok(()));
             }
             13 => {
-                // Mostly at the time asked for, sometimes late, sometimes for nothing.
+                // Mostly on time, sometimes late, sometimes without a deadline.
                 let due = self.server.poll_timeout().unwrap_or_default();
                 let late = Duration::from_millis(u64::from(source.byte() / 4) * 250);
                 self.now = self.now.max(due) + late;
                 self.tick();
             }
             14 => {
-                // Time goes on; the next input may come before a Tick that is due.
+                // Time passes; the next input can come before a Tick that is due.
                 self.now += Duration::from_millis(u64::from(source.byte()) * 20);
                 if source.flag() {
                     self.tick();
@@ -151,7 +146,7 @@ impl Harness {
         }
     }
 
-    /// A connection that exists or existed, or one that never did.
+    /// A connection that exists or existed, or one that never existed.
     fn conn(&self, source: &mut Source<'_>) -> ConnId {
         ConnId(u64::from(source.byte()) % (self.model.conns() + 1))
     }
@@ -187,7 +182,10 @@ impl Harness {
         self.model.tick(self.now);
         self.feed(Input::Tick, Ok(()));
         let next = self.server.poll_timeout();
-        assert!(next.is_none_or(|at| at > self.now), "a timer is overdue");
+        assert!(
+            next.is_none_or(|at| at > self.now),
+            "a deadline is in the past"
+        );
     }
 
     fn misuse(&mut self, source: &mut Source<'_>) {
@@ -208,7 +206,7 @@ impl Harness {
             let again = Input::UserAccepted { mapping, user };
             self.feed(again, Err(LocalMisuse::DuplicateId));
         }
-        // Anything a peer can say.
+        // Any message that a client can send.
         let conn = self.conn(source);
         self.message(conn, source.client_message());
     }
@@ -239,11 +237,6 @@ fn listener_answer(mapping: MappingId, opened: bool) -> Input {
     } else {
         Input::ListenerFailed { mapping }
     }
-}
-
-/// Unlike for each connection.
-fn token(conn: ConnId) -> Token {
-    Token::from_random(u128::from(conn.0).to_be_bytes())
 }
 
 fn username(name: &[u8]) -> Username {

@@ -1,9 +1,20 @@
-//! What the server must do, said once more: plain lists, searched from front to back.
+//! What the server must do, written a second time: plain lists, searched from front to back.
 //!
-//! Each input first updates the model and notes what it must bring about; each output must then be
-//! one of those; at the end of the step nothing may be missing.
+//! Each input first updates the model, which notes the outputs that must follow. Each output must then
+//! be one of them. At the end of the step no output may be missing.
 
-use super::*;
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    vec::Vec,
+};
+use core::time::Duration;
+
+use crate::{
+    Ath, ClientMessage, ClientName, Map, Mrs, ParseError, PeerMisbehaved, PortNumber, RemotePort,
+    ServerMessage, Token, Trs,
+    fuzzing::source::Source,
+    server::{CloseReason, Config, ConnId, Listener, MappingId, Output, RefuseReason, UserId},
+};
 
 pub(super) struct Model {
     config: Config,
@@ -13,7 +24,7 @@ pub(super) struct Model {
     expected: Expected,
 }
 
-/// The outputs that this step must still bring, but for replies, which each [`Conn`] holds.
+/// The outputs that must still follow in this step. Answers are in each [`Conn`] instead.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Expected {
     logged_in: Vec<(ConnId, ClientName)>,
@@ -23,7 +34,7 @@ struct Expected {
     /// Index of the mapping.
     stopped: Vec<usize>,
     joined: Vec<(ConnId, UserId)>,
-    /// Of two things that happen at the same time either may be the reason.
+    /// If two things happen at the same time, either can be the reason.
     refused: BTreeMap<UserId, Vec<RefuseReason>>,
 }
 
@@ -33,7 +44,7 @@ struct Conn {
     name: Option<ClientName>,
     deadline: Duration,
     replies: VecDeque<Reply>,
-    /// Close or Join has been seen, or the connection ended by itself.
+    /// Close or Join has come, or the connection has ended.
     is_silent: bool,
 }
 
@@ -306,7 +317,7 @@ impl Model {
                 mapping, deadline, ..
             } = *self.user(user);
             let owner = self.mappings[mapping].conn;
-            // The client's own deadline may come first.
+            // The deadline of the login can come first.
             let owner_at = self.entry(owner).deadline;
             let mut reasons = Vec::new();
             if deadline <= owner_at {
@@ -338,21 +349,22 @@ impl Model {
         match output {
             Output::Send { conn, message } => {
                 let entry = self.entry(conn);
-                assert!(!entry.is_silent, "sent after the end: {message:?}");
+                assert!(!entry.is_silent, "a message after the end: {message:?}");
                 match entry.replies.pop_front() {
                     Some(Reply::Ready(expected)) => assert_eq!(message, expected),
-                    other => panic!("sent {message:?} before {other:?}"),
+                    other => panic!("{message:?} was sent, but {other:?} is next"),
                 }
             }
             Output::Close { conn, reason } => {
                 self.silence_now(conn);
                 let rejected = reason == CloseReason::Rejected;
                 assert_eq!(self.expected.closed.remove(&conn), Some(reason));
-                assert!(!rejected || self.entry(conn).replies.is_empty(), "no ARS");
+                assert!(
+                    !rejected || self.entry(conn).replies.is_empty(),
+                    "rejected without ARS"
+                );
             }
-            Output::LoggedIn {
-                conn, client_name, ..
-            } => {
+            Output::LoggedIn { conn, client_name } => {
                 take(&mut self.expected.logged_in, &(conn, client_name));
             }
             Output::OpenListener {
@@ -362,7 +374,11 @@ impl Model {
                 ..
             } => {
                 assert!(self.mappings.iter().all(|m| m.id != Some(mapping)));
-                let at = self.expected.opened.pop().expect("asked for by MAP");
+                let at = self
+                    .expected
+                    .opened
+                    .pop()
+                    .expect("a MAP has requested the port");
                 let entry = &mut self.mappings[at];
                 assert_eq!((conn, remote_port), (entry.conn, entry.port));
                 entry.id = Some(mapping);
@@ -385,14 +401,14 @@ impl Model {
         }
     }
 
-    /// Nothing is missing.
+    /// Checks that no output is missing.
     pub(super) fn settled(&self) {
         assert_eq!(self.expected, Expected::default(), "missing outputs");
         for (id, conn) in self.alive() {
             let next = conn.replies.front();
             assert!(
                 next.is_none_or(|reply| matches!(reply, Reply::Opening(_))),
-                "{id:?} still waits for {next:?}"
+                "{id:?} has not received {next:?}"
             );
         }
     }
@@ -413,10 +429,13 @@ impl Model {
 
     pub(super) fn all_over(&self) {
         assert!(self.users.iter().all(|u| !u.waits), "a user waits for ever");
-        assert!(self.mappings.iter().all(|m| !m.is_alive), "a port stays");
+        assert!(
+            self.mappings.iter().all(|m| !m.is_alive),
+            "a port stays open"
+        );
     }
 
-    // Steps that several inputs share.
+    // Steps of several inputs.
 
     fn close(&mut self, conn: ConnId, reason: CloseReason) {
         self.end_session(conn);
@@ -481,13 +500,18 @@ impl Model {
 
     fn mapping(&self, id: MappingId) -> usize {
         let at = self.mappings.iter().position(|m| m.id == Some(id));
-        at.expect("the machine knows no others")
+        at.expect("the machine chose this id")
     }
+}
+
+/// The token of a connection: each has its own.
+pub(super) fn token(conn: ConnId) -> Token {
+    Token::from_random(u128::from(conn.0).to_be_bytes())
 }
 
 /// Ids are counted from zero.
 fn index(id: u64) -> usize {
-    usize::try_from(id).expect("as long as the list")
+    usize::try_from(id).expect("an index of a list")
 }
 
 fn mrs(remote_port: PortNumber, is_ok: bool) -> ServerMessage {

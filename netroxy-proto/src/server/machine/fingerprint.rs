@@ -1,4 +1,4 @@
-//! What a server's future depends on, for a search that is to visit each state once.
+//! A hash of everything that the future of a server depends on, for a search that visits each state once.
 
 use core::{
     hash::{Hash, Hasher},
@@ -9,9 +9,9 @@ use super::{Conn, Mapping, MappingId, Reply, Server, Timer};
 use crate::server::Listener;
 
 impl Server {
-    /// Feeds `hasher` everything that the future depends on, between two inputs when all outputs
-    /// are drained. Times are counted from `now` and mappings by their order, so servers that
-    /// behave alike from here on look alike.
+    /// Feeds `hasher` everything that the future depends on. All outputs must be drained. Times are
+    /// counted from `now` and mappings by their order, so two servers that will behave alike have the
+    /// same hash.
     pub fn fingerprint(&self, now: Duration, hasher: &mut impl Hasher) {
         // Every field is named, so that a new one cannot be forgotten here.
         let Self {

@@ -1,4 +1,4 @@
-//! What has to be so by now.
+//! What must be done by now.
 
 use std::{
     hash::{Hash, Hasher},
@@ -10,8 +10,8 @@ use netroxy_proto::server::{ConnId, UserId};
 use super::{Kind, ServerMonitor, Verdict, Waiting, broken};
 
 impl ServerMonitor {
-    /// The server has done all it has to do at once. `busy` are connections with a port that is
-    /// still being opened: their answers wait for it.
+    /// The server has done everything that it has to do at once. `busy` are connections with a port that
+    /// is being opened: their answers wait for it.
     pub(crate) fn settled(&self, busy: &[ConnId]) -> Verdict {
         for (conn, entry) in &self.conns {
             if let Some(rule) = entry.doomed {
@@ -19,13 +19,13 @@ impl ServerMonitor {
             }
             let busy = busy.contains(conn);
             match &entry.kind {
-                Kind::Known(_) => return broken("auth.ok-reply", "ATH stays unanswered"),
-                Kind::Tunnel(_) => return broken("tunnel.fifo", "TRS stays without effect"),
+                Kind::Known(_) => return broken("auth.ok-reply", "ATH is not answered"),
+                Kind::Tunnel(_) => return broken("tunnel.fifo", "TRS has no effect"),
                 Kind::Control(login) if !busy && !login.asked.is_empty() => {
-                    return broken("map.one-reply", "MAP stays unanswered");
+                    return broken("map.one-reply", "MAP is not answered");
                 }
                 Kind::Control(login) if !busy && login.alive > 0 => {
-                    return broken("keep.srs", "SRQ stays unanswered");
+                    return broken("keep.srs", "SRQ is not answered");
                 }
                 _ => {}
             }
@@ -35,13 +35,16 @@ impl ServerMonitor {
         }
         for (port, (owner, _)) in &self.ports {
             if !self.conns.contains_key(owner) {
-                let what = format!("port {port} is still listened on");
+                let what = format!("port {port} is still open");
                 return broken("map.released-on-close", what);
             }
         }
         for waiting in &self.waiting {
             if !self.conns.contains_key(&waiting.owner) {
-                return broken("tunnel.waiting-closed", "a user waits for nobody");
+                return broken(
+                    "tunnel.waiting-closed",
+                    "a user waits although the login has ended",
+                );
             }
         }
         match self.unwanted.values().next() {
@@ -56,10 +59,16 @@ impl ServerMonitor {
             let silent = now.saturating_sub(entry.since);
             match &entry.kind {
                 Kind::Control(_) if silent >= self.terms.timeout * 3 / 2 => {
-                    return broken("keep.expiry-bound", format!("silent for {silent:?}"));
+                    return broken(
+                        "keep.expiry-bound",
+                        format!("open after {silent:?} of silence"),
+                    );
                 }
                 Kind::Fresh if silent >= self.terms.login_deadline => {
-                    return broken("auth.deadline", format!("nothing said for {silent:?}"));
+                    return broken(
+                        "auth.deadline",
+                        format!("open after {silent:?} without a message"),
+                    );
                 }
                 _ => {}
             }
@@ -71,12 +80,12 @@ impl ServerMonitor {
         }
     }
 
-    /// Users without a tunnel.
+    /// Whether a user waits.
     pub(crate) fn waits(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// Users without a tunnel, with their ports, in the order in which they came.
+    /// Waiting users and their ports, in the order in which they connected.
     pub(crate) fn waiting(&self) -> Vec<(UserId, u16)> {
         self.waiting.iter().map(|w| (w.user, w.port)).collect()
     }
@@ -94,7 +103,7 @@ impl ServerMonitor {
                 Kind::Joined => 2,
                 _ => 0,
             };
-            // How long a tunnel has lasted matters to nobody.
+            // The age of a tunnel has no effect.
             let age = (kind != 2).then(|| now.saturating_sub(entry.since));
             (conn.0, kind, age).hash(hasher);
         }

@@ -185,7 +185,10 @@ async fn a_good_pair_passes_every_case_with_a_relay_between_the_two() {
     let subject = pair("reference-server", "reference-client");
     let jobs = jobs(&subject, |_| true);
     assert!(jobs.len() >= 40 && jobs.iter().all(|job| job.skip.is_none()));
-    let (tls, slots) = (Tls::new().unwrap(), Arc::new(tokio::sync::Semaphore::new(64)));
+    let (tls, slots) = (
+        Tls::new().unwrap(),
+        Arc::new(tokio::sync::Semaphore::new(64)),
+    );
     let mut playing = tokio::task::JoinSet::new();
     for job in jobs {
         let (tls, slots) = (tls.clone(), Arc::clone(&slots));

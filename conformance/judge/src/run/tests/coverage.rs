@@ -44,7 +44,10 @@ impl tracing::Subscriber for Steps {
         let mut named = Named::default();
         event.record(&mut named);
         let mut part = |name| named.0.remove(name).unwrap_or_default();
-        let made = (part("state"), part("event"), part("next"));
+        let logged = part("event");
+        // A peer may say more of an event than the specification, in parentheses.
+        let name = logged.split('(').next().unwrap_or_default().to_owned();
+        let made = (part("state"), name, part("next"));
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // The last word of the name of the program's crate.
         let side = event.metadata().target().trim_end_matches("::step");

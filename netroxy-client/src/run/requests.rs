@@ -1,21 +1,20 @@
-//! What users ask for, and what becomes of it.
+//! Handles the requests of users: what the poller fetched, and what a person decides.
+
+use netroxy_proto::client::Input;
+use tracing::info;
 
 use crate::{
     RequestId,
-    admin::{Answer, Requests},
-    requests::{
-        Change,
-        poll::{Polled, Poller},
-    },
+    admin::{Answer, Changed, Requests},
+    client::{Client, machine_config},
+    requests::{Change, Polled, poll::Poller},
 };
 
-use super::{Changed, Client, Input, RemotePort, info, machine_config};
-
-/// What a user is told if the person at the client gives no reason.
+/// The reason that a user reads if the person at the client gives none.
 const NO_REASON: &str = "refused at the client";
 
 impl Client {
-    /// Begins to poll as the configuration says now; the poller of before stops.
+    /// Begins to poll as the configuration says now. The old poller stops.
     pub(super) fn start_polling(&mut self) {
         if let Some(old) = self.poller.take() {
             tokio::spawn(old.stop());
@@ -26,10 +25,10 @@ impl Client {
         self.polling_problem = None;
     }
 
-    /// The poller has heard of the server.
+    /// Takes over the result of a poll.
     pub(super) async fn polled(&mut self, polled: Polled) {
         let Polled { by, news, posts } = polled;
-        // One of a configuration that does not count any more ends when it gets no answer.
+        // A poller of an old configuration gets no answer, and so it ends.
         if self
             .poller
             .as_ref()
@@ -65,7 +64,7 @@ impl Client {
         let _ = posts.send(self.book.posts());
     }
 
-    /// What the administrator asks.
+    /// The answer to [`Request::Requests`](crate::admin::Request::Requests).
     pub(super) fn requests(&self) -> Answer {
         if self.config.requests.is_none() {
             return Answer::Refused(NOT_CONFIGURED.to_owned());
@@ -117,28 +116,16 @@ impl Client {
         }
     }
 
-    /// Requested mappings are gone from the table, because a new configuration does not have room for them.
+    /// Refuses requests whose mappings were removed, because a new configuration does not allow them.
     pub(super) fn dropped(&mut self, dropped: Vec<(RequestId, String)>) {
         for (id, reason) in dropped {
-            // One that is not known any more has no user who waits for the reason.
+            // A request that is not in the book any more needs no reason.
             let _ = self.book.refuse(&id, &reason, &mut self.mappings);
             self.kick();
         }
     }
 
-    /// The server does not listen on the port. A request that never was mapped is refused: whether it was one.
-    pub(super) fn give_up(&mut self, port: RemotePort) -> bool {
-        let Some(id) = self.mappings.give_up(port) else {
-            return false;
-        };
-        let reason = format!("the server cannot listen on the port {port}: is it in use there?");
-        let _ = self.book.refuse(&id, &reason, &mut self.mappings);
-        self.tell_machine(Input::Forget(port));
-        self.kick();
-        true
-    }
-
-    /// The machine gets the table of mappings as it is now.
+    /// Gives the machine the mappings as they are now.
     async fn take_in(&mut self) {
         let config = machine_config(&self.config, self.mappings.requested(), 0);
         let input = Input::Configure {
@@ -146,20 +133,13 @@ impl Client {
             anew: self.has_withdrawn(),
         };
         self.feed(input).await;
-        info!("the mappings that users have asked for were changed");
+        info!("the requested mappings were changed");
     }
 
-    /// Whether a port is wanted again that the server gives to another login only.
+    /// Whether a mapping needs a port that the server opens for another login only.
     pub(super) fn has_withdrawn(&self) -> bool {
         let mut withdrawn = self.withdrawn.iter();
         withdrawn.any(|port| self.mappings.get(*port).is_some())
-    }
-
-    /// There is something to tell the server.
-    fn kick(&self) {
-        if let Some(poller) = &self.poller {
-            poller.kick();
-        }
     }
 }
 

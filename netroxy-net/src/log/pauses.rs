@@ -1,4 +1,4 @@
-//! A writer that rests, so that a busy program does not wake it for each line.
+//! A writer that pauses after a batch of lines, so that a busy program does not wake its thread for each line.
 
 use std::{
     io::{self, Write},
@@ -6,18 +6,18 @@ use std::{
     time::Duration,
 };
 
-/// Lines wait so long at most.
-const REST: Duration = Duration::from_millis(10);
+/// The length of a pause, and so the longest time that a line waits.
+const PAUSE: Duration = Duration::from_millis(10);
 
-/// Writes lines, and rests when none is left. The first line after a quiet time is written at once;
-/// the next ones wait in the queue, and nobody has to be woken for them.
-pub(super) struct Rests<W> {
+/// Writes lines, and pauses when none is left. The first line after a quiet time is written at once. The next ones wait
+/// in the queue until the pause is over, and the thread is not woken for them.
+pub(super) struct Pauses<W> {
     writer: W,
-    /// Whether lines were written since the last rest.
+    /// Whether lines were written since the last pause.
     busy: bool,
 }
 
-impl<W: Write> Rests<W> {
+impl<W: Write> Pauses<W> {
     pub(super) fn new(writer: W) -> Self {
         Self {
             writer,
@@ -26,23 +26,23 @@ impl<W: Write> Rests<W> {
     }
 }
 
-impl<W: Write> Write for Rests<W> {
+impl<W: Write> Write for Pauses<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.busy = true;
         self.writer.write(bytes)
     }
 
-    /// A whole line.
+    /// Writes a whole line.
     fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
         self.busy = true;
         self.writer.write_all(line)
     }
 
-    /// Nothing waits any more.
+    /// The queue calls it when no line waits any more.
     fn flush(&mut self) -> io::Result<()> {
         let flushed = self.writer.flush();
         if std::mem::take(&mut self.busy) {
-            sleep(REST);
+            sleep(PAUSE);
         }
         flushed
     }
@@ -59,7 +59,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts how often its queue was empty, and notes the lines.
+    /// How often the queue was empty, and the lines.
     #[derive(Default)]
     struct Seen {
         flushes: usize,
@@ -84,24 +84,24 @@ mod tests {
     }
 
     #[test]
-    fn many_lines_wake_the_writer_seldom_and_all_are_written_at_the_end() {
+    fn many_lines_wake_the_writer_rarely_and_all_are_written() {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (mut queue, guard) =
-            NonBlockingBuilder::default().finish(Rests::new(Notes(seen.clone())));
+            NonBlockingBuilder::default().finish(Pauses::new(Notes(seen.clone())));
         let start = Instant::now();
         for _ in 0..1000 {
             queue.write_all(b"line\n").unwrap();
-            // Each finds an empty queue, unless the writer rests.
+            // The queue is empty each time, unless the writer pauses.
             sleep(Duration::from_micros(50));
         }
         drop(guard);
-        let rests = start.elapsed().as_millis() / REST.as_millis();
+        let pauses = start.elapsed().as_millis() / PAUSE.as_millis();
         let seen = seen.lock().unwrap();
         assert_eq!(seen.lines, b"line\n".repeat(1000));
-        // One for the rest that had begun, and two at the end, without a rest.
+        // One for the pause that had begun, and two at the end, without a pause.
         assert!(
-            seen.flushes as u128 <= rests + 3,
-            "{} {rests}",
+            seen.flushes as u128 <= pauses + 3,
+            "{} {pauses}",
             seen.flushes
         );
     }
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn a_line_after_a_quiet_time_is_written_at_once() {
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let mut writer = Rests::new(Notes(seen.clone()));
+        let mut writer = Pauses::new(Notes(seen.clone()));
         writer.write_all(b"line\n").unwrap();
         assert_eq!(seen.lock().unwrap().lines, b"line\n");
     }

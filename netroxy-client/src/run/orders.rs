@@ -1,18 +1,27 @@
-//! What a running client does for its administrator.
+//! Carries out the orders of the administrator.
 
-use crate::{
-    MapFlag, Ports,
-    admin::{Answer, Request},
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Instant, UNIX_EPOCH},
 };
 
-use super::{
-    Arc, BTreeSet, Book, Changed, Client, Config, Difference, Input, Instant, Order, Replaced,
-    Server, Spares, State, Status, UNIX_EPOCH, info, machine_config,
+use netroxy_proto::client::Input;
+use tracing::info;
+
+use crate::{
+    Config, MapFlag, Ports,
+    admin::{Answer, Changed, Order, Request, State, Status},
+    client::{Client, machine_config},
+    dial::Server,
+    mappings::{Difference, Replaced},
+    requests::Book,
+    spare::Spares,
 };
 
 impl Client {
     pub(super) async fn obey(&mut self, order: Order) {
-        // Who asked may have gone away.
+        // A failed answer is ignored: its receiver may be gone.
         match order {
             Order::Answer(request, answer) => {
                 let _ = answer.send(self.answer(request).await);
@@ -99,13 +108,13 @@ impl Client {
         requested.any(|service| service.remote_port.get() == port)
     }
 
-    /// Takes a new configuration. Connections that are opened from now on follow it.
+    /// Takes over a new configuration. Connections that are opened from now on follow it.
     async fn change(&mut self, config: Config) -> Changed {
         let was_connected = self.login.is_some();
         let is_same_place = config.server.is_same_place(&self.config.server);
         let peer = self.server.peer().filter(|_| is_same_place);
         self.server = Arc::new(Server::new(config.server.clone(), self.names.clone(), peer));
-        // What another server, or the server of another client, was asked for is not known here.
+        // Requests at another server, or for another client, are not known here.
         let knows_requests = self.is_polled_alike(&config);
         let terms = config.requests.as_ref().filter(|_| knows_requests);
         let Replaced {
@@ -145,7 +154,7 @@ impl Client {
         }
     }
 
-    /// Whether requests come from the same place for the same client.
+    /// Whether requests are fetched from the same place for the same client.
     fn is_polled_alike(&self, config: &Config) -> bool {
         let old = &self.config;
         let place = |config: &Config| {
@@ -193,7 +202,7 @@ impl Client {
 
 fn of_a_request(port: u16) -> String {
     format!(
-        "remote port {port} is mapped for a user who has asked for it: 'netroxy-client requests' shows the \
-         request, and 'requests refuse' removes it"
+        "remote port {port} is mapped for a request of a user: 'netroxy-client requests' shows the request, and \
+         'netroxy-client requests refuse' removes it"
     )
 }

@@ -1,22 +1,41 @@
-//! Why a certificate and its key cannot be used, and which of the files is to blame.
+//! Reads the files of a certificate chain and its key. If they cannot be used, the error names the file that is wrong.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rustls::{Error, InconsistentKeys, crypto::CryptoProvider, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::{
-    TlsError, What,
     certificate::{Certificate, KeyKind},
-    certificates, private_key, provider,
+    error::{TlsError, What},
+    pem::{certificates, private_key},
+    provider::provider,
 };
+
+/// The files of a certificate chain and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// PEM certificates, the server's own first.
+    pub chain: PathBuf,
+    /// PEM private key.
+    pub key: PathBuf,
+}
+
+impl CertificateFiles {
+    pub(crate) fn load(&self) -> Result<Arc<CertifiedKey>, TlsError> {
+        certified_key(&self.chain, &self.key).map(Arc::new)
+    }
+}
 
 /// Reads a certificate chain and its key.
 ///
 /// # Errors
 ///
-/// [`TlsError`] when a file cannot be read or used, with the one that is to blame.
-pub(crate) fn certified_key(cert: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
+/// [`TlsError`], with the file that cannot be read or used.
+fn certified_key(cert: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
     let chain = certificates(cert, What::Certificate)?;
     let private_key = private_key(key)?;
     let provider = provider();
@@ -28,7 +47,7 @@ pub(crate) fn certified_key(cert: &Path, key: &Path) -> Result<CertifiedKey, Tls
             private_key: &private_key,
             provider: &provider,
         };
-        pair.blame(source)
+        pair.explain(source)
     })
 }
 
@@ -42,8 +61,8 @@ struct Pair<'a> {
 }
 
 impl Pair<'_> {
-    /// What rustls said in words of the files.
-    fn blame(&self, source: Error) -> TlsError {
+    /// The error of rustls as an error about one of the files.
+    fn explain(&self, source: Error) -> TlsError {
         let (cert, key) = (self.cert.to_owned(), self.key.to_owned());
         let first = self.chain.first().map(|first| Certificate::read(first));
         let bad_certificate = |reason| TlsError::BadCertificate {
@@ -72,7 +91,7 @@ impl Pair<'_> {
         }
     }
 
-    /// Where in the chain the certificate of the key stands.
+    /// The index in the chain of the certificate that belongs to the key.
     fn own_place(&self) -> Option<usize> {
         let provider = self.provider.key_provider;
         let signing = provider
@@ -92,7 +111,7 @@ impl Pair<'_> {
     }
 }
 
-/// What ring can sign with.
+/// Whether ring can sign with such a key.
 fn can_sign(key: &KeyKind) -> bool {
     match key {
         KeyKind::Rsa(bits) => (2048..=4096).contains(bits),
