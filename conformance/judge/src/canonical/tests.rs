@@ -179,18 +179,13 @@ fn tokens_and_names_are_numbered_and_a_new_one_shows() {
 }
 
 #[test]
-fn how_a_step_failed_is_told_without_times_and_kinds_of_ends() {
+fn how_a_step_failed_is_told_without_times_and_values() {
     for (got, told) in [
-        ("closed (eof)", "closed"),
-        ("closed (connection reset by peer (os error 104))", "closed"),
-        ("< MRS 21007 true, then closed (eof)", "< MRS $port true"),
+        ("closed", "closed"),
+        ("< MRS 21007 true", "< MRS $port true"),
         (
             "nothing in 2.0 s; the connection is open",
             "nothing in N s; the connection is open",
-        ),
-        (
-            "closed (not closed, but it floods: x)",
-            "closed (not closed, but it floods: x)",
         ),
     ] {
         let step = "ctl   < silence                           [auth.first]  # broken\n";

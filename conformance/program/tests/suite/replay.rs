@@ -19,7 +19,7 @@ fn recorded(folder: &Path, role: &str, ids: &[&str]) -> Vec<String> {
     let record = folder.display().to_string();
     let run = suite(
         &[
-            &["run", role, "--jobs", "40", "--profile", "hardened"][..],
+            &["run", role, "--jobs", "200", "--profile", "hardened"][..],
             &["--record", &record],
             ids,
         ]

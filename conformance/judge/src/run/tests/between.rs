@@ -235,7 +235,10 @@ fn what_was_otherwise_the_second_time_is_told() {
     let passed = otherwise(judged(Verdict::Pass, None));
     assert_eq!(passed.as_deref(), Some("it passed"));
     let earlier = otherwise(judged(Verdict::Fail, Some(5)));
-    assert_eq!(earlier.as_deref(), Some("expected user < eof, got nothing"));
+    assert_eq!(
+        earlier.as_deref(),
+        Some("expected user  < eof, got nothing")
+    );
     let crashed = otherwise(judged(Verdict::Crash, None));
     assert_eq!(crashed.as_deref(), Some("it ended"));
 }

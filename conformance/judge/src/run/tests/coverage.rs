@@ -81,17 +81,30 @@ fn table(heading: &str) -> BTreeSet<Made> {
     made.collect()
 }
 
-/// All in one thread, because a subscriber is that of a thread; the peers have theirs, and log where this one does.
-#[tokio::test(flavor = "current_thread")]
-async fn a_run_against_the_reference_judges_what_is_claimed_and_makes_every_step() {
+/// A subscriber is that of a thread. So each thread of the suite gets the same one, and embedded peers take that of the
+/// thread which starts them.
+#[test]
+fn a_run_against_the_reference_judges_what_is_claimed_and_makes_every_step() {
     let steps = Arc::new(Steps::default());
     // With one subscriber alone, the thread that logs first decides for all whether a place is listened to.
     let _second = tracing::Dispatch::new(Steps::default());
-    let _guard = tracing::subscriber::set_default(Arc::clone(&steps));
+    let subscriber = Arc::clone(&steps);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        // It stays for as long as the thread lives.
+        .on_thread_start(move || {
+            std::mem::forget(tracing::subscriber::set_default(Arc::clone(&subscriber)))
+        })
+        .build()
+        .unwrap();
+    let played = runtime.spawn(judges_what_is_claimed_and_makes_every_step(steps));
+    runtime.block_on(played).unwrap();
+}
+
+async fn judges_what_is_claimed_and_makes_every_step(steps: Arc<Steps>) {
     let (tls, rules) = (Tls::new().unwrap(), rules::embedded().unwrap());
     let options = Options {
         hardened: true,
-        // One thread plays them all, and what waits must not wait for that thread.
         jobs: 60,
         time_scale: 1.0,
         still: None,
