@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use names::Names;
+use netroxy_specification::message::{ARS, ATH, FieldName};
 use netroxy_specification::notation::ast::{
     Action, Endpoint, Expectation, Field, Message, Piece, Step, Template,
 };
@@ -169,10 +170,13 @@ fn learn(names: &mut Names, action: &Action) {
     let Action::Expect(Expectation::Message(message)) = action else {
         return;
     };
-    match (message.word.as_str(), message.fields.as_slice()) {
-        ("ARS", [_, _, token, ..]) => names.learn("token", literal(token)),
-        ("ATH", [name, ..]) => names.learn("name", literal(name)),
-        _ => {}
+    let (name, field) = match message.shape() {
+        Some(&ARS) => ("token", FieldName::Token),
+        Some(&ATH) => ("name", FieldName::ClientName),
+        _ => return,
+    };
+    if let Some(field) = message.field(field) {
+        names.learn(name, literal(field));
     }
 }
 

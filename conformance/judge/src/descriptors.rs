@@ -1,7 +1,7 @@
-//! File descriptors: as many as the system lets this program have, and what happens when they are used up.
+//! File descriptors: how many this program may have, and whether one was missing.
 //!
-//! Each connection, listener and lease takes one, the embedded peers take theirs from the same number, and the usual
-//! limit is small. A shortage is a fault of the suite's surroundings and never one of the judged program.
+//! Each connection, listener and lease takes one. The embedded peers have the same limit, which is often small. A
+//! shortage is never a fault of the judged program.
 
 use std::fs::File;
 use std::io;
@@ -11,14 +11,14 @@ use rustix::io::Errno;
 
 /// Raises the limit to the highest that the system allows.
 ///
-/// Where it cannot be raised, the limit stays as it is, and fewer cases run at a time.
+/// If that fails, the limit stays, and fewer cases run at a time.
 pub fn raise_limit() {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
 }
 
 /// How many descriptors this program may have open.
 pub fn limit() -> usize {
-    // Where the limit cannot be read, the smallest one that is common.
+    // If the limit cannot be read, the smallest common one.
     let soft = rlimit::Resource::NOFILE.get_soft().unwrap_or(SMALL);
     usize::try_from(soft).unwrap_or(usize::MAX)
 }
@@ -26,27 +26,27 @@ pub fn limit() -> usize {
 /// The default of macOS.
 const SMALL: u64 = 256;
 
-/// How many descriptors are open at the moment; a guess where the system does not tell.
+/// How many descriptors are open now; a guess if the system does not tell.
 pub(crate) fn open_now() -> usize {
     let folder = std::fs::read_dir("/dev/fd");
     folder.map_or(GUESS, Iterator::count)
 }
 
-/// What a program has open that has done nothing yet.
+/// How many a program has open after its start.
 const GUESS: usize = 24;
 
-/// Below this limit no case can be played: the suite itself needs descriptors, and so does a case.
+/// Below this limit no case can be played.
 pub const LEAST: usize = 128;
 
-/// What a user can do about a limit that is too low.
-pub const HINT: &str = "raise the limit in this shell with `ulimit -n 4096`; where that is refused, the \
+/// How a user raises a limit that is too low.
+pub const HINT: &str = "raise the limit in this shell with `ulimit -n 4096`; if that is refused, the \
 administrator sets it (`ulimit -Hn` shows the highest that is allowed)";
 
 /// How often a descriptor was missing since this program was started: here, and on the whole machine.
 static HERE: AtomicU64 = AtomicU64::new(0);
 static ON_THE_MACHINE: AtomicU64 = AtomicU64::new(0);
 
-/// A moment, to ask later whether a descriptor was missing since then.
+/// A moment. Later it tells whether a descriptor was missing since then.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Since {
     here: u64,
@@ -62,18 +62,18 @@ impl Since {
         }
     }
 
-    /// What was missing since then, for a person, if anything was.
+    /// The message for the user if a descriptor was missing since then.
     pub(crate) fn shortage(self) -> Option<String> {
         let now = Self::now();
         if now.here != self.here {
             let limit = limit();
             return Some(format!(
-                "the suite ran out of file descriptors, of which it may have {limit}, so nobody is judged: {HINT}; or \
+                "the suite ran out of file descriptors, of which it may have {limit}, so no program was judged: {HINT}; or \
 play fewer cases at a time: --jobs"
             ));
         }
         (now.on_the_machine != self.on_the_machine).then(|| {
-            "this machine ran out of file descriptors (ENFILE), so nobody is judged: end programs that hold many, or \
+            "this machine ran out of file descriptors (ENFILE), so no program was judged: end programs that hold many, or \
 raise fs.file-max"
                 .to_owned()
         })
@@ -82,7 +82,7 @@ raise fs.file-max"
 
 /// Notes an error that says that a descriptor is missing.
 pub(crate) trait Noted {
-    /// The same.
+    /// Returns the same value.
     fn noted(self) -> Self;
 }
 
@@ -103,18 +103,17 @@ impl<T> Noted for io::Result<T> {
     }
 }
 
-/// Looks whether a few descriptors are left, and notes it if not.
-///
-/// An embedded peer that was refused one tells nobody; but it has the same limit.
+/// Tries whether a few descriptors are left, and notes it if not. An embedded peer that lacks one does not report it, but
+/// has the same limit.
 pub(crate) fn look() {
     let held: Vec<_> = (0..FEW).map(|_| File::open("/dev/null").noted()).collect();
     drop(held);
 }
 
-/// A peer needs two for a connection: its socket, and one for whom it leads to.
+/// A peer needs two for a user: the connection, and the one to the target. This is twice as many.
 const FEW: usize = 4;
 
-/// What an error says about descriptors.
+/// Where descriptors are missing.
 #[derive(Debug, PartialEq, Eq)]
 enum Missing {
     Here,
@@ -139,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_kinds_of_shortage_are_told_from_all_other_errors() {
+    fn both_kinds_of_shortage_are_recognised() {
         let error = |errno: Errno| io::Error::from(errno);
         assert_eq!(missing(&error(Errno::MFILE)), Some(Missing::Here));
         assert_eq!(missing(&error(Errno::NFILE)), Some(Missing::OnTheMachine));

@@ -1,4 +1,4 @@
-//! Files that people have written: read within bounds, and named exactly when they cannot be used.
+//! Files written by users: read with a limit, with the exact place of errors.
 
 mod json;
 mod locate;
@@ -15,13 +15,13 @@ use netroxy_specification::position::position;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}", place(.file, *.position))]
 pub struct InputError {
-    /// As it was named.
+    /// As the user named it.
     pub file: String,
-    /// Line and column, counted from 1, where there are any.
+    /// Line and column, counted from 1, if known.
     pub position: Option<(usize, usize)>,
     /// What is wrong.
     pub message: String,
-    /// What can be done.
+    /// What to do.
     pub hint: Option<String>,
     /// Whether there is no such file.
     pub missing: bool,
@@ -30,7 +30,7 @@ pub struct InputError {
 /// The text of a file of at most 1 MiB.
 ///
 /// # Errors
-/// When it cannot be read, is too long, empty, or no UTF-8.
+/// When it cannot be read, is too long, is empty, or is not UTF-8.
 pub fn text(file: &str) -> Result<String, InputError> {
     text_within(file, LONGEST)
 }
@@ -38,7 +38,7 @@ pub fn text(file: &str) -> Result<String, InputError> {
 /// The text of a file of at most so many bytes, a whole number of MiB.
 ///
 /// # Errors
-/// When it cannot be read, is too long, empty, or no UTF-8.
+/// When it cannot be read, is too long, is empty, or is not UTF-8.
 pub fn text_within(file: &str, longest: usize) -> Result<String, InputError> {
     let error = |position, message: String, hint: Option<&str>| InputError {
         file: file.to_owned(),
@@ -72,7 +72,7 @@ pub fn text_within(file: &str, longest: usize) -> Result<String, InputError> {
     })
 }
 
-/// What people write by hand is shorter.
+/// Files written by hand are shorter.
 const LONGEST: usize = 1 << 20;
 
 fn bytes(path: &Path, longest: usize) -> io::Result<Vec<u8>> {
@@ -85,7 +85,7 @@ fn bytes(path: &Path, longest: usize) -> io::Result<Vec<u8>> {
         ));
     }
     let mut bytes = Vec::new();
-    // One more than allowed tells that there are more.
+    // One more byte than allowed shows that the file is too long.
     let bound = u64::try_from(longest).map_or(u64::MAX, |longest| longest.saturating_add(1));
     File::open(path)?.take(bound).read_to_end(&mut bytes)?;
     Ok(bytes)

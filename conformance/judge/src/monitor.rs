@@ -1,9 +1,21 @@
-//! The passive judge: is told what crosses the wire between clients and a server, and says who breaks which rule.
+//! The passive judge: reads what clients and a server send to each other, and reports which peer breaks which rule.
 //!
-//! It plays no part, so it sees neither users nor services, nor why somebody closes. It follows each connection through
-//! the state tables of the specification, and claims only what can be seen: a reply that does not come, comes twice or
-//! in the wrong order; a connection that has to be closed and is not; keepalive; tokens; TRS without TRQ. What could
-//! have been under way when it was seen, on this connection or another, is given time.
+//! How it works:
+//!
+//! * The caller passes events in their order to [`Monitor::see`]: connections that open, bytes, ends. Where nothing
+//!   happens, it calls [`Monitor::pass`], so that the monitor finds what is late. Times count from the start of the tap
+//!   or of the recording; the monitor reads no clock.
+//! * `lines` cuts each direction of a connection into messages by the table of
+//!   [`netroxy_specification::message`]. `client` and `server` judge the messages of each side.
+//! * Each connection is in a state of the table of a connection to a server and in one of the table of a client
+//!   (`state`). Where a table says that a peer closes, the monitor notes the close with its rule, and reports it if the
+//!   peer has not closed in time. `conduct` has what is known of a connection, `login` what is known of a login.
+//! * `due` looks for what should have come by now: replies, closes, keepalive, data connections.
+//!
+//! What it can judge: it sends nothing, and sees neither users nor targets. So it does not know whether a target refuses
+//! or why a peer closes. It reports only what the bytes prove: a reply that does not come, comes twice or in the wrong
+//! order; a connection that has to be closed and is not; keepalive; tokens; TRS without TRQ. A message that was sent
+//! before its sender could know of another one is not reported: [`Limits`] give time for that. TLS cannot be read.
 
 mod client;
 mod conduct;
@@ -11,133 +23,59 @@ mod due;
 mod lines;
 mod login;
 mod server;
+mod state;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use conduct::Conduct;
-use login::Login;
 use netroxy_specification::notation::ast::Side;
-use netroxy_specification::states::Table;
+use state::State;
+pub use state::{Limits, Violation};
 
 use crate::recording::{End, Kind, Sender, What};
-
-/// Something that a peer must not do, or has not done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// When it was noticed.
-    pub at: Duration,
-    /// The name of the connection in the recording.
-    pub connection: String,
-    /// Who breaks the rule.
-    pub side: Side,
-    /// The id of the rule.
-    pub rule: &'static str,
-    /// What was seen.
-    pub seen: String,
-}
-
-/// How long things may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Until something comes that should come at once.
-    reply: Duration,
-    /// What is under way, and the machine, may take so long.
-    slack: Duration,
-}
-
-impl Limits {
-    /// Those of the notation, multiplied.
-    pub fn scaled(by: f64) -> Self {
-        Self {
-            reply: Duration::from_secs(2).mul_f64(by),
-            slack: Duration::from_millis(500).mul_f64(by),
-        }
-    }
-}
+use crate::times::MONITOR_SWEEP;
 
 /// See the [module documentation](self).
 #[derive(Debug)]
 pub struct Monitor {
-    limits: Limits,
-    /// Who is judged; both when `None`.
-    whom: Option<Side>,
-    server: Table,
-    client: Table,
-    tunnel: Table,
-    now: Duration,
-    connections: BTreeMap<String, Conduct>,
-    logins: Vec<Login>,
-    /// The latest tokens, each with its login.
-    tokens: BTreeMap<Vec<u8>, usize>,
-    /// How many logins have been forgotten.
-    forgotten: usize,
-    /// Open connections that cannot be read; logins may have been made on them.
+    state: State,
+    /// Open connections that cannot be read, because they are TLS.
     unread: BTreeSet<String>,
-    /// How many of them there were.
-    unread_ever: usize,
-    /// When all connections were looked at.
+    /// When all connections were last checked.
     swept: Duration,
-    /// When a login with these fields may be tried again at the earliest, and the rule that says so.
-    pauses: BTreeMap<Vec<Vec<u8>>, (Duration, &'static str)>,
-    suspects: Vec<due::Suspect>,
-    found: Vec<Violation>,
     messages: u64,
     opened: u64,
 }
 
-/// So many tokens, and so many logins, are remembered.
-const REMEMBERED: usize = 10_000;
-
-/// So many questions of one kind are remembered on a connection while they are not answered.
-const PENDING: usize = 1_000;
-
-/// How often all connections are looked at, when much happens.
-const SWEEP: Duration = Duration::from_millis(10);
-
 impl Monitor {
-    /// Nothing has happened yet.
-    pub fn new(limits: Limits, whom: Option<Side>) -> Self {
+    /// A monitor that has seen nothing. It judges one side, or both when `side` is `None`.
+    pub fn new(limits: Limits, side: Option<Side>) -> Self {
         Self {
-            limits,
-            whom,
-            server: Table::server(),
-            client: Table::client(),
-            tunnel: Table::tunnel(),
-            now: Duration::ZERO,
-            connections: BTreeMap::new(),
-            logins: Vec::new(),
-            tokens: BTreeMap::new(),
-            forgotten: 0,
+            state: State::new(limits, side),
             unread: BTreeSet::new(),
-            unread_ever: 0,
             swept: Duration::ZERO,
-            pauses: BTreeMap::new(),
-            suspects: Vec::new(),
-            found: Vec::new(),
             messages: 0,
             opened: 0,
         }
     }
 
-    /// Something has happened on a connection; events are told in their order.
+    /// Takes an event of a connection. Events come in their order.
     pub fn see(&mut self, at: Duration, id: &str, what: &What) {
-        if at >= self.swept + SWEEP {
+        if at >= self.swept + MONITOR_SWEEP {
             self.pass(at);
         } else {
-            self.now = self.now.max(at);
-            self.overdue(id);
+            self.state.now = self.state.now.max(at);
+            self.state.overdue(id);
         }
         match what {
             What::Open(Kind::Control(over)) => {
                 self.opened += 1;
-                let conduct = Conduct::new(self.now, *over);
-                self.connections.insert(id.to_owned(), conduct);
+                self.state.open(id, *over);
             }
-            // Users and services are not judged.
+            // Users and targets are not judged.
             What::Open(_) => {}
             What::Gone => {
-                self.leave(id);
+                self.state.leave(id);
                 self.unread.remove(id);
             }
             What::Bytes(sender, bytes) => self.bytes(id, *sender, bytes),
@@ -145,36 +83,25 @@ impl Monitor {
         }
     }
 
-    /// Time has passed, and nothing has happened.
+    /// Moves the time on when no event has come.
     pub fn pass(&mut self, at: Duration) {
-        self.now = self.now.max(at);
-        self.swept = self.now;
-        let ids: Vec<String> = self.connections.keys().cloned().collect();
+        self.state.now = self.state.now.max(at);
+        self.swept = self.state.now;
+        let ids: Vec<String> = self.state.connections.keys().cloned().collect();
         for id in ids {
-            self.overdue(&id);
+            self.state.overdue(&id);
         }
-        self.suspected();
+        self.state.report_unexplained();
     }
 
-    /// What crosses a connection was held up until then, by who looks on: what is late for it is nobody's fault.
+    /// Notes that the tap held up a connection until then. What is late because of that is not reported.
     pub fn hold(&mut self, id: &str, until: Duration) {
-        if let Some(conduct) = self.connections.get_mut(id) {
-            conduct.held_up = conduct.held_up.max(until);
-        }
-        if let Some(login) = self.login(id) {
-            login.held_up = login.held_up.max(until);
-        }
+        self.state.hold(id, until);
     }
 
-    /// Until when a connection was held up.
-    fn held_up(&self, id: &str) -> Duration {
-        let conduct = self.connections.get(id);
-        conduct.map_or(Duration::ZERO, |conduct| conduct.held_up)
-    }
-
-    /// What was found since the last time.
+    /// The violations found since the last call.
     pub fn take(&mut self) -> Vec<Violation> {
-        std::mem::take(&mut self.found)
+        std::mem::take(&mut self.state.found)
     }
 
     /// How many whole messages there were.
@@ -189,7 +116,7 @@ impl Monitor {
 
     /// How many of them could not be read, because they are TLS.
     pub fn unread(&self) -> usize {
-        self.unread_ever
+        self.state.unread_ever
     }
 
     /// Whether a connection cannot be read.
@@ -198,23 +125,23 @@ impl Monitor {
     }
 
     fn bytes(&mut self, id: &str, sender: Sender, bytes: &[u8]) {
-        let Some(conduct) = self.connections.get_mut(id) else {
+        let Some(conduct) = self.state.connections.get_mut(id) else {
             return;
         };
         if sender == Sender::Opener && conduct.begins_with_tls(bytes) {
-            self.connections.remove(id);
+            self.state.connections.remove(id);
+            self.state.unread_ever += 1;
             self.unread.insert(id.to_owned());
-            self.unread_ever += 1;
             return;
         }
         conduct.lines(sender).push(bytes);
         if sender == Sender::Acceptor {
-            self.server_bytes(id, bytes.len());
+            self.state.server_bytes(id, bytes.len());
         } else {
-            self.client_bytes(id);
+            self.state.client_bytes(id);
         }
         loop {
-            let conduct = self.connections.get_mut(id);
+            let conduct = self.state.connections.get_mut(id);
             let Some(item) = conduct.and_then(|conduct| conduct.lines(sender).next()) else {
                 return;
             };
@@ -222,42 +149,23 @@ impl Monitor {
                 self.messages += 1;
             }
             match sender {
-                Sender::Opener => self.client_says(id, item),
-                Sender::Acceptor => self.server_says(id, item),
+                Sender::Opener => self.state.client_sends(id, item),
+                Sender::Acceptor => self.state.server_sends(id, item),
             }
         }
     }
 
     fn ended(&mut self, id: &str, sender: Sender, end: End) {
         match sender {
-            Sender::Opener => self.client_ended(id),
-            Sender::Acceptor => self.server_ended(id),
+            Sender::Opener => self.state.client_ended(id),
+            Sender::Acceptor => self.state.server_ended(id),
         }
-        let Some(conduct) = self.connections.get_mut(id) else {
+        let Some(conduct) = self.state.connections.get_mut(id) else {
             return;
         };
         if conduct.end(sender) || end == End::Reset {
-            self.leave(id);
+            self.state.leave(id);
         }
-    }
-
-    /// Forgets a connection.
-    fn leave(&mut self, id: &str) {
-        self.end_login(id);
-        self.connections.remove(id);
-    }
-
-    fn report(&mut self, id: &str, side: Side, rule: &'static str, seen: impl Into<String>) {
-        if self.whom.is_some_and(|whom| whom != side) {
-            return;
-        }
-        self.found.push(Violation {
-            at: self.now,
-            connection: id.to_owned(),
-            side,
-            rule,
-            seen: seen.into(),
-        });
     }
 }
 

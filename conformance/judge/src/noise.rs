@@ -1,4 +1,4 @@
-//! Reproducible noise for bulk transfers.
+//! Reproducible noise for large transfers.
 
 /// The bytes of `random SIZE SEED`: the same on every machine.
 ///
@@ -8,15 +8,15 @@ pub(crate) fn noise(bytes: u32, seed: u32) -> Vec<u8> {
     let mut pieces = Noise::new(bytes, seed);
     let mut rest = out.as_mut_slice();
     while let Some(piece) = pieces.next()
-        && let Some((here, behind)) = rest.split_at_mut_checked(piece.len())
+        && let Some((here, more)) = rest.split_at_mut_checked(piece.len())
     {
         here.copy_from_slice(piece);
-        rest = behind;
+        rest = more;
     }
     out
 }
 
-/// Noise piece by piece, so that nobody has to hold all of it.
+/// Noise in pieces, so that it need not all be in memory.
 #[derive(Debug)]
 pub(crate) struct Noise {
     state: u64,
@@ -34,12 +34,12 @@ impl Noise {
         }
     }
 
-    /// The next piece; nothing when all has been given.
+    /// The next piece; `None` after the last.
     pub(crate) fn next(&mut self) -> Option<&[u8]> {
         let count = self.left.min(PIECE);
         self.left -= count;
         let mut state = self.state;
-        // Megabytes of it are made in builds that are not optimised: a plain loop is the fastest there.
+        // A plain loop, because it is the fastest in builds without optimisation.
         let (chunks, _) = self.piece.as_chunks_mut::<8>();
         for chunk in chunks.iter_mut().take(count.div_ceil(8)) {
             state ^= state >> 12;
@@ -52,7 +52,7 @@ impl Noise {
     }
 }
 
-/// A multiple of 8, so that pieces join without a seam.
+/// A multiple of 8, because each step makes 8 bytes.
 const PIECE: usize = 32 << 10;
 
 #[cfg(test)]
@@ -60,12 +60,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seeds_differ_and_sizes_agree() {
+    fn noise_depends_on_its_seed_and_not_on_its_size() {
         assert_eq!(noise(13, 1).len(), 13);
         assert_eq!(noise(13, 1), noise(64, 1)[..13]);
         assert_ne!(noise(64, 1), noise(64, 2));
         assert_eq!(noise(0, 1), b"");
-        // The second and the third piece begin where the one before has ended.
+        // More than two pieces.
         let long = noise(100_000, 3);
         assert_eq!(long[..40_000], noise(40_000, 3));
         assert_eq!(long.len(), 100_000);

@@ -1,8 +1,8 @@
-//! A capture as Wireshark reads it, of connections that have been seen above TCP: the packets are made up, with right
-//! handshakes, numbers and checksums, and carry what was sent when.
+//! A capture for Wireshark, made from events on connections. The packets are made up, with right handshakes, sequence
+//! numbers and checksums, and carry the bytes with their times.
 //!
-//! Clients are 198.18.0.0 and following, users 198.19.0.0 and following, services 203.0.113.1; the server has its own
-//! address where that is one of IPv4, else 192.0.2.1. What went through TLS is in the clear.
+//! Clients have addresses from 198.18.0.0, users from 198.19.0.0, targets 203.0.113.1. The server has its own address if
+//! that is an IPv4 address, else 192.0.2.1. Bytes that were sent over TLS are in the clear.
 
 mod block;
 mod flow;
@@ -24,11 +24,11 @@ pub struct Capture<W> {
     began: Duration,
     server: (Ipv4Addr, u16),
     flows: BTreeMap<String, Flow>,
-    /// Of connections that there have been.
+    /// How many connections there were.
     count: usize,
 }
 
-/// The control port where none is known.
+/// The control port if none is known.
 const PORT: u16 = 10_000;
 
 impl<W: Write> Capture<W> {
@@ -91,7 +91,7 @@ impl<W: Write> Capture<W> {
     }
 
     fn open(&mut self, kind: &Kind) -> Flow {
-        // No two connections from the same address and port, so that none is taken for another.
+        // Each connection has another address or port, so that Wireshark keeps them apart.
         let (round, port) = (self.count / EPHEMERAL, self.count % EPHEMERAL);
         self.count += 1;
         let [.., high, low] = round.to_be_bytes();
@@ -111,13 +111,13 @@ impl<W: Write> Capture<W> {
 }
 
 impl Capture<Vec<u8>> {
-    /// What has been written since the last time.
+    /// The bytes that were written since the last call.
     pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.out)
     }
 }
 
-/// The first of the ports that programs are given, and how many there are.
+/// The first ephemeral port, and how many there are.
 const FIRST: u16 = 49_152;
 const EPHEMERAL: usize = 16_384;
 

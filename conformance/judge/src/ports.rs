@@ -1,7 +1,7 @@
-//! Ports that nobody else on this machine is using.
+//! Leases of ports that no other program on this machine uses.
 //!
-//! A port is held by a UDP socket of the same number: other runs of this program see it taken, while the
-//! judged program can still bind it, because UDP and TCP count their ports separately.
+//! A UDP socket of the same number holds a port: other runs of this program see that it is taken. The judged program can
+//! still bind it, because TCP and UDP have separate ports.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
@@ -10,7 +10,7 @@ use std::sync::{PoisonError, RwLock};
 
 use crate::descriptors::{Noted as _, is_shortage};
 
-/// A port that is ours until this value is dropped.
+/// A port that belongs to this run until the value is dropped.
 #[derive(Debug)]
 pub struct Lease {
     port: u16,
@@ -18,15 +18,15 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Takes a port at random.
+    /// Leases a free port. Where the search begins is random.
     ///
     /// # Errors
-    /// When the whole range is taken, or no descriptor is left.
+    /// When no port of the range is free, or no file descriptor is left.
     pub fn take() -> io::Result<Self> {
         for _ in 0..WIDTH {
             match Self::try_port(next()).noted() {
                 Ok(lease) => return Ok(lease),
-                // The next port needs a descriptor too.
+                // The next port would need a descriptor too.
                 Err(error) if is_shortage(&error) => return Err(error),
                 Err(_) => {}
             }
@@ -45,7 +45,7 @@ impl Lease {
     fn try_port(port: u16) -> io::Result<Self> {
         let _not_forking = FORKING.read().unwrap_or_else(PoisonError::into_inner);
         let held = UdpSocket::bind((Ipv4Addr::LOCALHOST, port))?;
-        // Where there is no IPv6, all of IPv4 has to do.
+        // Without IPv6 the port has to be free on IPv4.
         match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::AddrInUse || is_shortage(&error) => {
@@ -59,16 +59,16 @@ impl Lease {
 
 /// Held for writing while a program is started.
 ///
-/// Between its fork and its exec a new process owns a copy of every socket. A port that is being looked at here would
-/// stay taken for as long, and whoever was to use it would find it in use.
+/// Between its fork and its exec a new process owns a copy of every socket. A socket that tests a port here would stay
+/// open for as long, and the program that gets the port could not bind it.
 pub(crate) static FORKING: RwLock<()> = RwLock::new(());
 
-/// Below the ports that systems hand out to outgoing connections.
+/// The range is below the ports that systems use for outgoing connections.
 const FIRST: u16 = 20_000;
 const WIDTH: u16 = 12_000;
 
-/// Waits until no program is being started: what it has copied of a listener that was closed before is closed then, too,
-/// and the port of that listener can be bound again.
+/// Waits until no program is being started. Copies of a listener that was closed before are closed then too, and its port
+/// can be bound again.
 pub(crate) fn await_forks() {
     drop(FORKING.read().unwrap_or_else(PoisonError::into_inner));
 }
@@ -79,7 +79,7 @@ static START: std::sync::OnceLock<u16> = std::sync::OnceLock::new();
 fn next() -> u16 {
     let start = *START.get_or_init(|| {
         let mut bytes = [0; 2];
-        // Without randomness two runs may meet; the sockets above still keep them apart.
+        // Without random bytes two runs begin at the same port; the sockets still keep them apart.
         let _ = getrandom::fill(&mut bytes);
         u16::from_le_bytes(bytes) % WIDTH
     });
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_leased_port_is_free_for_tcp_and_leased_once() {
+    fn a_leased_port_is_free_for_tcp_and_is_leased_once() {
         let lease = Lease::take().unwrap();
         assert!(Lease::try_port(lease.port()).is_err());
         assert!(TcpListener::bind((Ipv4Addr::UNSPECIFIED, lease.port())).is_ok());

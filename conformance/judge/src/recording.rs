@@ -1,4 +1,4 @@
-//! Recordings: what has crossed the wire, whole and with times, as a text in the notation of the cases.
+//! Recordings: everything that was sent, with its times, as a text in the notation.
 //!
 //! ```text
 //! recording 1
@@ -13,11 +13,11 @@
 //! end      2 steps
 //! ```
 //!
-//! The last line tells that nothing is missing. Where a disk was full it is such as
+//! The last line shows that the recording is complete. If the disk was full, it is a line such as
 //! `cut      2 steps, 7 more are missing: No space left on device`.
 //!
-//! The direction of arrows is that of the role, as in a case; a tap writes what the client does as `>` and what the
-//! server does as `<`. Lines of one connection and direction that share their time were one segment.
+//! Arrows have the direction of the role, as in a case. A tap writes `>` for the client and `<` for the server. Lines of
+//! one connection and direction with the same time were one segment.
 
 mod convert;
 mod parse;
@@ -42,75 +42,75 @@ pub use writer::Writer;
 /// The longest recording that is read or written, in bytes.
 pub const LONGEST: usize = 256 << 20;
 
-/// What has happened on some connections.
+/// A recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recording {
-    /// The comments at its beginning.
+    /// Its header.
     pub head: Head,
     /// In the order of their times.
     pub entries: Vec<Entry>,
-    /// What is missing, if it is not whole.
+    /// What is missing, if it is not complete.
     pub cut: Option<String>,
 }
 
-/// What a recording says of itself.
+/// The header of a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// What was recorded, such as the id of a run; one line.
     pub title: String,
-    /// What has recorded it.
+    /// The recorder.
     pub source: Source,
-    /// What its connections are.
+    /// The transport of its connections.
     pub over: Transport,
-    /// Where clients reach the server, where that is known.
+    /// The address at which clients reach the server, if known.
     pub server: Option<SocketAddr>,
-    /// When the times begin to count, to the microsecond.
+    /// The time from which the steps count, to the microsecond.
     pub began: DateTime<Utc>,
 }
 
-/// Who has recorded.
+/// The recorder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// The player of a case, who was the other side of this role.
+    /// The player of a case, which judged this role.
     Case(Role),
-    /// Somebody between a client and a server.
+    /// A tap between a client and a server.
     Tap,
 }
 
-/// A step and when it came true.
+/// A step and its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// In whole microseconds.
+    /// Since the beginning, in whole microseconds.
     pub at: Duration,
-    /// What has happened.
+    /// What was sent, or what happened.
     pub step: Step,
-    /// It did not come true.
+    /// Whether the step failed.
     pub(crate) broken: bool,
 }
 
-/// A recording that cannot be had.
+/// A recording that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     #[error("cannot read {file}: {error}")]
     /// The file cannot be read.
     Unreadable {
-        /// As it was named.
+        /// As the user named it.
         file: String,
-        /// Why.
+        /// The reason.
         error: std::io::Error,
     },
     #[error("{file} is longer than {} MiB, the longest recording that is read", LONGEST >> 20)]
     /// The file is longer than a recording may be.
     TooLong {
-        /// As it was named.
+        /// As the user named it.
         file: String,
     },
     #[error("{file}: {error}")]
     /// A line is not in the notation.
     Syntax {
-        /// As it was named.
+        /// As the user named it.
         file: String,
-        /// Where, and what is expected there.
+        /// The place, and what is expected there.
         error: netroxy_specification::notation::SyntaxError,
     },
 }
@@ -149,7 +149,7 @@ impl fmt::Display for Recording {
     }
 }
 
-/// The last line of a recording of so many steps; how many more are missing and why, if it is not whole.
+/// The last line of a recording. `missing`: how many more steps are missing, and why.
 pub fn last_line(steps: impl fmt::Display, missing: Option<(u64, &str)>) -> String {
     match missing {
         None => format!("end      {steps} steps\n"),
@@ -171,7 +171,7 @@ impl fmt::Display for Head {
     }
 }
 
-/// The only version there is.
+/// The only version of the format.
 const VERSION: u32 = 1;
 
 impl fmt::Display for Source {
@@ -192,7 +192,7 @@ impl fmt::Display for Entry {
         let step = print_step(&self.step);
         let mut lines = step.lines();
         write!(f, "{prefix}{}", lines.next().unwrap_or_default())?;
-        // The alternatives of a step that did not come true.
+        // The alternatives of a step that failed.
         lines.try_for_each(|line| write!(f, "\n{:1$}{line}", "", prefix.len()))
     }
 }

@@ -1,69 +1,30 @@
-//! Stands between clients and a server: passes on every byte as it comes, and tells what it has seen.
+//! Stands between clients and a server: relays every byte at once, and reports what it has seen.
 
 mod backlog;
+mod clock;
 mod relay;
+mod witness;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub use backlog::Backlog;
+pub use clock::{FairClock, ticks};
 use netroxy_specification::notation::ast::Transport;
-use relay::relay;
+use relay::{abort, relay};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use witness::Witness;
+pub use witness::{Event, Seen};
 
 use crate::recording::{Kind, What};
-use crate::times::{ACCEPT_PAUSE, TAP_CONNECT, TAP_TICK};
+use crate::times::{ACCEPT_PAUSE, TAP_CONNECT};
 
-/// Something that the tap has seen.
-#[derive(Debug)]
-pub enum Seen {
-    /// Something has happened on a connection.
-    Event(Event),
-    /// A client has connected and cannot be served, for this reason.
-    Unserved(SocketAddr, String),
-}
-
-/// Something that has happened on a connection.
-#[derive(Debug)]
-pub struct Event {
-    /// Since the start.
-    pub at: Duration,
-    /// Such as `c1`.
-    pub connection: String,
-    /// What has happened.
-    pub what: What,
-    /// How far the tap is behind on this connection, now and not when it happened.
-    pub backlog: Arc<Backlog>,
-}
-
-/// Tells what is seen. Who relays waits while nobody takes it, so that memory stays bounded.
-#[derive(Debug, Clone)]
-struct Witness {
-    started: Instant,
-    connection: String,
-    seen: mpsc::Sender<Seen>,
-    backlog: Arc<Backlog>,
-}
-
-impl Witness {
-    async fn tell(&self, what: What) {
-        let event = Event {
-            at: self.started.elapsed(),
-            connection: self.connection.clone(),
-            what,
-            backlog: Arc::clone(&self.backlog),
-        };
-        // Nobody listens when the tap ends.
-        let _ = self.seen.send(Seen::Event(event)).await;
-    }
-}
-
-/// Relays until `stop`, then breaks off what is open.
+/// Relays until `stop`, then resets the open connections.
 pub async fn tap(
     listener: TcpListener,
     to: SocketAddr,
@@ -81,7 +42,7 @@ pub async fn tap(
             accepted = listener.accept() => accepted,
         };
         let Ok((client, from)) = accepted else {
-            // No descriptor is free, or the client has gone already.
+            // No descriptor is free, or the client has reset its connection already.
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
@@ -109,7 +70,7 @@ async fn serve(client: TcpStream, from: SocketAddr, to: SocketAddr, witness: Wit
             return abort(client);
         }
     };
-    // Bytes go on as they come.
+    // Each segment is sent at once.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     witness
         .tell(What::Open(Kind::Control(Transport::Plain)))
@@ -118,60 +79,19 @@ async fn serve(client: TcpStream, from: SocketAddr, to: SocketAddr, witness: Wit
     witness.tell(What::Gone).await;
 }
 
-/// Ends a connection by a reset.
-fn abort(stream: TcpStream) {
-    // Where the option cannot be set, the peer sees an end all the same.
-    let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
-}
-
-/// A clock that stands still while the program has no processor: what it cannot see cannot be late.
-#[derive(Debug)]
-pub struct FairClock {
-    lost: Duration,
-    last: Duration,
-}
-
-impl FairClock {
-    /// Nothing has been seen yet.
-    pub fn start() -> Self {
-        Self {
-            lost: Duration::ZERO,
-            last: Duration::ZERO,
-        }
-    }
-
-    /// Looks at the time, which is `real`.
-    pub fn tick(&mut self, real: Duration) -> Duration {
-        let gap = real.saturating_sub(self.last);
-        self.last = self.last.max(real);
-        // As much as a tick may be late on a machine that is busy.
-        self.lost += gap.saturating_sub(TAP_TICK * 4);
-        real.saturating_sub(self.lost)
-    }
-
-    /// What the clock shows at a moment near the last look.
-    pub fn at(&self, real: Duration) -> Duration {
-        real.saturating_sub(self.lost)
-    }
-}
-
-/// Ticks for a [`FairClock`].
-pub fn ticks() -> tokio::time::Interval {
-    let mut ticks = interval(TAP_TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    ticks
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use std::net::Ipv4Addr;
 
     use tokio::io::AsyncWriteExt as _;
 
     use super::*;
+    use crate::recording::{End, Sender};
 
     #[tokio::test]
-    async fn a_tap_that_is_behind_knows_it() {
+    async fn a_tap_that_is_behind_reports_until_when_it_held_up_a_connection() {
         let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -189,9 +109,9 @@ mod tests {
         }
         let backlog = backlogs.pop().unwrap();
         assert_eq!(backlog.held_up(), Duration::ZERO);
-        // Now nobody takes what is seen, and the queue holds one event.
+        // Now the test takes no events, and the queue holds one.
         let mut behind = Duration::ZERO;
-        // While it is behind, that goes on with the time.
+        // While the tap is behind, the time goes on.
         while behind == Duration::ZERO || backlog.held_up() <= behind {
             assert!(started.elapsed() < Duration::from_secs(20));
             client.write_all(b"SRQ\n").await.unwrap();
@@ -199,11 +119,9 @@ mod tests {
             behind = backlog.held_up();
         }
         drop(client);
-        // What was waiting comes, up to the end.
+        // The waiting events come, up to the end.
         while let Some(Seen::Event(event)) = queue.recv().await {
-            if event.what
-                == What::Ended(crate::recording::Sender::Opener, crate::recording::End::Fin)
-            {
+            if event.what == What::Ended(Sender::Opener, End::Fin) {
                 break;
             }
         }

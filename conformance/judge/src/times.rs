@@ -12,6 +12,9 @@ mod tempo;
 
 use std::time::Duration;
 
+pub(crate) use tempo::{
+    BACK_OFF, CLIENT_PAUSE, FIRST_MESSAGE, MACHINE, MAP_PAUSE, MAP_RETRY, PROMPT, REPLY, TRS,
+};
 pub use tempo::{LINGER, RoundTrips, STILL, Tempo};
 
 const fn ms(ms: u64) -> Duration {
@@ -134,3 +137,8 @@ pub(crate) const TAP_CONNECT: Duration = s(10);
 
 /// Between two looks at the clock of the tap.
 pub(crate) const TAP_TICK: Duration = ms(50);
+
+// The monitor.
+
+/// Between two checks of all connections, while events come.
+pub(crate) const MONITOR_SWEEP: Duration = ms(10);

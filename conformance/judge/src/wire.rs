@@ -1,4 +1,4 @@
-//! Connections: bytes in and out, plain or TLS, with times. Nothing here knows what the bytes mean.
+//! Connections of the suite, plain or TLS: bytes in and out with their times, without a meaning.
 
 mod authority;
 mod drip;
@@ -32,25 +32,25 @@ use crate::descriptors::Noted as _;
 use crate::noise::Noise;
 use crate::times::CLOSE_ARRIVAL;
 
-/// One connection. It is read all the time, so that a reset cannot destroy what came before it.
+/// One connection. A task reads it all the time, so that a reset cannot destroy bytes that came before it.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// What has arrived.
+    /// The bytes that have arrived.
     pub(crate) inbox: Arc<Inbox>,
     orders: mpsc::UnboundedSender<Order>,
     tasks: Tasks,
     paused: watch::Sender<bool>,
     progress: Arc<Progress>,
     socket: socket2::Socket,
-    /// The version of TLS that both sides have agreed on; `None` without TLS.
+    /// The agreed version of TLS; `None` without TLS.
     version: Option<rustls::ProtocolVersion>,
-    /// When the last order was carried out; `None` before the first.
+    /// When the last order was given; `None` before the first.
     pub(crate) last_sent: Option<Instant>,
-    /// The time that bytes may need which are sent while the case goes on.
-    behind: Duration,
+    /// Extra time for the noise that is sent while the case goes on.
+    noise_time: Duration,
 }
 
-/// Sends on a connection beside what a case sends on it: it is no act of the case.
+/// Sends on a connection what is no step of the case.
 #[derive(Debug)]
 pub(crate) struct Aside {
     orders: mpsc::UnboundedSender<Order>,
@@ -58,7 +58,7 @@ pub(crate) struct Aside {
 }
 
 impl Aside {
-    /// Sends a segment; false when the connection has gone.
+    /// Sends a segment; false when the connection has ended.
     pub(crate) fn send(&self, bytes: Vec<u8>) -> bool {
         let (done, _) = oneshot::channel();
         let wanted = &self.progress.wanted;
@@ -152,7 +152,7 @@ impl Connection {
         self.version == Some(rustls::ProtocolVersion::TLSv1_2)
     }
 
-    /// Sends segments, each on its own, and waits until the system has taken them.
+    /// Sends each of the segments by its own write, and waits until the system has taken them.
     pub(crate) async fn send(
         &mut self,
         segments: Vec<Vec<u8>>,
@@ -162,16 +162,16 @@ impl Connection {
         self.order(|done| Order::Send(segments, done), limit).await
     }
 
-    /// Sends a byte that means nothing; its failure tells that the connection has ended in both directions.
+    /// Sends an LF. If that fails, the connection has ended in both directions.
     pub(crate) async fn probe(&mut self, limit: Duration) -> Result<(), WriteError> {
         let before = self.last_sent;
         let outcome = self.send(vec![b"\n".to_vec()], limit).await;
-        // It is no act of the case.
+        // It is no step of the case.
         self.last_sent = before;
         outcome
     }
 
-    /// For what is sent whatever the case does.
+    /// For what is sent independently of the steps.
     pub(crate) fn aside(&self) -> Aside {
         Aside {
             orders: self.orders.clone(),
@@ -182,7 +182,7 @@ impl Connection {
     /// Sends noise while the case goes on.
     pub(crate) fn send_behind(&mut self, bytes: u32, seed: u32) {
         let count = usize::try_from(bytes).unwrap_or(usize::MAX);
-        self.behind += transfer(count);
+        self.noise_time += transfer(count);
         self.will_send(count);
         self.last_sent = Some(Instant::now());
         let _ = self.orders.send(Order::Noise(Noise::new(bytes, seed)));
@@ -193,7 +193,7 @@ impl Connection {
         self.order(Order::Shutdown, limit).await
     }
 
-    /// Ends our direction by a FIN alone, once all that was sent has left: on TLS, without close_notify.
+    /// Ends our direction by a FIN alone, after all that was sent: on TLS, without close_notify.
     pub(crate) async fn cut(&mut self, limit: Duration) -> Result<(), WriteError> {
         self.order(|done| Order::Send(Vec::new(), done), limit)
             .await?;
@@ -203,10 +203,10 @@ impl Connection {
 
     /// Reads no more until [`resume`](Self::resume).
     ///
-    /// The system goes on taking bytes for us, so it is told to take few. What may still be under way are the buffers of
-    /// the peer: 10 MB where Linux is left as it is.
+    /// The system still receives bytes for us, so this makes its buffer small. The buffers of the peer can hold more: 10
+    /// MB with the defaults of Linux.
     pub(crate) fn pause(&self) {
-        // Where it cannot be told, more bytes have to be sent before the peer stops.
+        // If that fails, the peer can send more bytes before it has to stop.
         let _ = self.socket.set_recv_buffer_size(FEW);
         self.paused.send_replace(true);
     }
@@ -216,29 +216,29 @@ impl Connection {
         self.paused.send_replace(false);
     }
 
-    /// Whether it is read.
+    /// Whether reading is paused.
     pub(crate) fn is_paused(&self) -> bool {
         *self.paused.borrow()
     }
 
-    /// How many bytes the system has taken of how many that were to be sent.
+    /// How many bytes the system has taken, and how many there were to send.
     pub(crate) fn progress(&self) -> (usize, usize) {
         let load = |count: &AtomicUsize| count.load(Ordering::Relaxed);
         (load(&self.progress.taken), load(&self.progress.wanted))
     }
 
-    /// Closes both directions in an orderly way, once all that was sent has arrived.
+    /// Closes both directions in an orderly way, after all that was sent has arrived.
     pub(crate) async fn close(mut self, limit: Duration) {
-        // A connection that the peer has broken already is closed as well as it can be.
+        // This fails if the peer has broken the connection, which is closed then too.
         let _ = self.shutdown(limit).await;
         self.tasks.end().await;
-        // With this option the system closes when the peer has acknowledged everything, or when the time is over.
+        // With this option the close waits until the peer has acknowledged everything, or this time is over.
         let _ = self.socket.set_linger(Some(CLOSE_ARRIVAL));
         let socket = self.socket;
         let _ = tokio::task::spawn_blocking(move || drop(socket)).await;
     }
 
-    /// Waits until the peer's system has taken what was sent, see [`unacked`]. Less than its buffers hold is taken at once.
+    /// Waits until the peer's system has taken what was sent, see [`unacked`]. It takes small amounts at once.
     pub(crate) async fn settled(&self, limit: Duration) {
         const BULK: usize = 32 * 1024;
         if self.progress.wanted.load(Ordering::Relaxed) < BULK {
@@ -271,7 +271,7 @@ impl Connection {
         let broken = || WriteError::Broken(io::ErrorKind::BrokenPipe.into());
         self.last_sent = Some(Instant::now());
         self.orders.send(make(done)).map_err(|_| broken())?;
-        let limit = limit + std::mem::take(&mut self.behind);
+        let limit = limit + std::mem::take(&mut self.noise_time);
         let outcome = timeout(limit, outcome)
             .await
             .map_err(|_| WriteError::Stuck)?;
@@ -301,22 +301,22 @@ impl Connection {
             socket,
             version,
             last_sent: None,
-            behind: Duration::ZERO,
+            noise_time: Duration::ZERO,
         }
     }
 }
 
-/// What the system may take for a connection that is not read.
+/// The receive buffer of a connection that is not read, in bytes.
 const FEW: usize = 64 << 10;
 
-/// Of all the bytes of a connection.
+/// Counts the bytes that a connection sends.
 #[derive(Debug, Default)]
 struct Progress {
     taken: AtomicUsize,
     wanted: AtomicUsize,
 }
 
-/// The reader and the writer, which end with the connection.
+/// The reader and the writer of a connection, which end with it.
 #[derive(Debug)]
 struct Tasks([JoinHandle<()>; 2]);
 
@@ -325,7 +325,7 @@ impl Tasks {
     async fn end(mut self) {
         for task in &mut self.0 {
             task.abort();
-            // That it was cancelled is what was wanted.
+            // The error says that it was cancelled.
             let _ = task.await;
         }
     }
@@ -339,7 +339,7 @@ impl Drop for Tasks {
     }
 }
 
-/// How long so many bytes may take on a slow machine: 1 MB in a second.
+/// How long a transfer may take on a slow machine: 1 s for 1 MB.
 pub(crate) fn transfer(bytes: usize) -> Duration {
     Duration::from_micros(u64::try_from(bytes).unwrap_or(u64::MAX))
 }
@@ -349,7 +349,7 @@ type Done = oneshot::Sender<io::Result<()>>;
 #[derive(Debug)]
 enum Order {
     Send(Vec<Vec<u8>>, Done),
-    /// It is made while it is sent: most of it is never taken by a peer that stands still.
+    /// Noise, made while it is sent. A peer that does not read never takes most of it.
     Noise(Noise),
     Shutdown(Done),
 }
@@ -361,7 +361,7 @@ async fn read_all(
 ) {
     let mut buffer = vec![0; 1 << 16];
     loop {
-        // When nobody can pause it any more, the connection is about to go.
+        // The connection is being dropped.
         if pauses.wait_for(|paused| !paused).await.is_err() {
             return;
         }
@@ -377,7 +377,7 @@ async fn read_all(
                     return;
                 }
             }
-            // TLS without close_notify: the TCP connection has ended all the same.
+            // TLS without close_notify: the TCP connection has ended too.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 return inbox.end(End::Cut);
             }
@@ -386,7 +386,7 @@ async fn read_all(
     }
 }
 
-/// Bytes that are no TLS are not the end of a connection, even if TLS can read no further.
+/// The end after a read error. Bytes that are no TLS do not end the TCP connection, although nothing more can be read.
 fn broken(error: &io::Error) -> End {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
     match cause {
@@ -407,7 +407,7 @@ async fn write_all(
                 (sent, done)
             }
             Order::Noise(noise) => {
-                // What becomes of it shows on the far side, and in what comes next.
+                // A failure shows at the receiver, and in the next order.
                 let _ = send_noise(&mut writer, noise, &progress).await;
                 continue;
             }

@@ -1,6 +1,7 @@
-//! The cases that this program carries, and case files from outside.
+//! The cases of the specification, and case files of users.
 
 mod check;
+mod needs;
 mod place;
 
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ pub struct Entry {
     pub text: String,
     /// The case.
     pub case: Case,
-    /// The name and the steps of the case that must succeed for this one to mean anything.
+    /// The name and the steps of its twin: this case is judged only if the twin succeeds.
     pub twin: Option<(String, Arc<Case>)>,
     /// How a command names it.
     pub origin: Origin,
@@ -36,7 +37,7 @@ pub struct Entry {
 /// Where a case comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// It is known by its id: this program carries it, or makes it from a seed.
+    /// Its id: it is embedded, or generated from a seed.
     Named,
     /// A case file.
     File,
@@ -61,7 +62,7 @@ pub struct CaseError {
     pub column: usize,
     /// What is wrong.
     pub(crate) message: String,
-    /// What can be done, where there is more to say than that.
+    /// What to do.
     pub hint: Option<String>,
 }
 
@@ -150,12 +151,12 @@ impl Entry {
         })
     }
 
-    /// The complaint about a twin that does not exist.
+    /// The error for a twin that does not exist.
     pub fn without_twin(&self, name: &str) -> CaseError {
         self.wrong(4, &Spot::Word(1), format!("there is no case `{name}`"))
     }
 
-    /// A complaint about a part of a line, counted from 1.
+    /// An error in a part of a line, counted from 1.
     pub fn wrong(&self, line: usize, spot: &Spot, message: String) -> CaseError {
         let text = self.text.lines().nth(line - 1).unwrap_or("");
         CaseError {

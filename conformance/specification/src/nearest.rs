@@ -1,13 +1,13 @@
-//! What somebody may have meant.
+//! Known names like one that is unknown, for hints.
 
-/// The names that are most like what was written, best first; three at most.
+/// A hint with the names that are most like `written`, best first; three at most.
 pub fn nearest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let mut near: Vec<(f64, &str)> = names
         .into_iter()
         .map(|name| (likeness(written, name), name))
         .filter(|(likeness, _)| *likeness > LIKE)
         .collect();
-    // Of names that are equally like it, the shortest says the least that was not written.
+    // Of equally similar names the shortest has the fewest other characters.
     near.sort_by(|(like, name), (other, with)| {
         let length = name.len().cmp(&with.len());
         other.total_cmp(like).then(length).then(name.cmp(with))
@@ -21,7 +21,7 @@ pub fn nearest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> O
     (!names.is_empty()).then(|| format!("did you mean {}?", names.join(" or ")))
 }
 
-/// How much a name is like what was written, which may be its end alone, or a part of it.
+/// How similar a name is to what was written, from 0 to 1. What was written may be its end or a part of it.
 fn likeness(written: &str, name: &str) -> f64 {
     let whole = strsim::jaro_winkler(written, name);
     let end = name.rsplit(['.', '/']).next().unwrap_or(name);
@@ -30,13 +30,13 @@ fn likeness(written: &str, name: &str) -> f64 {
     whole.max(end).max(if part { PART } else { 0.0 })
 }
 
-/// A part of a name that is no shorter says something.
+/// A shorter part of a name proves no similarity.
 const SHORTEST: usize = 4;
 
-/// How much a name is like a part of it.
+/// How similar a name is to a part of it.
 const PART: f64 = 0.95;
 
-/// Below this, two names have little to do with each other.
+/// Less similar names are not suggested.
 const LIKE: f64 = 0.8;
 
 #[cfg(test)]
@@ -44,7 +44,7 @@ mod tests {
     use super::nearest;
 
     #[test]
-    fn the_nearest_name_comes_first_and_strangers_not_at_all() {
+    fn the_nearest_name_comes_first_and_other_names_are_left_out() {
         let names = ["tunnel.early-data", "tunnel.half-close", "auth.once"];
         let hint = nearest("tunnel.early-date", names).unwrap();
         assert!(

@@ -1,4 +1,4 @@
-//! The transcript notation: one way to write down what crosses the wire.
+//! The notation of transcripts: how a dialogue is written as text.
 //!
 //! The normative description is `spec/v0.3/notation.md`.
 

@@ -12,23 +12,23 @@ pub use text::extract;
 pub struct Rule {
     /// Such as `tunnel.early-data`.
     pub id: String,
-    /// How strong it is.
+    /// Its keyword.
     pub level: Level,
     /// `server`, `client` or `both`.
     pub subject: String,
     /// Where it comes from.
     pub origin: Origin,
-    /// The first revision that holds it.
+    /// The first revision that contains it.
     pub since: String,
-    /// Who is scored by it.
+    /// The profile that contains it.
     pub profile: Profile,
-    /// Breaking it corrupts data.
+    /// Whether breaking it corrupts data.
     pub corrupts: bool,
     /// Number and title of the section, such as `4.1. Lines`.
     pub section: String,
     /// The sentence.
     pub text: String,
-    /// Why it is so, where that needs words.
+    /// The reason, if the text gives one.
     pub rationale: Option<String>,
     /// Why no case can judge it.
     pub unjudged: Option<String>,
@@ -49,29 +49,29 @@ pub enum Level {
     May,
 }
 
-/// Who has said so.
+/// Where a rule comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// The original README.
     Readme,
-    /// Both originals agree, and peers need it.
+    /// Both original programs do so, and peers depend on it.
     Observed,
     /// Decided for this text.
     Clarified,
 }
 
-/// Who is scored by a rule.
+/// A selection of rules, see section 1.5 of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
-    /// Everybody, even who only wants to interoperate with what exists.
+    /// Peers that follow these rules interoperate.
     Wire,
-    /// Who wants all of it.
+    /// All rules.
     Hardened,
 }
 
-/// A rule that is not written as it must be.
+/// A rule that is not well formed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{FILE}:{line}: {message}")]
 pub struct RuleError {
@@ -107,7 +107,7 @@ pub fn embedded() -> Result<Vec<Rule>, RuleError> {
 }
 
 impl Rule {
-    /// Scored even by those who only want to interoperate with what exists.
+    /// Whether profile wire contains it.
     pub fn is_wire(&self) -> bool {
         self.profile == Profile::Wire
     }

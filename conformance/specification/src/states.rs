@@ -1,25 +1,25 @@
 //! The state tables of the specification, read from its normative text.
 //!
-//! The reference peers are compared with the same tables, so what is generated and judged by them rests on one source.
+//! A test of `netroxy-proto` compares its tables with the same text.
 
 use crate::rules::TEXT;
 
-/// A step that a peer takes.
+/// A row of a state table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
-    /// Where it stands, such as `Fresh`.
+    /// The state, such as `Fresh`.
     pub state: &'static str,
-    /// What happens, such as `AthGood`.
+    /// The event, such as `AthGood`.
     pub event: &'static str,
-    /// What it does, such as `Accept`.
+    /// The action of the peer, such as `Accept`.
     pub action: &'static str,
-    /// Where it stands then.
+    /// The next state.
     pub next: &'static str,
-    /// The rule that says so.
+    /// The rule that requires it.
     pub rule: &'static str,
 }
 
-/// The table of a subject, in the order of the text.
+/// A state table, in the order of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table(Vec<Step>);
 
@@ -39,13 +39,13 @@ impl Table {
         Self::of("A tunnel")
     }
 
-    /// What happens in `state` on `event`; `None` when the event cannot happen there, or has no effect.
+    /// The row of `state` and `event`; `None` if the event cannot happen there or has no effect.
     pub fn step(&self, state: &str, event: &str) -> Option<Step> {
         let mut steps = self.steps();
         steps.find(|step| step.state == state && step.event == event)
     }
 
-    /// All steps.
+    /// All rows.
     pub fn steps(&self) -> impl Iterator<Item = Step> {
         self.0.iter().copied()
     }
@@ -87,7 +87,7 @@ mod tests {
         let [server, client, tunnel] = [Table::server(), Table::client(), Table::tunnel()];
         let steps = server.steps().count() + client.steps().count() + tunnel.steps().count();
         let heads = TEXT.lines().filter(|line| *line == HEAD).count();
-        // States have capitals, fields of messages have not.
+        // Names of states begin with a capital, names of fields do not.
         let is_step = |line: &&str| {
             let capital = line.chars().nth(2).is_some_and(char::is_uppercase);
             capital && line.matches('|').count() == 6 && line.ends_with("` |")

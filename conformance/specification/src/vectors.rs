@@ -1,4 +1,4 @@
-//! The vectors that this program carries.
+//! The test vectors of the specification.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,9 +9,9 @@ use crate::rules::FOLDER;
 /// One vector.
 #[derive(Debug)]
 pub struct Vector {
-    /// Its number, which stays the same in all revisions of the file.
+    /// Its number, which never changes.
     pub id: u32,
-    /// Who has sent the bytes, or is to write them.
+    /// The sender of the bytes.
     pub from: Sender,
     /// What it shows.
     pub comment: String,
@@ -19,15 +19,15 @@ pub struct Vector {
     pub flags: Vec<String>,
     /// The rules that it shows.
     pub rules: Vec<String>,
-    /// What a codec is asked.
+    /// The task for a codec.
     pub task: Task,
-    /// Where it stands, seen from the root of the repository.
+    /// Its file, seen from the root of the repository.
     pub file: String,
-    /// As it stands there.
+    /// Its JSON.
     pub source: Value,
 }
 
-/// What a codec is asked, and what it may answer.
+/// A task for a codec, and the answers it may give.
 #[derive(Debug)]
 pub enum Task {
     /// Find the messages in a stream.
@@ -58,25 +58,25 @@ pub struct Found {
     pub messages: Vec<Message>,
     /// How many bytes they take.
     pub consumed: usize,
-    /// How the stream stands after them.
+    /// The state of the stream after them.
     pub state: State,
-    /// For what is invalid: after how many bytes one can know at the earliest.
+    /// For an invalid stream: after how many bytes a codec can detect it at the earliest.
     pub at: Option<usize>,
 }
 
-/// How a stream stands.
+/// The state of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Between two messages, or behind TRS.
+    /// Between two messages, or after TRS.
     Open,
     /// Within a message.
     Incomplete,
-    /// The codec has given up.
+    /// The codec has found an error and stopped.
     Invalid,
 }
 
-/// What becomes of a message.
+/// The answer to a message that has to be encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
     /// It is written as these bytes.

@@ -1,6 +1,7 @@
 //! Bytes that are no message, made from the grammar and bent a little.
 
 use fastrand::Rng;
+use netroxy_specification::message::{FieldName, Kind, MAP, MRS, Shape, TRQ};
 use netroxy_specification::notation::ast::Side;
 
 /// Malformed bytes, and what has to become of the connection.
@@ -17,27 +18,20 @@ pub(super) struct Malformed {
 /// Something malformed for a peer that reads messages; `port` is the name of a remote port.
 pub(super) fn malformed(side: Side, port: &str, pick: u32) -> Malformed {
     let mut rng = Rng::with_seed(pick.into());
-    let own: &[&str] = match side {
-        Side::Server => &["ATH", "MAP", "TRS", "SRQ"],
-        Side::Client => &["ARS", "MRS", "TRQ", "SRS"],
+    let sender = match side {
+        Side::Server => Side::Client,
+        Side::Client => Side::Server,
     };
-    let other: &[&str] = match side {
-        Side::Server => &["ARS\\ntrue\\n", "MRS\\n1\\ntrue\\n", "TRQ\\n1\\n", "SRS\\n"],
-        Side::Client => &[
-            "ATH\\na\\nb\\nc\\n",
-            "MAP\\n1\\na\\ntrue\\n",
-            "TRS\\na\\n1\\n",
-            "SRQ\\n",
-        ],
-    };
+    let own: Vec<Shape> = Shape::sent_by(sender).collect();
+    let other: Vec<Shape> = Shape::sent_by(side).collect();
     let unknown = |text: String| Malformed {
         text,
         rule: "frame.unknown-word",
         lenient: true,
     };
-    let word = own[rng.usize(..own.len())];
+    let word = own[rng.usize(..own.len())].word;
     match rng.u32(..9) {
-        0 => unknown(other[rng.usize(..other.len())].to_owned()),
+        0 => unknown(example(&other[rng.usize(..other.len())])),
         1 => unknown(format!("{}\\n", word.to_ascii_lowercase())),
         2 => unknown(format!("{word}\\r\\n")),
         3 => unknown(["\\n", "\\0\\n", " \\n", "\\xff\\xfe\\n"][rng.usize(..4)].to_owned()),
@@ -49,8 +43,8 @@ pub(super) fn malformed(side: Side, port: &str, pick: u32) -> Malformed {
         5 | 6 => {
             let boolean = BOOLEANS[rng.usize(..BOOLEANS.len())];
             let text = match side {
-                Side::Server => format!("MAP\\n{port}\\n127.0.0.1:9\\n{boolean}\\n"),
-                Side::Client => format!("MRS\\n{port}\\n{boolean}\\n"),
+                Side::Server => map(port, boolean),
+                Side::Client => mrs(port, boolean),
             };
             Malformed {
                 text,
@@ -61,9 +55,9 @@ pub(super) fn malformed(side: Side, port: &str, pick: u32) -> Malformed {
         _ => {
             let integer = INTEGERS[rng.usize(..INTEGERS.len())];
             let text = match (side, rng.bool()) {
-                (Side::Server, _) => format!("MAP\\n{integer}\\n127.0.0.1:9\\ntrue\\n"),
-                (Side::Client, true) => format!("TRQ\\n{integer}\\n"),
-                (Side::Client, false) => format!("MRS\\n{integer}\\ntrue\\n"),
+                (Side::Server, _) => map(integer, "true"),
+                (Side::Client, true) => text(&TRQ.lines(&[(FieldName::Port, integer.as_bytes())])),
+                (Side::Client, false) => mrs(integer, "true"),
             };
             Malformed {
                 text,
@@ -72,6 +66,40 @@ pub(super) fn malformed(side: Side, port: &str, pick: u32) -> Malformed {
             }
         }
     }
+}
+
+fn map(port: &str, open: &str) -> String {
+    text(&MAP.lines(&[
+        (FieldName::Port, port.as_bytes()),
+        (FieldName::Target, b"127.0.0.1:9"),
+        (FieldName::IsOpen, open.as_bytes()),
+    ]))
+}
+
+fn mrs(port: &str, ok: &str) -> String {
+    text(&MRS.lines(&[
+        (FieldName::Port, port.as_bytes()),
+        (FieldName::IsOk, ok.as_bytes()),
+    ]))
+}
+
+/// A good message, up to the field that decides whether others follow.
+fn example(shape: &Shape) -> String {
+    let mut texts = ["a", "b", "c"].into_iter();
+    let fields = shape.fields.iter().take(shape.count(None));
+    let values = fields.map(|(_, kind)| match kind {
+        Kind::Text => texts.next().unwrap_or_default(),
+        Kind::Integer => "1",
+        Kind::Boolean => "true",
+    });
+    let lines = std::iter::once(shape.word).chain(values);
+    lines.map(|line| format!("{line}\\n")).collect()
+}
+
+/// A message as the text of a string.
+fn text(lines: &[Vec<u8>]) -> String {
+    let lines = lines.iter().map(|line| String::from_utf8_lossy(line));
+    lines.map(|line| format!("{line}\\n")).collect()
 }
 
 const BOOLEANS: &[&str] = &[

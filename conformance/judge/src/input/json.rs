@@ -1,4 +1,4 @@
-//! JSON with exact complaints: a key that is there twice is one.
+//! Reads JSON with exact errors. A key that an object has twice is an error.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -23,7 +23,7 @@ pub struct JsonError {
 /// The first thing that is wrong with it.
 pub fn json<T: DeserializeOwned>(text: &str) -> Result<T, JsonError> {
     whole::<Once>(text)?;
-    // serde would take an array for the fields of an object in their order.
+    // serde would read an array as the fields of an object in their order.
     if !text.trim_start().starts_with('{') {
         let blank = text.len() - text.trim_start().len();
         return Err(JsonError {
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_that_is_there_twice_is_named_with_its_place() {
+    fn a_key_that_is_there_twice_is_an_error_with_its_place() {
         let twice = json::<IgnoredAny>("{\"a\": [1,\n {\"b\": 1, \"b\": 2}]}").unwrap_err();
         assert_eq!(twice.position.0, 2);
         assert_eq!(
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write_does_not_shorten_the_message() {
+    fn at_line_in_a_key_does_not_cut_the_message() {
         let twice = json::<IgnoredAny>(r#"{"a at line b": 1, "a at line b": 1}"#).unwrap_err();
         assert_eq!(twice.message, "the key `a at line b` is there twice");
     }

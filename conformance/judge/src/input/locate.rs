@@ -1,9 +1,9 @@
-//! Where in a JSON text a value stands, for complaints about what is well formed and wrong.
+//! The place of a value in a JSON text, for errors about well-formed JSON.
 
 use serde::de::IgnoredAny;
 use serde_json::Deserializer;
 
-/// A step on the way to a value.
+/// A part of the path to a value.
 #[derive(Debug, Clone, Copy)]
 pub enum Part<'a> {
     /// Into an object.
@@ -12,7 +12,7 @@ pub enum Part<'a> {
     Index(usize),
 }
 
-/// The byte at which a value begins; `None` when the text has none there.
+/// Where a value begins, in bytes; `None` if there is no such value.
 pub fn locate(text: &str, path: &[Part<'_>]) -> Option<usize> {
     let mut at = 0;
     for part in path {
@@ -45,13 +45,13 @@ fn item(text: &str, at: usize, index: usize) -> Option<usize> {
     Some(at)
 }
 
-/// Behind this sign and the blanks around it.
+/// Where the text goes on after a sign and the blanks around it.
 fn after(text: &str, at: usize, sign: char) -> Option<usize> {
     let rest = text.get(blanks(text, at)..)?.strip_prefix(sign)?;
     Some(blanks(text, text.len() - rest.len()))
 }
 
-/// Behind the value that begins here.
+/// Where the text goes on after the value that begins here.
 fn value(text: &str, at: usize) -> Option<usize> {
     let mut values = Deserializer::from_str(text.get(at..)?).into_iter::<IgnoredAny>();
     values.next()?.ok()?;
@@ -69,7 +69,7 @@ mod tests {
     use super::locate;
 
     #[test]
-    fn values_are_found_whatever_stands_before_them() {
+    fn values_are_found_after_any_other_values() {
         let text = " { \"a\\u0062\" : [ 1, \"b\" , {\"c\":true}],\n\"d\":{\"c\":null}}";
         let rest = |path: &[super::Part<'_>]| locate(text, path).map(|at| &text[at..]);
         assert_eq!(rest(&[]), Some(text.trim_start()));

@@ -1,32 +1,19 @@
-//! What must be true of a manifest beyond its JSON.
+//! Checks of a manifest beyond its JSON.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 use std::time::Duration;
 
 use netroxy_specification::notation::ast::{Side, Transport};
-use netroxy_specification::position::position;
 use netroxy_specification::rules::REVISION;
-use serde_json::Value;
 
-use super::{
-    CA_FILE, Content, Launch, Manifest, ManifestError, Misfit, Place, Raw, RawFile, RawLaunch,
-    Vars, render, render_text,
-};
-use crate::embedded::Peers;
+use super::context::{Context, example};
+use super::model::{Content, Launch, Manifest, ManifestError};
+use super::placeholder::{Misfit, render, render_text};
+use super::raw::{Raw, RawFile, RawLaunch};
 use crate::times::STILL;
 
-/// Where a manifest comes from.
-#[derive(Clone, Copy)]
-pub(super) struct Context<'a> {
-    pub(super) file: &'a str,
-    pub(super) text: &'a str,
-    pub(super) folder: &'a Path,
-    pub(super) env: &'a dyn Fn(&str) -> Option<String>,
-    pub(super) peers: &'a dyn Peers,
-}
-
-/// The longest timeout that there is, and the one of cases that name none, in seconds.
+/// The longest timeout, and the one of cases that name none, in seconds.
 const LONGEST: u64 = 9_223_372_036;
 const USUAL: u64 = 30;
 
@@ -43,7 +30,7 @@ pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, Manifest
     }
     if let Some(why) = fault_of_name(&raw.name) {
         let hint =
-            "letters, digits and signs such as `-`, because reports and files are called by it";
+            "letters, digits and signs such as `-`, because reports and files are named after it";
         return Err(context.wrong("name", &raw.name, why, Some(hint)));
     }
     let mut files = BTreeMap::new();
@@ -71,7 +58,7 @@ pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, Manifest
         return Err(context.wrong("timeouts", "timeouts", message, None));
     }
     if raw.timeouts.is_some() && role == Side::Client {
-        let message = "is for servers: a client is told its timeout".to_owned();
+        let message = "is for servers: a client gets its timeout from the server".to_owned();
         return Err(context.wrong("timeouts", "timeouts", message, None));
     }
     let still = raw.still.map_or(STILL, Duration::from_secs);
@@ -80,7 +67,7 @@ pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, Manifest
         return Err(context.wrong("still", "still", message, None));
     }
     if raw.reconnects.is_some() && role == Side::Server {
-        let message = "is for clients: a server connects to nobody".to_owned();
+        let message = "is for clients: a server opens no connections".to_owned();
         return Err(context.wrong("reconnects", "reconnects", message, None));
     }
     if transports.is_empty() {
@@ -106,7 +93,7 @@ pub(super) fn check(raw: Raw, context: Context<'_>) -> Result<Manifest, Manifest
     })
 }
 
-/// Why a name is no good name of a program, if it is none. Files are called by it, such as its baseline.
+/// Why a name cannot be the name of a program; `None` if it can. Files are named after it, such as its baseline.
 fn fault_of_name(name: &str) -> Option<String> {
     Some(match name {
         "" => "is empty".to_owned(),
@@ -119,7 +106,7 @@ fn fault_of_name(name: &str) -> Option<String> {
     })
 }
 
-/// A name of a file has at most 255 bytes, and something stands after it.
+/// The name of a file has at most 255 bytes, and the suite adds an ending.
 const LONGEST_NAME: usize = 128;
 
 impl Context<'_> {
@@ -192,23 +179,6 @@ impl Context<'_> {
             }
         }
     }
-
-    /// `word` is a string of the manifest; its first occurrence is the place that is shown.
-    fn wrong(self, path: &str, word: &str, message: String, hint: Option<&str>) -> ManifestError {
-        let literal = Value::from(word).to_string();
-        let at = self.text.find(&literal);
-        let position = at.map(|at| position(self.text, at));
-        let place = Place {
-            position,
-            path: path.to_owned(),
-        };
-        ManifestError {
-            file: self.file.to_owned(),
-            place,
-            message,
-            hint: hint.map(str::to_owned),
-        }
-    }
 }
 
 const FIXTURES: [(&str, &[u8]); 2] = [
@@ -221,29 +191,3 @@ const FIXTURES: [(&str, &[u8]); 2] = [
         include_bytes!("../../../fixtures/tls/key.pem"),
     ),
 ];
-
-/// Values of every name that exists, for trying out the placeholders before anything is started.
-pub(super) fn example(role: Side) -> Vars {
-    let text = || Value::from("text");
-    let mut common = BTreeMap::from([("host", text()), ("user", text()), ("pass", text())]);
-    let mut mappings = Vec::new();
-    match role {
-        Side::Server => common
-            .extend(["port", "tls_port", "web_port", "timeout"].map(|name| (name, Value::from(1)))),
-        Side::Client => {
-            common.extend([
-                ("port", Value::from(1)),
-                ("tls", Value::from(true)),
-                ("verify", Value::from(true)),
-                (CA_FILE, text()),
-            ]);
-            mappings.push(BTreeMap::from([
-                ("remote_port", Value::from(1)),
-                ("target_host", text()),
-                ("target_port", Value::from(1)),
-                ("open", Value::from(true)),
-            ]));
-        }
-    }
-    Vars { common, mappings }
-}

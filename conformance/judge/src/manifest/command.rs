@@ -1,74 +1,18 @@
-//! The command of a manifest: its variables of the environment are filled in at once, the rest when an instance starts.
+//! The command of a manifest. Environment variables are filled in here, other placeholders when an instance starts.
 
 use std::path::Path;
 
 use netroxy_specification::notation::ast::Side;
 use netroxy_specification::position::position;
-use serde_json::Value;
 
-use super::check::{Context, example};
+use super::context::{Context, example};
+use super::model::{ManifestError, Place, Variable};
 use super::placeholder::{Cut, cut, lookup};
-use super::{ManifestError, Misfit, Place, Variable, Vars};
+use super::word::{Piece, Word};
 use crate::input::{Part, locate};
 
-/// A word of a command, cut at its placeholders.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Word {
-    pieces: Vec<Piece>,
-    shown: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
-    /// It stays as it is, even if a variable of the environment holds braces.
-    Text(String),
-    /// The inside of `{{...}}`.
-    Placeholder(String),
-}
-
-impl Word {
-    /// The word with its placeholders filled in, as text.
-    pub(crate) fn fill(&self, vars: &Vars) -> Result<String, Misfit> {
-        let pieces = self.pieces.iter().map(|piece| match piece {
-            Piece::Text(text) => Ok(text.clone()),
-            Piece::Placeholder(name) => {
-                let value = lookup(name, &vars.common, name, "")?;
-                Ok(match value {
-                    Value::String(text) => text,
-                    Value::Null => String::new(),
-                    value => value.to_string(),
-                })
-            }
-        });
-        pieces.collect()
-    }
-
-    /// As a report shows it. A variable of the environment may hold a secret, so only its name is shown, but for the
-    /// program itself: there it holds a path.
-    pub(super) fn shown(&self) -> &str {
-        &self.shown
-    }
-
-    /// Whether it has a placeholder of this name.
-    pub(super) fn names(&self, name: &str) -> bool {
-        let named = |inside: &String| inside.split(':').next() == Some(name);
-        self.pieces
-            .iter()
-            .any(|piece| matches!(piece, Piece::Placeholder(inside) if named(inside)))
-    }
-
-    /// Its text, if it has no placeholder.
-    fn text(&self) -> Option<String> {
-        let pieces = self.pieces.iter().map(|piece| match piece {
-            Piece::Text(text) => Some(text.as_str()),
-            Piece::Placeholder(_) => None,
-        });
-        pieces.collect()
-    }
-}
-
 impl Context<'_> {
-    /// The program, whose path becomes absolute, and its arguments.
+    /// The program with its absolute path, and its arguments.
     pub(super) fn command(self, words: &[String], role: Side) -> Result<Vec<Word>, ManifestError> {
         let mut command = Vec::new();
         for (index, written) in words.iter().enumerate() {
@@ -81,7 +25,7 @@ impl Context<'_> {
         Ok(command)
     }
 
-    /// The variables of the environment that the words name, each once.
+    /// The environment variables that the words name, each once.
     pub(super) fn variables(self, words: &[String]) -> Vec<Variable> {
         let mut found: Vec<Variable> = Vec::new();
         for (index, written) in words.iter().enumerate() {
@@ -160,7 +104,7 @@ impl Context<'_> {
         if !program.contains('/') {
             return Ok(named(program));
         }
-        // A path from the environment is relative to where the user stands, one in the file to the file.
+        // A path in the environment is relative to the current directory, a path in the manifest to its folder.
         let base = match written.contains("{{env:") {
             true => Path::new(""),
             false => self.folder,
@@ -213,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scalar_placeholders_are_filled_in_and_what_the_environment_says_is_not() {
+    fn placeholders_are_filled_in_but_not_those_in_environment_variables() {
         let words =
             r#"["env", "--at={{host}}:{{port}}", "{{tls:bool}}", "{{env:BRACES}}{{user}}"]"#;
         let words = command("client", words).unwrap();
@@ -224,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_placeholder_that_cannot_be_filled_in_is_named_with_its_place() {
+    fn a_placeholder_that_cannot_be_filled_in_is_an_error_with_its_place() {
         for (role, words, wrong) in [
             (
                 "server",

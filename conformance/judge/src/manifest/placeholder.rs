@@ -1,19 +1,19 @@
-//! `{{name}}`, `{{name:int}}`, `{{name:bool}}`: typed, so that a generated file is the JSON that it should be.
+//! Placeholders: `{{name}}`, `{{name:int}}`, `{{name:bool}}`. The types give generated JSON its numbers and booleans.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-/// The placeholder for the file with the certificate that a client has to trust. Where there is none to trust, it is
-/// null in JSON and nothing in text.
+/// The placeholder for the file with the certificate that a client has to trust. Without one it is null in JSON and
+/// empty in text.
 pub(crate) const CA_FILE: &str = "ca_file";
 
 /// The values of placeholders.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Vars {
-    /// For every place.
+    /// For all places.
     pub(crate) common: BTreeMap<&'static str, Value>,
-    /// For the inside of `{"each": "mapping", "item": ...}`, once per mapping.
+    /// For the inside of `{"each": "mapping", "item": ...}`, one entry for each mapping.
     pub(crate) mappings: Vec<BTreeMap<&'static str, Value>>,
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct Vars {
 pub(crate) struct Misfit {
     /// Such as `tls.port`.
     pub(crate) path: String,
-    /// The string in question, for finding its position.
+    /// The string with the error, to find its position.
     pub(crate) text: String,
     /// What is wrong with it.
     pub(crate) message: String,
@@ -97,7 +97,7 @@ fn for_each(each: &str, item: &Value, vars: &Vars, path: &str) -> Result<Value, 
     filled.collect::<Result<_, _>>().map(Value::Array)
 }
 
-/// The inside of a text that is one placeholder and nothing else.
+/// The inside of a text that is exactly one placeholder.
 fn whole(text: &str) -> Option<&str> {
     let name = text.strip_prefix("{{")?.strip_suffix("}}")?;
     (!name.contains("{{") && !name.contains("}}")).then_some(name)
@@ -141,8 +141,8 @@ pub(super) enum Cut<'a> {
 pub(super) fn cut(text: &str) -> Option<Vec<Cut<'_>>> {
     let mut pieces = Vec::new();
     let mut rest = text;
-    while let Some((before, behind)) = rest.split_once("{{") {
-        let (name, after) = behind.split_once("}}")?;
+    while let Some((before, more)) = rest.split_once("{{") {
+        let (name, after) = more.split_once("}}")?;
         pieces.extend([Cut::Text(before), Cut::Placeholder(name)]);
         rest = after;
     }
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_survive() {
+    fn json_keeps_the_types_of_placeholders() {
         let common = BTreeMap::from([("port", Value::from(7)), ("user", Value::from("u"))]);
         let mappings = vec![BTreeMap::from([("open", Value::from(true))])];
         let vars = Vars { common, mappings };

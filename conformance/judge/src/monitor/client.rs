@@ -1,54 +1,49 @@
-//! What the client says.
+//! Judges what a client sends.
 
-use std::time::Duration;
-
+use netroxy_specification::message::{ATH, FieldName, MAP, SRQ, Shape, TRS, value};
 use netroxy_specification::notation::ast::{Side, Transport};
 
-use super::conduct::{Ath, Doom, HELD};
-use super::lines::{Fault, Item, LIMIT, integer};
-use super::login::Asked;
-use super::server::shown;
-use super::{Monitor, PENDING};
+use super::conduct::{Ath, HELD};
+use super::lines::{Fault, Item, LIMIT, port};
+use super::login::{Asked, PENDING};
+use super::state::State;
 use crate::recording::Sender;
+use crate::times::MAP_PAUSE;
 
-/// At least between `MRS false` and the next MAP for that port.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
-
-/// What both sides of it are told by.
+/// Part of what is reported of both sides.
 pub(super) const SECOND_ATH: &str = "a second ATH on one connection";
 
-impl Monitor {
-    /// Bytes come from the client, whole messages or not.
+impl State {
+    /// Bytes have come from the client, with or without a whole message.
     pub(super) fn client_bytes(&mut self, id: &str) {
         let (now, slack) = (self.now, self.limits.slack);
         let held_up = self.held_up(id);
         let Some(conduct) = self.connections.get_mut(id) else {
             return;
         };
-        let refused = conduct
-            .doomed
-            .iter()
-            .any(|doom| doom.rule == "auth.refused-close" && now > doom.since.max(held_up) + slack);
-        if refused && !conduct.refused_told {
-            conduct.refused_told = true;
-            let seen = "it goes on sending after ARS false";
+        let refused = conduct.due_closes.iter().any(|close| {
+            close.rule == "auth.refused-close" && now > close.since.max(held_up) + slack
+        });
+        if refused && !conduct.refused_reported {
+            conduct.refused_reported = true;
+            let seen = "the client goes on sending after ARS false";
             self.report(id, Side::Client, "auth.refused-silent", seen);
         }
     }
 
-    pub(super) fn client_says(&mut self, id: &str, item: Item) {
+    pub(super) fn client_sends(&mut self, id: &str, item: Item) {
         let Some(conduct) = self.connections.get_mut(id) else {
             return;
         };
-        if conduct.is_doomed() {
+        if conduct.has_to_close() {
             return;
         }
-        // What follows ATH depends on how it is answered.
+        // The answer to ATH decides what may follow it.
         if conduct.ath.is_some() {
-            let again = matches!(&item, Item::Message(lines) if lines[0] == b"ATH");
-            // A second ATH is told when it is known what becomes of the first.
+            let again = matches!(&item, Item::Message(lines) if ATH.begins(lines));
+            // A second ATH is reported when the first is answered.
             if conduct.held.is_empty() && !again {
-                let seen = format!("{} before its ATH is answered", shown(&item));
+                let seen = format!("{} before its ATH is answered", item.shown());
                 conduct.held.push_back(item);
                 return self.report(id, Side::Client, "auth.client-waits", seen);
             }
@@ -57,41 +52,19 @@ impl Monitor {
             }
             return;
         }
-        self.said(id, item);
+        self.judge(id, item);
     }
 
-    /// Goes on with what was said before ATH was answered.
+    /// Judges what was sent before ATH was answered.
     pub(super) fn release(&mut self, id: &str) {
         while let Some(conduct) = self.connections.get_mut(id)
             && let Some(item) = conduct.held.pop_front()
         {
-            self.said(id, item);
+            self.judge(id, item);
         }
     }
 
-    /// What the server does on an event, as far as it can be seen: it has to close, or not.
-    pub(super) fn server_step(&mut self, id: &str, event: &str, why: &str) {
-        let now = self.now;
-        let Some(conduct) = self.connections.get_mut(id) else {
-            return;
-        };
-        let Some(step) = self.server.step(conduct.server, event) else {
-            return;
-        };
-        conduct.server = step.next;
-        if matches!(step.action, "Close" | "Reject") {
-            conduct.doomed.push(Doom {
-                side: Side::Server,
-                rule: step.rule,
-                why: why.to_owned(),
-                since: now,
-                told: false,
-                unless_asked: None,
-            });
-        }
-    }
-
-    fn said(&mut self, id: &str, item: Item) {
+    fn judge(&mut self, id: &str, item: Item) {
         let lines = match item {
             Item::Message(lines) => lines,
             Item::Fault(fault) => return self.client_fault(id, fault),
@@ -107,83 +80,81 @@ impl Monitor {
         {
             conduct.excused = true;
         }
-        let text = shown(&Item::Message(lines.clone()));
-        match (lines.first().map(Vec::as_slice), fresh) {
-            (Some(b"ATH"), true) => self.ath(id, lines),
-            (Some(b"ATH"), false) => {
+        let text = Item::Message(lines.clone()).shown();
+        match (lines.first().and_then(Shape::of), fresh) {
+            (Some(&ATH), true) => self.ath(id, lines),
+            (Some(&ATH), false) => {
                 self.report(id, Side::Client, "auth.client-once", SECOND_ATH);
                 self.server_step(id, "AthGood", SECOND_ATH);
             }
-            (Some(b"TRS"), true) => self.trs(id, &lines),
-            (Some(b"TRS"), false) => {
+            (Some(&TRS), true) => self.trs(id, &lines),
+            (Some(&TRS), false) => {
                 let seen = "TRS on a control connection";
                 self.report(id, Side::Client, "tunnel.no-trs-on-control", seen);
                 self.server_step(id, "TrsBad", seen);
             }
-            (Some(b"MAP" | b"SRQ"), true) => {
+            (Some(&MAP | &SRQ), true) => {
                 let seen = format!("{text} on a connection that has not logged in");
                 self.report(id, Side::Client, "auth.client-first", seen.clone());
                 self.server_step(id, "Map", &seen);
             }
-            (Some(b"MAP"), false) => self.map(id, &lines),
+            (Some(&MAP), false) => self.map(id, &lines),
             _ => self.srq(id),
         }
     }
 
     fn client_fault(&mut self, id: &str, fault: Fault) {
         let (what, broken, rule) = (fault.what("client"), fault.broken(), fault.closes());
-        let seen = format!("{}: {what}", shown(&Item::Fault(fault)));
+        let seen = format!("{}: {what}", Item::Fault(fault).shown());
         if let Some(broken) = broken {
             self.report(id, Side::Client, broken, seen.clone());
         }
         self.server_step(id, "Malformed", &seen);
         let conduct = self.connections.get_mut(id);
-        if let Some(doom) = conduct.and_then(|conduct| conduct.doomed.last_mut()) {
-            // The table has one rule for all that is no message.
-            doom.rule = rule;
+        if let Some(close) = conduct.and_then(|conduct| conduct.due_closes.last_mut()) {
+            // The table has one rule for every message that is not well formed.
+            close.rule = rule;
         }
     }
 
     fn ath(&mut self, id: &str, lines: Vec<Vec<u8>>) {
         let (now, slack) = (self.now, self.limits.slack);
-        let fields: Vec<Vec<u8>> = lines.into_iter().skip(1).collect();
-        let named = fields.first().is_some_and(|name| !name.is_empty());
+        let named = value(&lines, FieldName::ClientName).is_some_and(|name| !name.is_empty());
         let opened = self.connections.get(id).map_or(now, |one| one.opened);
         if named
-            && let Some((earliest, rule)) = self.pauses.remove(&fields)
+            && let Some((earliest, rule)) = self.pauses.remove(&lines)
             && opened + slack < earliest
         {
             let early = (earliest - opened).as_secs_f64();
-            let seen = format!("the same client is back {early:.1} s too early");
+            let seen = format!("the same client connects again {early:.1} s too early");
             self.report(id, Side::Client, rule, seen);
         }
         let Some(conduct) = self.connections.get_mut(id) else {
             return;
         };
         let ath = Ath {
-            fields,
+            lines,
             at: now,
-            told: [false; 2],
+            reported: [false; 2],
         };
         conduct.ath = Some(ath);
-        self.client_step(id, "Connected", "ATH");
+        self.client_step(id, "Connected", ATH.word);
     }
 
     fn map(&mut self, id: &str, lines: &[Vec<u8>]) {
         let (now, slack) = (self.now, self.limits.slack);
-        let [_, port, _, open] = lines else { return };
         let asked = Asked {
-            port: integer(port).unwrap_or(0),
-            open: open == b"true",
+            port: port(lines),
+            open: value(lines, FieldName::IsOpen) == Some(b"true"),
             at: now,
-            told: false,
+            reported: false,
         };
         let mut early = None;
         if let Some(login) = self.login(id) {
             if let Some(refusal) = login.refused.get_mut(&asked.port) {
                 let paused = now.saturating_sub(refusal.last);
                 let under_way = now <= refusal.first + slack;
-                if paused + slack >= RETRY_PAUSE {
+                if paused + slack >= MAP_PAUSE.time() {
                     login.refused.remove(&asked.port);
                 } else {
                     refusal.asked_again = true;
@@ -203,24 +174,24 @@ impl Monitor {
             );
             self.report(id, Side::Client, "map.retry-pause", seen);
         }
-        self.server_step(id, "Map", "MAP");
+        self.server_step(id, "Map", MAP.word);
     }
 
     fn srq(&mut self, id: &str) {
         let now = self.now;
         if let Some(login) = self.login(id) {
             login.last_srq = now;
-            login.silence_told = [false, false, login.silence_told[2]];
+            login.silence_reported = [false, false, login.silence_reported[2]];
             login.ask(now);
         }
-        self.server_step(id, "Srq", "SRQ");
+        self.server_step(id, "Srq", SRQ.word);
     }
 
-    /// A data connection begins, or what should have been one.
+    /// A TRS on a new connection.
     fn trs(&mut self, id: &str, lines: &[Vec<u8>]) {
         let now = self.now;
-        let [_, token, port] = lines else { return };
-        let port = integer(port).unwrap_or(0);
+        let token = value(lines, FieldName::Token).unwrap_or_default();
+        let port = port(lines);
         if let Some(conduct) = self.connections.get_mut(id) {
             conduct.lines(Sender::Opener).stop();
         }
@@ -244,8 +215,7 @@ impl Monitor {
         let elsewhere = login.over != over;
         if elsewhere {
             let over_tls = login.over == Transport::Tls;
-            let seen =
-                format!("TRS {port} on {over}, with a token that was given on the other one");
+            let seen = format!("TRS {port} on {over}, with a token of the other listener");
             if over_tls {
                 self.report(id, Side::Client, "tls.both-connections", seen.clone());
             }
@@ -255,18 +225,18 @@ impl Monitor {
             .trqs
             .get_mut(&port)
             .and_then(std::collections::VecDeque::pop_front);
-        // Where not all is remembered, it is taken for an answer.
+        // If not all TRQs are remembered, it counts as the answer to one.
         let asked = asked.or_else(|| login.too_many_trqs.then_some((now, false)));
         let mapped =
             login.mapped.contains_key(&port) || login.asked.iter().any(|asked| asked.port == port);
-        // The client may not have heard of the end.
+        // The end may not have reached the client.
         let ended = login.ended.map(|at| at.max(login.held_up));
         if asked.is_none() {
             let seen = format!("TRS {port} without a TRQ");
             self.report(id, Side::Client, "tunnel.one-trs", seen);
         }
         match (asked, ended) {
-            // It may have been under way when the login ended.
+            // Earlier, the client may have sent it before the login ended.
             (_, Some(at)) if now > at + self.limits.slack => {
                 let seen = "TRS with the token of a login that has ended";
                 self.refuse(id, "life.stale-token", seen, None);
@@ -280,7 +250,7 @@ impl Monitor {
                 self.refuse(id, "tunnel.no-unsolicited", &seen, Some((number, port)));
             }
             _ => {
-                self.server_step(id, "TrsGood", "TRS");
+                self.server_step(id, "TrsGood", TRS.word);
                 if let Some(conduct) = self.connections.get_mut(id) {
                     conduct.lines(Sender::Acceptor).stop();
                 }
@@ -297,9 +267,9 @@ impl Monitor {
     ) {
         self.server_step(id, "TrsBad", why);
         let conduct = self.connections.get_mut(id);
-        if let Some(doom) = conduct.and_then(|conduct| conduct.doomed.last_mut()) {
-            doom.rule = rule;
-            doom.unless_asked = unless_asked;
+        if let Some(close) = conduct.and_then(|conduct| conduct.due_closes.last_mut()) {
+            close.rule = rule;
+            close.unless_asked = unless_asked;
         }
     }
 }

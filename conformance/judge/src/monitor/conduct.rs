@@ -1,4 +1,4 @@
-//! What is known of one connection of a client to the server.
+//! What the monitor knows of one connection of a client to the server.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,59 +12,58 @@ use crate::recording::Sender;
 #[derive(Debug)]
 pub(super) struct Conduct {
     pub(super) opened: Duration,
-    /// The listener that it was opened to.
+    /// The listener to which it was opened.
     pub(super) over: Transport,
-    /// Where it stands in the table of a connection to a server.
+    /// Its state in the table of a connection to a server.
     pub(super) server: &'static str,
-    /// Where its client stands in the table of a client.
+    /// Its state in the table of a client.
     pub(super) client: &'static str,
     client_lines: Lines,
     server_lines: Lines,
-    /// The first bytes of the client.
+    /// The first bytes of the client; at most 2.
     begun: Vec<u8>,
-    /// Which directions have ended: that of the client, that of the server.
+    /// Which directions have ended: client, server.
     ended: [bool; 2],
-    /// ATH that is not answered.
+    /// The ATH that is not answered.
     pub(super) ath: Option<Ath>,
-    /// What the client has said before its ATH was answered; at most [`HELD`].
+    /// What the client has sent before its ATH was answered; at most [`HELD`] items.
     pub(super) held: VecDeque<Item>,
-    /// The login of a control connection.
+    /// The number of its login, if it is a control connection.
     pub(super) login: Option<usize>,
-    /// Who has to close it.
-    pub(super) doomed: Vec<Doom>,
-    /// Who may close it, or have other ideas of it, for a reason that the specification leaves open.
+    /// Closes that have to come.
+    pub(super) due_closes: Vec<DueClose>,
+    /// Whether a peer may close it, or not, because the specification leaves both open.
     pub(super) excused: bool,
-    /// Until when the tap itself has held up what crosses it.
+    /// Until when the tap held it up.
     pub(super) held_up: Duration,
-    /// The client has gone on sending after it was refused; told once.
-    pub(super) refused_told: bool,
-    /// The server has not closed it in time without a first message; told once.
-    pub(super) idle_told: bool,
+    /// Whether it was reported that the client goes on sending after it was refused.
+    pub(super) refused_reported: bool,
+    /// Whether it was reported that the server has not closed it in time without a first message.
+    pub(super) idle_reported: bool,
 }
 
-/// A login that is asked for.
+/// A login attempt that is not answered.
 #[derive(Debug, Clone)]
 pub(super) struct Ath {
-    /// Client name, user name, password.
-    pub(super) fields: Vec<Vec<u8>>,
+    pub(super) lines: Vec<Vec<u8>>,
     pub(super) at: Duration,
-    /// Whose silence has been told: of the server, of the client.
-    pub(super) told: [bool; 2],
+    /// Whether it was reported that the server is late, and that the client is.
+    pub(super) reported: [bool; 2],
 }
 
 /// A close that has to come.
 #[derive(Debug, Clone)]
-pub(super) struct Doom {
+pub(super) struct DueClose {
     pub(super) side: Side,
     pub(super) rule: &'static str,
     pub(super) why: String,
     pub(super) since: Duration,
-    pub(super) told: bool,
-    /// A TRQ for this port makes it void.
+    pub(super) reported: bool,
+    /// A TRQ of this login for this port cancels it.
     pub(super) unless_asked: Option<(usize, i64)>,
 }
 
-/// More than a good client ever sends before it knows that it has been let in.
+/// No good client sends as many messages before its ATH is answered.
 pub(super) const HELD: usize = 1000;
 
 impl Conduct {
@@ -81,11 +80,11 @@ impl Conduct {
             ath: None,
             held: VecDeque::new(),
             login: None,
-            doomed: Vec::new(),
+            due_closes: Vec::new(),
             excused: false,
             held_up: Duration::ZERO,
-            refused_told: false,
-            idle_told: false,
+            refused_reported: false,
+            idle_reported: false,
         }
     }
 
@@ -106,7 +105,7 @@ impl Conduct {
         self.begun == HANDSHAKE
     }
 
-    /// Notes an end; true when both directions have ended.
+    /// Notes the end of a direction; true when both directions have ended.
     pub(super) fn end(&mut self, sender: Sender) -> bool {
         self.ended[usize::from(sender == Sender::Acceptor)] = true;
         self.ended == [true; 2]
@@ -116,11 +115,11 @@ impl Conduct {
         self.ended[usize::from(sender == Sender::Acceptor)]
     }
 
-    /// Whether a side has to close, or another reads nothing of it any more.
-    pub(super) fn is_doomed(&self) -> bool {
-        !self.doomed.is_empty()
+    /// Whether a side has to close it.
+    pub(super) fn has_to_close(&self) -> bool {
+        !self.due_closes.is_empty()
     }
 }
 
-/// A record of the handshake, in any version of TLS.
+/// How a handshake record begins in every version of TLS.
 const HANDSHAKE: [u8; 2] = [0x16, 0x03];

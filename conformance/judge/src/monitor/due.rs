@@ -1,33 +1,21 @@
-//! What should have happened by now, and what the end of a connection says.
-
-use std::time::Duration;
+//! Reports what has not come in time, and judges when a connection ends.
 
 use netroxy_specification::notation::ast::Side;
 
-use super::Monitor;
+use super::conduct::Conduct;
 use super::login::Refusal;
+use super::state::{State, UnexplainedClose};
 use crate::recording::Sender;
+use crate::times::{CLIENT_PAUSE, FIRST_MESSAGE, MAP_RETRY, REPLY, TRS};
 
-/// How long a server waits for a login, and a client for its answer and for a target.
-const DEADLINE: Duration = Duration::from_secs(15);
-
-/// How long the answer to ATH may take.
-const LOGIN_REPLY: Duration = Duration::from_secs(5);
-
-/// How long TRS may take, apart from the wait for a target.
-const TRS: Duration = Duration::from_secs(5);
-
-/// Between `MRS false` and the next MAP for that port.
-const RETRY: Duration = Duration::from_secs(15);
-
-impl Monitor {
-    /// Looks at everything on a connection that could be late.
+impl State {
+    /// Checks everything on a connection that could be late.
     pub(super) fn overdue(&mut self, id: &str) {
         self.late_closes(id);
         let Some(conduct) = self.connections.get(id) else {
             return;
         };
-        if conduct.is_doomed()
+        if conduct.has_to_close()
             || conduct.has_ended(Sender::Opener)
             || conduct.has_ended(Sender::Acceptor)
         {
@@ -51,11 +39,11 @@ impl Monitor {
             Side::Server => conduct.has_ended(Sender::Acceptor),
         });
         let mut late = Vec::new();
-        for doom in &mut conduct.doomed {
-            let ended = ended[usize::from(doom.side == Side::Server)];
-            if !ended && !doom.told && now > doom.since.max(held_up) + limit {
-                doom.told = true;
-                late.push((doom.side, doom.rule, doom.why.clone()));
+        for close in &mut conduct.due_closes {
+            let ended = ended[usize::from(close.side == Side::Server)];
+            if !ended && !close.reported && now > close.since.max(held_up) + limit {
+                close.reported = true;
+                late.push((close.side, close.rule, close.why.clone()));
             }
         }
         let waited = limit.as_secs_f64();
@@ -74,17 +62,17 @@ impl Monitor {
         if let Some(ath) = &mut conduct.ath {
             let silent = now.saturating_sub(ath.at.max(held_up));
             let mut late = Vec::new();
-            // Who tries passwords may be kept waiting.
-            if silent > LOGIN_REPLY + slack && !ath.told[0] {
-                ath.told[0] = true;
+            // A server may delay the answer to a wrong password.
+            if silent > REPLY.time() + slack && !ath.reported[0] {
+                ath.reported[0] = true;
                 late.push((
                     Side::Server,
                     "auth.reply-time",
                     "ATH has not been answered in 5 s",
                 ));
             }
-            if silent > DEADLINE + reply && !ath.told[1] {
-                ath.told[1] = true;
+            if silent > FIRST_MESSAGE.time() + reply && !ath.reported[1] {
+                ath.reported[1] = true;
                 let seen = "no ARS in 15 s, and the client has not closed";
                 late.push((Side::Client, "auth.client-deadline", seen));
             }
@@ -93,9 +81,9 @@ impl Monitor {
             }
             return;
         }
-        let fresh = conduct.server == "Fresh" && !conduct.idle_told;
-        if fresh && now > conduct.opened.max(held_up) + DEADLINE + reply {
-            conduct.idle_told = true;
+        let fresh = conduct.server == "Fresh" && !conduct.idle_reported;
+        if fresh && now > conduct.opened.max(held_up) + FIRST_MESSAGE.time() + reply {
+            conduct.idle_reported = true;
             let seen = "neither ATH nor TRS in 15 s, and the server has not closed";
             self.report(id, Side::Server, "auth.deadline", seen);
         }
@@ -109,15 +97,15 @@ impl Monitor {
         let Some(login) = self.login(id) else { return };
         let mut late = Vec::new();
         for asked in &mut login.asked {
-            if now > asked.at + reply && !asked.told {
-                asked.told = true;
+            if now > asked.at + reply && !asked.reported {
+                asked.reported = true;
                 let seen = format!("MAP {} has not been answered", asked.port);
                 late.push(("map.one-reply", seen));
             }
         }
-        for (at, told) in &mut login.srqs {
-            if now > *at + reply && !*told {
-                *told = true;
+        for (at, reported) in &mut login.srqs {
+            if now > *at + reply && !*reported {
+                *reported = true;
                 late.push(("keep.srs", "SRQ has not been answered".to_owned()));
             }
         }
@@ -127,10 +115,10 @@ impl Monitor {
         }
     }
 
-    /// A client that does not ask again for what was refused.
+    /// Mappings that were refused, and that the client does not ask for again.
     fn late_retries(&mut self, id: &str) {
         let (now, held_up) = (self.now, self.held_up(id));
-        let limit = RETRY + self.limits.reply;
+        let limit = MAP_RETRY.time() + self.limits.reply;
         let Some(login) = self.login(id) else { return };
         let due = |it: &Refusal| !it.asked_again && now > held_up.max(it.last) + limit;
         let late: Vec<i64> = login
@@ -143,7 +131,7 @@ impl Monitor {
         for port in late {
             let seen = format!(
                 "MRS {port} false, and no MAP for it in {} s",
-                RETRY.as_secs()
+                MAP_RETRY.time().as_secs()
             );
             self.report(id, Side::Client, "map.client-retries", seen);
         }
@@ -179,9 +167,9 @@ impl Monitor {
             ),
         ];
         let mut late = Vec::new();
-        for (told, (due, side, rule, seen)) in login.silence_told.iter_mut().zip(checks) {
-            if due && !*told {
-                *told = true;
+        for (reported, (due, side, rule, seen)) in login.silence_reported.iter_mut().zip(checks) {
+            if due && !*reported {
+                *reported = true;
                 late.push((side, rule, seen));
             }
         }
@@ -190,26 +178,26 @@ impl Monitor {
         }
     }
 
-    /// A client may try its target before it says TRS; what shows then is a connection that says nothing.
+    /// TRQs without TRS. A client may connect to its target before it sends TRS; until then its connection is silent.
     fn late_tunnels(&mut self, id: &str) {
         let (now, reply, held_up) = (self.now, self.limits.reply, self.held_up(id));
-        let silent = |conduct: &&super::Conduct| conduct.server == "Fresh" && conduct.ath.is_none();
+        let silent = |conduct: &&Conduct| conduct.server == "Fresh" && conduct.ath.is_none();
         let dialling = self.connections.values().filter(silent).count();
         let Some(login) = self.login(id) else { return };
         let waiting = login
             .trqs
             .iter_mut()
             .flat_map(|(port, trqs)| trqs.iter_mut().map(|trq| (*port, trq)));
-        let limit = DEADLINE + TRS + reply;
+        let limit = FIRST_MESSAGE.time() + TRS.time() + reply;
         let mut late: Vec<_> = waiting
             .filter(|(_, (at, _))| now > held_up.max(*at) + limit)
             .collect();
-        // The oldest may be those that are being dialled.
+        // The silent connections count as answers to the oldest TRQs.
         late.sort_by_key(|(_, (at, _))| *at);
         let mut ports = Vec::new();
-        for (port, (_, told)) in late.into_iter().skip(dialling) {
-            if !*told {
-                *told = true;
+        for (port, (_, reported)) in late.into_iter().skip(dialling) {
+            if !*reported {
+                *reported = true;
                 ports.push(port);
             }
         }
@@ -225,80 +213,70 @@ impl Monitor {
         }
     }
 
-    /// The client ends its direction.
+    /// The client has ended its direction.
     pub(super) fn client_ended(&mut self, id: &str) {
         let (now, slack) = (self.now, self.limits.slack);
         let Some(login) = self.login(id) else { return };
         let lasted = now.saturating_sub(login.since);
-        if login.ended.is_none() && lasted + slack < SHORT {
-            self.pause_behind(id);
+        if login.ended.is_none() && lasted + slack < CLIENT_PAUSE.time() {
+            self.pause_after(id);
         }
         self.end_login(id);
     }
 
-    /// The server ends its direction.
+    /// The server has ended its direction.
     pub(super) fn server_ended(&mut self, id: &str) {
         let (now, slack) = (self.now, self.limits.slack);
         let Some(conduct) = self.connections.get(id) else {
             return;
         };
         let has_reason =
-            conduct.is_doomed() || conduct.excused || conduct.has_ended(Sender::Opener);
+            conduct.has_to_close() || conduct.excused || conduct.has_ended(Sender::Opener);
         let Some(login) = self.login(id) else { return };
         let lasted = now.saturating_sub(login.since);
         let silent = now.saturating_sub(login.last_srq);
         let early = silent + slack < login.timeout && !login.replaced && !has_reason;
         let timeout = login.timeout.as_secs();
-        if lasted + slack < SHORT {
-            self.pause_behind(id);
+        if lasted + slack < CLIENT_PAUSE.time() {
+            self.pause_after(id);
         }
         self.end_login(id);
         if early {
-            self.suspects.push(Suspect {
+            self.unexplained.push(UnexplainedClose {
                 at: now,
                 id: id.to_owned(),
                 seen: format!(
-                    "the server closes a login {:.1} s behind its last SRQ; the timeout is {timeout} s",
+                    "the server closes a login {:.1} s after its last SRQ; the timeout is {timeout} s",
                     silent.as_secs_f64()
                 ),
             });
         }
     }
 
-    /// A server that goes down closes everything. Who keeps something open has closed one login on purpose.
-    pub(super) fn suspected(&mut self) {
+    /// Reports closes without a reason. A server that stops closes everything, and is not reported; one that keeps an
+    /// older connection open has closed the login on purpose.
+    pub(super) fn report_unexplained(&mut self) {
         let (now, reply) = (self.now, self.limits.reply);
-        let (due, rest) = std::mem::take(&mut self.suspects)
+        let (due, rest) = std::mem::take(&mut self.unexplained)
             .into_iter()
-            .partition(|suspect| now > suspect.at + reply);
-        self.suspects = rest;
-        let due: Vec<Suspect> = due;
-        for suspect in due {
-            let older = |conduct: &super::Conduct| {
-                conduct.opened < suspect.at && !conduct.has_ended(Sender::Acceptor)
+            .partition(|close| now > close.at + reply);
+        self.unexplained = rest;
+        let due: Vec<UnexplainedClose> = due;
+        for close in due {
+            let older = |conduct: &Conduct| {
+                conduct.opened < close.at && !conduct.has_ended(Sender::Acceptor)
             };
             if self.connections.values().any(older) {
-                self.report(&suspect.id, Side::Server, "keep.not-early", suspect.seen);
+                self.report(&close.id, Side::Server, "keep.not-early", close.seen);
             }
         }
     }
 
-    fn pause_behind(&mut self, id: &str) {
+    fn pause_after(&mut self, id: &str) {
         let now = self.now;
         let Some(login) = self.login(id) else { return };
-        let fields = login.fields.clone();
+        let ath = login.ath.clone();
         self.pauses
-            .insert(fields, (now + SHORT, "life.client-pause"));
+            .insert(ath, (now + CLIENT_PAUSE.time(), "life.client-pause"));
     }
 }
-
-/// A close for which no reason was seen.
-#[derive(Debug)]
-pub(super) struct Suspect {
-    at: Duration,
-    pub(super) id: String,
-    seen: String,
-}
-
-/// A control connection that has lasted less makes a client wait as long.
-const SHORT: Duration = Duration::from_secs(1);

@@ -1,56 +1,87 @@
-//! Cuts one direction of a connection into messages. Independent of our protocol crate.
+//! Cuts one direction of a connection into messages.
 
-use netroxy_specification::message::lines_after;
+use netroxy_specification::message::{ARS, FieldName, Kind, Shape, value};
+use netroxy_specification::notation::ast::{Action, Expectation, Side, Template};
+use netroxy_specification::notation::print_action;
 
 use crate::recording::Sender;
+use crate::transcript;
 
-/// Who sends the messages of a direction decides which words there are.
+/// One direction of a connection. Its sender decides which words there are.
 #[derive(Debug)]
 pub(super) struct Lines {
     sender: Sender,
-    /// What has come and is no whole message yet; at most [`LONGEST`] bytes more than the last piece that came.
+    /// The bytes that are no whole message yet; at most [`LONGEST`] bytes more than the last piece.
     bytes: Vec<u8>,
-    /// The lines of the message that is coming, where they begin and end in `bytes`.
+    /// Where the lines of the next message begin and end in `bytes`, as far as they have come.
     lines: Vec<(usize, usize)>,
-    /// How much of `bytes` holds no line end.
+    /// Up to where `bytes` was searched for line ends.
     searched: usize,
-    /// The rest has no lines.
+    /// Whether the rest has no messages.
     raw: bool,
 }
 
-/// What comes next.
+/// What a direction has next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Item {
     /// The word and its fields; each line without LF.
     Message(Vec<Vec<u8>>),
-    /// Something that is no message. Nothing more is read.
+    /// Bytes that are no message. Nothing after them is read.
     Fault(Fault),
 }
 
-/// Why something is no message.
+/// Why bytes are no message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// The word is none of this direction.
+    /// A word that is not defined for this direction.
     Word(Vec<u8>),
-    /// A line that should hold an integer.
+    /// A line that has to be an integer and is not.
     Integer(Field),
-    /// A line that should hold a boolean.
+    /// A line that has to be a boolean and is not.
     Boolean(Field),
-    /// A line of more than [`LONGEST`] bytes; whether it is a text, which has no bound in the grammar.
+    /// A line of more than [`LONGEST`] bytes. `text`: it is a text, which has no bound in the grammar.
     Long { text: bool },
 }
 
-/// A line that is not what it should be, in the message of this word.
+/// A line with a wrong value, in the message of this word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Field {
     pub(super) word: Vec<u8>,
     pub(super) line: Vec<u8>,
-    /// Whether the line is a word of the same sender: another message stands inside of this one.
+    /// Whether the line is a word of the same sender: another message begins inside this one.
     pub(super) is_word: bool,
 }
 
+impl Item {
+    /// In the notation, shortened.
+    pub(super) fn shown(&self) -> String {
+        let shorten = |line: &[u8]| match line.get(..40) {
+            Some(begin) if line.len() > 40 => [begin, b"..."].concat(),
+            _ => line.to_vec(),
+        };
+        match self {
+            Self::Message(lines) => {
+                let lines: Vec<Vec<u8>> = lines.iter().map(|line| shorten(line)).collect();
+                let message = Expectation::Message(transcript::message(&lines));
+                let text = print_action(&Action::Expect(message));
+                text.trim_start_matches("< ").to_owned()
+            }
+            Self::Fault(
+                Fault::Word(line)
+                | Fault::Integer(Field { line, .. })
+                | Fault::Boolean(Field { line, .. }),
+            ) => {
+                let line = Template::bytes(shorten(line));
+                let text = print_action(&Action::Expect(Expectation::Raw(line)));
+                text.trim_start_matches("<< ").to_owned()
+            }
+            Self::Fault(Fault::Long { .. }) => "a long line".to_owned(),
+        }
+    }
+}
+
 impl Fault {
-    /// The rule that its sender breaks; none where the line is only longer than a receiver has to take.
+    /// The rule that the sender breaks; `None` if the line is only longer than a receiver has to take.
     pub(super) fn broken(&self) -> Option<&'static str> {
         match self {
             Self::Integer(field) | Self::Boolean(field) if field.is_word => {
@@ -64,9 +95,9 @@ impl Fault {
         }
     }
 
-    /// The rule by which its receiver closes.
+    /// The rule by which the receiver closes.
     pub(super) fn closes(&self) -> &'static str {
-        let in_ars = |field: &Field| field.word == b"ARS";
+        let in_ars = |field: &Field| ARS.is(&field.word);
         match self {
             Self::Word(_) => "frame.unknown-word",
             Self::Integer(field) if in_ars(field) => "auth.ars-int",
@@ -77,7 +108,7 @@ impl Fault {
         }
     }
 
-    /// What is wrong with it; goes on from the line.
+    /// What is wrong; follows the line in a report.
     pub(super) fn what(&self, sender: &str) -> String {
         match self {
             Self::Word(_) => format!("no word of a {sender}"),
@@ -92,10 +123,10 @@ impl Fault {
     }
 }
 
-/// From here on a receiver does not have to take a line any more.
+/// The longest line in bytes that each receiver takes: `frame.line-limit`.
 pub(super) const LIMIT: usize = 4096;
 
-/// No receiver has to buffer so much of one line.
+/// No receiver has to buffer as many bytes of one line: `frame.line-bound`.
 pub(super) const LONGEST: usize = 1 << 20;
 
 impl Lines {
@@ -109,14 +140,14 @@ impl Lines {
         }
     }
 
-    /// Takes bytes as they come.
+    /// Adds bytes that have come.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         if !self.raw {
             self.bytes.extend_from_slice(bytes);
         }
     }
 
-    /// Reads no more.
+    /// Reads no more messages.
     pub(super) fn stop(&mut self) {
         *self = Self {
             raw: true,
@@ -161,44 +192,43 @@ impl Lines {
 
     fn is_complete(&self) -> bool {
         let first = (self.lines.len() > 1).then(|| self.line(1));
-        lines_after(self.line(0), first).is_some_and(|count| self.lines.len() > count)
+        let shape = Shape::of(self.line(0));
+        shape.is_some_and(|shape| self.lines.len() > shape.count(first))
     }
 
-    /// Whether the line that is coming is a text.
+    /// Whether the line that has begun is a text.
     fn is_text(&self) -> bool {
-        matches!(
-            (self.line(0), self.lines.len()),
-            (b"ATH", 1..=3) | (b"ARS", 3) | (b"TRS", 1) | (b"MAP", 2)
-        )
+        let shape = Shape::of(self.line(0));
+        shape.and_then(|shape| shape.kind(self.lines.len())) == Some(Kind::Text)
     }
 
-    /// Looks at the line that has just come.
+    /// Checks the line that has just come.
     fn check(&self) -> Result<(), Fault> {
         let index = self.lines.len() - 1;
         let line = self.line(index);
-        let words: [&[u8]; 4] = match self.sender {
-            Sender::Opener => [b"ATH", b"MAP", b"SRQ", b"TRS"],
-            Sender::Acceptor => [b"ARS", b"MRS", b"SRS", b"TRQ"],
+        let side = match self.sender {
+            Sender::Opener => Side::Client,
+            Sender::Acceptor => Side::Server,
         };
+        let is_word = Shape::of(line).is_some_and(|shape| shape.sender == side);
         let field = || Field {
             word: self.line(0).to_vec(),
             line: line.to_vec(),
-            is_word: words.contains(&line),
+            is_word,
         };
-        let integer = || match integer(line) {
-            Some(_) => Ok(()),
-            None => Err(Fault::Integer(field())),
-        };
-        let boolean = || match line {
-            b"true" | b"false" => Ok(()),
-            _ => Err(Fault::Boolean(field())),
-        };
-        match (self.line(0), index) {
-            (_, 0) if words.contains(&line) => Ok(()),
-            (_, 0) => Err(Fault::Word(line.to_vec())),
-            (b"MAP" | b"MRS" | b"TRQ", 1) | (b"ARS" | b"TRS", 2) => integer(),
-            (b"ARS", 1) | (b"MRS", 2) | (b"MAP", 3) => boolean(),
-            _ => Ok(()),
+        if index == 0 {
+            return match is_word {
+                true => Ok(()),
+                false => Err(Fault::Word(line.to_vec())),
+            };
+        }
+        let kind = Shape::of(self.line(0)).and_then(|shape| shape.kind(index));
+        match kind {
+            Some(Kind::Integer) if integer(line).is_none() => Err(Fault::Integer(field())),
+            Some(Kind::Boolean) if line != b"true" && line != b"false" => {
+                Err(Fault::Boolean(field()))
+            }
+            Some(Kind::Text | Kind::Integer | Kind::Boolean) | None => Ok(()),
         }
     }
 
@@ -208,12 +238,18 @@ impl Lines {
     }
 }
 
-/// An integer of 64 bits, also in a form that a sender does not write.
+/// An integer of 64 bits, in any form that a receiver may accept.
 pub(super) fn integer(line: &[u8]) -> Option<i64> {
     std::str::from_utf8(line).ok()?.parse().ok()
 }
 
-/// Whether a sender writes an integer so.
+/// The port that a message names; 0 for a message that names none.
+pub(super) fn port(lines: &[Vec<u8>]) -> i64 {
+    let port = value(lines, FieldName::Port);
+    port.and_then(integer).unwrap_or(0)
+}
+
+/// Whether an integer has the form that a sender has to write.
 pub(super) fn is_canonical(line: &[u8]) -> bool {
     integer(line).is_some_and(|number| number.to_string().as_bytes() == line)
 }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::login::PENDING;
 use super::*;
 use crate::recording::{Recording, events, parse};
 
@@ -17,15 +18,15 @@ fn recording(body: &str) -> Recording {
     parse(&format!("{head}{}", lines.collect::<String>())).unwrap()
 }
 
-/// What is found, each as `side rule`, when nothing happens for a while behind the body.
-fn found(body: &str, behind: u64) -> Vec<String> {
+/// The violations, each as `side rule`, if nothing happens for some seconds after the body.
+fn found(body: &str, after: u64) -> Vec<String> {
     let recording = recording(body);
     let mut monitor = Monitor::new(Limits::scaled(1.0), None);
     for event in events(&recording) {
         monitor.see(event.at, &event.connection, &event.what);
     }
     let end = recording.entries.last().unwrap().at;
-    monitor.pass(end + Duration::from_secs(behind));
+    monitor.pass(end + Duration::from_secs(after));
     let (found, rules) = (
         monitor.take(),
         netroxy_specification::rules::embedded().unwrap(),
@@ -46,12 +47,12 @@ const LOGIN: &str = "
     0.1 c1 > MAP 8080 127.0.0.1:80 true
     0.2 c1 < MRS 8080 true";
 
-fn behind_login(body: &str, behind: u64) -> Vec<String> {
-    found(&format!("{LOGIN}\n{}", body.trim()), behind)
+fn after_login(body: &str, after: u64) -> Vec<String> {
+    found(&format!("{LOGIN}\n{}", body.trim()), after)
 }
 
 #[test]
-fn good_traffic_is_good() {
+fn traffic_that_follows_the_rules_has_no_violation() {
     let body = "
         1.0 c1 > SRQ
         1.0 c1 < SRS
@@ -75,11 +76,11 @@ fn good_traffic_is_good() {
         4.3 c3 > shutdown
         5.0 c1 > shutdown
         5.1 c1 < eof";
-    assert_eq!(behind_login(body, 100), [""; 0]);
+    assert_eq!(after_login(body, 100), [""; 0]);
 }
 
 #[test]
-fn a_server_that_does_not_do_its_part_is_found() {
+fn violations_of_a_server_are_found() {
     let fresh = "0.0 c1 connect server";
     let cases: [(String, u64, &[&str]); 21] = [
         (format!("{fresh}\n0.1 c1 < SRS"), 1, &["server keep.srs"]),
@@ -180,13 +181,13 @@ fn a_server_that_does_not_do_its_part_is_found() {
             &["server auth.same-name-replaces"],
         ),
     ];
-    for (body, behind, expected) in cases {
-        assert_eq!(found(&body, behind), expected, "{body}");
+    for (body, after, expected) in cases {
+        assert_eq!(found(&body, after), expected, "{body}");
     }
 }
 
 #[test]
-fn a_server_has_to_close_what_a_client_breaks() {
+fn a_server_has_to_close_after_a_violation_of_the_client() {
     let cases = [
         ("1.0 c1 > ATH a b c", "auth.client-once", "auth.once"),
         (
@@ -233,9 +234,9 @@ fn a_server_has_to_close_what_a_client_breaks() {
     for (body, client, server) in cases {
         let (client, server) = (format!("client {client}"), format!("server {server}"));
         let actor = &body[4..6];
-        assert_eq!(behind_login(body, 3), [client.clone(), server], "{body}");
+        assert_eq!(after_login(body, 3), [client.clone(), server], "{body}");
         let closed = format!("{body}\n1.1 {actor} < eof");
-        assert_eq!(behind_login(&closed, 3), [client], "{closed}");
+        assert_eq!(after_login(&closed, 3), [client], "{closed}");
     }
     let stale = "
         1.0 c1 > shutdown
@@ -243,11 +244,11 @@ fn a_server_has_to_close_what_a_client_breaks() {
         3.0 c2 connect server
         3.0 c2 > TRS token-1 8080";
     let expected = ["client tunnel.one-trs", "server life.stale-token"];
-    assert_eq!(behind_login(stale, 3), expected);
+    assert_eq!(after_login(stale, 3), expected);
 }
 
 #[test]
-fn a_client_that_does_not_do_its_part_is_found() {
+fn violations_of_a_client_are_found() {
     let fresh = "0.0 c1 connect server\n0.0 c1 > ATH a b c";
     let cases: [(String, u64, &[&str]); 15] = [
         (
@@ -336,28 +337,28 @@ fn a_client_that_does_not_do_its_part_is_found() {
             &["client life.client-pause"],
         ),
     ];
-    for (body, behind, expected) in cases {
-        assert_eq!(found(&body, behind), expected, "{body}");
+    for (body, after, expected) in cases {
+        assert_eq!(found(&body, after), expected, "{body}");
     }
-    // Two MAPs for one port were under way, and the third comes in good time.
+    // Two MAPs for one port were on their way, and the third comes in time.
     let both_refused = "0.3 c1 > MAP 9 a true\n0.4 c1 < MRS 9 false\n0.41 c1 > MAP 9 a true\n0.5 c1 < MRS 9 false\n1.6 c1 > MAP 9 a true";
-    assert_eq!(behind_login(both_refused, 1), [""; 0]);
+    assert_eq!(after_login(both_refused, 1), [""; 0]);
     let dialling = "0.3 c1 < TRQ 8080\n0.4 c2 connect server\n9.0 c2 > close\n9.0 c2 < eof";
-    assert_eq!(behind_login(dialling, 2), [""; 0]);
+    assert_eq!(after_login(dialling, 2), [""; 0]);
 }
 
 #[test]
-fn keepalive_is_judged_by_its_arithmetic() {
+fn keepalive_is_judged_by_the_timeout() {
     let silent = ["client keep.client-interval"];
-    assert_eq!(behind_login("0.3 c1 > SRQ\n0.3 c1 < SRS", 31), silent);
+    assert_eq!(after_login("0.3 c1 > SRQ\n0.3 c1 < SRS", 31), silent);
     let both = ["client keep.client-interval", "server keep.expiry-bound"];
-    assert_eq!(behind_login("0.3 c1 > SRQ\n0.3 c1 < SRS", 46), both);
-    assert_eq!(behind_login("0.3 c1 > SRQ\n0.3 c1 < SRS", 30), [""; 0]);
+    assert_eq!(after_login("0.3 c1 > SRQ\n0.3 c1 < SRS", 46), both);
+    assert_eq!(after_login("0.3 c1 > SRQ\n0.3 c1 < SRS", 30), [""; 0]);
     let mut body = String::new();
     for number in 1..=5 {
         body.push_str(&format!("{}.0 c1 > SRQ\n", number * 25));
     }
-    let deaf = behind_login(&body, 0);
+    let deaf = after_login(&body, 0);
     assert_eq!(
         deaf.iter()
             .filter(|one| *one == "client keep.client-gives-up")
@@ -370,11 +371,11 @@ fn keepalive_is_judged_by_its_arithmetic() {
 fn a_server_that_closes_a_login_and_goes_on_needs_a_reason() {
     let other = "0.3 c2 connect server\n0.3 c2 > ATH other bob x\n0.4 c2 < ARS true 30 token-2";
     let early = format!("{other}\n5.0 c1 < eof\n5.0 c1 > shutdown");
-    assert_eq!(behind_login(&early, 3), ["server keep.not-early"]);
+    assert_eq!(after_login(&early, 3), ["server keep.not-early"]);
     let stopped = format!("{early}\n5.1 c2 < eof");
-    assert_eq!(behind_login(&stopped, 3), [""; 0]);
+    assert_eq!(after_login(&stopped, 3), [""; 0]);
     let alone = "5.0 c1 < eof\n5.0 c1 > shutdown";
-    assert_eq!(behind_login(alone, 3), [""; 0]);
+    assert_eq!(after_login(alone, 3), [""; 0]);
 }
 
 #[test]
@@ -393,7 +394,7 @@ fn tls_is_not_judged() {
 }
 
 #[test]
-fn whoever_is_not_judged_is_not_blamed() {
+fn only_the_judged_side_is_reported() {
     let recording = recording("0.0 c1 connect server\n0.0 c1 > SRQ");
     let mut monitor = Monitor::new(Limits::scaled(1.0), Some(Side::Server));
     for event in events(&recording) {
@@ -405,7 +406,7 @@ fn whoever_is_not_judged_is_not_blamed() {
 }
 
 #[test]
-fn who_answers_a_trq_that_should_not_have_come_is_not_blamed() {
+fn a_client_may_answer_a_wrong_trq() {
     for (map, rule) in [
         (
             "0.3 c1 > MAP 9 a false\n0.4 c1 < MRS 9 true",
@@ -419,18 +420,18 @@ fn who_answers_a_trq_that_should_not_have_come_is_not_blamed() {
         let answered =
             "0.5 c1 < TRQ 9\n0.6 c2 connect server\n0.6 c2 > TRS token-1 9\n0.7 c2 < eof";
         assert_eq!(
-            behind_login(&format!("{map}\n{answered}"), 3),
+            after_login(&format!("{map}\n{answered}"), 3),
             [rule],
             "{map}"
         );
         let twice = "0.8 c3 connect server\n0.8 c3 > TRS token-1 9\n0.9 c3 < eof";
-        let both = behind_login(&format!("{map}\n{answered}\n{twice}"), 3);
+        let both = after_login(&format!("{map}\n{answered}\n{twice}"), 3);
         assert_eq!(both, [rule, "client tunnel.one-trs"], "{map}");
     }
 }
 
 #[test]
-fn what_the_tap_has_held_up_is_late_for_nobody() {
+fn a_delay_by_the_tap_is_not_reported() {
     let asked = recording(&format!(
         "{LOGIN}\n1.0 c1 > SRQ\n1.0 c1 > MAP 8081 nas:80 true"
     ));
@@ -453,7 +454,7 @@ fn what_the_tap_has_held_up_is_late_for_nobody() {
 }
 
 #[test]
-fn what_is_asked_in_floods_is_counted_and_fills_no_memory() {
+fn floods_of_messages_are_counted_and_use_bounded_memory() {
     let login = recording(LOGIN);
     let mut monitor = Monitor::new(Limits::scaled(1.0), None);
     for event in events(&login) {
@@ -463,6 +464,7 @@ fn what_is_asked_in_floods_is_counted_and_fills_no_memory() {
         let what = What::Bytes(sender, text.as_bytes().repeat(times));
         monitor.see(Duration::from_secs(1), "c1", &what);
         let pending = monitor
+            .state
             .login("c1")
             .map(|login| (login.srqs.len(), login.asked.len()));
         assert!(pending <= Some((PENDING, PENDING)), "{pending:?}");

@@ -9,7 +9,7 @@ pub(super) fn head(out: &mut impl Write) -> io::Result<()> {
     section.extend(0x1a2b_3c4d_u32.to_le_bytes());
     section.extend(1_u16.to_le_bytes());
     section.extend(0_u16.to_le_bytes());
-    // How long the section is, is not said.
+    // The length of the section is not given.
     section.extend((-1_i64).to_le_bytes());
     let program = format!("netroxy-conformance {}", env!("CARGO_PKG_VERSION"));
     option(&mut section, 4, program.as_bytes());
@@ -18,14 +18,14 @@ pub(super) fn head(out: &mut impl Write) -> io::Result<()> {
     let mut interface = Vec::new();
     interface.extend(ETHERNET.to_le_bytes());
     interface.extend(0_u16.to_le_bytes());
-    // Packets are whole.
+    // No limit of the length of packets.
     interface.extend(0_u32.to_le_bytes());
     block(out, 1, &interface)
 }
 
 const ETHERNET: u16 = 1;
 
-/// A packet; `at` is since 1970.
+/// A packet; `at` counts from 1970.
 pub(super) fn packet(
     out: &mut impl Write,
     at: Duration,
@@ -55,7 +55,7 @@ fn block(out: &mut impl Write, kind: u32, body: &[u8]) -> io::Result<()> {
     out.write_all(&length.to_le_bytes())
 }
 
-/// Not more than 65535 bytes of it.
+/// An option; at most 65535 bytes of the value.
 fn option(out: &mut Vec<u8>, code: u16, value: &[u8]) {
     let value = value.get(..usize::from(u16::MAX)).unwrap_or(value);
     out.extend(code.to_le_bytes());

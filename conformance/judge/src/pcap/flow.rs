@@ -6,25 +6,25 @@ use etherparse::PacketBuilder;
 
 use crate::recording::Sender;
 
-/// Who talks, and how far both have come.
+/// The two sides of a connection.
 #[derive(Debug)]
 pub(super) struct Flow {
     opener: Peer,
     acceptor: Peer,
-    /// There is nothing behind a reset.
+    /// Whether there was a reset. No packet follows it.
     over: bool,
 }
 
 #[derive(Debug)]
 struct Peer {
     address: (Ipv4Addr, u16),
-    /// Of the next byte.
+    /// The sequence number of the next byte.
     sequence: u32,
-    /// It has ended its direction.
+    /// Whether it has ended its direction.
     ended: bool,
 }
 
-/// What a packet says beside its bytes.
+/// The TCP flags of a packet.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Flag {
     Syn,
@@ -85,7 +85,7 @@ impl Flow {
         self.packet(sender, Flag::Reset, &[]).into_iter().collect()
     }
 
-    /// None where TCP has nothing more to say.
+    /// `None` after a reset, and for bytes after a FIN.
     fn packet(&mut self, sender: Sender, flag: Flag, bytes: &[u8]) -> Option<Vec<u8>> {
         let (from, to) = match sender {
             Sender::Opener => (&mut self.opener, &self.acceptor),
@@ -114,7 +114,7 @@ impl Flow {
         from.ended |= flag == Flag::Fin;
         self.over |= flag == Flag::Reset;
         let mut packet = Vec::with_capacity(builder.size(bytes.len()));
-        // A vector takes what it is given, and the segment is short.
+        // Writing a short segment to a vector does not fail.
         builder.write(&mut packet, bytes).ok()?;
         Some(packet)
     }

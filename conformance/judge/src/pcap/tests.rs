@@ -32,7 +32,7 @@ fn packets(file: &[u8]) -> Vec<(Vec<u8>, String)> {
 }
 
 #[test]
-fn packets_have_right_numbers_and_checksums() {
+fn packets_have_right_sequence_numbers_and_checksums() {
     let began = DateTime::from_timestamp_micros(1_700_000_000_123_456).unwrap();
     let server = "127.0.0.1:4000".parse().unwrap();
     let mut capture = Capture::new(Vec::new(), Some(server), began).unwrap();

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use netroxy_specification::message::{self, ARS, FieldName, MRS, TRQ};
 use netroxy_specification::notation::ast::{
     Action, Endpoint, Expectation, Message, Side, Step, Template, Transport, Way,
 };
@@ -14,7 +15,9 @@ use super::expect::Window;
 use super::mismatch::{Mismatch, Seen};
 use super::newcomers::Newcomers;
 use super::pattern::{encode, fill};
-use super::{Player, Scene, secrets};
+use super::scene::Scene;
+use super::secrets;
+use super::state::Player;
 use crate::descriptors::Noted;
 use crate::note::Note;
 use crate::skip::Skip;
@@ -146,27 +149,24 @@ impl Player<'_> {
         lines: &[Vec<u8>],
         note: Option<Note>,
     ) -> Result<(), Mismatch> {
-        let mut bytes = lines.join(&b'\n');
-        bytes.push(b'\n');
+        let bytes = message::bytes(lines);
         let message: Message = transcript::message(lines);
-        if let [word, port] = lines
-            && word == b"TRQ"
-        {
+        let field = |name| message::value(lines, name);
+        let port = field(FieldName::Port);
+        if let Some(port) = port.filter(|_| TRQ.fits(lines)) {
             self.dial = self.dials(port);
         }
         // In the role of the server we are the one who says that a login has succeeded.
-        if lines.first().is_some_and(|word| word == b"ARS")
-            && lines.get(1).is_some_and(|ok| ok == b"true")
-        {
+        let granted = field(FieldName::IsOk) == Some(b"true");
+        if granted && ARS.begins(lines) {
             self.actor(name)?.logged_in = true;
         }
         // A mapping that we have refused need not lead anywhere.
-        if let [word, port, granted] = lines
-            && word == b"MRS"
+        if let Some(port) = port.filter(|_| MRS.fits(lines))
             && let Some(index) = self.fence_ports.iter().position(|known| known == port)
         {
             let known = self.fence_ports.remove(index);
-            if granted == b"true" {
+            if granted {
                 self.fence_ports.insert(0, known);
             }
         }

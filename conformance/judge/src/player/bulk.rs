@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use netroxy_specification::notation::ast::{Action, Bulk, Expectation, Step};
 
-use super::Player;
 use super::mismatch::{Mismatch, Seen};
+use super::state::Player;
 use crate::noise::Noise;
 use crate::wire::{State, transfer};
 

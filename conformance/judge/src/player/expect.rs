@@ -2,15 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use netroxy_specification::message::{Decoded, first_message};
+use netroxy_specification::message::{
+    ARS, Decoded, FieldName, MAP, SRQ, SRS, Shape, first_message,
+};
 use netroxy_specification::notation::ast::{
     Action, Expectation, Field, Low, Message, Step, Template,
 };
 
-use super::Player;
-use super::keep::is_word;
 use super::mismatch::{Mismatch, Seen};
-use super::pattern::{FieldPattern, Fit, Pattern};
+use super::passed::{Begun, Passed, is_word, pass_over};
+use super::pattern::{FieldPattern, Fit, Pattern, fill};
+use super::scene::Scene;
+use super::state::{Actor, Player};
 use crate::note::Note;
 use crate::times::LINGER;
 use crate::times::{PROBE, PROBE_SELDOM};
@@ -202,17 +205,18 @@ impl Player<'_> {
         name: &str,
         patterns: &[Pattern],
     ) -> Result<Vec<String>, Mismatch> {
-        let client = matches!(self.scene, super::Scene::Client(_));
-        let wants = |wanted: &[u8]| {
-            let is = |one: &Pattern| matches!(one, Pattern::Message { word, .. } if word == wanted);
+        let client = matches!(self.scene, Scene::Client(_));
+        let wants = |wanted: &Shape| {
+            let is =
+                |one: &Pattern| matches!(one, Pattern::Message { word, .. } if wanted.is(word));
             patterns.iter().any(is)
         };
         let actor = self.actor(name)?;
         let mut words = actor.ignored.clone();
         let logged_in = actor.logged_in;
         words.extend(self.kept_word(name).map(str::to_owned));
-        if client && (logged_in || wants(b"MAP")) && !wants(b"SRQ") {
-            words.push("SRQ".to_owned());
+        if client && (logged_in || wants(&MAP)) && !wants(&SRQ) {
+            words.push(SRQ.word.to_owned());
         }
         Ok(words)
     }
@@ -221,13 +225,13 @@ impl Player<'_> {
         for (seen, came) in passed_over {
             let kept = self.kept_word(name);
             let is_kept = kept.is_some_and(|word| is_word(seen, word));
-            if is_kept && kept == Some("SRS") {
+            if is_kept && kept == Some(SRS.word) {
                 self.note_kept(name, true);
             }
             let seen = Action::Expect(seen.clone());
             self.transcript.add(name, seen, Some(Note::Ignored));
             came.iter().for_each(|came| self.transcript.came(*came));
-            if is_kept && kept == Some("SRQ") {
+            if is_kept && kept == Some(SRQ.word) {
                 self.note_kept(name, true);
             }
         }
@@ -249,7 +253,7 @@ impl Player<'_> {
             Action::Accept(_) | Action::AcceptAs(_) => None,
             _ => self.actors.get(&step.actor),
         };
-        let opened = |actor: &super::Actor| match self.acted {
+        let opened = |actor: &Actor| match self.acted {
             true => self.last_sent,
             // The client has started before the case.
             false => actor.begun,
@@ -426,25 +430,28 @@ impl Player<'_> {
 
     /// What a message says about the state of its connection; the fences need it.
     pub(super) fn learn(&mut self, actor: &str, message: &Message) {
-        let field = |index: usize| match message.fields.get(index) {
-            Some(Field::Text(text)) => super::pattern::fill(text, &self.vars).unwrap_or_default(),
+        let field = |name| match message.field(name) {
+            Some(Field::Text(text)) => fill(text, &self.vars).unwrap_or_default(),
             _ => Vec::new(),
         };
-        if let super::Scene::Client(scene) = &self.scene {
-            let usable = message.word == "MAP"
-                && field(2) == b"true"
-                && scene.target_of(&field(0)).is_some();
-            if usable && !self.fence_ports.contains(&field(0)) {
-                self.fence_ports.push(field(0));
+        if let Scene::Client(scene) = &self.scene {
+            let port = field(FieldName::Port);
+            let usable = message.is(&MAP)
+                && field(FieldName::IsOpen) == b"true"
+                && scene.target_of(&port).is_some();
+            if usable && !self.fence_ports.contains(&port) {
+                self.fence_ports.push(port);
             }
         }
         // A client asks for mappings once it knows that it has been let in.
-        let maps = matches!(self.scene, super::Scene::Client(_)) && message.word == "MAP";
-        if (maps || message.word == "ARS" && field(0) == b"true")
+        let maps = matches!(self.scene, Scene::Client(_)) && message.is(&MAP);
+        if (maps || message.is(&ARS) && field(FieldName::IsOk) == b"true")
             && let Some(actor) = self.actors.get_mut(actor)
         {
             actor.logged_in = true;
-            let seconds = String::from_utf8_lossy(&field(1)).parse().ok();
+            let seconds = String::from_utf8_lossy(&field(FieldName::Timeout))
+                .parse()
+                .ok();
             actor.timeout = seconds.map(Duration::from_secs);
         }
     }
@@ -477,51 +484,6 @@ fn found_already(patterns: &[Pattern], state: &State) -> Option<Choice> {
         Fit::Yes(length) => Some(Choice::Found(index, length)),
         Fit::Maybe | Fit::No => None,
     })
-}
-
-/// A message that was passed over, or the part of it in front of an end, and when it came.
-pub(super) type Passed = (Expectation, Option<Instant>);
-
-/// Whether a message that is ignored has come in part, and nothing can be said before the rest is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Begun {
-    Yes,
-    No,
-}
-
-/// Takes the next messages as long as they are ignored ones.
-pub(super) fn pass_over(
-    state: &mut State,
-    ignored: &[String],
-    passed_over: &mut Vec<Passed>,
-) -> Begun {
-    while let Decoded::Whole { lines, length } = first_message(state.unread()) {
-        let word = lines.first().map_or(&[][..], Vec::as_slice);
-        if !ignored.iter().any(|one| one.as_bytes() == word) {
-            return Begun::No;
-        }
-        let came = state.came(length);
-        state.take(length);
-        passed_over.push((Expectation::Message(transcript::message(&lines)), came));
-    }
-    let unread = state.unread();
-    let word = unread.split(|byte| *byte == b'\n').next().unwrap_or(unread);
-    let fits = |one: &String| match word.len() == unread.len() {
-        true => one.as_bytes().starts_with(word),
-        false => one.as_bytes() == word,
-    };
-    if unread.is_empty() || !ignored.iter().any(fits) {
-        return Begun::No;
-    }
-    if state.end.is_none() {
-        return Begun::Yes;
-    }
-    // A line that was cut says no more than a whole one.
-    let length = unread.len();
-    let came = state.came(length);
-    let cut = Expectation::Raw(Template::bytes(state.take(length)));
-    passed_over.push((cut, came));
-    Begun::No
 }
 
 fn difference(patterns: &[Pattern], state: &State) -> Mismatch {
@@ -562,10 +524,7 @@ fn missing(patterns: &[Pattern], state: &State, waited: Duration) -> Mismatch {
 
 #[cfg(test)]
 mod tests {
-    use netroxy_specification::notation::print_action;
-
     use super::*;
-    use crate::wire::Inbox;
 
     #[test]
     fn a_bound_of_the_case_can_be_missed_and_a_deadline_cannot() {
@@ -598,48 +557,5 @@ mod tests {
         let told = "it came 0.250 s too early: not before 1 s after our last act";
         assert_eq!(window(false).check(early), Err(told.to_owned()));
         assert_eq!(window(true).check(early), Ok(Some(told.to_owned())));
-    }
-
-    #[test]
-    fn half_of_what_is_ignored_says_nothing_yet() {
-        let ignored = ["SRQ".to_owned(), "TRQ".to_owned()];
-        let told = |passed: &[Passed]| {
-            let text = |(seen, _): &Passed| print_action(&Action::Expect(seen.clone()));
-            passed.iter().map(text).collect::<Vec<_>>()
-        };
-        let whole = |words: &[&str]| -> Vec<String> {
-            words.iter().map(|word| format!("< {word}")).collect()
-        };
-        let cases: [(&[u8], &[&str], Begun); 10] = [
-            (b"", &[], Begun::No),
-            (b"S", &[], Begun::Yes),
-            (b"SRQ", &[], Begun::Yes),
-            (b"SRQ\n", &["SRQ"], Begun::No),
-            (b"SRQ\nSRQ\nTR", &["SRQ", "SRQ"], Begun::Yes),
-            (b"TRQ\n123", &[], Begun::Yes),
-            (b"SRS", &[], Begun::No),
-            (b"SRS\n", &[], Begun::No),
-            (b"SRQQ", &[], Begun::No),
-            (b"MAP\n1", &[], Begun::No),
-        ];
-        for (bytes, wanted, begun) in cases {
-            let inbox = Inbox::default();
-            assert!(inbox.push(bytes));
-            let mut passed = Vec::new();
-            let shown = bytes.escape_ascii();
-            let got = inbox.look(|state| pass_over(state, &ignored, &mut passed));
-            assert_eq!((told(&passed), got), (whole(wanted), begun), "{shown}");
-            // Nothing follows an end: what it cut is passed over too.
-            inbox.end(End::Eof);
-            let rest = inbox.look(|state| state.unread().to_vec());
-            let got = inbox.look(|state| pass_over(state, &ignored, &mut passed));
-            let mut all = whole(wanted);
-            if begun == Begun::Yes {
-                all.push(print_action(&Action::Expect(Expectation::Raw(
-                    Template::bytes(rest),
-                ))));
-            }
-            assert_eq!((told(&passed), got), (all, Begun::No), "{shown}");
-        }
     }
 }

@@ -2,13 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use netroxy_specification::message::{Decoded, first_message};
+use netroxy_specification::message::{
+    self, ARS, Decoded, FieldName, SRQ, SRS, TRQ, TRS, first_message,
+};
 use netroxy_specification::notation::ast::{Action, Expectation, Template};
 
-use super::expect::{Begun, Passed, pass_over};
 use super::mismatch::{Mismatch, Seen};
+use super::passed::{Begun, Passed, pass_over};
 use super::pattern::Pattern;
-use super::{Player, Scene};
+use super::scene::Scene;
+use super::state::{Actor, Player};
 use crate::note::Note;
 use crate::times::AFTER_FENCE;
 use crate::wire::Connection;
@@ -89,7 +92,7 @@ impl Player<'_> {
 
     /// Whether there is something that the peer can be asked for.
     pub(super) fn can_fence(&self) -> bool {
-        let open = |actor: &super::Actor| actor.logged_in && actor.connection.is_some();
+        let open = |actor: &Actor| actor.logged_in && actor.connection.is_some();
         !matches!(self.scene, Scene::Client(_)) || self.actors.values().any(open)
     }
 
@@ -102,8 +105,7 @@ impl Player<'_> {
     /// SRQ must be answered by SRS: on the connection itself where it is logged in, else on another.
     async fn server_fence(&mut self, name: &str) -> Result<(), Mismatch> {
         let read = |connection: &Connection| !connection.is_paused();
-        let open =
-            |actor: &super::Actor| actor.logged_in && actor.connection.as_ref().is_some_and(read);
+        let open = |actor: &Actor| actor.logged_in && actor.connection.as_ref().is_some_and(read);
         let keeper = match self.actors.get(name).is_some_and(open) {
             true => Some(name.to_owned()),
             false => self
@@ -124,10 +126,10 @@ impl Player<'_> {
                     false => on(keeper, got),
                 });
         }
-        self.send_message(&keeper, &[b"SRQ".to_vec()], Some(Note::Fence))
+        self.send_message(&keeper, &SRQ.lines(&[]), Some(Note::Fence))
             .await?;
         let lines = self.next_message(&keeper).await?;
-        if lines != [b"SRS".to_vec()] {
+        if lines != SRS.lines(&[]) {
             let got = Mismatch::from(Seen::message(&lines));
             return Err(if keeper == name { got } else { on(keeper, got) });
         }
@@ -151,7 +153,7 @@ impl Player<'_> {
         let login = sut::login(address, *transport, &self.tls, credentials, until).await;
         self.late_if(login.as_ref().is_err_and(|error| error.silent));
         let connection = login.map_err(|why| format!("no login on a fresh connection: {why}"))?;
-        let ars = Template::bytes("ARS\ntrue\n...");
+        let ars = Template::bytes(format!("{}\ntrue\n...", ARS.word));
         self.transcript.add(
             "fence",
             Action::Expect(Expectation::Raw(ars)),
@@ -163,7 +165,7 @@ impl Player<'_> {
 
     /// A tunnel must be opened for a TRQ that was sent behind everything else.
     async fn client_fence(&mut self, name: &str) -> Result<(), Mismatch> {
-        let open = |actor: &super::Actor| actor.logged_in && actor.connection.is_some();
+        let open = |actor: &Actor| actor.logged_in && actor.connection.is_some();
         let on_itself = self.actors.get(name).is_some_and(open);
         let other = self
             .actors
@@ -181,8 +183,12 @@ impl Player<'_> {
             .first()
             .cloned()
             .ok_or("the fence needs a client that has asked for an open mapping")?;
-        self.send_message(&keeper, &[b"TRQ".to_vec(), port.clone()], Some(Note::Fence))
-            .await?;
+        self.send_message(
+            &keeper,
+            &TRQ.lines(&[(FieldName::Port, &port)]),
+            Some(Note::Fence),
+        )
+        .await?;
         let until = Instant::now() + self.tempo.trs();
         let opened = self.next_speaker(None, false, until).await;
         let (connection, came) = opened.map_err(|got| fence(got, None))?;
@@ -191,8 +197,8 @@ impl Player<'_> {
         let lines = self
             .next_message("fence")
             .await
-            .map_err(|got| fence(got, Some("TRS")))?;
-        if lines.first().map(Vec::as_slice) != Some(b"TRS") || lines.get(2) != Some(&port) {
+            .map_err(|got| fence(got, Some(TRS.word)))?;
+        if !TRS.begins(&lines) || message::value(&lines, FieldName::Port) != Some(&port) {
             return Err(
                 "fence: the tunnel began with another message than TRS for its port".into(),
             );

@@ -1,64 +1,18 @@
-//! Control connections that the suite keeps alive, whatever the case waits for.
-//!
-//! As a client it sends SRQ three times in each timeout, as a server it answers each SRQ by SRS. A task does so, because
-//! a step can take longer than the timeout: a server that lingers after its FIN, or `still`.
+//! Control connections that the suite keeps alive, whatever the case waits for: what the steps see of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
-use netroxy_specification::message::{Decoded, first_message};
-use netroxy_specification::notation::ast::{Action, Expectation, Message};
-use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use netroxy_specification::message::{Decoded, SRQ, SRS, first_message};
+use netroxy_specification::notation::ast::{Action, Message};
 
-use super::expect::{Begun, pass_over};
+use super::kept::{Kept, Sent, answer, ask};
 use super::mismatch::{Mismatch, Seen};
-use super::{Player, Scene};
+use super::passed::{Begun, is_word, pass_over};
+use super::scene::Scene;
+use super::state::Player;
 use crate::note::Note;
 use crate::times::{SRQ_LONGEST, SRQ_SHORTEST};
-use crate::transcript;
-use crate::wire::{Aside, Inbox};
-
-/// What keeps a connection alive. Dropping it ends that.
-#[derive(Debug)]
-pub(super) struct Kept {
-    sent: Arc<Sent>,
-    task: JoinHandle<()>,
-    /// How many of our messages are in the transcript.
-    noted: usize,
-    /// How many messages of the peer belong to ours, of those that have been read.
-    heard: usize,
-}
-
-/// What has been sent beside the steps, and when.
-#[derive(Debug)]
-struct Sent {
-    word: &'static str,
-    aside: Aside,
-    times: Mutex<Vec<Instant>>,
-}
-
-impl Sent {
-    /// Sends one more; tells how many there have been, and whether the connection is still there.
-    fn one_more(&self) -> (usize, bool) {
-        // Under the lock, so that the count has the order of the wire.
-        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-        times.push(Instant::now());
-        let sent = self.aside.send(format!("{}\n", self.word).into_bytes());
-        (times.len(), sent)
-    }
-
-    fn time(&self, index: usize) -> Option<Instant> {
-        let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-        times.get(index).copied()
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
 
 impl Player<'_> {
     /// From now on the connection is kept alive.
@@ -72,7 +26,7 @@ impl Player<'_> {
         let connection = self.connection(name)?;
         let (aside, inbox) = (connection.aside(), Arc::clone(&connection.inbox));
         let sent = Arc::new(Sent {
-            word: if client { "SRS" } else { "SRQ" },
+            word: if client { SRS.word } else { SRQ.word },
             aside,
             times: Mutex::default(),
         });
@@ -93,9 +47,9 @@ impl Player<'_> {
     /// The word of the peer that belongs to keeping this connection; it is passed over.
     pub(super) fn kept_word(&self, name: &str) -> Option<&'static str> {
         let kept = self.actors.get(name)?.kept.as_ref()?;
-        Some(match kept.sent.word {
-            "SRQ" => "SRS",
-            _ => "SRQ",
+        Some(match SRQ.is(kept.sent.word) {
+            true => SRS.word,
+            false => SRQ.word,
         })
     }
 
@@ -140,7 +94,7 @@ impl Player<'_> {
             let before = passed_over.len();
             let begun = pass_over(state, &ignored, &mut passed_over);
             let more = passed_over[before..].iter();
-            let answers = more.filter(|(one, _)| is_word(one, "SRS")).count();
+            let answers = more.filter(|(one, _)| is_word(one, SRS.word)).count();
             missing = missing.saturating_sub(answers);
             let quiet = begun == Begun::Yes || state.unread().is_empty() && state.end.is_none();
             match (missing, quiet) {
@@ -157,44 +111,5 @@ impl Player<'_> {
         self.record_ignored(name, &passed_over);
         let found = found.unwrap_or_else(|| Err(inbox.look(|state| Seen::of(state))));
         found.map_err(Mismatch::Seen)
-    }
-}
-
-/// Whether it is a message of this word.
-pub(super) fn is_word(seen: &Expectation, wanted: &str) -> bool {
-    matches!(seen, Expectation::Message(message) if message.word == wanted)
-}
-
-/// As a client: asks at once, then again and again.
-async fn ask(pause: Duration, sent: Arc<Sent>) {
-    while sent.one_more().1 {
-        sleep(pause).await;
-    }
-}
-
-/// As a server: answers whatever SRQ comes, and takes nothing away from the steps.
-async fn answer(inbox: Arc<Inbox>, sent: Arc<Sent>) {
-    let mut next = inbox.look(|state| state.position());
-    loop {
-        let asked = inbox.wait(Instant::now() + SRQ_LONGEST, |state| {
-            loop {
-                match first_message(state.since(next)) {
-                    Decoded::Whole { lines, length } => {
-                        next += length;
-                        if transcript::message(&lines).word == "SRQ" {
-                            return Some(true);
-                        }
-                    }
-                    // Behind nonsense there are no lines.
-                    Decoded::Unknown => return Some(false),
-                    Decoded::Partial => return state.end.as_ref().map(|_| false),
-                }
-            }
-        });
-        match asked.await {
-            Some(true) if sent.one_more().1 => {}
-            Some(_) => return,
-            None => {}
-        }
     }
 }

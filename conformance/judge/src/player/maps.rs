@@ -1,15 +1,17 @@
 //! `< maps`: the client asks for all its mappings, and each is answered as soon as it has been asked for.
 
+use netroxy_specification::message::{self, FieldName, MAP, MRS};
 use netroxy_specification::notation::ast::{Action, Expectation, Field, Message, Step, Template};
 use netroxy_specification::notation::print_action;
 
 use super::mismatch::Mismatch;
 use super::pattern::fill;
-use super::{Player, Scene};
+use super::scene::Scene;
+use super::state::Player;
 use crate::transcript;
 
-/// Port, target and isOpen, as they stand in a MAP.
-type Mapping = [Vec<u8>; 3];
+/// The lines of the MAP that asks for a mapping.
+type Mapping = Vec<Vec<u8>>;
 
 impl Player<'_> {
     /// Some clients ask for everything at once, others wait for each answer: both are answered in time by this.
@@ -19,7 +21,11 @@ impl Player<'_> {
         };
         let mapping = |(port, target, open): &(u16, _, bool)| -> Mapping {
             let target: &std::net::SocketAddr = target;
-            [port.to_string(), target.to_string(), open.to_string()].map(String::into_bytes)
+            MAP.lines(&[
+                (FieldName::Port, port.to_string().as_bytes()),
+                (FieldName::Target, target.to_string().as_bytes()),
+                (FieldName::IsOpen, open.to_string().as_bytes()),
+            ])
         };
         let mut missing: Vec<Mapping> = scene.mappings.iter().map(mapping).collect();
         let refused = refused.iter().map(|port| fill(port, &self.vars));
@@ -27,7 +33,8 @@ impl Player<'_> {
         while !missing.is_empty() {
             let asked = self.next_map(name).await;
             let asked = asked.map_err(|got| unmapped(got, &missing))?;
-            let no = refused.contains(&asked[0]);
+            let port = message::value(&asked, FieldName::Port).unwrap_or_default();
+            let no = refused.iter().any(|refused| refused == port);
             match missing.iter().position(|one| *one == asked) {
                 Some(index) => drop(missing.remove(index)),
                 // It may ask again for what it did not get.
@@ -36,9 +43,8 @@ impl Player<'_> {
                     return Err(unmapped(told(&asked).into(), &missing));
                 }
             }
-            let [port, ..] = asked;
             let answer: &[u8] = if no { b"false" } else { b"true" };
-            let lines = [b"MRS".to_vec(), port, answer.to_vec()];
+            let lines = MRS.lines(&[(FieldName::Port, port), (FieldName::IsOk, answer)]);
             self.send_message(name, &lines, None).await?;
         }
         Ok(())
@@ -46,9 +52,14 @@ impl Player<'_> {
 
     /// Has as much time as any message, counted from the answer to the one before.
     async fn next_map(&mut self, name: &str) -> Result<Mapping, Mismatch> {
-        let fields = FIELDS.map(|field| Field::Bind(field.to_owned())).to_vec();
-        let word = "MAP".to_owned();
-        let map = Expectation::Message(Message { word, fields });
+        let fields = MAP
+            .fields
+            .iter()
+            .map(|(name, _)| Field::Bind(variable(*name)));
+        let map = Expectation::Message(Message {
+            word: MAP.word.to_owned(),
+            fields: fields.collect(),
+        });
         let step = Step {
             actor: name.to_owned(),
             action: Action::Expect(map.clone()),
@@ -58,18 +69,22 @@ impl Player<'_> {
         };
         self.clock = self.clock_of(&step);
         self.expect(&step, &[map]).await?;
-        let take = |field: &str| self.vars.remove(field).unwrap_or_default();
-        Ok(FIELDS.map(take))
+        let mut lines = vec![MAP.word.as_bytes().to_vec()];
+        let fields = MAP.fields.iter();
+        lines
+            .extend(fields.map(|(name, _)| self.vars.remove(&variable(*name)).unwrap_or_default()));
+        Ok(lines)
     }
 }
 
-/// No variable of a case has such a name.
-const FIELDS: [&str; 3] = ["port of MAP", "target of MAP", "isOpen of MAP"];
+/// The variable that a field of the next MAP is bound to. No variable of a case has such a name.
+fn variable(name: FieldName) -> String {
+    format!("{name:?} of MAP")
+}
 
 /// In the notation.
-fn told(mapping: &Mapping) -> String {
-    let lines = [&[b"MAP".to_vec()][..], mapping].concat();
-    let map = Expectation::Message(transcript::message(&lines));
+fn told(mapping: &[Vec<u8>]) -> String {
+    let map = Expectation::Message(transcript::message(mapping));
     print_action(&Action::Expect(map))
 }
 
@@ -81,7 +96,7 @@ fn unmapped(got: Mismatch, missing: &[Mapping]) -> Mismatch {
 }
 
 fn named(mappings: &[Mapping]) -> String {
-    let shown: Vec<String> = mappings.iter().take(SHOWN).map(told).collect();
+    let shown: Vec<String> = mappings.iter().take(SHOWN).map(|map| told(map)).collect();
     let more = mappings.len() - shown.len();
     let more = match more {
         0 => String::new(),

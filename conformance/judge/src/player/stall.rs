@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use netroxy_specification::notation::ast::{Action, Expectation};
 
-use super::Player;
 use super::mismatch::Mismatch;
+use super::state::Player;
 use crate::note::Note;
 use crate::times::{STOPPED_TAKING, TAKEN_POLL};
 use crate::wire::transfer;

@@ -4,8 +4,12 @@ use netroxy_specification::notation::ast::{Expectation, Template, Transport, Wit
 
 use super::pattern::Pattern;
 use super::*;
+use crate::times::Tempo;
 use crate::transcript::message;
 use crate::wire::Listener;
+use crate::wire::{Connection, Tls};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 fn lines(text: &str) -> Vec<Vec<u8>> {
     text.split(' ').map(|one| one.as_bytes().to_vec()).collect()

@@ -79,6 +79,16 @@ fn binds(expectation: &Expectation) -> Vec<String> {
     message.fields.iter().filter_map(bind).collect()
 }
 
+/// Lines with their numbers; the alternatives of a step and the body of a block take lines too.
+pub(super) fn numbered(first: usize, body: &[Line]) -> impl Iterator<Item = (usize, &Line)> {
+    let mut next = first;
+    body.iter().map(move |line| {
+        let number = next;
+        next += line.height();
+        (number, line)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use netroxy_specification::notation::parse;

@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use netroxy_specification::message::{ARS, Shape, TRQ, TRS};
 use netroxy_specification::notation::ast::{Action, Case, Expectation, Line, Step, Template};
 
 use super::pattern::Pattern;
-use super::{Player, Scene};
+use super::scene::Scene;
+use super::state::Player;
+use super::turns::numbered;
 
 impl Player<'_> {
     /// For the next connection, to a target or to us; `control` when a control connection is expected.
@@ -22,14 +25,15 @@ impl Player<'_> {
 
     /// For what comes on a connection.
     pub(super) fn answer_limit(&self, name: &str, patterns: &[Pattern]) -> Duration {
-        let awaits = |wanted: &[u8]| {
-            let is = |one: &Pattern| matches!(one, Pattern::Message { word, .. } if word == wanted);
+        let awaits = |wanted: &Shape| {
+            let is =
+                |one: &Pattern| matches!(one, Pattern::Message { word, .. } if wanted.is(word));
             patterns.iter().any(is)
         };
         let dial = self.actors.get(name).map_or(Duration::ZERO, |one| one.dial);
         let limit = match &self.scene {
-            Scene::Server { .. } if awaits(b"ARS") => self.tempo.reply(),
-            Scene::Client(_) if awaits(b"TRS") => self.tempo.trs(),
+            Scene::Server { .. } if awaits(&ARS) => self.tempo.reply(),
+            Scene::Client(_) if awaits(&TRS) => self.tempo.trs(),
             _ => self.limit(),
         };
         limit + dial
@@ -60,11 +64,11 @@ impl Player<'_> {
 /// nothing is expected, the last TRQ tells.
 pub(super) fn control_connections(case: &Case) -> BTreeSet<usize> {
     let mut steps: Vec<(usize, &Step)> = Vec::new();
-    for (number, line) in super::numbered(case.first_line(), &case.body) {
+    for (number, line) in numbered(case.first_line(), &case.body) {
         match line {
             Line::Step(step) => steps.push((number, step)),
             Line::Repeat(repeat) => {
-                for (number, line) in super::numbered(number + 1, &repeat.body) {
+                for (number, line) in numbered(number + 1, &repeat.body) {
                     if let Line::Step(step) = line {
                         steps.push((number, step));
                     }
@@ -89,7 +93,7 @@ pub(super) fn control_connections(case: &Case) -> BTreeSet<usize> {
             found.insert(*number);
         }
         match &step.action {
-            Action::Send(message) => requested |= message.word == "TRQ",
+            Action::Send(message) => requested |= message.is(&TRQ),
             _ if accepts => requested = false,
             _ => {}
         }
@@ -100,10 +104,10 @@ pub(super) fn control_connections(case: &Case) -> BTreeSet<usize> {
 /// Whether a connection on which this is expected first is a data connection; `None` when it tells nothing.
 fn begins(action: &Action) -> Option<bool> {
     match action {
-        Action::Expect(Expectation::Message(message)) => Some(message.word == "TRS"),
+        Action::Expect(Expectation::Message(message)) => Some(message.is(&TRS)),
         Action::Expect(Expectation::Raw(raw)) => match raw.pieces().first() {
             Some(netroxy_specification::notation::ast::Piece::Bytes(bytes)) => {
-                Some(bytes.starts_with(b"TRS\n"))
+                Some(TRS.begins_bytes(bytes))
             }
             _ => Some(false),
         },

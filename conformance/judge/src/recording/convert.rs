@@ -1,36 +1,26 @@
-//! Turns a recording into a case: what was sent is sent again, what came is expected.
+//! Turns a recording into a case: the suite sends again what was sent to the judged side, and expects what came.
 
 mod maps;
 mod names;
+mod unplayable;
 mod users;
 
 use std::time::Duration;
 
 use names::Names;
+use netroxy_specification::message::{ARS, ATH, MAP, MRS, SRQ, SRS, Shape, TRQ, TRS};
 use netroxy_specification::notation::ast::{
     Action, Case, Expectation, Line, Noted, Role, Setting, Side, Step, Within,
 };
+use unplayable::Unplayable;
 
 use super::traffic::{bytes, is_no_end};
 use super::{Entry, Recording, Source};
 
-/// Why a recording cannot be played.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unplayable {
-    #[error("a {0} was recorded, and a {1} is to be judged")]
-    Role(Role, Side),
-    #[error("it is of a pair: what client and server said to each other is not in it")]
-    Pair,
-    #[error("it has {0} {1}, and a case has names for {2}")]
-    TooMany(usize, &'static str, usize),
-    #[error("nothing in it was said by the {0}")]
-    Silent(Side),
-}
-
-/// The case that a recording is. `configured` tells whether the server is started with the timeout that it had.
+/// A recording as a case. `configured`: the server is started with the timeout of the recording.
 ///
 /// # Errors
-/// When a case cannot say what was recorded.
+/// When the recording cannot be written as a case.
 pub fn to_case(recording: &Recording, side: Side, configured: bool) -> Result<Case, Unplayable> {
     let mut entries: Vec<Entry> = recording.entries.clone();
     entries.retain(|entry| !entry.broken && is_played(&entry.step));
@@ -109,7 +99,7 @@ fn plain(value: Setting) -> Noted<Setting> {
     }
 }
 
-/// What says nothing of the wire is left out.
+/// Whether a step is about bytes or connections; silence and `ignore` are left out.
 fn is_played(step: &Step) -> bool {
     let silent = matches!(
         step.action,
@@ -118,16 +108,16 @@ fn is_played(step: &Step) -> bool {
     !is_no_end(step) && !silent
 }
 
-/// A client may send SRQ at any time, so a case does not wait for it.
+/// Whether it is SRQ or SRS. A client may send SRQ at any time, so a case does not expect it.
 fn is_keepalive(step: &Step) -> bool {
     match &step.action {
-        Action::Send(message) => message.word == "SRS",
-        Action::Expect(Expectation::Message(message)) => message.word == "SRQ",
+        Action::Send(message) => message.is(&SRS),
+        Action::Expect(Expectation::Message(message)) => message.is(&SRQ),
         _ => false,
     }
 }
 
-/// What took its time may take it again.
+/// The bounds of a step that took long: a quarter more, and a second.
 fn within(gap: Duration) -> Option<Within> {
     let high = gap.as_millis().saturating_mul(5) / 4 + 1000;
     (gap > Duration::from_secs(1)).then(|| Within {
@@ -139,33 +129,38 @@ fn within(gap: Duration) -> Option<Within> {
 
 /// The rule by which the judged side does what a step expects.
 fn rule(action: &Action, side: Side) -> Option<&'static str> {
-    let word = match action {
-        Action::Expect(Expectation::Message(message)) => message.word.as_str(),
-        Action::Expect(Expectation::Raw(raw)) if !bytes(raw).is_empty() => "bytes",
-        Action::Expect(Expectation::Random(_)) => "bytes",
-        Action::Expect(Expectation::Eof) => "eof",
-        Action::Expect(Expectation::Closed | Expectation::Reset) => "closed",
-        Action::Maps(_) => "MAP",
-        Action::Accept(None) | Action::AcceptAs(_) => "accept",
-        Action::Accept(Some(_)) => "target",
-        Action::Refused(_) => "refused",
-        _ => return None,
+    let survives = match side {
+        Side::Server => "life.server-survives",
+        Side::Client => "life.client-survives",
     };
-    Some(match (word, side) {
-        ("ARS", _) => "auth.ok-reply",
-        ("MRS", _) => "map.one-reply",
-        ("SRS", _) => "keep.srs",
-        ("TRQ", _) => "tunnel.one-trq-per-user",
-        ("ATH", _) => "auth.client-first",
-        ("MAP", _) => "map.client-all",
-        ("TRS", _) => "tunnel.trs-first-line",
-        ("accept", _) => "tunnel.trs-new-connection",
-        ("target", _) => "tunnel.target",
-        ("refused", _) => "map.released-on-close",
-        ("bytes", _) => "tunnel.transparent",
-        ("eof", _) => "tunnel.end-passed",
-        (_, Side::Server) => "life.server-survives",
-        (_, Side::Client) => "life.client-survives",
+    Some(match action {
+        Action::Expect(Expectation::Message(message)) => message
+            .shape()
+            .and_then(rule_of_message)
+            .unwrap_or(survives),
+        Action::Expect(Expectation::Raw(raw)) if !bytes(raw).is_empty() => "tunnel.transparent",
+        Action::Expect(Expectation::Random(_)) => "tunnel.transparent",
+        Action::Expect(Expectation::Eof) => "tunnel.end-passed",
+        Action::Expect(Expectation::Closed | Expectation::Reset) => survives,
+        Action::Maps(_) => rule_of_message(&MAP)?,
+        Action::Accept(None) | Action::AcceptAs(_) => "tunnel.trs-new-connection",
+        Action::Accept(Some(_)) => "tunnel.target",
+        Action::Refused(_) => "map.released-on-close",
+        _ => return None,
+    })
+}
+
+/// The rule by which a peer sends a message; `None` for SRQ, which a client may send at any time.
+fn rule_of_message(shape: &Shape) -> Option<&'static str> {
+    Some(match *shape {
+        ARS => "auth.ok-reply",
+        MRS => "map.one-reply",
+        SRS => "keep.srs",
+        TRQ => "tunnel.one-trq-per-user",
+        ATH => "auth.client-first",
+        MAP => "map.client-all",
+        TRS => "tunnel.trs-first-line",
+        _ => return None,
     })
 }
 

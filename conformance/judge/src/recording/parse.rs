@@ -1,4 +1,4 @@
-//! Reads recordings. What stands behind the time of a line is read by the parser of the notation.
+//! Reads recordings. The parser of the notation reads what follows the time of a line.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -78,11 +78,11 @@ pub(crate) fn parse(text: &str) -> Result<Recording, SyntaxError> {
     Ok(Recording { head, entries, cut })
 }
 
-/// What stands before a step that is cut in the middle of a line, and the number of that line.
+/// The text before a step that is cut in the middle of a line, and the number of that line.
 fn torn(text: &str) -> (&str, Option<usize>) {
     let whole = text.rfind('\n').map_or(0, |at| at + 1);
     let (before, rest) = text.split_at(whole);
-    // The last line alone may go without its line end.
+    // Only the last line may lack its line end.
     if rest.is_empty() || before.is_empty() || rest.starts_with("end ") && rest.ends_with(" steps")
     {
         return (text, None);
@@ -104,10 +104,10 @@ fn torn(text: &str) -> (&str, Option<usize>) {
     (before, Some(number))
 }
 
-/// How the lines of a step begin that have no time.
+/// The begin of a line without a time: an alternative of a step.
 const CONTINUED: &str = "              ";
 
-/// What the last line says is missing, after so many steps.
+/// What is missing according to the last line; `found` steps come before it.
 fn last(number: usize, line: &str, found: usize) -> Result<Option<String>, SyntaxError> {
     let miss = || {
         let expected = "`end N steps`, or `cut N steps, N more are missing: WHY`";
@@ -136,7 +136,7 @@ fn last(number: usize, line: &str, found: usize) -> Result<Option<String>, Synta
 
 const TOO_MUCH: &str = "at most 256 MiB of bytes in all";
 
-/// How many bytes a step stands for; `None` where it does not say which.
+/// How many bytes a step has; `None` if it contains variables.
 fn weight(step: &Step) -> Option<usize> {
     let template = |template: &Template| {
         let length = template
@@ -255,7 +255,7 @@ fn source(text: &str) -> Option<Source> {
     all.find(|one| one.to_string() == text)
 }
 
-/// Whether the step has failed, its time, and where it begins.
+/// Whether the step failed, its time, and where it begins.
 fn prefix(number: usize, line: &str) -> Result<(bool, Duration, usize), SyntaxError> {
     let broken = line.starts_with("! ");
     if !broken && !line.starts_with("  ") {
@@ -274,9 +274,9 @@ fn prefix(number: usize, line: &str) -> Result<(bool, Duration, usize), SyntaxEr
     }
     let seconds = seconds.parse().map_err(|_| miss())?;
     let micros: u32 = micros.parse().map_err(|_| miss())?;
-    let behind = start + time.len();
-    let Some(step) = line.get(behind..).and_then(|rest| rest.strip_prefix("  ")) else {
-        return Err(wrong(number, behind, "two blanks behind the time", line));
+    let after = start + time.len();
+    let Some(step) = line.get(after..).and_then(|rest| rest.strip_prefix("  ")) else {
+        return Err(wrong(number, after, "two blanks after the time", line));
     };
     let at = Duration::new(seconds, micros * 1000);
     Ok((broken, at, line.len() - step.len()))

@@ -50,7 +50,7 @@ fn errors_name_their_place() {
 }
 
 #[test]
-fn what_is_missing_is_told() {
+fn a_recording_that_is_not_complete_says_what_is_missing() {
     let one = "         1.500000  c1    > SRQ\n";
     let two = "         2.500000  c1    < SRS\n";
     let choice = "         2.500000  c1    < SRS\n                         | eof\n";
@@ -113,7 +113,7 @@ fn a_file_that_is_too_long_is_not_read() {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_again(recording in recordings()) {
+    fn a_written_recording_is_read_again(recording in recordings()) {
         let text = recording.to_string();
         let again = parse(&text);
         prop_assert_eq!(again.as_ref(), Ok(&recording), "{}", text);
@@ -128,7 +128,7 @@ proptest! {
 
     /// However a tap reads the bytes, the recording holds all of them, in their order.
     #[test]
-    fn a_tap_writes_all_that_it_sees(bytes in conversation(), cuts in vec(1_usize..20, 1..40)) {
+    fn a_tap_writes_all_bytes_that_it_sees(bytes in conversation(), cuts in vec(1_usize..20, 1..40)) {
         let mut writer = Writer::default();
         let mut entries = writer.write(Duration::ZERO, "c1", &What::Open(Kind::Control(Transport::Plain)));
         let mut rest = bytes.as_slice();

@@ -1,8 +1,9 @@
-//! What a recording says, as events on connections: what a judge and a capture need.
+//! A recording as events on connections, for the monitor and for captures.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use netroxy_specification::message::FieldName;
 use netroxy_specification::notation::ast::{
     Action, Endpoint, Expectation, Field, Message, Piece, Step, Template, Transport, Way,
 };
@@ -12,67 +13,67 @@ use crate::noise::noise;
 use crate::note::Note;
 use crate::wire;
 
-/// Something that has happened on a connection.
+/// An event on a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// Since the recording began.
     pub at: Duration,
     /// A name that no other connection has.
     pub connection: String,
-    /// What has happened on the connection.
+    /// What happened.
     pub what: What,
     /// The rules that the step judges.
     pub marks: Vec<String>,
-    /// The tap was behind: it may have been late for that alone.
+    /// Whether the tap was behind. The event may be late only because of that.
     pub held_up: bool,
 }
 
-/// What has happened.
+/// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
-    /// Somebody has opened it.
+    /// The connection was opened.
     Open(Kind),
     /// One side has sent these bytes.
     Bytes(Sender, Vec<u8>),
     /// One side has ended its direction.
     Ended(Sender, End),
-    /// Nothing more is seen of it.
+    /// Nothing more is known of it.
     Gone,
 }
 
-/// Whose connection it is.
+/// What a connection is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
-    /// Of a client to its server: control and data connections, to the listener of this transport.
+    /// A control or data connection, to the listener of this transport.
     Control(Transport),
-    /// Of a user to a remote port.
+    /// A user's connection to a remote port.
     User(u16),
-    /// Of a client to a service.
+    /// A client's connection to a target.
     Target(String),
-    /// Not of the protocol: no TLS where there has to be.
+    /// A connection without TLS to a TLS listener.
     Foreign,
 }
 
-/// Who has sent.
+/// The sender of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sender {
-    /// Who has opened the connection: the client, or a user.
+    /// The program that opened the connection: the client, or a user.
     Opener,
-    /// Who has accepted it: the server, or a service.
+    /// The program that accepted it: the server, or a target.
     Acceptor,
 }
 
 /// How a direction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// In an orderly way.
+    /// By a FIN; on TLS after close_notify.
     Fin,
     /// Both directions at once.
     Reset,
 }
 
 impl Sender {
-    /// The other one.
+    /// The other side.
     pub(crate) fn other(self) -> Self {
         match self {
             Self::Opener => Self::Acceptor,
@@ -81,7 +82,7 @@ impl Sender {
     }
 }
 
-/// The events of a recording in their order. What did not come true is no event.
+/// The events of a recording in their order. A step that failed is no event.
 pub fn events(recording: &Recording) -> Vec<Event> {
     let mut book = Book::default();
     let happened = recording.entries.iter().filter(|entry| !entry.broken);
@@ -92,7 +93,7 @@ pub fn events(recording: &Recording) -> Vec<Event> {
     }
 }
 
-/// Joins what a tap has read at once.
+/// Joins the bytes that a tap read at once.
 fn whole_segments(events: Vec<Event>) -> Vec<Event> {
     let mut joined: Vec<Event> = Vec::new();
     for event in events {
@@ -116,7 +117,7 @@ fn whole_segments(events: Vec<Event>) -> Vec<Event> {
 #[derive(Default)]
 struct Book {
     events: Vec<Event>,
-    /// By actor: the name of its connection, and who we are on it.
+    /// The open connection of each actor: its name, and the side of the suite.
     open: BTreeMap<String, (String, Sender)>,
     /// How many connections an actor has had.
     turns: BTreeMap<String, usize>,
@@ -142,7 +143,7 @@ impl Book {
                 Some((Kind::Control(recording.head.over), Sender::Acceptor))
             }
             Action::AcceptAs(Way::Bare) => Some((Kind::Foreign, Sender::Acceptor)),
-            // What was foreign until now is a connection to the server.
+            // A connection without TLS becomes one to the server.
             Action::Handshake => Some((Kind::Control(recording.head.over), Sender::Opener)),
             _ => None,
         };
@@ -182,13 +183,13 @@ impl Book {
             Action::Shutdown => self.add(entry, What::Ended(we, End::Fin)),
             Action::Close => {
                 self.add(entry, What::Ended(we, End::Fin));
-                // A tap goes on looking.
+                // A tap sees the other direction until it ends.
                 if recording.head.source != Source::Tap {
                     self.add(entry, What::Gone);
                     self.open.remove(&step.actor);
                 }
             }
-            // A peer that is careful takes it for no better.
+            // Without close_notify the end may be forged, so it counts as a reset.
             Action::Cut => self.add(entry, What::Ended(we, End::Reset)),
             Action::Reset => {
                 self.add(entry, What::Ended(we, End::Reset));
@@ -231,7 +232,7 @@ impl Book {
     }
 }
 
-/// Whether the peer has not ended what nobody has listened to any longer.
+/// Whether the peer did not close a connection that the suite had stopped reading.
 pub(super) fn is_no_end(step: &Step) -> bool {
     matches!(noted(step), Some(Note::Ended(end)) if !end.is_closed())
 }
@@ -240,19 +241,27 @@ fn noted(step: &Step) -> Option<Note> {
     Note::of_comment(step.comment.as_deref()?)
 }
 
-/// The bytes that are meant; a recording names no variables.
+/// The bytes of a template. A recording has no variables.
 pub(super) fn bytes(template: &Template) -> Vec<u8> {
     let mut once = Vec::new();
     for piece in template.pieces() {
         match piece {
             Piece::Bytes(bytes) => once.extend_from_slice(bytes),
-            // A recording holds values.
+            // Only a step that failed can have one.
             Piece::Var(name) | Piece::Near(_, name) => {
                 once.extend_from_slice(format!("${name}").as_bytes());
             }
         }
     }
     once.repeat(usize::try_from(template.times()).unwrap_or(usize::MAX))
+}
+
+/// The value of a field; nothing if the message has no such field, or the field has no value.
+pub(super) fn text(message: &Message, name: FieldName) -> Vec<u8> {
+    match message.field(name) {
+        Some(Field::Text(text)) => bytes(text),
+        Some(Field::Bind(_) | Field::Any) | None => Vec::new(),
+    }
 }
 
 fn encoded(message: &Message) -> Vec<u8> {

@@ -1,30 +1,30 @@
-//! Turns what a tap sees into lines of the notation: whole messages as messages, all else as bytes.
+//! Turns what a tap sees into lines of the notation: whole messages as messages, everything else as bytes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use netroxy_specification::message::{Decoded, first_message};
+use netroxy_specification::message::{Decoded, TRS, first_message};
 use netroxy_specification::notation::ast::{Action, Endpoint, Expectation, Step, Template};
 
 use super::{End, Entry, Sender, What};
 use crate::transcript;
 
-/// Knows of each connection how far its messages have come.
+/// Knows the unfinished message of each direction.
 #[derive(Debug, Default)]
 pub struct Writer {
     open: BTreeMap<String, [Direction; 2]>,
 }
 
-/// Of one connection.
+/// A direction of a connection.
 #[derive(Debug, Default)]
 struct Direction {
-    /// The beginning of a message whose rest has not come; at most [`LONGEST`] bytes.
+    /// The beginning of an unfinished message; at most [`LONGEST`] bytes.
     partial: Vec<u8>,
-    /// There are no messages any more.
+    /// Whether no messages follow.
     raw: bool,
 }
 
-/// A message that is longer is written as bytes.
+/// A longer message is written as bytes.
 const LONGEST: usize = 16 << 10;
 
 impl Writer {
@@ -107,29 +107,29 @@ fn split(open: &mut [Direction; 2], sender: Sender, bytes: &[u8]) -> Vec<Part> {
             Decoded::Whole { lines, length } => {
                 let (message, more) = rest.split_at(length.saturating_sub(before));
                 direction.partial.clear();
-                // Behind TRS there are only bytes, both ways.
-                let tunnel = lines.first().is_some_and(|word| word == b"TRS");
+                // After TRS both directions have bytes only.
+                let tunnel = TRS.begins(&lines);
                 parts.push(match before {
                     0 => Part::Message(lines),
                     _ => Part::Raw(message.to_vec()),
                 });
                 rest = more;
                 if tunnel && sender == Sender::Opener {
-                    open.iter_mut().for_each(Direction::let_go);
+                    open.iter_mut().for_each(Direction::end_messages);
                 }
             }
             Decoded::Partial if direction.partial.len() <= LONGEST => {
                 parts.push(Part::Raw(rest.to_vec()));
                 break;
             }
-            Decoded::Partial | Decoded::Unknown => direction.let_go(),
+            Decoded::Partial | Decoded::Unknown => direction.end_messages(),
         }
     }
     parts
 }
 
 impl Direction {
-    fn let_go(&mut self) {
+    fn end_messages(&mut self) {
         *self = Self {
             partial: Vec::new(),
             raw: true,

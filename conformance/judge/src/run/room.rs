@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use netroxy_specification::message::{MAP, TRQ};
 use netroxy_specification::notation::ast::{Action, Case, Line, Repeat, Role, Step};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -171,11 +172,11 @@ fn of_step(step: &Step, role: Role, embedded: bool) -> usize {
             | Action::Distrusts,
             _,
         ) => OURS + of_peer,
-        (Action::Send(message), Role::Client) if message.word == "TRQ" => {
+        (Action::Send(message), Role::Client) if message.is(&TRQ) => {
             // To us and to a target.
             2 + 2 * of_peer
         }
-        (Action::Send(message), Role::Server) if message.word == "MAP" => of_peer,
+        (Action::Send(message), Role::Server) if message.is(&MAP) => of_peer,
         (Action::Restart, _) => PROCESS,
         _ => 0,
     }

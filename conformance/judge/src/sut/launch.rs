@@ -13,7 +13,9 @@ use tempfile::TempDir;
 
 use super::process::Process;
 use super::ready::{self, Unready};
-use super::{Body, Instance, Subject, explained};
+use super::spawn::explained;
+use super::subject::Subject;
+use super::{Body, Instance};
 use crate::descriptors::Noted as _;
 use crate::embedded::Embedded;
 use crate::manifest::{CA_FILE, Content, Launch, Manifest, Vars, render, render_text};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use netroxy_specification::message::{Decoded, first_message};
+use netroxy_specification::message::{self, ARS, ATH, Decoded, FieldName, first_message};
 use netroxy_specification::notation::ast::Transport;
 use netroxy_specification::rules::REVISION;
 use tokio::time::sleep;
@@ -138,7 +138,7 @@ enum Failure {
 }
 /// The timeout in an answer to ATH, where it is one that may be sent. Any other is for the cases to judge.
 fn timeout(answer: &[Vec<u8>]) -> Option<u64> {
-    let field = std::str::from_utf8(answer.get(2)?).ok()?;
+    let field = std::str::from_utf8(message::value(answer, FieldName::Timeout)?).ok()?;
     let seconds = field.parse().ok()?;
     (1..=LONGEST_TIMEOUT).contains(&seconds).then_some(seconds)
 }
@@ -190,9 +190,13 @@ async fn logged_in(
         why: format!("cannot connect: {error}"),
     })?;
     let name = unique_name("canary");
-    let bytes = format!("ATH\n{name}\n{username}\n{password}\n").into_bytes();
+    let ath = ATH.lines(&[
+        (FieldName::ClientName, name.as_bytes()),
+        (FieldName::Username, username.as_bytes()),
+        (FieldName::Password, password.as_bytes()),
+    ]);
     connection
-        .send(vec![bytes], left())
+        .send(vec![message::bytes(&ath)], left())
         .await
         .map_err(|error| NoLogin {
             silent: matches!(error, WriteError::Stuck),
@@ -230,9 +234,10 @@ async fn logged_in(
             });
         }
     };
-    match lines.as_slice() {
-        [word, ok, ..] if word == b"ARS" && ok == b"true" => Ok((connection, lines)),
-        [word, ok, ..] if word == b"ARS" && ok == b"false" => Err(failed(
+    let ok = message::value(&lines, FieldName::IsOk).filter(|_| ARS.begins(&lines));
+    match ok {
+        Some(b"true") => Ok((connection, lines)),
+        Some(b"false") => Err(failed(
             Failure::Refused,
             "the answer to a good ATH is ARS false".to_owned(),
         )),

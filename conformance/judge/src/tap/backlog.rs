@@ -1,22 +1,22 @@
-//! How far a tap is behind: bytes that wait for the tap say nothing about whoever sent them.
+//! How far a tap is behind. Bytes that wait for the tap are not late through their sender.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::recording::Sender;
 
-/// Of one connection, both directions.
+/// The backlog of one connection, in both directions.
 #[derive(Debug)]
 pub struct Backlog {
     started: Instant,
     /// Since when each direction has not been read to its end, in microseconds since the start, plus 1; or 0.
     since: [AtomicU64; 2],
-    /// When the latest backlog that is worth naming was over, in microseconds since the start.
+    /// When the latest backlog of more than [`NOTICED`] was over, in microseconds since the start.
     over: AtomicU64,
 }
 
 impl Backlog {
-    /// There is none. Times count from `started`.
+    /// No backlog. Times count from `started`.
     pub fn new(started: Instant) -> Self {
         Self {
             started,
@@ -25,23 +25,23 @@ impl Backlog {
         }
     }
 
-    /// What the acceptor sends has waited since the start, as tests need it.
+    /// For tests: what the acceptor sends has waited since the start.
     pub fn waiting(started: Instant) -> Self {
         let backlog = Self::new(started);
         backlog.of(Sender::Acceptor).store(1, Ordering::Relaxed);
         backlog
     }
 
-    /// Something has been read, and what follows it waits.
+    /// Bytes were read, and those that follow wait.
     pub(super) fn begin(&self, sender: Sender) {
         let now = self.now().saturating_add(1);
-        // What began earlier counts.
+        // An earlier beginning counts.
         let _ = self
             .of(sender)
             .compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// All that has come was carried: whatever comes next is read as it comes.
+    /// All bytes that have come were relayed, and the next ones are read when they come.
     pub(super) fn end(&self, sender: Sender) {
         let since = self.of(sender).swap(0, Ordering::Relaxed);
         let now = self.now();
@@ -77,7 +77,7 @@ impl Backlog {
     }
 }
 
-/// A backlog of so many microseconds excuses nobody: every deadline is longer by much more.
+/// A backlog of at most so many microseconds is not noted: all deadlines are much longer.
 const NOTICED: u64 = 50_000;
 
 #[cfg(test)]
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_backlog_counts_from_its_beginning_until_all_is_carried() {
+    fn a_backlog_lasts_from_its_beginning_until_all_bytes_are_relayed() {
         let ago = Instant::now().checked_sub(Duration::from_secs(10)).unwrap();
         assert_eq!(Backlog::new(ago).held_up(), Duration::ZERO);
         let long = Backlog::waiting(ago);

@@ -1,16 +1,17 @@
-//! One connection, both ways.
+//! Relays one connection in both directions.
 
 use std::io::{self, ErrorKind};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
 
-use super::{Witness, abort};
+use super::witness::Witness;
 use crate::recording::{End, Sender, What};
 
-/// Carries bytes, ends and resets until both directions have ended or one side is gone.
+/// Relays bytes, ends and resets until both directions have ended or one side has reset the connection.
 pub(super) async fn relay(mut client: TcpStream, mut server: TcpStream, witness: &Witness) {
     let (there, back) = (CancellationToken::new(), CancellationToken::new());
     let outcome = {
@@ -43,18 +44,18 @@ pub(super) async fn relay(mut client: TcpStream, mut server: TcpStream, witness:
 
 struct Direction<'a> {
     sender: Sender,
-    /// Set when nothing more comes this way.
+    /// Cancelled when this direction has ended.
     ended: &'a CancellationToken,
-    /// The same for the other way.
+    /// Cancelled when the other direction has ended.
     other: &'a CancellationToken,
     witness: &'a Witness,
 }
 
-/// What is on its way in one direction: so much here, and the buffers of the system.
+/// The buffer of one direction in bytes. The buffers of the system are extra.
 const SIZE: usize = 64 << 10;
 
 impl Direction<'_> {
-    /// Up to its end. The error is who has broken off the connection.
+    /// Relays a direction up to its end. The error is the side that has broken the connection.
     async fn carry(self, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>) -> Result<(), Sender> {
         let mut buffer = vec![0; SIZE];
         loop {
@@ -69,7 +70,7 @@ impl Direction<'_> {
             let written = tokio::select! {
                 biased;
                 written = to.write_all(bytes) => written,
-                // Who takes nothing for now learns all the same that the other one has broken off.
+                // A receiver that reads nothing still has to see that the sender has broken the connection.
                 () = broken(&from) => return Err(self.sender),
             };
             if written.is_err() {
@@ -80,12 +81,12 @@ impl Direction<'_> {
         self.witness.backlog.end(self.sender);
         match to.shutdown().await {
             Ok(()) => {}
-            // It has closed meanwhile, and the other direction tells how.
+            // The receiver has closed meanwhile, and the other direction shows how.
             Err(error) if error.kind() == ErrorKind::NotConnected => {}
             Err(_) => return self.taken_no_more().await,
         }
         self.ended.cancel();
-        // A reset behind its end is seen nowhere else.
+        // Only this finds a reset after the end.
         tokio::select! {
             biased;
             () = self.other.cancelled() => Ok(()),
@@ -93,7 +94,7 @@ impl Direction<'_> {
         }
     }
 
-    /// What comes next; when nothing has come yet, the tap is not behind.
+    /// Reads the next bytes. If none have come yet, the tap is not behind.
     async fn read(&self, from: &mut ReadHalf<'_>, buffer: &mut [u8]) -> io::Result<usize> {
         let backlog = &self.witness.backlog;
         let count = match from.try_read(buffer) {
@@ -107,11 +108,17 @@ impl Direction<'_> {
         count
     }
 
-    /// Whoever takes nothing more may have said something before.
+    /// The receiver has broken the connection. What it sent before is relayed first.
     async fn taken_no_more(&self) -> Result<(), Sender> {
         self.other.cancelled().await;
         Err(self.sender.other())
     }
+}
+
+/// Ends a connection by a reset.
+pub(super) fn abort(stream: TcpStream) {
+    // If the option cannot be set, the peer sees a FIN instead.
+    let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
 }
 
 /// Waits until a connection has an error.

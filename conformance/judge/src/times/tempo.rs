@@ -24,13 +24,13 @@ pub(crate) struct Bound {
 }
 
 /// What should come at once.
-const PROMPT: Bound = bound("time.prompt", 2);
+pub(crate) const PROMPT: Bound = bound("time.prompt", 2);
 
 /// The answer to ATH.
-const REPLY: Bound = bound("auth.reply-time", 5);
+pub(crate) const REPLY: Bound = bound("auth.reply-time", 5);
 
 /// TRS after TRQ, and with it the data connection and the one to the target.
-const TRS: Bound = bound("tunnel.trs-time", 5);
+pub(crate) const TRS: Bound = bound("tunnel.trs-time", 5);
 
 /// What a client may take in addition, while its target does not answer; a target that refuses can take as long.
 const DIAL: Bound = bound("tunnel.dial-deadline", 15);
@@ -38,23 +38,39 @@ const DIAL: Bound = bound("tunnel.dial-deadline", 15);
 /// The next control connection of a client.
 const RECONNECT: Bound = bound("life.reconnect-time", 15);
 
+/// The first message of a connection. The same figure holds for ARS after ATH, and for a target: `auth.client-deadline`,
+/// `tunnel.dial-deadline`.
+pub(crate) const FIRST_MESSAGE: Bound = bound("auth.deadline", 15);
+
+/// The next MAP after `MRS false`.
+pub(crate) const MAP_RETRY: Bound = bound("map.client-retries", 15);
+
+/// The pause before it.
+pub(crate) const MAP_PAUSE: Bound = bound("map.retry-pause", 1);
+
+/// The pause of a client after `ARS false`.
+pub(crate) const BACK_OFF: Bound = bound("auth.client-backoff", 1);
+
+/// The pause of a client after a control connection that was shorter.
+pub(crate) const CLIENT_PAUSE: Bound = bound("life.client-pause", 1);
+
 /// The figures for waits that a case is about: not before, or not after.
 #[cfg(test)]
 const OF_CASES: [Bound; 14] = [
-    bound("auth.deadline", 15),
+    FIRST_MESSAGE,
     bound("auth.deadline-floor", 8),
     bound("auth.client-deadline", 15),
     bound("auth.client-deadline-floor", 8),
-    bound("auth.client-backoff", 1),
-    bound("map.client-retries", 15),
-    bound("map.retry-pause", 1),
+    BACK_OFF,
+    MAP_RETRY,
+    MAP_PAUSE,
     bound("tunnel.user-timeout", 15),
     bound("tunnel.user-patience", 8),
     bound("tunnel.waiting-closed", 2),
     bound("tunnel.refused-close", 2),
     bound("tunnel.dial-patience", 8),
     bound("life.connect-deadline", 15),
-    bound("life.client-pause", 1),
+    CLIENT_PAUSE,
 ];
 
 const fn bound(rule: &'static str, seconds: u64) -> Bound {
@@ -174,7 +190,7 @@ impl Tempo {
 }
 
 impl Bound {
-    fn time(self) -> Duration {
+    pub(crate) const fn time(self) -> Duration {
         Duration::from_secs(self.seconds)
     }
 }
@@ -216,7 +232,7 @@ impl fmt::Display for RoundTrips {
 const TRIPS: u32 = 50;
 
 /// What a busy machine may be late.
-const MACHINE: Duration = Duration::from_millis(500);
+pub(crate) const MACHINE: Duration = Duration::from_millis(500);
 
 /// What a busy machine is not late.
 const STALL: Duration = Duration::from_millis(50);

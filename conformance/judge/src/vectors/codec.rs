@@ -1,4 +1,4 @@
-//! A codec: a program that answers lines.
+//! A codec: a program that answers each line by a line.
 
 use std::ffi::OsString;
 use std::io;
@@ -18,12 +18,12 @@ use crate::times::CODEC_END;
 pub(super) struct Codec {
     child: Child,
     group: Group,
-    /// Closed when it is of no use any more.
+    /// `None` after it was closed.
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
-/// Why there is no answer. The codec is of no use afterwards.
+/// Why there is no answer. The codec cannot be used afterwards.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Trouble {
     /// It has ended, or closed its input or output.
@@ -32,7 +32,7 @@ pub(super) enum Trouble {
     /// Nothing came in time.
     #[error("no answer within {:.1} s", .0.as_secs_f64())]
     Silent(Duration),
-    /// It came only after the end of the input.
+    /// The answer came only after the end of the input.
     #[error(
         "no answer within {:.1} s, and one when its input was closed: it keeps its output in a buffer; let it flush \
          after each answer (in Python `print(..., flush=True)` or `python3 -u`, in C `fflush`; `stdbuf -oL` helps some \
@@ -40,13 +40,13 @@ pub(super) enum Trouble {
         .0.as_secs_f64()
     )]
     Unflushed(Duration),
-    /// A line without end.
+    /// The line has no end.
     #[error("an answer of more than {} bytes without LF", LONGEST)]
     Flood,
-    /// More lines than questions.
+    /// There were more lines than questions.
     #[error(
-        "it said something before it was asked; only answers belong on its standard output, so a wrapper has to write \
-         what it wants to say to standard error"
+        "it wrote a line before it was asked; its standard output is for answers only, so a wrapper has to write \
+         everything else to standard error"
     )]
     Unasked,
 }
@@ -55,7 +55,7 @@ pub(super) enum Trouble {
 const LONGEST: usize = 8 << 20;
 
 impl Codec {
-    /// Starts a program; its standard error is ours.
+    /// Starts a program. It inherits the standard error of the suite.
     pub(super) fn start(command: &[OsString]) -> io::Result<Self> {
         let wrong = |what| io::Error::new(io::ErrorKind::InvalidInput, what);
         let (program, arguments) = command
@@ -82,7 +82,7 @@ impl Codec {
         })
     }
 
-    /// Asks by one line and waits for one line.
+    /// Sends a line and waits for one.
     pub(super) async fn ask(&mut self, line: &str, deadline: Duration) -> Result<Vec<u8>, Trouble> {
         if !self.output.buffer().is_empty() {
             return Err(Trouble::Unasked);
@@ -99,7 +99,7 @@ impl Codec {
                 .await
                 .map_err(|error| Trouble::Ended(error.to_string()))
         };
-        // Both at once: a codec that talks without listening must not stop us.
+        // Both at once, because a codec may write without reading.
         let exchange = async { tokio::try_join!(write, read_line(output)) };
         match timeout(deadline, exchange).await {
             Ok(Ok(((), answer))) => Ok(answer),
@@ -110,7 +110,7 @@ impl Codec {
         }
     }
 
-    /// Closes its input; whether that brings an answer.
+    /// Closes its input; true if an answer comes then.
     async fn answers_at_the_end(&mut self) -> bool {
         self.input = None;
         matches!(
@@ -119,20 +119,20 @@ impl Codec {
         )
     }
 
-    /// Ends it, and everything it has started.
+    /// Ends it and everything that it has started.
     pub(super) async fn stop(self) {
         let Self {
             mut child, group, ..
         } = self;
         drop((self.input, self.output));
-        // Its own end is the better one: it may want to write down what it has covered.
+        // It may end by itself first, for example to write its code coverage.
         let _ = timeout(CODEC_END, child.wait()).await;
         drop(group);
-        // Waiting leaves no zombie; it cannot take long after a kill.
+        // Waiting leaves no zombie, and takes no time after the kill.
         let _ = child.wait().await;
     }
 
-    /// Kills it, when it is of no use any more.
+    /// Kills it.
     pub(super) async fn kill(self) {
         let Self {
             mut child, group, ..

@@ -1,10 +1,10 @@
-//! The lines that a codec is asked with and answers with.
+//! The lines of questions and answers.
 
 use netroxy_specification::vectors::{Found, Message, Sender, State, hex, unhex};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// The contract, for `--help`; the folder of the vectors has it too, with an example.
+/// The contract as `--help` prints it. The folder of the vectors has it too, with an example.
 pub const HELP: &str = r#"The codec reads one JSON object per line and answers each by one JSON object on one line, in
 order, until its input ends. It is started again after it has died, and ended with its process
 group.
@@ -13,20 +13,21 @@ group.
   {"messages": [["SRQ"]], "consumed": 4, "state": "open"}
 
   chunks    the bytes in hex, as they arrive; each question is a new stream
-  end       whether the stream ends behind them
+  end       whether the stream ends after them
   messages  word and fields of each message. A string stands for bytes, each character U+0000 to
             U+00FF for the byte of that number (latin-1). Integers are in canonical decimal
   consumed  how many bytes they take; what follows TRS is not consumed
-  state     `open` between messages and behind TRS, `incomplete` within one, `invalid` when the
+  state     `open` between messages and after TRS, `incomplete` within one, `invalid` when the
             codec has given up; `messages` are then those before
 
   {"id": 18, "op": "encode", "from": "client", "message": ["MAP", "80", "x:1", "true"]}
   {"hex": "4d41500a38300a783a310a747275650a"}
 
-What must not be sent is answered by {"error": "why"}, what the codec does not do at all by
-{"unsupported": true}: that skips the vector. An `id` in an answer must be that of the question.
-An answer has 5 seconds and 8 MiB, and has to be flushed: most languages keep what they write to a
-pipe in a buffer. Nothing but answers belongs on the standard output. The standard error of the codec is passed through.
+A message that must not be sent is answered by {"error": "why"}, a task that the codec does not
+support by {"unsupported": true}: that skips the vector. An `id` in an answer must be that of the
+question. An answer has 5 seconds and 8 MiB, and has to be flushed: most languages keep what they
+write to a pipe in a buffer. Only answers belong on the standard output. The standard error of the
+codec is passed through.
 
 Exit codes: 0 nothing unexpected, 1 a vector failed, 2 wrong usage, 3 the codec cannot be started
 or does not tell right from wrong, 4 no vector was selected or all were skipped, 5 the suite itself
@@ -41,21 +42,21 @@ pub(super) enum Answer {
     Unsupported,
 }
 
-/// The line that asks for the messages in `chunks`.
+/// The question for the messages in `chunks`.
 pub(super) fn decode(id: u32, from: Sender, chunks: &[&[u8]], end: bool) -> String {
-    // Written by hand, because a megabyte goes through here many times and hex needs no escapes.
+    // Formatted without serde, which is slow for megabytes. Hex needs no escapes.
     let from = json!(from);
     let chunks: Vec<String> = chunks.iter().map(|chunk| hex(chunk)).collect();
     let chunks = chunks.join("\",\"");
     format!(r#"{{"id":{id},"op":"decode","from":{from},"chunks":["{chunks}"],"end":{end}}}"#)
 }
 
-/// The line that asks for the bytes of `message`.
+/// The question for the bytes of `message`.
 pub(super) fn encode(id: u32, from: Sender, message: &Message) -> String {
     json!({"id": id, "op": "encode", "from": from, "message": message}).to_string()
 }
 
-/// What a line says in answer to question `id`, or why it is none.
+/// The answer to question `id` in a line, or why there is none in it.
 pub(super) fn answer(id: u32, line: &[u8]) -> Result<Answer, String> {
     let raw: Raw = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     if raw.id.as_ref().is_some_and(|its| *its != id) {
@@ -142,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_one_of_four_and_nothing_else() {
+    fn an_answer_has_one_of_four_forms() {
         let read = |line: &str| answer(7, line.as_bytes());
         let found = Found {
             messages: vec![vec!["MRS".into(), "\u{ff}".into()]],

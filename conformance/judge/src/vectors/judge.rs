@@ -1,4 +1,4 @@
-//! The questions that a vector is made of, and which answers are right.
+//! The questions of a vector, and which answers are right.
 
 use netroxy_specification::vectors::{Found, State, Task, Vector, Written, hex};
 
@@ -6,18 +6,18 @@ use super::contract::{self, Answer};
 
 /// One question to a codec.
 pub(super) struct Question {
-    /// How the bytes arrive, for people.
+    /// How the bytes arrive, for reports.
     pub(crate) how: String,
     /// Without its LF.
     pub(super) line: String,
     right: Right,
 }
 
-/// What an answer is worth.
+/// The value of an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Worth {
     Right,
-    /// Allowed, not recommended.
+    /// Allowed, but not recommended.
     Nonstrict,
     Wrong,
     Unsupported,
@@ -31,7 +31,7 @@ enum Right {
     Written(Vec<Written>),
 }
 
-/// Everything a codec is asked about a vector.
+/// All questions of a vector.
 pub(super) fn questions(vector: &Vector) -> Vec<Question> {
     let (bytes, outcomes, nonstrict) = match &vector.task {
         Task::Encode { message, outcomes } => {
@@ -69,7 +69,7 @@ pub(super) fn questions(vector: &Vector) -> Vec<Question> {
             asked.push((chunks, end));
         }
     }
-    // Nobody can know before `at`: whoever gives up earlier refuses good messages too.
+    // Up to `at` the bytes could be valid. A codec that gives up earlier refuses valid messages too.
     for found in outcomes {
         let Some(before) = found.at.map(|at| at - 1).filter(|before| *before > 0) else {
             continue;
@@ -96,7 +96,7 @@ pub(super) fn questions(vector: &Vector) -> Vec<Question> {
 }
 
 impl Question {
-    /// What `answer` is worth.
+    /// The value of `answer`.
     pub(super) fn worth(&self, answer: &Answer) -> Worth {
         match (&self.right, answer) {
             (_, Answer::Unsupported) => Worth::Unsupported,
@@ -124,7 +124,7 @@ impl Question {
         }
     }
 
-    /// What would be right, for people.
+    /// The right answers, for reports.
     pub(super) fn expected(&self) -> Vec<String> {
         match &self.right {
             Right::Found { any, .. } => any.iter().map(found).collect(),
@@ -134,7 +134,7 @@ impl Question {
 }
 
 impl Answer {
-    /// For people.
+    /// The answer, for reports.
     pub(super) fn shown(&self) -> String {
         match self {
             Self::Found(it) => found(it),
@@ -145,12 +145,12 @@ impl Answer {
     }
 }
 
-/// After how many bytes a codec gives up is not judged here, only that it does.
+/// Compares answers. How many bytes a codec needs to detect an error is not judged here.
 fn same(one: &Found, other: &Found) -> bool {
     (one.state, one.consumed, &one.messages) == (other.state, other.consumed, &other.messages)
 }
 
-/// More bytes than that arrive in a few great pieces only, because they take their time.
+/// More bytes arrive in a few large pieces only, because they take more time.
 const SMALL: usize = 16 << 10;
 
 /// How the bytes of a vector arrive.
@@ -170,7 +170,7 @@ fn arrivals(bytes: &[u8]) -> Vec<(&'static str, Vec<&[u8]>, bool)> {
     let middles = starts
         .zip(ends.iter().copied().chain([bytes.len()]))
         .map(|(start, end)| start.midpoint(end));
-    let behind = ends.iter().map(|end| end + 1);
+    let after = ends.iter().map(|end| end + 1);
     vec![
         ("in one piece", vec![bytes], false),
         whole,
@@ -181,7 +181,7 @@ fn arrivals(bytes: &[u8]) -> Vec<(&'static str, Vec<&[u8]>, bool)> {
             cut(bytes, ends.iter().copied()),
             false,
         ),
-        ("cut behind every LF", cut(bytes, behind), false),
+        ("cut after every LF", cut(bytes, after), false),
     ]
 }
 
@@ -246,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_way_of_arriving_has_all_bytes() {
+    fn every_arrival_has_all_bytes() {
         for bytes in [&b""[..], b"SRQ", b"MAP\n\n\nx\n", &[b'x'; 70_000]] {
             for (how, chunks, _) in arrivals(bytes) {
                 assert_eq!(chunks.concat(), bytes, "{how}");
@@ -266,7 +266,6 @@ mod tests {
         assert_eq!(*chunks, [&b"S"[..], b"RQ\nT", b"RS\n"]);
     }
 
-    /// The judge must tell apart what the vectors tell apart.
     #[test]
     fn the_outcomes_of_a_vector_are_right_and_others_are_not() {
         for vector in embedded().unwrap() {

@@ -1,15 +1,17 @@
-//! Whether a codec tells right from wrong at all.
+//! Whether a codec accepts good messages and refuses bad ones at all.
 
 use std::time::Duration;
 
+use netroxy_specification::message::{ARS, ATH, FieldName, MAP, MRS, SRQ, SRS, Shape, bytes};
 use netroxy_specification::vectors::{Found, Sender, State, Task, Vector, Written};
 
+use super::ask::ask_one;
 use super::codec::Codec;
 use super::judge::{Worth, questions};
-use super::run::{NotReady, ask_one};
+use super::outcome::NotReady;
 
-/// One thing that must be read or written and one that must be refused, for each direction until one is supported: a
-/// codec that always says the same would score points that it has not earned.
+/// Asks for one message that is good and one that is not, until the codec supports such a pair. A codec that always gives
+/// the same answer would pass some vectors.
 pub(crate) async fn probe(codec: &mut Codec, deadline: Duration) -> Result<(), NotReady> {
     for pair in probes() {
         let mut supported = true;
@@ -38,51 +40,64 @@ pub(crate) async fn probe(codec: &mut Codec, deadline: Duration) -> Result<(), N
 }
 
 fn probes() -> [[Vector; 2]; 4] {
-    let decode = |from, bytes: &[u8], message: Option<&str>| {
+    let decode = |from, bytes: Vec<u8>, message: Option<&Shape>| {
+        let messages = message.map(|shape| vec![shape.word.to_owned()]);
         let found = Found {
-            messages: message
-                .map(|word| vec![word.to_owned()])
-                .into_iter()
-                .collect(),
+            messages: messages.into_iter().collect(),
             consumed: message.map_or(0, |_| bytes.len()),
             state: message.map_or(State::Invalid, |_| State::Open),
             at: None,
         };
-        let (bytes, outcomes) = (bytes.to_vec(), vec![found]);
-        probe_vector(
-            from,
-            Task::Decode {
-                bytes,
-                outcomes,
-                nonstrict: None,
-            },
-        )
+        let outcomes = vec![found];
+        let task = Task::Decode {
+            bytes,
+            outcomes,
+            nonstrict: None,
+        };
+        probe_vector(from, task)
     };
-    let encode = |from, message: &[&str], written| {
-        let message = message.iter().map(|&field| field.to_owned()).collect();
-        let outcomes = vec![written];
+    let encode = |from, lines: &[Vec<u8>], written| {
+        let message = lines.iter();
+        let message = message.map(|line| String::from_utf8_lossy(line).into_owned());
+        let (message, outcomes) = (message.collect(), vec![written]);
         probe_vector(from, Task::Encode { message, outcomes })
     };
+    let port = (FieldName::Port, &b"80"[..]);
+    let no_boolean = &b"maybe"[..];
+    let map = MAP.lines(&[
+        port,
+        (FieldName::Target, b"x"),
+        (FieldName::IsOpen, no_boolean),
+    ]);
+    let mrs = MRS.lines(&[port, (FieldName::IsOk, no_boolean)]);
+    let (srq, srs) = (SRQ.lines(&[]), SRS.lines(&[]));
+    let with_lf = &b"a\nb"[..];
+    let ath = ATH.lines(&[
+        (FieldName::ClientName, with_lf),
+        (FieldName::Username, b"c"),
+        (FieldName::Password, b"d"),
+    ]);
+    let ars = ARS.lines(&[
+        (FieldName::IsOk, b"true"),
+        (FieldName::Timeout, b"30"),
+        (FieldName::Token, with_lf),
+    ]);
     [
         [
-            decode(Sender::Client, b"SRQ\n", Some("SRQ")),
-            decode(Sender::Client, b"MAP\n80\nx\nmaybe\n", None),
+            decode(Sender::Client, bytes(&srq), Some(&SRQ)),
+            decode(Sender::Client, bytes(&map), None),
         ],
         [
-            decode(Sender::Server, b"SRS\n", Some("SRS")),
-            decode(Sender::Server, b"MRS\n80\nmaybe\n", None),
+            decode(Sender::Server, bytes(&srs), Some(&SRS)),
+            decode(Sender::Server, bytes(&mrs), None),
         ],
         [
-            encode(Sender::Client, &["SRQ"], Written::Bytes(b"SRQ\n".to_vec())),
-            encode(Sender::Client, &["ATH", "a\nb", "c", "d"], Written::Refused),
+            encode(Sender::Client, &srq, Written::Bytes(bytes(&srq))),
+            encode(Sender::Client, &ath, Written::Refused),
         ],
         [
-            encode(Sender::Server, &["SRS"], Written::Bytes(b"SRS\n".to_vec())),
-            encode(
-                Sender::Server,
-                &["ARS", "true", "30", "a\nb"],
-                Written::Refused,
-            ),
+            encode(Sender::Server, &srs, Written::Bytes(bytes(&srs))),
+            encode(Sender::Server, &ars, Written::Refused),
         ],
     ]
 }

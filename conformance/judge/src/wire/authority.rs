@@ -1,4 +1,4 @@
-//! Certificates for clients that are told whom to trust. They are made for one run, so that their dates are always right.
+//! Certificates for clients that verify their server. They are made for one run, so that their dates are valid.
 
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -9,16 +9,16 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 /// A chain of certificates and the key of the first one.
 pub(super) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// When a certificate is good.
+/// When a certificate is valid.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Dates {
     /// Since yesterday, for a month.
     Now,
-    /// For a month that was over yesterday.
+    /// For a month, until yesterday.
     Past,
 }
 
-/// Who vouches for certificates.
+/// An authority that signs certificates.
 pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: rcgen::Certificate,
@@ -29,7 +29,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 impl Authority {
     pub(super) fn new() -> io::Result<Self> {
         let mut params = params(&[], "a root for one run of netroxy-conformance", Dates::Now)?;
-        // It was there before all that it vouches for.
+        // Older than each certificate that it signs.
         params.not_before = past(40).into();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -45,8 +45,8 @@ impl Authority {
         self.certificate.pem()
     }
 
-    /// A certificate of a server, for these hosts.
-    pub(super) fn vouch(&self, hosts: &[&str], dates: Dates) -> io::Result<Identity> {
+    /// A certificate of a server for these hosts, signed by the authority.
+    pub(super) fn sign(&self, hosts: &[&str], dates: Dates) -> io::Result<Identity> {
         let mut params = params(hosts, "netroxy-conformance", dates)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];

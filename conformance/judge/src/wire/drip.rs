@@ -1,4 +1,4 @@
-//! TCP as it is, or byte by byte.
+//! TCP, either as usual or byte by byte.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -18,30 +18,31 @@ pub(crate) struct Tcp {
 impl Tcp {
     /// With `drip`, every byte is written on its own, so that it leaves in a segment of its own.
     pub(super) fn new(stream: TcpStream, drip: bool) -> Self {
-        // A segment of a case has to leave as a segment.
+        // Each segment of a case has to leave at once.
         let _ = stream.set_nodelay(true);
-        // What the system keeps for us is not what the peer has taken.
+        // A small buffer, because bytes in it count as taken by the peer.
         let _ = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
         Self { stream, drip }
     }
 
-    /// For the options of the socket, which is owned by two tasks later.
+    /// Another handle of the socket, for its options. Two tasks own the stream.
     pub(super) fn socket(&self) -> io::Result<socket2::Socket> {
         socket2::SockRef::from(&self.stream).try_clone()
     }
 }
 
+/// The send buffer of a socket, in bytes.
 const SEND_BUFFER: usize = 128 << 10;
 
 /// Bytes in a segment, as on an Ethernet.
 ///
-/// The segments of loopback are so long that systems give such connections buffers of several MiB; then it would take
-/// many more to see that a peer does not read on.
+/// With the long segments of loopback, systems give a connection buffers of several MiB. Many more bytes would have to be
+/// sent until it shows that a peer does not read.
 const SEGMENT: u32 = 1460;
 
-/// Keeps segments short. For a socket that listens, it holds for what is accepted.
+/// Keeps segments short. A listener passes the option on to the connections that it accepts.
 pub(crate) fn with_short_segments<S: std::os::fd::AsFd>(socket: &S) {
-    // Where it cannot be had, some cases need more patience, and no more.
+    // If that fails, some cases take longer.
     let _ = socket2::SockRef::from(socket).set_tcp_mss(SEGMENT);
 }
 
@@ -84,7 +85,7 @@ impl AsyncWrite for Tcp {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if self.drip {
-            // TLS asks for this without having asked whether it is of use.
+            // The TLS library calls this although `is_write_vectored` is false.
             let first = slices.iter().find(|slice| !slice.is_empty());
             return self.poll_write(cx, first.map_or(&[], |slice| slice));
         }
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn however_it_is_written_to_only_one_byte_leaves_at_a_time() {
+    async fn with_drip_each_write_sends_one_byte() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let slices = [b"".as_slice(), b"abc", b"def"].map(IoSlice::new);

@@ -1,4 +1,4 @@
-//! What has arrived on a connection, with the time of the last arrival.
+//! The bytes that have arrived on a connection, with their times.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -15,7 +15,7 @@ pub(crate) struct Inbox {
 /// How the peer's direction has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// In an orderly way; on TLS that is close_notify.
+    /// In an orderly way: by a FIN; on TLS by close_notify.
     Eof,
     /// On TLS, by a FIN alone.
     Cut,
@@ -23,12 +23,12 @@ pub enum End {
     Broken(String),
     /// The peer has not ended it: it sent bytes that are no TLS.
     Garbled(String),
-    /// The peer has not ended it: it sent more than anybody listens to.
+    /// The peer has not ended it: it sent more than the suite reads.
     Flooded,
 }
 
 impl End {
-    /// Whether the peer has closed: it has not if it merely sends what is not read.
+    /// Whether the peer has closed. It has not if it only sends what the suite does not read.
     pub(crate) fn is_closed(&self) -> bool {
         match self {
             Self::Eof | Self::Cut | Self::Broken(_) => true,
@@ -37,16 +37,16 @@ impl End {
     }
 }
 
-/// A look at an [`Inbox`].
+/// The content of an [`Inbox`].
 #[derive(Debug, Default)]
 pub(crate) struct State {
     bytes: Vec<u8>,
     taken: usize,
-    /// How many bytes came before `bytes`; all of them have been taken.
-    let_go: usize,
-    /// How many bytes had arrived in all, and when.
+    /// How many bytes came before `bytes`. All of them were taken and removed.
+    removed: usize,
+    /// At each arrival: how many bytes had arrived in all, and the time.
     arrivals: Vec<(usize, Instant)>,
-    /// Set once.
+    /// How the direction has ended. Set once.
     pub(crate) end: Option<End>,
     /// When it ended.
     ended: Option<Instant>,
@@ -55,7 +55,7 @@ pub(crate) struct State {
 }
 
 impl Inbox {
-    /// Looks at what is there, and waits for more until `look` finds what it wants or `until` has passed.
+    /// Calls `look` after each arrival until it returns something or `until` has passed.
     pub(crate) async fn wait<T>(
         &self,
         until: Instant,
@@ -70,13 +70,13 @@ impl Inbox {
                 .await
                 .is_err()
             {
-                // What arrived at the very end counts.
+                // Bytes that arrived at the last moment count.
                 return look(&mut self.lock());
             }
         }
     }
 
-    /// Waits until something has come, or the connection has ended.
+    /// Waits until bytes have come, or the direction has ended.
     pub(crate) async fn first_sign(&self) {
         loop {
             let changed = self.changed.notified();
@@ -87,12 +87,12 @@ impl Inbox {
         }
     }
 
-    /// Looks once.
+    /// Calls `look` once.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
         look(&mut self.lock())
     }
 
-    /// Adds bytes; false when nobody wants that many.
+    /// Adds bytes; false when they are too many.
     pub(crate) fn push(&self, bytes: &[u8]) -> bool {
         let mut state = self.lock();
         if state.deaf {
@@ -101,14 +101,14 @@ impl Inbox {
         state.add(bytes);
         let accepted = state.unread().len() <= LIMIT;
         if !accepted {
-            state.flooded();
+            state.cut_flood();
         }
         drop(state);
         self.changed.notify_waiters();
         accepted
     }
 
-    /// Throws away what has come and what will come; an end is seen all the same.
+    /// Throws away what has come and what will come. An end is still noted.
     pub(crate) fn deafen(&self) {
         let mut state = self.lock();
         state.deaf = true;
@@ -131,58 +131,58 @@ impl Inbox {
 
 impl State {
     fn add(&mut self, bytes: &[u8]) {
-        // What has been read is let go from time to time, so that a peer may say little for ever.
+        // Taken bytes are removed in blocks, so that a long connection uses bounded memory.
         if self.taken > KEPT {
             self.bytes.drain(..self.taken);
-            self.let_go += self.taken;
+            self.removed += self.taken;
             self.taken = 0;
-            let let_go = self.let_go;
-            self.arrivals.retain(|(total, _)| *total > let_go);
+            let removed = self.removed;
+            self.arrivals.retain(|(total, _)| *total > removed);
         }
         self.bytes.extend_from_slice(bytes);
-        let arrived = (self.let_go + self.bytes.len(), Instant::now());
+        let arrived = (self.removed + self.bytes.len(), Instant::now());
         self.arrivals.push(arrived);
     }
 
-    /// Keeps the beginning of what nobody will read.
-    fn flooded(&mut self) {
+    /// Ends the reading, and keeps only the beginning of the unread bytes.
+    fn cut_flood(&mut self) {
         self.bytes.truncate(self.taken + KEPT);
         self.bytes.shrink_to_fit();
         self.end = Some(End::Flooded);
     }
 
-    /// When the first bytes came that have not been let go.
+    /// When the first bytes came that were not removed.
     pub(crate) fn first_arrival(&self) -> Option<Instant> {
         self.arrivals.first().map(|(_, at)| *at)
     }
 
-    /// What no step has read yet.
+    /// The bytes that no step has taken.
     pub(crate) fn unread(&self) -> &[u8] {
         &self.bytes[self.taken..]
     }
 
-    /// The number of the next byte that no step has read, counted from the first that ever came.
+    /// The number of the next byte that no step has taken, counted from the first byte of the connection.
     pub(crate) fn position(&self) -> usize {
-        self.let_go + self.taken
+        self.removed + self.taken
     }
 
-    /// What has come from this byte on, whether it has been read or not; less where that has been let go.
+    /// The bytes from this position on, taken or not. Removed ones are missing.
     pub(crate) fn since(&self, position: usize) -> &[u8] {
-        let from = position.saturating_sub(self.let_go);
+        let from = position.saturating_sub(self.removed);
         self.bytes.get(from..).unwrap_or_default()
     }
 
-    /// When the next `count` bytes were complete; for none of them, when the connection ended.
+    /// When the last of the next `count` bytes came; for 0 bytes, when the direction ended.
     pub(crate) fn came(&self, count: usize) -> Option<Instant> {
         if count == 0 {
             return self.ended;
         }
-        let wanted = self.let_go + self.taken + count;
+        let wanted = self.removed + self.taken + count;
         let found = self.arrivals.partition_point(|(total, _)| *total < wanted);
         self.arrivals.get(found).map(|(_, at)| *at)
     }
 
-    /// Marks the next bytes as read.
+    /// Takes the next bytes.
     pub(crate) fn take(&mut self, count: usize) -> Vec<u8> {
         let end = (self.taken + count).min(self.bytes.len());
         let bytes = self.bytes[self.taken..end].to_vec();
@@ -190,16 +190,16 @@ impl State {
         bytes
     }
 
-    /// The same, where they are not wanted.
+    /// Takes the next bytes without returning them.
     pub(crate) fn skip(&mut self, count: usize) {
         self.taken = (self.taken + count).min(self.bytes.len());
     }
 }
 
-/// A peer that sends more than any case can ask for (64 MiB) is not listened to any longer.
+/// After more unread bytes the suite reads no more. A case can ask for 64 MiB.
 const LIMIT: usize = 65 << 20;
 
-/// How much of what nobody needs is kept.
+/// How many bytes are kept that no step needs.
 const KEPT: usize = 64 << 10;
 
 #[cfg(test)]
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_been_read_is_let_go_and_the_times_stay_right() {
+    fn taken_bytes_are_removed_and_the_times_stay_right() {
         let inbox = Inbox::default();
         let mut read = 0;
         for round in 0..100_u8 {
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_ends_and_is_not_kept() {
+    fn a_flood_is_cut_and_not_kept() {
         let inbox = Inbox::default();
         let chunk = vec![b'x'; 1 << 20];
         let taken = std::iter::repeat_with(|| inbox.push(&chunk)).take_while(|more| *more);

@@ -1,4 +1,4 @@
-//! TLS on both sides: accepts any certificate of a server, shows the public test certificate to clients, or another one.
+//! TLS in both roles. The suite accepts any certificate of a server, and shows clients a certificate of its own.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,27 +19,27 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use super::authority::{Authority, Dates, Identity};
 use super::drip::Tcp;
 
-/// Makes TLS connections. A copy may offer less, or show another certificate.
+/// Makes TLS connections. A copy can offer fewer versions, or show another certificate.
 #[derive(Clone)]
 pub struct Tls {
     made: Arc<Made>,
-    /// Offers TLS 1.2 alone.
+    /// Whether it offers TLS 1.2 alone.
     only12: bool,
     shown: Shown,
 }
 
-/// What is made once.
+/// The parts that all copies share.
 struct Made {
-    /// All versions, and TLS 1.2 alone.
+    /// For all versions, and for TLS 1.2 alone.
     connectors: [TlsConnector; 2],
     acceptors: BTreeMap<Shown, [TlsAcceptor; 2]>,
     name: ServerName<'static>,
-    /// In PEM form: what a client has to trust.
+    /// The certificate that a client has to trust, in PEM form.
     authority: String,
 }
 
 impl Tls {
-    /// Reads the embedded certificate, and makes those that a client is told to trust.
+    /// Reads the embedded certificate, and makes the certificates for clients that verify.
     ///
     /// # Errors
     /// When the embedded files are damaged, or no certificate can be made.
@@ -50,9 +50,9 @@ impl Tls {
         for shown in Shown::ALL {
             let (chain, key) = match shown {
                 Shown::Other => embedded()?,
-                Shown::Trusted => authority.vouch(HOSTS, Dates::Now)?,
-                Shown::Misnamed => authority.vouch(&["elsewhere.invalid"], Dates::Now)?,
-                Shown::Expired => authority.vouch(HOSTS, Dates::Past)?,
+                Shown::Trusted => authority.sign(HOSTS, Dates::Now)?,
+                Shown::Misnamed => authority.sign(&["elsewhere.invalid"], Dates::Now)?,
+                Shown::Expired => authority.sign(HOSTS, Dates::Past)?,
             };
             let both = [
                 acceptor(&ALL_VERSIONS, chain.clone(), key.clone_key())?,
@@ -73,7 +73,7 @@ impl Tls {
         })
     }
 
-    /// Offers TLS 1.2 alone.
+    /// A copy that offers TLS 1.2 alone.
     pub(crate) fn only12(&self) -> Self {
         Self {
             only12: true,
@@ -81,7 +81,7 @@ impl Tls {
         }
     }
 
-    /// Shows this certificate to clients.
+    /// A copy that shows this certificate to clients.
     pub(crate) fn showing(&self, shown: Shown) -> Self {
         Self {
             shown,
@@ -89,7 +89,7 @@ impl Tls {
         }
     }
 
-    /// The certificate, in PEM form, that vouches for what a client has to trust.
+    /// The certificate of the authority that a client has to trust, in PEM form.
     pub(crate) fn authority(&self) -> &str {
         &self.made.authority
     }
@@ -106,7 +106,7 @@ impl Tls {
         &self,
         stream: Tcp,
     ) -> io::Result<tokio_rustls::server::TlsStream<Tcp>> {
-        // There is one for each.
+        // `new` makes one for each certificate.
         let acceptors = self.made.acceptors.get(&self.shown);
         let acceptors = acceptors.ok_or(io::ErrorKind::NotFound)?;
         acceptors[usize::from(self.only12)].accept(stream).await
@@ -115,7 +115,7 @@ impl Tls {
 
 const ALL_VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 
-/// Where the client of a case finds the suite.
+/// The names under which the client of a case reaches the suite.
 const HOSTS: &[&str] = &["localhost", "127.0.0.1"];
 
 fn connector(versions: &[&'static SupportedProtocolVersion]) -> io::Result<TlsConnector> {
@@ -158,7 +158,7 @@ impl std::fmt::Debug for Tls {
 const CERTIFICATE: &[u8] = include_bytes!("../../../fixtures/tls/cert.pem");
 const KEY: &[u8] = include_bytes!("../../../fixtures/tls/key.pem");
 
-/// The suite judges the protocol, not the certificate that it has made up itself.
+/// Accepts every certificate: a server under test has one that no authority has signed.
 #[derive(Debug)]
 struct AcceptAny(Arc<CryptoProvider>);
 

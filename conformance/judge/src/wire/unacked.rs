@@ -1,10 +1,10 @@
-//! Whether the peer's system has taken what was written to a connection.
+//! Whether the peer's system has acknowledged what was written to a connection.
 //!
-//! A reset destroys what is still under way. A case about bytes that came before a reset proves something only if these
-//! bytes have come: on a busy machine a peer may not have read any of them after a fifth of a second.
+//! A reset destroys bytes on their way. A case about bytes before a reset proves something only if these bytes have
+//! arrived. On a busy machine that can take more than 200 ms.
 //!
-//! Linux tells it over netlink (`sock_diag(7)`), one connection at a time. The table in `/proc/net/tcp` has the same
-//! figure, but each look at it costs as much as all connections of the machine.
+//! Linux tells it over netlink (`sock_diag(7)`), one connection at a time. `/proc/net/tcp` has the same number, but each
+//! read of it lists all connections of the machine.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -14,8 +14,8 @@ use crate::times::UNACKED_POLL;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::time::{Instant, sleep};
 
-/// Waits until the peer's system has acknowledged everything, for so long at most. Where the system does not tell, it
-/// does not wait.
+/// Waits until the peer's system has acknowledged everything, or `limit` has passed. If the system does not tell, it does
+/// not wait.
 pub(super) async fn settled(local: SocketAddr, peer: SocketAddr, limit: Duration) {
     let until = Instant::now() + limit;
     let Ok(kernel) = kernel() else { return };
@@ -27,18 +27,18 @@ pub(super) async fn settled(local: SocketAddr, peer: SocketAddr, limit: Duration
     }
 }
 
-/// What the kernel is asked through.
+/// The netlink socket for questions to the kernel.
 fn kernel() -> io::Result<Socket> {
     const NETLINK: i32 = 16;
     const SOCK_DIAG: i32 = 4;
     let protocol = Protocol::from(SOCK_DIAG);
     let socket = Socket::new(Domain::from(NETLINK), Type::RAW, Some(protocol))?;
-    // It answers before the question has been sent, so nothing is ever waited for.
+    // The kernel has answered when the write returns, so no read has to wait.
     socket.set_nonblocking(true)?;
     Ok(socket)
 }
 
-/// The bytes of a connection that are not acknowledged; `None` when there is no such connection.
+/// How many bytes of a connection are not acknowledged; `None` if there is no such connection.
 fn waiting(mut kernel: &Socket, local: SocketAddr, peer: SocketAddr) -> io::Result<Option<u32>> {
     let ends = ends(local, peer);
     kernel.write_all(&question(local, &ends))?;
@@ -57,7 +57,7 @@ fn question(local: SocketAddr, ends: &[u8; ENDS]) -> Vec<u8> {
     bytes.extend(LENGTH.to_ne_bytes());
     bytes.extend(BY_FAMILY.to_ne_bytes());
     bytes.extend(REQUEST.to_ne_bytes());
-    // A number of the question, and of who asks.
+    // The sequence number, and the port of the sender.
     bytes.extend([0; 8]);
     bytes.extend([family, TCP, 0, 0]);
     // In every state.
@@ -85,8 +85,8 @@ fn ends(local: SocketAddr, peer: SocketAddr) -> [u8; ENDS] {
     bytes
 }
 
-/// What an answer says of the connection with these ends: `struct nlmsghdr`, followed by `struct inet_diag_msg`. Where a
-/// connection is gone, the answer is an error, or about the listener that is left.
+/// Reads the answer for the connection with these ends: `struct nlmsghdr`, followed by `struct inet_diag_msg`. If the
+/// connection has ended, the answer is an error, or about the listener.
 fn unacked(answer: &[u8], ends: &[u8; ENDS]) -> Option<u32> {
     const MESSAGE: usize = 16;
     const ID: usize = MESSAGE + 4;
@@ -105,21 +105,22 @@ const BY_FAMILY: u16 = 20;
 /// Two ports and two addresses.
 const ENDS: usize = 36;
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(target_os = "linux")]
+#[cfg(test)]
 mod tests {
     use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
-    /// A writer whose bytes are not all taken, and who could read them.
+    /// A writer whose bytes are not all acknowledged, and the reader, which does not read yet.
     async fn stuck(address: &str) -> io::Result<(TcpListener, TcpStream, TcpStream)> {
         let listener = TcpListener::bind(address).await?;
         let writer = TcpStream::connect(listener.local_addr()?).await?;
         let (reader, _) = listener.accept().await?;
         let (local, peer) = (writer.local_addr()?, writer.peer_addr()?);
         settled(local, peer, Duration::from_secs(60)).await;
-        // Until the systems take no more, and some of it is not acknowledged.
+        // Writes until the systems take no more. Some bytes are not acknowledged then.
         while writer.try_write(&[7; 64 * 1024]).is_ok() {
             sleep(Duration::from_millis(1)).await;
         }
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_waits_for_who_reads_and_no_longer_than_the_limit() {
+    async fn it_waits_for_the_reader_and_no_longer_than_the_limit() {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let (_listener, writer, mut reader) = stuck(address).await.unwrap();
             let (local, peer) = (writer.local_addr().unwrap(), writer.peer_addr().unwrap());
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_taken_is_told_of_that_connection_alone() {
+    async fn unacknowledged_bytes_are_counted_for_one_connection() {
         let (listener, writer, reader) = stuck("127.0.0.1:0").await.unwrap();
         let (local, peer) = (writer.local_addr().unwrap(), writer.peer_addr().unwrap());
         let kernel = kernel().unwrap();
@@ -154,7 +155,7 @@ mod tests {
         assert!(bytes.is_some_and(|bytes| bytes > 64 * 1024), "{bytes:?}");
         // The other end has written nothing.
         assert_eq!(waiting(&kernel, peer, local).unwrap(), Some(0));
-        // Once both ends are gone, the listener is all that is left at that address.
+        // After both ends have gone, only the listener has that address.
         socket2::SockRef::from(&reader)
             .set_linger(Some(Duration::ZERO))
             .unwrap();

@@ -1,4 +1,4 @@
-//! Where in a line of a case stands what is wrong with it.
+//! The column of an error in a line of a case.
 
 /// A part of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub(crate) fn column(line: &str, spot: &Spot) -> usize {
         Spot::Word(index) => words.get(*index).map(|(at, _)| *at),
         Spot::Variable(name) => variable(line, name),
         Spot::Bounds => {
-            let mut behind = words.iter().skip_while(|(_, word)| *word != "in").skip(1);
-            behind.next().map(|(at, _)| *at)
+            let mut after = words.iter().skip_while(|(_, word)| *word != "in").skip(1);
+            after.next().map(|(at, _)| *at)
         }
         Spot::Marks => marks(&words).next().map(|(at, _)| at),
         Spot::Mark(name) => marks(&words)
@@ -35,7 +35,7 @@ pub(crate) fn column(line: &str, spot: &Spot) -> usize {
     before.chars().count() + 1
 }
 
-/// The bracket, and the names behind it.
+/// The bracket, and the names after it.
 fn marks<'a>(words: &[(usize, &'a str)]) -> impl Iterator<Item = (usize, &'a str)> {
     words.iter().copied().skip_while(|(_, word)| *word != "[")
 }
@@ -64,7 +64,7 @@ fn words(line: &str) -> Vec<(usize, &str)> {
     words
 }
 
-/// The length of a string with what follows it at once, such as `*3`.
+/// The length of a string with its suffix, such as `*3`.
 fn string(text: &str) -> usize {
     let mut escaped = true;
     for (at, c) in text.char_indices() {
@@ -74,14 +74,14 @@ fn string(text: &str) -> usize {
                 let more = rest.find([' ', '\t', '[', ']', '#']);
                 return at + more.unwrap_or(rest.len());
             }
-            // The first sign is the quote that opens it.
+            // The first character is the opening quote.
             _ => escaped = c == '\\' && !escaped,
         }
     }
     text.len()
 }
 
-/// The byte of the `$`.
+/// Where the `$` is, in bytes.
 fn variable(line: &str, name: &str) -> Option<usize> {
     let mut escaped = false;
     for (at, c) in line.char_indices() {
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_count_characters_and_skip_what_only_looks_alike() {
+    fn columns_count_characters_and_skip_strings_and_comments() {
         let line =
             r#"ctl   >> "é \"$x\" \$port [a.b]"*3 "$port2${port}" in ..5s[a.bc a.b]  # [x.y] $z"#;
         for (spot, rest) in [

@@ -1,32 +1,32 @@
-//! The parts of a transcript. What can be written here can be parsed, printed and played.
+//! The syntax tree of the notation. Every value of these types can be printed, parsed and played.
 
 use std::fmt;
 
 /// A whole case file: its header, then its steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
-    /// One sentence that says what must hold.
+    /// One sentence: what the case judges.
     pub title: Noted<String>,
-    /// Who is judged.
+    /// The side that is judged.
     pub role: Noted<Role>,
     /// The ids of the rules that this case judges.
     pub rules: Noted<Vec<String>>,
-    /// The case that differs by one thing and must succeed.
+    /// A case that differs in one thing and must succeed.
     pub twin: Option<Noted<String>>,
-    /// What the configuration of the judged program must say.
+    /// What the configuration of the judged program contains.
     pub config: Vec<Noted<Setting>>,
-    /// The transports it is run on; none means plain.
+    /// The transports that it is run on; `None` means plain.
     pub over: Option<Noted<Vec<Transport>>>,
     /// The steps, with the blank lines and comments between them.
     pub body: Vec<Line>,
 }
 
-/// A header value with the comment behind it.
+/// A header value with its comment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Noted<T> {
     /// The value.
     pub value: T,
-    /// The text behind `#`, if any.
+    /// The text after `#`, if any.
     pub comment: Option<String>,
 }
 
@@ -37,7 +37,7 @@ pub enum Role {
     Server,
     /// The program that connects.
     Client,
-    /// One of each, and what users and services see of them.
+    /// One of each; a case sees what users and targets see of them.
     Pair,
 }
 
@@ -53,14 +53,14 @@ pub enum Side {
 /// What carries the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Transport {
-    /// Bare TCP.
+    /// TCP without TLS.
     Plain,
     /// TLS over TCP.
     Tls,
 }
 
 impl Transport {
-    /// All there are.
+    /// All of them.
     pub const ALL: [Self; 2] = [Self::Plain, Self::Tls];
 }
 
@@ -69,22 +69,22 @@ impl Transport {
 pub enum Setting {
     /// The server's timeout in seconds.
     Timeout(u64),
-    /// The client is told to verify the server's certificate.
+    /// The client verifies the server's certificate.
     Verify,
-    /// The client is told to verify the server's certificate, and whom it may trust; the suite shows such a certificate.
+    /// The client verifies the server's certificate, and trusts the authority of the suite, whose certificate it is shown.
     Trust,
-    /// So many mappings of the client, with the remote ports that `$nth_port` names.
+    /// Several mappings of the client, whose remote ports are the values of `$nth_port`.
     Maps {
-        /// How many, at least one.
+        /// How many, at least 1.
         count: u32,
-        /// The address of the service behind all of them.
+        /// The target of all of them.
         target: Template,
     },
     /// A mapping of the client.
     Map {
-        /// The remote port: a variable, or a number where nobody has to listen on it.
+        /// The remote port: a variable, or a number if no program has to listen on it.
         port: Template,
-        /// The address of the service.
+        /// The target.
         target: Template,
         /// What the mapping says in `isOpen`.
         open: bool,
@@ -96,7 +96,7 @@ pub enum Setting {
 pub enum Line {
     /// An empty line.
     Blank,
-    /// A line that only holds a comment.
+    /// A line with a comment only.
     Comment(String),
     /// One step.
     Step(Step),
@@ -107,28 +107,28 @@ pub enum Line {
 /// `repeat N` and its indented lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repeat {
-    /// How often, at least once.
+    /// How often, at least 1.
     pub count: u32,
-    /// Whether what is opened and remembered inside outlives its turn, for the turns of later blocks.
+    /// Whether the connections and variables of a turn stay for the same turn of later blocks.
     pub kept: bool,
-    /// The text behind `#`, if any.
+    /// The text after `#`, if any.
     pub comment: Option<String>,
-    /// The block; it holds no further `repeat`.
+    /// The block; it contains no other `repeat`.
     pub body: Vec<Line>,
 }
 
-/// What one actor does, or must see.
+/// What the suite does on a connection, or expects on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// The name of the connection.
     pub actor: String,
     /// What happens on it.
     pub action: Action,
-    /// When it has to happen, instead of "soon".
+    /// Its time bounds, if not the usual ones.
     pub within: Option<Within>,
     /// The rules that are broken when this step fails.
     pub marks: Vec<String>,
-    /// The text behind `#`, if any.
+    /// The text after `#`, if any.
     pub comment: Option<String>,
 }
 
@@ -139,26 +139,26 @@ pub enum Action {
     Connect(Endpoint),
     /// `refused $port`: a mapped port must refuse connections.
     Refused(Template),
-    /// `turned away $port`: a user is refused, or is accepted and closed before it has got a byte.
+    /// `turned away $port`: a user is refused, or is accepted and closed before it receives a byte.
     TurnedAway {
         /// The remote port.
         port: Template,
-        /// What the user says when it is accepted.
+        /// What the user sends if it is accepted.
         said: Option<Template>,
     },
-    /// `accept`, `accept $target`: take the next connection that the client has opened.
+    /// `accept`, `accept $target`: accept the next connection that the client opens.
     Accept(Option<Template>),
-    /// `accept drip` and its like: as `accept`, in another way.
+    /// `accept drip`, `accept tls12`, `accept bare`: as `accept`, in another way.
     AcceptAs(Way),
     /// `handshake`: a bare connection to the TLS port becomes one over TLS.
     Handshake,
-    /// `certificate NAME`: what the suite shows to the client from now on.
+    /// `certificate NAME`: the certificate that the suite shows to the client from now on.
     Certificate(Shown),
     /// `distrusts`: the client ends its next connection without ATH, because of our certificate.
     Distrusts,
-    /// `down TIME`: for so long, in milliseconds, the client cannot connect to the server.
+    /// `down TIME`: the client cannot connect to the server for this time in milliseconds.
     Down(u32),
-    /// `pause`: we read no more until a step waits for something on this connection.
+    /// `pause`: we do not read until the next step that expects something on this connection.
     Pause,
     /// `> WORD fields`: send a message.
     Send(Message),
@@ -170,13 +170,13 @@ pub enum Action {
     SendSlow(Template),
     /// `>> every TIME "..."`: send bytes, one segment per string, with so many milliseconds between two.
     SendEvery(u32, Vec<Template>),
-    /// `>> random SIZE SEED`: send reproducible noise while the case goes on.
+    /// `>> random SIZE SEED`: send reproducible noise; the case goes on meanwhile.
     SendRandom(Bulk),
-    /// `unguessable $token`: with all that were named before, this value looks as if nobody could guess it.
+    /// `unguessable $token`: this value, compared with those of earlier such steps, looks random.
     Unguessable(Template),
-    /// `keep`: from now on this control connection is kept alive, whatever the case waits for.
+    /// `keep`: from now on the suite keeps this control connection alive during all steps.
     Keep,
-    /// `late TIME`: the silent target begins to accept so many milliseconds from now.
+    /// `late TIME`: the silent target begins to accept after this time in milliseconds.
     Late(u32),
     /// `ignore WORD`: messages of this word are passed over from now on.
     Ignore(String),
@@ -188,21 +188,21 @@ pub enum Action {
     Close,
     /// `> reset`: abort the connection.
     Reset,
-    /// `restart`: end one of the two programs without a warning and start it again.
+    /// `restart`: kill one of the two programs and start it again.
     Restart,
     /// `< ...`, `<< ...`: one thing must come.
     Expect(Expectation),
     /// `< one of`: one of several things must come.
     OneOf(Vec<Alternative>),
-    /// `< maps`, `< maps but $port`: the client sends a MAP for each of its mappings, in any order. Each is answered
-    /// as soon as it has come, by true, or by false where its port is named here.
+    /// `< maps`, `< maps but $port`: the client sends a MAP for each of its mappings, in any order. Each is answered at
+    /// once: by `MRS false` if its port is named here, else by `MRS true`.
     Maps(Vec<Template>),
 }
 
 /// Where a connection goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
-    /// `server`: the control port; of the case's own transport unless one is named.
+    /// `server`: the control port of the named transport, or of the transport of the case.
     Server(Option<Transport>),
     /// `server bare`: the control port of the case's own transport, over TCP without TLS.
     Bare,
@@ -214,37 +214,37 @@ pub enum Endpoint {
     Port(Template),
 }
 
-/// How a connection of the client is taken, where not as usual.
+/// Another way to accept a connection of the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     /// All that we send, TLS included, leaves byte by byte.
     Drip,
     /// We offer TLS 1.2 alone.
     Tls12,
-    /// Over TCP without a TLS handshake, and what the client says is thrown away.
+    /// Over TCP without a TLS handshake. What the client sends is thrown away.
     Bare,
 }
 
 impl Way {
-    /// All there are.
+    /// All of them.
     pub(crate) const ALL: [Self; 3] = [Self::Drip, Self::Tls12, Self::Bare];
 }
 
 /// A certificate of the suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Shown {
-    /// That of the fixtures, for which nobody vouches.
+    /// The one of the fixtures, which no authority has signed.
     Other,
     /// One that a client trusts with `config trust`.
     Trusted,
     /// As trusted, but for another host.
     Misnamed,
-    /// As trusted, but its time is over.
+    /// As trusted, but expired.
     Expired,
 }
 
 impl Shown {
-    /// All there are.
+    /// All of them.
     pub const ALL: [Self; 4] = [Self::Other, Self::Trusted, Self::Misnamed, Self::Expired];
 }
 
@@ -253,7 +253,7 @@ impl Shown {
 pub struct Message {
     /// Capital letters.
     pub word: String,
-    /// The lines behind the word.
+    /// The lines after the word.
     pub fields: Vec<Field>,
 }
 
@@ -282,16 +282,16 @@ pub enum Piece {
     Bytes(Vec<u8>),
     /// The value of a variable.
     Var(String),
-    /// What comes close to the value of a variable.
+    /// A value near that of a variable.
     Near(Near, String),
 }
 
-/// How a value is changed that must not be taken for the right one.
+/// How a value is changed into a wrong one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Near {
     /// `${name:half}`: its first half.
     Half,
-    /// `${name:case}`: its first letter is in the other case; without a letter, its first byte is another.
+    /// `${name:case}`: its first letter in the other case; without a letter, with another first byte.
     Case,
 }
 
@@ -321,7 +321,7 @@ pub enum Expectation {
     Reset,
     /// Nothing comes, and the connection stays open.
     Silence,
-    /// What we are sending is not taken any more.
+    /// The peer takes no more of what we send.
     Stalled,
 }
 
@@ -330,16 +330,16 @@ pub enum Expectation {
 pub struct Alternative {
     /// What may come.
     pub expectation: Expectation,
-    /// What it is worth.
+    /// Whether it is allowed or recommended.
     pub grade: Grade,
-    /// The text behind `#`, if any.
+    /// The text after `#`, if any.
     pub comment: Option<String>,
 }
 
-/// The worth of an [`Alternative`].
+/// The grade of an [`Alternative`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grade {
-    /// As it should be.
+    /// Right.
     Pass,
     /// Allowed, not recommended.
     Nonstrict,
@@ -352,7 +352,7 @@ pub struct Within {
     pub low: Option<Low>,
     /// Not after.
     pub high: Option<u32>,
-    /// To come before `low` is nonstrict, not wrong.
+    /// Whether earlier than `low` is nonstrict, not wrong.
     pub lenient: bool,
 }
 
@@ -361,115 +361,27 @@ pub struct Within {
 pub enum Low {
     /// So many milliseconds.
     Ms(u32),
-    /// `still`: longer than every deadline of the judged program.
+    /// `still`: a time longer than each deadline of the judged program.
     Still,
 }
 
 impl Case {
-    /// The transports that its steps name, whatever its own is.
-    pub fn named_transports(&self) -> impl Iterator<Item = Transport> {
-        self.steps().filter_map(|step| match step.action {
-            Action::Connect(Endpoint::Server(named)) => named,
-            _ => None,
-        })
-    }
-
-    /// Whether it has tunnels, and one direction of a connection that belongs to them ends while the other one goes on.
-    pub fn half_closes(&self) -> bool {
-        let says = |step: &Step, word: &str| match &step.action {
-            Action::Send(message) | Action::Expect(Expectation::Message(message)) => {
-                message.word == word
-            }
-            Action::SendRaw(segments) => segments.iter().any(|segment| {
-                let first = segment.pieces().first();
-                matches!(first, Some(Piece::Bytes(bytes)) if bytes.starts_with(word.as_bytes()))
-            }),
-            _ => false,
-        };
-        let logs_in = |actor: &str| {
-            self.steps()
-                .any(|step| step.actor == actor && says(step, "ATH"))
-        };
-        let ends = |step: &Step| {
-            let half = matches!(
-                step.action,
-                Action::Shutdown | Action::Expect(Expectation::Eof)
-            );
-            half && !logs_in(&step.actor)
-        };
-        self.steps().any(|step| says(step, "TRS")) && self.steps().any(ends)
-    }
-
-    /// Whether it asks a server to listen on a port that it names itself, and not on one of its own.
-    pub fn names_a_port(&self) -> bool {
-        let port = |field: &Field| match field {
-            Field::Text(template) => match template.pieces() {
-                [Piece::Bytes(digits)] => {
-                    let digits = std::str::from_utf8(digits).ok()?;
-                    digits.parse::<u16>().ok()
-                }
-                _ => None,
-            },
-            Field::Bind(_) | Field::Any => None,
-        };
-        self.steps().any(|step| match &step.action {
-            Action::Send(map) if map.word == "MAP" => map
-                .fields
-                .first()
-                .and_then(port)
-                .is_some_and(|port| port > 0),
-            _ => false,
-        })
-    }
-
-    /// All steps, those of blocks once.
-    fn steps(&self) -> impl Iterator<Item = &Step> {
-        let lines = self.body.iter().flat_map(|line| match line {
-            Line::Repeat(repeat) => repeat.body.as_slice(),
-            line => std::slice::from_ref(line),
-        });
-        lines.filter_map(|line| match line {
-            Line::Step(step) => Some(step),
-            Line::Blank | Line::Comment(_) | Line::Repeat(_) => None,
-        })
-    }
-
-    /// Whether a client has to come back in it, or meets a server that was started again.
-    pub fn needs_reconnect(&self) -> bool {
-        let logs_in = |line: &Line| match line {
-            Line::Step(step) => match &step.action {
-                Action::Expect(Expectation::Message(message)) => usize::from(message.word == "ATH"),
-                Action::Restart if step.actor == "server" => 2,
-                _ => 0,
-            },
-            Line::Blank | Line::Comment(_) | Line::Repeat(_) => 0,
-        };
-        let logins = self.body.iter().map(|line| match line {
-            Line::Repeat(repeat) => {
-                let count = usize::try_from(repeat.count).unwrap_or(usize::MAX);
-                let turn: usize = repeat.body.iter().map(logs_in).sum();
-                turn.saturating_mul(count)
-            }
-            _ => logs_in(line),
-        });
-        let after_a_break = self.body.iter().any(|line| {
-            matches!(
-                line,
-                Line::Step(Step {
-                    action: Action::Down(_),
-                    ..
-                })
-            )
-        });
-        self.role.value != Role::Server && (logins.sum::<usize>() > 1 || after_a_break)
-    }
-
     /// The number of the first line below the header.
     pub fn first_line(&self) -> usize {
         3 + usize::from(self.twin.is_some())
             + self.config.len()
             + usize::from(self.over.is_some())
             + 2
+    }
+}
+
+impl Action {
+    /// The message that it sends or expects.
+    pub fn message(&self) -> Option<&Message> {
+        match self {
+            Self::Send(message) | Self::Expect(Expectation::Message(message)) => Some(message),
+            _ => None,
+        }
     }
 }
 

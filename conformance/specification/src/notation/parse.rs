@@ -1,4 +1,4 @@
-//! Reads case files. Lines are cut first; nom reads what is inside a line.
+//! Reads case files line by line. `line` parses the inside of a line with nom.
 
 mod line;
 
@@ -58,10 +58,10 @@ pub fn parse(text: &str) -> Result<Case, SyntaxError> {
     })
 }
 
-/// Reads one step, which takes several lines where it is `one of`.
+/// Reads one step. A step with `one of` takes several lines.
 ///
 /// # Errors
-/// The first place that cannot be read, counted inside of the text.
+/// The first place that cannot be read, counted inside the text.
 pub fn parse_step(text: &str) -> Result<Step, SyntaxError> {
     let mut source = Source {
         lines: text.lines(),
@@ -78,7 +78,7 @@ pub fn parse_step(text: &str) -> Result<Step, SyntaxError> {
 struct Source<'a> {
     lines: Lines<'a>,
     ahead: Option<&'a str>,
-    /// Of the line that was taken last.
+    /// The number of the last line taken.
     number: usize,
 }
 

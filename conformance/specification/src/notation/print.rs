@@ -7,7 +7,7 @@ use super::ast::{
     Piece, Repeat, Setting, Step, Template, Way, Within,
 };
 
-/// Words that mean something behind a message; as a field they are quoted.
+/// Keywords that can follow a message. As a field they are quoted.
 pub(super) const RESERVED: [&str; 3] = ["in", "pass", "nonstrict"];
 
 /// Marks, verdicts and comments start in this column, counted from 0.
@@ -51,7 +51,7 @@ pub fn print_step(step: &Step) -> String {
     out
 }
 
-/// A step that was taken apart: its actor, the verb and all that follows it, its marks and its comment.
+/// Joins the parts of a step: its actor, its verb with arguments, its marks and its comment.
 pub fn joined(actor: &str, text: &str, marks: &[String], comment: Option<&str>) -> String {
     let (first, rest) = text
         .split_once('\n')

@@ -1,7 +1,7 @@
-//! From the text to its rules.
+//! Reads the rules from the text.
 //!
-//! A rule is a paragraph: its id, its sentence, its attributes. The paragraph behind it may say
-//! why. What stands in fences is an example.
+//! A rule is a paragraph: its id, its sentence, its attributes. The paragraph after it may give the reason. Text in
+//! fences is an example.
 
 use super::{Level, Origin, Profile, REVISION, Rule, RuleError};
 
@@ -44,7 +44,7 @@ pub fn extract(text: &str) -> Result<Vec<Rule>, RuleError> {
 
 const WHY: &str = "Why: ";
 
-/// Lines without an empty one between them; a heading is one of its own.
+/// Lines without an empty line between them. A heading is a paragraph.
 struct Paragraph<'a> {
     /// Of its first line, counted from 1.
     line: usize,
@@ -86,7 +86,7 @@ fn rule(paragraph: &Paragraph<'_>, section: &str) -> Result<Rule, String> {
     let attributes = attributes
         .strip_prefix('{')
         .and_then(|rest| rest.strip_suffix('}'))
-        .ok_or_else(|| format!("`{id}` has no line of attributes in braces behind its sentence"))?;
+        .ok_or_else(|| format!("`{id}` has no line of attributes in braces after its sentence"))?;
     let text = sentence.join(" ");
     let level =
         level(&text).map_err(|found| format!("`{id}` has {found} keywords, it needs one"))?;
@@ -133,7 +133,7 @@ fn rule(paragraph: &Paragraph<'_>, section: &str) -> Result<Rule, String> {
     })
 }
 
-/// Whether a rule can be that old: revisions are numbered 0.3, 0.4 and so on.
+/// Whether this is a revision from 0.3 to the current one.
 fn is_revision(text: &str) -> bool {
     let minor = |text: &str| text.strip_prefix("0.")?.parse::<u8>().ok();
     matches!((minor(text), minor(REVISION)), (Some(since), Some(now)) if (3..=now).contains(&since))
@@ -167,7 +167,7 @@ mod tests {
 r[a.b]
 It MUST NOT
 work.
-{subject: both; origin: clarified; since: 0.3; corrupts: data; unjudged: nobody sees it}
+{subject: both; origin: clarified; since: 0.3; corrupts: data; unjudged: it is not on the wire}
 
 Why: it
 would hurt.
@@ -180,7 +180,7 @@ would hurt.
     }
 
     #[test]
-    fn a_rule_is_read_with_all_that_belongs_to_it() {
+    fn a_rule_is_read_with_its_attributes_and_its_reason() {
         let rules = extract(GOOD).unwrap();
         let wanted = Rule {
             id: "a.b".to_owned(),
@@ -193,7 +193,7 @@ would hurt.
             section: "4. Framing".to_owned(),
             text: "It MUST NOT work.".to_owned(),
             rationale: Some("it would hurt.".to_owned()),
-            unjudged: Some("nobody sees it".to_owned()),
+            unjudged: Some("it is not on the wire".to_owned()),
             line: 3,
         };
         assert_eq!(rules, [wanted]);
@@ -210,7 +210,7 @@ would hurt.
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_line() {
+    fn an_error_names_its_line() {
         let twice = format!("{GOOD}\n{GOOD}");
         for (text, wanted) in [
             (GOOD.replace("MUST NOT", "does"), ":3: `a.b` has 0 keywords"),
@@ -223,7 +223,7 @@ would hurt.
             (GOOD.replace("origin: clarified; ", ""), "needs an origin"),
             (GOOD.replace("subject: both; ", ""), "needs a subject"),
             (GOOD.replace("since: 0.3; ", ""), "`a.b` needs `since`"),
-            (GOOD.replace("unjudged", "unjuged"), "`unjuged: nobody"),
+            (GOOD.replace("unjudged", "unjuged"), "`unjuged: it is"),
             (
                 GOOD.replace("corrupts: data", "profile: wire"),
                 "`profile: wire` is no",

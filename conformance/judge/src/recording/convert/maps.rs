@@ -1,23 +1,24 @@
-//! The mappings of a client, which another client asks for in another order, or one by one.
+//! The MAPs of a client. Another client may send them in another order, or wait for each answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use netroxy_specification::message::{ARS, FieldName, MAP, MRS};
 use netroxy_specification::notation::ast::{Action, Expectation, Message, Template};
 
 use super::super::Entry;
-use super::names::{message, text};
+use super::super::traffic::text;
 
-/// Writes the MAPs that follow a login and their answers as one step, where all `count` mappings are asked for and
-/// answered. What else was said meanwhile follows them.
+/// Replaces the MAPs of a login and their answers by one step `maps`, if all `count` mappings were asked for and answered.
+/// Other steps between them follow it.
 pub(super) fn gather(entries: Vec<Entry>, count: usize) -> Vec<Entry> {
     let mut logins: Vec<Login> = Vec::new();
     let mut current: BTreeMap<String, usize> = BTreeMap::new();
     for (at, entry) in entries.iter().enumerate() {
         let actor = entry.step.actor.as_str();
-        let Some(message) = message(&entry.step.action) else {
+        let Some(message) = entry.step.action.message() else {
             continue;
         };
-        if message.word == "ARS" && text(message, 0) == b"true" {
+        if message.is(&ARS) && text(message, FieldName::IsOk) == b"true" {
             current.insert(actor.to_owned(), logins.len());
             logins.push(Login::default());
         } else if let Some(login) = current.get(actor).and_then(|index| logins.get_mut(*index)) {
@@ -50,24 +51,24 @@ pub(super) fn gather(entries: Vec<Entry>, count: usize) -> Vec<Entry> {
     kept
 }
 
-/// What was asked for behind one ARS.
+/// The MAPs after one ARS.
 #[derive(Default)]
 struct Login {
     /// The place of the first MAP of each port.
     asked: BTreeMap<Vec<u8>, usize>,
-    /// The place of its first answer, and what that says.
+    /// The place of its first answer, and its value.
     answered: BTreeMap<Vec<u8>, (usize, bool)>,
 }
 
 impl Login {
     fn see(&mut self, at: usize, message: &Message, action: &Action) {
-        let port = text(message, 0);
-        match (message.word.as_str(), action) {
-            ("MAP", Action::Expect(Expectation::Message(_))) => {
+        let port = text(message, FieldName::Port);
+        match (message.shape(), action) {
+            (Some(&MAP), Action::Expect(Expectation::Message(_))) => {
                 self.asked.entry(port).or_insert(at);
             }
-            ("MRS", Action::Send(_)) if self.asked.contains_key(&port) => {
-                let ok = text(message, 1) == b"true";
+            (Some(&MRS), Action::Send(_)) if self.asked.contains_key(&port) => {
+                let ok = text(message, FieldName::IsOk) == b"true";
                 self.answered.entry(port).or_insert((at, ok));
             }
             _ => {}

@@ -1,34 +1,36 @@
-//! Values of a recording that are others the next time: ports, tokens, names, addresses.
+//! Names for values of a recording that another run does not have: ports, tokens, client names, addresses.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 
 use netroxy_specification::catalog::{PORTS, TARGETS};
+use netroxy_specification::message::{ARS, ATH, FieldName, MAP, MRS, TRQ, TRS};
 use netroxy_specification::notation::ast::{
     Action, Endpoint, Expectation, Field, Message, Piece, Setting, Side, Step, Template,
 };
 
 use super::super::Entry;
-use super::super::traffic::bytes;
-use super::Unplayable;
+use super::super::traffic::{bytes, text};
+use super::unplayable::Unplayable;
 
-/// Which value has which name.
+/// The name of each value.
 #[derive(Debug)]
 pub(super) struct Names {
     side: Side,
     ports: BTreeMap<Vec<u8>, &'static str>,
     targets: BTreeMap<Vec<u8>, &'static str>,
-    /// Port, target, isOpen, in their order.
+    /// Port, target and isOpen of each MAP, in their order.
     maps: Vec<(Vec<u8>, Vec<u8>, bool)>,
     /// Client names.
     clients: Vec<Vec<u8>>,
     tokens: BTreeMap<Vec<u8>, Template>,
-    /// User name and password of a login that was let in.
+    /// Username and password of a login.
     login: Option<[Vec<u8>; 2]>,
     timeout: Option<u64>,
 }
 
 impl Names {
-    /// Those of a recording; `control` is the port of its server.
+    /// The names of a recording; `control` is the port of its server.
     pub(super) fn find(
         entries: &[Entry],
         side: Side,
@@ -52,28 +54,32 @@ impl Names {
             if let Action::Accept(Some(target)) = &step.action {
                 reached.insert(bytes(target));
             }
-            let Some(message) = message(&step.action) else {
+            let Some(message) = step.action.message() else {
                 continue;
             };
-            match message.word.as_str() {
-                "ATH" => {
+            let field = |name| text(message, name);
+            match message.shape() {
+                Some(&ATH) => {
                     asked.insert(&step.actor, message);
-                    names.client(text(message, 0));
+                    names.client(field(FieldName::ClientName));
                 }
-                "ARS" if text(message, 0) == b"true" => {
+                Some(&ARS) if field(FieldName::IsOk) == b"true" => {
                     let ath = asked.get(step.actor.as_str());
-                    let login = ath.map(|ath| [text(ath, 1), text(ath, 2)]);
+                    let login = [FieldName::Username, FieldName::Password];
+                    let login = ath.map(|ath| login.map(|name| text(ath, name)));
                     names.login = names.login.take().or(login);
-                    names.token(text(message, 2));
-                    let seconds = String::from_utf8_lossy(&text(message, 1)).parse().ok();
+                    names.token(field(FieldName::Token));
+                    let seconds = String::from_utf8_lossy(&field(FieldName::Timeout))
+                        .parse()
+                        .ok();
                     names.timeout = names.timeout.or(seconds);
                 }
-                "MAP" => names.map(message),
-                "MRS" if text(message, 1) == b"true" => {
-                    granted.insert(text(message, 0));
+                Some(&MAP) => names.map(message),
+                Some(&MRS) if field(FieldName::IsOk) == b"true" => {
+                    granted.insert(field(FieldName::Port));
                 }
-                "TRQ" => {
-                    tunnels.insert(text(message, 0));
+                Some(&TRQ) => {
+                    tunnels.insert(field(FieldName::Port));
                 }
                 _ => {}
             }
@@ -88,7 +94,7 @@ impl Names {
         Ok(names)
     }
 
-    /// What the configuration of a client says.
+    /// The mappings in the configuration of a client.
     pub(super) fn mappings(&self) -> Vec<Setting> {
         let map = |(port, target, open): &(Vec<u8>, Vec<u8>, bool)| {
             Some(Setting::Map {
@@ -100,7 +106,7 @@ impl Names {
         self.maps.iter().filter_map(map).collect()
     }
 
-    /// That of the server, where it is not the usual one.
+    /// The timeout of the server, if it is not the usual one.
     pub(super) fn timeout(&self) -> Option<Setting> {
         let timeout = self.timeout.filter(|seconds| *seconds != 30);
         timeout.map(Setting::Timeout)
@@ -138,59 +144,54 @@ impl Names {
         }
     }
 
+    /// A message with names instead of values. A value that the next run cannot know is not expected.
     fn message(&self, message: &Message, expected: bool, configured: bool) -> Message {
-        let field = |index: usize| text(message, index);
-        let is_token = self.tokens.contains_key(&field(2));
-        let values: Vec<Field> = match message.word.as_str() {
-            "ATH" => {
-                let name = match expected {
-                    true => Field::Any,
-                    false => Field::Text(self.client_name(&field(0))),
-                };
-                let login = self.credentials(&field(1), &field(2));
-                [vec![name], login.map(Field::Text).to_vec()].concat()
-            }
-            "ARS" if field(0) == b"true" && is_token => {
-                let timeout = match expected && !configured {
-                    true => Field::Any,
-                    false => Field::Text(Template::bytes(field(1))),
-                };
-                let token = self.token_name(&field(2));
-                let token = match token.pieces() {
-                    [Piece::Var(name)] if expected => Field::Bind(name.clone()),
-                    _ => Field::Text(token),
-                };
-                let ok = Field::Text(Template::bytes(field(0)));
-                vec![ok, timeout, token]
-            }
-            "MAP" => {
-                let target = match self.side {
-                    Side::Client => self.target(&field(1)),
-                    Side::Server => Template::bytes(field(1)),
-                };
-                let open = Template::bytes(field(2));
-                [self.port(&field(0)), target, open]
-                    .map(Field::Text)
-                    .to_vec()
-            }
-            "MRS" => {
-                let ok = Template::bytes(field(1));
-                [self.port(&field(0)), ok].map(Field::Text).to_vec()
-            }
-            "TRQ" => vec![Field::Text(self.port(&field(0)))],
-            "TRS" => {
-                let fields = [self.token_name(&field(0)), self.port(&field(1))];
-                fields.map(Field::Text).to_vec()
-            }
-            _ => message.fields.clone(),
+        let granted = text(message, FieldName::IsOk) == b"true"
+            && self.tokens.contains_key(&text(message, FieldName::Token));
+        let renamed = |name: FieldName, value: &Template| {
+            let value = bytes(value);
+            let field = match (message.shape()?, name) {
+                (&ATH, FieldName::ClientName) if expected => Field::Any,
+                (&ATH, FieldName::ClientName) => Field::Text(self.client_name(&value)),
+                (&ATH, FieldName::Username) => Field::Text(self.credential(0, &value)),
+                (&ATH, FieldName::Password) => Field::Text(self.credential(1, &value)),
+                (&ARS, FieldName::Timeout) if granted && expected && !configured => Field::Any,
+                (&ARS, FieldName::Token) if granted => {
+                    let token = self.token_name(&value);
+                    match token.pieces() {
+                        [Piece::Var(name)] if expected => Field::Bind(name.clone()),
+                        _ => Field::Text(token),
+                    }
+                }
+                (&MAP, FieldName::Target) if self.side == Side::Client => {
+                    Field::Text(self.target(&value))
+                }
+                (&TRS, FieldName::Token) => Field::Text(self.token_name(&value)),
+                (_, FieldName::Port) => Field::Text(self.port(&value)),
+                (&ARS, _) if !granted => return None,
+                _ => Field::Text(Template::bytes(value)),
+            };
+            Some(field)
         };
+        let names = message.shape().map_or(&[][..], |shape| shape.fields);
+        let names = names
+            .iter()
+            .map(|(name, _)| Some(*name))
+            .chain(iter::repeat(None));
+        let fields = message.fields.iter().zip(names).map(|(field, name)| {
+            let known = match (field, name) {
+                (Field::Text(value), Some(name)) => renamed(name, value),
+                _ => None,
+            };
+            known.unwrap_or_else(|| field.clone())
+        });
         Message {
             word: message.word.clone(),
-            fields: values,
+            fields: fields.collect(),
         }
     }
 
-    /// Bytes in which a token, or a port on a line of its own, may stand.
+    /// Bytes that may contain a token, or a port on a line of its own.
     fn raw(&self, bytes: &[u8]) -> Template {
         let ports = self.ports.iter().map(|(port, name)| {
             let line = [b"\n", port.as_slice(), b"\n"].concat();
@@ -234,20 +235,19 @@ impl Names {
         }
     }
 
-    fn credentials(&self, user: &[u8], password: &[u8]) -> [Template; 2] {
-        let known = self.login.as_ref();
-        let value = |index: usize, value: &[u8], name: &str| match known {
-            Some(login) if login[index] == value => variable(name),
+    /// `which`: 0 for a username, 1 for a password.
+    fn credential(&self, which: usize, value: &[u8]) -> Template {
+        match &self.login {
+            Some(login) if login[which] == value => variable(["username", "password"][which]),
             _ => Template::bytes(value),
-        };
-        [value(0, user, "username"), value(1, password, "password")]
+        }
     }
 
     fn token(&mut self, token: Vec<u8>) {
         let name = match (self.tokens.len(), self.side) {
             (0, _) => variable("token"),
             (index, Side::Server) => variable(&format!("token{}", index + 1)),
-            // There is one, and others are made from it.
+            // A case of role client has one token; others are made from it.
             (index, Side::Client) => numbered("token", index),
         };
         self.tokens.entry(token).or_insert(name);
@@ -259,13 +259,15 @@ impl Names {
     }
 
     fn map(&mut self, message: &Message) {
-        let (port, target) = (text(message, 0), text(message, 1));
+        let port = text(message, FieldName::Port);
+        let target = text(message, FieldName::Target);
         if !self.maps.iter().any(|(known, _, _)| *known == port) {
-            self.maps.push((port, target, text(message, 2) == b"true"));
+            let open = text(message, FieldName::IsOpen) == b"true";
+            self.maps.push((port, target, open));
         }
     }
 
-    /// A port that the server has refused may be one that only means something by its number.
+    /// Names the ports. A port that the server refused keeps its number, because the number may be the reason.
     fn name_ports(&mut self, granted: &BTreeSet<Vec<u8>>) -> Result<(), Unplayable> {
         let all = self.side == Side::Client;
         let named = self
@@ -280,7 +282,7 @@ impl Names {
         Ok(())
     }
 
-    /// A target to which no tunnel has come is one that refuses.
+    /// Names the targets. A target to which no tunnel came is one that refuses.
     fn name_targets(
         &mut self,
         reached: &BTreeSet<Vec<u8>>,
@@ -317,25 +319,11 @@ impl Names {
     }
 }
 
-pub(super) fn message(action: &Action) -> Option<&Message> {
-    match action {
-        Action::Send(message) | Action::Expect(Expectation::Message(message)) => Some(message),
-        _ => None,
-    }
-}
-
-pub(super) fn text(message: &Message, index: usize) -> Vec<u8> {
-    match message.fields.get(index) {
-        Some(Field::Text(text)) => bytes(text),
-        _ => Vec::new(),
-    }
-}
-
 fn variable(name: &str) -> Template {
     Template::new([Piece::Var(name.to_owned())], 1)
 }
 
-/// A value that is made from another one.
+/// A value made from that of a variable.
 fn numbered(name: &str, index: usize) -> Template {
     let number = format!("-{}", index + 1).into_bytes();
     Template::new([Piece::Var(name.to_owned()), Piece::Bytes(number)], 1)

@@ -43,7 +43,7 @@ const TAP: &str = "
     c1 < SRS";
 
 #[test]
-fn a_tap_is_played_against_a_server_with_the_users_that_it_did_not_see() {
+fn a_recording_of_a_tap_is_played_against_a_server_with_users() {
     let case = to_case(&recording("tap", TAP), Side::Server, true).unwrap();
     let expected = [
         "c1 connect server",
@@ -81,7 +81,7 @@ fn a_tap_is_played_against_a_server_with_the_users_that_it_did_not_see() {
 }
 
 #[test]
-fn a_tap_is_played_against_a_client_with_its_services() {
+fn a_recording_of_a_tap_is_played_against_a_client_with_targets() {
     let tap = TAP.replace("\n    c1 < TRQ 8080\n    c2 connect server\n    c2 >> \"TRS\\n1234567890abcdef\\n80\"\n    c2 >> \"80\\n\"\n    c2 > reset", "\n    c1 < TRQ 8080");
     let case = to_case(&recording("tap", &tap), Side::Client, true).unwrap();
     let expected = [
@@ -108,7 +108,7 @@ fn a_tap_is_played_against_a_client_with_its_services() {
 }
 
 #[test]
-fn what_a_case_cannot_say_is_not_played() {
+fn a_recording_that_no_case_can_express_is_not_played() {
     let pair = recording("pair", "user connect 80");
     assert_eq!(to_case(&pair, Side::Server, true), Err(Unplayable::Pair));
     let client = recording("client", "ctl accept");
@@ -129,7 +129,7 @@ fn what_a_case_cannot_say_is_not_played() {
 
 /// Another client asks in another order, or waits for each answer.
 #[test]
-fn several_mappings_are_asked_for_in_any_order() {
+fn several_maps_become_one_step() {
     let body = "
         c1 accept
         c1 < ATH home alice secret

@@ -1,7 +1,8 @@
-//! A tap sees neither users nor services. What they did is known from what client and server said for them.
+//! A tap sees neither users nor targets. What they did follows from the messages and bytes of client and server.
 
 use std::collections::{BTreeMap, VecDeque};
 
+use netroxy_specification::message::{FieldName, MAP, TRQ, TRS};
 use netroxy_specification::notation::ast::{
     Action, Expectation, Field, Message, Side, Step, Template,
 };
@@ -9,8 +10,8 @@ use netroxy_specification::notation::ast::{
 use super::super::Entry;
 use super::super::traffic::bytes;
 
-/// The recording of a tap as the player of a case would have written it, who is the other side, the users and the
-/// services.
+/// The recording of a tap as the player of a case would have written it. The player is the other side, the users and the
+/// targets.
 pub(super) fn complete(entries: Vec<Entry>, side: Side) -> Vec<Entry> {
     let mut stage = Stage {
         side,
@@ -27,13 +28,13 @@ pub(super) fn complete(entries: Vec<Entry>, side: Side) -> Vec<Entry> {
     stage.entries
 }
 
-/// Data connections that have carried nothing, and that the client has ended first: its target has refused.
+/// Data connections without bytes that the client ended first: its target refused.
 fn unused(entries: &[Entry]) -> Vec<String> {
     let mut ended: BTreeMap<&str, bool> = BTreeMap::new();
     for entry in entries {
         let actor = entry.step.actor.as_str();
         match &entry.step.action {
-            Action::Send(message) if message.word == "TRS" => {
+            Action::Send(message) if message.is(&TRS) => {
                 ended.insert(actor, false);
             }
             Action::SendRaw(_) | Action::Expect(_) if ended.get(actor) == Some(&false) => {
@@ -51,11 +52,11 @@ fn unused(entries: &[Entry]) -> Vec<String> {
 
 struct Stage {
     side: Side,
-    /// Of each remote port.
+    /// The target of each remote port.
     targets: BTreeMap<Vec<u8>, Template>,
-    /// Users of each remote port.
+    /// The waiting users of each remote port.
     waiting: BTreeMap<Vec<u8>, VecDeque<String>>,
-    /// The user or the service of a data connection.
+    /// The user or the target of a data connection.
     joined: BTreeMap<String, String>,
     silent: Vec<String>,
     number: usize,
@@ -66,8 +67,8 @@ impl Stage {
     fn enter(&mut self, entry: Entry) {
         let actor = entry.step.actor.clone();
         let far = self.joined.get(&actor).cloned();
-        // Seen from the client, as a tap writes it.
-        let (before, behind) = match (&entry.step.action, far) {
+        // A tap writes the steps of the client.
+        let (before, after) = match (&entry.step.action, far) {
             (Action::SendRaw(parts), Some(far)) => {
                 let all: Vec<u8> = parts.iter().flat_map(bytes).collect();
                 self.sent_by_client(far, Some(all))
@@ -85,8 +86,8 @@ impl Stage {
                 Side::Server => (Some((far, Action::Reset)), None),
                 Side::Client => (None, Some((far, Action::Expect(Expectation::Closed)))),
             },
-            (Action::Send(message), _) => (None, self.said(&actor, message)),
-            (Action::Expect(Expectation::Message(message)), _) if message.word == "TRQ" => {
+            (Action::Send(message), _) => (None, self.sent(&actor, message)),
+            (Action::Expect(Expectation::Message(message)), _) if message.is(&TRQ) => {
                 (self.user(message), None)
             }
             _ => (None, None),
@@ -109,27 +110,27 @@ impl Stage {
             Side::Client => mirrored(entry.step.action),
         };
         self.entries.extend([step((actor, action))]);
-        self.entries.extend(behind.map(step));
+        self.entries.extend(after.map(step));
     }
 
-    /// The service says it, or the user hears it.
+    /// The target sends it, or the user receives it.
     fn sent_by_client(&self, far: String, bytes: Option<Vec<u8>>) -> (Aside, Aside) {
         match self.side {
-            Side::Server => (None, Some((far, heard(bytes)))),
-            Side::Client => (Some((far, said(bytes))), None),
+            Side::Server => (None, Some((far, receives(bytes)))),
+            Side::Client => (Some((far, sends(bytes))), None),
         }
     }
 
-    /// The user says it, or the service hears it.
+    /// The user sends it, or the target receives it.
     fn sent_by_server(&self, far: String, bytes: Option<Vec<u8>>) -> (Aside, Aside) {
         match self.side {
-            Side::Server => (Some((far, said(bytes))), None),
-            Side::Client => (None, Some((far, heard(bytes)))),
+            Side::Server => (Some((far, sends(bytes))), None),
+            Side::Client => (None, Some((far, receives(bytes)))),
         }
     }
 
     fn user(&mut self, trq: &Message) -> Aside {
-        let port = field(trq, 0);
+        let port = field(trq, FieldName::Port);
         if self.side == Side::Client {
             return None;
         }
@@ -141,21 +142,22 @@ impl Stage {
         Some((user, Action::Connect(to)))
     }
 
-    fn said(&mut self, actor: &str, message: &Message) -> Aside {
-        match (message.word.as_str(), self.side) {
-            ("MAP", _) => {
-                let target = field(message, 1);
-                self.targets.insert(bytes(&field(message, 0)), target);
+    fn sent(&mut self, actor: &str, message: &Message) -> Aside {
+        let port = bytes(&field(message, FieldName::Port));
+        match (message.shape(), self.side) {
+            (Some(&MAP), _) => {
+                let target = field(message, FieldName::Target);
+                self.targets.insert(port, target);
                 None
             }
-            ("TRS", Side::Server) => {
-                let waiting = self.waiting.get_mut(&bytes(&field(message, 1)))?;
+            (Some(&TRS), Side::Server) => {
+                let waiting = self.waiting.get_mut(&port)?;
                 let user = waiting.pop_front()?;
                 self.joined.insert(actor.to_owned(), user);
                 None
             }
-            ("TRS", Side::Client) if !self.silent.iter().any(|silent| silent == actor) => {
-                let target = self.targets.get(&bytes(&field(message, 1)))?.clone();
+            (Some(&TRS), Side::Client) if !self.silent.iter().any(|silent| silent == actor) => {
+                let target = self.targets.get(&port)?.clone();
                 self.number += 1;
                 let service = format!("service{}", self.number);
                 self.joined.insert(actor.to_owned(), service.clone());
@@ -166,29 +168,29 @@ impl Stage {
     }
 }
 
-/// Who does or sees something beside a step.
+/// A user or a target, and its action beside a step.
 type Aside = Option<(String, Action)>;
 
-fn field(message: &Message, index: usize) -> Template {
-    match message.fields.get(index) {
+fn field(message: &Message, name: FieldName) -> Template {
+    match message.field(name) {
         Some(Field::Text(text)) => text.clone(),
         _ => Template::bytes(Vec::new()),
     }
 }
 
-fn said(bytes: Option<Vec<u8>>) -> Action {
+fn sends(bytes: Option<Vec<u8>>) -> Action {
     bytes.map_or(Action::Shutdown, |bytes| {
         Action::SendRaw(vec![Template::bytes(bytes)])
     })
 }
 
-fn heard(bytes: Option<Vec<u8>>) -> Action {
+fn receives(bytes: Option<Vec<u8>>) -> Action {
     Action::Expect(bytes.map_or(Expectation::Eof, |bytes| {
         Expectation::Raw(Template::bytes(bytes))
     }))
 }
 
-/// A step of a tap as the server sees it.
+/// A step of a tap with the arrows of the server.
 fn mirrored(action: Action) -> Action {
     match action {
         Action::Connect(_) => Action::Accept(None),

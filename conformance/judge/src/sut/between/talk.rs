@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use netroxy_specification::message::{ATH, FieldName, TRS};
 use netroxy_specification::notation::ast::{
     Action, Expectation, Field, Piece, Step, Template, Transport,
 };
@@ -196,8 +197,8 @@ impl Talk {
         let began = self.connections.get(connection).map(|known| &*known.began);
         match began {
             _ if !self.readable => Kind::Tls,
-            Some(b"ATH\n") => Kind::Control,
-            Some(b"TRS\n") => Kind::Data,
+            Some(began) if ATH.begins_bytes(began) => Kind::Control,
+            Some(began) if TRS.begins_bytes(began) => Kind::Data,
             _ => Kind::Unknown,
         }
     }
@@ -221,14 +222,8 @@ impl Talk {
 
     /// Whether a message names the mapping that is not of the case.
     fn is_probe(&self, action: &Action) -> bool {
-        let (Action::Send(message) | Action::Expect(Expectation::Message(message))) = action else {
-            return false;
-        };
-        let port = match message.word.as_str() {
-            "TRS" => message.fields.get(1),
-            "MAP" | "MRS" | "TRQ" => message.fields.first(),
-            _ => None,
-        };
+        let message = action.message();
+        let port = message.and_then(|message| message.field(FieldName::Port));
         let own = |port: &Field| match port {
             Field::Text(text) => match text.pieces() {
                 [Piece::Bytes(bytes)] => Some(bytes) == self.probe.as_ref(),

@@ -1,9 +1,9 @@
-//! Blocks that are played several times, and what outlives a turn of them.
+//! `repeat` blocks, and the connections that stay open after a turn.
 
 use std::collections::BTreeSet;
 
-use super::super::place::Spot;
-use super::{Found, OF_TURN, Scope, Wrong, found};
+use super::scope::{Found, Scope, Wrong, found};
+use crate::catalog::place::Spot;
 use crate::notation::ast::{Action, Line, Repeat, Step};
 
 impl Scope {
@@ -52,7 +52,7 @@ impl Scope {
         Ok(())
     }
 
-    /// The connection that a step of a block opens; one name must not mean two.
+    /// The connection that a step of a block opens. A name must not mean two connections.
     fn opens(
         &self,
         repeat: &Repeat,
@@ -78,14 +78,14 @@ impl Scope {
         }
         if repeat.kept && name.ends_with(|last: char| last.is_ascii_digit()) {
             let message = format!(
-                "`{name}` is to be kept, so the number of its turn is put behind it: end it in a letter"
+                "`{name}` is to be kept, so the number of its turn is added to its name: end the name in a letter"
             );
             return found(Spot::Word(0), message);
         }
         Ok(Some(name.clone()))
     }
 
-    /// Why nothing can be done on a connection of this name.
+    /// Why a step cannot use a connection of this name.
     pub(super) fn no_connection(&self, name: &str) -> String {
         match self.kept.get(name) {
             Some(turns) => format!(
@@ -97,6 +97,9 @@ impl Scope {
         }
     }
 }
+
+/// Variables inside a block only: a remote port of the turn, and the number of the turn.
+const OF_TURN: [&str; 2] = ["nth_port", "nth"];
 
 #[cfg(test)]
 mod tests {
@@ -110,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_can_be_used_in_the_same_turn_of_a_later_block() {
+    fn a_kept_connection_can_be_used_in_the_same_turn_of_a_later_block() {
         let kept = "repeat 3 kept\n  user connect $nth_port\n\n";
         let used = |turns: u32| format!("{kept}repeat {turns}\n  user >> \"$nth\"\n\n");
         assert_eq!(complaint(&used(3)), None);
@@ -121,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn one_name_means_one_connection() {
+    fn a_name_means_one_connection() {
         let kept = "repeat 3 kept\n  user connect $port\n\n";
         for (body, line, told) in [
             (format!("{kept}user > close\n"), 8, "belongs to the turns"),
