@@ -1,61 +1,64 @@
 //! The command line.
 
+mod address;
+mod arguments;
 mod baseline;
 #[cfg(test)]
 mod ci;
+mod complaint;
 mod diff;
+mod embedded;
+mod ending;
+mod exit;
 mod explain;
 mod export;
 mod flakes;
 mod format;
 mod fuzz;
 mod jobs;
+mod judging;
 mod list;
-mod main_job;
 mod matrix;
 mod output;
-mod pattern;
 mod records;
 mod replay;
+mod report;
 mod role;
 mod run;
 mod select;
 mod selftest;
 mod serve;
-mod session;
 mod signals;
+mod spec;
 mod sut;
 mod tap;
 mod template;
 mod vectors;
 mod violations;
 
-use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use arguments::Pace;
+use clap::{CommandFactory, Parser, Subcommand};
+use complaint::{Complaint, complain};
+use ending::{final_code, incomplete, left_over};
+use exit::{EXIT_CODES, EXIT_HARNESS, EXIT_LOOKED_UP, EXIT_USAGE};
 use netroxy_judge::descriptors;
-use netroxy_judge::input::InputError;
-use netroxy_judge::manifest::ManifestError;
-use netroxy_judge::run::{Options, Order};
-use netroxy_judge::sut::remains;
 use netroxy_manual::Manual;
 use netroxy_specification::rules;
-use output::{Output, ReportCommand, SpecCommand};
-pub(crate) use pattern::Pattern;
+use output::Output;
 
-use crate::output::{Misplaced, lost, out};
+use crate::output::out;
 
-/// Runs the program and tells how it has ended.
+/// Runs the program and returns its exit code.
 ///
 /// Exit codes: 0 nothing unexpected, 1 a failure, 2 wrong usage, manifest or case file, 3 the judged program never
-/// became ready, 4 no case was selected or all were skipped, 5 the suite could not do its part, 130 interrupted.
+/// became ready, 4 no case was selected or all were skipped, 5 the suite itself failed, 130 interrupted.
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help and version are no errors; clap knows where each belongs.
+            // Help and version are not errors; clap chooses standard output or standard error.
             let printed = error.print();
             if error.use_stderr() {
                 return ExitCode::from(EXIT_USAGE);
@@ -64,7 +67,7 @@ pub fn main() -> ExitCode {
                 Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
                     complain(&incomplete(&error))
                 }
-                Ok(()) | Err(_) => told(0),
+                Ok(()) | Err(_) => final_code(0),
             });
         }
     };
@@ -88,11 +91,11 @@ pub fn main() -> ExitCode {
         signals::survive_long_files();
         Box::pin(execute(arguments)).await
     });
-    // Tasks that still wait for a peer must not keep the program alive.
+    // Do not wait for tasks that still wait for a peer.
     runtime.shutdown_background();
     let remains = left_over();
     let code = match (code, remains) {
-        // A full process table must not be the first sign of it.
+        // Programs that still run fail even a run that passed: otherwise they could fill the process table.
         (Ok(0), Some(remains)) => complain(&remains),
         (code, remains) => {
             remains.iter().for_each(|remains| {
@@ -101,41 +104,15 @@ pub fn main() -> ExitCode {
             code.unwrap_or_else(|complaint| complain(&complaint))
         }
     };
-    ExitCode::from(told(code))
-}
-
-/// What was started and could not be ended.
-fn left_over() -> Option<Complaint> {
-    let remains: Vec<String> = remains().into_iter().collect();
-    (!remains.is_empty()).then(|| {
-        let message = format!(
-            "not everything that was started could be ended:\n  {}",
-            remains.join("\n  ")
-        );
-        Complaint::new(EXIT_HARNESS, message)
-    })
+    ExitCode::from(final_code(code))
 }
 
 fn too_few() -> Complaint {
     let (limit, least) = (descriptors::limit(), descriptors::LEAST);
     let message = format!(
-        "this program may have {limit} file descriptors open at a time, and needs at least {least} to play a case"
+        "this program may have {limit} file descriptors open at a time, and it needs at least {least} to play a case"
     );
     Complaint::new(EXIT_HARNESS, message).hint(descriptors::HINT)
-}
-
-/// The exit code, when everything has been said.
-fn told(code: u8) -> u8 {
-    match (code, lost()) {
-        (0 | EXIT_FAILURE | EXIT_NOTHING, Some(why)) => complain(&incomplete(&why)),
-        // Something worse has been told.
-        (code, _) => code,
-    }
-}
-
-fn incomplete(why: &dyn std::fmt::Display) -> Complaint {
-    let message = format!("cannot write to standard output: {why}; what is there is not whole");
-    Complaint::new(EXIT_HARNESS, message).hint("is the disk full?")
 }
 
 /// Judges any Netroxy v0.3 server or client by what it does on the wire.
@@ -157,7 +134,7 @@ struct Arguments {
 enum Command {
     /// Judge a server or a client
     Run(Box<run::Run>),
-    /// Let every client meet every server, and tell who is at fault
+    /// Play cases with every pair of client and server, and name the one at fault
     Matrix(matrix::Matrix),
     /// List cases, rules, programs, baselines or vectors
     List(list::List),
@@ -177,23 +154,23 @@ enum Command {
     Diff(diff::Diff),
     /// Play every case many times, in random order, and check that each verdict stays the same
     Flakes(flakes::Flakes),
-    /// Look at a system under test (SUT) without judging it
+    /// Check that a system under test (SUT) can be judged
     #[command(after_help = sut::EXIT_CODES)]
     Sut {
         #[command(subcommand)]
         command: sut::Command,
     },
-    /// The specification as a page to read
+    /// Print the specification as an HTML page
     #[command(after_help = EXIT_LOOKED_UP)]
     Spec {
         #[command(subcommand)]
-        command: SpecCommand,
+        command: spec::Command,
     },
     /// Merge the reports of the parts of a run, or print the format of reports
     #[command(after_help = EXIT_LOOKED_UP)]
     Report {
         #[command(subcommand)]
-        command: ReportCommand,
+        command: report::Command,
     },
     /// Show the reports of a folder in a browser, and play cases again on request
     Serve(serve::Serve),
@@ -201,13 +178,13 @@ enum Command {
     Selftest(selftest::Selftest),
     /// Fuzz a server or a client with generated sessions
     Fuzz(fuzz::Fuzz),
-    /// Pass on what a client and a server say, and judge both
+    /// Relay between a client and a server, and judge both
     Tap(tap::Tap),
-    /// Judge a recording once more, or play it against a peer
+    /// Judge a recording again, or play it against a peer
     Replay(Box<replay::Replay>),
     /// Write a recording as a capture that Wireshark opens
     Export(export::Export),
-    /// Test vectors of the codec: what every parser and serializer must do
+    /// List the test vectors of the codec, or judge a codec by them
     #[command(after_help = vectors::EXIT_CODES)]
     Vectors {
         #[command(subcommand)]
@@ -218,7 +195,7 @@ enum Command {
 }
 
 impl Arguments {
-    /// Whether cases or sessions are played.
+    /// Whether the command plays cases or sessions.
     fn plays(&self) -> bool {
         match &self.command {
             Some(
@@ -250,61 +227,10 @@ impl Arguments {
     }
 }
 
-#[derive(Debug, Clone, Copy, Args)]
-struct Pace {
-    /// How many cases run at a time; most cases wait for a deadline and use little CPU [default: 200, selftest 600; fewer if the limit of file descriptors is low]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
-    /// Multiply every deadline, for slow machines [default: 1]
-    #[arg(long, value_name = "X", value_parser = time_scale)]
-    time_scale: Option<f64>,
-    /// How many seconds connections stand still in the cases that look for deadlines [default: as the manifest says]
-    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u16).range(1..=600))]
-    still: Option<u16>,
-    /// Run the cases in a random order
-    #[arg(long)]
-    shuffle: bool,
-    /// The order of --shuffle, a number [default: another each time]
-    #[arg(long, value_name = "N", value_parser = seed, requires = "shuffle")]
-    seed: Option<u64>,
-    /// Run each case N times
-    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true,
-        value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    repeat: u32,
-    /// Stop at the first failure
-    #[arg(long)]
-    fail_fast: bool,
-    /// Name the N slowest cases at the end, at most 10
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    slowest: usize,
-}
-
-/// Why the program stops before it has a verdict.
-#[derive(Debug)]
-struct Complaint {
-    code: u8,
-    message: String,
-    hint: Option<String>,
-}
-
-const EXIT_FAILURE: u8 = 1;
-const EXIT_USAGE: u8 = 2;
-const EXIT_NOT_READY: u8 = 3;
-const EXIT_NOTHING: u8 = 4;
-const EXIT_HARNESS: u8 = 5;
-const EXIT_INTERRUPTED: u8 = 130;
-
-/// Of commands that look something up, or write it.
-const EXIT_LOOKED_UP: &str = "Exit codes: 0 done, 2 wrong usage or a file that cannot be used, 4 nothing is called so \
-or was selected, 5 the suite itself failed.";
-
-const EXIT_CODES: &str = "Exit codes: 0 nothing unexpected, 1 a case failed, 2 wrong usage, manifest or case file, \
-3 the SUT never became ready, 4 no case was selected or all were skipped, 5 the suite itself failed, 130 interrupted.";
-
 async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
     let rules = rules::embedded().map_err(|error| Complaint::new(EXIT_USAGE, error.to_string()))?;
     match arguments.command {
-        None => main_job::execute(&rules, arguments.pace, arguments.output).await,
+        None => embedded::execute(&rules, arguments.pace, arguments.output).await,
         Some(Command::Run(run)) => run::execute(&run, &rules).await,
         Some(Command::Matrix(matrix)) => matrix::execute(matrix, &rules).await,
         Some(Command::List(list)) => list::execute(&list, &rules),
@@ -315,8 +241,8 @@ async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
         Some(Command::Diff(diff)) => diff::execute(&diff, &rules).await,
         Some(Command::Flakes(flakes)) => flakes::execute(&flakes, &rules).await,
         Some(Command::Sut { command }) => sut::execute(command).await,
-        Some(Command::Spec { command }) => output::spec(&command, &rules),
-        Some(Command::Report { command }) => output::report(&command, &rules),
+        Some(Command::Spec { command }) => spec::execute(&command, &rules),
+        Some(Command::Report { command }) => report::execute(&command, &rules),
         Some(Command::Serve(serve)) => serve::execute(&serve, &rules).await,
         Some(Command::Selftest(selftest)) => selftest::execute(&selftest, &rules).await,
         Some(Command::Fuzz(fuzz)) => Box::pin(fuzz::execute(fuzz, &rules)).await,
@@ -331,103 +257,6 @@ async fn execute(arguments: Arguments) -> Result<u8, Complaint> {
             Ok(0)
         }
     }
-}
-
-impl Pace {
-    fn options(self, hardened: bool) -> Options {
-        Options {
-            hardened,
-            jobs: usize::from(self.jobs.unwrap_or(200)),
-            time_scale: self.time_scale.unwrap_or(1.0),
-            still: self.still.map(|still| Duration::from_secs(still.into())),
-        }
-    }
-
-    fn order(self) -> Result<Order, Complaint> {
-        let seed = match (self.shuffle, self.seed) {
-            (false, _) => None,
-            (true, Some(seed)) => Some(seed),
-            (true, None) => Some(getrandom::u64().map_err(|error| {
-                Complaint::new(EXIT_HARNESS, format!("no random seed: {error}"))
-                    .hint("choose one: --seed N")
-            })?),
-        };
-        Ok(Order {
-            seed,
-            repeat: self.repeat,
-            fail_fast: self.fail_fast,
-        })
-    }
-}
-
-impl Complaint {
-    fn new(code: u8, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            hint: None,
-        }
-    }
-
-    fn hint(self, hint: impl Into<String>) -> Self {
-        Self {
-            hint: Some(hint.into()),
-            ..self
-        }
-    }
-}
-
-fn manifest_complaint(error: ManifestError) -> Complaint {
-    let complaint = Complaint::new(EXIT_USAGE, error.to_string());
-    match error.hint {
-        Some(hint) => complaint.hint(hint),
-        None => complaint,
-    }
-}
-
-fn input_complaint(error: InputError) -> Complaint {
-    let complaint = Complaint::new(EXIT_USAGE, error.to_string());
-    match error.hint {
-        Some(hint) => complaint.hint(hint),
-        None => complaint,
-    }
-}
-
-fn time_scale(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(scale) if (0.01..=1000.0).contains(&scale) => Ok(scale),
-        Ok(_) | Err(_) => Err("a number from 0.01 to 1000".to_owned()),
-    }
-}
-
-fn seed(text: &str) -> Result<u64, String> {
-    let number = match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    number.map_err(|_| "a number below 2^64, decimal or with 0x".to_owned())
-}
-
-/// Tells what is wrong; the exit code.
-fn complain(complaint: &Complaint) -> u8 {
-    let mut err = std::io::stderr().lock();
-    // Where errors cannot be written, the exit code still tells.
-    let _ = writeln!(err, "error: {}", complaint.message);
-    if let Some(hint) = &complaint.hint {
-        let _ = writeln!(err, "hint: {hint}");
-    }
-    complaint.code
-}
-
-/// A place that is wrong, before anything has been written.
-fn misplaced(error: &Misplaced) -> Complaint {
-    Complaint::new(EXIT_USAGE, error.to_string()).hint(error.hint.as_str())
-}
-
-/// A place that cannot be written to although it was right.
-fn unwritten(name: &str, error: &dyn std::fmt::Display) -> Complaint {
-    Complaint::new(EXIT_HARNESS, format!("cannot write {name}: {error}"))
-        .hint("is the disk full, or the folder gone?")
 }
 
 #[cfg(test)]

@@ -1,31 +1,31 @@
-//! Whether the suite flakes: the same cases many times over, in any order, must come to the same.
+//! Checks that results are steady: the same cases, played many times in any order, must have equal results.
 
-mod leaks;
 mod load;
+mod resources;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-pub(crate) use leaks::Belongings;
 pub(crate) use load::Load;
 use netroxy_judge::run::{Job, Summary};
 use netroxy_judge::verdict::{Judged, Verdict};
+pub(crate) use resources::Resources;
 
 use crate::diff::{Columns, Difference, Side};
 use crate::report::Totals;
 
-/// What came of every case in all runs so far.
+/// The results of every case in all runs so far.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// By the subject and the name of the run.
+    /// The results, by the subject and the name of the run.
     cases: BTreeMap<(String, String), Vec<Seen>>,
-    /// How often each was played once more because the machine had stalled.
+    /// How often each case was played once more because the machine had stalled.
     replayed: BTreeMap<(String, String), usize>,
     runs: usize,
     leaks: usize,
 }
 
-/// One outcome of a case, and how often it was seen.
+/// One result of a case, and how often it occurred.
 #[derive(Debug)]
 struct Seen {
     side: Side,
@@ -35,14 +35,14 @@ struct Seen {
 /// One run over all cases.
 #[derive(Debug)]
 pub(crate) struct Run {
-    /// Of its order.
+    /// The seed of its order.
     pub(crate) seed: u64,
     passed: usize,
     failed: usize,
 }
 
 impl Run {
-    /// Nothing has been played yet.
+    /// A run that has played nothing yet.
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             seed,
@@ -53,7 +53,7 @@ impl Run {
 }
 
 impl Tally {
-    /// Notes a result of a run.
+    /// Adds a result of a run.
     pub(crate) fn note(&mut self, run: &mut Run, job: &Job, judged: &Judged) {
         if judged.verdict == Verdict::Skip {
             return;
@@ -74,7 +74,7 @@ impl Tally {
         }
     }
 
-    /// Closes a run; the line that tells about it, and one for each thing that it has left behind.
+    /// Ends a run. Returns its line, and one line for each thing that it left behind.
     pub(crate) fn end(&mut self, run: &Run, summary: &Summary, leaks: &[String]) -> String {
         self.runs += 1;
         self.leaks += leaks.len();
@@ -94,7 +94,7 @@ impl Tally {
         text
     }
 
-    /// A steady case counts as passed; what is left behind counts as failed.
+    /// Passed: steady cases. Failed: unsteady cases, and things that were left behind.
     pub(crate) fn totals(&self) -> Totals {
         let unsteady = self.unsteady().count();
         Totals {
@@ -104,12 +104,12 @@ impl Tally {
         }
     }
 
-    /// Whether there was one outcome of each case, and nothing was left behind.
+    /// Whether each case always had the same result, and nothing was left behind.
     pub(crate) fn is_steady(&self) -> bool {
         self.leaks == 0 && self.unsteady().next().is_none()
     }
 
-    /// The cases that have come to different things, what they came to, and the last line.
+    /// The cases with different results, their two most frequent results, and the totals.
     pub(crate) fn text(&self, columns: Columns) -> String {
         let mut text = String::new();
         for ((subject, id), outcomes) in self.unsteady() {
@@ -146,14 +146,14 @@ impl Tally {
     }
 
     fn unsteady(&self) -> impl Iterator<Item = (&(String, String), &Vec<Seen>)> {
-        // One that was missing in a run is not steady either.
+        // A case without a result in some run is not steady either.
         let all = |outcomes: &[Seen]| outcomes.iter().map(|seen| seen.times).sum::<usize>();
         let cases = self.cases.iter();
         cases.filter(move |(_, outcomes)| outcomes.len() > 1 || all(outcomes) != self.runs)
     }
 }
 
-/// Such as `49 PASS, 1 FAIL`; where only the transcripts differ, that is said.
+/// Such as `49 PASS, 1 FAIL`, or `50 PASS with 2 transcripts` if only the transcripts differ.
 fn verdicts(outcomes: &[Seen], runs: usize) -> String {
     let mut counts: BTreeMap<Verdict, usize> = BTreeMap::new();
     for seen in outcomes {

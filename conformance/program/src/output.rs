@@ -1,13 +1,13 @@
-//! Everything that this program writes for others: files and standard output.
+//! Writes files and standard output.
 //!
-//! What is written is there whole or not at all, or it is said what is missing. A file is written beside its place and
-//! takes it when it is whole; only what grows while somebody looks, such as the recording of a tap, is written in
-//! place, and ends with its last whole part.
+//! An output is complete, or absent, or an error says what is missing. A file is written in its folder under another
+//! name and moved to its place when it is complete. Only files that grow for a long time, such as the recording of a
+//! tap, are written in place; they end with their last complete part.
 
 mod growing;
 mod place;
 mod stdout;
 
 pub(crate) use growing::{Growing, Stopped};
-pub(crate) use place::{Folder, Misplaced, Place, Readers};
+pub(crate) use place::{Folder, Place, PlaceError, Readers};
 pub(crate) use stdout::{lost, out};

@@ -1,67 +1,24 @@
-//! Who tests the tests: peers that break a rule when they are told to, and the cases that detect it.
+//! Tests the suite with peers that have known bugs.
 //!
-//! A bug is killed by a case whose failing step judges the very rule that the bug breaks; that something fails somewhere
-//! is not enough.
+//! A case detects (kills) a bug only if the failing step judges the rule that the bug breaks. Another failure is not
+//! enough.
 
+mod mutant;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
 
-use netroxy_broken::{Bug, Manner};
+pub(crate) use mutant::Mutant;
 use netroxy_judge::manifest::ManifestError;
 use netroxy_judge::run::{self, Job, Options};
-use netroxy_judge::sut::Subject;
 use netroxy_judge::verdict::Judged;
 use netroxy_specification::catalog::Entry;
 use netroxy_specification::notation::ast::Side;
 use netroxy_specification::rules::Rule;
 pub(crate) use table::{Table, listed};
 
-use crate::peers;
-use crate::peers::fits;
-
-/// A peer with a bug.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Mutant {
-    pub(crate) side: Side,
-    pub(crate) bug: Bug,
-}
-
-impl Mutant {
-    /// All of them.
-    pub(crate) fn all() -> Vec<Self> {
-        let sides = [Side::Server, Side::Client].into_iter();
-        sides
-            .flat_map(|side| {
-                let bugs = Bug::ALL.iter().copied();
-                let bugs = bugs.filter(move |bug| fits(Manner::Bad(*bug), side));
-                bugs.map(move |bug| Self { side, bug })
-            })
-            .collect()
-    }
-
-    /// The subjects that have it: alone, and with a partner that does not.
-    fn subjects(self) -> Result<Vec<Arc<Subject>>, ManifestError> {
-        let mutant = peers::broken(self.side, Manner::Bad(self.bug))?;
-        let pair = match self.side {
-            Side::Server => (mutant.clone(), peers::broken(Side::Client, Manner::Good)?),
-            Side::Client => (peers::broken(Side::Server, Manner::Good)?, mutant.clone()),
-        };
-        let subjects = [Subject::Started(mutant), Subject::Pair(Box::new(pair))];
-        Ok(subjects.map(Arc::new).to_vec())
-    }
-}
-
-/// Such as `server crowd-lost`.
-impl fmt::Display for Mutant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.side, self.bug)
-    }
-}
-
-/// The runs that may kill these mutants: those of the cases that judge the rule. With them, who is whose.
+/// The runs of all cases that judge the rules of these mutants, and the mutant of each subject's name.
 ///
 /// # Errors
 /// Never, because the manifests are embedded.
@@ -86,7 +43,7 @@ pub(crate) fn plan(
     Ok((jobs, names))
 }
 
-/// Whether this result kills a mutant: a step that judges its rule did not come true, or only as far as is allowed.
+/// Whether this result kills a mutant: a step that judges its rule did not come true, or was nonstrict.
 pub(crate) fn kills(judged: &Judged, mutant: Mutant) -> bool {
     let rule = mutant.bug.rule();
     let broken = judged.broken.iter().flat_map(|broken| &broken.marks);
@@ -94,7 +51,7 @@ pub(crate) fn kills(judged: &Judged, mutant: Mutant) -> bool {
     judged.verdict.is_red(true) && broken.chain(remarked).any(|id| id == rule)
 }
 
-/// Rules that could be broken without anybody noticing that nobody has tried: rule and side.
+/// Judged rules without a bug that breaks them, with the side that has none.
 pub(crate) fn rules_without_bugs(rules: &[Rule]) -> Vec<(&str, Side)> {
     let mutants = Mutant::all();
     let sides = [Side::Server, Side::Client];
@@ -110,7 +67,7 @@ pub(crate) fn rules_without_bugs(rules: &[Rule]) -> Vec<(&str, Side)> {
         .collect()
 }
 
-/// Cases that kill nobody.
+/// Cases that kill no mutant.
 pub(crate) fn idle<'a>(entries: &'a [Arc<Entry>], table: &Table) -> Vec<&'a str> {
     let busy: BTreeSet<&str> = table.cases().collect();
     let ids = entries.iter().map(|entry| entry.id.as_str());
@@ -119,12 +76,13 @@ pub(crate) fn idle<'a>(entries: &'a [Arc<Entry>], table: &Table) -> Vec<&'a str>
 
 #[cfg(test)]
 mod tests {
+    use netroxy_broken::Bug;
     use netroxy_specification::{catalog, rules};
 
     use super::*;
 
     #[test]
-    fn every_bug_breaks_a_rule_that_binds_who_has_it() {
+    fn every_bug_breaks_a_rule_that_binds_its_side() {
         let rules = rules::embedded().unwrap();
         for mutant in Mutant::all() {
             let rule = rules.iter().find(|rule| rule.id == mutant.bug.rule());

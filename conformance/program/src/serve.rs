@@ -1,4 +1,4 @@
-//! Runs, rules and cases as pages of a browser on this machine, and a case played again on request.
+//! Shows runs, rules and cases in a browser on this machine, and plays a case on request.
 
 mod guard;
 mod pages;
@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::extract::rejection::{FormRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Form, Path as Named, Query, State};
+use axum::extract::{DefaultBodyLimit, Form, Path as PathParameter, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -31,7 +31,7 @@ use netroxy_specification::catalog::Entry;
 use netroxy_specification::notation::ast::Transport;
 use netroxy_specification::rules::Rule;
 use pages::{Html, Refusal};
-use plays::{Play, Plays, Wish};
+use plays::{Play, PlayRequest, Plays};
 use runs::{Reports, Runs};
 use serde::Deserialize;
 use tokio::net::TcpListener;
@@ -41,12 +41,12 @@ use tokio_util::sync::CancellationToken;
 use crate::html::{SHARED, spec};
 use crate::report::html::{SCRIPT, STYLE};
 
-/// What is served.
+/// The data that the pages show.
 #[derive(Debug)]
 pub(crate) struct Served {
     pub(crate) rules: Arc<[Rule]>,
     pub(crate) entries: Vec<Arc<Entry>>,
-    /// What a case can be played against. Only that: a report cannot name a program.
+    /// The subjects that a case can be played against. A report cannot name another program.
     pub(crate) subjects: Vec<Arc<Subject>>,
     pub(crate) tls: Tls,
 }
@@ -55,10 +55,10 @@ struct App {
     served: Served,
     reports: Reports,
     plays: Plays,
-    guard: Guard,
+    guard: Arc<Guard>,
 }
 
-/// A server that can be reached.
+/// A server that listens.
 pub(crate) struct Server {
     listener: TcpListener,
     app: Arc<App>,
@@ -66,10 +66,10 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Listens for browsers that look at the reports of a folder.
+    /// Listens for browsers; `folder` has the reports.
     ///
     /// # Errors
-    /// When it cannot listen there.
+    /// When it cannot listen on the address, or the system gives no random number.
     pub(crate) async fn bind(
         address: SocketAddr,
         folder: &Path,
@@ -77,7 +77,7 @@ impl Server {
         stop: CancellationToken,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        let guard = Guard::new(listener.local_addr()?)?;
+        let guard = Arc::new(Guard::new(listener.local_addr()?)?);
         let app = App {
             reports: Reports::new(folder, Arc::clone(&served.rules)),
             plays: Plays::new(Arc::clone(&served.rules), served.tls.clone(), stop.clone()),
@@ -91,12 +91,12 @@ impl Server {
         })
     }
 
-    /// Where it is.
+    /// The address that it listens on.
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Serves until it is stopped, and ends everything that it has started.
+    /// Serves until it is stopped, and then ends all programs that it started.
     ///
     /// # Errors
     /// When connections can no longer be accepted.
@@ -107,7 +107,7 @@ impl Server {
             stop,
         } = self;
         let serving = axum::serve(listener, router(&app)).into_future();
-        // A browser that follows a transcript would keep it alive.
+        // Does not wait for browsers that follow a transcript.
         let served = stop.run_until_cancelled(serving).await;
         app.plays.ended().await;
         served.unwrap_or(Ok(()))
@@ -134,19 +134,19 @@ fn router(app: &Arc<App>) -> Router {
         .fallback(|| async { missing("page") })
         .layer(DefaultBodyLimit::max(FORM))
         .layer(axum::middleware::from_fn_with_state(
-            Arc::clone(app),
+            Arc::clone(&app.guard),
             guard::watch,
         ))
         .with_state(Arc::clone(app))
 }
 
-/// In bytes. A wish is much shorter.
+/// The greatest length of a form, in bytes.
 const FORM: usize = 4096;
 
 type Shared = State<Arc<App>>;
 
 impl App {
-    /// All runs that there are now. Reports may be long, so a thread of its own reads them.
+    /// All runs. Reports may be long, so a blocking thread reads them.
     async fn runs(self: &Arc<Self>) -> Result<Runs, Refusal> {
         let app = Arc::clone(self);
         let read = tokio::task::spawn_blocking(move || app.reports.all()).await;
@@ -172,7 +172,10 @@ async fn index(State(app): Shared) -> Result<Html, Refusal> {
     Ok(pages::index(&app.runs().await?, &app.plays.going()))
 }
 
-async fn run(State(app): Shared, Named(name): Named<String>) -> Result<Response, Refusal> {
+async fn run(
+    State(app): Shared,
+    PathParameter(name): PathParameter<String>,
+) -> Result<Response, Refusal> {
     let runs = app.runs().await?;
     let run = runs.named(&name).ok_or_else(|| missing("run"))?;
     match &run.report {
@@ -189,7 +192,10 @@ fn rules(State(app): Shared) -> Ready<Html> {
     ready(pages::rules(&app.served.rules, &app.served.entries))
 }
 
-async fn rule(State(app): Shared, Named(id): Named<String>) -> Result<Html, Refusal> {
+async fn rule(
+    State(app): Shared,
+    PathParameter(id): PathParameter<String>,
+) -> Result<Html, Refusal> {
     let rule = app.served.rules.iter().find(|rule| rule.id == id);
     let rule = rule.ok_or_else(|| missing("rule"))?;
     Ok(pages::rule(&app.runs().await?, rule, &app.served.entries))
@@ -199,7 +205,10 @@ fn cases(State(app): Shared) -> Ready<Html> {
     ready(pages::cases(&app.served.entries))
 }
 
-async fn case(State(app): Shared, Named(id): Named<String>) -> Result<Html, Refusal> {
+async fn case(
+    State(app): Shared,
+    PathParameter(id): PathParameter<String>,
+) -> Result<Html, Refusal> {
     let runs = app.runs().await?;
     let entry = app.entry(&id);
     if entry.is_none() && runs.of_case(&id).next().is_none() {
@@ -209,16 +218,16 @@ async fn case(State(app): Shared, Named(id): Named<String>) -> Result<Html, Refu
     Ok(pages::case(&runs, &id, entry, app.guard.token()))
 }
 
-/// Two results, each as its run and its place in it.
+/// The addresses of two results to compare.
 #[derive(Debug, Deserialize)]
-struct Two {
+struct Comparison {
     left: String,
     right: String,
 }
 
 async fn compare(
     State(app): Shared,
-    two: Result<Query<Two>, QueryRejection>,
+    two: Result<Query<Comparison>, QueryRejection>,
 ) -> Result<Html, Refusal> {
     let Ok(Query(two)) = two else {
         return Err(pages::error(
@@ -231,9 +240,9 @@ async fn compare(
     Ok(pages::compare(find(&two.left)?, find(&two.right)?))
 }
 
-/// What somebody wants to see played.
+/// The form that asks to play a case.
 #[derive(Debug, Deserialize)]
-struct Asked {
+struct PlayForm {
     token: String,
     case: String,
     transport: String,
@@ -242,48 +251,55 @@ struct Asked {
 
 fn play(
     State(app): Shared,
-    asked: Result<Form<Asked>, FormRejection>,
+    asked: Result<Form<PlayForm>, FormRejection>,
 ) -> Ready<Result<Redirect, Refusal>> {
-    ready(begun(&app, asked))
+    ready(begin_play(&app, asked))
 }
 
-fn begun(app: &App, asked: Result<Form<Asked>, FormRejection>) -> Result<Redirect, Refusal> {
+fn begin_play(
+    app: &App,
+    asked: Result<Form<PlayForm>, FormRejection>,
+) -> Result<Redirect, Refusal> {
     let wrong = |why: &str| pages::error(StatusCode::BAD_REQUEST, why);
     let Ok(Form(asked)) = asked else {
-        return Err(wrong("The form is not whole."));
+        return Err(wrong("The form is incomplete."));
     };
-    if !app.guard.knows(&asked.token) {
-        let why = "The form is of another program. Load its page once more.";
+    if !app.guard.accepts(&asked.token) {
+        let why = "The form is from an earlier start of this program. Load the page again.";
         return Err(pages::error(StatusCode::FORBIDDEN, why));
     }
     let entry = app.entry(&asked.case).ok_or_else(|| missing("case"))?;
     let transports = entry.transports().into_iter();
     let named = |transport: &Transport| transport.to_string() == asked.transport;
     let transport = transports.into_iter().find(named);
-    let transport = transport.ok_or_else(|| wrong("The case is not played over this."))?;
+    let transport =
+        transport.ok_or_else(|| wrong("The case is not played over this transport."))?;
     let subjects = app.served.subjects.iter();
     let role = entry.case.role.value;
     let mut fitting = subjects.filter(|subject| subject.role() == role);
     let subject = fitting.find(|subject| subject.name() == asked.subject);
-    let wish = Wish {
+    let request = PlayRequest {
         entry: Arc::clone(entry),
         transport,
         subject: Arc::clone(subject.ok_or_else(|| wrong("The case does not judge this program."))?),
     };
-    match app.plays.begin(wish) {
+    match app.plays.begin(request) {
         Some(play) => Ok(Redirect::to(&format!("/plays/{}", play.number))),
         None => {
-            let why = "Many cases wait to be played. Try again when they are over.";
+            let why = "Too many cases wait to be played. Try again later.";
             Err(pages::error(StatusCode::TOO_MANY_REQUESTS, why))
         }
     }
 }
 
-fn playing(State(app): Shared, Named(number): Named<u64>) -> Ready<Result<Response, Refusal>> {
-    ready(followed(&app, number))
+fn playing(
+    State(app): Shared,
+    PathParameter(number): PathParameter<u64>,
+) -> Ready<Result<Response, Refusal>> {
+    ready(play_page(&app, number))
 }
 
-fn followed(app: &App, number: u64) -> Result<Response, Refusal> {
+fn play_page(app: &App, number: u64) -> Result<Response, Refusal> {
     let play = app.plays.find(number).ok_or_else(|| missing("play"))?;
     match play.end() {
         Some(Ok(_)) => Ok(Redirect::to(&format!("/runs/{}", play.run())).into_response()),
@@ -294,41 +310,41 @@ fn followed(app: &App, number: u64) -> Result<Response, Refusal> {
 
 fn events(
     State(app): Shared,
-    Named(number): Named<u64>,
+    PathParameter(number): PathParameter<u64>,
     headers: HeaderMap,
 ) -> Ready<Result<Response, Refusal>> {
-    ready(heard(&app, number, &headers))
+    ready(event_stream(&app, number, &headers))
 }
 
-/// The lines of a play from the first that a browser has not heard.
-fn heard(app: &App, number: u64, headers: &HeaderMap) -> Result<Response, Refusal> {
+/// The lines of a play, from the first one that the browser does not have.
+fn event_stream(app: &App, number: u64, headers: &HeaderMap) -> Result<Response, Refusal> {
     let play = app.plays.find(number).ok_or_else(|| missing("play"))?;
-    // A browser that has lost the connection says how far it came.
+    // A browser that reconnects sends the number of the last line that it got.
     let last = headers
         .get("last-event-id")
         .and_then(|id| id.to_str().ok()?.parse().ok());
     let next = last.map_or(0, |last: usize| last.saturating_add(1));
     let (send, receive) = mpsc::channel(16);
-    tokio::spawn(tell(play, next, send));
+    tokio::spawn(send_events(play, next, send));
     let live = KeepAlive::default();
     Ok(Sse::new(Events(receive)).keep_alive(live).into_response())
 }
 
-/// Sends the lines of a play as they happen, and at last that it is over.
-async fn tell(play: Arc<Play>, mut next: usize, send: mpsc::Sender<Event>) {
+/// Sends the lines of a play as they come, and an event at its end.
+async fn send_events(play: Arc<Play>, mut next: usize, send: mpsc::Sender<Event>) {
     let mut changes = play.changes();
     loop {
         changes.mark_unchanged();
         let (lines, over) = play.after(next);
         for line in lines {
             let event = Event::default().event("line").id(next.to_string());
-            if send.send(event.data(told(&line))).await.is_err() {
+            if send.send(event.data(event_data(&line))).await.is_err() {
                 return;
             }
             next += 1;
         }
         if over {
-            // If it cannot be sent, the browser has gone.
+            // If it cannot be sent, the browser has closed the connection.
             let _ = send.send(Event::default().event("over").data("over")).await;
             return;
         }
@@ -339,7 +355,7 @@ async fn tell(play: Arc<Play>, mut next: usize, send: mpsc::Sender<Event>) {
     }
 }
 
-fn told(line: &Line) -> String {
+fn event_data(line: &Line) -> String {
     let arrow = match line.direction {
         Some(Direction::Sent) => "→",
         Some(Direction::Received) => "←",

@@ -1,4 +1,4 @@
-//! Lists vectors, and reports how a codec was judged by them.
+//! Lists vectors, and reports how a codec answered them.
 
 mod list;
 mod report;

@@ -1,4 +1,4 @@
-//! The pages of `serve`, in a headless Chromium: what two people do who disagree about a rule.
+//! The pages of `serve` in a headless Chromium.
 //!
 //! `NETROXY_SCREENSHOTS` names a folder for pictures of them.
 #![cfg(unix)]
@@ -20,10 +20,10 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_netroxy-conformance");
 /// A server that answers each MAP twice.
 const BROKEN: &str = "broken-server:mrs-twice";
 const CASE: &str = "server/map/good";
-/// A case that takes seconds, so that somebody can look on.
+/// A case that takes seconds, so that the page can follow it.
 const SLOW: &str = "server/auth/deadline";
 
-/// A case whose texts would be markup, if the pages let them.
+/// A case whose texts would be markup if the pages did not escape them.
 const SLY: &str = "title    <img src=x onerror=\"document.title='taken'\">\nrole     server\nrules    auth.ok-reply\n\n\
     ctl   connect server\nctl   > ATH \"<img src=x onerror=document.title='taken'>\" $username $password\n\
     ctl   < ARS false                         [auth.ok-reply]\n";
@@ -44,7 +44,7 @@ fn path(browser: &mut Browser) -> String {
     path.as_str().unwrap().to_owned()
 }
 
-/// Goes to an element with the key Tab, as somebody without a mouse does.
+/// Goes to an element with the key Tab.
 #[track_caller]
 fn tab_to(browser: &mut Browser, element: &str) {
     let there = format!("document.activeElement === {element}");
@@ -57,12 +57,12 @@ fn tab_to(browser: &mut Browser, element: &str) {
     panic!("{element} is not reached by the key Tab");
 }
 
-/// The link that shows a text.
+/// The link with a text.
 fn link(text: &str) -> String {
     format!("[...document.querySelectorAll('a')].find((a) => a.textContent === {text:?})")
 }
 
-/// The button that shows a text.
+/// The button with a text.
 fn button(text: &str) -> String {
     link(text).replace("'a'", "'button'")
 }
@@ -73,7 +73,7 @@ const LOADED: &str = "document.readyState === 'complete'";
 
 #[ignore = "needs Chromium; .ci/run runs it"]
 #[test]
-fn two_people_compare_a_rule_and_play_a_case_again() {
+fn reports_are_compared_and_a_case_is_played_again() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     report(folder, "mine", &["server/map", "--sut", BROKEN]);
@@ -99,7 +99,7 @@ fn two_people_compare_a_rule_and_play_a_case_again() {
     browser.type_text("map.one-reply");
     browser.wait(&format!("(({SHOWN}) > 0) && (({SHOWN}) < {cases})"));
 
-    // How the rule stands with both programs, its sentence, and its case.
+    // The standing of the rule with both programs, its sentence, and its case.
     browser.go(&format!("http://{}/matrix", serving.host));
     browser.wait(
         "[...document.querySelectorAll('table.standings tbody tr')].some((row) => \
@@ -129,7 +129,7 @@ fn two_people_compare_a_rule_and_play_a_case_again() {
     browser.wait(differing);
     browser.look_everywhere("serve-sides");
 
-    // The broken server once more, by keyboard: its result is a page.
+    // Plays a case against the broken server, by keyboard; its result is a page.
     browser.go(&format!("http://{}/cases/{CASE}", serving.host));
     browser.wait(&format!(
         "{LOADED} && !!document.querySelector('form.play')"
@@ -144,7 +144,7 @@ fn two_people_compare_a_rule_and_play_a_case_again() {
         "document.body.innerText.includes('1 failed') && !!document.querySelector('#broken')",
     );
 
-    // A case that takes its time is seen step by step, and then its result.
+    // A slow case appears step by step, and then its result.
     browser.go(&format!("http://{}/cases/{SLOW}", serving.host));
     browser.wait(&format!(
         "{LOADED} && !!document.querySelector('form.play')"
@@ -158,7 +158,7 @@ fn two_people_compare_a_rule_and_play_a_case_again() {
     browser.wait("location.pathname.startsWith('/runs/play-')");
     browser.wait("document.body.innerText.includes('1 passed')");
 
-    // What a report holds is text.
+    // The texts of a report are not markup.
     browser.go(&format!("http://{}/runs/sly.json", serving.host));
     browser.wait("document.body.innerText.includes('<img src=x')");
     assert_ne!(browser.eval("document.title"), "taken");

@@ -1,4 +1,4 @@
-//! The specification as a text: what it cites exists, what it shows is true, and it is in order.
+//! The text of the specification: it cites existing rules and files, shows the real cases, and is in order.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 
 use netroxy_specification::{catalog, rules};
 
-/// Set, and what follows from other files is written anew: the list of rules, the cases in the text.
+/// If this variable is set, the list of rules and the cases in the text are written again from their sources.
 const WRITE: &str = "NETROXY_WRITE_RULES";
 
 #[test]
-fn the_list_of_rules_is_that_of_the_text() {
+fn the_list_of_rules_equals_the_rules_of_the_text() {
     let path = revision().join("rules.json");
     let rules = rules::embedded().unwrap();
     let wanted = serde_json::to_string_pretty(&rules).unwrap() + "\n";
@@ -32,7 +32,7 @@ fn the_list_of_rules_is_that_of_the_text() {
 }
 
 #[test]
-fn every_case_in_the_text_is_the_case_that_is_played() {
+fn every_case_in_the_text_equals_the_case_file() {
     let entries = catalog::embedded().unwrap();
     let mut shown = BTreeSet::new();
     let page = Page::normative();
@@ -121,7 +121,7 @@ fn headings_are_numbered_one_after_the_other() {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_has_a_target() {
     let mut links = 0;
     for page in pages() {
         for (line, target) in page.links() {
@@ -161,9 +161,9 @@ fn lines_are_short_enough_to_read() {
     }
 }
 
-/// Rules command, prose explains: so a keyword is in a rule, or in quotes where it is defined.
+/// A keyword is only in a rule, or in quotes in its definition.
 #[test]
-fn keywords_are_in_rules_only_and_have_no_shadows() {
+fn keywords_are_only_in_rules_and_only_in_capitals() {
     let page = Page::normative();
     let sentences: String = rules::embedded()
         .unwrap()
@@ -180,7 +180,10 @@ fn keywords_are_in_rules_only_and_have_no_shadows() {
                 && !is_keyword;
             let place = page.place(number);
             assert!(in_rule || !is_keyword, "{place}: {word} outside of a rule");
-            assert!(!is_shadow, "{place}: {word}: is it a rule or not?");
+            assert!(
+                !is_shadow,
+                "{place}: {word}: write a rule with the keyword, or use another word"
+            );
         }
     }
 }
@@ -217,7 +220,7 @@ struct Page {
     text: String,
 }
 
-/// What stands in fences.
+/// A block between fences.
 struct Block {
     line: usize,
     kind: String,
@@ -296,7 +299,7 @@ impl Page {
         lines
     }
 
-    /// What a heading is called in a link: lower case, no punctuation, hyphens for blanks.
+    /// The names of headings in links: lower case, no punctuation, hyphens for blanks.
     fn anchors(&self) -> BTreeSet<String> {
         let headings = self.headings();
         let titles = headings
@@ -312,7 +315,7 @@ impl Page {
             .collect()
     }
 
-    /// Targets of `[text](target)`, with the lines where they stand.
+    /// Targets of `[text](target)`, with their lines.
     fn links(&self) -> Vec<(usize, String)> {
         let mut found = Vec::new();
         for (number, line) in self.prose() {

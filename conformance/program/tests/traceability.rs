@@ -1,4 +1,4 @@
-//! Rules, cases and twins belong together, and the pages about them say what is so.
+//! Rules, cases and twins fit together, and the pages about them are correct.
 
 #![allow(
     clippy::unwrap_used,
@@ -100,7 +100,7 @@ fn every_twin_is_a_case_of_the_same_role() {
     }
 }
 
-/// Peers that repeat the mistakes of others prove less.
+/// A broken peer with shared code would have the same mistakes.
 #[test]
 fn the_broken_peers_share_no_code_with_ours() {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../broken/Cargo.toml");
@@ -109,7 +109,7 @@ fn the_broken_peers_share_no_code_with_ours() {
     assert!(!dependencies.contains("netroxy"), "{dependencies}");
 }
 
-/// A case that is satisfied by a connection that ends, or by nothing at all, proves little without its twin.
+/// A case that passes if the connection ends, or if nothing happens, proves little without its twin.
 #[test]
 fn every_negative_case_has_a_twin() {
     for entry in catalog::embedded().unwrap().values() {
@@ -139,7 +139,7 @@ fn every_negative_case_has_a_twin() {
     }
 }
 
-/// Whoever does not follow a SHOULD has not failed.
+/// A peer that does not follow a SHOULD has not failed.
 #[test]
 fn should_is_never_a_failure_and_must_is_never_nonstrict() {
     let rules = rules();
@@ -163,7 +163,7 @@ fn should_is_never_a_failure_and_must_is_never_nonstrict() {
     }
 }
 
-/// A server may shut an address out that sends more of them (section 14.4 of the specification).
+/// A server may block an address that sends more wrong logins (section 14.4 of the specification).
 #[test]
 fn no_case_sends_more_than_three_wrong_logins() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/v0.3/cases");
@@ -228,7 +228,7 @@ fn the_page_about_the_originals_explains_their_baselines() {
     assert!(stale.is_empty(), "{stale:#?}");
 }
 
-/// A case, whether it is only nonstrict, and the rule that it shows broken.
+/// A case, whether it is only nonstrict, and the broken rule.
 type Finding = (String, bool, String);
 
 fn explained_findings(entries: &BTreeMap<String, Entry>) -> BTreeSet<Finding> {
@@ -236,7 +236,7 @@ fn explained_findings(entries: &BTreeMap<String, Entry>) -> BTreeSet<Finding> {
         .join("../..")
         .join(FOLDER)
         .join("originals.md");
-    // A revision that the originals do not speak has no such page.
+    // Only the revision of the originals has such a page.
     let text = fs::read_to_string(path).unwrap_or_default();
     let mut found = BTreeSet::new();
     for row in text.lines().filter(|line| line.contains("| `")) {
@@ -253,13 +253,13 @@ fn explained_findings(entries: &BTreeMap<String, Entry>) -> BTreeSet<Finding> {
                     found.insert((id.clone(), strict != cells[0], rule.to_owned()));
                 }
             }
-            assert!(found.len() > before, "{pattern} says nothing new: {row}");
+            assert!(found.len() > before, "{pattern} repeats other cells: {row}");
         }
     }
     found
 }
 
-/// Whether a cell means this case: by its id, or by a beginning and a star.
+/// Whether a cell names this case: by its id, or by the beginning of its id and a star.
 fn named(pattern: &str, id: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(start) => id.starts_with(start),
@@ -284,7 +284,7 @@ fn known_findings(entries: &BTreeMap<String, Entry>) -> BTreeSet<Finding> {
                 .iter()
                 .map(|rule| rule.as_str().unwrap())
                 .collect();
-            // Who crashes breaks no rule by a step; the case is about its first one.
+            // A crash has no broken step, so the first rule of the case counts.
             if rules.is_empty() {
                 rules.push(&entries[case].case.rules.value[0]);
             }
@@ -299,7 +299,7 @@ fn known_findings(entries: &BTreeMap<String, Entry>) -> BTreeSet<Finding> {
     found
 }
 
-/// A rule of the wire profile must not hide behind one that this profile does not judge.
+/// The wire profile skips a case with a hardened rule, so each wire rule needs a case with wire rules only.
 #[test]
 fn every_wire_rule_is_judged_in_the_wire_profile() {
     let rules = rules();
@@ -318,10 +318,9 @@ fn every_wire_rule_is_judged_in_the_wire_profile() {
     }
 }
 
-/// What judges what, so that a reviewer sees each change. That the claims are true is shown by a run against the
-/// reference, in the tests of the run.
+/// The table of rules and their cases, so that a reviewer sees each change.
 #[test]
-fn the_coverage_is_as_it_was_reviewed() {
+fn the_coverage_equals_the_reviewed_table() {
     let entries = catalog::embedded().unwrap();
     let mut table = String::new();
     for rule in rules::embedded().unwrap() {

@@ -1,4 +1,4 @@
-//! What must be true of a list before anything is compared with it.
+//! Checks the entries of a baseline before results are compared with them.
 
 use std::collections::BTreeSet;
 
@@ -7,13 +7,14 @@ use netroxy_specification::nearest::nearest;
 use netroxy_specification::position::position;
 use netroxy_specification::rules::Rule;
 
-use super::{Baseline, BaselineError, Entry};
+use super::file::{Baseline, BaselineError};
+use super::list::Entry;
 
 impl Baseline {
-    /// Every entry names a run of `runs` and rules of `rules`, once, with a reason.
+    /// Checks that every entry names a run of `runs` once, and rules of `rules`, and has a reason.
     ///
     /// # Errors
-    /// The first entry that does not.
+    /// The first wrong entry.
     pub(crate) fn check(
         &self,
         runs: &BTreeSet<String>,
@@ -23,16 +24,16 @@ impl Baseline {
             self.run(index, entry, runs)?;
             self.rules(index, entry, rules)?;
             if entry.why.trim().is_empty() {
-                let message = format!("nobody has written why `{}` fails", entry.run);
+                let message = format!("the reason why `{}` fails is missing", entry.run);
                 let hint =
-                    "`baseline write` leaves it empty for what is new: write the reason down";
+                    "`baseline write` leaves it empty for new failures: write the reason there";
                 return Err(self.entry_wrong(index, "why", &message, hint));
             }
         }
         Ok(())
     }
 
-    /// A complaint about the value at `path`.
+    /// An error about the value at `path`.
     pub(crate) fn wrong(&self, path: &[Part<'_>], message: &str, hint: &str) -> BaselineError {
         let mut name = String::new();
         for part in path {
@@ -66,7 +67,7 @@ impl Baseline {
         if !runs.contains(run) {
             let message = format!("no case of this role is called `{run}`");
             let hint = nearest(run, runs.iter().map(String::as_str)).unwrap_or_else(|| {
-                "`netroxy-conformance list cases` shows them all; over TLS with @tls behind it"
+                "`netroxy-conformance list cases` shows them all; add @tls for a run over TLS"
                     .to_owned()
             });
             return Err(self.entry_wrong(index, "run", &message, &hint));
@@ -75,7 +76,7 @@ impl Baseline {
         let twice = before.any(|one| one.run == *run && !(one.sometimes && entry.sometimes));
         if twice {
             let message = format!("`{run}` is listed twice");
-            let hint = "only what is `sometimes` may be: leave one, or mark each of them";
+            let hint = "remove one of the entries, or mark each as `sometimes`";
             return Err(self.entry_wrong(index, "run", &message, hint));
         }
         Ok(())

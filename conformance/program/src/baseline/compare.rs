@@ -1,21 +1,26 @@
-//! Compares what a run shows with what is listed.
+//! Compares results with a baseline.
 
 use netroxy_judge::verdict::{Judged, Listed, RunNote, Verdict};
 
-use super::{Baseline, Entry, Seen};
+use super::file::Baseline;
+use super::list::Entry;
+use super::seen::Seen;
 
-/// Compares result by result.
+/// Compares each result with a baseline.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Comparison<'a> {
     baseline: &'a Baseline,
 }
 
-impl<'a> Comparison<'a> {
-    pub(super) fn new(baseline: &'a Baseline) -> Self {
-        Self { baseline }
+impl Baseline {
+    /// A comparison of results with this baseline.
+    pub(crate) fn comparison(&self) -> Comparison<'_> {
+        Comparison { baseline: self }
     }
+}
 
-    /// Changes the verdict of what is listed, or says how it differs from the list.
+impl<'a> Comparison<'a> {
+    /// Changes the verdict of a listed failure, or notes how the result differs from the list.
     pub(crate) fn judge(self, judged: &mut Judged) {
         let run = judged.id.split('#').next().unwrap_or_default();
         let listed: Vec<&Entry> = self.listed(run).collect();
@@ -55,7 +60,7 @@ impl<'a> Comparison<'a> {
                     "not as listed in {}{now}",
                     self.baseline.file
                 )));
-                // A change is to be seen, even one that alone would not count.
+                // A change fails the run, even if nonstrict behaviour does not.
                 if verdict == Verdict::Nonstrict {
                     judged.verdict = Verdict::UnexpectedPass;
                 }
@@ -69,7 +74,7 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Both texts of everything that differs.
+/// The listed and the new text of each field that differs.
 fn difference(listed: &Seen, now: &Seen) -> String {
     let mut text = String::new();
     let pairs = [

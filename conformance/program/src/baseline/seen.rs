@@ -1,13 +1,13 @@
-//! What a failure looks like, without what differs from run to run.
+//! The text of a failure, without values that differ from run to run.
 
 use netroxy_judge::steady::steady;
 use netroxy_judge::verdict::{Judged, Verdict};
 use serde::{Deserialize, Serialize};
 
-/// A failure, so written that the same failure is always the same text.
+/// A failure. The same failure always has the same text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// How it failed.
+    /// The verdict.
     pub(crate) verdict: VerdictName,
     /// The rules of the step, in the order of the case.
     pub(crate) rules: Vec<String>,
@@ -28,7 +28,7 @@ pub(crate) enum VerdictName {
     Nonstrict,
 }
 
-/// All of them, as they are written.
+/// The names of the verdicts in a list.
 pub(super) const VERDICTS: [(&str, VerdictName); 5] = [
     ("fail", VerdictName::Fail),
     ("blocked", VerdictName::Blocked),
@@ -38,7 +38,7 @@ pub(super) const VERDICTS: [(&str, VerdictName); 5] = [
 ];
 
 impl Seen {
-    /// What a list says about a result; `None` when there is nothing to list.
+    /// The failure of a result, as a list has it; `None` if there is none.
     pub(crate) fn of(judged: &Judged) -> Option<Self> {
         let verdict = match judged.verdict {
             Verdict::Fail => VerdictName::Fail,
@@ -58,7 +58,7 @@ impl Seen {
         }
         let reason = judged.why();
         let broken = judged.broken.as_ref();
-        // Which step notices that the program has ended is a race.
+        // It is a race which step detects that the program has ended.
         let broken = broken.filter(|_| verdict != VerdictName::Crash);
         let got = broken.map_or_else(String::new, |broken| broken.got.to_string());
         let both = match (got.is_empty(), reason.is_empty()) {
@@ -94,7 +94,7 @@ impl Seen {
 }
 
 impl VerdictName {
-    /// As it is written.
+    /// The name in a list.
     pub(crate) fn name(self) -> &'static str {
         let found = VERDICTS.iter().find(|(_, verdict)| *verdict == self);
         found.map_or("", |(name, _)| name)

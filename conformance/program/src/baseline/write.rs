@@ -1,29 +1,30 @@
-//! From a full run to a list.
+//! Makes a list of known failures from a complete run.
 
 use std::collections::BTreeMap;
 
 use netroxy_judge::run::{Ended, Summary};
 use netroxy_judge::verdict::{Judged, Verdict};
 
-use super::{Entry, List, Seen};
+use super::list::{Entry, List};
+use super::seen::Seen;
 
-/// Why a run cannot become a list.
+/// Why a run does not give a list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// It was stopped.
+    /// The run was stopped.
     #[error("the run is not complete")]
     Partial,
-    /// Nobody knows what is the program's fault.
+    /// A run of a case could not be judged.
     #[error("{0} could not be judged: {1}")]
     Unjudged(String, &'static str),
 }
 
-/// Fills a list with what has failed; reasons come from the old one, where the failure is the same.
+/// Fills a list with the failures. The reason of a failure that the old list has too is kept.
 ///
-/// A case that was run several times and did not always fail alike becomes a race.
+/// A case that was run several times with different results becomes a race.
 ///
 /// # Errors
-/// When the run does not show what the program does.
+/// When the run is incomplete, or a case could not be judged.
 pub(crate) fn update<'a>(
     list: &mut List,
     old: Option<&List>,
@@ -50,7 +51,7 @@ pub(crate) fn update<'a>(
     for (run, kinds) in runs {
         let known: Vec<&Entry> = known.iter().filter(|entry| entry.run == run).collect();
         let races: Vec<&Entry> = known.iter().copied().filter(|old| old.sometimes).collect();
-        // What is known to be a race stays one, however it went this time.
+        // A listed race stays in the list, whatever its results are this time.
         let mut entries: Vec<Entry> = races.into_iter().cloned().collect();
         let sometimes = kinds.len() > 1 || !entries.is_empty();
         for seen in kinds.into_iter().flatten() {
@@ -69,7 +70,7 @@ pub(crate) fn update<'a>(
     Ok(())
 }
 
-/// The reason of the same failure, else of the same rules.
+/// The reason of the same failure, else of a failure of the same rules.
 fn reason(known: &[&Entry], seen: &Seen) -> String {
     let same = known.iter().find(|entry| entry.seen == *seen);
     let alike = |entry: &&&Entry| entry.seen.rules == seen.rules && !seen.rules.is_empty();

@@ -1,4 +1,4 @@
-//! `baseline`: writes down what is known to fail, and compares with it.
+//! `baseline`: writes lists of known failures, and compares programs with them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,13 +10,14 @@ use netroxy_judge::verdict::Verdict;
 use netroxy_specification::notation::ast::Role;
 use netroxy_specification::rules::Rule;
 
-use super::run::Profile;
-use super::select::all;
-use super::session::{Conduct, Done, Round, judge_all};
-use super::{
-    Complaint, EXIT_CODES, EXIT_HARNESS, EXIT_LOOKED_UP, EXIT_NOT_READY, Output, Pace,
-    input_complaint, manifest_complaint, misplaced, unwritten,
+use super::arguments::{Pace, Profile};
+use super::complaint::{
+    Complaint, input_complaint, manifest_complaint, place_complaint, write_complaint,
 };
+use super::exit::{EXIT_CODES, EXIT_HARNESS, EXIT_LOOKED_UP, EXIT_NOT_READY};
+use super::judging::{Done, RunFlags, Selection, judge_all};
+use super::output::Output;
+use super::select::all;
 use crate::baseline::{self, Baseline, List, ProfileName, Refusal, update, usual_place};
 use crate::output::{Place, Readers};
 use crate::peers;
@@ -24,7 +25,7 @@ use crate::report::{self, Last, last_line, listing};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Judge a program by every case, and write down what fails
+    /// Judge a program by every case, and write a list of the failures
     #[command(after_help = EXIT_CODES)]
     Write {
         /// Manifest file, or the name of a built-in one
@@ -33,7 +34,7 @@ pub(super) enum Command {
         /// Which rules count
         #[arg(long, value_enum, default_value_t)]
         profile: Profile,
-        /// Where to; reasons that are there already are kept [default: NAME.baseline.json]
+        /// The file to write; the reasons that it already has are kept [default: NAME.baseline.json]
         #[arg(long, value_name = "PATH")]
         out: Option<String>,
         #[command(flatten)]
@@ -69,19 +70,11 @@ pub(super) async fn execute(command: Command, rules: &[Rule]) -> Result<u8, Comp
             pace,
             output,
         } => {
-            let conduct = Conduct {
+            let flags = RunFlags {
                 last: Last::Later,
-                ..conduct(pace, output)?
+                ..flags(pace, output)?
             };
-            write(
-                rules,
-                &sut,
-                profile == Profile::Hardened,
-                out,
-                pace,
-                conduct,
-            )
-            .await
+            write(rules, &sut, profile == Profile::Hardened, out, pace, flags).await
         }
         Command::Check {
             sut,
@@ -89,8 +82,8 @@ pub(super) async fn execute(command: Command, rules: &[Rule]) -> Result<u8, Comp
             pace,
             output,
         } => {
-            let conduct = conduct(pace, output)?;
-            Box::pin(check(rules, &sut, baseline, pace, conduct)).await
+            let flags = flags(pace, output)?;
+            Box::pin(check(rules, &sut, baseline, pace, flags)).await
         }
         Command::Schema => {
             report::out(baseline::SCHEMA);
@@ -99,7 +92,7 @@ pub(super) async fn execute(command: Command, rules: &[Rule]) -> Result<u8, Comp
     }
 }
 
-/// Reads a baseline and sees to it that it says something about this subject and, if one is given, this profile.
+/// Reads a baseline, and checks that it is about this subject and, if one is given, this profile.
 pub(super) fn load(
     file: &str,
     subject: &Subject,
@@ -111,7 +104,7 @@ pub(super) fn load(
     let theirs = baseline.list.profile;
     if let Some(ours) = profile.filter(|ours| *ours != theirs) {
         let (theirs, ours) = (theirs.name(), ours.name());
-        let message = format!("it is about profile {theirs}, and {ours} is judged");
+        let message = format!("it is about profile {theirs}, but the run judges profile {ours}");
         let hint = format!("--profile {theirs}");
         return Err(misfit(&baseline, "profile", &message, &hint));
     }
@@ -128,19 +121,22 @@ pub(super) fn load(
     Ok(baseline)
 }
 
-/// A baseline of another program says nothing about this one.
+/// Checks that a baseline is about this program.
 fn about(baseline: &Baseline, subject: &Subject) -> Result<(), Complaint> {
     let role = Role::from(baseline.list.role);
     if role != subject.role() {
-        let message = format!("it is about a {role}, and a {} is judged", subject.role());
-        let hint = "name the list of the program that is judged";
+        let message = format!(
+            "it is about a {role}, but the run judges a {}",
+            subject.role()
+        );
+        let hint = "give the baseline of the judged program";
         return Err(misfit(baseline, "role", &message, hint));
     }
     let (theirs, ours) = (&baseline.list.sut, subject.name());
-    // Nobody knows the name of a server that somebody else has started.
+    // A server that runs already has no manifest, so its name is unknown.
     if matches!(subject, Subject::Started(_)) && *theirs != ours {
-        let message = format!("it is about `{theirs}`, and `{ours}` is judged");
-        let hint = format!("judge {theirs}, or name a list about {ours}");
+        let message = format!("it is about `{theirs}`, but the run judges `{ours}`");
+        let hint = format!("judge {theirs}, or give a baseline about {ours}");
         return Err(misfit(baseline, "sut", &message, &hint));
     }
     Ok(())
@@ -156,13 +152,13 @@ async fn write(
     hardened: bool,
     out: Option<String>,
     pace: Pace,
-    conduct: Conduct,
+    flags: RunFlags,
 ) -> Result<u8, Complaint> {
     let manifest = peers::manifest(sut).map_err(manifest_complaint)?;
     let (role, name) = (manifest.role, manifest.name.clone());
     let out = out.unwrap_or_else(|| format!("{name}.baseline.json"));
     let path = std::path::Path::new(&out);
-    let place = Place::find(path, Readers::Usual).map_err(|error| misplaced(&error))?;
+    let place = Place::find(path, Readers::Usual).map_err(|error| place_complaint(&error))?;
     let old = match path.exists() {
         true => Some(Baseline::load(&out).map_err(input_complaint)?),
         false => None,
@@ -170,7 +166,7 @@ async fn write(
     if let Some(old) = &old {
         about(old, &Subject::Started(manifest.clone()))?;
     }
-    let done = judge(rules, manifest, hardened, pace, conduct).await?;
+    let done = judge(rules, manifest, hardened, pace, flags).await?;
     let mut list = List::new(&name, role, ProfileName::new(hardened));
     let judged = done.results.iter().map(|(_, judged)| judged);
     let old = old.as_ref().map(|old| &old.list);
@@ -179,9 +175,9 @@ async fn write(
         report::out(&last_line(done.totals));
         refused(&refusal, &done)
     })?;
-    let text = list.text().map_err(|error| unwritten(&out, &error))?;
+    let text = list.text().map_err(|error| write_complaint(&out, &error))?;
     let written = place.write(text.as_bytes());
-    written.map_err(|error| unwritten(&out, &error))?;
+    written.map_err(|error| write_complaint(&out, &error))?;
     let code = listing::baseline_written(&out, &list);
     report::out(&last_line(done.totals));
     Ok(code)
@@ -192,26 +188,26 @@ async fn check(
     sut: &str,
     baseline: Option<String>,
     pace: Pace,
-    conduct: Conduct,
+    flags: RunFlags,
 ) -> Result<u8, Complaint> {
     let manifest = peers::manifest(sut).map_err(manifest_complaint)?;
     let file = baseline.unwrap_or_else(|| usual_place(&manifest.name));
     let subject = Subject::Started(manifest.clone());
     let baseline = load(&file, &subject, None, rules)?;
     let hardened = baseline.list.profile == ProfileName::Hardened;
-    let conduct = Conduct {
+    let flags = RunFlags {
         baseline: Some(baseline),
-        ..conduct
+        ..flags
     };
-    Ok(judge(rules, manifest, hardened, pace, conduct).await?.code)
+    Ok(judge(rules, manifest, hardened, pace, flags).await?.code)
 }
 
-fn conduct(pace: Pace, output: Output) -> Result<Conduct, Complaint> {
-    Ok(Conduct {
+fn flags(pace: Pace, output: Output) -> Result<RunFlags, Complaint> {
+    Ok(RunFlags {
         order: pace.order()?,
         slowest: pace.slowest,
         output,
-        ..Conduct::default()
+        ..RunFlags::default()
     })
 }
 
@@ -220,14 +216,14 @@ async fn judge(
     manifest: Manifest,
     hardened: bool,
     pace: Pace,
-    conduct: Conduct,
+    flags: RunFlags,
 ) -> Result<Done, Complaint> {
-    let round = Round {
+    let selection = Selection {
         entries: all()?,
         subject: Arc::new(Subject::Started(manifest)),
         wanted: Vec::new(),
     };
-    let judged = judge_all(rules, vec![round], pace.options(hardened), conduct);
+    let judged = judge_all(rules, vec![selection], pace.options(hardened), flags);
     Box::pin(judged).await
 }
 

@@ -1,4 +1,4 @@
-//! The templates for CI servers: their commands are commands of this program.
+//! Tests that the commands in the templates for CI servers are commands of this program.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ const YAML: [(&str, &str, usize); 4] = [
 
 const README: &str = include_str!("../../../../docs/ci/README.md");
 
-/// What a variable holds when a command is run. A command with another variable fails the test.
+/// Sample values of variables. A command with another variable fails the test.
 const SAMPLES: [(&str, &str); 8] = [
     ("ARGUMENTS", "--profile hardened --baseline go-server"),
     ("BASELINE", "ci/my-server.baseline.json"),
@@ -45,7 +45,7 @@ fn yaml(name: &str, text: &str) -> Value {
     serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The lines of all scripts, wherever they stand.
+/// The lines of all scripts in a file.
 fn scripts(value: &Value, lines: &mut Vec<String>) {
     let add = |script: &Value, lines: &mut Vec<String>| {
         let text = script.as_str().unwrap_or_default();
@@ -66,7 +66,7 @@ fn scripts(value: &Value, lines: &mut Vec<String>) {
     }
 }
 
-/// The words of a command of this program, as a shell makes them, without the program.
+/// The arguments of a command of this program, split as a shell does.
 fn words(line: &str) -> Option<Vec<String>> {
     let mut line = line.to_owned();
     for (name, value) in SAMPLES {
@@ -96,7 +96,7 @@ fn every_command_of_the_templates_is_one_of_this_program() {
     for (name, text, count) in YAML {
         let mut lines = Vec::new();
         scripts(&yaml(name, text), &mut lines);
-        // A value of somebody else in a script would be run.
+        // The shell would run a value from outside that is inserted into a script.
         assert!(
             !lines.iter().any(|line| line.contains("${{")),
             "{name}: {lines:?}"

@@ -1,4 +1,4 @@
-//! `diff`: the same cases against two peers.
+//! `diff`: plays the same cases against two peers.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -16,53 +16,52 @@ use netroxy_specification::notation::ast::Role;
 use netroxy_specification::notation::{self};
 use netroxy_specification::rules::Rule;
 
-use super::jobs::{Haste, interrupted, ready};
-use super::run::Profile;
+use super::arguments::{Profile, Speed, seed};
+use super::complaint::{Complaint, manifest_complaint};
+use super::exit::{EXIT_FAILURE, EXIT_HARNESS, EXIT_NOTHING, EXIT_USAGE};
+use super::jobs::{interrupted, ready};
+use super::judging::Selection;
 use super::select::{chosen, generated, sequence};
-use super::session::Round;
 use super::signals::stop_on_interrupt;
-use super::{
-    Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_NOTHING, EXIT_USAGE, manifest_complaint, seed,
-};
 use crate::diff::{Columns, Difference, Report, Side, Uncompared};
 use crate::peers;
-use crate::report::{Pulse, last_line};
+use crate::report::{StatusLine, last_line};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Diff {
-    /// `server` or `client`, which the manifests say too; then cases, rules, folders of cases or areas of rules,
-    /// patterns with `*` as well; all when there are none
+    /// `server` or `client` (the manifests say it too), then cases, rules, folders of cases or areas of rules, also as
+    /// patterns with `*`; without any, all cases
     #[arg(value_name = "[ROLE] ID")]
     ids: Vec<String>,
-    /// Manifest file, or the name of a built-in one; given twice, both of one role
+    /// Manifest file, or the name of a built-in one; given twice, for two peers of one role
     #[arg(long, value_name = "FILE", required = true)]
     sut: Vec<String>,
     /// Which rules count
     #[arg(long, value_enum, default_value_t)]
     profile: Profile,
-    /// Play so many generated sessions too, whatever the profile
+    /// Also play N generated sessions, in every profile
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true,
         value_parser = clap::value_parser!(u64).range(..=10_000))]
     sequences: u64,
-    /// The seed of the first of them, a number; the others have those behind it
+    /// The seed of the first generated session, a number; each further session has the next seed
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = seed, requires = "sequences")]
     seed: u64,
     /// Show only failures and the last line
     #[arg(short, long, conflicts_with = "format")]
     quiet: bool,
-    /// How the differences are written
+    /// The format of the differences
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     #[command(flatten)]
-    haste: Haste,
+    speed: Speed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// Side by side, in the notation
     Text,
-    /// One object
+    /// One JSON object
     Json,
 }
 
@@ -77,28 +76,28 @@ pub(super) async fn execute(diff: &Diff, rules: &[Rule]) -> Result<u8, Complaint
     let told = Subject::Started(manifests[0].clone());
     let entries = chosen(role, ids, Some(&told))?;
     let names = [0, 1].map(|side| manifests[side].name.clone());
-    let rounds = manifests.map(|manifest| Round {
+    let selections = manifests.map(|manifest| Selection {
         entries: entries.clone(),
         subject: Arc::new(Subject::Started(manifest)),
         wanted: ids.to_vec(),
     });
-    let options = diff.haste.options(diff.profile == Profile::Hardened);
+    let options = diff.speed.options(diff.profile == Profile::Hardened);
     let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
     let stop = stop_on_interrupt();
-    let pulse = Pulse::start("diff", diff.quiet);
+    let status = StatusLine::start("diff", diff.quiet);
     if diff.format == Format::Text {
         let profile = options.profile();
         let [one, other] = &names;
-        pulse.aside(&format!("diff: {one} and {other}, profile {profile}\n\n"));
+        status.print_unless_quiet(&format!("diff: {one} and {other}, profile {profile}\n\n"));
     }
-    let mut plans = ready(&rounds, rules, &tls, options, &stop).await?;
+    let mut plans = ready(&selections, rules, &tls, options, &stop).await?;
     let sessions = sessions(diff, side);
     let options = Options {
         hardened: true,
         ..options
     };
-    for (round, jobs) in rounds.iter().zip(&mut plans) {
-        let mut more = run::plan(&sessions, &round.subject, rules, options);
+    for (selection, jobs) in selections.iter().zip(&mut plans) {
+        let mut more = run::plan(&sessions, &selection.subject, rules, options);
         let tempo = jobs.first().map(|job| job.tempo);
         more.iter_mut()
             .for_each(|job| job.tempo = tempo.unwrap_or(job.tempo));
@@ -109,8 +108,8 @@ pub(super) async fn execute(diff: &Diff, rules: &[Rule]) -> Result<u8, Complaint
     let mut results: BTreeMap<String, [Option<Judged>; 2]> = BTreeMap::new();
     let each = |job: &Job, judged: Judged| {
         done += 1;
-        pulse.now(format!("{done} of {planned} runs"));
-        let side = usize::from(!Arc::ptr_eq(&job.subject, &rounds[0].subject));
+        status.set(format!("{done} of {planned} runs"));
+        let side = usize::from(!Arc::ptr_eq(&job.subject, &selections[0].subject));
         let sides = results.entry(judged.id.clone()).or_default();
         sides[side] = Some(judged);
         false
@@ -133,24 +132,24 @@ pub(super) async fn execute(diff: &Diff, rules: &[Rule]) -> Result<u8, Complaint
     if report.compared == 0 {
         return Err(Complaint::new(
             EXIT_NOTHING,
-            "no case can be played with both",
+            "no case can be played against both peers",
         ));
     }
     let first = report.differences.first();
-    report.replay = first.map(|one| replay(role, diff, &rounds[1].subject, &one.id));
+    report.replay = first.map(|one| replay(role, diff, &selections[1].subject, &one.id));
     let last = last_line(report.totals());
     match diff.format {
         Format::Text => {
             let text = report.text(Columns::here());
             match report.differences.is_empty() {
-                true => pulse.aside(&text),
-                false => pulse.say(&text),
+                true => status.print_unless_quiet(&text),
+                false => status.print(&text),
             }
-            pulse.say(&last);
+            status.print(&last);
         }
         Format::Json => {
-            pulse.say(&report.json());
-            // Standard output belongs to the object.
+            status.print(&report.json());
+            // Standard output holds only the JSON object.
             let _ = std::io::stderr().write_all(last.as_bytes());
         }
     }
@@ -204,7 +203,7 @@ fn sessions(diff: &Diff, side: notation::ast::Side) -> Vec<Arc<Entry>> {
 fn manifests(files: &[String]) -> Result<[Manifest; 2], Complaint> {
     let [one, other] = files else {
         let message = format!(
-            "--sut names one of two peers, and it was given {} times",
+            "--sut must be given twice, once for each peer, but was given {} times",
             files.len()
         );
         return Err(Complaint::new(EXIT_USAGE, message).hint("diff --sut A --sut B"));
@@ -216,7 +215,7 @@ fn manifests(files: &[String]) -> Result<[Manifest; 2], Complaint> {
             "{} is a {}, and {} is a {}",
             one.name, one.role, other.name, other.role
         );
-        let hint = "only peers of one role can be compared; `matrix` lets clients meet servers";
+        let hint = "only peers of one role can be compared; `matrix` plays clients with servers";
         return Err(Complaint::new(EXIT_USAGE, message).hint(hint));
     }
     if one.name == other.name {
@@ -226,28 +225,28 @@ fn manifests(files: &[String]) -> Result<[Manifest; 2], Complaint> {
     Ok([one, other])
 }
 
-/// What is to be played, without the role that may stand before it.
+/// The selected ids, without the role that may precede them.
 fn ids(words: &[String], role: Role) -> Result<&[String], Complaint> {
     match words.split_first() {
         Some((first, rest)) if *first == role.to_string() => Ok(rest),
         Some((first, _)) if ["server", "client", "pair"].contains(&first.as_str()) => {
-            let message = format!("both peers are {role}s, and the role {first} is to be compared");
+            let message = format!("both peers are {role}s, so the role {first} cannot be compared");
             Err(Complaint::new(EXIT_USAGE, message))
         }
         _ => Ok(words),
     }
 }
 
-/// How the second peer is asked again for what differs.
+/// The command that plays the first difference against the second peer again.
 fn replay(role: Role, diff: &Diff, subject: &Subject, id: &str) -> String {
     let role = role.to_string();
     let again = Again::new(["run", &role]).subject(subject);
-    // Sessions are played by every rule, whatever the profile.
+    // Generated sessions are judged by every rule, in every profile.
     let again = match diff.profile == Profile::Hardened || sequence(id).is_some() {
         false => again,
         true => again.flag("--profile", "hardened"),
     };
-    let again = match diff.haste.time_scale() {
+    let again = match diff.speed.time_scale() {
         1.0 => again,
         scale => again.flag("--time-scale", &scale.to_string()),
     };

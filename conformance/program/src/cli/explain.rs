@@ -1,15 +1,17 @@
-//! `explain`: a rule with its cases, a case with its rules, or an area or a folder in short.
+//! `explain`: shows a rule with its cases, a case with its rules, or a summary of an area or a folder.
 
 use netroxy_specification::rules::Rule;
 
+use super::complaint::Complaint;
+use super::exit::{EXIT_LOOKED_UP, EXIT_NOTHING};
 use super::select::{all, names_like, sequence};
-use super::{Complaint, EXIT_LOOKED_UP, EXIT_NOTHING};
 use crate::report::listing;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_LOOKED_UP)]
 pub(super) struct Explain {
-    /// Such as tunnel.early-data, server/tunnel/early-data@tls, keep or server/keepalive
+    /// A rule, a case, an area or a folder, such as tunnel.early-data, server/tunnel/early-data@tls, keep or
+    /// server/keepalive
     id: String,
 }
 

@@ -1,4 +1,4 @@
-//! `flakes`: the same cases many times over, in any order, on a busy machine.
+//! `flakes`: plays the same cases many times, in random orders, and on request on a busy machine.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,22 +10,23 @@ use netroxy_judge::wire::Tls;
 use netroxy_specification::notation::ast::{Role, Side};
 use netroxy_specification::rules::Rule;
 
-use super::jobs::{Haste, interrupted, ready};
+use super::arguments::{Profile, Speed, seed};
+use super::complaint::Complaint;
+use super::exit::{EXIT_FAILURE, EXIT_HARNESS};
+use super::jobs::{interrupted, ready};
+use super::judging::Selection;
 use super::role::{self, manifest_or_reference};
-use super::run::Profile;
 use super::select::{all, chosen};
-use super::session::Round;
 use super::signals::stop_on_interrupt;
-use super::{Complaint, EXIT_FAILURE, EXIT_HARNESS, seed};
 use crate::diff::Columns;
-use crate::flakes::{Belongings, Load, Run, Tally};
-use crate::report::{Pulse, last_line};
+use crate::flakes::{Load, Resources, Run, Tally};
+use crate::report::{StatusLine, last_line};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Flakes {
-    /// `server`, `client` or `pair`, which the manifest says too; every embedded peer, and both together, when nothing
-    /// says it. Then cases, rules, folders of cases or areas of rules, patterns with `*` as well; all when there are none
+    /// `server`, `client` or `pair` (the manifest says it too), then cases, rules, folders of cases or areas of rules,
+    /// also as patterns with `*`; without any, all cases of the embedded server, client and pair
     #[arg(value_name = "[ROLE] ID")]
     words: Vec<String>,
     /// Manifest file, or the name of a built-in one; the embedded reference when not given
@@ -34,10 +35,10 @@ pub(super) struct Flakes {
     /// How often every case is played
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     runs: u32,
-    /// Keep every core busy meanwhile
+    /// Keep every CPU core busy during the runs
     #[arg(long)]
     load: bool,
-    /// Decides the orders of all runs, a number [default: another each time]
+    /// The seed of all random orders, a number [default: random]
     #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
     /// Which rules count
@@ -47,13 +48,13 @@ pub(super) struct Flakes {
     #[arg(short, long)]
     quiet: bool,
     #[command(flatten)]
-    haste: Haste,
+    speed: Speed,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 steady, 1 something came to different things or was left behind, 2 wrong usage \
-or manifest, 3 a peer never became ready, 4 no case was selected, 5 the suite itself failed, 130 interrupted.";
+const EXIT_CODES: &str = "Exit codes: 0 every result was the same, 1 results differed or something was left behind, \
+2 wrong usage or manifest, 3 a peer never became ready, 4 no case was selected, 5 the suite itself failed, 130 interrupted.";
 
-/// What is still being closed behind a run has so long.
+/// How long connections and programs may take to close after a run.
 const CLOSING: Duration = Duration::from_secs(10);
 
 pub(super) async fn execute(flakes: &Flakes, rules: &[Rule]) -> Result<u8, Complaint> {
@@ -66,29 +67,31 @@ pub(super) async fn execute(flakes: &Flakes, rules: &[Rule]) -> Result<u8, Compl
         [one] => chosen(one.role(), ids, flakes.sut.as_ref().map(|_| one))?,
         _ => all()?,
     };
-    let rounds: Vec<Round> = subjects
+    let selections: Vec<Selection> = subjects
         .into_iter()
-        .map(|subject| Round {
+        .map(|subject| Selection {
             entries: entries.clone(),
             subject: Arc::new(subject),
             wanted: ids.to_vec(),
         })
         .collect();
-    let options = flakes.haste.options(flakes.profile == Profile::Hardened);
+    let options = flakes.speed.options(flakes.profile == Profile::Hardened);
     let tls = Tls::new().map_err(|error| harness("TLS", &error))?;
     let first = match flakes.seed {
         Some(seed) => seed,
         None => getrandom::u64().map_err(|error| harness("no random seed", &error))?,
     };
     let stop = stop_on_interrupt();
-    // The signal handlers are there from here on.
+    // Lets the signal handlers start.
     tokio::task::yield_now().await;
     let look = |error: std::io::Error| harness("cannot look for what is left behind", &error);
-    let pulse = Pulse::start("flakes", flakes.quiet);
-    let before = Belongings::now().map_err(look)?;
+    let status = StatusLine::start("flakes", flakes.quiet);
+    let before = Resources::now().map_err(look)?;
     let profile = options.profile();
-    pulse.aside(&headline(flakes, &rounds, first, profile));
-    let jobs = ready(&rounds, rules, &tls, options, &stop).await?.concat();
+    status.print_unless_quiet(&headline(flakes, &selections, first, profile));
+    let jobs = ready(&selections, rules, &tls, options, &stop)
+        .await?
+        .concat();
     let _load = match flakes.load {
         true => Load::start().map_err(|error| harness("cannot keep the cores busy", &error))?,
         false => Load::default(),
@@ -105,7 +108,7 @@ pub(super) async fn execute(flakes: &Flakes, rules: &[Rule]) -> Result<u8, Compl
         let mut failed = None;
         let each = |job: &Job, judged: Judged| {
             done += 1;
-            pulse.now(format!(
+            status.set(format!(
                 "run {number} of {}: {done} of {} cases",
                 flakes.runs,
                 jobs.len()
@@ -126,17 +129,17 @@ pub(super) async fn execute(flakes: &Flakes, rules: &[Rule]) -> Result<u8, Compl
         let left = before.left_behind(CLOSING).await.map_err(look)?;
         let line = tally.end(&run, &summary, &left);
         match left.is_empty() {
-            true => pulse.aside(&line),
-            false => pulse.say(&line),
+            true => status.print_unless_quiet(&line),
+            false => status.print(&line),
         }
     }
     let last = last_line(tally.totals());
     let text = tally.text(Columns::here());
     match tally.is_steady() {
-        true => pulse.aside(&text),
-        false => pulse.say(&text),
+        true => status.print_unless_quiet(&text),
+        false => status.print(&text),
     }
-    pulse.say(&last);
+    status.print(&last);
     Ok(if tally.is_steady() { 0 } else { EXIT_FAILURE })
 }
 
@@ -163,8 +166,11 @@ fn subjects(
     }
 }
 
-fn headline(flakes: &Flakes, rounds: &[Round], seed: u64, profile: &str) -> String {
-    let names: Vec<String> = rounds.iter().map(|round| round.subject.name()).collect();
+fn headline(flakes: &Flakes, selections: &[Selection], seed: u64, profile: &str) -> String {
+    let names: Vec<String> = selections
+        .iter()
+        .map(|selection| selection.subject.name())
+        .collect();
     let (names, runs) = (names.join(", "), flakes.runs);
     let busy = match (flakes.load, Load::cores()) {
         (false, _) => String::new(),

@@ -1,16 +1,17 @@
-//! `format`: case files in their canonical form.
+//! `format`: writes case files in their canonical form.
 
 use std::path::Path;
 
 use netroxy_judge::input;
 use netroxy_specification::notation::{parse, print};
 
-use super::{Complaint, EXIT_FAILURE, EXIT_USAGE, input_complaint, misplaced, unwritten};
+use super::complaint::{Complaint, input_complaint, place_complaint, write_complaint};
+use super::exit::{EXIT_FAILURE, EXIT_USAGE};
 use crate::output::{Place, Readers};
 use crate::report::listing;
 
-const EXIT_CODES: &str = "Exit codes: 0 done, with --check: all are canonical, 1 with --check: some are not, 2 wrong \
-usage or a file that is no case or cannot be written.";
+const EXIT_CODES: &str = "Exit codes: 0 done (--check: all files are canonical), 1 --check: a file is not canonical, \
+2 wrong usage, or a file that is not a case or cannot be written.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
@@ -39,9 +40,9 @@ pub(super) fn execute(Format { check, files }: &Format) -> Result<u8, Complaint>
             changed.push(file.clone());
             if !*check {
                 let place = Place::find(Path::new(file), Readers::Usual);
-                let place = place.map_err(|error| misplaced(&error))?;
+                let place = place.map_err(|error| place_complaint(&error))?;
                 let written = place.write(canonical.as_bytes());
-                written.map_err(|error| unwritten(file, &error))?;
+                written.map_err(|error| write_complaint(file, &error))?;
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `fuzz`: generated sessions.
+//! `fuzz`: plays generated sessions, and merges the findings of several runs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,17 +15,16 @@ use netroxy_judge::wire::Tls;
 use netroxy_specification::notation::ast::{Role, Side, Transport};
 use netroxy_specification::rules::Rule;
 
-use super::run::Profile;
-use super::session::not_ready;
+use super::arguments::{Profile, seed, time_scale};
+use super::complaint::{Complaint, input_complaint, place_complaint, write_complaint};
+use super::exit::{EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_USAGE};
+use super::judging::not_ready;
+use super::role;
 use super::signals::stop_on_interrupt;
-use super::{
-    Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_USAGE, input_complaint,
-    misplaced, role, seed, unwritten,
-};
 use crate::output::{Folder, Readers};
-use crate::report::{self, Pulse, Settings, Totals, last_line};
+use crate::report::{self, Settings, StatusLine, Totals, last_line};
 
-const EXIT_CODES: &str = "Exit codes: 0 nothing was found, 1 something was, 2 wrong usage or manifest, 3 the SUT never \
+const EXIT_CODES: &str = "Exit codes: 0 no finding, 1 findings, 2 wrong usage or manifest, 3 the SUT never \
 became ready, 5 the suite itself failed, 130 interrupted.";
 
 #[derive(Debug, clap::Args)]
@@ -42,19 +41,19 @@ pub(super) struct Fuzz {
     /// For how long new sessions are started, such as 90s or 10m [default: 60s unless --runs is given]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     time: Option<Duration>,
-    /// How many sessions are played; --seed alone decides which
+    /// How many sessions are played; --seed decides which
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     runs: Option<u64>,
-    /// The seed of the first session, a number [default: another each time]
+    /// The seed of the first session, a number [default: random]
     #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
-    /// Play one of N parts: the sessions of other seeds than those of the other parts; `fuzz merge` brings the findings together
+    /// Play part K of N; each part has its own seeds, and `fuzz merge` merges the findings
     #[arg(long, value_name = "K/N", value_parser = Shard::parse, requires = "seed")]
     shard: Option<Shard>,
-    /// What the connections are
+    /// The transport of the connections
     #[arg(long, value_enum, default_value = "plain")]
     transport: Carrier,
-    /// Where findings are saved
+    /// The folder for findings
     #[arg(long, value_name = "DIR", default_value = "findings")]
     out: PathBuf,
     /// How many sessions are played at a time [default: 32]
@@ -63,32 +62,32 @@ pub(super) struct Fuzz {
     /// Which rules count
     #[arg(long, value_enum, default_value_t)]
     profile: Profile,
-    /// What is allowed but not recommended counts too
+    /// Also report what is allowed but not recommended
     #[arg(long)]
     strict: bool,
     /// Show only failures and the last line
     #[arg(short, long)]
     quiet: bool,
     /// Multiply every deadline, for slow machines [default: 1]
-    #[arg(long, value_name = "X", value_parser = super::time_scale)]
+    #[arg(long, value_name = "X", value_parser = time_scale)]
     time_scale: Option<f64>,
 }
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Merge the findings of several runs; of findings that are the same, the shortest one is kept
+    /// Merge the findings of several runs, and keep the shortest of equal findings
     #[command(after_help = MERGE_EXIT_CODES)]
     Merge {
         /// Folders with findings
         #[arg(value_name = "DIR", required = true)]
         folders: Vec<PathBuf>,
-        /// Where to; none of those folders
+        /// The folder to write to; none of the folders above
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
 }
 
-const MERGE_EXIT_CODES: &str = "Exit codes: 0 there are no findings, 1 there are, 2 wrong usage or a file that is no case, \
+const MERGE_EXIT_CODES: &str = "Exit codes: 0 no finding, 1 findings, 2 wrong usage or a file that is not a case, \
 5 the suite itself failed.";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -108,27 +107,26 @@ enum Carrier {
 pub(super) async fn execute(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint> {
     match &fuzz.command {
         Some(Command::Merge { folders, out }) => merge(folders, out),
-        None => hunt(fuzz, rules).await,
+        None => play(fuzz, rules).await,
     }
 }
 
 /// Copies each finding once.
 fn merge(folders: &[PathBuf], out: &Path) -> Result<u8, Complaint> {
-    let place = Folder::find(out, Readers::Usual).map_err(|error| misplaced(&error))?;
+    let place = Folder::find(out, Readers::Usual).map_err(|error| place_complaint(&error))?;
     let same = |folder: &PathBuf| {
         let real = |path: &Path| path.canonicalize().ok();
         real(out).is_some_and(|out| real(folder) == Some(out))
     };
     if let Some(folder) = folders.iter().find(|folder| same(folder)) {
-        let message = format!("--out is {}, which is to be merged", folder.display());
+        let message = format!("--out is {}, one of the folders to merge", folder.display());
         return Err(Complaint::new(EXIT_USAGE, message).hint("name another folder"));
     }
     let mut findings = Findings::default();
     for folder in folders {
         let cannot = |error: io::Error| {
-            let message = format!("{}: cannot read it: {error}", folder.display());
-            Complaint::new(EXIT_USAGE, message)
-                .hint("name the folders that `fuzz --out` has written")
+            let message = format!("cannot read the folder {}: {error}", folder.display());
+            Complaint::new(EXIT_USAGE, message).hint("name folders that `fuzz --out` wrote")
         };
         let entries = std::fs::read_dir(folder).map_err(cannot)?;
         let paths = entries.map(|entry| entry.map(|entry| entry.path()));
@@ -145,7 +143,7 @@ fn merge(folders: &[PathBuf], out: &Path) -> Result<u8, Complaint> {
     for finding in findings.each() {
         let written = place.write(&finding.file, finding.text.as_bytes());
         let path = place.join(&finding.file).display().to_string();
-        written.map_err(|error| unwritten(&path, &error))?;
+        written.map_err(|error| write_complaint(&path, &error))?;
         report::out(&format!(
             "{:3} times  {}\n           {path}\n",
             finding.times, finding.what
@@ -156,7 +154,7 @@ fn merge(folders: &[PathBuf], out: &Path) -> Result<u8, Complaint> {
     Ok(if kept > 0 { EXIT_FAILURE } else { 0 })
 }
 
-async fn hunt(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint> {
+async fn play(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint> {
     let named = fuzz.role.map(|role| match role {
         FuzzRole::Server => Side::Server,
         FuzzRole::Client => Side::Client,
@@ -177,11 +175,11 @@ async fn hunt(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint> {
         return Err(Complaint::new(EXIT_USAGE, message));
     }
     let out_folder = Folder::find(&fuzz.out, Readers::Usual);
-    let out_folder = out_folder.map_err(|error| misplaced(&error))?;
+    let out_folder = out_folder.map_err(|error| place_complaint(&error))?;
     let harness = |message: String| Complaint::new(EXIT_HARNESS, message);
     let seed = match fuzz.seed {
         Some(seed) => seed,
-        // Short enough to be typed.
+        // 32 bits are short enough to type.
         None => getrandom::u32()
             .map_err(|error| harness(format!("no random seed: {error}")))?
             .into(),
@@ -205,8 +203,8 @@ async fn hunt(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint> {
         Profile::Wire => "wire",
         Profile::Hardened => "hardened",
     };
-    let pulse = Pulse::start("fuzz", fuzz.quiet);
-    pulse.aside(&format!(
+    let status = StatusLine::start("fuzz", fuzz.quiet);
+    status.print_unless_quiet(&format!(
         "fuzz: {} over {transport}, profile {profile}, seed {seed}{part}\n\n",
         subject.name()
     ));
@@ -240,20 +238,20 @@ async fn hunt(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint> {
         time_scale,
     };
     let hunt = Hunt::new(wanted, subject, rules, &tls, tempo, stop);
-    // Blank lines only part what is shown.
+    // A quiet run leaves out blank lines.
     let say = |text: &str| match text.trim().is_empty() {
-        true => pulse.aside(text),
-        false => pulse.say(text),
+        true => status.print_unless_quiet(text),
+        false => status.print(text),
     };
-    let hunted = Box::pin(hunt.run(say, |stage| pulse.now(stage.to_string()))).await;
+    let hunted = Box::pin(hunt.run(say, |stage| status.set(stage.to_string()))).await;
     if let Some(why) = &hunted.harness {
-        pulse.say(&format!("some sessions could not be played: {why}\n"));
+        status.print(&format!("some sessions could not be played: {why}\n"));
     }
-    pulse.aside(&in_all(&hunted));
-    pulse.say(&last_line(totals(&hunted)));
+    status.print_unless_quiet(&summary(&hunted));
+    status.print(&last_line(totals(&hunted)));
     if let Some(why) = &hunted.unsaved {
         let message = format!("not every finding was saved: {why}");
-        return Err(Complaint::new(EXIT_HARNESS, message).hint("is the disk full?"));
+        return Err(Complaint::new(EXIT_HARNESS, message).hint("check that the disk is not full"));
     }
     Ok(match hunted {
         Hunted {
@@ -268,7 +266,7 @@ async fn hunt(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint> {
     })
 }
 
-/// Findings are saved in a folder, and shown as a report shows what has failed.
+/// Saves findings in a folder, and shows each as a report shows a failure.
 #[derive(Debug)]
 struct Saved {
     folder: Folder,
@@ -295,7 +293,7 @@ impl Shelf for Saved {
     }
 }
 
-/// Sessions without a finding, those with one and leaks, and those that could not be played.
+/// Passed: sessions without a finding. Failed: sessions with one, and leaks. Skipped: sessions that were not played.
 fn totals(hunted: &Hunted) -> Totals {
     let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
     let bad = hunted.failed + hunted.unplayed;
@@ -306,7 +304,7 @@ fn totals(hunted: &Hunted) -> Totals {
     }
 }
 
-fn in_all(hunted: &Hunted) -> String {
+fn summary(hunted: &Hunted) -> String {
     let elusive = match hunted.elusive {
         0 => String::new(),
         count => format!(", {count} not reproducible"),
@@ -320,9 +318,9 @@ fn in_all(hunted: &Hunted) -> String {
     )
 }
 
-/// Such as `90s`, `10m`, `1h`, or a number of seconds.
+/// Reads a time such as `90s`, `10m` or `1h`; a number without a unit is in seconds.
 fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "a number of seconds, such as 90s, or 10m or 1h".to_owned();
+    let wrong = || "expected a time such as 90s, 10m or 1h".to_owned();
     let (number, unit) = match text.char_indices().next_back().ok_or_else(wrong)? {
         (at, 's') => (&text[..at], 1),
         (at, 'm') => (&text[..at], 60),

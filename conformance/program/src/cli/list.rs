@@ -1,4 +1,4 @@
-//! `list`: what there is.
+//! `list`: lists cases, rules, programs, baselines or vectors.
 
 use std::sync::Arc;
 
@@ -8,12 +8,13 @@ use netroxy_specification::catalog::Entry;
 use netroxy_specification::notation::ast::Role;
 use netroxy_specification::rules::Rule;
 
-use super::pattern::Pattern;
+use super::arguments::Profile;
+use super::complaint::Complaint;
+use super::exit::{EXIT_LOOKED_UP, EXIT_NOTHING, EXIT_USAGE};
 use super::role::RoleName;
-use super::run::Profile;
 use super::select::{all, names_like};
-use super::{Complaint, EXIT_LOOKED_UP, EXIT_NOTHING, EXIT_USAGE};
 use crate::baseline;
+use crate::pattern::Pattern;
 use crate::report::listing;
 
 #[derive(Debug, clap::Args)]
@@ -21,16 +22,16 @@ use crate::report::listing;
 pub(super) struct List {
     #[arg(value_enum)]
     what: Listed,
-    /// Of cases and rules: only these; names, folders of cases or areas of rules, patterns with `*` as well
+    /// Only these cases or rules: names, folders of cases or areas of rules, also as patterns with `*`
     #[arg(value_name = "ID")]
     ids: Vec<String>,
-    /// Only cases of this role; only rules that bind it, for `pair` those that its cases judge
+    /// Only cases of this role, or rules that bind it; for `pair`, rules that its cases judge
     #[arg(long, value_enum)]
     role: Option<RoleName>,
-    /// Only what counts in this profile; all when not given
+    /// Only cases and rules of this profile [default: all]
     #[arg(long, value_enum)]
     profile: Option<Profile>,
-    /// As JSON, for programs
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -51,7 +52,7 @@ pub(super) fn execute(list: &List, rules: &[Rule]) -> Result<u8, Complaint> {
     let filtered = !list.ids.is_empty() || list.role.is_some() || list.profile.is_some();
     if filtered && !matches!(list.what, Listed::Cases | Listed::Rules) {
         let message = "only cases and rules can be filtered";
-        return Err(Complaint::new(EXIT_USAGE, message).hint("`list cases` or `list rules`"));
+        return Err(Complaint::new(EXIT_USAGE, message).hint("use `list cases` or `list rules`"));
     }
     Ok(match list.what {
         Listed::Cases => listing::cases(&list.cases(rules)?, list.json),
@@ -106,12 +107,12 @@ impl List {
         some(found.cloned().collect())
     }
 
-    /// Whether one of the names means it; everything is meant when there is none.
+    /// Whether one of the words selects it; without words, everything is selected.
     fn wants(&self, means: impl Fn(Pattern<'_>) -> bool) -> bool {
         self.ids.is_empty() || self.ids.iter().any(|id| means(Pattern::new(id)))
     }
 
-    /// A name that means nothing is a typing error.
+    /// An error if a word selects nothing.
     fn known(&self, means: impl Fn(Pattern<'_>) -> bool, rules: &[Rule]) -> Result<(), Complaint> {
         match self.ids.iter().find(|id| !means(Pattern::new(id))) {
             None => Ok(()),
@@ -128,7 +129,7 @@ fn some<T>(found: Vec<T>) -> Result<Vec<T>, Complaint> {
         false => Ok(found),
         true => Err(Complaint::new(
             EXIT_NOTHING,
-            "no case or rule passes these filters",
+            "no case or rule matches these filters",
         )),
     }
 }

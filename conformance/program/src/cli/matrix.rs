@@ -1,4 +1,4 @@
-//! `matrix`: every client with every server.
+//! `matrix`: plays every client with every server.
 
 use std::sync::Arc;
 
@@ -7,17 +7,19 @@ use netroxy_judge::sut::Subject;
 use netroxy_specification::notation::ast::{Role, Side};
 use netroxy_specification::rules::Rule;
 
+use super::arguments::{Pace, Profile};
+use super::complaint::{Complaint, manifest_complaint};
+use super::exit::{EXIT_CODES, EXIT_USAGE};
+use super::judging::{RunFlags, Selection, judge_all};
 use super::output::Output;
-use super::run::Profile;
+use super::role;
 use super::select::chosen;
-use super::session::{Conduct, Round, judge_all};
-use super::{Complaint, EXIT_CODES, EXIT_USAGE, Pace, manifest_complaint, role};
 use crate::peers;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Matrix {
-    /// Cases, rules, folders of cases or areas of rules, patterns with `*` as well; all when there are none
+    /// Cases, rules, folders of cases or areas of rules, also as patterns with `*`; without any, all cases
     #[arg(value_name = "ID")]
     ids: Vec<String>,
     /// A server or a client: a manifest file, or the name of a built-in one; the embedded reference always takes part
@@ -26,7 +28,7 @@ pub(super) struct Matrix {
     /// Which rules count
     #[arg(long, value_enum, default_value_t)]
     profile: Profile,
-    /// Fail also what is allowed but not recommended
+    /// Count as failed what is allowed but not recommended
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
@@ -45,9 +47,12 @@ pub(super) async fn execute(matrix: Matrix, rules: &[Rule]) -> Result<u8, Compla
             Side::Client => &mut clients,
         };
         if side.iter().any(|known| known.name == manifest.name) {
-            let message = format!("two programs of this matrix are called `{}`", manifest.name);
+            let message = format!(
+                "two programs of this matrix have the name `{}`",
+                manifest.name
+            );
             let complaint = Complaint::new(EXIT_USAGE, message);
-            return Err(complaint.hint("the `name` in their manifests tells them apart"));
+            return Err(complaint.hint("give them different names in their manifests"));
         }
         side.push(manifest);
     }
@@ -56,31 +61,31 @@ pub(super) async fn execute(matrix: Matrix, rules: &[Rule]) -> Result<u8, Compla
         .then(|| Some((last(&servers)?, last(&clients)?)))
         .flatten()
         .map(|pair| Subject::Pair(Box::new(pair)));
-    // The role may be said here too.
+    // The first word may be the role `pair`.
     let ids = match role::split(&matrix.ids) {
         (Some(Role::Pair), ids) => ids,
         _ => &matrix.ids,
     };
     let entries = chosen(Role::Pair, ids, told.as_ref())?;
-    let mut rounds = Vec::new();
+    let mut selections = Vec::new();
     for client in &clients {
         for server in &servers {
             let subject = Subject::Pair(Box::new((server.clone(), client.clone())));
-            rounds.push(Round {
+            selections.push(Selection {
                 entries: entries.clone(),
                 subject: Arc::new(subject),
                 wanted: ids.to_vec(),
             });
         }
     }
-    let conduct = Conduct {
+    let flags = RunFlags {
         order: matrix.pace.order()?,
         strict: matrix.strict,
         slowest: matrix.pace.slowest,
         output: matrix.output,
-        ..Conduct::default()
+        ..RunFlags::default()
     };
     let options = matrix.pace.options(matrix.profile == Profile::Hardened);
-    let done = judge_all(rules, rounds, options, conduct).await?;
+    let done = judge_all(rules, selections, options, flags).await?;
     Ok(done.code)
 }

@@ -1,4 +1,4 @@
-//! `run --record`: all that each case sends and receives, as a file of its own.
+//! `run --record`: writes what each case sends and receives to its own file.
 
 use std::io;
 use std::path::Path;
@@ -7,24 +7,25 @@ use netroxy_judge::recording::{LONGEST, Source};
 use netroxy_judge::run::Job;
 use netroxy_judge::transcript::Transcript;
 
-use super::{Complaint, EXIT_HARNESS, misplaced};
+use super::complaint::{Complaint, place_complaint};
+use super::exit::EXIT_HARNESS;
 use crate::output::{Folder, Readers};
 
 /// The recordings of a run.
 pub(super) struct Records {
     folder: Folder,
-    /// The first that could not be written, and why.
+    /// The first recording that could not be written, and why.
     first: Option<(String, io::Error)>,
-    /// How many could not be written.
+    /// How many recordings could not be written.
     missing: u64,
 }
 
 impl Records {
     /// Checks the folder before anything is played.
     pub(super) fn check(folder: &Path) -> Result<Self, Complaint> {
-        // They hold passwords.
+        // Recordings hold passwords.
         let folder = Folder::find(folder, Readers::Owner);
-        let folder = folder.map_err(|error| misplaced(&error))?;
+        let folder = folder.map_err(|error| place_complaint(&error))?;
         Ok(Self {
             folder,
             first: None,
@@ -32,7 +33,7 @@ impl Records {
         })
     }
 
-    /// Writes down a case; what could not be written is told at the end.
+    /// Writes the recording of a case. [`missing`](Self::missing) reports an error at the end.
     pub(super) fn write(&mut self, job: &Job, transcript: &Transcript) {
         let id = job.id();
         let source = Source::Case(job.entry.case.role.value);
@@ -40,7 +41,7 @@ impl Records {
         let name = format!("{id}.recording");
         let written = match text.len() <= LONGEST {
             true => self.folder.write(&name, text.as_bytes()),
-            false => Err(io::Error::other("it is longer than a recording may be")),
+            false => Err(io::Error::other("the recording is too long")),
         };
         if let Err(error) = written {
             self.missing += 1;
@@ -48,7 +49,7 @@ impl Records {
         }
     }
 
-    /// What could not be written.
+    /// The error about recordings that could not be written.
     pub(super) fn missing(self) -> Option<Complaint> {
         let (name, error) = self.first?;
         let others = match self.missing {
@@ -58,6 +59,9 @@ impl Records {
         };
         let file = self.folder.join(&name);
         let message = format!("cannot write {}: {error}{others}", file.display());
-        Some(Complaint::new(EXIT_HARNESS, message).hint("is the disk full, or the folder gone?"))
+        Some(
+            Complaint::new(EXIT_HARNESS, message)
+                .hint("check that the folder exists and the disk is not full"),
+        )
     }
 }

@@ -1,4 +1,4 @@
-//! `replay`: judges a recording once more, or plays it against a peer.
+//! `replay`: judges a recording again, or plays it against a peer.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -16,20 +16,21 @@ use netroxy_specification::notation::ast::{Role, Side};
 use netroxy_specification::notation::print;
 use netroxy_specification::rules::Rule;
 
+use super::address::running;
+use super::arguments::Pace;
+use super::complaint::Complaint;
+use super::exit::{EXIT_CODES, EXIT_FAILURE, EXIT_HARNESS, EXIT_NOTHING, EXIT_USAGE};
+use super::judging::{RunFlags, Selection, judge_all};
+use super::output::Output;
 use super::role::{self, manifest_or_reference};
-use super::run::running;
-use super::session::{Conduct, Round, judge_all};
 use super::violations::Violations;
-use super::{
-    Complaint, EXIT_CODES, EXIT_FAILURE, EXIT_HARNESS, EXIT_NOTHING, EXIT_USAGE, Output, Pace,
-};
 use crate::report;
 
 /// By every rule (profile hardened)
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Replay {
-    /// What `tap --record` or `run --record` has written
+    /// A recording of `tap --record` or `run --record`
     recording: PathBuf,
     /// Play it against this program: a manifest file, or the name of a built-in one
     #[arg(long, value_name = "FILE", conflicts_with_all = ["addr", "reference"])]
@@ -37,7 +38,7 @@ pub(super) struct Replay {
     /// Play it against the embedded reference
     #[arg(long, conflicts_with = "addr")]
     reference: bool,
-    /// Play it against a server that is running already, HOST:PORT
+    /// Play it against a server that runs already, HOST:PORT
     #[arg(long, value_name = "HOST:PORT", requires = "user", requires = "pass")]
     addr: Option<String>,
     /// Its TLS port
@@ -49,10 +50,10 @@ pub(super) struct Replay {
     /// Its password
     #[arg(long, requires = "addr")]
     pass: Option<String>,
-    /// Who is judged, where the recording of a tap does not say it [default: that of --sut, else server]
+    /// The side to judge, for the recording of a tap [default: that of --sut, else server]
     #[arg(long, value_enum)]
     role: Option<SideName>,
-    /// Print the case that it is played as, and play nothing
+    /// Print the recording as a case, and play nothing
     #[arg(long)]
     case: bool,
     #[command(flatten)]
@@ -74,8 +75,8 @@ pub(super) async fn execute(replay: &Replay, rules: &[Rule]) -> Result<u8, Compl
     if !played && !replay.case {
         return judge(&recording, rules);
     }
-    cut(&recording);
-    // A server that runs has the timeout that it has.
+    note_cut(&recording);
+    // The timeout of a server that runs already cannot be configured.
     let text = case(&recording, side, replay.addr.is_none())?;
     if replay.case {
         report::out(&text);
@@ -84,7 +85,7 @@ pub(super) async fn execute(replay: &Replay, rules: &[Rule]) -> Result<u8, Compl
     play(replay, &text, side, rules).await
 }
 
-/// Who is judged: the recording of a case says it, that of a tap has both.
+/// The side to judge. The recording of a case names it; the recording of a tap has both sides.
 fn side(replay: &Replay, source: Source) -> Result<Side, Complaint> {
     let named = replay.role.map(|role| match role {
         SideName::Server => Side::Server,
@@ -98,7 +99,7 @@ fn side(replay: &Replay, source: Source) -> Result<Side, Complaint> {
     if let (Some(named), Some(recorded)) = (named, recorded)
         && named != recorded
     {
-        let message = format!("it is the recording of a {recorded}, and --role is {named}");
+        let message = format!("this is the recording of a {recorded}, but --role is {named}");
         return Err(Complaint::new(EXIT_USAGE, message).hint("leave --role out"));
     }
     match (recorded.or(named), &replay.sut) {
@@ -112,31 +113,34 @@ fn side(replay: &Replay, source: Source) -> Result<Side, Complaint> {
 pub(super) fn load(path: &Path) -> Result<Recording, Complaint> {
     Recording::load(path).map_err(|error| {
         let hint = match error {
-            LoadError::Unreadable { .. } => "`tap --record FILE` and `run --record DIR` write one",
+            LoadError::Unreadable { .. } => {
+                "`tap --record FILE` and `run --record DIR` write recordings"
+            }
             LoadError::TooLong { .. } => "record for a shorter time",
-            LoadError::Syntax { .. } => "conformance/README.md shows what a recording looks like",
+            LoadError::Syntax { .. } => "conformance/README.md describes recordings",
         };
         Complaint::new(EXIT_USAGE, error.to_string()).hint(hint)
     })
 }
 
-/// Tells what is missing in a recording, beside the standard output.
-pub(super) fn cut(recording: &Recording) {
+/// Prints to standard error that a recording is cut.
+pub(super) fn note_cut(recording: &Recording) {
     if let Some(cut) = &recording.cut {
-        // Where it cannot be written, the rest is done all the same.
+        // If standard error cannot be written, the command continues.
         let _ = writeln!(std::io::stderr(), "note: the recording is cut: {cut}");
     }
 }
 
-/// What the passive judge says.
+/// Judges the recording without playing it.
 fn judge(recording: &Recording, rules: &[Rule]) -> Result<u8, Complaint> {
     let whom = match recording.head.source {
         Source::Case(Role::Server) => Some(Side::Server),
         Source::Case(Role::Client) => Some(Side::Client),
         Source::Tap => None,
         Source::Case(Role::Pair) => {
-            let message = "it is of a pair: what client and server said to each other is not in it";
-            return Err(Complaint::new(EXIT_NOTHING, message).hint("a tap between them sees that"));
+            let message =
+                "the recording of a pair does not hold the messages between client and server";
+            return Err(Complaint::new(EXIT_NOTHING, message).hint("record them with `tap`"));
         }
     };
     let mut monitor = Monitor::new(Limits::scaled(1.0), whom);
@@ -147,7 +151,7 @@ fn judge(recording: &Recording, rules: &[Rule]) -> Result<u8, Complaint> {
             monitor.hold(&event.connection, until);
         }
         monitor.see(event.at, &event.connection, &event.what);
-        // It may have been opened just now.
+        // `hold` has no effect before this event if the event opens the connection.
         if let Some(until) = until {
             monitor.hold(&event.connection, until);
         }
@@ -176,7 +180,7 @@ fn judge(recording: &Recording, rules: &[Rule]) -> Result<u8, Complaint> {
     })
 }
 
-/// Until when the tap has held up what follows each event on its connection, if it has.
+/// For each event, until when the tap held up the next event of its connection, if it did.
 fn held_up(events: &[Event]) -> Vec<Option<Duration>> {
     let mut next: BTreeMap<&str, &Event> = BTreeMap::new();
     let backwards = events.iter().rev().map(|event| {
@@ -192,8 +196,11 @@ fn held_up(events: &[Event]) -> Vec<Option<Duration>> {
 fn case(recording: &Recording, side: Side, configured: bool) -> Result<String, Complaint> {
     let case = to_case(recording, side, configured);
     let case = case.map_err(|error| {
-        Complaint::new(EXIT_USAGE, format!("it cannot be played: {error}"))
-            .hint("without --sut, --addr and --case it is judged as it is")
+        Complaint::new(
+            EXIT_USAGE,
+            format!("the recording cannot be played: {error}"),
+        )
+        .hint("without --sut, --addr, --reference and --case, the recording itself is judged")
     })?;
     Ok(print(&case))
 }
@@ -202,13 +209,12 @@ async fn play(replay: &Replay, text: &str, side: Side, rules: &[Rule]) -> Result
     let stem = replay.recording.file_stem().unwrap_or_default();
     let stem = stem.to_string_lossy();
     let (id, file) = (format!("replay/{stem}"), format!("{stem}.case"));
-    // Where errors cannot be written, the case is played all the same.
     let entry = catalog::read(&id, &file, text).map_err(|error| {
         Complaint::new(
             EXIT_HARNESS,
-            format!("what was recorded is no case: {error}"),
+            format!("the recording does not become a valid case: {error}"),
         )
-        .hint("--case shows it")
+        .hint("--case prints the case")
     })?;
     let subject = match &replay.addr {
         Some(addr) => {
@@ -223,10 +229,10 @@ async fn play(replay: &Replay, text: &str, side: Side, rules: &[Rule]) -> Result
         Side::Client => "client",
     };
     let again = Again::new(["replay", &recording]).flag("--role", role);
-    // Where errors cannot be written, the case is played all the same.
+    // If standard error cannot be written, the command continues.
     let _ = writeln!(
         std::io::stderr(),
-        "played as the case that `{} > {}` writes",
+        "the recording is played as a case, which `{} > {}` writes",
         again.subject(&subject).word("--case"),
         quoted(&file),
     );
@@ -237,16 +243,16 @@ async fn play(replay: &Replay, text: &str, side: Side, rules: &[Rule]) -> Result
         },
         ..entry
     };
-    let round = Round {
+    let selection = Selection {
         entries: vec![Arc::new(entry)],
         subject: Arc::new(subject),
         wanted: Vec::new(),
     };
-    let conduct = Conduct {
+    let flags = RunFlags {
         order: replay.pace.order()?,
         output: replay.output.clone(),
-        ..Conduct::default()
+        ..RunFlags::default()
     };
-    let done = judge_all(rules, vec![round], replay.pace.options(true), conduct).await?;
+    let done = judge_all(rules, vec![selection], replay.pace.options(true), flags).await?;
     Ok(done.code)
 }

@@ -1,14 +1,15 @@
-//! Which side is judged: the first word says it, or the manifest, or what else names the subject.
+//! Which side is judged: the first word names it, or the manifest, or the ids of the cases.
 
 use clap::ValueEnum;
 use netroxy_judge::manifest::Manifest;
 use netroxy_specification::notation::ast::{Role, Side};
 
+use super::complaint::{Complaint, manifest_complaint};
+use super::exit::EXIT_USAGE;
 use super::select::SEQUENCES;
-use super::{Complaint, EXIT_USAGE, manifest_complaint};
 use crate::peers;
 
-/// The role as a word of the command line.
+/// A role on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum RoleName {
     Server,
@@ -27,7 +28,7 @@ impl From<RoleName> for Role {
     }
 }
 
-/// The role that the words begin with, and the rest of them.
+/// The role, if the first word is one, and the other words.
 pub(super) fn split(words: &[String]) -> (Option<Role>, &[String]) {
     let named = words
         .split_first()
@@ -38,7 +39,7 @@ pub(super) fn split(words: &[String]) -> (Option<Role>, &[String]) {
     }
 }
 
-/// The role that names of cases begin with, where all of them say the same one.
+/// The role of the cases with these ids, if all have the same.
 pub(super) fn of_ids(ids: &[String]) -> Option<Role> {
     let folder = |id: &String| {
         let (folder, rest) = id.split_once('/')?;
@@ -54,7 +55,7 @@ pub(super) fn of_ids(ids: &[String]) -> Option<Role> {
         .then_some(first)
 }
 
-/// The manifest of the side that is named; the side is that of the manifest when none is.
+/// Loads a manifest, and checks that it has the named role, if one is named.
 ///
 /// # Errors
 /// When the manifest cannot be used, or is one of the other side.
@@ -65,21 +66,21 @@ pub(super) fn manifest(file: &str, named: Option<Role>) -> Result<Manifest, Comp
         return Ok(manifest);
     };
     if named == Role::Pair {
-        let complaint = Complaint::new(EXIT_USAGE, "a pair is two programs, and --sut names one");
+        let complaint = Complaint::new(EXIT_USAGE, "a pair is two programs, but --sut names one");
         return Err(complaint.hint(format!(
             "name them by --server FILE and --client FILE; {} is a {role}",
             manifest.name
         )));
     }
     let message = format!(
-        "{} is a {role}, as its manifest says, and a {named} is to be judged",
+        "{} is a {role} according to its manifest, but the command judges a {named}",
         manifest.name
     );
-    let hint = format!("leave `{named}` out, or give the manifest of a {named}: --sut FILE");
+    let hint = format!("leave out `{named}`, or give the manifest of a {named}: --sut FILE");
     Err(Complaint::new(EXIT_USAGE, message).hint(hint))
 }
 
-/// The manifest of a side; that of the embedded reference when none is named.
+/// Loads the manifest of a side; without a file, that of the embedded reference.
 ///
 /// # Errors
 /// As [`manifest`].
@@ -90,15 +91,15 @@ pub(super) fn manifest_or_reference(file: Option<&str>, side: Side) -> Result<Ma
     }
 }
 
-/// Nothing on the command line says who is judged.
+/// The error about a command line that does not name the role.
 pub(super) fn unknown(command: &str, ids: &[String]) -> Complaint {
     let message = match ids.first() {
-        None => "which side is judged? there is no role".to_owned(),
-        Some(id) => format!("which side is judged? `{id}` is no role"),
+        None => "the command does not name the role to judge".to_owned(),
+        Some(id) => format!("the command does not name the role to judge: `{id}` is not a role"),
     };
     let hint = format!(
         "begin with server, client or pair, such as `netroxy-conformance {command} server`; \
-         the manifest of --sut FILE says its role itself"
+         with --sut FILE, the manifest names the role"
     );
     Complaint::new(EXIT_USAGE, message).hint(hint)
 }
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_is_the_first_word_or_the_folder_of_all_cases() {
+    fn the_role_is_the_first_word_or_the_folder_of_all_cases() {
         let some = words("pair tunnel.fifo server");
         assert_eq!(split(&some), (Some(Role::Pair), &some[1..]));
         assert_eq!(split(&some[1..]), (None, &some[1..]));

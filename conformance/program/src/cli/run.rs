@@ -1,27 +1,30 @@
-//! `run`: judges a server or a client.
+//! `run`: judges a server, a client or a pair.
 
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::ValueEnum;
 use netroxy_judge::run::Shard;
 use netroxy_judge::shell::quoted;
-use netroxy_judge::sut::{Running, Subject};
+use netroxy_judge::sut::Subject;
 use netroxy_specification::notation::ast::{Role, Side};
 use netroxy_specification::rules::Rule;
 
+use super::address::running;
+use super::arguments::{Pace, Profile};
 use super::baseline::load;
+use super::complaint::Complaint;
+use super::exit::{EXIT_CODES, EXIT_USAGE};
+use super::judging::{RunFlags, Selection, judge_all};
+use super::output::Output;
+use super::role;
 use super::select::{chosen, from_files, role_of};
-use super::session::{Conduct, Round, judge_all};
-use super::{Complaint, EXIT_CODES, EXIT_USAGE, Output, Pace, role};
 use crate::baseline::ProfileName;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Run {
-    /// `server`, `client` or `pair`: who is judged; the manifest says it too. Then cases, rules, folders of cases or
-    /// areas of rules, patterns with `*` as well; all when there are none
+    /// `server`, `client` or `pair` (the manifest says it too), then cases, rules, folders of cases or areas of rules,
+    /// also as patterns with `*`; without any, all cases
     #[arg(value_name = "[ROLE] ID")]
     words: Vec<String>,
     /// Manifest file, or the name of a built-in one; the embedded reference when not given
@@ -33,7 +36,7 @@ pub(super) struct Run {
     /// Role pair: the client, as --sut
     #[arg(long, value_name = "FILE")]
     client: Option<String>,
-    /// A server that is running already, HOST:PORT
+    /// A server that runs already, HOST:PORT
     #[arg(long, value_name = "HOST:PORT", requires = "user", requires = "pass")]
     addr: Option<String>,
     /// Its TLS port
@@ -48,19 +51,19 @@ pub(super) struct Run {
     /// Which rules count
     #[arg(long, value_enum, default_value_t)]
     profile: Profile,
-    /// Fail also what is allowed but not recommended
+    /// Count as failed what is allowed but not recommended
     #[arg(long)]
     strict: bool,
     /// A case file of your own; may be given several times
     #[arg(long, value_name = "FILE", conflicts_with = "baseline")]
     case_file: Vec<String>,
-    /// What is known to fail: a file, or the name of a built-in baseline
+    /// A baseline of known failures: a file, or the name of a built-in one
     #[arg(long, value_name = "FILE")]
     baseline: Option<String>,
-    /// Play one of N parts of the run that take about equally long; `report merge` makes one report of theirs
+    /// Play part K of N, which take about equally long; `report merge` merges their reports
     #[arg(long, value_name = "K/N", value_parser = Shard::parse)]
     shard: Option<Shard>,
-    /// Record all that each case sends and receives, passwords too: DIR/ID.recording
+    /// Record what each case sends and receives, including passwords, to DIR/ID.recording
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
     #[command(flatten)]
@@ -69,26 +72,16 @@ pub(super) struct Run {
     output: Output,
 }
 
-/// The same default for every command.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Profile {
-    /// What peers need to work together, and what would corrupt data
-    #[default]
-    Wire,
-    /// Every rule
-    Hardened,
-}
-
 pub(super) async fn execute(run: &Run, rules: &[Rule]) -> Result<u8, Complaint> {
     let (named, ids) = role::split(&run.words);
     if let (Some(id), [_, ..]) = (ids.first(), &run.case_file[..]) {
-        let message = format!("--case-file names the cases, and so does `{id}`");
+        let message = format!("--case-file names the cases, but so does `{id}`");
         return Err(Complaint::new(EXIT_USAGE, message).hint("leave one of them out"));
     }
     if let (Some(_), true, None) = (run.shard, run.pace.shuffle, run.pace.seed) {
         let complaint = Complaint::new(
             EXIT_USAGE,
-            "every part of a run would be shuffled in another way",
+            "each part would shuffle the cases in a different order",
         );
         return Err(complaint.hint("give each part the same --seed N"));
     }
@@ -104,7 +97,7 @@ pub(super) async fn execute(run: &Run, rules: &[Rule]) -> Result<u8, Complaint> 
     let profile = ProfileName::new(options.hardened);
     let baseline = run.baseline.as_deref();
     let baseline = baseline.map(|file| load(file, &subject, Some(profile), rules));
-    let conduct = Conduct {
+    let flags = RunFlags {
         order: run.pace.order()?,
         strict: run.strict,
         slowest: run.pace.slowest,
@@ -112,26 +105,26 @@ pub(super) async fn execute(run: &Run, rules: &[Rule]) -> Result<u8, Complaint> 
         shard: run.shard,
         record: run.record.clone(),
         baseline: baseline.transpose()?,
-        ..Conduct::default()
+        ..RunFlags::default()
     };
-    let round = Round {
+    let selection = Selection {
         entries,
         subject,
         wanted: ids.to_vec(),
     };
-    let done = judge_all(rules, vec![round], options, conduct).await?;
+    let done = judge_all(rules, vec![selection], options, flags).await?;
     Ok(done.code)
 }
 
 impl Run {
-    /// Whether anything but the embedded reference is to be judged.
+    /// Whether the command judges anything but the embedded reference.
     fn names_a_subject(&self) -> bool {
         let files = [&self.sut, &self.server, &self.client, &self.addr];
         files.into_iter().any(Option::is_some)
     }
 }
 
-/// What is judged: the role is that which is named, else that of what is given.
+/// The subject. Its role is the named one, else that of the manifest, the case file or the ids.
 fn subject(run: &Run, named: Option<Role>, ids: &[String]) -> Result<Subject, Complaint> {
     let pair_file = run.server.as_ref().or(run.client.as_ref());
     let side = match (named, &run.sut, &run.addr, pair_file) {
@@ -145,14 +138,14 @@ fn subject(run: &Run, named: Option<Role>, ids: &[String]) -> Result<Subject, Co
             Some(_) => ("--server", side.unwrap_or(Side::Server)),
             None => ("--client", side.unwrap_or(Side::Client)),
         };
-        let message = format!("{flag} is for the role pair, and a {role} is to be judged");
+        let message = format!("{flag} is for the role pair, but the command judges a {role}");
         return Err(Complaint::new(EXIT_USAGE, message).hint(format!("use --sut {}", quoted(file))));
     }
     if let Some(addr) = &run.addr {
         if side == Some(Side::Client) {
             let complaint = Complaint::new(
                 EXIT_USAGE,
-                "--addr names a running server, and a client is to be judged",
+                "--addr names a running server, but the command judges a client",
             );
             return Err(complaint.hint("a client is started through a manifest: --sut FILE"));
         }
@@ -177,21 +170,6 @@ fn subject(run: &Run, named: Option<Role>, ids: &[String]) -> Result<Subject, Co
     Ok(Subject::Started(role::manifest_or_reference(None, side)?))
 }
 
-/// A server that somebody else has started, with its user name and its password.
-pub(super) fn running(
-    addr: &str,
-    tls: Option<&str>,
-    login: [&Option<String>; 2],
-) -> Result<Subject, Complaint> {
-    let [username, password] = login.map(|word| word.clone().unwrap_or_default());
-    Ok(Subject::Running(Running {
-        plain: address(addr)?,
-        tls: tls.map(address).transpose()?,
-        username,
-        password,
-    }))
-}
-
 fn pair(run: &Run) -> Result<Subject, Complaint> {
     if run.sut.is_some() || run.addr.is_some() {
         let complaint = Complaint::new(EXIT_USAGE, "a pair is two programs");
@@ -201,28 +179,4 @@ fn pair(run: &Run) -> Result<Subject, Complaint> {
         role::manifest_or_reference(run.server.as_deref(), Side::Server)?,
         role::manifest_or_reference(run.client.as_deref(), Side::Client)?,
     ))))
-}
-
-pub(super) fn address(text: &str) -> Result<SocketAddr, Complaint> {
-    let wrong = |why: &str| {
-        let complaint = Complaint::new(EXIT_USAGE, format!("`{text}` is no HOST:PORT: {why}"));
-        complaint.hint("for example 127.0.0.1:10000, [::1]:10000 or localhost:10000")
-    };
-    let (host, port) = text
-        .rsplit_once(':')
-        .ok_or_else(|| wrong("the port is missing"))?;
-    if host.is_empty() {
-        return Err(wrong("the host is missing"));
-    }
-    if !matches!(port.parse::<u16>(), Ok(1..)) {
-        return Err(wrong(&format!(
-            "`{port}` is no port, a number from 1 to 65535"
-        )));
-    }
-    let mut found = text
-        .to_socket_addrs()
-        .map_err(|error| wrong(&format!("`{host}` cannot be found: {error}")))?;
-    found
-        .next()
-        .ok_or_else(|| wrong(&format!("`{host}` has no address")))
 }

@@ -1,4 +1,4 @@
-//! Which cases a command line asks for.
+//! The cases that a command line selects.
 
 use std::sync::Arc;
 
@@ -12,10 +12,12 @@ use netroxy_specification::notation;
 use netroxy_specification::notation::ast::{Role, Side};
 use netroxy_specification::rules::{self, Rule};
 
-use super::pattern::Pattern;
-use super::{Complaint, EXIT_NOTHING, EXIT_USAGE, input_complaint};
+use super::arguments::seed;
+use super::complaint::{Complaint, input_complaint};
+use super::exit::{EXIT_NOTHING, EXIT_USAGE};
+use crate::pattern::Pattern;
 
-/// The cases of some files.
+/// Reads cases from files.
 pub(super) fn from_files(
     files: &[String],
     role: Role,
@@ -25,15 +27,14 @@ pub(super) fn from_files(
     distinct(entries.collect::<Result<_, _>>()?)
 }
 
-/// The role that a case file says.
+/// The role of a case file.
 pub(super) fn role_of(file: &str) -> Result<Role, Complaint> {
     let text = input::text(file).map_err(input_complaint)?;
     let entry = catalog::read(file, file, &text).map_err(case_complaint)?;
     Ok(entry.case.role.value)
 }
 
-/// The cases of a role that are asked for; all that are embedded when nothing is. The subject is what they are played
-/// against, so that a hint can name it.
+/// The embedded cases of a role that the ids select; without ids, all of them. A hint names the subject.
 pub(super) fn chosen(
     role: Role,
     ids: &[String],
@@ -49,7 +50,7 @@ pub(super) fn chosen(
         let pattern = Pattern::new(id);
         if let Some(transport) = pattern.unknown_transport() {
             let message = format!("`{id}`: there is no transport `{transport}`");
-            return Err(Complaint::new(EXIT_NOTHING, message).hint("@plain or @tls"));
+            return Err(Complaint::new(EXIT_NOTHING, message).hint("use @plain or @tls"));
         }
         match sequence(pattern.name()) {
             Some(entry) if entry.case.role.value == role => made.push(entry),
@@ -62,7 +63,7 @@ pub(super) fn chosen(
     Ok(entries)
 }
 
-/// Why a name matches no case of a role.
+/// The error about a name that matches no case of a role.
 fn no_match(
     role: Role,
     id: &str,
@@ -99,10 +100,10 @@ fn no_match(
     Ok(Complaint::new(EXIT_NOTHING, message).hint(elsewhere(run, other, subject)))
 }
 
-/// The hint to judge another role. What is judged now goes along where it can play that role; where it cannot, the
-/// command has a gap for it, and never means the embedded reference by mistake.
+/// The hint to judge another role. The command names the current subject if that can play the role. Otherwise it has
+/// a placeholder, because without one it would judge the embedded reference.
 fn elsewhere(run: Again, role: Role, subject: Option<&Subject>) -> String {
-    let gap = |run: Again| match role {
+    let placeholder = |run: Again| match role {
         Role::Pair => format!("{run} --server FILE --client FILE"),
         Role::Server | Role::Client => format!("{run} --sut FILE"),
     };
@@ -125,11 +126,11 @@ fn elsewhere(run: Again, role: Role, subject: Option<&Subject>) -> String {
             let client = Subject::Started(pair.1.clone());
             run.subject(&client).to_string()
         }
-        (Some(Subject::Started(_) | Subject::Running(_) | Subject::Pair(_)), _) => gap(run),
+        (Some(Subject::Started(_) | Subject::Running(_) | Subject::Pair(_)), _) => placeholder(run),
     }
 }
 
-/// Two cases of one name could not be told apart in a report.
+/// Checks that no two cases have the same name: a report could not distinguish them.
 fn distinct(entries: Vec<Arc<Entry>>) -> Result<Vec<Arc<Entry>>, Complaint> {
     for (index, entry) in entries.iter().enumerate() {
         if let Some(other) = entries[..index].iter().find(|other| other.id == entry.id) {
@@ -147,7 +148,7 @@ fn distinct(entries: Vec<Arc<Entry>>) -> Result<Vec<Arc<Entry>>, Complaint> {
     Ok(entries)
 }
 
-/// What may have been meant by a name that matches nothing.
+/// A hint with names similar to one that matches nothing.
 pub(super) fn names_like(id: &str, entries: &[Arc<Entry>], rules: &[Rule]) -> String {
     let name = Pattern::new(id).name();
     let cases = entries.iter().map(|entry| entry.id.as_str());
@@ -167,12 +168,12 @@ pub(super) fn all() -> Result<Vec<Arc<Entry>>, Complaint> {
     Ok(entries.into_values().map(Arc::new).collect())
 }
 
-/// Whether one of these words means this run; all runs are meant when there are none.
+/// Whether one of these words selects this run; without words, every run is selected.
 pub(super) fn wanted(ids: &[String], job: &Job) -> bool {
     ids.is_empty() || ids.iter().any(|id| Pattern::new(id).job(job))
 }
 
-/// How the names of generated sessions begin.
+/// The first part of the names of generated sessions.
 pub(super) const SEQUENCES: &str = "sequence";
 
 /// The session that is generated from a seed.
@@ -192,13 +193,13 @@ pub(super) fn generated(side: Side, seed: u64) -> Arc<Entry> {
 /// The generated session of this name, such as `sequence/server/0x7`.
 pub(super) fn sequence(name: &str) -> Option<Arc<Entry>> {
     let rest = name.strip_prefix(SEQUENCES)?.strip_prefix('/')?;
-    let (side, seed) = rest.split_once('/')?;
+    let (side, digits) = rest.split_once('/')?;
     let side = match side {
         "server" => Side::Server,
         "client" => Side::Client,
         _ => return None,
     };
-    let seed = super::seed(seed).ok()?;
+    let seed = seed(digits).ok()?;
     Some(generated(side, seed)).filter(|entry| entry.id == name)
 }
 
@@ -240,7 +241,7 @@ fn case_complaint(error: CaseError) -> Complaint {
     Complaint::new(EXIT_USAGE, error.to_string()).hint(hint.unwrap_or_else(notation))
 }
 
-/// A twin is a file beside the case, or an embedded case.
+/// Finds a twin: a file in the folder of the case, or an embedded case.
 fn find_twin(file: &str, name: &str) -> Result<Option<Entry>, Complaint> {
     let beside = std::path::Path::new(file).with_file_name(format!("{name}.case"));
     match input::text(&beside.to_string_lossy()) {

@@ -1,4 +1,4 @@
-//! `selftest`: whether the suite detects the bugs that it is there to detect.
+//! `selftest`: checks that the suite detects each known bug.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -18,30 +18,29 @@ use netroxy_specification::nearest::nearest;
 use netroxy_specification::notation::ast::Side;
 use netroxy_specification::rules::Rule;
 
-use super::pattern::{self, Pattern};
+use super::arguments::Pace;
+use super::complaint::{Complaint, manifest_complaint, place_complaint, write_complaint};
+use super::exit::{EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOTHING};
 use super::select::all;
 use super::signals::stop_on_interrupt;
-use super::{
-    Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_NOTHING, Pace,
-    manifest_complaint, misplaced, unwritten,
-};
 use crate::output::{Place, Readers};
+use crate::pattern::{self, Pattern};
 use crate::peers;
 use crate::peers::fits;
-use crate::report::{Pulse, Totals, last_line, out};
+use crate::report::{StatusLine, Totals, last_line, out};
 use crate::selftest::{self, Mutant, Table, kills};
 
-const EXIT_CODES: &str = "Exit codes: 0 every bug was detected, 1 findings, 2 wrong usage, 4 no bug or rule is called so, \
+const EXIT_CODES: &str = "Exit codes: 0 every bug was detected, 1 findings, 2 wrong usage, 4 no such bug or rule, \
 5 the suite itself failed, 130 interrupted.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Selftest {
-    /// Bugs, or rules or areas of rules that they break, patterns with `*` as well; all, and the peers without a bug, when
-    /// there are none
+    /// Bugs, or the rules or areas of rules that they break, also as patterns with `*`; without any, all bugs, and the
+    /// peers without a bug
     #[arg(value_name = "BUG")]
     bugs: Vec<String>,
-    /// Show the bugs instead of running anything
+    /// List the bugs, and run nothing
     #[arg(long)]
     list: bool,
     /// Write the table of bugs and the cases that detect them to a file
@@ -74,19 +73,19 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     }
     let place = selftest.write.as_deref();
     let place = place.map(|path| Place::find(path, Readers::Usual));
-    let place = place.transpose().map_err(|error| misplaced(&error))?;
+    let place = place.transpose().map_err(|error| place_complaint(&error))?;
     let (entries, begun) = (all()?, Instant::now());
     let options = selftest.pace.options(true);
     let order = selftest.pace.order()?;
     let tls = Tls::new().map_err(|error| Complaint::new(EXIT_HARNESS, format!("TLS: {error}")))?;
-    let pulse = Pulse::start("selftest", selftest.quiet);
-    pulse.aside(&format!(
+    let status = StatusLine::start("selftest", selftest.quiet);
+    status.print_unless_quiet(&format!(
         "selftest: {} bugs, profile {}\n",
         mutants.len(),
         options.profile()
     ));
     let mut findings = Vec::new();
-    // They are played among the bugs, whose cases wait for most of the time.
+    // They run at the same time as the cases of the bugs, which mostly wait.
     let mut unbroken = match selftest.bugs.is_empty() {
         true => unbroken(&entries, rules, options)?,
         false => Vec::new(),
@@ -95,10 +94,10 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
         selftest::plan(&mutants, &entries, rules, options).map_err(manifest_complaint)?;
     for job in &mut jobs {
         job.tempo = Tempo::new(options.time_scale);
-        // Who is late is caught; nothing is played twice.
+        // A late answer detects the bug, so no case is played again.
         job.excused = false;
     }
-    pulse.aside(&format!(
+    status.print_unless_quiet(&format!(
         "{} runs of cases that may detect a bug, {} against peers without a bug\n",
         jobs.len(),
         unbroken.len()
@@ -107,7 +106,7 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     let mut missed: BTreeMap<Mutant, BTreeSet<String>> = BTreeMap::new();
     let mut detected: BTreeMap<Mutant, usize> = BTreeMap::new();
     let options = Options {
-        // Who is caught has been waited for in vain, so many more can be judged at a time.
+        // A case that detects a bug mostly waits for a deadline, so more cases can run at a time.
         jobs: selftest.pace.jobs.map_or(JOBS, usize::from),
         ..options
     };
@@ -116,7 +115,7 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
         let mut round = Table::of(&mutants);
         let mut all = std::mem::take(&mut unbroken);
         all.extend(jobs.iter().cloned());
-        for (job, judged) in conduct(all, &tls, options, once, &pulse).await? {
+        for (job, judged) in run_all(all, &tls, options, once, &status).await? {
             let name = job.subject.name();
             let Some(mutant) = names.get(&name) else {
                 if judged.verdict.is_red(true) && !is_left_out(&job.subject, &judged) {
@@ -142,7 +141,7 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     }
     let table = table.unwrap_or_default();
     let rounds = usize::try_from(order.repeat).unwrap_or(1);
-    pulse.say(&often(&detected, rounds));
+    status.print(&often(&detected, rounds));
     findings.extend(rarely(&detected, rounds));
     findings.extend(judge(&detected, &mutants, &missed));
     if selftest.bugs.is_empty() {
@@ -150,22 +149,22 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
     }
     if let Some(place) = &place {
         let written = place.write(table.text(&mutants).as_bytes());
-        written.map_err(|error| unwritten(&place.name(), &error))?;
+        written.map_err(|error| write_complaint(&place.name(), &error))?;
     }
     if selftest.verbose {
-        pulse.say(&table.text(&mutants));
+        status.print(&table.text(&mutants));
     }
-    // Some bugs show only if bytes come in an unlucky moment; each is detected by some case all the same.
+    // Some bugs show only if bytes come at a certain moment, so a listed case may miss one.
     for (mutant, case) in selftest::listed().beyond(&table) {
-        pulse.aside(&format!(
+        status.print_unless_quiet(&format!(
             "    note: {case} did not detect {mutant} this time\n"
         ));
     }
     for finding in &findings {
-        pulse.say(&format!("    {finding}\n"));
+        status.print(&format!("    {finding}\n"));
     }
     let found = detected.values().filter(|times| **times > 0).count();
-    pulse.aside(&format!(
+    status.print_unless_quiet(&format!(
         "\n    {found} of {} bugs detected by a case that names their rule, {:.1} s\n\nselftest: {}\n",
         mutants.len(),
         begun.elapsed().as_secs_f64(),
@@ -174,7 +173,7 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
             count => format!("{count} findings"),
         },
     ));
-    pulse.say(&last_line(Totals {
+    status.print(&last_line(Totals {
         passed: found,
         failed: findings.iter().filter(|one| !one.starts_with(' ')).count(),
         skipped: 0,
@@ -185,7 +184,7 @@ pub(super) async fn execute(selftest: &Selftest, rules: &[Rule]) -> Result<u8, C
 /// How many broken peers are judged at a time.
 const JOBS: usize = 600;
 
-/// How often the bugs were detected that were not detected in each of several rounds.
+/// Notes about bugs that were not detected in every round.
 fn often(detected: &BTreeMap<Mutant, usize>, rounds: usize) -> String {
     let now_and_then = detected.iter().filter(|(_, times)| **times < rounds);
     let lines = now_and_then.filter(|_| rounds > 1).map(|(mutant, times)| {
@@ -194,15 +193,15 @@ fn often(detected: &BTreeMap<Mutant, usize>, rounds: usize) -> String {
     lines.collect()
 }
 
-/// Bugs that enough rounds have shown to be detected in less than 95 in 100.
+/// Bugs that are detected in less than 95 of 100 rounds, if there were enough rounds.
 fn rarely(detected: &BTreeMap<Mutant, usize>, rounds: usize) -> Vec<String> {
     let rare = |times: usize| rounds >= MEANINGFUL && times > 0 && times * 100 < rounds * 95;
     let rare = detected.iter().filter(|(_, times)| rare(**times));
-    rare.map(|(mutant, times)| format!("{mutant} is detected in {times} of {rounds} rounds only"))
+    rare.map(|(mutant, times)| format!("{mutant} is detected in only {times} of {rounds} rounds"))
         .collect()
 }
 
-/// Fewer rounds say nothing about 95 in 100.
+/// Fewer rounds do not show whether a bug is detected in 95 of 100.
 const MEANINGFUL: usize = 20;
 
 /// Bugs that were not detected.
@@ -219,12 +218,12 @@ fn judge(
         let (rule, what) = (mutant.bug.rule(), mutant.bug.what());
         findings.push(format!("bug {mutant} was not detected: it {what} ({rule})"));
         let others = missed.get(mutant).into_iter().flatten();
-        findings.extend(others.map(|other| format!("    but {other}")));
+        findings.extend(others.map(|other| format!("    other failure: {other}")));
     }
     findings
 }
 
-/// A failure that is about something else.
+/// A failure in one line.
 fn in_short(judged: &Judged) -> String {
     let (marks, seen) = match (&judged.broken, &judged.reason) {
         (Some(broken), _) => (
@@ -242,7 +241,7 @@ fn in_short(judged: &Judged) -> String {
 /// Rules that no bug breaks, and cases that detect no bug.
 fn holes(table: &Table, entries: &[Arc<Entry>], rules: &[Rule]) -> Vec<String> {
     let rules = selftest::rules_without_bugs(rules).into_iter();
-    let rules = rules.map(|(rule, side)| format!("no {side} breaks {rule}"));
+    let rules = rules.map(|(rule, side)| format!("no {side} bug breaks {rule}"));
     let cases = selftest::idle(entries, table).into_iter();
     rules
         .chain(cases.map(|case| format!("{case} detects no bug")))
@@ -255,7 +254,7 @@ fn chosen(names: &[String]) -> Result<Vec<Mutant>, Complaint> {
         return Ok(mutants);
     }
     let is = |mutant: &Mutant, name: &str| {
-        // As it is printed, and as a manifest names it.
+        // A bug as it is printed, or as a manifest names it.
         let side = mutant.to_string();
         let side = side.split(' ').next().unwrap_or_default();
         let bug = name
@@ -281,8 +280,8 @@ fn chosen(names: &[String]) -> Result<Vec<Mutant>, Complaint> {
     Ok(mutants.into_iter().filter(wanted).collect())
 }
 
-/// Every case against the peers that break nothing: whether their bytes come together or one by one, whether they ask
-/// for all their mappings at once, one by one or in another order, and however late they act.
+/// Every case against the peers without a bug: those that send bytes together or one by one, that request their
+/// mappings at once, one by one or in another order, and that act late.
 fn unbroken(
     entries: &[Arc<Entry>],
     rules: &[Rule],
@@ -290,7 +289,7 @@ fn unbroken(
 ) -> Result<Vec<Job>, Complaint> {
     let mut jobs = Vec::new();
     for manner in Manner::CORRECT {
-        // A side that cannot behave like this has a good partner on the other one.
+        // A side that cannot behave like this is played by the good peer.
         let peer = |side| {
             let manner = if fits(manner, side) {
                 manner
@@ -301,7 +300,7 @@ fn unbroken(
         };
         let (server, client) = (peer(Side::Server)?, peer(Side::Client)?);
         let mut subjects = Vec::new();
-        // Two slow peers together need longer for a tunnel than the users of pair cases wait.
+        // Two slow peers need longer for a tunnel than the users of pair cases wait.
         if manner != Manner::Slow {
             subjects.push(Subject::Pair(Box::new((server.clone(), client.clone()))));
         }
@@ -317,7 +316,7 @@ fn unbroken(
     Ok(jobs)
 }
 
-/// Whether this is nothing but a remark on the recommendation that a correct peer does not follow.
+/// Whether the result has only remarks on the recommendation that this correct peer does not follow.
 fn is_left_out(subject: &Subject, judged: &Judged) -> bool {
     let of = |manifest: &Manifest| manifest.peer().and_then(Peer::leaves_out);
     let rule = match subject {
@@ -332,19 +331,22 @@ fn is_left_out(subject: &Subject, judged: &Judged) -> bool {
             .all(|remark| remark.marks.iter().all(|id| Some(id.as_str()) == rule))
 }
 
-/// Runs the jobs; who is interrupted has no result.
-async fn conduct(
+/// Runs the jobs.
+///
+/// # Errors
+/// When the run is interrupted, or the suite itself fails.
+async fn run_all(
     jobs: Vec<Job>,
     tls: &Tls,
     options: Options,
     order: Order,
-    pulse: &Pulse,
+    status: &StatusLine,
 ) -> Result<Vec<(Job, Judged)>, Complaint> {
     let stop = stop_on_interrupt();
     let mut results = Vec::new();
     let planned = jobs.len() * order.rounds();
     let each = |job: &Job, judged: Judged| {
-        pulse.now(format!("{} of {planned} runs", results.len() + 1));
+        status.set(format!("{} of {planned} runs", results.len() + 1));
         results.push((job.clone(), judged));
         false
     };

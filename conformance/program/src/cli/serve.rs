@@ -1,4 +1,4 @@
-//! `serve`: the reports of a folder in a browser.
+//! `serve`: shows the reports of a folder in a browser.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,28 +9,31 @@ use netroxy_judge::wire::Tls;
 use netroxy_specification::notation::ast::Side;
 use netroxy_specification::rules::Rule;
 
+use super::complaint::{Complaint, manifest_complaint};
+use super::exit::{EXIT_HARNESS, EXIT_USAGE};
 use super::select::all;
 use super::signals::stop_on_interrupt;
-use super::{Complaint, EXIT_HARNESS, EXIT_USAGE, manifest_complaint};
 use crate::serve::{Served, Server};
 use crate::{peers, report};
 
-const EXIT_CODES: &str = "Exit codes: 0 somebody has stopped it, 2 wrong usage or manifest, or it cannot listen there, \
+const EXIT_CODES: &str = "Exit codes: 0 stopped by a signal, 2 wrong usage or manifest, or the address cannot be used, \
 5 the suite itself failed.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Serve {
-    /// The folder of JSON reports, as `--report json:PATH` writes them; new ones are shown when a page is loaded again
+    /// The folder of JSON reports, as `--report json:PATH` writes them; load a page again to see new ones
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// Where browsers find it; port 0 is a free one
+    /// The address for browsers; port 0 chooses a free port
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8400")]
     listen: SocketAddr,
-    /// Listen on an address that other machines reach. There is no login: who reaches it reads the reports and plays cases
+    /// Allow an address that other machines can reach. There is no login: anyone who can reach it can read the reports
+    /// and play cases
     #[arg(long)]
     allow_remote: bool,
-    /// A manifest that cases can be played against, beside the embedded reference; may be given several times
+    /// A program that cases can be played against, besides the embedded reference: a manifest file, or the name of a
+    /// built-in one; may be given several times
     #[arg(long, value_name = "FILE")]
     sut: Vec<String>,
 }
@@ -44,17 +47,17 @@ pub(super) async fn execute(serve: &Serve, rules: &[Rule]) -> Result<u8, Complai
     } = serve;
     let usage = |message: String| Complaint::new(EXIT_USAGE, message);
     if !folder.is_dir() {
-        let message = format!("{} is no folder", folder.display());
-        return Err(usage(message).hint("name the folder that the JSON reports are in"));
+        let message = format!("{} is not a folder", folder.display());
+        return Err(usage(message).hint("name the folder of the JSON reports"));
     }
     let ip = listen.ip();
     if ip.is_unspecified() {
-        let message = format!("{ip} is every address of this machine");
+        let message = format!("{ip} stands for every address of this machine");
         return Err(usage(message)
             .hint("name one address, so that requests under other names can be refused"));
     }
     if !ip.is_loopback() && !allow_remote {
-        let message = format!("other machines may reach {ip}, and there is no login");
+        let message = format!("other machines can reach {ip}, and there is no login");
         return Err(usage(message).hint("listen on 127.0.0.1, or give --allow-remote"));
     }
     let served = Served {
@@ -79,7 +82,7 @@ pub(super) async fn execute(serve: &Serve, rules: &[Rule]) -> Result<u8, Complai
     Ok(0)
 }
 
-/// What cases can be played against: each program that is named, the reference, and each of both with the other role's.
+/// The subjects that cases can be played against: each named program, the reference, and each pair of them.
 fn subjects(files: &[String]) -> Result<Vec<Arc<Subject>>, Complaint> {
     let (mut servers, mut clients) = (Vec::new(), Vec::new());
     for file in files {
@@ -109,9 +112,9 @@ fn subjects(files: &[String]) -> Result<Vec<Arc<Subject>>, Complaint> {
             .iter()
             .any(|other| other.name() == subject.name())
         {
-            let message = format!("--sut: two programs are called {}", subject.name());
+            let message = format!("--sut: two programs have the name {}", subject.name());
             return Err(Complaint::new(EXIT_USAGE, message)
-                .hint("give each a name of its own in its manifest"));
+                .hint("give them different names in their manifests"));
         }
     }
     Ok(subjects.into_iter().map(Arc::new).collect())

@@ -1,12 +1,12 @@
-//! Signals that end the program: everything that was started is ended first, and every file is finished.
+//! Signals that end the program. It first ends all programs that it started, and finishes its files.
 
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// Signals that end a program which does not handle them. SIGKILL cannot be handled, and what a fault of this program
-/// raises, such as SIGSEGV, must not be.
+/// Signals that end a program which does not handle them. SIGKILL cannot be handled. Signals that a fault of this
+/// program raises, such as SIGSEGV, must not be handled.
 const DEADLY: [Signal; 11] = [
     Signal::HUP,
     Signal::INT,
@@ -21,50 +21,51 @@ const DEADLY: [Signal; 11] = [
     Signal::IO,
 ];
 
-/// Keeps the system from ending the program when a file becomes longer than the limit of this user: then the write
-/// fails, and that is told. It lasts as long as the program.
+/// Makes a write fail, instead of ending the program, when a file becomes longer than the limit of this user. Lasts as
+/// long as the program.
 pub(super) fn survive_long_files() {
-    // Without a handler the system ends the program, as it would any other.
+    // Without a handler, the signal ends the program at once.
     drop(signal(SignalKind::from_raw(Signal::XFSZ.as_raw())));
 }
 
-/// Cancelled by Ctrl-C, a closed terminal, or any kill but SIGKILL, so that everything that was started is ended first.
+/// A token that is cancelled by Ctrl-C, a closed terminal, or any other signal in [`DEADLY`].
 pub(super) fn stop_on_interrupt() -> CancellationToken {
     let stop = CancellationToken::new();
-    let (told, mut hears) = mpsc::channel(1);
+    let (sender, mut receiver) = mpsc::channel(1);
     for one in DEADLY {
-        // Under `nohup` a closed terminal ends nothing. Others may be ignored only because a script has started us.
+        // Under `nohup` a closed terminal must not end the program. Other signals may be ignored only because a script
+        // has started this program, so they are handled.
         if one == Signal::HUP && is_ignored(one) {
             continue;
         }
-        // Without a handler the system ends the program, as it would any other.
+        // Without a handler, the signal ends the program at once.
         let Ok(mut signals) = signal(SignalKind::from_raw(one.as_raw())) else {
             continue;
         };
-        let told = told.clone();
+        let sender = sender.clone();
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
-                // The first one stops everything.
-                let _ = told.try_send(());
+                // The channel is full after the first signal, which is enough.
+                let _ = sender.try_send(());
             }
         });
     }
     let interrupted = stop.clone();
     tokio::spawn(async move {
-        if hears.recv().await.is_some() {
+        if receiver.recv().await.is_some() {
             interrupted.cancel();
         }
     });
     stop
 }
 
-/// Whether this program was started with a signal switched off; where the system does not tell, it was not.
+/// Whether this program was started with a signal ignored; `false` if the system does not say.
 fn is_ignored(wanted: Signal) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignored(&status).is_some_and(|mask| mask >> (wanted.as_raw() - 1) & 1 == 1)
 }
 
-/// The mask of the signals that are switched off: the first signal is the lowest bit.
+/// The mask of the ignored signals; the first signal is the lowest bit.
 fn ignored(status: &str) -> Option<u64> {
     let line = status
         .lines()

@@ -1,4 +1,4 @@
-//! `sut`: looks at a program without judging it.
+//! `sut`: checks that a program can be judged.
 
 use std::sync::Arc;
 
@@ -8,18 +8,17 @@ use netroxy_judge::sut::Subject;
 use netroxy_judge::wire::Tls;
 use netroxy_specification::notation::ast::Transport;
 
-use super::session::not_ready;
+use super::arguments::time_scale;
+use super::complaint::{Complaint, manifest_complaint};
+use super::exit::{EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_LOOKED_UP, EXIT_NOT_READY};
+use super::judging::not_ready;
 use super::signals::stop_on_interrupt;
-use super::{
-    Complaint, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_LOOKED_UP, EXIT_NOT_READY, manifest_complaint,
-    time_scale,
-};
 use crate::peers;
 use crate::report::{self, listing};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Start it as the manifest says, let it log in, and look for what would make a run useless
+    /// Start the program as its manifest says, wait for a login, and report faults that would make a run useless
     #[command(after_help = EXIT_CODES)]
     Check {
         /// Manifest file, or the name of a built-in one
@@ -69,13 +68,13 @@ async fn check_sut(sut: &str, time_scale: f64) -> Result<u8, Complaint> {
             Some(false) => {}
         }
     }
-    let looks = run::probe(&subject, &ready, &tls, time_scale);
-    let Some(found) = stop.run_until_cancelled(looks).await else {
+    let checks = run::probe(&subject, &ready, &tls, time_scale);
+    let Some(found) = stop.run_until_cancelled(checks).await else {
         return Ok(EXIT_INTERRUPTED);
     };
     let found = found.map_err(|error| not_ready(&subject, &error))?;
     listing::ready(&subject, &ready, &unclaimed);
-    listing::looks(&found);
+    listing::checks(&found);
     let faults = found.iter().filter(|one| matches!(one, Found::Fault(_)));
     match faults.count() {
         0 => Ok(0),
@@ -85,11 +84,11 @@ async fn check_sut(sut: &str, time_scale: f64) -> Result<u8, Complaint> {
 }
 
 fn useless(faults: &str) -> Complaint {
-    let message = format!("{faults}: a run would say nothing about the program");
+    let message = format!("{faults}: a run could not judge the program");
     Complaint::new(EXIT_NOT_READY, message)
 }
 
-/// Whether somebody can log in on a transport that the manifest does not claim.
+/// Whether a login succeeds on a transport that the manifest does not name.
 async fn speaks(manifest: &Manifest, transport: Transport, tls: &Tls, scale: f64) -> bool {
     let claiming = Manifest {
         transports: vec![transport],
@@ -101,5 +100,5 @@ async fn speaks(manifest: &Manifest, transport: Transport, tls: &Tls, scale: f64
         .is_ok()
 }
 
-/// How long a transport is looked for that nobody has promised, in milliseconds.
+/// How long to wait for a login on a transport that the manifest does not name, in milliseconds.
 const UNCLAIMED_MS: u64 = 2_000;

@@ -1,4 +1,4 @@
-//! `template`: a case to begin with.
+//! `template`: prints the beginning of a case for a rule.
 
 use std::fmt::Write as _;
 
@@ -8,8 +8,9 @@ use netroxy_specification::nearest::nearest;
 use netroxy_specification::notation::print;
 use netroxy_specification::rules::{self, Rule};
 
+use super::complaint::Complaint;
+use super::exit::{EXIT_HARNESS, EXIT_LOOKED_UP, EXIT_NOTHING, EXIT_USAGE};
 use super::role::RoleName;
-use super::{Complaint, EXIT_HARNESS, EXIT_LOOKED_UP, EXIT_NOTHING, EXIT_USAGE};
 use crate::report;
 
 #[derive(Debug, clap::Args)]
@@ -17,7 +18,7 @@ use crate::report;
 pub(super) struct Template {
     /// The rule that the case is to judge, such as tunnel.half-close
     rule: String,
-    /// Who is judged [default: whom the rule binds; the server, if it binds both]
+    /// The role to judge [default: the one that the rule binds; the server, if it binds both]
     #[arg(long, value_enum)]
     role: Option<RoleName>,
 }
@@ -47,7 +48,7 @@ pub(super) fn execute(template: &Template, rules: &[Rule]) -> Result<u8, Complai
     Ok(0)
 }
 
-/// A case that passes and judges nothing of worth yet, in its canonical form.
+/// A case in its canonical form. Its only marked step expects silence.
 fn text(rule: &Rule, role: RoleName) -> Result<String, Complaint> {
     let (name, config, steps) = match role {
         RoleName::Server => ("server", "", SERVER),

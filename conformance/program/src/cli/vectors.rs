@@ -1,4 +1,4 @@
-//! The commands about test vectors.
+//! `vectors`: lists the test vectors, and judges a codec by them.
 
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
@@ -9,12 +9,13 @@ use netroxy_judge::vectors::{HELP, Judged, NotReady, Options, run as play};
 use netroxy_specification::rules::Rule;
 use netroxy_specification::vectors::{self as specified, Vector};
 
-use super::pattern::Pattern;
-use super::signals::stop_on_interrupt;
-use super::{
-    Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_LOOKED_UP, EXIT_NOT_READY,
-    EXIT_NOTHING, time_scale,
+use super::arguments::time_scale;
+use super::complaint::Complaint;
+use super::exit::{
+    EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_LOOKED_UP, EXIT_NOT_READY, EXIT_NOTHING,
 };
+use super::signals::stop_on_interrupt;
+use crate::pattern::Pattern;
 use crate::report::is_coloured_here;
 use crate::vectors::{self, Codec, Look, Report};
 
@@ -23,7 +24,7 @@ pub(super) enum Command {
     /// List the vectors
     #[command(after_help = EXIT_LOOKED_UP)]
     List {
-        /// As JSON, with everything that their files say
+        /// Print JSON with the whole content of their files
         #[arg(long)]
         json: bool,
     },
@@ -34,26 +35,25 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// Numbers of vectors, or rules, areas of rules or flags that they have, patterns with `*` as well; all when there
-    /// are none
+    /// Numbers of vectors, or their rules, areas of rules or flags, also as patterns with `*`; without any, all vectors
     #[arg(value_name = "ID")]
     ids: Vec<String>,
-    /// Fail also what is allowed but not recommended
+    /// Count as failed what is allowed but not recommended
     #[arg(long)]
     strict: bool,
-    /// Show every vector, not only those that are no plain pass
+    /// Show every vector, also those that passed
     #[arg(short, long)]
     verbose: bool,
     /// Show only failures and the last line
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
-    /// Colours: on a terminal, always or never
+    /// Use colours: on a terminal (auto), always or never
     #[arg(long, value_name = "WHEN", default_value = "auto", value_enum)]
     color: ColorChoice,
     /// Multiply the deadline of an answer, for slow machines [default: 1]
     #[arg(long, value_name = "X", value_parser = time_scale)]
     time_scale: Option<f64>,
-    /// The program that is judged and its arguments
+    /// The program to judge, and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
@@ -109,13 +109,13 @@ async fn judge(run: Run, rules: &[Rule]) -> Result<u8, Complaint> {
     Ok(match () {
         () if stop.is_cancelled() => EXIT_INTERRUPTED,
         () if totals.failed > 0 => EXIT_FAILURE,
-        // Nothing has been judged, so nothing can be said to be in order.
+        // A run that judged nothing must not pass.
         () if totals.passed == 0 => EXIT_NOTHING,
         () => 0,
     })
 }
 
-/// The same command without the vectors and the codec.
+/// The same command without the ids of vectors and the codec.
 fn again(run: &Run) -> Again {
     let mut again = Again::new(["vectors", "run"]);
     if run.strict {
@@ -153,9 +153,9 @@ fn select(ids: &[String]) -> Result<Vec<Vector>, Complaint> {
 fn not_ready(codec: &str, error: &NotReady) -> Complaint {
     let hint = match error {
         NotReady::Shortage(why) => return Complaint::new(EXIT_HARNESS, why.clone()),
-        NotReady::Start(_) => "behind `--` stand the program and its arguments",
+        NotReady::Start(_) => "give the program and its arguments after `--`",
         NotReady::Dishonest { .. } | NotReady::Nothing => {
-            "`netroxy-conformance vectors run --help` tells what is asked and how to answer"
+            "`netroxy-conformance vectors run --help` describes the questions and answers"
         }
     };
     Complaint::new(EXIT_NOT_READY, format!("{codec}: not ready: {error}")).hint(hint)

@@ -1,4 +1,4 @@
-//! What a passive judge has found, as it is shown: each kind of violation a few times, and the rest as a number.
+//! The violations that a passive judge has found: each kind is shown a few times, further ones are counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,36 +8,37 @@ use netroxy_specification::rules::Rule;
 
 use crate::report::{Totals, last_line};
 
-/// Counts violations, and shows those that are new.
+/// Counts violations, and shows new ones.
 pub(super) struct Violations<'a> {
-    /// Who judges, such as `tap`.
+    /// The command, such as `tap`.
     name: &'static str,
     rules: &'a [Rule],
-    /// Of the server and of the client.
+    /// The number of violations by the server and by the client.
     found: [u64; 2],
     kinds: BTreeMap<(&'static str, bool), Kind>,
-    /// The connections on which there was one, at most [`BLAMED`].
+    /// The connections with a violation, at most [`BLAMED`].
     blamed: BTreeSet<String>,
 }
 
 /// The violations of one rule by one side.
 #[derive(Debug, Default)]
 struct Kind {
-    /// The connections on which one was shown, at most [`SHOWN`].
+    /// The connections of which one was shown, at most [`SHOWN`].
     connections: BTreeSet<String>,
-    /// How many were not shown, and the last of them.
+    /// How many were not shown.
     hidden: u64,
+    /// The last one that was not shown.
     last: Option<Violation>,
 }
 
-/// So many violations of one rule by one side are shown, each on a connection of its own.
+/// How many violations of one rule by one side are shown, each on another connection.
 const SHOWN: usize = 10;
 
-/// So many connections are remembered as blamed; a tap may run for months.
+/// How many connections with a violation are remembered, because a tap may run for months.
 const BLAMED: usize = 1 << 16;
 
 impl<'a> Violations<'a> {
-    /// Nothing has been found.
+    /// Without any violation yet.
     pub(super) fn new(name: &'static str, rules: &'a [Rule]) -> Self {
         Self {
             name,
@@ -48,7 +49,7 @@ impl<'a> Violations<'a> {
         }
     }
 
-    /// Counts a violation; what is shown of it, if it is no repetition.
+    /// Counts a violation. Returns its text, unless it is a repetition.
     pub(super) fn note(&mut self, violation: Violation) -> Option<String> {
         let client = violation.side == Side::Client;
         self.found[usize::from(client)] += 1;
@@ -71,8 +72,8 @@ impl<'a> Violations<'a> {
         self.found == [0; 2]
     }
 
-    /// The last lines: what was not shown, and what the judge has seen and found of server and client. The very last one
-    /// counts connections: those without and with a violation, and those that could not be read.
+    /// The last lines: the violations that were not shown, and the totals of connections, messages and violations. The
+    /// very last line counts connections: without a violation, with one, and not readable.
     pub(super) fn totals(&self, monitor: &Monitor) -> String {
         let name = self.name;
         let mut text = String::new();
@@ -131,7 +132,7 @@ fn shown(violation: &Violation, rules: &[Rule]) -> String {
                 rule.line
             ),
         ),
-        // Every violation names a rule of the text; a test shows it.
+        // Does not happen: a test checks that every violation names a rule of the specification.
         None => (String::new(), netroxy_specification::rules::FILE.to_owned()),
     };
     format!(
@@ -153,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_repeats_is_counted_and_shown_once_a_connection() {
+    fn a_repeated_violation_is_counted_and_shown_once_for_each_connection() {
         let mut violations = Violations::new("tap", &[]);
         let violation = |connection: usize, at| Violation {
             at: Duration::from_secs(at),

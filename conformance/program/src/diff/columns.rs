@@ -1,9 +1,9 @@
 //! Two columns, as `diff -y` shows them.
 
-use super::{Block, Row};
+use super::difference::{Block, Row};
 use crate::report::width_or;
 
-/// How wide the columns are.
+/// The width of the columns.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Columns {
     /// Characters in each.
@@ -11,20 +11,20 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
-    /// Within so many characters.
+    /// Two columns within `width` characters.
     pub(crate) fn within(width: usize) -> Self {
         Self {
             each: (width.saturating_sub(MARGIN.len() + MARK) / 2).max(NARROWEST),
         }
     }
 
-    /// Within the terminal, or what `COLUMNS` says, or 120 characters.
+    /// Two columns as wide as the terminal, or as `COLUMNS` says, or 120 characters.
     pub(crate) fn here() -> Self {
         Self::within(width_or(WIDTH))
     }
 
-    /// The blocks in which something differs, with what stands around it. Between two columns stands `|` where they
-    /// differ, `<` or `>` where one has a line that the other lacks.
+    /// The blocks with differences, and a few lines around each difference. The mark between the columns is `|` where
+    /// the lines differ, and `<` or `>` where one side has a line that the other lacks.
     pub(crate) fn show(self, blocks: &[Block]) -> String {
         let mut text = String::new();
         let differing = |block: &&Block| block.iter().any(|row| matches!(row, Row::Differs(_)));
@@ -72,7 +72,7 @@ impl Columns {
                     };
                     let side = |side: &Option<String>| narrow(side.as_deref().unwrap_or_default());
                     text.push_str(&self.row(&side(left), mark, &side(right)));
-                    // What one side has done behind the point at which the other one failed is of little interest.
+                    // One side stopped at a failure: the further lines of the other side are left out.
                     let alone = |row: &&Row| {
                         matches!(row, Row::Differs([left, right])
                         if mark != '|' && [left.is_some(), right.is_some()] == sides)
@@ -90,7 +90,7 @@ impl Columns {
         self.note(text, &mut alike, [true, true]);
     }
 
-    /// How many lines are left out, on these sides.
+    /// Adds a note with the number of left out lines, on these sides.
     fn note(self, text: &mut String, count: &mut usize, sides: [bool; 2]) {
         let note = match count {
             0 => return,
@@ -102,7 +102,7 @@ impl Columns {
         *count = 0;
     }
 
-    /// Cut to the width, at blanks where that is possible; what is longer than some lines ends in `...`.
+    /// Cuts a text into lines of the column's width, at blanks where possible. A text of too many lines ends in `...`.
     fn wrapped(self, text: &str) -> Vec<String> {
         let mut parts = Vec::new();
         let mut rest: Vec<char> = text.chars().collect();
@@ -122,7 +122,7 @@ impl Columns {
     }
 }
 
-/// The notation keeps what stands behind a step in a far column; here there is no room for that.
+/// Removes the blanks between a step and its marks or comment, because a column has no room for them.
 fn narrow(line: &str) -> String {
     match line.split_once("  [").or_else(|| line.split_once("  # ")) {
         Some((step, _)) => {
@@ -135,25 +135,25 @@ fn narrow(line: &str) -> String {
 
 const MARGIN: &str = "    ";
 
-/// A mark with a blank on each side.
+/// The width of a mark with a blank on each side.
 const MARK: usize = 3;
 
-/// Where nothing says how much room there is.
+/// The width if neither `COLUMNS` nor a terminal gives one.
 const WIDTH: usize = 120;
 
-/// Narrower columns could not be read.
+/// The smallest width of a column.
 const NARROWEST: usize = 30;
 
-/// So many equal lines are shown around what differs.
+/// How many equal lines are shown around a difference.
 const CONTEXT: usize = 2;
 
-/// So many lines are shown that only one side has.
+/// How many lines are shown that only one side has.
 const ALONE: usize = 4;
 
-/// What is cut into more lines than that is not read.
+/// The most lines of one text, apart from the last one.
 const HIGHEST: usize = 5;
 
-/// Before the rest of a line that was cut.
+/// The indent of the further lines of a text.
 const INDENT: &str = "        ";
 
 const CUT: &str = "...";

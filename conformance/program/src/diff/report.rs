@@ -1,4 +1,4 @@
-//! What two peers differ in, for people and for programs.
+//! The report of all differences, as text and as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,33 +7,34 @@ use netroxy_judge::verdict::Verdict;
 use netroxy_specification::rules::Rule;
 use serde_json::{Value, json};
 
-use super::{Columns, Difference, Side};
+use super::columns::Columns;
+use super::difference::{Difference, Side};
 use crate::report::Totals;
 
 /// All differences between two peers.
 #[derive(Debug)]
 pub(crate) struct Report<'a> {
-    /// Of both peers.
+    /// The names of both peers.
     pub(crate) names: [String; 2],
-    /// How many cases both have played.
+    /// How many cases were played against both.
     pub(crate) compared: usize,
     pub(crate) differences: Vec<Difference>,
     pub(crate) uncompared: Vec<Uncompared>,
     pub(crate) rules: &'a [Rule],
-    /// How to play what differs first against the second peer again.
+    /// A command that plays the first difference against the second peer again.
     pub(crate) replay: Option<String>,
 }
 
-/// A case that only one of the two could be asked to play.
+/// A case that could be played against only one of the two.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Uncompared {
     pub(crate) id: String,
-    /// Why, with the name of the peer that could not.
+    /// The name of the other peer, and the reason.
     pub(crate) why: String,
 }
 
 impl Report<'_> {
-    /// The differences side by side, below the rules whose steps differ first, then a table.
+    /// The differences side by side, under the rules of the first differences, and a table.
     pub(crate) fn text(&self, columns: Columns) -> String {
         let mut text = String::new();
         for (rule, differences) in self.by_rule() {
@@ -63,7 +64,7 @@ impl Report<'_> {
         text
     }
 
-    /// What is alike counts as passed.
+    /// Equal results count as passed, different ones as failed.
     pub(crate) fn totals(&self) -> Totals {
         let differ = self.differences.len();
         Totals {
@@ -73,7 +74,7 @@ impl Report<'_> {
         }
     }
 
-    /// The same, with all lines.
+    /// The same as JSON, with all lines.
     pub(crate) fn json(&self) -> String {
         let side = |side: &Side| json!({ "verdict": side.verdict.name(), "transcript": side.canonical.to_string() });
         let difference = |one: &Difference| {
@@ -92,7 +93,7 @@ impl Report<'_> {
         format!("{value:#}\n")
     }
 
-    /// In the order of the specification; what no rule judges comes last.
+    /// The differences by rule, in the order of the specification; those without a rule come last.
     fn by_rule(&self) -> Vec<(Option<&Rule>, Vec<&Difference>)> {
         let rules = self.rules.iter().map(Some).chain([None]);
         let below = |rule: Option<&Rule>| -> Vec<&Difference> {
@@ -161,5 +162,5 @@ impl Report<'_> {
     }
 }
 
-/// Above what differs first in a step that judges nothing.
+/// The heading of differences without a rule.
 const NO_RULE: &str = "no rule: a step that prepares, or the end of the program";

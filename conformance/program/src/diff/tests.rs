@@ -1,9 +1,11 @@
 use netroxy_judge::player::{Broken, Expected};
 use netroxy_judge::transcript::Transcript;
+use netroxy_judge::verdict::{Judged, Verdict};
 use netroxy_specification::notation::ast::{Line as CaseLine, Step};
 use netroxy_specification::notation::parse;
 use netroxy_specification::rules;
 
+use super::difference::Row;
 use super::*;
 use netroxy_judge::verdict::Reason;
 
@@ -63,7 +65,7 @@ fn between(a: Side, b: Side) -> Option<Difference> {
 }
 
 #[test]
-fn what_is_alike_is_no_difference() {
+fn equal_results_are_no_difference() {
     let both = || judged(Verdict::Pass, SESSION, "");
     assert!(between(both(), both()).is_none());
     let same = || broken_at("tun   < eof", "closed");
@@ -71,7 +73,7 @@ fn what_is_alike_is_no_difference() {
 }
 
 #[test]
-fn the_first_broken_step_gives_the_rule_whatever_follows_from_it() {
+fn the_first_broken_step_gives_the_rule() {
     let pass = || judged(Verdict::Pass, SESSION, "");
     let eof = || broken_at("tun   < eof", "nothing in 2.0 s");
     let mrs = || broken_at("ctl   < MRS 21007 true", "closed");
@@ -80,7 +82,7 @@ fn the_first_broken_step_gives_the_rule_whatever_follows_from_it() {
         (eof(), pass(), "tunnel.half-close"),
         (mrs(), eof(), "map.order"),
         (eof(), mrs(), "map.order"),
-        // At the same step, otherwise.
+        // At the same step, with another result.
         (
             eof(),
             broken_at("tun   < eof", "<< \"x\""),
@@ -89,7 +91,7 @@ fn the_first_broken_step_gives_the_rule_whatever_follows_from_it() {
     ] {
         assert_eq!(between(a, b).unwrap().rules, [rule]);
     }
-    // What only prepares has no rule.
+    // A step that only prepares has no rule.
     let blocked = broken_at("ctl   < ARS", "closed");
     assert_eq!(between(pass(), blocked).unwrap().rules, [""; 0]);
 }
@@ -148,7 +150,7 @@ fn differences_are_shown_side_by_side_below_their_rules() {
 }
 
 #[test]
-fn nothing_is_wider_than_it_may_be() {
+fn no_line_is_wider_than_the_terminal() {
     let long = SESSION.replace("\"request\"", &format!("\"{}\"", "x.".repeat(2000)));
     let found = between(
         judged(Verdict::Pass, SESSION, ""),

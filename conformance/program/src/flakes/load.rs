@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-/// A thread for each core that does nothing but compute. Dropping it ends them.
+/// One computing thread for each core. Dropping it ends the threads.
 #[derive(Debug, Default)]
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
@@ -15,10 +15,10 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Starts to compute.
+    /// Starts the threads.
     ///
     /// # Errors
-    /// When there is no further thread to be had.
+    /// When the system does not give another thread.
     pub(crate) fn start() -> io::Result<Self> {
         let mut load = Self::default();
         for _ in 0..Self::cores() {
@@ -37,7 +37,7 @@ impl Load {
         Ok(load)
     }
 
-    /// How many cores it keeps busy.
+    /// The number of cores that it keeps busy.
     pub(crate) fn cores() -> usize {
         thread::available_parallelism().map_or(1, NonZero::get)
     }
@@ -47,7 +47,7 @@ impl Drop for Load {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
-            // It cannot panic.
+            // The thread cannot panic.
             let _ = thread.join();
         }
     }

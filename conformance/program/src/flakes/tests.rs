@@ -60,7 +60,7 @@ fn tally(runs: &[[Judged; 2]]) -> (Tally, String) {
 }
 
 #[test]
-fn what_always_comes_to_the_same_is_steady_even_if_it_fails() {
+fn a_case_that_always_fails_alike_is_steady() {
     let run = || {
         [
             judged("a", Verdict::Pass, ""),
@@ -101,7 +101,7 @@ fn another_verdict_another_transcript_and_a_missing_result_are_unsteady() {
 }
 
 #[test]
-fn whatever_is_left_behind_is_no_steadiness() {
+fn a_run_that_leaves_something_behind_is_not_steady() {
     let mut tally = Tally::default();
     let line = tally.end(&Run::new(7), &summary(), &["folder /tmp/x".to_owned()]);
     assert!(

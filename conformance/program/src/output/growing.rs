@@ -1,4 +1,4 @@
-//! Files that grow while something goes on.
+//! Files that grow part by part.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -7,44 +7,44 @@ use std::iter;
 
 use super::place::{Place, synced};
 
-/// A file that grows by whole parts. When it cannot be written any more it ends with its last whole part, and whatever
-/// it belongs to goes on.
+/// A file that grows by whole parts. If a write fails, the file ends with its last whole part, and the command
+/// continues.
 #[derive(Debug)]
 pub(crate) struct Growing {
     name: String,
     file: File,
-    /// Only a file can be cut to its last whole part.
+    /// Whether it can be cut to its last whole part: a file can, a device cannot.
     cuts: bool,
-    /// Parts that are not written.
+    /// The parts that are not written yet.
     buffer: Vec<u8>,
-    /// Where each of them ends.
+    /// The end of each part in the buffer.
     ends: Vec<usize>,
-    /// How many bytes are written, all of whole parts.
+    /// How many bytes were written, of whole parts only.
     written: u64,
-    /// How long it may become.
+    /// The greatest length in bytes.
     limit: u64,
     parts: u64,
-    /// Where the last parts begin that are written, for making room at the end of a full disk.
+    /// The starts of the last written parts, which make room for the last line on a full disk.
     recent: VecDeque<u64>,
     stopped: Option<Stopped>,
 }
 
-/// A file that does not grow any more.
+/// Why a file does not grow any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stopped {
     /// Such as `No space left on device (os error 28)`.
     pub(crate) why: String,
-    /// How many parts are not in it.
+    /// How many parts are missing.
     pub(crate) missing: u64,
-    /// It is as long as it may become.
+    /// The file has reached its greatest length.
     pub(crate) full: bool,
 }
 
 impl Growing {
-    /// Begins the file.
+    /// Creates the file.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub(crate) fn begin(place: &Place, limit: u64) -> io::Result<Self> {
         Ok(Self {
             name: place.name(),
@@ -60,12 +60,12 @@ impl Growing {
         })
     }
 
-    /// As it is shown.
+    /// The name in messages.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Adds a part, while there is room.
+    /// Adds a part, if the file still grows.
     pub(crate) fn add(&mut self, part: &[u8]) {
         if let Some(stopped) = &mut self.stopped {
             stopped.missing += 1;
@@ -85,7 +85,7 @@ impl Growing {
         }
     }
 
-    /// Writes what is in the buffer.
+    /// Writes the buffer.
     pub(crate) fn flush(&mut self) {
         let mut done = 0;
         let failed = loop {
@@ -116,25 +116,25 @@ impl Growing {
         self.ends.clear();
         if let Some(error) = failed {
             if self.cuts {
-                // Where that fails too, a reader sees that its end is cut.
+                // If that fails too, a reader detects the cut end.
                 let _ = self.file.set_len(self.written);
             }
             self.stop(error.to_string(), size(missing), false);
         }
     }
 
-    /// Why it does not grow any more, if that is so.
+    /// Why the file does not grow any more; `None` if it does.
     pub(crate) fn stopped(&self) -> Option<&Stopped> {
         self.stopped.as_ref()
     }
 
-    /// Ends the file with a last part, which says how many parts there are and why there are no more. It is written even
-    /// when the rest was too much: on a full disk the last parts make room for it.
+    /// Ends the file with a last part, which gets the number of parts and the reason if some are missing. On a full
+    /// disk, earlier parts are removed to make room for it.
     pub(crate) fn finish(&mut self, last: impl Fn(u64, Option<&Stopped>) -> String) {
         self.flush();
         while let Err(error) = self.end(&last(self.parts, self.stopped.as_ref())) {
             if self.cuts {
-                // Where that fails too, a reader sees that its end is cut.
+                // If that fails too, a reader detects the cut end.
                 let _ = self.file.set_len(self.written);
             }
             self.stop(error.to_string(), 0, false);
@@ -166,10 +166,10 @@ impl Growing {
     }
 }
 
-/// So many of the last parts may make room for the very last one.
+/// How many parts may be removed to make room for the last one.
 const RECENT: usize = 64;
 
-/// So much is written at a time.
+/// The size of the buffer, in bytes.
 const BUFFER: usize = 64 << 10;
 
 fn size(count: usize) -> u64 {
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn it_grows_by_whole_parts_up_to_its_limit() {
+    fn a_file_grows_by_whole_parts_up_to_its_limit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         let mut file = Growing::begin(&place(&path), 10).unwrap();
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_told_and_counted() {
+    fn a_full_disk_stops_the_file_and_counts_the_missing_parts() {
         let mut file = Growing::begin(&place(Path::new("/dev/full")), 1 << 20).unwrap();
         file.add(b"one");
         file.add(b"two");

@@ -1,4 +1,4 @@
-//! Places for files that are written as a whole.
+//! Paths of files that are written as a whole.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write as _};
@@ -12,42 +12,42 @@ use super::stdout;
 /// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readers {
-    /// As the file that was there, or as the umask says.
+    /// Those who could read the file before, or as the umask says.
     Usual,
-    /// Its owner alone, whatever was there, because it holds passwords.
+    /// Only its owner, because it holds passwords.
     Owner,
 }
 
-/// Where something is written to.
+/// A place to write to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
     Stdout,
-    /// Replaced as a whole, so that nobody ever reads half of it.
+    /// A file, which is replaced as a whole, so that a reader never gets half of it.
     File(PathBuf, Readers),
-    /// Something that cannot be replaced, such as a pipe.
+    /// A pipe or a device, which cannot be replaced.
     Device(PathBuf),
 }
 
 /// A place that cannot be written to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub(crate) struct Misplaced {
+pub(crate) struct PlaceError {
     message: String,
     /// The next step.
     pub(crate) hint: String,
 }
 
 impl Place {
-    /// Checks a place before there is anything to write, so that no run is lost for a typing error.
+    /// Checks a path before a run, so that no run is lost because of a typing error.
     ///
     /// # Errors
-    /// When it is a folder, or is in no folder that can be written to.
-    pub(crate) fn find(path: &Path, readers: Readers) -> Result<Self, Misplaced> {
-        // Through links, so that two names of a file are one place, and a link stays one.
+    /// When it is a folder, or its folder cannot be written to.
+    pub(crate) fn find(path: &Path, readers: Readers) -> Result<Self, PlaceError> {
+        // Follows links, so that two names of a file are one place, and a link stays a link.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let (Some(name), false) = (path.file_name(), path.is_dir()) else {
             let message = format!("{} is a folder", path.display());
-            return Err(Misplaced::new(message, "name a file in it"));
+            return Err(PlaceError::new(message, "name a file in it"));
         };
         if path.exists() && !path.is_file() {
             return Ok(Self::Device(path));
@@ -55,17 +55,17 @@ impl Place {
         let folder = folder_of(&path);
         let Ok(folder) = fs::canonicalize(folder) else {
             let message = format!("there is no folder {}", folder.display());
-            let hint = format!("make it first: mkdir -p {}", folder.display());
-            return Err(Misplaced::new(message, &hint));
+            let hint = format!("create it: mkdir -p {}", folder.display());
+            return Err(PlaceError::new(message, &hint));
         };
         probe(&folder)?;
         Ok(Self::File(folder.join(name), readers))
     }
 
-    /// Writes all of it.
+    /// Writes the whole content.
     ///
     /// # Errors
-    /// When it cannot be written; then a file is as it was before.
+    /// When it cannot be written; a file keeps its old content then.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Stdout => stdout::write(bytes),
@@ -73,7 +73,7 @@ impl Place {
             Self::File(path, readers) => {
                 let mut file = temporary(path, *readers)?;
                 file.as_file_mut().write_all(bytes)?;
-                // Some file systems tell only now that they have no room.
+                // Some file systems report only now that they are full.
                 synced(file.as_file())?;
                 file.persist(path).map_err(|error| error.error)?;
                 Ok(())
@@ -81,13 +81,13 @@ impl Place {
         }
     }
 
-    /// Begins a file that grows in its place. What was there is gone, and with it whoever could read it.
+    /// Creates a file that grows in its place, instead of an older one.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub(super) fn begin(&self) -> io::Result<File> {
         match self {
-            Self::Stdout => Err(io::Error::other("standard output is no file")),
+            Self::Stdout => Err(io::Error::other("standard output is not a file")),
             Self::Device(path) => OpenOptions::new().write(true).open(path),
             Self::File(path, readers) => Ok(temporary(path, *readers)?
                 .persist(path)
@@ -95,7 +95,7 @@ impl Place {
         }
     }
 
-    /// As it is shown.
+    /// The name in messages.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Stdout => "standard output".to_owned(),
@@ -104,7 +104,7 @@ impl Place {
     }
 }
 
-/// A folder that files are written to, made when the first one is.
+/// A folder for files, created with the first file.
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     path: PathBuf,
@@ -112,17 +112,17 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Checks a folder, which need not exist, before there is anything to write.
+    /// Checks a folder, which need not exist, before a run.
     ///
     /// # Errors
-    /// When it is no folder, or cannot be made or written to.
-    pub(crate) fn find(path: &Path, readers: Readers) -> Result<Self, Misplaced> {
+    /// When it is not a folder, or cannot be created or written to.
+    pub(crate) fn find(path: &Path, readers: Readers) -> Result<Self, PlaceError> {
         let there = path.ancestors().find(|one| one.symlink_metadata().is_ok());
-        // A relative path begins in the folder that we are in.
+        // A relative path begins in the working directory.
         let there = there.unwrap_or_else(|| Path::new("."));
         if !there.is_dir() {
-            let message = format!("{} is no folder", there.display());
-            return Err(Misplaced::new(message, "name a folder"));
+            let message = format!("{} is not a folder", there.display());
+            return Err(PlaceError::new(message, "name a folder"));
         }
         probe(there)?;
         Ok(Self {
@@ -131,15 +131,15 @@ impl Folder {
         })
     }
 
-    /// Where a file of this name goes; the name may lead into folders below this one.
+    /// The path of a file of this name, which may contain folders.
     pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Writes a file, and makes the folders that it needs.
+    /// Writes a file, and creates the folders that it needs.
     ///
     /// # Errors
-    /// When it cannot be written; then a file is as it was before.
+    /// When it cannot be written; a file keeps its old content then.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let path = self.join(name);
         fs::create_dir_all(folder_of(&path))?;
@@ -148,7 +148,7 @@ impl Folder {
     }
 }
 
-impl Misplaced {
+impl PlaceError {
     fn new(message: String, hint: &str) -> Self {
         Self {
             message,
@@ -157,22 +157,22 @@ impl Misplaced {
     }
 }
 
-/// Whether files can be made in a folder.
-fn probe(folder: &Path) -> Result<(), Misplaced> {
+/// Checks that files can be created in a folder.
+fn probe(folder: &Path) -> Result<(), PlaceError> {
     let made = Builder::new().prefix(PREFIX).tempfile_in(folder);
     made.map(drop).map_err(|error| {
         let error = bare(error);
         let message = format!("cannot write to {}: {error}", folder.display());
-        Misplaced::new(message, "name a folder that you may write to")
+        PlaceError::new(message, "name a folder that you may write to")
     })
 }
 
-/// A file beside `path`; it vanishes unless it takes its place.
+/// A temporary file in the folder of `path`, which is removed unless it is moved to `path`.
 fn temporary(path: &Path, readers: Readers) -> io::Result<NamedTempFile> {
     unnamed(path, readers).map_err(bare)
 }
 
-/// What the system says, without the name of the file beside the one that is meant.
+/// The error of the system, without the name of the temporary file.
 fn bare(error: io::Error) -> io::Error {
     let inner = error.get_ref().and_then(std::error::Error::source);
     let inner = inner.and_then(|inner| inner.downcast_ref::<io::Error>());
@@ -197,17 +197,17 @@ fn unnamed(path: &Path, readers: Readers) -> io::Result<NamedTempFile> {
                 .set_permissions(Permissions::from_mode(mode))?;
             Ok(file)
         }
-        // What the umask leaves of it, as for any other file.
+        // The umask removes bits, as for any other file.
         (Readers::Usual, Err(_)) => builder
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(folder),
     }
 }
 
-/// Waits until the disk has it, where it is on one.
+/// Waits until the content is on the disk, if the file is on one.
 pub(super) fn synced(file: &File) -> io::Result<()> {
     match file.sync_all() {
-        // Not every file system can.
+        // Not every file system can sync.
         Err(error)
             if matches!(
                 error.kind(),
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_takes_the_place_of_an_older_one_as_a_whole() {
+    fn a_file_replaces_an_older_one_as_a_whole() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         fs::write(&path, "older").unwrap();
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_passwords_is_read_by_its_owner_alone_whatever_was_there() {
+    fn a_file_with_passwords_is_readable_only_by_its_owner() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         fs::write(&path, "older").unwrap();
@@ -269,7 +269,7 @@ mod tests {
             (mode(&path), fs::read(&path).unwrap()),
             (0o600, b"secret".to_vec())
         );
-        // Who has opened the older file before reads the older file.
+        // A program that opened the older file before still reads the older file.
         let mut seen = String::new();
         io::Read::read_to_string(&mut reader, &mut seen).unwrap();
         assert_eq!(seen, "older");
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_made_when_something_is_written_to_it() {
+    fn a_folder_is_created_with_its_first_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b");
         let found = Folder::find(&path, Readers::Owner).unwrap();
@@ -295,7 +295,7 @@ mod tests {
         let below = path.join("c/d/e");
         let refused = Folder::find(&below, Readers::Owner).unwrap_err();
         assert!(
-            refused.to_string().ends_with("c/d is no folder"),
+            refused.to_string().ends_with("c/d is not a folder"),
             "{refused}"
         );
         let refused = Folder::find(Path::new("/proc/none"), Readers::Owner).unwrap_err();

@@ -4,34 +4,34 @@ use std::io::{self, ErrorKind, Write as _};
 use std::sync::{Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-/// What has become of standard output, for the whole program: there is only one.
+/// The state of standard output.
 static STATE: Mutex<State> = Mutex::new(State::Open);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     Open,
-    /// The reader has gone away, such as `head`. That is no reason to stop, and no error.
+    /// The reader, such as `head`, has closed it. The command continues, and this is not an error.
     Closed,
-    /// Something could not be written, for this reason.
+    /// A write failed, for this reason.
     Lost(String),
 }
 
-/// Writes to standard output. What cannot be written is told at the end, by [`lost`].
+/// Writes to standard output. [`lost`] reports an error at the end.
 pub(crate) fn out(text: &str) {
-    // It is remembered.
+    // The error is kept in `STATE`.
     let _ = write(text.as_bytes());
 }
 
 /// Writes to standard output.
 ///
 /// # Errors
-/// When it cannot be written. That the reader has gone away is no error.
+/// When a write fails, except when the reader has closed it.
 pub(super) fn write(bytes: &[u8]) -> io::Result<()> {
     let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
     match &*state {
         State::Open => {}
         State::Closed => return Ok(()),
-        // Nothing follows a gap, so that what is there is the beginning of the whole.
+        // Nothing is written after a gap, so the output is the beginning of the whole.
         State::Lost(why) => return Err(io::Error::other(why.clone())),
     }
     let mut stdout = io::stdout().lock();
@@ -45,21 +45,21 @@ pub(super) fn write(bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-/// Why standard output is not whole, if it is not.
+/// Why standard output is incomplete; `None` if it is complete.
 pub(crate) fn lost() -> Option<String> {
     let begun = Instant::now();
     let mut state = loop {
         match STATE.try_lock() {
             Ok(state) => break state,
             Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
-            // A thread writes. When the reader does not read, it will not end.
+            // Another thread writes, and does not end if the reader does not read.
             Err(TryLockError::WouldBlock) if begun.elapsed() > PATIENCE => {
-                return Some("nobody reads it".to_owned());
+                return Some("its reader does not read".to_owned());
             }
             Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
         }
     };
-    // What others have written, such as the help, may still be in its buffer.
+    // Output of other code, such as the help, may still be in the buffer.
     let flushed = io::stdout().flush();
     if let (State::Open, Err(error)) = (&*state, &flushed) {
         *state = state_after(error);
@@ -77,6 +77,7 @@ fn state_after(error: &io::Error) -> State {
     }
 }
 
-/// How long a thread may still write at the end of the program, and between two looks at that.
+/// How long another thread may still write at the end of the program.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// The pause between two attempts to get the lock.
 const PAUSE: Duration = Duration::from_millis(5);

@@ -1,4 +1,4 @@
-//! From what happens in a run to its model.
+//! Fills the model of a run with its results.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -13,16 +13,18 @@ use netroxy_judge::verdict::{Judged, Verdict};
 use netroxy_specification::catalog::Origin;
 use netroxy_specification::rules::{self, Rule};
 
+use super::cite::{cited, place};
+use super::fields::FORMAT;
 use super::matrix::matrix;
 use super::model::{
-    BetweenEntry, BrokenStep, CaseResult, ConnectionEntry, Counts, Ended, FORMAT, ListedEntry,
-    PairEntry, ProgramEntry, RemarkEntry, Report, RuleEntry, Settings, Standing, SubjectEntry,
-    Totals, TranscriptLine,
+    BetweenEntry, BrokenStep, CaseResult, ConnectionEntry, Counts, Ended, ListedEntry, PairEntry,
+    ProgramEntry, RemarkEntry, Report, RuleEntry, Settings, Standing, SubjectEntry, Totals,
+    TranscriptLine,
 };
 use super::printable::printable;
 
 impl Report {
-    /// A run that begins now.
+    /// The report of a run that begins now.
     pub(crate) fn new(settings: Settings) -> Self {
         let started: DateTime<Utc> = SystemTime::now().into();
         Self {
@@ -52,7 +54,7 @@ impl Report {
         }
     }
 
-    /// Adds a subject of which that many runs are planned.
+    /// Adds a subject; `planned` is the number of its runs of cases.
     pub(crate) fn add_subject(&mut self, subject: &Subject, planned: usize, start: &Start) {
         self.planned += planned;
         self.subjects.push(SubjectEntry {
@@ -81,7 +83,7 @@ impl Report {
         self.results.push(result);
     }
 
-    /// The run is over.
+    /// Adds the totals of a run that has ended.
     pub(crate) fn conclude(&mut self, summary: &Summary) {
         self.seconds = seconds(summary.wall);
         self.retried = summary.retried;
@@ -93,13 +95,13 @@ impl Report {
         };
     }
 
-    /// Puts everything in order: no result is added any more.
+    /// Adds the standing of the rules and sorts the results, after the last result.
     pub(crate) fn finish(&mut self, rules: &[Rule]) {
         self.rules = rules.iter().filter_map(|rule| self.rule(rule)).collect();
         self.settle();
     }
 
-    /// Puts the results in order and, where there are pairs, looks at them together.
+    /// Sorts the results, and computes the matrix of several pairs.
     pub(super) fn settle(&mut self) {
         let key = |one: &CaseResult| (one.subject.clone(), one.id.clone(), one.round);
         self.results.sort_by_cached_key(key);
@@ -132,7 +134,7 @@ impl Report {
 }
 
 impl CaseResult {
-    /// What a report needs of a run.
+    /// The result of one run of a case.
     pub(crate) fn new(job: &Job, judged: &Judged, rules: &[Rule], settings: Settings) -> Self {
         let (subject, case) = (&job.subject, &job.entry.case);
         let file = printable(&judged.file);
@@ -261,21 +263,12 @@ fn profile(hardened: bool) -> &'static str {
     if hardened { "hardened" } else { "wire" }
 }
 
-pub(super) fn cited<'a>(ids: &'a [String], rules: &'a [Rule]) -> impl Iterator<Item = &'a Rule> {
-    ids.iter()
-        .filter_map(|id| rules.iter().find(|rule| rule.id == *id))
-}
-
-pub(super) fn place(rule: &Rule) -> String {
-    format!("{} {}  {}:{}", rule.id, rule.level, rules::FILE, rule.line)
-}
-
-/// To the millisecond: nothing here is measured more exactly.
+/// Seconds, rounded to the millisecond.
 fn seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
-/// A command that runs only this case.
+/// A command that plays only this run again.
 fn replay(job: &Job, judged: &Judged, settings: Settings) -> String {
     let Settings {
         options, strict, ..
@@ -291,7 +284,7 @@ fn replay(job: &Job, judged: &Judged, settings: Settings) -> String {
         Origin::Recording { file, role } => Again::new(["replay", file]).flag("--role", role),
     };
     again = again.subject(&job.subject);
-    // A recording is played by every rule, and knows no other way.
+    // A recording is always judged by every rule.
     if !matches!(job.entry.origin, Origin::Recording { .. }) {
         if options.hardened {
             again = again.flag("--profile", "hardened");

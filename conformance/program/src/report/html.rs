@@ -1,23 +1,28 @@
-//! One page with everything: the totals, the rules, and each case with what crossed the wire.
+//! The report as an HTML page: the totals, the rules, and each case with its transcript.
 
 mod case;
+mod chips;
+mod links;
 mod pairs;
 mod rules;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+pub(crate) use case::recording;
+use chips::look;
+pub(crate) use chips::{chip, verdict};
+use links::Links;
 use maud::{Markup, html};
 use netroxy_judge::verdict::Verdict;
-pub(crate) use rules::chip;
 
-use super::model::{CaseResult, Counts, Matrix, Meeting, ProgramEntry, Report};
+use super::model::{CaseResult, Counts, ProgramEntry, Report};
 use super::text::counted;
 use crate::html::Page;
 
-/// Follows the style that all pages share.
+/// The style of the page, after the shared style.
 pub(crate) const STYLE: &str = include_str!("html/report.css");
 
-/// Filters the cases.
+/// The script that filters the cases.
 pub(crate) const SCRIPT: &str = include_str!("html/report.js");
 
 /// The page.
@@ -36,7 +41,7 @@ pub(crate) fn title(report: &Report) -> String {
     format!("Netroxy conformance: {}", judged(report))
 }
 
-/// What the page holds. Where each case has a page of its own, `pages` is how the addresses of these pages begin.
+/// The content of the page. If each case has its own page, `pages` is the beginning of the addresses of these pages.
 pub(crate) fn content(report: &Report, pages: Option<&'static str>) -> Markup {
     let links = Links::new(report, pages);
     html! {
@@ -52,70 +57,7 @@ pub(crate) fn content(report: &Report, pages: Option<&'static str>) -> Markup {
     }
 }
 
-/// A recording, in lanes.
-pub(crate) fn recording(result: &CaseResult) -> Markup {
-    case::own(result)
-}
-
-/// The anchors of the results and of the pairs, in their order.
-struct Links {
-    cases: Vec<String>,
-    pairs: Vec<String>,
-    /// How the addresses of the pages of cases begin, if they have any.
-    pages: Option<&'static str>,
-}
-
-impl Links {
-    fn new(report: &Report, pages: Option<&'static str>) -> Self {
-        let cases = report.results.iter().map(|result| {
-            let name = match report.subjects.len() {
-                0 | 1 => result.id.clone(),
-                _ => format!("{}:{}", result.subject, result.id),
-            };
-            format!("case:{name}")
-        });
-        let meetings = report.matrix.iter().flat_map(|matrix| &matrix.meetings);
-        let pairs = meetings.map(|met| format!("pair:{}", met.subject));
-        Self {
-            cases: anchors(cases),
-            pairs: anchors(pairs),
-            pages,
-        }
-    }
-
-    /// The results with their anchors.
-    fn each<'a>(&'a self, report: &'a Report) -> impl Iterator<Item = (&'a str, &'a CaseResult)> {
-        self.cases.iter().map(String::as_str).zip(&report.results)
-    }
-
-    /// Where a pair is told about.
-    fn pair(&self, matrix: &Matrix, met: &Meeting) -> &str {
-        let mut all = self.pairs.iter().zip(&matrix.meetings);
-        let found = all.find(|(_, one)| std::ptr::eq(*one, met));
-        found.map_or("pairs", |(anchor, _)| anchor)
-    }
-}
-
-/// Names as anchors, each of which is used once.
-fn anchors(names: impl Iterator<Item = String>) -> Vec<String> {
-    let (mut anchors, mut known) = (Vec::new(), BTreeSet::new());
-    for name in names {
-        let anchor = name.replace(|c: char| !is_plain(c), "-");
-        let more = (2..).map(|count| format!("{anchor}~{count}"));
-        let mut tried = std::iter::once(anchor.clone()).chain(more);
-        let free = tried.find(|one| !known.contains(one)).unwrap_or(anchor);
-        known.insert(free.clone());
-        anchors.push(free);
-    }
-    anchors
-}
-
-/// Characters that mean the same in an id and in a link.
-fn is_plain(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "-_./@:".contains(c)
-}
-
-/// Who was judged, in few words.
+/// The judged subjects in a few words.
 fn judged(report: &Report) -> String {
     if let Some(matrix) = &report.matrix {
         let (clients, servers) = (matrix.clients.len(), matrix.servers.len());
@@ -125,7 +67,7 @@ fn judged(report: &Report) -> String {
     let mut names: Vec<&str> = Vec::new();
     for subject in &report.subjects {
         let programs = match &subject.pair {
-            // Both have been named already, as in a run of all three roles.
+            // Both programs were named already, as in a run of all three roles.
             Some(pair) if names.contains(&&*pair.client) && names.contains(&&*pair.server) => None,
             _ => Some(subject.name.as_str()),
         };
@@ -194,14 +136,14 @@ fn head(report: &Report, judged: &str) -> Markup {
     }
 }
 
-/// How much of a run each verdict is. Each that was given is wide enough to be seen, however rare it is.
+/// A bar with the share of each verdict. Each part has a minimum width.
 fn bar(report: &Report) -> Markup {
     let mut parts: BTreeMap<(u8, u8), (&CaseResult, usize)> = BTreeMap::new();
     for result in &report.results {
         let order = Verdict::ALL.iter().zip(0_u8..);
         let order = order.filter(|(verdict, _)| **verdict == result.verdict);
         let place = order.map(|(_, place)| place).next().unwrap_or_default();
-        // What is skipped has come to nothing, so it comes last.
+        // Skipped cases come last.
         let last = u8::from(result.counts == Counts::Skipped);
         parts.entry((last, place)).or_insert((result, 0)).1 += 1;
     }
@@ -219,7 +161,7 @@ fn bar(report: &Report) -> Markup {
     }
 }
 
-/// What was judged, and what it runs.
+/// The judged programs, and their commands.
 fn programs(report: &Report) -> Markup {
     let mut programs: Vec<&ProgramEntry> = Vec::new();
     for program in report.subjects.iter().flat_map(|one| &one.programs) {
@@ -233,9 +175,9 @@ fn programs(report: &Report) -> Markup {
                 @for program in programs {
                     div { dt { (program.role) } dd { b { (program.name) } " " span.soft { (program.runs) } } }
                 }
-                // In a matrix each pair says it for itself.
+                // In a matrix, each pair has its own arguments.
                 @if report.matrix.is_none() {
-                    @for subject in &report.subjects { div { dt { "called by" } dd { code { (subject.arguments) } } } }
+                    @for subject in &report.subjects { div { dt { "arguments" } dd { code { (subject.arguments) } } } }
                 }
             }
         }
@@ -253,22 +195,5 @@ fn stopped(report: &Report) -> Markup {
                 pre { (not_ready.reason) }
             }
         }
-    }
-}
-
-/// A verdict as a sign and a word, coloured by what it counts as.
-pub(crate) fn verdict(result: &CaseResult) -> Markup {
-    let (kind, sign) = look(result);
-    html! { span class={ "chip strong " (kind) } { (sign) " " (result.verdict.key()) } }
-}
-
-/// The colour and the sign of a verdict.
-fn look(result: &CaseResult) -> (&'static str, &'static str) {
-    match (result.counts, result.verdict) {
-        (Counts::Failed, Verdict::Crash | Verdict::Hang) => ("bad", "⚡"),
-        (Counts::Failed, _) => ("bad", "✕"),
-        (Counts::Skipped, _) => ("none", "–"),
-        (Counts::Passed, Verdict::Pass) => ("good", "✓"),
-        (Counts::Passed, _) => ("warn", "~"),
     }
 }

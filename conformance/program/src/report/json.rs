@@ -1,4 +1,4 @@
-//! The report of a run for programs; `report.schema.json` describes it.
+//! The report as JSON; `report.schema.json` describes it.
 
 use super::model::Report;
 
@@ -7,6 +7,6 @@ pub(crate) const SCHEMA: &str = include_str!("../../../report.schema.json");
 
 /// The report, indented.
 pub(crate) fn render(report: &Report) -> String {
-    // Maps with text as keys, numbers and text: nothing that JSON cannot hold.
+    // Cannot fail: all keys are texts, and all numbers are finite.
     serde_json::to_string_pretty(report).map_or_else(|_| String::new(), |text| text + "\n")
 }

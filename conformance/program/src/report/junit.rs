@@ -1,4 +1,4 @@
-//! JUnit XML, as CI servers read it.
+//! The report as JUnit XML, for CI servers.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(crate) fn render(report: &Report) -> String {
         suite.add_test_case(TestCase::new("ready", status));
         all.add_test_suite(suite);
     }
-    // It fails on nothing but a sink that does, and memory does not.
+    // Writing to memory does not fail.
     all.to_string().unwrap_or_default()
 }
 

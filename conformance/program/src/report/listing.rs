@@ -1,4 +1,4 @@
-//! Lists and explanations.
+//! The output of commands that list, explain, check or write files.
 
 mod explain;
 
@@ -12,9 +12,10 @@ use netroxy_specification::notation::ast::{Role, Transport};
 use netroxy_specification::rules::Rule;
 use serde_json::{Value, json};
 
-use super::out;
+use super::cite::citing;
 use super::text::counted;
 use crate::baseline::List;
+use crate::output::out;
 
 /// Every case, one a line.
 pub(crate) fn cases(entries: &[Arc<Entry>], as_json: bool) -> u8 {
@@ -56,7 +57,7 @@ pub(crate) fn ready(subject: &Subject, ready: &Ready, unclaimed: &[Transport]) {
     }
     for transport in unclaimed {
         out(&format!(
-            "note: a login over {transport} works too, and the manifest does not claim {transport}\n"
+            "note: a login over {transport} works too, but the manifest does not name {transport}\n"
         ));
     }
     if subject.role() == Role::Server {
@@ -64,8 +65,8 @@ pub(crate) fn ready(subject: &Subject, ready: &Ready, unclaimed: &[Transport]) {
     }
 }
 
-/// What `sut check` has looked at besides.
-pub(crate) fn looks(found: &[Found]) {
+/// The results of the other checks of `sut check`.
+pub(crate) fn checks(found: &[Found]) {
     for one in found {
         out(&match one {
             Found::Good(text) => format!("{text}\n"),
@@ -75,7 +76,7 @@ pub(crate) fn looks(found: &[Found]) {
     }
 }
 
-/// The manifests or baselines that this program carries, one a line.
+/// The built-in manifests or baselines, one a line.
 pub(crate) fn built_in(files: &[(&str, &str)], as_json: bool) -> u8 {
     let parsed = |text| serde_json::from_str::<Value>(text).unwrap_or_default();
     if as_json {
@@ -94,7 +95,7 @@ pub(crate) fn built_in(files: &[(&str, &str)], as_json: bool) -> u8 {
     0
 }
 
-/// Where the program of a manifest comes from.
+/// The program that a manifest starts.
 fn variables(manifest: &Value) -> String {
     match manifest["launch"]["command"][0].as_str() {
         Some(program) => format!("starts {program}"),
@@ -133,12 +134,6 @@ pub(crate) fn formatted(changed: &[String], check: bool, failure: u8) -> u8 {
     }
 }
 
-fn citing<'a>(id: &'a str, entries: &'a [Arc<Entry>]) -> impl Iterator<Item = &'a Arc<Entry>> {
-    entries
-        .iter()
-        .filter(move |entry| entry.case.rules.value.iter().any(|rule| rule == id))
-}
-
 fn case_json(entry: &Entry) -> Value {
     let over: Vec<String> = entry.transports().iter().map(ToString::to_string).collect();
     json!({
@@ -162,7 +157,7 @@ fn rule_line(rule: &Rule, entries: &[Arc<Entry>], width: usize) -> String {
     )
 }
 
-/// An entry of `rules.json`, with where it stands and who judges it.
+/// An entry of `rules.json`, with its line in the specification and the cases that judge it.
 fn rule_json(rule: &Rule, entries: &[Arc<Entry>]) -> Value {
     let cases: Vec<&str> = citing(&rule.id, entries)
         .map(|entry| entry.id.as_str())

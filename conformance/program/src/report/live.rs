@@ -1,4 +1,4 @@
-//! What a run shows while it goes on: lines, and on a terminal one more that tells how far it is.
+//! The output of a run: lines, and on a terminal a line of progress.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
@@ -9,23 +9,23 @@ use clap::ColorChoice;
 use netroxy_judge::run::InPlay;
 use tokio::task::JoinHandle;
 
-use super::pulse::{LOOK, QUIET};
+use super::terminal::{LOOK, QUIET, is_coloured, is_dumb};
 
-/// How results are shown.
+/// Which results are shown, and how.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Look {
-    /// Plain passes too.
+    /// Also plain passes.
     pub(crate) verbose: bool,
-    /// Nothing but failures and the last line.
+    /// Only failures and the last line.
     pub(crate) quiet: bool,
     pub(crate) colour: ColorChoice,
     /// How many of the slowest cases are named at the end.
     pub(crate) slowest: usize,
-    /// Standard output belongs to a report.
+    /// The text goes to standard error, because standard output holds a report.
     pub(crate) to_stderr: bool,
 }
 
-/// Where lines go.
+/// The output of a run.
 #[derive(Debug)]
 pub(super) struct Live {
     screen: Arc<Mutex<Screen>>,
@@ -36,26 +36,26 @@ pub(super) struct Live {
 struct Screen {
     to_stderr: bool,
     colour: bool,
-    /// It is a terminal that can rewrite a line.
+    /// Whether it is a terminal that can rewrite a line.
     redraws: bool,
     begun: Instant,
-    /// When something was written last.
-    said: Instant,
+    /// The time of the last output.
+    written: Instant,
     in_play: InPlay,
     progress: Progress,
 }
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Debug, Clone, Copy, Default)]
 struct Progress {
     done: usize,
     failed: usize,
-    /// None while nothing has been planned.
+    /// 0 while nothing has been planned.
     planned: usize,
 }
 
 impl Live {
-    /// Lines for people who look in this way.
+    /// The output with these options.
     pub(super) fn new(look: Look, in_play: InPlay) -> Self {
         let terminal = match look.to_stderr {
             true => io::stderr().is_terminal(),
@@ -67,15 +67,15 @@ impl Live {
             colour: is_coloured(look.colour, terminal, dumb),
             redraws: terminal && !dumb && !look.quiet,
             begun: Instant::now(),
-            said: Instant::now(),
+            written: Instant::now(),
             in_play,
             progress: Progress::default(),
         };
         let redraws = screen.redraws;
         let screen = Arc::new(Mutex::new(screen));
         let ticker = match (redraws, look.quiet) {
-            (true, _) => Some(tokio::spawn(tick(Arc::clone(&screen)))),
-            (false, false) => Some(tokio::spawn(murmur(Arc::clone(&screen)))),
+            (true, _) => Some(tokio::spawn(redraw(Arc::clone(&screen)))),
+            (false, false) => Some(tokio::spawn(report_progress(Arc::clone(&screen)))),
             (false, true) => None,
         };
         Self { screen, ticker }
@@ -85,12 +85,12 @@ impl Live {
         lock(&self.screen).colour
     }
 
-    /// More cases are to come.
+    /// Adds planned cases.
     pub(super) fn plan(&self, cases: usize) {
         lock(&self.screen).progress.planned += cases;
     }
 
-    /// A case is done; its lines, if it has any.
+    /// Counts a case that has ended, and prints its lines.
     pub(super) fn done(&self, failed: bool, lines: &str) {
         let mut screen = lock(&self.screen);
         screen.progress.done += 1;
@@ -98,12 +98,12 @@ impl Live {
         screen.show(lines);
     }
 
-    /// Lines at any time.
+    /// Prints lines.
     pub(super) fn print(&self, lines: &str) {
         lock(&self.screen).show(lines);
     }
 
-    /// The last lines: there is no progress any more.
+    /// Prints the last lines, and ends the progress.
     pub(super) fn end(self, lines: &str) {
         if let Some(ticker) = &self.ticker {
             ticker.abort();
@@ -117,7 +117,7 @@ impl Live {
 impl Screen {
     fn show(&mut self, lines: &str) {
         if !lines.is_empty() {
-            self.said = Instant::now();
+            self.written = Instant::now();
         }
         match self.redraws {
             true => self.write(&format!("\r\x1b[K{lines}{}", self.status())),
@@ -126,7 +126,7 @@ impl Screen {
         }
     }
 
-    /// The line that tells how far the run is; it fits on one line of the terminal.
+    /// The line of progress, cut to the width of the terminal.
     fn status(&self) -> String {
         if self.progress.planned == 0 {
             return String::new();
@@ -139,13 +139,13 @@ impl Screen {
             false => rustix::termios::tcgetwinsize(io::stdout()),
         };
         let columns = columns.map_or(80, |size| usize::from(size.ws_col));
-        // The last column stays free: some terminals wrap as soon as it is written.
+        // Some terminals wrap when the last column is written.
         line.chars().take(columns.saturating_sub(1)).collect()
     }
 
     fn write(&self, text: &str) {
         match self.to_stderr {
-            // Where it cannot be written, nobody looks.
+            // If standard error cannot be written, the run continues.
             true => drop(io::stderr().lock().write_all(text.as_bytes())),
             false => crate::output::out(text),
         }
@@ -170,7 +170,8 @@ impl Progress {
     }
 }
 
-async fn tick(screen: Arc<Mutex<Screen>>) {
+/// Redraws the line of progress.
+async fn redraw(screen: Arc<Mutex<Screen>>) {
     let mut clock = tokio::time::interval(Duration::from_millis(200));
     loop {
         clock.tick().await;
@@ -178,41 +179,22 @@ async fn tick(screen: Arc<Mutex<Screen>>) {
     }
 }
 
-/// Where no line can be rewritten, standard error tells how far it is whenever nothing else has been said.
-async fn murmur(screen: Arc<Mutex<Screen>>) {
+/// Writes a line of progress to standard error whenever there was no output for [`QUIET`].
+async fn report_progress(screen: Arc<Mutex<Screen>>) {
     let mut clock = tokio::time::interval(LOOK);
     loop {
         clock.tick().await;
         let mut screen = lock(&screen);
-        if screen.said.elapsed() >= QUIET {
-            screen.said = Instant::now();
+        if screen.written.elapsed() >= QUIET {
+            screen.written = Instant::now();
             let elapsed = screen.begun.elapsed();
             let line = match screen.progress.planned {
                 0 => format!("    not ready yet, {} s", elapsed.as_secs()),
                 _ => screen.progress.line(elapsed, screen.in_play.longest()),
             };
-            // Where it cannot be written, the run goes on all the same.
+            // If standard error cannot be written, the run continues.
             let _ = writeln!(io::stderr(), "{line}");
         }
-    }
-}
-
-/// Whether standard output is to be coloured.
-pub(crate) fn is_coloured_here(choice: ColorChoice) -> bool {
-    is_coloured(choice, io::stdout().is_terminal(), is_dumb())
-}
-
-/// Whether the terminal shows nothing but text.
-pub(super) fn is_dumb() -> bool {
-    std::env::var_os("TERM").is_none_or(|term| term == "dumb")
-}
-
-fn is_coloured(choice: ColorChoice, terminal: bool, dumb: bool) -> bool {
-    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    match choice {
-        ColorChoice::Always => true,
-        ColorChoice::Never => false,
-        ColorChoice::Auto => terminal && !dumb && !unwanted,
     }
 }
 
@@ -225,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_progress_names_the_case_that_has_been_played_for_longest() {
+    fn the_progress_names_the_case_that_runs_for_longest() {
         let in_play = InPlay::default();
         let slow = in_play.begin("server/keepalive/expiry".into());
         let _other = in_play.begin("server/auth/login".into());

@@ -1,4 +1,4 @@
-//! Markdown for an issue or the summary of a CI job.
+//! The report as Markdown, for an issue or the summary of a CI job.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use netroxy_judge::verdict::Verdict;
 use super::model::{CaseResult, Counts, Matrix, Report};
 use super::text;
 
-/// An issue takes 65,536 characters; failures that come later are told in a line.
+/// After so many characters, a failure takes one line: an issue may have 65,536 characters.
 const ROOM: usize = 48_000;
 
 /// The report.
@@ -169,7 +169,7 @@ fn failure(text: &mut String, result: &CaseResult) {
     let _ = writeln!(text, "{fence}text\n{}\n{fence}\n", detail.trim_end());
 }
 
-/// Text in a line or a cell: nothing in it is markup.
+/// Text in a line or a cell, with all markup escaped.
 fn inline(text: &str) -> String {
     let mut safe = String::new();
     for c in text.chars() {
@@ -187,7 +187,7 @@ fn inline(text: &str) -> String {
     safe
 }
 
-/// The longest run of backticks: a fence around it is longer.
+/// The longest run of backticks; the fence around the text must be longer.
 fn longest_run(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
 }

@@ -1,17 +1,17 @@
-//! Every client with every server: who gets on with whom, and whose fault it is where not.
+//! Every client with every server: the results, and which peer is at fault.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::{CaseResult, Counts, Fault, FaultyRun, Matrix, Meeting, Report, RuleEntry};
 
-/// The peers against which the others are measured.
+/// The names of the reference peers.
 const CLIENT: &str = "reference-client";
 const SERVER: &str = "reference-server";
 
-/// What a run of more than one pair comes to.
+/// The matrix of a run; `None` if it has less than two pairs.
 ///
-/// A peer is at fault for a run that fails when the peer meets the reference. Where two peers fail together and
-/// neither does with the reference, it is the one whom the broken rule binds; both, if it binds both.
+/// A peer that fails a case with the reference is at fault for it. If two peers fail a case only together, the peer
+/// that the broken rule binds is at fault, or both if it binds both.
 pub(super) fn matrix(report: &Report) -> Option<Matrix> {
     let mut meetings = Vec::new();
     let mut failed: BTreeMap<Key<'_>, &CaseResult> = BTreeMap::new();
@@ -63,7 +63,7 @@ fn faults(failed: &BTreeMap<Key<'_>, &CaseResult>, rules: &[RuleEntry]) -> Vec<F
             (true, true) => "the reference".to_owned(),
             (true, false) => (*server).to_owned(),
             (false, true) => (*client).to_owned(),
-            // It is told where each of them meets the reference.
+            // The run with the reference is listed instead.
             (false, false) if with_client || with_server => continue,
             (false, false) => match bound(result, rules) {
                 Some("server") => format!("{server}, with {client} only"),
@@ -86,7 +86,7 @@ fn faults(failed: &BTreeMap<Key<'_>, &CaseResult>, rules: &[RuleEntry]) -> Vec<F
     faults.map(|(peer, runs)| Fault { peer, runs }).collect()
 }
 
-/// Whom the rules bind that a run has broken, if they all bind the same one.
+/// The side that the broken rules of a run bind, if all bind the same.
 fn bound<'a>(result: &CaseResult, rules: &'a [RuleEntry]) -> Option<&'a str> {
     let broken = result.broken.as_ref()?;
     let subjects: BTreeSet<&str> = rules

@@ -1,4 +1,4 @@
-//! One report of the parts of a run.
+//! Merges the reports of the parts of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,25 +8,25 @@ use super::model::{Ended, Report, RuleEntry, ShardEntry, SubjectEntry, Totals};
 /// Reports that are not the parts of one run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub(crate) struct Apart {
+pub(crate) struct NotOneRun {
     message: String,
     /// The next step.
     pub(crate) hint: &'static str,
 }
 
-/// The report of the run whose parts these are, each with the name of its file. Its verdicts are those of the run as a
-/// whole; it took as long as its longest part.
+/// Merges the reports of all parts, each with the name of its file. The verdicts are those of the whole run. Its time
+/// is that of the longest part.
 ///
 /// # Errors
-/// When they are of different runs, or a part is missing or there twice.
-pub(crate) fn merge(mut parts: Vec<(String, Report)>) -> Result<Report, Apart> {
+/// When the parts are of different runs, or a part is missing or given twice.
+pub(crate) fn merge(mut parts: Vec<(String, Report)>) -> Result<Report, NotOneRun> {
     let shards = shards(&parts)?;
     for other in &parts[1..] {
         same(&parts[0], other)?;
     }
     whole(&parts, &shards)?;
     let planned = shards.first().map_or(0, |shard| shard.planned);
-    // So that the result does not depend on the order in which they are named.
+    // The result must not depend on the order of the files.
     parts.sort_by_key(|(_, part)| part.shard.as_ref().map(|shard| shard.number));
     let mut reports = parts.into_iter().map(|(_, report)| report);
     let Some(mut merged) = reports.next() else {
@@ -55,28 +55,28 @@ pub(crate) fn merge(mut parts: Vec<(String, Report)>) -> Result<Report, Apart> {
     Ok(merged)
 }
 
-/// Which parts these are.
-fn shards(parts: &[(String, Report)]) -> Result<Vec<ShardEntry>, Apart> {
+/// The part that each report is of.
+fn shards(parts: &[(String, Report)]) -> Result<Vec<ShardEntry>, NotOneRun> {
     if parts.is_empty() {
         return Err(nothing());
     }
     let shard = |(file, part): &(String, Report)| {
-        part.shard.clone().ok_or_else(|| Apart {
+        part.shard.clone().ok_or_else(|| NotOneRun {
             message: format!("{file} is the report of a whole run"),
-            hint: "only the parts that `run --shard K/N` plays are merged",
+            hint: "only the reports of `run --shard K/N` can be merged",
         })
     };
     parts.iter().map(shard).collect()
 }
 
-/// They were asked for in the same way, by the same program, and judge the same subject.
-fn same(one: &(String, Report), other: &(String, Report)) -> Result<(), Apart> {
+/// Checks that two parts are of one run: the same program, options, subjects and cases.
+fn same(one: &(String, Report), other: &(String, Report)) -> Result<(), NotOneRun> {
     let ((first, one), (second, other)) = (one, other);
-    let differ = |what: &str, one: &dyn fmt::Display, other: &dyn fmt::Display| Apart {
+    let differ = |what: &str, one: &dyn fmt::Display, other: &dyn fmt::Display| NotOneRun {
         message: format!(
             "{first} and {second} are of different runs: {what} {one}, and {what} {other}"
         ),
-        hint: "run every part by the same program with the same arguments, but for --shard",
+        hint: "run every part with the same program and the same arguments, except --shard",
     };
     let seed = |report: &Report| report.seed.clone().unwrap_or_else(|| "none".to_owned());
     for (what, one, other) in [
@@ -96,7 +96,7 @@ fn same(one: &(String, Report), other: &(String, Report)) -> Result<(), Apart> {
             return Err(differ(what, &one, &other));
         }
     }
-    // A subject that never became ready is not among them.
+    // A report does not list a subject that never became ready.
     let mut pairs = one.subjects.iter().zip(&other.subjects);
     if let Some((one, other)) = pairs.find(|(one, other)| !alike(one, other)) {
         return Err(differ("subject", &called(one), &called(other)));
@@ -111,11 +111,11 @@ fn same(one: &(String, Report), other: &(String, Report)) -> Result<(), Apart> {
     };
     match plan(one) == plan(other) {
         true => Ok(()),
-        false => Err(Apart {
+        false => Err(NotOneRun {
             message: format!(
                 "{first} and {second} are of different runs: their cases are not the same"
             ),
-            hint: "the selection, a case file, --still, --baseline or what the manifest says differs",
+            hint: "the selection, a case file, --still, --baseline or the manifest differs",
         }),
     }
 }
@@ -142,19 +142,19 @@ fn called(subject: &SubjectEntry) -> String {
     format!("{} {} ({})", subject.role, subject.name, runs.join("; "))
 }
 
-/// Every part is there, once, and so is every result.
-fn whole(parts: &[(String, Report)], shards: &[ShardEntry]) -> Result<(), Apart> {
+/// Checks that every part and every result is present once.
+fn whole(parts: &[(String, Report)], shards: &[ShardEntry]) -> Result<(), NotOneRun> {
     let mut files: BTreeMap<u16, &str> = BTreeMap::new();
     for ((file, _), shard) in parts.iter().zip(shards) {
         let (number, of) = (shard.number, shard.of);
         if !(1..=of).contains(&number) {
-            return Err(Apart {
+            return Err(NotOneRun {
                 message: format!("{file}: there is no part {number}/{of}"),
                 hint: "leave the report as it was written",
             });
         }
         if let Some(other) = files.insert(number, file) {
-            return Err(Apart {
+            return Err(NotOneRun {
                 message: format!("{other} and {file} are both part {number}/{of}"),
                 hint: "name each part once",
             });
@@ -164,16 +164,16 @@ fn whole(parts: &[(String, Report)], shards: &[ShardEntry]) -> Result<(), Apart>
     let missing = (1..=of).filter(|number| !files.contains_key(number));
     let missing: Vec<String> = missing.map(|number| format!("{number}/{of}")).collect();
     if !missing.is_empty() {
-        return Err(Apart {
+        return Err(NotOneRun {
             message: format!("parts are missing: {}", missing.join(", ")),
-            hint: "name the reports of all parts; a part that has failed to run has none",
+            hint: "name the reports of all parts; a part that could not run has no report",
         });
     }
     let mut seen = BTreeSet::new();
     for (file, part) in parts {
         for result in &part.results {
             if !seen.insert((&result.subject, &result.id)) {
-                return Err(Apart {
+                return Err(NotOneRun {
                     message: format!(
                         "{file} judges {} of {}, and so does another part",
                         result.id, result.subject
@@ -186,9 +186,9 @@ fn whole(parts: &[(String, Report)], shards: &[ShardEntry]) -> Result<(), Apart>
     let planned = shards.first().map_or(0, |shard| shard.planned);
     let complete = parts.iter().all(|(_, part)| part.ended == Ended::Complete);
     match complete && seen.len() != planned {
-        true => Err(Apart {
+        true => Err(NotOneRun {
             message: format!(
-                "the parts have {} results, and {planned} were planned",
+                "the parts have {} results, but {planned} were planned",
                 seen.len()
             ),
             hint: "leave the reports as they were written",
@@ -197,8 +197,8 @@ fn whole(parts: &[(String, Report)], shards: &[ShardEntry]) -> Result<(), Apart>
     }
 }
 
-fn nothing() -> Apart {
-    Apart {
+fn nothing() -> NotOneRun {
+    NotOneRun {
         message: "there is nothing to merge".to_owned(),
         hint: "name the reports of all parts",
     }
@@ -231,7 +231,7 @@ fn rules(merged: &mut Vec<RuleEntry>, part: Vec<RuleEntry>) {
     merged.sort_by_key(|rule| rule.line);
 }
 
-/// What says more about a run.
+/// The order of the ends of parts: the greatest is the end of the run.
 fn rank(ended: Ended) -> u8 {
     match ended {
         Ended::Complete => 0,

@@ -1,4 +1,4 @@
-//! One finished run, as every format shows it. Formats lay it out; what a run is worth is decided here.
+//! The model of a run, which every format shows.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,9 @@ use netroxy_judge::run::{Options, Order};
 use netroxy_judge::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
-use super::read;
+use super::fields::{self, Word};
 
-/// The name of the format, in JSON.
-pub(crate) const FORMAT: &str = "netroxy-conformance-2";
-
-/// One of a few words that this program knows. Where it is read, no text is borrowed.
-pub(crate) type Word = &'static str;
-
-/// How a run was asked for.
+/// The options of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) options: Options,
@@ -26,30 +20,30 @@ pub(crate) struct Settings {
 /// A run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Report {
-    #[serde(deserialize_with = "read::format")]
+    #[serde(deserialize_with = "fields::format")]
     pub(crate) format: Word,
-    /// Of the program that judged.
+    /// The version of the judging program.
     pub(crate) version: String,
     /// The revision of the specification.
-    #[serde(deserialize_with = "read::spec")]
+    #[serde(deserialize_with = "fields::spec")]
     pub(crate) spec: Word,
     /// `wire` or `hardened`.
-    #[serde(deserialize_with = "read::profile")]
+    #[serde(deserialize_with = "fields::profile")]
     pub(crate) profile: Word,
     pub(crate) strict: bool,
-    /// Of the order of the cases, as `--seed` takes it.
+    /// The seed of the order of the cases, as `--seed` takes it.
     pub(crate) seed: Option<String>,
     /// How often each case was run.
     pub(crate) repeat: u32,
     pub(crate) jobs: usize,
-    #[serde(deserialize_with = "read::span")]
+    #[serde(deserialize_with = "fields::span")]
     pub(crate) time_scale: f64,
-    /// Which part of a run this is, if it is not all of it.
+    /// The part of the run, if this is not a whole run.
     pub(crate) shard: Option<ShardEntry>,
     /// RFC 3339, UTC.
     pub(crate) started: String,
-    /// How long it took; of a merged run, how long its longest part took.
-    #[serde(deserialize_with = "read::span")]
+    /// The time of the run; of a merged run, the time of its longest part.
+    #[serde(deserialize_with = "fields::span")]
     pub(crate) seconds: f64,
     pub(crate) ended: Ended,
     /// A subject that never became ready; nothing was judged then.
@@ -58,10 +52,10 @@ pub(crate) struct Report {
     pub(crate) planned: usize,
     /// How many were played once more because the machine had stalled.
     pub(crate) retried: usize,
-    /// The longest time for which the machine did nothing.
-    #[serde(deserialize_with = "read::span")]
+    /// The longest stall of the machine, in seconds.
+    #[serde(deserialize_with = "fields::span")]
     pub(crate) longest_stall: f64,
-    /// Counted anew when a report is read.
+    /// Counted again when a report is read.
     #[serde(skip_deserializing)]
     pub(crate) totals: Totals,
     /// How often each verdict was given.
@@ -70,7 +64,7 @@ pub(crate) struct Report {
     pub(crate) subjects: Vec<SubjectEntry>,
     /// The rules that the cases of this run claim to judge, in the order of the specification.
     pub(crate) rules: Vec<RuleEntry>,
-    /// When more than one pair was judged.
+    /// Present if more than one pair was judged.
     #[serde(skip_deserializing)]
     pub(crate) matrix: Option<Matrix>,
     pub(crate) results: Vec<CaseResult>,
@@ -79,13 +73,13 @@ pub(crate) struct Report {
 /// A part of a run that was played by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ShardEntry {
-    /// Which one, counted from 1.
+    /// The number of the part, counted from 1.
     pub(crate) number: u16,
-    /// How many there are.
+    /// The number of parts.
     pub(crate) of: u16,
-    /// How many runs of cases all of them plan together.
+    /// The number of runs of cases in all parts together.
     pub(crate) planned: usize,
-    /// The same in all parts of one run, and in no other run.
+    /// A fingerprint, equal in all parts of one run and in no other run.
     pub(crate) plan: String,
 }
 
@@ -98,20 +92,20 @@ pub(crate) struct Matrix {
     pub(crate) faults: Vec<Fault>,
 }
 
-/// What came of a client and a server.
+/// The results of a client with a server.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Meeting {
-    /// The name of the subject that the two are together.
+    /// The name of the pair as a subject.
     pub(crate) subject: String,
     pub(crate) client: String,
     pub(crate) server: String,
     pub(crate) passed: usize,
     pub(crate) failed: usize,
-    /// How many were run, skipped ones not counted.
+    /// How many runs were not skipped.
     pub(crate) run: usize,
 }
 
-/// Who is at fault, and for which runs.
+/// A peer that is at fault, and the runs.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Fault {
     pub(crate) peer: String,
@@ -122,29 +116,29 @@ pub(crate) struct Fault {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct FaultyRun {
     pub(crate) id: String,
-    /// Who has run it; a reader finds that in the fault.
+    /// The pair of the run. JSON leaves it out.
     #[serde(skip)]
     pub(crate) subject: String,
     pub(crate) rules: Vec<String>,
-    /// What was expected, and what came.
+    /// The expected step, and what came instead.
     pub(crate) seen: String,
 }
 
-/// How a run has ended.
+/// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Ended {
     /// Every case has been run.
     Complete,
-    /// Somebody has stopped it.
+    /// A signal stopped it.
     Interrupted,
-    /// It has stopped at the first failure, as it was asked to.
+    /// It stopped at the first failure, because of `--fail-fast`.
     FailFast,
     /// Nothing was judged, because a subject never became ready.
     NotReady,
 }
 
-/// What the last line of a run counts.
+/// The numbers of the last line of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Totals {
     pub(crate) passed: usize,
@@ -165,7 +159,7 @@ pub(crate) struct ProgramEntry {
     /// `server` or `client`.
     pub(crate) role: String,
     pub(crate) name: String,
-    /// What was started, or where it ran already.
+    /// The command or version that was started, or the address where it ran already.
     pub(crate) runs: String,
 }
 
@@ -176,28 +170,28 @@ pub(crate) struct PairEntry {
     pub(crate) server: String,
 }
 
-/// Who was judged.
+/// A subject that was judged.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct SubjectEntry {
     pub(crate) name: String,
-    /// The two programs, if it is two.
+    /// The two programs of a pair.
     pub(crate) pair: Option<PairEntry>,
-    /// What it consists of: one program, or the server and the client of a pair.
+    /// The program, or the server and the client of a pair.
     pub(crate) programs: Vec<ProgramEntry>,
     pub(crate) role: String,
-    /// The arguments that select it again.
+    /// The arguments that select it.
     pub(crate) arguments: String,
     /// How many runs of cases were planned.
     pub(crate) planned: usize,
-    /// Until a login succeeded.
-    #[serde(deserialize_with = "read::span")]
+    /// The time until a login succeeded.
+    #[serde(deserialize_with = "fields::span")]
     pub(crate) ready_seconds: f64,
-    /// How long anything may take that should come at once.
-    #[serde(deserialize_with = "read::span")]
+    /// The deadline for an answer that should come at once.
+    #[serde(deserialize_with = "fields::span")]
     pub(crate) deadline_seconds: f64,
 }
 
-/// A rule, and how it stands with each subject.
+/// A rule, and its standing with each subject.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct RuleEntry {
     pub(crate) id: String,
@@ -205,28 +199,28 @@ pub(crate) struct RuleEntry {
     pub(crate) level: String,
     pub(crate) subject: String,
     pub(crate) origin: String,
-    #[serde(deserialize_with = "read::profile")]
+    #[serde(deserialize_with = "fields::profile")]
     pub(crate) profile: Word,
     pub(crate) sentence: String,
-    /// Why it is so, where the specification says it.
+    /// The reason for the rule, if the specification has one.
     pub(crate) rationale: Option<String>,
-    /// In the text of the specification, counted from 1.
+    /// The line in the specification, counted from 1.
     pub(crate) line: usize,
     /// By the name of the subject.
     pub(crate) standing: BTreeMap<String, Standing>,
 }
 
-/// What the cases of a rule say together; the first that is true of one of them.
+/// The standing of a rule with a subject: the first of these that is true for one of its cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Standing {
     /// A step that judges it did not come true.
     Broken,
-    /// So it did, as a list of known failures says.
+    /// The same, but the failure is in the baseline.
     Known,
     /// A case that claims it ended before it was judged.
     Unjudged,
-    /// Something was seen that is allowed but not recommended.
+    /// The peer did something that is allowed but not recommended.
     Nonstrict,
     /// Every step that judges it came true.
     Kept,
@@ -234,14 +228,14 @@ pub(crate) enum Standing {
     Skipped,
 }
 
-/// A case on one transport, judged.
+/// The result of a case on one transport.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct CaseResult {
     pub(crate) subject: String,
-    /// The case and, unless it is plain, the transport behind `@`.
+    /// The case, followed by `@` and the transport unless that is plain.
     pub(crate) id: String,
     pub(crate) case: String,
-    /// Which of several runs, counted from 1; none when it was run once.
+    /// The number of the run with `--repeat`, counted from 1.
     pub(crate) round: Option<u32>,
     pub(crate) title: String,
     pub(crate) role: String,
@@ -251,30 +245,31 @@ pub(crate) struct CaseResult {
     pub(crate) rules: Vec<String>,
     /// The rules of the steps that were reached.
     pub(crate) judged_rules: Vec<String>,
-    #[serde(deserialize_with = "read::verdict")]
+    #[serde(deserialize_with = "fields::verdict")]
     pub(crate) verdict: Verdict,
     pub(crate) counts: Counts,
-    #[serde(deserialize_with = "read::span")]
+    #[serde(deserialize_with = "fields::span")]
     pub(crate) seconds: f64,
-    /// The twin that decided, because it did not succeed; `broken` and `transcript` are of it then.
+    /// The twin, if it did not succeed and so decided the verdict; `broken` and `transcript` are those of the twin
+    /// then.
     pub(crate) twin: Option<String>,
-    /// Why, where no step tells it.
+    /// The reason for the verdict, if no step gives it.
     pub(crate) reason: Option<String>,
     pub(crate) broken: Option<BrokenStep>,
     pub(crate) remarks: Vec<RemarkEntry>,
     pub(crate) listed: Option<ListedEntry>,
-    /// What else is to be known.
+    /// Further notes.
     pub(crate) notes: Vec<String>,
     pub(crate) transcript: Vec<TranscriptLine>,
-    /// What the two programs of a pair said to each other.
+    /// The messages between the two programs of a pair.
     pub(crate) between: Option<BetweenEntry>,
-    /// The end of the output of the program, where that may help.
+    /// The end of the program's output, if it may explain the verdict.
     pub(crate) log: String,
-    /// A command that runs this alone.
+    /// A command that plays only this run again.
     pub(crate) replay: String,
 }
 
-/// What a verdict is in the totals.
+/// How a verdict counts in the totals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Counts {
@@ -308,22 +303,22 @@ pub(crate) struct RemarkEntry {
     pub(crate) seen: String,
 }
 
-/// What the two programs of a pair said to each other when a case that had failed was played once more, with the suite
-/// between them. No verdict comes of it.
+/// The messages between the two programs of a pair when a failed case was played once more, with a relay of the suite
+/// between them. It does not change the verdict.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct BetweenEntry {
-    /// What this time would have been worth.
-    #[serde(deserialize_with = "read::verdict")]
+    /// The verdict of this second run.
+    #[serde(deserialize_with = "fields::verdict")]
     pub(crate) verdict: Verdict,
-    /// What was seen this time; none when it failed as it did before.
+    /// The result of the second run; `None` if it failed as before.
     pub(crate) otherwise: Option<String>,
-    /// Whether what the two said could be read: on TLS it cannot.
+    /// Whether the messages could be read: over TLS they cannot.
     pub(crate) readable: bool,
     /// The connections between the two.
     pub(crate) connections: Vec<ConnectionEntry>,
     /// How many lines were left out, because there were too many.
     pub(crate) left_out: usize,
-    /// What the two said (`sent` by the client, `received` from the server), and what users and services did, in the
+    /// The messages (`sent` by the client, `received` from the server), and the steps of users and services, in the
     /// order of their times since the relay began.
     pub(crate) transcript: Vec<TranscriptLine>,
 }
@@ -331,30 +326,30 @@ pub(crate) struct BetweenEntry {
 /// A connection between the two programs of a pair.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ConnectionEntry {
-    /// As in the lines.
+    /// The name in the transcript.
     pub(crate) name: String,
     /// `control`, `data`, `tls` or `unknown`.
-    #[serde(deserialize_with = "read::kind")]
+    #[serde(deserialize_with = "fields::kind")]
     pub(crate) kind: Word,
 }
 
-/// What a list of known failures says.
+/// The entry of the baseline.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ListedEntry {
     pub(crate) got: String,
     pub(crate) why: String,
 }
 
-/// A line of a recording.
+/// A line of a transcript.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct TranscriptLine {
     /// Seconds since the start of the case.
-    #[serde(deserialize_with = "read::span")]
+    #[serde(deserialize_with = "fields::span")]
     pub(crate) at: f64,
     /// The connection.
     pub(crate) actor: String,
     /// `sent` by the suite, `received` from the judged program, or neither.
-    #[serde(deserialize_with = "read::direction")]
+    #[serde(deserialize_with = "fields::direction")]
     pub(crate) direction: Option<Word>,
     /// In the notation of the cases.
     pub(crate) text: String,
@@ -374,7 +369,7 @@ impl Report {
             .filter(move |result| result.subject == subject)
     }
 
-    /// The rules that somebody breaks, with the runs that show it.
+    /// The broken rules, with the runs that show it.
     pub(crate) fn broken(&self) -> Vec<(&RuleEntry, Vec<&CaseResult>)> {
         let shown = |rule: &RuleEntry| -> Vec<&CaseResult> {
             let results = self.results.iter();
@@ -390,11 +385,11 @@ impl Report {
     }
 }
 
-/// What was expected, where a step says it, and what came.
+/// The expected step, if there is one, and what came instead.
 pub(crate) type Evidence<'a> = (Option<&'a str>, &'a str);
 
 impl CaseResult {
-    /// A pass, and nothing else to say about it.
+    /// Whether it is a pass without notes.
     pub(crate) fn is_plain(&self) -> bool {
         self.verdict == Verdict::Pass && self.notes.is_empty()
     }
@@ -409,8 +404,8 @@ impl CaseResult {
             .any(|id| id == rule)
     }
 
-    /// What was expected of a rule, and what came, where this result breaks it. What is allowed and not recommended has
-    /// no step that did not come true.
+    /// The expected step of a rule, and what came instead, if this result breaks the rule. Nonstrict behaviour has no
+    /// expected step.
     pub(crate) fn evidence(&self, rule: &str) -> Option<Evidence<'_>> {
         let cites = |rules: &[String]| rules.iter().any(|id| id == rule);
         let broken = self.broken.as_ref().filter(|broken| cites(&broken.rules));
@@ -422,7 +417,7 @@ impl CaseResult {
         })
     }
 
-    /// What this result says about a rule that the case claims to judge.
+    /// The standing of a rule that the case claims to judge, by this result.
     pub(super) fn standing(&self, rule: &str) -> Standing {
         let remarked = || {
             self.remarks
@@ -449,26 +444,28 @@ impl CaseResult {
 }
 
 impl BetweenEntry {
-    /// What this transcript is, and what it is not.
+    /// A sentence that describes this transcript.
     pub(crate) fn words(&self) -> String {
         let outcome = match &self.otherwise {
             None => "it failed as before".to_owned(),
-            Some(seen) => format!("this time {seen}; what counts is the first time"),
+            Some(seen) => format!("this time {seen}; the first result counts"),
         };
         let unread = match self.readable {
             true => "",
-            false => ". The two spoke TLS, so what they said cannot be read",
+            false => ". The connection was TLS, so its messages cannot be read",
         };
         let left_out = match self.left_out {
             0 => String::new(),
-            count => format!(". {count} lines were too many and are left out"),
+            count => format!(". {count} lines are left out"),
         };
-        format!("played once more, with a relay between the two: {outcome}{unread}{left_out}")
+        format!(
+            "played once more, with a relay between client and server: {outcome}{unread}{left_out}"
+        )
     }
 }
 
 impl Ended {
-    /// In few words; nothing when the run is complete.
+    /// The end in a few words; `None` for a complete run.
     pub(crate) fn words(self) -> Option<&'static str> {
         match self {
             Self::Complete => None,
@@ -494,20 +491,20 @@ impl Standing {
 }
 
 impl Meeting {
-    /// How many runs have passed, of how many.
+    /// The number of runs that passed, and of all runs, such as `2/3`.
     pub(crate) fn score(&self) -> String {
         format!("{}/{}", self.passed, self.run)
     }
 }
 
 impl Matrix {
-    /// What came of a client and a server, if they have met.
+    /// The results of a client with a server, if they were played together.
     pub(crate) fn meeting(&self, client: &str, server: &str) -> Option<&Meeting> {
         let mut meetings = self.meetings.iter();
         meetings.find(|one| one.client == client && one.server == server)
     }
 
-    /// How many runs of a meeting have passed, of how many.
+    /// The score of a client with a server; empty if they were not played together.
     pub(crate) fn cell(&self, client: &str, server: &str) -> String {
         let met = self.meeting(client, server);
         met.map_or_else(String::new, Meeting::score)

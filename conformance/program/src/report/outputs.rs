@@ -1,18 +1,19 @@
-//! Where reports go: `--report FORMAT:PATH`.
+//! The reports that `--report FORMAT:PATH` asks for.
 
 use std::path::Path;
 
 use super::model::Report;
-use super::{html, json, junit, markdown, tap};
+use super::test_anything::{self, Version};
+use super::{html, json, junit, markdown};
 use crate::output::{Place, Readers};
 
-/// Reports that have been asked for.
+/// The reports to write.
 #[derive(Debug, Default)]
 pub(crate) struct Outputs(Vec<Output>);
 
 #[derive(Debug)]
 struct Output {
-    /// As on the command line.
+    /// The argument of the command line.
     argument: String,
     format: Format,
     place: Place,
@@ -22,7 +23,7 @@ struct Output {
 enum Format {
     Json,
     Junit,
-    Tap(tap::Version),
+    TestAnything(Version),
     Markdown,
     Html,
 }
@@ -38,30 +39,26 @@ pub(crate) struct OutputError {
 }
 
 impl Outputs {
-    /// Checks everything that can be checked before a run, so that no run is lost for a typing error.
+    /// Checks formats and paths before a run, so that no run is lost because of a typing error.
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, OutputError> {
         let mut outputs: Vec<Output> = Vec::new();
         for argument in arguments {
             let output = Output::parse(argument)?;
             if let Some(other) = outputs.iter().find(|other| other.place == output.place) {
-                let message = format!("`{}` goes there already", other.argument);
-                return Err(wrong(
-                    argument,
-                    message,
-                    "give each report a path of its own",
-                ));
+                let message = format!("`{}` has the same path", other.argument);
+                return Err(wrong(argument, message, "give each report another path"));
             }
             outputs.push(output);
         }
         Ok(Self(outputs))
     }
 
-    /// Whether one of them is standard output, which then belongs to it alone.
+    /// Whether a report goes to standard output, which then holds only the report.
     pub(crate) fn takes_stdout(&self) -> bool {
         self.0.iter().any(|output| output.place == Place::Stdout)
     }
 
-    /// Writes them all; the arguments of those that were written to a path, and what went wrong with the others.
+    /// Writes all reports. Returns the arguments of those that were written to a path, and the errors of the others.
     pub(crate) fn write(&self, report: &Report) -> (Vec<&str>, Vec<OutputError>) {
         let (mut written, mut failed) = (Vec::new(), Vec::new());
         for output in &self.0 {
@@ -72,7 +69,7 @@ impl Outputs {
                 Err(error) => failed.push(wrong(
                     &output.argument,
                     format!("cannot write it: {error}"),
-                    "is the disk full, or the folder gone?",
+                    "check that the folder exists and the disk is not full",
                 )),
             }
         }
@@ -107,7 +104,7 @@ impl Format {
         match self {
             Self::Json => json::render(report),
             Self::Junit => junit::render(report),
-            Self::Tap(version) => tap::render(report, version),
+            Self::TestAnything(version) => test_anything::render(report, version),
             Self::Markdown => markdown::render(report),
             Self::Html => html::render(report),
         }
@@ -117,8 +114,8 @@ impl Format {
 const FORMATS: [(&str, Format); 6] = [
     ("json", Format::Json),
     ("junit", Format::Junit),
-    ("tap", Format::Tap(tap::Version::Tap14)),
-    ("tap13", Format::Tap(tap::Version::Tap13)),
+    ("tap", Format::TestAnything(Version::V14)),
+    ("tap13", Format::TestAnything(Version::V13)),
     ("md", Format::Markdown),
     ("html", Format::Html),
 ];
@@ -138,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_written_is_refused_with_a_hint() {
+    fn a_report_that_cannot_be_written_is_refused_with_a_hint() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().display();
         let parse =
@@ -158,7 +155,7 @@ mod tests {
         }
         std::os::unix::fs::symlink(folder.path(), folder.path().join("link")).unwrap();
         let twice = [format!("json:{place}/out"), format!("tap:{place}/link/out")];
-        assert!(parse(&twice).unwrap_err().0.contains("goes there already"));
+        assert!(parse(&twice).unwrap_err().0.contains("has the same path"));
         assert!(parse(&["tap:-".to_owned(), "json:-".to_owned()]).is_err());
         assert!(parse(&["tap:-".to_owned()]).unwrap().takes_stdout());
     }

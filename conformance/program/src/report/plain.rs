@@ -1,10 +1,10 @@
-//! Text of the specification as a terminal shows it: without Markdown, and no wider than that.
+//! Text of the specification for a terminal: without Markdown, and no wider than the terminal.
 
 use std::io::{self, IsTerminal as _};
 
 use pulldown_cmark::{Event, Parser, TagEnd};
 
-/// The words alone: no backticks, no stars, no addresses of links.
+/// The text without Markdown: no backticks, stars or addresses of links.
 pub(crate) fn plain(markdown: &str) -> String {
     let mut text = String::new();
     for event in Parser::new(markdown) {
@@ -19,7 +19,7 @@ pub(crate) fn plain(markdown: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The width of the terminal, or what `COLUMNS` says, or this one.
+/// The width that `COLUMNS` gives, or that of the terminal, or `otherwise`.
 pub(crate) fn width_or(otherwise: usize) -> usize {
     let said = std::env::var("COLUMNS").ok();
     let said = said.and_then(|text| text.parse().ok());
@@ -35,8 +35,8 @@ pub(crate) fn width_or(otherwise: usize) -> usize {
     said.or_else(terminal).unwrap_or(otherwise)
 }
 
-/// Cut at blanks into lines of at most so many characters; those after the first begin with `indent`. A longer word
-/// stays whole.
+/// Cuts a text at blanks into lines of at most `width` characters; lines after the first begin with `indent`. A longer
+/// word is not cut.
 pub(crate) fn wrapped(text: &str, width: usize, indent: &str) -> String {
     let mut lines = vec![String::new()];
     let mut taken = 0;
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_and_links_are_no_text() {
+    fn marks_and_links_are_removed() {
         let text =
             "A *server* MUST send `ARS false`\nby [section 4](#4-a), **at once**; `a` < 2 * b.";
         let same = "A server MUST send ARS false by section 4, at once; a < 2 * b.";
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_cut_at_blanks_and_long_words_stay_whole() {
+    fn lines_are_cut_at_blanks_and_long_words_are_not_cut() {
         let text = "why  one two three a-word-that-is-long four";
         assert_eq!(
             wrapped(text, 11, "    "),

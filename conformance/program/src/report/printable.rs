@@ -1,7 +1,7 @@
-//! Text from outside that may hold anything.
+//! Makes text from outside safe for terminals and pages.
 
-/// The text without what would change how a report looks or is read: control characters become their pictures
-/// (`␛` for ESC), what XML cannot carry and what reverses the direction of text become `U+FFFD`. Line feeds and tabs
+/// Replaces characters that could change how a report is shown or read: control characters become their symbols (`␛`
+/// for ESC); characters that XML cannot hold or that reverse the direction of text become `U+FFFD`. Line feeds and tabs
 /// stay.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
@@ -30,7 +30,7 @@ mod tests {
     use super::printable;
 
     #[test]
-    fn only_what_can_be_shown_is_left() {
+    fn characters_that_cannot_be_shown_are_replaced() {
         assert_eq!(printable("a\x1b[31m\0\r\n\tb\u{7f}"), "a␛[31m␀␍\n\tb␡");
         assert_eq!(
             printable("\u{202e}ä\u{9b}\u{ffff}"),

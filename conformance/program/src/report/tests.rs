@@ -1,4 +1,4 @@
-//! Every format on one fixed run.
+//! Every format of one fixed run.
 
 mod between;
 mod merge;
@@ -24,17 +24,17 @@ use netroxy_specification::notation::parse_step;
 use netroxy_specification::rules::{self, Rule};
 
 use super::model::{CaseResult, Ended, NotReady, Report, Settings};
-use super::{html, json, junit, markdown, tap, text};
+use super::{html, json, junit, markdown, test_anything, text};
 use crate::peers;
 
 const RULES: &str = "r[tunnel.early-data]\n\
     A server MUST deliver every byte that follows `TRS`.\n\
     {subject: server; origin: clarified; since: 0.3; corrupts: data}\n\n\
     Why: A target may speak first, `<b>`.\n\n\
-    r[auth.deadline]\nA server SHOULD close | a connection that says nothing.\n\
+    r[auth.deadline]\nA server SHOULD close | a connection that sends nothing.\n\
     {subject: server; origin: clarified; since: 0.3}\n";
 
-/// Its last step fails, where it fails.
+/// If the case fails, its last step fails.
 const CASE: &str = r#"title    <script>alert(1)</script> & bytes that share a segment with TRS
 role     server
 rules    tunnel.early-data
@@ -78,7 +78,7 @@ fn job(name: &str) -> Job {
     run::plan(&[Arc::new(entry)], &subject(), &rules(), SETTINGS.options).remove(0)
 }
 
-/// A run that went well until its last step.
+/// A result in which all steps came true, except perhaps the last one.
 fn judged(job: &Job, verdict: Verdict) -> Judged {
     let mut transcript = Transcript::start();
     for line in &job.entry.case.body {
@@ -253,7 +253,7 @@ fn a_run_as_text() {
 }
 
 #[test]
-fn colours_change_nothing_but_colours() {
+fn colours_do_not_change_the_text() {
     for verdict in Verdict::ALL {
         let (plain, coloured) = (
             text::result(&result(verdict), false),
@@ -272,8 +272,8 @@ fn colours_change_nothing_but_colours() {
 #[test]
 fn a_run_as_tap() {
     insta::assert_snapshot!(
-        "tap",
-        tap::render(&report(&Verdict::ALL), tap::Version::Tap14)
+        "test-anything",
+        test_anything::render(&report(&Verdict::ALL), test_anything::Version::V14)
     );
 }
 
@@ -282,8 +282,8 @@ fn a_run_that_was_stopped_bails_out() {
     let mut stopped = report(&[Verdict::Pass]);
     (stopped.ended, stopped.planned) = (Ended::Interrupted, 5);
     insta::assert_snapshot!(
-        "tap-interrupted",
-        tap::render(&stopped, tap::Version::Tap14)
+        "test-anything-interrupted",
+        test_anything::render(&stopped, test_anything::Version::V14)
     );
     let mut never = report(&[]);
     never.ended = Ended::NotReady;
@@ -292,7 +292,7 @@ fn a_run_that_was_stopped_bails_out() {
         reason: "it ended:\nexit status 7".to_owned(),
     });
     assert!(
-        tap::render(&never, tap::Version::Tap14)
+        test_anything::render(&never, test_anything::Version::V14)
             .ends_with("\nBail out! x never became ready: it ended: exit status 7\n")
     );
     assert!(markdown::render(&never).contains("**x never became ready**: it ended: exit status 7"));
@@ -334,9 +334,9 @@ fn markdown_stays_short_enough_for_an_issue() {
 }
 
 #[test]
-fn a_page_shows_what_came_over_the_wire_and_runs_none_of_it() {
+fn a_page_shows_received_markup_as_text() {
     let page = html::render(&report(&Verdict::ALL));
-    assert_eq!(page.matches("<script>").count(), 1, "its own");
+    assert_eq!(page.matches("<script>").count(), 1, "only its own script");
     for number in 1..=3 {
         assert!(page.contains(&format!("&lt;script&gt;alert({number})&lt;/script&gt;")));
     }
@@ -345,7 +345,7 @@ fn a_page_shows_what_came_over_the_wire_and_runs_none_of_it() {
 }
 
 #[test]
-fn every_link_of_a_page_leads_somewhere_and_nothing_is_loaded() {
+fn every_link_of_a_page_has_a_target_and_nothing_is_loaded() {
     crate::html::tests::sound(&html::render(&report(&Verdict::ALL)));
     // The same case twice, as with --repeat.
     crate::html::tests::sound(&html::render(&report(&[Verdict::Fail, Verdict::Fail])));
@@ -358,7 +358,7 @@ fn a_page_of_many_cases_stays_small() {
 }
 
 #[test]
-fn json_fits_its_schema_whatever_the_verdicts_are() {
+fn json_fits_its_schema_with_every_verdict() {
     let schema: serde_json::Value = serde_json::from_str(json::SCHEMA).unwrap();
     jsonschema::meta::validate(&schema).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
@@ -414,7 +414,7 @@ fn pairs() -> Report {
 }
 
 #[test]
-fn a_peer_is_at_fault_for_what_fails_with_the_reference() {
+fn a_peer_that_fails_with_the_reference_is_at_fault() {
     let report = pairs();
     let matrix = report.matrix.as_ref().unwrap();
     assert_eq!(matrix.cell("X", "Y"), "0/3");
@@ -441,7 +441,7 @@ fn a_peer_is_at_fault_for_what_fails_with_the_reference() {
     for part in [
         "<title>Netroxy conformance: 2 clients with 2 servers</title>",
         "At fault: Y, with X only",
-        // The rule is broken in the same case by two pairs, each with a link of its own.
+        // Two pairs break the rule in the same case, and each has its own link.
         r##"a: <a href="#case:X-with-Y:a">X with Y</a> <a href="#case:X-with-reference-server:a">X with reference-server</a>"##,
         r##"<a href="#case:X-with-Y:c" title="X with Y">c</a>"##,
         r##"<h3>At fault: X</h3><ul class="results"><li><a href="#case:X-with-reference-server:a">"##,

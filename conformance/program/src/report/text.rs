@@ -1,4 +1,4 @@
-//! Results as text.
+//! The report as text for a terminal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use netroxy_judge::verdict::Verdict;
 
 use super::model::{CaseResult, Counts, Matrix, Report, Totals, TranscriptLine};
 
-/// A result as a terminal shows it: a line, and for everything but a pass what a reader needs to understand it.
+/// A result as text: a line, and details unless it is a pass.
 pub(super) fn result(result: &CaseResult, colour: bool) -> String {
     let shade = match result.counts {
         Counts::Failed => RED,
@@ -38,7 +38,7 @@ pub(super) fn result(result: &CaseResult, colour: bool) -> String {
     text
 }
 
-/// All that is known about a result that is no plain pass, without margin and colour.
+/// The details of a result that is not a plain pass, without margin and colour.
 pub(super) fn detail(result: &CaseResult) -> String {
     let mut text = String::new();
     for remark in &result.remarks {
@@ -98,7 +98,7 @@ pub(super) fn detail(result: &CaseResult) -> String {
     text
 }
 
-/// The beginning and the end of many lines: all of them are in the JSON report.
+/// Leaves out lines in the middle if there are many; the JSON report has all.
 fn cut(mut lines: Vec<String>) -> Vec<String> {
     let (first, last) = (60, 100);
     if lines.len() > first + last {
@@ -109,7 +109,7 @@ fn cut(mut lines: Vec<String>) -> Vec<String> {
     lines
 }
 
-/// What is wrong, in a line.
+/// The failure in one line.
 pub(super) fn in_short(result: &CaseResult) -> String {
     let text = match (&result.reason, &result.broken, result.remarks.first()) {
         (Some(reason), _, _) => reason.clone(),
@@ -121,7 +121,7 @@ pub(super) fn in_short(result: &CaseResult) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The lines of a recording with their times; the broken one begins with `!`.
+/// The lines of a transcript with their times; the broken one begins with `!`.
 pub(super) fn transcript(lines: &[TranscriptLine]) -> Vec<String> {
     let line = |line: &TranscriptLine| {
         let mark = if line.broken { '!' } else { ' ' };
@@ -131,7 +131,7 @@ pub(super) fn transcript(lines: &[TranscriptLine]) -> Vec<String> {
     lines.iter().map(line).collect()
 }
 
-/// What stands behind the results: the counts of each subject, the rules that it breaks, and what took long.
+/// The text after the results: the counts of each subject, the broken rules, and the slowest cases.
 pub(super) fn summary(report: &Report, run: &Summary, slowest: usize, colour: bool) -> String {
     let mut text = skipped(report);
     for subject in &report.subjects {
@@ -181,7 +181,7 @@ pub(super) fn summary(report: &Report, run: &Summary, slowest: usize, colour: bo
         text.push('\n');
         text.push_str(&meetings(matrix));
     }
-    // In a matrix, one case can be slow with every pair.
+    // In a matrix, one case may be slow with every pair.
     let mut seen = BTreeSet::new();
     let slow: Vec<String> = run
         .slowest
@@ -196,7 +196,7 @@ pub(super) fn summary(report: &Report, run: &Summary, slowest: usize, colour: bo
     text
 }
 
-/// How many were skipped for which reason; reasons that differ only in the rule are one.
+/// The number of skipped runs for each reason; reasons that differ only in the rule are counted together.
 fn skipped(report: &Report) -> String {
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     for result in &report.results {
@@ -224,7 +224,7 @@ pub(crate) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{s}")
 }
 
-/// A table of all pairs, and who is at fault for which run.
+/// A table of all pairs, and the runs that each peer is at fault for.
 fn meetings(matrix: &Matrix) -> String {
     const HEAD: &str = "client \\ server";
     let longest = |names: &[String]| names.iter().map(String::len).max().unwrap_or(0);
@@ -245,7 +245,7 @@ fn meetings(matrix: &Matrix) -> String {
     for fault in &matrix.faults {
         let _ = writeln!(text, "\n    at fault: {}", fault.peer);
         for run in &fault.runs {
-            // A crash, or a step that only prepares, breaks no rule that could be named.
+            // A crash, or a failed step that only prepares, names no rule.
             let what = match run.rules.is_empty() {
                 true => run.seen.split_whitespace().collect::<Vec<_>>().join(" "),
                 false => format!("[{}]", run.rules.join(" ")),
@@ -271,10 +271,10 @@ fn painted(text: &str, shade: &str, colour: bool) -> String {
     }
 }
 
-/// Behind the column of verdicts.
+/// The width of the column of verdicts.
 const MARGIN: &str = "           ";
 
-/// Cases that take so long are named.
+/// Cases that take this long are named.
 const SLOW: Duration = Duration::from_secs(5);
 
 const RED: &str = "\x1b[31m";

@@ -1,14 +1,14 @@
-//! Which case kills which mutant.
+//! The table of the cases that kill each mutant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Mutant;
+use super::mutant::Mutant;
 
 /// The cases that kill each mutant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Table(BTreeMap<String, BTreeSet<String>>);
 
-/// The table as it was reviewed.
+/// The reviewed table.
 pub(crate) fn listed() -> Table {
     let mut table = Table::default();
     for line in include_str!("kills.txt").lines() {
@@ -24,7 +24,7 @@ pub(crate) fn listed() -> Table {
 }
 
 impl Table {
-    /// The mutants that everybody is asked about, none of them killed yet.
+    /// These mutants, without cases that kill them.
     pub(crate) fn of(mutants: &[Mutant]) -> Self {
         let names = mutants
             .iter()
@@ -32,7 +32,7 @@ impl Table {
         Self(names.collect())
     }
 
-    /// A case has killed a mutant.
+    /// Adds a case that kills a mutant.
     pub(crate) fn add(&mut self, mutant: Mutant, case: &str) {
         self.0
             .entry(mutant.to_string())
@@ -40,7 +40,7 @@ impl Table {
             .insert(case.to_owned());
     }
 
-    /// Only what is in both.
+    /// Keeps only the cases that are in both tables.
     pub(crate) fn keep(&mut self, other: &Self) {
         for (mutant, cases) in &mut self.0 {
             cases.retain(|case| other.has(mutant, case));
@@ -56,12 +56,12 @@ impl Table {
             .map(String::as_str)
     }
 
-    /// Every case that kills anybody.
+    /// Every case that kills a mutant.
     pub(crate) fn cases(&self) -> impl Iterator<Item = &str> {
         self.0.values().flatten().map(String::as_str)
     }
 
-    /// What is in this table and not in the other, of the mutants that both know: mutant and case.
+    /// The entries (mutant and case) of this table that the other lacks, of mutants that are in both tables.
     pub(crate) fn beyond<'a>(
         &'a self,
         other: &'a Self,
@@ -82,7 +82,7 @@ impl Table {
         self.0.get(mutant).is_some_and(|cases| cases.contains(case))
     }
 
-    /// As it is kept: a line for each mutant, with its rule.
+    /// The text of the table: a line for each mutant, with its rule.
     pub(crate) fn text(&self, mutants: &[Mutant]) -> String {
         let mut lines: Vec<String> = mutants
             .iter()

@@ -1,7 +1,7 @@
-//! Who may ask, and what a page may do.
+//! Checks requests, and limits what a page may do.
 //!
-//! The reports are for the person at this machine. Pages of other sites must not read them by a name
-//! that leads to this address, and must not start programs by a form that they send here.
+//! The reports are for the user of this machine. A page of another site must not read them through a name that resolves
+//! to this address, and must not start programs by a form.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,19 +13,19 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use subtle::ConstantTimeEq as _;
 
-use super::{App, pages};
+use super::pages;
 
-/// What a request has to show.
+/// What a request must contain.
 #[derive(Debug)]
 pub(super) struct Guard {
-    /// What browsers that mean this program write as `Host`.
+    /// The allowed values of `Host`.
     hosts: Vec<String>,
-    /// What the forms of this program hold.
+    /// The token in the forms of this program.
     token: String,
 }
 
 impl Guard {
-    /// For a server that listens there.
+    /// The guard of a server that listens on this address.
     ///
     /// # Errors
     /// When the system gives no random number.
@@ -45,8 +45,8 @@ impl Guard {
         &self.token
     }
 
-    /// Whether it is that of a form of this program.
-    pub(super) fn knows(&self, token: &str) -> bool {
+    /// Whether a token is that of this program.
+    pub(super) fn accepts(&self, token: &str) -> bool {
         token.as_bytes().ct_eq(self.token.as_bytes()).into()
     }
 
@@ -56,7 +56,7 @@ impl Guard {
             .any(|host| host.eq_ignore_ascii_case(text))
     }
 
-    /// Why a request is refused, if it is.
+    /// Why a request is refused; `None` if it is allowed.
     fn refuses(&self, method: &Method, headers: &HeaderMap) -> Option<&'static str> {
         let text = |name: HeaderName| {
             headers
@@ -64,9 +64,9 @@ impl Guard {
                 .map(|value| value.to_str().unwrap_or_default())
         };
         if !text(header::HOST).is_some_and(|host| self.is_host(host)) {
-            return Some("This program does not answer under this name.");
+            return Some("This program does not serve this host name.");
         }
-        // A browser says where a form was; other clients need not.
+        // A browser sends the origin of a form; other clients need not.
         let own = |origin: &str| {
             origin
                 .strip_prefix("http://")
@@ -75,14 +75,18 @@ impl Guard {
         match (method, text(header::ORIGIN)) {
             (&Method::GET | &Method::HEAD, _) | (_, None) => None,
             (_, Some(origin)) if own(origin) => None,
-            (_, Some(_)) => Some("The form comes from a page of another site."),
+            (_, Some(_)) => Some("The form is from another site."),
         }
     }
 }
 
-/// Checks every request, and gives every answer the headers that tell a browser to be careful.
-pub(super) async fn watch(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let mut response = match app.guard.refuses(request.method(), request.headers()) {
+/// Checks every request, and adds the security headers to every response.
+pub(super) async fn watch(
+    State(guard): State<Arc<Guard>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut response = match guard.refuses(request.method(), request.headers()) {
         None => next.run(request).await,
         Some(why) => pages::error(StatusCode::FORBIDDEN, why).into_response(),
     };
@@ -91,7 +95,7 @@ pub(super) async fn watch(State(app): State<Arc<App>>, request: Request, next: N
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
-        // With "no-referrer", a browser says "null" for the origin of a form of these pages.
+        // With "no-referrer", a browser would send the origin "null" with a form of these pages.
         (header::REFERRER_POLICY, "same-origin"),
         (header::CACHE_CONTROL, "no-store"),
         (
@@ -110,13 +114,13 @@ pub(super) async fn watch(State(app): State<Arc<App>>, request: Request, next: N
     response
 }
 
-/// A page whose bars have widths of their own.
+/// A page whose bars have inline widths.
 pub(super) fn styled(page: pages::Html) -> Response {
     let policy = [(header::CONTENT_SECURITY_POLICY, STYLED)];
     (policy, page).into_response()
 }
 
-/// A page that carries its own style, and no script.
+/// A page with its own style, and without a script.
 pub(super) fn by_itself(page: String) -> Response {
     let policy = [(header::CONTENT_SECURITY_POLICY, BY_ITSELF)];
     (policy, Html(page)).into_response()
@@ -143,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_means_this_program_is_answered() {
+    fn only_requests_for_this_host_and_forms_of_this_site_are_allowed() {
         let guard = Guard::new("127.0.0.1:8400".parse().unwrap()).unwrap();
         let get = |host| guard.refuses(&Method::GET, &headers(&[(header::HOST, host)]));
         for host in ["127.0.0.1:8400", "localhost:8400", "LocalHost:8400"] {
@@ -181,10 +185,10 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_known_only_to_the_program_that_made_it() {
+    fn a_token_is_valid_only_for_the_guard_that_made_it() {
         let new = || Guard::new("127.0.0.1:1".parse().unwrap()).unwrap();
         let (one, other) = (new(), new());
-        assert!(one.knows(one.token()) && one.token().len() == 32);
-        assert!(!one.knows(other.token()) && !one.knows("") && !one.knows(&one.token()[1..]));
+        assert!(one.accepts(one.token()) && one.token().len() == 32);
+        assert!(!one.accepts(other.token()) && !one.accepts("") && !one.accepts(&one.token()[1..]));
     }
 }

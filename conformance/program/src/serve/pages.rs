@@ -1,11 +1,11 @@
-//! The pages. Everything on them is escaped: reports hold what programs have sent.
+//! The pages. All texts are escaped, because reports hold bytes of judged programs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use axum::response::{Html as Text, IntoResponse, Response};
-use maud::{DOCTYPE, Markup, html};
+use axum::response::{IntoResponse, Response};
+use maud::{Markup, html};
 use netroxy_judge::sut::Subject;
 use netroxy_specification::catalog::Entry;
 use netroxy_specification::rules::Rule;
@@ -13,45 +13,36 @@ use netroxy_specification::rules::Rule;
 use super::plays::Play;
 use super::runs::{Place, Run, Runs};
 use super::sides::sides;
-use crate::html::{encoded, inline};
+use crate::html::{document, encoded, inline};
 use crate::report::Report;
 use crate::report::html::{chip, content, recording, title, verdict};
 
 /// A page.
-pub(super) type Html = Text<String>;
+pub(super) type Html = axum::response::Html<String>;
 
-/// How the addresses of the pages of cases begin.
+/// The beginning of the addresses of the pages of cases.
 const CASES: &str = "/cases/";
 
-fn page(title: &str, script: Option<&str>, body: &Markup) -> Html {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) }
-                link rel="icon" href="data:,";
-                link rel="stylesheet" href="/style.css";
-                @if let Some(script) = script { script defer src=(script) {} }
-            }
-            body {
-                header.site { nav aria-label="Pages" {
-                    a href="/" { "Runs" } " "
-                    a href="/matrix" { "Matrix" } " "
-                    a href="/rules" { "Rules" } " "
-                    a href="/cases" { "Cases" } " "
-                    a href="/spec" { "Specification" }
-                } }
-                (body)
-            }
-        }
+fn page(title: &str, script: Option<&str>, content: &Markup) -> Html {
+    let head = html! {
+        link rel="icon" href="data:,";
+        link rel="stylesheet" href="/style.css";
+        @if let Some(script) = script { script defer src=(script) {} }
     };
-    Text(page.into_string())
+    let body = html! {
+        header.site { nav aria-label="Pages" {
+            a href="/" { "Runs" } " "
+            a href="/matrix" { "Matrix" } " "
+            a href="/rules" { "Rules" } " "
+            a href="/cases" { "Cases" } " "
+            a href="/spec" { "Specification" }
+        } }
+        (content)
+    };
+    axum::response::Html(document(title, &head, &body).into_string())
 }
 
-/// Why something is not shown.
+/// An error page.
 #[derive(Debug)]
 pub(super) struct Refusal {
     code: StatusCode,
@@ -79,7 +70,7 @@ pub(super) fn index(runs: &Runs, going: &[Arc<Play>]) -> Html {
         main {
             h1 { "Runs" }
             @if !going.is_empty() {
-                p { "Played now: " @for play in going { a href={ "/plays/" (play.number) } { (play.wish.entry.id) } " " } }
+                p { "Played now: " @for play in going { a href={ "/plays/" (play.number) } { (play.request.entry.id) } " " } }
             }
             @if runs.0.is_empty() {
                 p { "There is no report in this folder yet. " code { "netroxy-conformance run --report json:PATH" } " writes one." }
@@ -128,7 +119,7 @@ pub(super) fn run(name: &str, report: &Report) -> Html {
     )
 }
 
-/// How each rule stands with each subject in its latest run.
+/// The standing of each rule with each subject, from the latest run that judged it.
 pub(super) fn matrix(runs: &Runs, rules: &[Rule]) -> Html {
     let latest = runs.latest();
     let judged = |rule: &&Rule| {
@@ -139,7 +130,7 @@ pub(super) fn matrix(runs: &Runs, rules: &[Rule]) -> Html {
     let body = html! {
         main {
             h1 { "Matrix" }
-            p.soft { "How each rule stands with each program, by the latest run in which it was judged." }
+            p.soft { "The standing of each rule with each program, from the latest run that judged it." }
             @for (run, report) in runs.reports().filter(|(_, report)| report.matrix.is_some()) {
                 p { a href={ "/runs/" (encoded(run)) "#pairs" } { "Every client with every server in " (run) } " " span.soft { (report.started) } }
             }
@@ -195,7 +186,7 @@ pub(super) fn rules(rules: &[Rule], entries: &[Arc<Entry>]) -> Html {
     page("Netroxy conformance: rules", None, &body)
 }
 
-/// A rule, how it stands with everybody, and the cases that judge it.
+/// A rule, its standing with all subjects, and the cases that judge it.
 pub(super) fn rule(runs: &Runs, rule: &Rule, entries: &[Arc<Entry>]) -> Html {
     let cases = entries
         .iter()
@@ -247,7 +238,7 @@ pub(super) fn cases(entries: &[Arc<Entry>]) -> Html {
     page("Netroxy conformance: cases", None, &body)
 }
 
-/// A case, what it came to in all runs, and what it can be played against.
+/// A case, its results in all runs, and a form to play it.
 pub(super) fn case(
     runs: &Runs,
     id: &str,
@@ -259,11 +250,11 @@ pub(super) fn case(
         main {
             h1 { (id) }
             @match entry {
-                None => p.soft { "This program does not carry the case." },
+                None => p.soft { "This program does not have the case." },
                 Some((entry, subjects)) => {
                     p { (entry.case.title.value) }
                     p.labels { @for rule in &entry.case.rules.value { a.rule-link href={ "/rules/" (encoded(rule)) } { (rule) } " " } }
-                    (wish(entry, subjects, token))
+                    (play_form(entry, subjects, token))
                     details { summary { "The case" } pre { (entry.text) } }
                 }
             }
@@ -274,7 +265,7 @@ pub(super) fn case(
     page(id, None, &body)
 }
 
-fn wish(entry: &Entry, subjects: &[Arc<Subject>], token: &str) -> Markup {
+fn play_form(entry: &Entry, subjects: &[Arc<Subject>], token: &str) -> Markup {
     let role = entry.case.role.value;
     html! {
         form.play method="post" action="/play" {
@@ -293,13 +284,14 @@ fn wish(entry: &Entry, subjects: &[Arc<Subject>], token: &str) -> Markup {
     }
 }
 
-/// The results, of which two can be laid side by side: at first the latest one, and the latest one of another program.
+/// The results, with a form to compare two of them. At first the latest result and the latest of another program are
+/// chosen.
 fn results(places: &[Place<'_>]) -> Markup {
     let second = other_program(places).unwrap_or_else(|| places.len().min(2) - 1);
     html! {
         form.two method="get" action="/compare" {
             div.scroll { table {
-                thead { tr { @for head in ["left", "right", "verdict", "program", "run", "took", "what was seen"] { th scope="col" { (head) } } } }
+                thead { tr { @for head in ["left", "right", "verdict", "program", "run", "took", "what came"] { th scope="col" { (head) } } } }
                 tbody { @for (at, place) in places.iter().enumerate() {
                     @let address = place.address();
                     tr {
@@ -322,7 +314,7 @@ fn results(places: &[Place<'_>]) -> Markup {
     }
 }
 
-/// Which result to lay beside the first one: of another program, and over the same transport if there is one.
+/// The result to compare with the first one: of another program, over the same transport if there is one.
 fn other_program(places: &[Place<'_>]) -> Option<usize> {
     let first = places.first()?.result;
     let is_other = |place: &Place<'_>| place.result.subject != first.subject;
@@ -346,13 +338,13 @@ pub(super) fn compare(left: Place<'_>, right: Place<'_>) -> Html {
     page("Netroxy conformance: side by side", None, &body)
 }
 
-/// A case that is being played. What has happened before the page was loaded comes first.
+/// A case that is being played. The lines so far come first.
 pub(super) fn playing(play: &Play) -> Html {
-    let (entry, subject) = (&play.wish.entry, &play.wish.subject);
+    let (entry, subject) = (&play.request.entry, &play.request.subject);
     let body = html! {
         main {
             h1 { (entry.id) }
-            p { "Played against " b { (subject.name()) } " over " (play.wish.transport) ". The result follows." }
+            p { "Played against " b { (subject.name()) } " over " (play.request.transport) ". The result follows." }
             noscript { p { "Load this page again to see the result." } }
             p.legend { "→ to the program, ← from the program; seconds since the case began" }
             ol.wire aria-live="polite" data-events={ "/plays/" (play.number) "/events" } {}

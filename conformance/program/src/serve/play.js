@@ -16,6 +16,6 @@
     add(item, "code", line.text);
     if (line.aside.trim()) add(item, "i", line.aside.trim());
   });
-  // What came of it stands on a page of its own.
+  // The server redirects to the page of the result.
   events.addEventListener("over", () => { events.close(); location.reload(); });
 })();

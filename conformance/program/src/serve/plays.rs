@@ -1,4 +1,4 @@
-//! Cases that are played on request, and told about while they are.
+//! Plays cases on request, and sends their lines as they come.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,9 +18,9 @@ use super::runs::Run;
 use crate::report::model::CaseResult;
 use crate::report::{Report, Settings};
 
-/// What is played.
+/// What to play.
 #[derive(Debug, Clone)]
-pub(super) struct Wish {
+pub(super) struct PlayRequest {
     pub(super) entry: Arc<Entry>,
     pub(super) transport: Transport,
     pub(super) subject: Arc<Subject>,
@@ -30,7 +30,7 @@ pub(super) struct Wish {
 #[derive(Debug)]
 pub(super) struct Play {
     pub(super) number: u64,
-    pub(super) wish: Wish,
+    pub(super) request: PlayRequest,
     seen: Mutex<Seen>,
     changed: watch::Sender<()>,
 }
@@ -38,11 +38,11 @@ pub(super) struct Play {
 #[derive(Debug, Default)]
 struct Seen {
     lines: Vec<Line>,
-    /// What came of it, or why nothing did.
+    /// The report, or why there is none.
     end: Option<Result<Arc<Report>, String>>,
 }
 
-/// All of them, up to a bound: the oldest are forgotten.
+/// The plays; the oldest are removed when there are too many.
 #[derive(Debug)]
 pub(super) struct Plays {
     rules: Arc<[Rule]>,
@@ -65,8 +65,8 @@ impl Plays {
         }
     }
 
-    /// Begins to play; nothing where too many wait already.
-    pub(super) fn begin(&self, wish: Wish) -> Option<Arc<Play>> {
+    /// Begins a play; `None` if too many wait already.
+    pub(super) fn begin(&self, request: PlayRequest) -> Option<Arc<Play>> {
         let mut known = self.lock();
         let waiting = known.iter().filter(|play| play.end().is_none()).count();
         if waiting >= WAITING {
@@ -74,12 +74,12 @@ impl Plays {
         }
         let play = Arc::new(Play {
             number: known.back().map_or(1, |last| last.number + 1),
-            wish,
+            request,
             seen: Mutex::default(),
             changed: watch::Sender::default(),
         });
         known.push_back(Arc::clone(&play));
-        // What is still played is younger.
+        // The oldest has ended: fewer than `KEPT` may wait.
         if known.len() > KEPT {
             known.pop_front();
         }
@@ -87,7 +87,7 @@ impl Plays {
         let (begun, rules, tls) = (Arc::clone(&play), Arc::clone(&self.rules), self.tls.clone());
         let (slots, stop) = (Arc::clone(&self.slots), self.stop.clone());
         self.tasks.spawn(async move {
-            // It is never closed.
+            // The semaphore is never closed.
             let _slot = slots.acquire_owned().await;
             let end = Box::pin(played(&begun, &rules, &tls, &stop)).await;
             begun.lock().end = Some(end.map(Arc::new));
@@ -103,7 +103,7 @@ impl Plays {
             .cloned()
     }
 
-    /// Those that are over, as runs.
+    /// The ended plays, as runs.
     pub(super) fn runs(&self) -> Vec<Run> {
         let known = self.lock();
         let over = known
@@ -112,7 +112,7 @@ impl Plays {
         over.map(|(name, report)| Run { name, report }).collect()
     }
 
-    /// Those that are not over.
+    /// The plays that have not ended.
     pub(super) fn going(&self) -> Vec<Arc<Play>> {
         let known = self.lock();
         known
@@ -122,7 +122,7 @@ impl Plays {
             .collect()
     }
 
-    /// Waits until everything that was started has been ended.
+    /// Waits until all plays have ended.
     pub(super) async fn ended(&self) {
         self.tasks.close();
         self.tasks.wait().await;
@@ -134,19 +134,19 @@ impl Plays {
 }
 
 impl Play {
-    /// As which run it is shown when it is over.
+    /// The name of its run.
     pub(super) fn run(&self) -> String {
         format!("play-{}", self.number)
     }
 
-    /// The lines from a place on, and whether these are the last.
+    /// The lines from an index on, and whether the play has ended.
     pub(super) fn after(&self, place: usize) -> (Vec<Line>, bool) {
         let seen = self.lock();
         let lines = seen.lines.get(place..).unwrap_or_default();
         (lines.to_vec(), seen.end.is_some())
     }
 
-    /// Tells when there is more.
+    /// Signals each new line, and the end.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
@@ -166,11 +166,11 @@ async fn played(
     tls: &Tls,
     stop: &CancellationToken,
 ) -> Result<Report, String> {
-    let Wish {
+    let PlayRequest {
         entry,
         transport,
         subject,
-    } = &play.wish;
+    } = &play.request;
     let settings = Settings {
         options: Options {
             hardened: true,
@@ -231,11 +231,11 @@ async fn played(
     }
 }
 
-/// So many are played beside each other.
+/// How many cases are played at a time.
 const AT_A_TIME: usize = 4;
 
-/// So many may be played or wait.
+/// How many cases may be played or wait.
 const WAITING: usize = 16;
 
-/// So many are remembered. More than may wait, so that none is forgotten before it is over.
+/// How many plays are kept. It is more than [`WAITING`], so no play is removed before it has ended.
 const KEPT: usize = 100;

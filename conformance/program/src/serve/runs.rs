@@ -1,4 +1,4 @@
-//! The runs that are shown: the JSON reports of a folder, and what was played here.
+//! The runs that are shown: the JSON reports of a folder, and the plays.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,15 +11,15 @@ use netroxy_specification::rules::Rule;
 use crate::report::Report;
 use crate::report::model::{CaseResult, RuleEntry, Standing};
 
-/// A run under the name of its file.
+/// A run, named by its file.
 #[derive(Debug, Clone)]
 pub(super) struct Run {
     pub(super) name: String,
-    /// Or why it cannot be read.
+    /// The report, or why it cannot be read.
     pub(super) report: Result<Arc<Report>, String>,
 }
 
-/// The reports of a folder. What has not changed is not read again.
+/// The reports of a folder. An unchanged file is not read again.
 #[derive(Debug)]
 pub(super) struct Reports {
     folder: PathBuf,
@@ -39,7 +39,7 @@ impl Reports {
         }
     }
 
-    /// All of them, in the order of their names.
+    /// All reports, sorted by name.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -55,7 +55,7 @@ impl Reports {
             let Some(name) = name.filter(|name| name.ends_with(".json")) else {
                 continue;
             };
-            // A file may go while we look.
+            // The file may have been removed since.
             let Ok(data) = fs::metadata(&path) else {
                 continue;
             };
@@ -91,14 +91,14 @@ pub(super) struct Runs(pub(super) Vec<Run>);
 pub(super) struct Place<'a> {
     pub(super) run: &'a str,
     pub(super) report: &'a Report,
-    /// In the results of its run.
+    /// The index in the results of its run.
     pub(super) index: usize,
     pub(super) result: &'a CaseResult,
 }
 
 impl Runs {
     pub(super) fn new(mut runs: Vec<Run>) -> Self {
-        // What cannot be read comes last.
+        // Reports that cannot be read come last.
         let began = |run: &Run| {
             run.report
                 .as_ref()
@@ -109,7 +109,7 @@ impl Runs {
         Self(runs)
     }
 
-    /// Those that can be read.
+    /// The reports that can be read.
     pub(super) fn reports(&self) -> impl Iterator<Item = (&str, &Report)> {
         let read = |run: &'_ Run| run.report.is_ok();
         self.0
@@ -139,7 +139,7 @@ impl Runs {
         latest
     }
 
-    /// How a rule stands with a subject in the latest run that has cases of it, and which run that is.
+    /// The latest run that judged a rule with a subject, and the standing of the rule in it.
     pub(super) fn standing(&self, rule: &str, subject: &str) -> Option<(&str, Standing)> {
         self.reports()
             .find_map(|(run, report)| Some((run, standing(report, rule, subject)?)))
@@ -159,7 +159,7 @@ impl Runs {
         })
     }
 
-    /// The result in a place that [`address`](Place::address) names.
+    /// The result at an [`address`](Place::address).
     pub(super) fn at(&self, address: &str) -> Option<Place<'_>> {
         let (run, index) = address.rsplit_once('/')?;
         let run = self.named(run)?;
@@ -180,7 +180,7 @@ impl Place<'_> {
     }
 }
 
-/// How a rule stands in a report.
+/// The standing of a rule with a subject in a report.
 fn standing(report: &Report, rule: &str, subject: &str) -> Option<Standing> {
     let named = |entry: &&RuleEntry| entry.id == rule;
     let entry = report.rules.iter().find(named)?;

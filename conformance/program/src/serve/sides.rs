@@ -1,4 +1,4 @@
-//! The transcripts of two results side by side.
+//! Shows the transcripts of two results side by side.
 
 use maud::{Markup, html};
 use netroxy_judge::steady::steady;
@@ -9,7 +9,7 @@ use crate::html::encoded;
 use crate::report::html::verdict;
 use crate::report::model::TranscriptLine;
 
-/// Lines that are alike stand beside each other. Times, ports, tokens and lengths make no difference.
+/// Equal lines are side by side. Times, ports, tokens and lengths are not compared.
 pub(super) fn sides(left: Place<'_>, right: Place<'_>) -> Markup {
     let rows = rows(&left.result.transcript, &right.result.transcript);
     html! {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_alike_stand_beside_each_other_whatever_their_values_are() {
+    fn lines_that_differ_only_in_values_are_side_by_side() {
         let left = [
             line("a", "connect 23001"),
             line("a", "> x"),

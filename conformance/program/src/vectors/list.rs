@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::report::out;
 
-/// Every vector: one a line, or as JSON with everything that its file says.
+/// Every vector: one a line, or as JSON with the whole content of its file.
 pub(crate) fn list(vectors: &[Vector], as_json: bool) {
     if as_json {
         let all: Vec<Value> = vectors.iter().map(whole).collect();

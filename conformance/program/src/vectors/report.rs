@@ -1,4 +1,4 @@
-//! The report of a run of vectors, in the manner of the report of cases.
+//! The report of a run of vectors, in the style of the report of cases.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -13,24 +13,24 @@ use crate::report::{Totals, last_line, out};
 /// How the results are shown.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Look {
-    /// Passes too.
+    /// Also passes.
     pub(crate) verbose: bool,
-    /// Nothing but failures and the last line.
+    /// Only failures and the last line.
     pub(crate) quiet: bool,
     pub(crate) colour: bool,
 }
 
-/// The program that is judged.
+/// The judged program.
 #[derive(Debug, Clone)]
 pub(crate) struct Codec {
-    /// The command that judges it, up to the names of vectors.
+    /// The command that judges it, up to the ids of vectors.
     pub(crate) again: Again,
-    /// Its own command.
+    /// The command that starts it.
     pub(crate) words: Vec<String>,
 }
 
 impl Codec {
-    /// The vector as a command of its own.
+    /// The command that judges only this vector.
     fn again(&self, vector: &Vector) -> Again {
         let again = self.again.clone().word(&vector.id.to_string()).word("--");
         self.words
@@ -39,7 +39,7 @@ impl Codec {
     }
 }
 
-/// Writes results as they come.
+/// Prints results as they come.
 pub(crate) struct Report<'a> {
     rules: &'a [Rule],
     codec: Codec,
@@ -109,7 +109,7 @@ impl<'a> Report<'a> {
         self.totals
     }
 
-    /// A line, and for everything but a pass what a reader needs to understand it.
+    /// A result as text: a line, and details unless it is a pass.
     fn render(&self, vector: &Vector, judged: &Judged) -> String {
         let grade = judged.grade;
         let colour = match grade {
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_vector_is_asked_again_with_every_word_and_flag() {
+    fn the_command_for_a_vector_has_every_word_and_flag() {
         let codec = Codec {
             again: Again::new(["vectors", "run", "--strict"]),
             words: ["./my codec", "--fast", "it's"].map(str::to_owned).to_vec(),

@@ -1,4 +1,4 @@
-//! Commands that are printed, as a failure to run again or as a hint, are run in a shell and judge the same.
+//! Printed commands, which play a failure again or are a hint, run in a shell and judge the same.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::{PROGRAM, said, suite};
 
-/// Runs a printed command as people do: in a shell that finds the program.
+/// Runs a printed command in a shell that finds the program.
 fn pasted(folder: &Path, line: &str, password: Option<&str>) -> (i32, String, String) {
     let program = folder.join("netroxy-conformance");
     if !program.exists() {
@@ -31,14 +31,14 @@ fn pasted(folder: &Path, line: &str, password: Option<&str>) -> (i32, String, St
     said(shell.output().unwrap())
 }
 
-/// The first command that is printed behind a word.
-fn printed<'a>(text: &'a str, behind: &str) -> &'a str {
+/// The first command that is printed after a word.
+fn printed<'a>(text: &'a str, word: &str) -> &'a str {
     let mut lines = text
         .lines()
-        .filter_map(|line| line.trim().strip_prefix(behind));
+        .filter_map(|line| line.trim().strip_prefix(word));
     lines
         .next()
-        .unwrap_or_else(|| panic!("no `{behind}` in {text}"))
+        .unwrap_or_else(|| panic!("no `{word}` in {text}"))
         .trim()
 }
 
@@ -49,7 +49,7 @@ fn failures(out: &str) -> Vec<&str> {
     lines.map(|line| line.rsplit(' ').next().unwrap()).collect()
 }
 
-/// What fails fails again by the command that is printed with it.
+/// Asserts that a failure occurs again by the command that is printed with it.
 fn fails_again(folder: &Path, arguments: &[&str]) -> String {
     let (code, out, err) = suite(folder, arguments);
     assert_eq!(code, 1, "{arguments:?} {out}{err}");
@@ -69,7 +69,7 @@ const CASE: &str = "title    x\nrole     server\nrules    keep.srs\n\n\
     ctl   > SRQ\nctl   < TRQ 7                             [keep.srs]\n";
 
 #[test]
-fn a_command_that_is_printed_judges_the_same_again() {
+fn a_printed_command_judges_the_same_again() {
     let folder = TempDir::new().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("it's a.case", CASE);
@@ -134,7 +134,7 @@ fn a_command_that_is_printed_judges_the_same_again() {
     }
 }
 
-/// A server that takes logins and then says nothing; it counts the wrong passwords.
+/// A server that answers logins and then sends nothing; it counts the wrong passwords.
 fn silent_server(password: &'static str) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -198,7 +198,7 @@ fn a_running_server_is_judged_again_and_its_password_is_never_printed() {
     assert_eq!(wrong.load(Ordering::SeqCst), 0, "a wrong password was sent");
 }
 
-/// Not a test, but a server that does the same: it does nothing unless a port has been written for it.
+/// Not a test, but such a server: it does nothing unless a file holds its port.
 #[test]
 fn fake() {
     let read = |name| std::fs::read_to_string(name);
@@ -213,7 +213,7 @@ fn fake() {
 }
 
 #[test]
-fn a_command_that_is_printed_holds_the_variables_of_the_manifest() {
+fn a_printed_command_has_the_variables_of_the_manifest() {
     let folder = TempDir::new().unwrap();
     let manifest = r#"{"name": "fake", "role": "server", "transports": ["plain"], "start_deadline_ms": 60000, "launch": {
         "command": ["{{env:MY_SERVER}}", "--exact", "again::fake", "--nocapture"],
@@ -233,7 +233,7 @@ fn a_command_that_is_printed_holds_the_variables_of_the_manifest() {
 }
 
 #[test]
-fn what_diff_and_replay_print_can_be_run_too() {
+fn the_commands_that_diff_and_replay_print_can_be_run() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     let diff = [
@@ -286,7 +286,7 @@ fn what_diff_and_replay_print_can_be_run_too() {
 }
 
 #[test]
-fn hints_keep_what_is_judged() {
+fn hints_name_the_judged_subject() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     for (arguments, hint) in [

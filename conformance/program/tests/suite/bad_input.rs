@@ -1,12 +1,12 @@
-//! Everything that can be wrong with what people give: where it is, what was expected, what to do; and nothing starts.
+//! Wrong flags and files: the error names the place, what was expected and what to do, and nothing starts.
 
 use std::fs;
 use std::process::Command;
 
 use tempfile::TempDir;
 
-/// The exit code and the complaint, with the folder of the test taken out.
-fn complaint(folder: &TempDir, arguments: &[&str]) -> (i32, String) {
+/// The exit code and standard error; standard output must be empty.
+fn error(folder: &TempDir, arguments: &[&str]) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_netroxy-conformance"))
         .args(arguments)
         .current_dir(folder.path())
@@ -18,9 +18,9 @@ fn complaint(folder: &TempDir, arguments: &[&str]) -> (i32, String) {
     (output.status.code().unwrap(), err)
 }
 
-fn assert_complaints(table: &[(&[&str], i32, &[&str])], folder: &TempDir) {
+fn assert_errors(table: &[(&[&str], i32, &[&str])], folder: &TempDir) {
     for (arguments, code, parts) in table {
-        let (found, err) = complaint(folder, arguments);
+        let (found, err) = error(folder, arguments);
         assert_eq!(found, *code, "{arguments:?}: {err}");
         assert!(err.starts_with("error: "), "{arguments:?}: {err}");
         for part in *parts {
@@ -33,27 +33,27 @@ fn assert_complaints(table: &[(&[&str], i32, &[&str])], folder: &TempDir) {
 }
 
 #[test]
-fn flags() {
+fn wrong_flags_are_errors() {
     let folder = TempDir::new().unwrap();
     let user = ["--user", "u", "--pass", "p"];
     let at = |address| [&["run", "server", "--addr", address][..], &user].concat();
     for (address, why) in [
         ("127.0.0.1", "the port is missing"),
         (":10000", "the host is missing"),
-        ("127.0.0.1:", "`` is no port, a number from 1 to 65535"),
-        ("127.0.0.1:0", "`0` is no port"),
-        ("127.0.0.1:99999", "`99999` is no port"),
+        ("127.0.0.1:", "`` is not a port, a number from 1 to 65535"),
+        ("127.0.0.1:0", "`0` is not a port"),
+        ("127.0.0.1:99999", "`99999` is not a port"),
         (
             "no.such.host.invalid:1",
             "`no.such.host.invalid` cannot be found",
         ),
     ] {
-        let (code, err) = complaint(&folder, &at(address));
-        let told = format!("error: `{address}` is no HOST:PORT: {why}");
+        let (code, err) = error(&folder, &at(address));
+        let told = format!("error: `{address}` is not HOST:PORT: {why}");
         assert!(code == 2 && err.starts_with(&told), "{err}");
         assert!(err.contains("hint: for example 127.0.0.1:10000"), "{err}");
     }
-    assert_complaints(
+    assert_errors(
         &[
             (
                 &["run", "server", "-j", "0"],
@@ -64,7 +64,7 @@ fn flags() {
                 &["run", "server", "--server", "go-server"],
                 2,
                 &[
-                    "--server is for the role pair, and a server is to be judged",
+                    "--server is for the role pair, but the command judges a server",
                     "hint: use --sut go-server",
                 ],
             ),
@@ -72,7 +72,7 @@ fn flags() {
                 &["run", "client", "--client", "my.json"],
                 2,
                 &[
-                    "--client is for the role pair, and a client is to be judged",
+                    "--client is for the role pair, but the command judges a client",
                     "hint: use --sut my.json",
                 ],
             ),
@@ -133,9 +133,9 @@ fn flags() {
 }
 
 #[test]
-fn selections_that_match_nothing() {
+fn a_selection_that_matches_nothing_is_an_error_with_a_hint() {
     let folder = TempDir::new().unwrap();
-    assert_complaints(
+    assert_errors(
         &[
             (
                 &["run", "server", "server/auth/god-login"],
@@ -153,7 +153,7 @@ fn selections_that_match_nothing() {
             (
                 &["run", "server", "server/auth/good-login@tsl"],
                 4,
-                &["there is no transport `tsl`", "hint: @plain or @tls"],
+                &["there is no transport `tsl`", "hint: use @plain or @tls"],
             ),
             (
                 &["run", "server", "xyzzy"],
@@ -195,7 +195,7 @@ fn selections_that_match_nothing() {
 }
 
 #[test]
-fn files_that_are_no_text() {
+fn a_file_that_is_not_text_is_an_error() {
     let folder = TempDir::new().unwrap();
     let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
     write("latin1", b"{\n  \"name\": \"caf\xe9\"\n}");
@@ -222,7 +222,7 @@ fn files_that_are_no_text() {
         ("nothing", &["nothing: cannot read it: "]),
         ("/dev/zero", &["/dev/zero: it is longer than 1 MiB"]),
     ] {
-        assert_complaints(
+        assert_errors(
             &[
                 (&["run", "server", "--sut", file], 2, parts),
                 (&["run", "server", "--case-file", file], 2, parts),
@@ -235,7 +235,7 @@ fn files_that_are_no_text() {
 }
 
 #[test]
-fn case_files() {
+fn a_wrong_case_file_is_an_error() {
     let folder = TempDir::new().unwrap();
     let head = "title    x\nrole     server\nrules    auth.first\n";
     let body = "\nctl   connect server\nctl   < closed  [auth.first]\n";
@@ -254,7 +254,7 @@ fn case_files() {
     );
     write("sub.case", &format!("{head}twin     god-login\n{body}"));
     let run = |file| ["run", "server", "--case-file", file];
-    assert_complaints(
+    assert_errors(
         &[
             (
                 &run("crlf.case"),
@@ -302,9 +302,9 @@ fn case_files() {
     );
 }
 
-/// What the grammar takes, and no peer could ever satisfy or the marks do not fit.
+/// The cases are correct by the grammar, but no peer could satisfy them, or their marks are wrong.
 #[test]
-fn cases_that_mean_nothing() {
+fn a_case_without_a_meaning_is_an_error() {
     let folder = TempDir::new().unwrap();
     let head =
         "title    x\nrole     server\nrules    auth.first auth.ok-reply\n\nctl   connect server\n";
@@ -352,7 +352,7 @@ fn cases_that_mean_nothing() {
         )
         .unwrap();
         let run = ["run", "server", "--case-file", "own.case"];
-        assert_complaints(&[(&run, 2, parts)], &folder);
+        assert_errors(&[(&run, 2, parts)], &folder);
     }
     for (from, to, parts) in [
         (
@@ -392,12 +392,12 @@ fn cases_that_mean_nothing() {
         assert!(text.contains(from), "{from}");
         fs::write(folder.path().join("own.case"), text.replace(from, to)).unwrap();
         let run = ["run", "server", "--case-file", "own.case"];
-        assert_complaints(&[(&run, 2, &parts)], &folder);
+        assert_errors(&[(&run, 2, &parts)], &folder);
     }
 }
 
 #[test]
-fn manifests() {
+fn a_wrong_manifest_is_an_error() {
     let folder = TempDir::new().unwrap();
     for (text, parts) in [
         ("[1]", &["sut.json:1:1: expected an object"][..]),
@@ -442,12 +442,12 @@ fn manifests() {
     ] {
         fs::write(folder.path().join("sut.json"), text).unwrap();
         let run = ["run", "server", "--sut", "sut.json"];
-        assert_complaints(&[(&run, 2, parts)], &folder);
+        assert_errors(&[(&run, 2, parts)], &folder);
     }
 }
 
 #[test]
-fn baselines() {
+fn a_wrong_baseline_is_an_error() {
     let folder = TempDir::new().unwrap();
     let entry = |more: &str| {
         format!(
@@ -480,7 +480,7 @@ fn baselines() {
         (
             list(&entry("").replace("\"so\"", "\" \"")),
             &[
-                "known.json:2:102: entries[0].why: nobody has written why `server/auth/good-login` fails",
+                "known.json:2:102: entries[0].why: the reason why `server/auth/good-login` fails is missing",
                 "hint: `baseline write` leaves it empty",
             ],
         ),
@@ -488,7 +488,7 @@ fn baselines() {
             twice,
             &[
                 "known.json:3:8: entries[1].run: `server/auth/good-login` is listed twice",
-                "hint: only what is `sometimes` may be",
+                "hint: remove one of the entries",
             ],
         ),
         (
@@ -512,14 +512,14 @@ fn baselines() {
         (
             list("").replace("reference-server", "go-server"),
             &[
-                "known.json:1:38: sut: it is about `go-server`, and `reference-server` is judged",
-                "hint: judge go-server, or name a list about reference-server",
+                "known.json:1:38: sut: it is about `go-server`, but the run judges `reference-server`",
+                "hint: judge go-server, or give a baseline about reference-server",
             ],
         ),
         (
             list("").replace("wire", "hardened"),
             &[
-                "profile: it is about profile hardened, and wire is judged",
+                "profile: it is about profile hardened, but the run judges profile wire",
                 "hint: --profile hardened",
             ],
         ),
@@ -541,6 +541,6 @@ fn baselines() {
     ] {
         fs::write(folder.path().join("known.json"), &text).unwrap();
         let run = ["run", "server", "--baseline", "known.json"];
-        assert_complaints(&[(&run, 2, parts)], &folder);
+        assert_errors(&[(&run, 2, parts)], &folder);
     }
 }

@@ -1,4 +1,4 @@
-//! The program as people use it: exit codes, messages, the last line.
+//! Exit codes, messages and the last line.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -49,7 +49,7 @@ fn one_case_passes_against_the_reference_and_the_last_line_counts_it() {
 }
 
 #[test]
-fn what_the_profile_leaves_out_is_counted_as_skipped_with_its_reason() {
+fn a_case_outside_the_profile_counts_as_skipped_with_its_reason() {
     let (code, out, _) = run(&[
         "run",
         "server",
@@ -109,7 +109,7 @@ fn wrong_flags_exit_2() {
 }
 
 #[test]
-fn a_selection_of_nothing_exits_4() {
+fn a_selection_that_matches_nothing_exits_4() {
     let (code, _, err) = run(&["run", "server", "server/no/such-case"]);
     assert_eq!(code, 4, "{err}");
     assert_eq!(run(&["explain", "no.such-rule"]).0, 4);
@@ -188,7 +188,7 @@ fn a_case_of_a_rule_that_does_not_exist_is_not_run() {
 }
 
 #[test]
-fn a_run_in_which_everything_is_skipped_is_not_green() {
+fn a_run_in_which_everything_is_skipped_exits_4() {
     let (code, out, _) = run(&["run", "server", "server/map/port-zero"]);
     let last = "conformance: 0 passed, 0 failed, 2 skipped";
     assert_eq!((code, out.lines().last()), (4, Some(last)), "{out}");
@@ -251,7 +251,7 @@ fn an_unset_variable_of_the_environment_exits_2_with_a_hint() {
 }
 
 #[test]
-fn a_program_that_never_gets_ready_exits_3_with_its_output() {
+fn a_program_that_never_becomes_ready_exits_3_with_its_output() {
     let folder = TempDir::new().unwrap();
     let text = r#"{"name":"x","role":"server","launch":{"command":["sh","-c","echo no luck today; exit 7"]}}"#;
     let path = file(&folder, "sut.json", text);
@@ -277,7 +277,7 @@ fn a_program_that_never_gets_ready_exits_3_with_its_output() {
 }
 
 #[test]
-fn a_program_is_told_its_port_by_a_flag() {
+fn a_program_can_get_its_port_by_a_flag() {
     let folder = TempDir::new().unwrap();
     let command = r#"["sh", "-c", "echo \"flags: $*\"; exit 7", "sh", "--listen={{host}}:{{port}}", "{{user}}"]"#;
     let text =
@@ -293,7 +293,7 @@ fn a_program_is_told_its_port_by_a_flag() {
 }
 
 #[test]
-fn help_tells_defaults_and_schemas_are_printed() {
+fn help_shows_defaults_and_schemas_are_printed() {
     let (code, out, _) = run(&["run", "--help"]);
     let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(code == 0 && out.contains("[default: 200,"), "{out}");
@@ -336,7 +336,7 @@ fn lists_and_explanations_are_complete() {
 }
 
 #[test]
-fn a_run_can_be_shuffled_repeated_and_told_again_by_its_seed() {
+fn a_seed_repeats_the_order_of_a_shuffled_run() {
     let order = |arguments: &[&str]| {
         let fixed = [
             "run",
@@ -371,7 +371,7 @@ fn a_run_can_be_shuffled_repeated_and_told_again_by_its_seed() {
 }
 
 #[test]
-fn what_is_built_in_is_listed_and_what_a_check_finds_is_told() {
+fn built_in_files_are_listed_and_a_check_reports_its_findings() {
     let (code, out, _) = run(&["list", "sut"]);
     assert!(
         code == 0 && out.contains("go-client         client  starts {{env:NETROXY_GO_CLIENT}}"),
@@ -390,13 +390,13 @@ fn what_is_built_in_is_listed_and_what_a_check_finds_is_told() {
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("login over plain: yes, round trip"), "{out}");
     assert!(
-        out.contains("note: a login over tls works too, and the manifest does not claim tls"),
+        out.contains("note: a login over tls works too, but the manifest does not name tls"),
         "{out}"
     );
 }
 
 #[test]
-fn a_report_for_programs_is_written() {
+fn a_json_report_is_written() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("report.json");
     let report = format!("json:{}", path.display());

@@ -1,7 +1,7 @@
-//! Clients that are wrong in every way: what they do not do, they must not pass.
+//! Fake clients with completely wrong behaviour: they must pass no case, except cases that expect that behaviour.
 //!
-//! The fake is this very test program: the manifest starts it again with one test selected, and the environment
-//! tells it how to behave.
+//! The fake is this test program: the manifest starts it with one test selected, and an environment variable sets its
+//! behaviour.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,54 +13,54 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How the fake behaves.
-const MANNERS: &str = "NETROXY_FAKE_CLIENT";
+/// The environment variable with the behaviour of the fake.
+const BEHAVIOUR: &str = "NETROXY_FAKE_CLIENT";
 
-/// Not a test, but the fake: it does nothing unless it has been started as one.
+/// Not a test, but the fake: it does nothing unless the variable is set.
 #[test]
 fn fake() {
-    if let Ok(manners) = std::env::var(MANNERS) {
-        behave(&manners);
+    if let Ok(behaviour) = std::env::var(BEHAVIOUR) {
+        behave(&behaviour);
     }
 }
 
-fn behave(manners: &str) {
-    let (polite, manners) = match manners.strip_prefix("polite ") {
-        Some(manners) => (true, manners),
-        None => (false, manners),
+fn behave(behaviour: &str) {
+    let (logs_in, behaviour) = match behaviour.strip_prefix("logs in, ") {
+        Some(behaviour) => (true, behaviour),
+        None => (false, behaviour),
     };
     let config = std::fs::read_to_string("client_config.json").unwrap();
     let config: Value = serde_json::from_str(&config).unwrap();
     loop {
         sleep(Duration::from_millis(5));
-        if manners == "absent" {
+        if behaviour == "absent" {
             continue;
         }
         let Ok(stream) = TcpStream::connect(config["address"].as_str().unwrap()) else {
             continue;
         };
         let config = config.clone();
-        let manners = manners.to_owned();
-        // One at a time: what comes after the end of a connection is a new attempt.
-        std::thread::spawn(move || converse(stream, polite, &manners, &config))
+        let behaviour = behaviour.to_owned();
+        // One connection at a time: after its end the client reconnects.
+        std::thread::spawn(move || converse(stream, logs_in, &behaviour, &config))
             .join()
             .unwrap();
     }
 }
 
-fn converse(mut stream: TcpStream, polite: bool, manners: &str, config: &Value) {
+fn converse(mut stream: TcpStream, logs_in: bool, behaviour: &str, config: &Value) {
     let text = |key: &str| config[key].as_str().unwrap().to_owned();
-    if polite {
+    if logs_in {
         let login = format!("ATH\nfake\n{}\n{}\n", text("user"), text("pass"));
         let _ = stream.write_all(login.as_bytes());
     }
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     let mut next = move || lines.next().and_then(Result::ok);
-    match manners {
-        "slam" => drop(next),
+    match behaviour {
+        "close" => drop(next),
         "mute" => while next().is_some() {},
-        // Neither reads nor closes nor connects again.
-        "deaf" => loop {
+        // Neither reads nor closes nor reconnects.
+        "stop" => loop {
             sleep(Duration::from_secs(1000));
         },
         "noise" => {
@@ -72,8 +72,8 @@ fn converse(mut stream: TcpStream, polite: bool, manners: &str, config: &Value) 
                 let _ = stream.write_all(format!("{line}\n").as_bytes());
             }
         }
-        // Takes part in everything that it can do without a data connection.
-        "eager" => {
+        // Does everything that needs no data connection.
+        "map" => {
             while let Some(line) = next() {
                 if line != "ARS" || next().as_deref() != Some("true") {
                     continue;
@@ -88,7 +88,7 @@ fn converse(mut stream: TcpStream, polite: bool, manners: &str, config: &Value) 
                 }
             }
         }
-        _ => panic!("unknown manners {manners}"),
+        _ => panic!("unknown behaviour {behaviour}"),
     }
     let _ = stream.flush();
     let _ = stream.take_error();
@@ -96,11 +96,11 @@ fn converse(mut stream: TcpStream, polite: bool, manners: &str, config: &Value) 
 }
 
 /// The exit code, the verdicts by case, and the output.
-fn judge(manners: &str) -> (i32, BTreeMap<String, String>, String) {
-    judge_by(manners, &[])
+fn judge(behaviour: &str) -> (i32, BTreeMap<String, String>, String) {
+    judge_by(behaviour, &[])
 }
 
-fn judge_by(manners: &str, ids: &[&str]) -> (i32, BTreeMap<String, String>, String) {
+fn judge_by(behaviour: &str, ids: &[&str]) -> (i32, BTreeMap<String, String>, String) {
     let folder = TempDir::new().unwrap();
     let manifest = folder.path().join("fake.json");
     let report = folder.path().join("report.json");
@@ -118,7 +118,7 @@ fn judge_by(manners: &str, ids: &[&str]) -> (i32, BTreeMap<String, String>, Stri
     });
     std::fs::write(&manifest, text.to_string()).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_netroxy-conformance"))
-        .env(MANNERS, manners)
+        .env(BEHAVIOUR, behaviour)
         .args(["run", "client", "--profile", "hardened", "-j", "64"])
         .args(["--time-scale", "0.2", "--sut", manifest.to_str().unwrap()])
         .args(["--report", &format!("json:{}", report.display())])
@@ -152,35 +152,35 @@ fn good(verdicts: &BTreeMap<String, String>) -> Vec<&str> {
 
 #[test]
 fn a_client_that_does_not_log_in_is_not_judged() {
-    for (manners, why) in [
+    for (behaviour, why) in [
         ("absent", "it has not connected within 1.2 s"),
-        ("slam", "expected ctl   < ATH"),
+        ("close", "expected ctl   < ATH"),
         ("mute", "got nothing"),
         ("noise", "expected ctl   < ATH"),
         ("echo", "got nothing"),
     ] {
-        let (code, verdicts, text) = judge(manners);
-        assert_eq!(code, 3, "{manners}: {text}");
-        assert!(text.contains(why), "{manners}: {text}");
-        assert!(verdicts.is_empty(), "{manners}: {text}");
+        let (code, verdicts, text) = judge(behaviour);
+        assert_eq!(code, 3, "{behaviour}: {text}");
+        assert!(text.contains(why), "{behaviour}: {text}");
+        assert!(verdicts.is_empty(), "{behaviour}: {text}");
     }
 }
 
 #[test]
-fn one_that_logs_in_and_closes_passes_nothing() {
-    let (code, verdicts, text) = judge("polite slam");
+fn a_client_that_logs_in_and_closes_passes_nothing() {
+    let (code, verdicts, text) = judge("logs in, close");
     assert_eq!((code, good(&verdicts)), (1, vec![]), "{text}");
 }
 
 #[test]
-fn one_that_logs_in_and_then_does_nothing_passes_nothing() {
-    let (code, verdicts, text) = judge("polite mute");
+fn a_client_that_logs_in_and_then_does_nothing_passes_nothing() {
+    let (code, verdicts, text) = judge("logs in, mute");
     assert_eq!((code, good(&verdicts)), (1, vec![]), "{text}");
 }
 
 #[test]
-fn one_that_stops_for_good_hangs() {
-    let (code, verdicts, text) = judge_by("polite deaf", &["client/auth/refused@plain"]);
+fn a_client_that_stops_after_its_login_has_the_verdict_hang() {
+    let (code, verdicts, text) = judge_by("logs in, stop", &["client/auth/refused@plain"]);
     let hang = BTreeMap::from([("client/auth/refused".to_owned(), "hang".to_owned())]);
     assert_eq!((code, verdicts), (1, hang), "{text}");
     let told = "it hangs: it neither closed nor connected again in ";
@@ -188,26 +188,26 @@ fn one_that_stops_for_good_hangs() {
         .split_once(told)
         .map(|(_, rest)| rest.split_once(" s ").unwrap().0);
     let seconds: f64 = seconds.unwrap_or_else(|| panic!("{text}")).parse().unwrap();
-    // A fifth of 15 s by the time scale, and more where the machine is busy.
+    // A fifth of 15 s because of the time scale, and more on a busy machine.
     assert!((3.0..15.0).contains(&seconds), "{text}");
 }
 
 #[test]
-fn one_that_logs_in_and_makes_noise_passes_nothing() {
-    let (code, verdicts, text) = judge("polite noise");
+fn a_client_that_logs_in_and_sends_noise_passes_nothing() {
+    let (code, verdicts, text) = judge("logs in, noise");
     assert_eq!((code, good(&verdicts)), (1, vec![]), "{text}");
 }
 
 #[test]
-fn one_that_logs_in_and_echoes_passes_nothing() {
-    let (code, verdicts, text) = judge("polite echo");
+fn a_client_that_logs_in_and_echoes_passes_nothing() {
+    let (code, verdicts, text) = judge("logs in, echo");
     assert_eq!((code, good(&verdicts)), (1, vec![]), "{text}");
 }
 
-/// It asks for its mappings and keeps the connection alive, and never opens a tunnel: it passes what is about that.
+/// It requests its mappings and keeps the connection alive, but never opens a tunnel.
 #[test]
-fn one_that_only_maps_and_keeps_alive_passes_only_what_asks_for_that() {
-    let (code, verdicts, text) = judge("polite eager");
+fn a_client_without_tunnels_passes_only_cases_without_tunnels() {
+    let (code, verdicts, text) = judge("logs in, map");
     assert_eq!(
         (code, good(&verdicts)),
         (

@@ -1,4 +1,4 @@
-//! Every input of the fuzzing corpus, through the body of its target.
+//! Runs the body of each fuzz target with every input of its corpus.
 
 use std::path::PathBuf;
 use std::{fs, panic};
@@ -6,7 +6,7 @@ use std::{fs, panic};
 use netroxy_judge::fuzzing::TARGETS;
 
 #[test]
-fn every_corpus_file_keeps_its_property() {
+fn every_corpus_file_keeps_the_property_of_its_target() {
     let mut broken = Vec::new();
     for (target, body) in TARGETS {
         let folder = suite().join("corpus").join(target);
@@ -31,7 +31,7 @@ fn every_corpus_folder_has_a_target() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(
             TARGETS.iter().any(|(target, _)| *target == name),
-            "nothing runs fuzz/suite/corpus/{name}"
+            "no target has the corpus fuzz/suite/corpus/{name}"
         );
     }
 }
@@ -49,7 +49,7 @@ fn every_target_runs_the_body_of_its_name() {
 }
 
 #[test]
-fn every_shipped_case_and_manifest_keeps_its_property() {
+fn every_embedded_case_and_manifest_keeps_the_property_of_its_target() {
     for entry in netroxy_specification::catalog::embedded().unwrap().values() {
         netroxy_judge::fuzzing::notation(entry.text.as_bytes());
     }

@@ -1,4 +1,4 @@
-//! `diff` as people use it.
+//! The command `diff`.
 
 use std::process::Command;
 
@@ -52,7 +52,7 @@ fn what_differs_stands_below_its_rule_in_two_columns() {
 }
 
 #[test]
-fn programs_can_read_it_too() {
+fn json_has_the_differences_and_transcripts() {
     let mut arguments = vec!["server/tunnel/early-data@plain", "--format", "json"];
     arguments.extend(EARLY_DATA_LOST);
     let (code, out, err) = diff(&arguments);
@@ -79,7 +79,7 @@ fn programs_can_read_it_too() {
 }
 
 #[test]
-fn wrong_use_ends_with_2_and_nothing_selected_with_4() {
+fn wrong_usage_exits_2_and_an_empty_selection_4() {
     let server = ["--sut", "reference-server"];
     let client = ["--sut", "reference-client"];
     for (arguments, code, message) in [
@@ -113,7 +113,7 @@ fn wrong_use_ends_with_2_and_nothing_selected_with_4() {
 }
 
 #[test]
-fn a_peer_that_never_becomes_ready_ends_with_3() {
+fn a_peer_that_never_becomes_ready_exits_3() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("sut.json");
     let manifest =

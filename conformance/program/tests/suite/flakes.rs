@@ -1,4 +1,4 @@
-//! `flakes` as people use it. What is unsteady, and what is left behind, is shown to be noticed beside the code.
+//! The command `flakes`. Unit tests show that it detects unsteady cases and things that are left behind.
 
 use std::process::Command;
 
@@ -17,7 +17,7 @@ fn seeds(out: &str) -> Vec<&str> {
 }
 
 #[test]
-fn a_steady_peer_is_found_steady_and_the_seed_decides_the_orders() {
+fn a_steady_peer_passes_and_the_seed_decides_the_orders() {
     let arguments = [
         "client",
         "client/tunnel/half-close-user",
@@ -46,8 +46,8 @@ fn a_steady_peer_is_found_steady_and_the_seed_decides_the_orders() {
 }
 
 #[test]
-fn every_core_is_kept_busy_and_failures_are_steady_too() {
-    // It fails in the same way each time, whatever comes together.
+fn load_keeps_cores_busy_and_equal_failures_are_steady() {
+    // It fails in the same way each time, also on a busy machine.
     let sut = "broken-server:second-login-accepted";
     let (code, out, err) = flakes(&[
         "--sut",
@@ -70,10 +70,10 @@ fn every_core_is_kept_busy_and_failures_are_steady_too() {
 }
 
 #[test]
-fn wrong_use_ends_with_2_and_nothing_selected_with_4() {
+fn wrong_usage_exits_2_and_an_empty_selection_4() {
     for (arguments, code, message) in [
         (&["--runs", "1"][..], 2, "--runs"),
-        (&["tunnel.fifo"], 2, "which side is judged"),
+        (&["tunnel.fifo"], 2, "does not name the role to judge"),
         (
             &["pair", "--sut", "reference-server"],
             2,

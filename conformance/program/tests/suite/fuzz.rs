@@ -1,11 +1,11 @@
-//! The fuzzer against peers: it has nothing against the reference, and finds what is broken without being told.
+//! The fuzzer against peers: it has no finding with the reference, and finds the bugs of broken peers.
 
 use std::process::Command;
 use std::thread;
 
 use tempfile::TempDir;
 
-/// The exit code and what is said.
+/// The exit code and standard output.
 fn fuzz(home: &TempDir, arguments: &[&str]) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_netroxy-conformance"))
         .arg("fuzz")
@@ -32,7 +32,7 @@ fn the_reference_peers_pass_every_session() {
 }
 
 #[test]
-fn broken_peers_are_found_and_what_was_found_can_be_replayed() {
+fn the_bugs_of_broken_peers_are_found_and_the_findings_can_be_replayed() {
     let table = [
         ("server", "second-login-accepted", "auth.once"),
         ("server", "early-data-lost", "tunnel.early-data"),
@@ -41,7 +41,7 @@ fn broken_peers_are_found_and_what_was_found_can_be_replayed() {
         ("client", "timeout-zero-accepted", "auth.timeout-range"),
         ("client", "refused-target-hangs", "tunnel.refused-close"),
     ];
-    // They wait for most of the time.
+    // The runs mostly wait, so they run at the same time.
     thread::scope(|scope| {
         for (side, bug, rule) in table {
             scope.spawn(move || found_and_replayed(side, bug, rule));
@@ -52,7 +52,7 @@ fn broken_peers_are_found_and_what_was_found_can_be_replayed() {
 fn found_and_replayed(side: &str, bug: &str, rule: &str) {
     let home = TempDir::new().unwrap();
     let sut = format!("broken-{side}:{bug}");
-    // Those against clients take longer, as clients take their time to come back.
+    // Sessions against clients take longer, because a client waits before it reconnects.
     let runs = if side == "server" { "100" } else { "30" };
     let (code, out) = fuzz(
         &home,
@@ -93,9 +93,9 @@ fn found_and_replayed(side: &str, bug: &str, rule: &str) {
 }
 
 #[test]
-fn the_parts_of_a_hunt_find_what_the_whole_finds_and_merge_keeps_each_finding_once() {
+fn the_parts_of_a_fuzz_run_find_the_bug_and_merge_keeps_each_finding_once() {
     let sut = "broken-server:second-login-accepted";
-    let hunt = |runs: &str, more: &[&str]| {
+    let run = |runs: &str, more: &[&str]| {
         let home = TempDir::new().unwrap();
         let first = [
             "--sut",
@@ -114,12 +114,12 @@ fn the_parts_of_a_hunt_find_what_the_whole_finds_and_merge_keeps_each_finding_on
         (names.collect::<Vec<_>>(), home, out)
     };
     // Each part is long enough to find the bug.
-    let (one, first, out) = hunt("160", &["--shard", "1/2"]);
+    let (one, first, out) = run("160", &["--shard", "1/2"]);
     assert!(
         out.contains("seed 1, part 1/2\n") && out.contains("fuzz: 80 sessions, "),
         "{out}"
     );
-    let (two, second, out) = hunt("160", &["--shard", "2/2"]);
+    let (two, second, out) = run("160", &["--shard", "2/2"]);
     assert!(
         out.contains("seed 81, part 2/2\n") && out.contains("fuzz: 80 sessions, "),
         "{out}"

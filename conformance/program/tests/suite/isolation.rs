@@ -1,4 +1,4 @@
-//! What a run leaves behind: nothing. And two runs at once do not disturb each other.
+//! A run leaves nothing behind, and two runs at the same time do not disturb each other.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
@@ -23,7 +23,7 @@ fn program(home: &TempDir) -> Command {
     command
 }
 
-/// The ids of the processes that a run has left.
+/// The command lines of the processes that a run has left.
 fn left_running(home: &TempDir) -> Vec<String> {
     let wanted = format!("{MARK}={}", home.path().display());
     let processes = std::fs::read_dir("/proc").unwrap().map(Result::unwrap);
@@ -87,9 +87,9 @@ fn two_runs_at_once_both_pass_and_leave_nothing() {
 }
 
 #[test]
-fn programs_that_hide_their_children_and_ignore_signals_are_ended_all_the_same() {
+fn programs_that_hide_children_or_ignore_signals_are_ended() {
     for text in [
-        // In a session of its own, orphaned at once.
+        // In its own process session, orphaned at once.
         "(setsid sleep 1000 &) ; sleep 1000",
         // The program has ended, its child has not.
         "setsid sleep 1000 & exit 3",
@@ -110,7 +110,7 @@ fn programs_that_hide_their_children_and_ignore_signals_are_ended_all_the_same()
 #[test]
 fn an_interrupted_run_leaves_nothing() {
     let home = TempDir::new().unwrap();
-    // It tells that it runs by a file, and is interrupted then.
+    // The program creates a file when it runs, and then the run is interrupted.
     let started = home.path().join("started");
     let text = format!(
         "touch {}; setsid sleep 1000 & sleep 1000",
@@ -132,7 +132,7 @@ fn an_interrupted_run_leaves_nothing() {
     assert_nothing_is_left(&home);
 }
 
-/// A command that starts a process that remembers nothing of us, and writes its number to a file; then it stays.
+/// A command that starts a process without the environment and session of the suite, and the file with its number.
 fn hides(home: &TempDir, before: &str, after: &str) -> (String, PathBuf) {
     let file = home.path().join("pid");
     let text = format!(
@@ -142,7 +142,7 @@ fn hides(home: &TempDir, before: &str, after: &str) -> (String, PathBuf) {
     (text, file)
 }
 
-/// The process that has written its number there.
+/// The folder in `/proc` of the process that wrote its number to this file.
 fn hidden(file: &Path) -> PathBuf {
     let text = std::fs::read_to_string(file).unwrap();
     Path::new("/proc").join(text.trim())
@@ -179,11 +179,11 @@ fn every_signal_that_can_be_handled_ends_what_was_started() {
 }
 
 #[test]
-fn what_has_left_group_session_environment_and_parent_is_ended_too() {
+fn a_process_without_group_session_environment_and_parent_is_ended() {
     for (before, after) in [
         // Its parent stays.
         ("", "while ! [ -e pid ]; do :; done; exit 3"),
-        // Its parent has gone, and its folder is another.
+        // Its parent has ended, and it has another folder.
         ("cd /; (", "); while ! [ -e \"$0\" ]; do :; done; exit 3"),
     ] {
         let home = TempDir::new().unwrap();
@@ -192,7 +192,7 @@ fn what_has_left_group_session_environment_and_parent_is_ended_too() {
             .replace("$0", file.to_str().unwrap())
             .replace("-e pid", &format!("-e {}", file.display()));
         let sut = script(&home, &text);
-        // It ends by itself, however long a busy machine takes to start what hides.
+        // The program ends by itself, after the hidden process has started.
         let output = program(&home)
             .args(["run", "server", "auth.first", "--sut", &sut])
             .args(["--time-scale", "100"])
@@ -206,7 +206,7 @@ fn what_has_left_group_session_environment_and_parent_is_ended_too() {
 }
 
 #[test]
-fn a_run_that_is_to_outlive_its_terminal_does() {
+fn a_run_under_nohup_ignores_a_closed_terminal() {
     let home = TempDir::new().unwrap();
     let (text, file) = hides(&home, "", "sleep 1000");
     let sut = script(&home, &text);
@@ -224,7 +224,7 @@ fn a_run_that_is_to_outlive_its_terminal_does() {
         std::thread::yield_now();
     }
     let pid = Pid::from_raw(i32::try_from(run.id()).unwrap()).unwrap();
-    // What started it has switched the signal off, and it is off.
+    // `nohup` has made the program ignore the signal.
     let status = std::fs::read_to_string(format!("/proc/{}/status", run.id())).unwrap();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = u64::from_str_radix(mask.unwrap().trim(), 16).unwrap();
@@ -237,7 +237,7 @@ fn a_run_that_is_to_outlive_its_terminal_does() {
 }
 
 #[test]
-fn a_container_is_removed_with_the_command_that_has_started_it() {
+fn a_container_is_removed_when_its_command_ends() {
     let home = TempDir::new().unwrap();
     let (tool, asked) = (home.path().join("docker"), home.path().join("asked"));
     let text = format!(
@@ -268,7 +268,7 @@ fn a_container_is_removed_with_the_command_that_has_started_it() {
 }
 
 #[test]
-fn a_container_that_cannot_be_removed_is_named_and_the_run_is_not_green() {
+fn a_container_that_cannot_be_removed_is_named_and_the_run_fails() {
     let home = TempDir::new().unwrap();
     let tool = home.path().join("docker");
     std::fs::write(
@@ -285,13 +285,13 @@ fn a_container_that_cannot_be_removed_is_named_and_the_run_is_not_green() {
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{err}");
     assert!(
-        err.contains("could be ended") && err.contains("a container may still run"),
+        err.contains("could not be ended") && err.contains("a container may still run"),
         "{err}"
     );
 }
 
 #[test]
-fn a_program_that_does_not_come_up_is_told_the_likely_cause() {
+fn the_likely_cause_is_reported_if_a_program_does_not_start() {
     let home = TempDir::new().unwrap();
     let bad = home.path().join("bad");
     std::fs::write(&bad, "#!/no/such/interpreter\n").unwrap();
@@ -331,7 +331,7 @@ fn a_program_that_does_not_come_up_is_told_the_likely_cause() {
 }
 
 #[test]
-fn an_interrupted_run_reports_what_it_has() {
+fn an_interrupted_run_reports_its_results() {
     let home = TempDir::new().unwrap();
     let report = home.path().join("report.json");
     let argument = format!("json:{}", report.display());

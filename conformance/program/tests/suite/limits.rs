@@ -1,4 +1,4 @@
-//! Few file descriptors: fewer cases at a time, or an error that says what to do, and never a verdict on the peer.
+//! Few file descriptors: fewer cases run at a time, or an error says what to do. The peer never gets a bad verdict.
 
 use std::process::{Command, Stdio};
 
@@ -15,7 +15,7 @@ fn limited(ulimit: &str, arguments: &[&str]) -> (i32, String, String) {
     said(command.arg(PROGRAM).args(arguments).output().unwrap())
 }
 
-/// How many cases the first line says to run at a time.
+/// How many cases run at a time, by the first line.
 fn jobs(out: &str) -> usize {
     let line = out.lines().next().unwrap();
     let (_, rest) = line.split_once("jobs ").unwrap();
@@ -70,7 +70,7 @@ fn a_limit_that_is_too_low_for_any_case_is_an_error_that_says_what_to_do() {
 }
 
 #[test]
-fn a_case_that_needs_more_than_there_are_is_not_played_and_the_others_are() {
+fn only_a_case_that_needs_too_many_descriptors_is_not_played() {
     let selection = [
         "run",
         "server",
@@ -90,7 +90,7 @@ fn a_case_that_needs_more_than_there_are_is_not_played_and_the_others_are() {
 }
 
 #[test]
-fn a_shortage_in_the_middle_is_blamed_on_the_suite() {
+fn a_lack_of_descriptors_during_a_run_is_an_error_of_the_suite() {
     let home = TempDir::new().unwrap();
     let (started, path) = (home.path().join("started"), home.path().join("sut.json"));
     let text = format!("touch {}; sleep 1000", started.display());

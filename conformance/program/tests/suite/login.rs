@@ -1,4 +1,4 @@
-//! A server that lets nobody in is asked as seldom as can be, and what it says is told.
+//! A server that refuses the login: the suite tries as seldom as possible, and reports the answer.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A server that answers each ATH by these bytes and closes; how many there were.
+/// A server that answers each ATH by these bytes and closes, and the number of logins.
 fn server(answer: &'static [u8]) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, count) = (
@@ -36,7 +36,7 @@ fn run(arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
-fn a_refused_login_is_the_last_one() {
+fn a_refused_login_is_not_repeated() {
     let (address, count) = server(b"ARS\nfalse\n");
     let address = address.to_string();
     let login = ["--addr", &address, "--user", "alice", "--pass", "wrong"];
@@ -59,7 +59,7 @@ fn a_refused_login_is_the_last_one() {
         assert_eq!(code, Some(3), "{told}");
         let why = format!(
             "error: {address} never became ready: the server refused the login of `alice` on plain port {address}: \
-             wrong user name or password\nhint: are --user and --pass those that the server knows?\n"
+             wrong user name or password\nhint: check --user and --pass\n"
         );
         assert!(told.ends_with(&why), "{told}");
         assert_eq!(count.load(Ordering::Relaxed), 1);
@@ -67,7 +67,7 @@ fn a_refused_login_is_the_last_one() {
 }
 
 #[test]
-fn a_running_server_that_closes_is_asked_three_times() {
+fn a_login_to_a_server_that_closes_is_tried_three_times() {
     let (address, count) = server(b"");
     let address = address.to_string();
     let login = ["--addr", &address, "--user", "alice", "--pass", "wrong"];
@@ -79,7 +79,7 @@ fn a_running_server_that_closes_is_asked_three_times() {
 }
 
 #[test]
-fn a_manifest_with_a_wrong_password_is_told_by_every_command() {
+fn every_command_reports_a_manifest_with_a_wrong_password() {
     let folder = tempfile::tempdir().unwrap();
     let sut = folder.path().join("s.json").display().to_string();
     let good = include_str!("../../../suts/reference-server.json");
@@ -103,7 +103,7 @@ fn a_manifest_with_a_wrong_password_is_told_by_every_command() {
         assert_eq!(code, Some(3), "{command:?}: {told}");
         let why = "strict never became ready: the server refused the login of `conf-user` on ";
         assert!(told.contains(why), "{command:?}: {told}");
-        let hint = "hint: the files of the manifest must let in {{user}} with {{pass}}";
+        let hint = "hint: the files of the manifest must allow the login of {{user}} with {{pass}}";
         assert!(told.contains(hint), "{command:?}: {told}");
     }
     assert!(!std::path::Path::new(&out).exists());

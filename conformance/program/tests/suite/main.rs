@@ -1,6 +1,6 @@
-//! The program `netroxy-conformance` as its users know it.
+//! Tests of the program `netroxy-conformance` from outside.
 //!
-//! These tests are one program, because most of them wait for peers: together they take as long as the longest.
+//! They are one test program, because most of them wait for peers: in parallel they take as long as the longest.
 
 #![allow(
     clippy::unwrap_used,
@@ -38,7 +38,7 @@ mod usage;
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_netroxy-conformance");
 
-/// Runs it in a folder: its exit code, standard output and standard error.
+/// Runs the program in a folder. Returns its exit code, standard output and standard error.
 fn suite(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(PROGRAM);
     said(
@@ -50,7 +50,7 @@ fn suite(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     )
 }
 
-/// The exit code of a program that has ended, its standard output and its standard error.
+/// The exit code, standard output and standard error of a program that has ended.
 fn said(output: Output) -> (i32, String, String) {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     let code = output.status.code().unwrap();

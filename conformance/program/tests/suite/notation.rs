@@ -1,4 +1,4 @@
-//! The notation: what is printed can be parsed, and what is shipped is canonical.
+//! The notation: a printed case can be parsed, and all embedded cases are canonical.
 
 use netroxy_specification::catalog;
 use netroxy_specification::notation::ast::{
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 #[test]
-fn every_shipped_case_is_canonical() {
+fn every_embedded_case_is_canonical() {
     let entries = catalog::embedded().unwrap();
     for entry in entries.values() {
         assert_eq!(print(&entry.case), entry.text, "{}", entry.file);
@@ -65,7 +65,7 @@ fn a_one_of_without_alternatives_and_a_repeat_without_steps_are_errors() {
 
 proptest! {
     #[test]
-    fn what_is_printed_parses_to_the_same(case in case()) {
+    fn a_printed_case_parses_to_the_same_case(case in case()) {
         let text = print(&case);
         let again = parse(&text);
         prop_assert_eq!(again.as_ref(), Ok(&case), "{}", text);
@@ -163,7 +163,7 @@ fn template() -> impl Strategy<Value = Template> {
         .prop_map(|(pieces, times)| Template::new(pieces, times))
 }
 
-/// A value behind a word that could also be a keyword.
+/// A value after a word that could also be a keyword.
 fn port() -> impl Strategy<Value = Template> {
     name().prop_map(|name| Template::new([Piece::Var(name)], 1))
 }
@@ -306,9 +306,9 @@ fn line() -> impl Strategy<Value = Line> {
     prop_oneof![6 => inner, 1 => Just(Line::Blank), 1 => repeat]
 }
 
-/// Every part of a header and of a body takes the lines that a file gives it.
+/// Every part of a header and of a body has the line of the file.
 #[test]
-fn lines_of_a_file_are_counted() {
+fn each_part_has_its_line_in_the_file() {
     let text = "title    x\nrole     server\nrules    a.b\ntwin     good\nconfig   timeout 3\n\
                 config   verify\nover     plain tls\n\n# first\n\nctl   < one of                            [a.b]\n        \
                 closed                            pass\n        silence                           nonstrict\n\
@@ -330,7 +330,7 @@ fn lines_of_a_file_are_counted() {
 
 /// Errors below a block and in it name the line in the file.
 #[test]
-fn errors_name_their_line_wherever_it_stands() {
+fn errors_name_their_line_also_in_and_after_blocks() {
     let head = "title    x\nrole     server\nrules    a.b\n\n";
     for (body, line) in [
         ("ctl   connect\n", 5),
@@ -346,9 +346,9 @@ fn errors_name_their_line_wherever_it_stands() {
     }
 }
 
-/// What a block lacks is missed on the line where it should stand, and a block holds no block.
+/// An error about a missing part of a block is on the line of that part, and a block cannot contain a block.
 #[test]
-fn what_a_block_lacks_is_missed_where_it_should_stand() {
+fn a_missing_part_of_a_block_is_an_error_on_its_line() {
     let head = "title    x\nrole     server\nrules    a.b\n\n";
     for (body, line, expected) in [
         ("repeat 2\nctl   < closed\n", 6, "the steps of the block"),

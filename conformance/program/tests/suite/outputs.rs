@@ -1,4 +1,4 @@
-//! What the program writes: whole or not at all, for the right eyes, and checked before anything runs.
+//! Output files: complete or absent, with the right permissions, and checked before anything runs.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Read as _;
@@ -18,7 +18,7 @@ fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Runs it where no file may become longer than so many blocks of 512 bytes, as on a full disk.
+/// Runs the program with a limit for the length of files, in blocks of 512 bytes. It has the effect of a full disk.
 fn cramped(blocks: u32, arguments: &[&str]) -> Output {
     let script = format!("ulimit -f {blocks}; exec \"$@\"");
     Command::new("sh")
@@ -57,7 +57,7 @@ fn count(folder: &Path) -> usize {
 }
 
 #[test]
-fn a_full_disk_behind_standard_output_is_an_error_and_a_reader_that_leaves_is_none() {
+fn standard_output_to_a_full_disk_is_an_error_and_a_closed_pipe_is_none() {
     let commands: [&[&str]; 13] = [
         &["spec", "html"],
         &["list", "cases", "--json"],
@@ -99,7 +99,7 @@ fn a_full_disk_behind_standard_output_is_an_error_and_a_reader_that_leaves_is_no
 }
 
 #[test]
-fn a_file_is_there_whole_or_as_it_was() {
+fn a_file_that_cannot_be_written_keeps_its_old_content() {
     let folder = TempDir::new().unwrap();
     let recording = recorded(&folder);
     let place = TempDir::new().unwrap();
@@ -131,7 +131,7 @@ fn a_file_is_there_whole_or_as_it_was() {
 }
 
 #[test]
-fn recordings_that_are_missing_are_counted() {
+fn missing_recordings_are_counted() {
     let folder = TempDir::new().unwrap();
     let record = folder.path().join("r").display().to_string();
     let ended = cramped(
@@ -155,7 +155,7 @@ fn recordings_that_are_missing_are_counted() {
 }
 
 #[test]
-fn what_holds_passwords_is_read_by_its_owner_alone_whatever_was_there() {
+fn recordings_and_captures_are_readable_only_by_their_owner() {
     let folder = TempDir::new().unwrap();
     let recording = recorded(&folder);
     assert_eq!(mode(&recording), 0o600);
@@ -171,7 +171,7 @@ fn what_holds_passwords_is_read_by_its_owner_alone_whatever_was_there() {
 }
 
 #[test]
-fn places_and_names_are_checked_before_anything_runs() {
+fn paths_and_names_are_checked_before_anything_runs() {
     let folder = TempDir::new().unwrap();
     let recording = recorded(&folder);
     let write = |name: &str, text: &str| {
@@ -197,7 +197,7 @@ fn places_and_names_are_checked_before_anything_runs() {
         ),
         (
             &["run", "server", one, "--record", &good],
-            "good.json is no folder",
+            "good.json is not a folder",
         ),
         (
             &["run", "server", one, "--record", "/proc/1/x"],
@@ -226,7 +226,7 @@ fn places_and_names_are_checked_before_anything_runs() {
         ),
         (
             &["fuzz", "server", "--runs", "1", "--out", &good],
-            "good.json is no folder",
+            "good.json is not a folder",
         ),
         (
             &[&tap[..], &["--record", &nowhere]].concat(),
@@ -276,7 +276,7 @@ fn places_and_names_are_checked_before_anything_runs() {
 }
 
 #[test]
-fn a_recording_that_is_cut_is_said_to_be_cut() {
+fn a_cut_recording_is_reported_as_cut() {
     let folder = TempDir::new().unwrap();
     let whole = recorded(&folder);
     let text = fs::read_to_string(&whole).unwrap();
@@ -310,7 +310,7 @@ fn a_recording_that_is_cut_is_said_to_be_cut() {
 }
 
 #[test]
-fn a_case_file_keeps_its_mode_when_it_is_written_anew() {
+fn format_keeps_the_mode_of_a_case_file() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("a.case").display().to_string();
     let source = concat!(

@@ -1,4 +1,4 @@
-//! Recordings of runs: judged again, played again, exported.
+//! Recordings of runs are judged again, played and exported.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -31,7 +31,7 @@ fn recorded(folder: &Path, role: &str, ids: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn a_good_run_is_good_when_it_is_judged_again() {
+fn the_recording_of_a_passed_case_has_no_violation() {
     let folder = tempfile::tempdir().unwrap();
     let mut files = recorded(
         folder.path(),
@@ -57,14 +57,14 @@ fn a_good_run_is_good_when_it_is_judged_again() {
 }
 
 #[test]
-fn no_case_makes_the_passive_judge_blame_the_reference() {
+fn no_recording_of_the_reference_has_a_violation() {
     for side in ["server", "client"] {
         let folder = tempfile::tempdir().unwrap();
         recorded(folder.path(), side, &[]);
         let files = files(folder.path());
         assert!(files.len() > 100, "{files:?}");
         for file in files {
-            // A recording does not tell for how long the machine was busy with other tests.
+            // A recording does not show how long the machine was busy with other tests.
             let text = out(&suite(&[
                 "replay",
                 "--time-scale",
@@ -99,7 +99,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_recording_is_played_and_shows_a_difference() {
+fn a_recording_is_played_and_a_changed_one_fails() {
     let folder = tempfile::tempdir().unwrap();
     let files = recorded(folder.path(), "server", &["server/tunnel/early-data"]);
     let file = files[0].as_str();
@@ -128,7 +128,7 @@ fn a_recording_is_played_and_shows_a_difference() {
 }
 
 #[test]
-fn a_client_is_played_too() {
+fn the_recording_of_a_client_is_played() {
     let folder = tempfile::tempdir().unwrap();
     let files = recorded(folder.path(), "client", &["client/tunnel/echo"]);
     let again = suite(&["replay", &files[0], "--reference"]);
@@ -154,7 +154,7 @@ fn a_recording_becomes_a_capture() {
 }
 
 #[test]
-fn what_is_no_recording_is_refused_with_its_place() {
+fn a_file_that_is_not_a_recording_is_refused_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bad.recording");
     std::fs::write(&file, "recording 1\ntitle    x\nrole     nobody\n").unwrap();

@@ -1,4 +1,4 @@
-//! Reports of real runs: what they say, when they are refused, and that they are written whole.
+//! Reports of real runs: their content, refused paths, and complete files.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -12,12 +12,12 @@ const PASSES: &str = "title    a login succeeds\nrole     server\nrules    auth.
     ctl   connect server\nctl   > ATH $name $username $password\n\
     ctl   < ARS true _ _                      [auth.ok-reply]\n";
 
-/// It asks for what no server says.
+/// It expects an answer that no server sends.
 const FAILS: &str = "title    <script>alert(1)</script>\nrole     server\nrules    auth.ok-reply\n\n\
     ctl   connect server\nctl   > ATH \"<script>alert(2)</script>\\x1b\\xff\" $username $password\n\
     ctl   < ARS false                         [auth.ok-reply]\n";
 
-const IS_BLOCKED: &str = "title    nothing is proved\nrole     server\nrules    auth.ok-reply\n\n\
+const IS_BLOCKED: &str = "title    nothing is judged\nrole     server\nrules    auth.ok-reply\n\n\
     ctl   connect server\nctl   > ATH $name $username $password\nctl   < ARS false\n\
     ctl   < closed                            [auth.ok-reply]\n";
 
@@ -59,7 +59,7 @@ fn finished(output: Output) -> (i32, String, String) {
     )
 }
 
-/// A report, after it has been held against the schema that the program prints.
+/// A report, after a check against the schema that the program prints.
 fn json(text: &str) -> Value {
     let (code, schema, _) = finished(program().args(["report", "schema"]).output().unwrap());
     assert_eq!(code, 0);
@@ -130,7 +130,7 @@ fn one_run_in_every_format() {
     assert!(read("md").contains("**2 passed, 2 failed, 0 skipped**"));
 
     let page = read("html");
-    assert_eq!(page.matches("<script>").count(), 1, "only its own");
+    assert_eq!(page.matches("<script>").count(), 1, "only its own script");
     assert!(page.contains("&lt;script&gt;alert(1)") && page.contains("&lt;script&gt;alert(2)"));
     let left: Vec<_> = std::fs::read_dir(at)
         .unwrap()
@@ -140,7 +140,7 @@ fn one_run_in_every_format() {
 }
 
 #[test]
-fn what_is_allowed_but_not_recommended_fails_when_strict() {
+fn nonstrict_behaviour_fails_with_strict() {
     let folder = TempDir::new().unwrap();
     let arguments = cases(folder.path(), &[("nonstrict", IS_NONSTRICT)]);
     let (code, out, err) = ran(&arguments, &["--strict", "--report", "json:-"]);
@@ -151,7 +151,7 @@ fn what_is_allowed_but_not_recommended_fails_when_strict() {
 }
 
 #[test]
-fn standard_output_belongs_to_the_report_that_asks_for_it() {
+fn standard_output_holds_only_the_report_that_goes_to_it() {
     let folder = TempDir::new().unwrap();
     let arguments = cases(folder.path(), &[("passes", PASSES)]);
     let (code, out, err) = ran(&arguments, &["--report", "tap:-"]);
@@ -167,7 +167,7 @@ fn standard_output_belongs_to_the_report_that_asks_for_it() {
 }
 
 #[test]
-fn what_is_skipped_is_told_with_its_reason() {
+fn a_skipped_case_is_reported_with_its_reason() {
     let mut arguments = vec!["run".to_owned(), "server".to_owned()];
     arguments.extend(["map.port-range", "auth.first"].map(str::to_owned));
     let (code, out, _) = ran(&arguments, &["--report", "json:-"]);
@@ -184,7 +184,7 @@ fn what_is_skipped_is_told_with_its_reason() {
 }
 
 #[test]
-fn a_run_that_is_interrupted_leaves_reports_that_say_so() {
+fn an_interrupted_run_writes_reports_that_say_so() {
     let folder = TempDir::new().unwrap();
     let at = folder.path();
     let arguments = cases(at, &[("waits", WAITS), ("passes", PASSES)]);
@@ -264,9 +264,9 @@ fn a_report_that_cannot_be_written_stops_a_run_before_it_starts() {
     }
 }
 
-/// A pair of which the client closes a tunnel when one direction has ended.
+/// The client of the pair closes a tunnel when one direction has ended.
 #[test]
-fn a_pair_that_fails_tells_what_client_and_server_said_to_each_other() {
+fn a_failure_of_a_pair_shows_the_messages_between_client_and_server() {
     let folder = TempDir::new().unwrap();
     let page = folder.path().join("page.html");
     let page_report = format!("html:{}", page.display());
@@ -303,12 +303,12 @@ fn a_pair_that_fails_tells_what_client_and_server_said_to_each_other() {
             "{between}"
         );
         assert!(
-            err.contains("played once more, with a relay between the two: "),
+            err.contains("played once more, with a relay between client and server: "),
             "{err}"
         );
         let page = std::fs::read_to_string(&page).unwrap();
         let heads = page
-            .matches("<h4>What the two said to each other</h4>")
+            .matches("<h4>Messages between client and server</h4>")
             .count();
         assert_eq!(heads, 2, "one over plain TCP, one over TLS");
         let version = env!("CARGO_PKG_VERSION");
@@ -317,14 +317,14 @@ fn a_pair_that_fails_tells_what_client_and_server_said_to_each_other() {
 }
 
 #[test]
-fn commands_that_judge_nothing_take_no_reports() {
+fn commands_that_judge_nothing_have_no_flag_for_reports() {
     let list = ["list", "rules", "--report", "json:-"].map(str::to_owned);
     let (code, _, err) = ran(&list, &[]);
     assert_eq!(code, 2, "{err}");
 }
 
 #[test]
-fn passes_are_shown_and_colours_used_only_when_asked_for() {
+fn passes_and_colours_are_shown_only_on_request() {
     let folder = TempDir::new().unwrap();
     let arguments = cases(folder.path(), &[("passes", PASSES)]);
     let shown = |more: &[&str]| {
@@ -338,7 +338,7 @@ fn passes_are_shown_and_colours_used_only_when_asked_for() {
 }
 
 #[test]
-fn the_specification_is_a_page() {
+fn the_specification_is_printed_as_a_page() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("spec.html");
     let (code, page, _) = finished(program().args(["spec", "html"]).output().unwrap());

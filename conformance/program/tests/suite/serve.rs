@@ -1,4 +1,4 @@
-//! The pages of `serve`, asked for over HTTP.
+//! The pages of `serve` over HTTP.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use super::suite;
 
 const CASE: &str = "server/auth/good-login";
 
-/// It asks for what no server says, and its texts are no text.
+/// It expects an answer that no server sends, and its texts contain markup.
 const SLY: &str = "title    <script>alert(1)</script>\nrole     server\nrules    auth.ok-reply\n\n\
     ctl   connect server\nctl   > ATH \"<script>alert(2)</script>\" $username $password\n\
     ctl   < ARS false                         [auth.ok-reply]\n";
@@ -49,7 +49,7 @@ impl Serving {
         body
     }
 
-    /// Asks for a case to be played; `more` are lines of the head.
+    /// Sends the form that plays a case; `more` are lines of the head.
     fn play(&self, form: &str, more: &str) -> Answer {
         let (host, length) = (&self.host, form.len());
         let kind = "application/x-www-form-urlencoded";
@@ -59,8 +59,8 @@ impl Serving {
         self.ask(&head, form)
     }
 
-    /// Everything that a browser hears of a play until it is over.
-    fn hear(&self, path: &str, last: &str) -> Vec<String> {
+    /// The events of a play until its end.
+    fn events(&self, path: &str, last: &str) -> Vec<String> {
         let head = format!("GET {path} HTTP/1.1\r\nHost: {}{last}", self.host);
         let lines = BufReader::new(self.send(&head, "")).lines();
         let data = lines.map_while(|line| line.ok().filter(|line| line != "event: over"));
@@ -68,14 +68,14 @@ impl Serving {
             .collect()
     }
 
-    /// The exit code after it was told to end.
+    /// Ends the program by a signal, and returns its exit code.
     fn end(mut self) -> Option<i32> {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
         self.child.wait().unwrap().code()
     }
 }
 
-/// What stands between two texts.
+/// The text between two texts.
 fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
     let (_, rest) = text
         .split_once(begin)
@@ -83,7 +83,7 @@ fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
     rest.split_once(end).unwrap().0
 }
 
-/// A run that is well, one in which a case fails, and a file that is no report.
+/// A run that passes, runs in which a case fails, and a file that is not a report.
 fn reports(folder: &Path) {
     let run = |arguments: &[&str]| {
         let (code, out, err) = suite(folder, &[&["run", "server"], arguments].concat());
@@ -107,7 +107,7 @@ fn reports(folder: &Path) {
 }
 
 #[test]
-fn the_runs_of_a_folder_are_pages_and_a_case_is_played_while_one_looks() {
+fn the_runs_of_a_folder_are_pages_and_a_case_is_played_on_request() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     reports(folder);
@@ -183,7 +183,7 @@ fn the_runs_of_a_folder_are_pages_and_a_case_is_played_while_one_looks() {
     let (status, head, _) = server.play(&form("reference-server"), "");
     assert_eq!(status, 303, "{head}");
     assert!(head.contains("location: /plays/1"), "{head}");
-    let heard = server.hear("/plays/1/events", "");
+    let heard = server.events("/plays/1/events", "");
     assert!(
         heard[0].contains("\"actor\":\"ctl\"") && heard[0].contains("connect server"),
         "{heard:?}"
@@ -194,8 +194,12 @@ fn the_runs_of_a_folder_are_pages_and_a_case_is_played_while_one_looks() {
             .any(|line| line.contains("\"arrow\":\"←\"") && line.contains("ARS true")),
         "{heard:?}"
     );
-    let rest = server.hear("/plays/1/events", "\r\nLast-Event-ID: 0");
-    assert_eq!(rest, heard[1..], "it goes on where the browser was");
+    let rest = server.events("/plays/1/events", "\r\nLast-Event-ID: 0");
+    assert_eq!(
+        rest,
+        heard[1..],
+        "it continues after the last event of the browser"
+    );
     let (status, head, _) = server.get("/plays/1");
     assert!(
         status == 303 && head.contains("location: /runs/play-1"),
@@ -204,7 +208,7 @@ fn the_runs_of_a_folder_are_pages_and_a_case_is_played_while_one_looks() {
     assert!(server.page("/runs/play-1").contains("<b>1</b> passed"));
     assert!(server.page(&case).contains("play-1/0"));
 
-    // A peer that is named breaks its rule here as in the run.
+    // A peer with a bug breaks its rule here as in a run.
     let broken = format!(
         "token={token}&case=server/map/good&transport=plain&subject=broken-server:mrs-twice"
     );
@@ -212,7 +216,7 @@ fn the_runs_of_a_folder_are_pages_and_a_case_is_played_while_one_looks() {
     assert_eq!(status, 303, "{body}");
     assert!(
         server
-            .hear("/plays/2/events", "")
+            .events("/plays/2/events", "")
             .iter()
             .any(|line| line.contains("\"broken\":true"))
     );
@@ -221,7 +225,7 @@ fn the_runs_of_a_folder_are_pages_and_a_case_is_played_while_one_looks() {
 }
 
 #[test]
-fn nobody_else_reads_a_page_or_plays_a_case() {
+fn requests_for_other_hosts_paths_or_with_a_wrong_token_are_refused() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     std::fs::write(folder.join("secret.txt"), "secret").unwrap();
@@ -293,18 +297,18 @@ fn nobody_else_reads_a_page_or_plays_a_case() {
 }
 
 #[test]
-fn what_cannot_be_served_is_said() {
+fn a_folder_address_or_manifest_that_cannot_be_used_is_an_error() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     for (arguments, told) in [
-        (&["none"][..], "none is no folder\nhint: "),
+        (&["none"][..], "none is not a folder\nhint: "),
         (
             &[".", "--listen", "0.0.0.0:8400"],
-            "0.0.0.0 is every address of this machine\nhint: name one address",
+            "0.0.0.0 stands for every address of this machine\nhint: name one address",
         ),
         (
             &[".", "--listen", "192.0.2.1:8400"],
-            "other machines may reach 192.0.2.1, and there is no login\nhint: ",
+            "other machines can reach 192.0.2.1, and there is no login\nhint: ",
         ),
         (
             &[".", "--listen", "192.0.2.1:8400", "--allow-remote"],
@@ -317,7 +321,7 @@ fn what_cannot_be_served_is_said() {
         (&[".", "--sut", "none.json"], "none.json: cannot read it"),
         (
             &[".", "--sut", "reference-server"],
-            "two programs are called reference-server\nhint: ",
+            "two programs have the name reference-server\nhint: ",
         ),
     ] {
         let (code, out, err) = suite(folder, &[&["serve"], arguments].concat());

@@ -1,4 +1,4 @@
-//! The program `serve` over a folder, for tests that ask over HTTP or drive a browser.
+//! Starts `serve` in a folder, for tests over HTTP or with a browser.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -30,7 +30,7 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        // Where a test has failed it still runs.
+        // It still runs if a test has failed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! A run in parts, and the one report of them.
+//! A run in parts, and their merged report.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::suite;
 
-/// It breaks a rule, so that there is something to compare.
+/// A peer that breaks a rule, so that verdicts differ.
 const BROKEN: [&str; 4] = ["run", "server", "--sut", "broken-server:conflict-true"];
 
 /// The verdict, what it counts as, and the rules of the step that did not come true.
@@ -99,7 +99,7 @@ fn the_verdicts_of_a_run_in_parts_are_those_of_the_whole_run() {
 }
 
 #[test]
-fn what_cannot_be_cut_or_merged_is_said() {
+fn a_wrong_part_or_merge_is_an_error() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     let one = ["run", "server", "server/auth/good-login"];
@@ -113,7 +113,7 @@ fn what_cannot_be_cut_or_merged_is_said() {
         (
             &["--shard", "3/3"],
             4,
-            "part 3/3 is empty: the selection has 2 cases only\nhint: cut it into fewer parts",
+            "part 3/3 is empty: the selection has only 2 cases\nhint: use fewer parts",
         ),
         (
             &["--shard", "1/2", "--shuffle"],
@@ -168,7 +168,7 @@ fn what_cannot_be_cut_or_merged_is_said() {
 }
 
 #[test]
-fn parts_with_different_baselines_are_not_of_one_run() {
+fn parts_with_different_baselines_are_not_merged() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     let run = [

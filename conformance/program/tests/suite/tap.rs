@@ -1,4 +1,4 @@
-//! `tap`, between clients and servers that the tests play themselves.
+//! `tap` between clients and servers that the tests play.
 
 use std::fs::Permissions;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -21,7 +21,7 @@ impl Tap {
         Self::start_in(":", options)
     }
 
-    /// In a shell that has done this before.
+    /// Starts it in a shell, after the command `before`.
     fn start_in(before: &str, options: &[&str]) -> Self {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let to = server.local_addr().unwrap().to_string();
@@ -47,7 +47,7 @@ impl Tap {
         }
     }
 
-    /// A client and what the server has accepted for it.
+    /// A client, and the connection that the server accepts for it.
     fn connect(&self) -> (TcpStream, TcpStream) {
         let client = TcpStream::connect(self.address).unwrap();
         let (server, _) = self.server.accept().unwrap();
@@ -59,12 +59,12 @@ impl Tap {
         (client, server)
     }
 
-    /// What it has said, and its exit code.
+    /// Ends it. Returns its output and exit code.
     fn stop(self) -> (String, i32) {
         self.end(Signal::TERM)
     }
 
-    /// The same, by another signal.
+    /// The same, with another signal.
     fn end(mut self, signal: Signal) -> (String, i32) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
         let mut text = String::new();
@@ -81,7 +81,7 @@ fn say(from: &mut TcpStream, to: &mut TcpStream, bytes: &[u8]) {
 }
 
 #[test]
-fn what_crosses_a_tap_is_carried_judged_and_written_down() {
+fn the_tap_relays_judges_and_records() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name).display().to_string();
     let (recording, capture) = (file("a.recording"), file("a.pcapng"));
@@ -132,7 +132,7 @@ fn what_crosses_a_tap_is_carried_judged_and_written_down() {
 }
 
 #[test]
-fn who_does_nothing_wrong_is_told_so() {
+fn a_connection_without_a_violation_counts_as_passed() {
     let tap = Tap::start(&[]);
     let (mut client, mut server) = tap.connect();
     say(&mut client, &mut server, b"ATH\nhome\nalice\nsecret\n");
@@ -148,7 +148,7 @@ fn a_reset_stays_a_reset() {
     let tap = Tap::start(&["-v"]);
     let (mut client, mut server) = tap.connect();
     say(&mut client, &mut server, b"SRQ\n");
-    // Closing with bytes unread resets.
+    // A close with unread bytes is a reset.
     client.write_all(b"unread").unwrap();
     server.peek(&mut [0; 6]).unwrap();
     drop(server);
@@ -161,7 +161,7 @@ fn a_reset_stays_a_reset() {
 }
 
 #[test]
-fn much_is_carried_whole_and_a_slow_reader_slows_the_sender() {
+fn many_bytes_are_relayed_completely() {
     let tap = Tap::start(&[]);
     let (mut client, mut server) = tap.connect();
     let sent: Vec<u8> = (0..8_u32 << 20)
@@ -179,7 +179,7 @@ fn much_is_carried_whole_and_a_slow_reader_slows_the_sender() {
 }
 
 #[test]
-fn tls_goes_through_unread() {
+fn tls_is_relayed_and_not_judged() {
     let tap = Tap::start(&[]);
     let (mut client, mut server) = tap.connect();
     say(
@@ -197,7 +197,7 @@ fn tls_goes_through_unread() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_told_about() {
+fn a_server_that_refuses_connections_is_reported() {
     let Tap {
         child,
         address,
@@ -224,14 +224,14 @@ fn a_server_that_is_not_there_is_told_about() {
     );
 }
 
-/// A server that logs everybody in and answers SRQ, whatever the client sends and reads.
+/// A server that accepts every login and answers each SRQ.
 fn serve(tap: &Tap) -> std::thread::JoinHandle<()> {
     let server = tap.server.try_clone().unwrap();
     std::thread::spawn(move || {
         let (mut stream, _) = server.accept().unwrap();
         let mut bytes = vec![0; 1 << 16];
         let mut logged_in = false;
-        // The tap breaks it off.
+        // Ends when the tap closes the connection.
         while let Ok(count @ 1..) = stream.read(&mut bytes) {
             if !logged_in {
                 logged_in = true;
@@ -245,7 +245,7 @@ fn serve(tap: &Tap) -> std::thread::JoinHandle<()> {
     })
 }
 
-/// A client that says SRQ as fast as it can, and perhaps reads what it gets.
+/// A client that sends SRQ as fast as it can, and reads the answers if `reads`.
 fn flood(tap: &Tap, reads: bool) -> Vec<std::thread::JoinHandle<()>> {
     let mut client = TcpStream::connect(tap.address).unwrap();
     client.write_all(b"ATH\nhome\nalice\nsecret\n").unwrap();
@@ -262,7 +262,7 @@ fn flood(tap: &Tap, reads: bool) -> Vec<std::thread::JoinHandle<()>> {
 }
 
 impl Tap {
-    /// What it says until it ends by itself, and its exit code.
+    /// Waits for its end. Returns its output and exit code.
     fn wait(mut self) -> (String, i32) {
         let mut text = String::new();
         self.said.read_to_string(&mut text).unwrap();
@@ -271,7 +271,7 @@ impl Tap {
 }
 
 #[test]
-fn a_flood_blames_nobody_and_ends_in_time() {
+fn a_flood_is_not_a_violation_and_the_tap_ends_in_time() {
     let folder = tempfile::tempdir().unwrap();
     let recording = folder.path().join("a.recording").display().to_string();
     let whole: [&[&str]; 3] = [
@@ -317,7 +317,7 @@ fn a_flood_blames_nobody_and_ends_in_time() {
 }
 
 #[test]
-fn what_is_wrong_many_times_is_shown_once_and_counted() {
+fn a_repeated_violation_is_shown_once_and_counted() {
     let tap = Tap::start(&[]);
     let (mut client, mut server) = tap.connect();
     say(&mut client, &mut server, b"ATH\nhome\nalice\nsecret\n");
@@ -375,7 +375,7 @@ fn every_signal_that_ends_a_tap_finishes_its_files() {
     }
 }
 
-/// How many blocks a capture has; they are whole.
+/// The number of blocks of a capture; asserts that they are complete.
 fn blocks(mut bytes: &[u8]) -> usize {
     let mut count = 0;
     while !bytes.is_empty() {
@@ -412,7 +412,7 @@ fn a_full_disk_ends_the_files_and_not_the_connections() {
     for name in [&recording, &capture] {
         let stops = format!("{name} stops here: File too large");
         assert_eq!(said.matches(&stops).count(), 1, "{said}");
-        let missing = format!("tap: {name} is not whole: File too large");
+        let missing = format!("tap: {name} is incomplete: File too large");
         assert_eq!(said.matches(&missing).count(), 1, "{said}");
         assert!(std::fs::metadata(name).unwrap().len() <= 8 << 10);
     }
@@ -425,19 +425,19 @@ fn a_full_disk_ends_the_files_and_not_the_connections() {
         .collect();
     assert!(end.starts_with("cut      "), "{end}");
     let steps = text.lines().filter(|line| line.starts_with("  ")).count();
-    // All of them: the connection, two messages of the login, and 2000.
+    // All steps: the connection, two messages of the login, and 2000.
     assert_eq!(
         (numbers[0], numbers[0] + numbers[1]),
         (steps, 2_003),
         "{end}"
     );
-    // What is not a file at all.
+    // A device instead of a file.
     let tap = Tap::start(&["--record", "/dev/full"]);
     let (mut client, mut server) = tap.connect();
     say(&mut client, &mut server, b"ATH\nhome\nalice\nsecret\n");
     let (said, code) = tap.stop();
     assert!(
-        said.contains("/dev/full is not whole: No space left on device"),
+        said.contains("/dev/full is incomplete: No space left on device"),
         "{said}"
     );
     assert_eq!(code, 5, "{said}");
@@ -449,7 +449,7 @@ fn a_reader_that_does_not_read_holds_up_no_connection() {
     let (mut client, mut server) = tap.connect();
     say(&mut client, &mut server, b"ATH\nhome\nalice\nsecret\n");
     say(&mut server, &mut client, b"ARS\ntrue\n30\ntoken\n");
-    // More lines than a pipe holds, and no two alike.
+    // More lines than a pipe holds, all different.
     for port in 1..=5_000 {
         let map = format!("MAP\n{port}\nnas:80\ntrue\n");
         say(&mut client, &mut server, map.as_bytes());

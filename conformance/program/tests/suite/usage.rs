@@ -1,5 +1,4 @@
-//! What a new user meets: ids that are printed are taken, and every command says what it judges by and what has come
-//! of it. The commands that are printed have a file of their own.
+//! The command line: roles, selections, the first and the last line, help. `again` tests printed commands.
 
 use tempfile::TempDir;
 
@@ -10,7 +9,7 @@ const CASE: &str = "title    x\nrole     server\nrules    keep.srs\n\n\
     ctl   > SRQ\nctl   < TRQ 7                             [keep.srs]\n";
 
 #[test]
-fn the_manifest_says_the_role_and_a_contradiction_is_an_error() {
+fn the_manifest_names_the_role_and_a_contradiction_is_an_error() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     let (code, out, err) = suite(folder, &["run", "--sut", "reference-client", "auth/login"]);
@@ -19,10 +18,9 @@ fn the_manifest_says_the_role_and_a_contradiction_is_an_error() {
     for command in ["run", "fuzz", "flakes"] {
         let (code, _, err) = suite(folder, &[command, "server", "--sut", "reference-client"]);
         assert_eq!(code, 2, "{command}: {err}");
-        let words =
-            "reference-client is a client, as its manifest says, and a server is to be judged";
+        let words = "reference-client is a client according to its manifest, but the command judges a server";
         assert!(
-            err.contains(words) && err.contains("leave `server` out"),
+            err.contains(words) && err.contains("leave out `server`"),
             "{command}: {err}"
         );
     }
@@ -32,7 +30,7 @@ fn the_manifest_says_the_role_and_a_contradiction_is_an_error() {
         "{err}"
     );
     let (code, _, err) = suite(folder, &["run", "tunnel"]);
-    assert!(code == 2 && err.contains("`tunnel` is no role"), "{err}");
+    assert!(code == 2 && err.contains("`tunnel` is not a role"), "{err}");
     std::fs::write(folder.join("own.case"), CASE).unwrap();
     let (code, out, err) = suite(folder, &["run", "--case-file", "own.case"]);
     assert!(
@@ -52,7 +50,7 @@ fn the_manifest_says_the_role_and_a_contradiction_is_an_error() {
 }
 
 #[test]
-fn what_is_printed_is_taken_and_folders_and_areas_select() {
+fn printed_ids_folders_and_areas_select() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     let (_, cases, _) = suite(folder, &["list", "cases", "server/map/"]);
@@ -126,7 +124,7 @@ fn what_is_printed_is_taken_and_folders_and_areas_select() {
     assert!(rules.len() > 20, "{out}");
     assert_eq!(suite(folder, &["list", "sut", "--role", "server"]).0, 2);
     assert_eq!(suite(folder, &["list", "cases", "no-such"]).0, 4);
-    // What `diff` calls a generated session.
+    // The id of a generated session.
     for words in [
         &["run", "sequence/server/0x7"][..],
         &["run", "server", "sequence/server/0x7"],
@@ -139,7 +137,7 @@ fn what_is_printed_is_taken_and_folders_and_areas_select() {
 }
 
 #[test]
-fn every_command_that_judges_ends_with_the_same_line_and_begins_with_its_profile() {
+fn judging_commands_begin_with_the_profile_and_end_with_the_counts() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     let (keep, one) = ("server/keepalive/answer", "pair/tunnel/echo");
@@ -190,7 +188,7 @@ fn every_command_that_judges_ends_with_the_same_line_and_begins_with_its_profile
 }
 
 #[test]
-fn quiet_shows_failures_and_the_last_line_alone() {
+fn quiet_shows_only_failures_and_the_last_line() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     let (code, out, err) = suite(folder, &["run", "server/keepalive/answer", "--quiet"]);
@@ -228,7 +226,7 @@ fn quiet_shows_failures_and_the_last_line_alone() {
 }
 
 #[test]
-fn a_pipe_hears_from_a_command_that_takes_long() {
+fn a_long_command_shows_its_progress_in_a_pipe() {
     let folder = TempDir::new().unwrap();
     let reference = "reference-server";
     let case = "server/keepalive/expiry";
@@ -248,7 +246,7 @@ fn a_pipe_hears_from_a_command_that_takes_long() {
         ),
         ("    0/", &["run", case, "--profile", "hardened"]),
     ] {
-        // It waits for longer than that for the end of a timeout.
+        // The case takes longer than the interval of the progress.
         let (code, out, err) = suite(folder.path(), arguments);
         assert_eq!(code, 0, "{out}{err}");
         assert!(
@@ -259,7 +257,7 @@ fn a_pipe_hears_from_a_command_that_takes_long() {
 }
 
 #[test]
-fn every_command_tells_its_exit_codes() {
+fn the_help_of_every_command_lists_its_exit_codes() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     let mut commands: Vec<Vec<String>> = vec![Vec::new()];

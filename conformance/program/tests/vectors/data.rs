@@ -1,4 +1,4 @@
-//! The files of the vectors are in order.
+//! The files of the vectors are correct.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -22,7 +22,7 @@ pub(crate) const TESTS: [(&str, fn()); 9] = [
     ("the_files_are_printable_ascii", ascii),
 ];
 
-/// What must not be lost: the folder holds so many vectors at least.
+/// The least number of vectors in the folder.
 const ENOUGH: usize = 450;
 
 fn folder() -> PathBuf {
@@ -76,7 +76,7 @@ fn stream(value: &Value) -> Vec<u8> {
     parts.iter().flat_map(part).collect()
 }
 
-/// What the schema has against a file.
+/// The errors of a file by the schema.
 fn complaint(file: &Value) -> Option<String> {
     let text = fs::read_to_string(folder().join("schema.json")).unwrap();
     let schema: Value = serde_json::from_str(&text).unwrap();
@@ -248,7 +248,7 @@ const STREAMS: [&str; 7] = [
     "data-server",
 ];
 
-/// Numbers and bytes agree with each other; whether they are right is for codecs to say.
+/// Numbers and bytes agree with each other; codecs show whether they are right.
 fn results() {
     for (op, test) in tests() {
         if op != "decode" {

@@ -1,4 +1,4 @@
-//! Codecs to judge.
+//! Good and bad codecs to judge.
 
 use std::io::{self, BufRead as _, Write as _};
 use std::process::ExitCode;
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::codec;
 
-/// The argument that makes this program a codec; which one is the next.
+/// The argument that makes this program a codec; the next argument names the codec.
 pub(crate) const FLAG: &str = "--codec";
 
-/// The vector at which some of them do what they should not.
+/// The vector at which some codecs fail.
 pub(crate) const TRAP: u64 = 2;
 
 /// Is a codec until the input ends.
@@ -47,7 +47,7 @@ pub(crate) fn play(kind: &str, arguments: &[String]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The good answer to a question that has been misunderstood.
+/// The good answer to a misread question.
 fn differently(kind: &str, mut question: Value) -> Value {
     let chunks: Vec<String> = question["chunks"]
         .as_array()
@@ -60,17 +60,17 @@ fn differently(kind: &str, mut question: Value) -> Value {
     let whole = chunks.concat();
     match kind {
         "client-only" if question["from"] == "server" => return json!({ "unsupported": true }),
-        // Passes over the line.
+        // Skips the line.
         "lenient" if whole == "58595a0a5352510a" => {
             return json!({"messages": [["SRQ"]], "consumed": 8, "state": "open"});
         }
-        // Takes the end of the stream for the end of a line.
+        // Treats the end of the stream as the end of a line.
         "ends-lines" if question["end"] == true && !whole.is_empty() => {
             question["chunks"] = json!([whole + "0a"]);
         }
-        // Takes each read for a stream of its own.
+        // Treats each read as a separate stream.
         "no-memory" if chunks.len() > 1 => question["chunks"] = json!([chunks.last()]),
-        // Acts on what a good codec would not.
+        // Accepts what a good codec refuses.
         "deaf" if question["op"] == "encode" => {
             let lines = question["message"].as_array().unwrap();
             let line = |line: &Value| format!("{}\n", line.as_str().unwrap());

@@ -1,4 +1,4 @@
-//! What `vectors run` says about codecs.
+//! The verdicts of `vectors run` on codecs.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -224,7 +224,7 @@ fn unsupported() {
     assert_eq!(code, 4, "{out}");
 }
 
-/// The codec hangs at the second vector, so the signal comes while it is asked.
+/// The codec hangs at the second vector, so the signal comes during a question.
 fn interrupted() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("pid");

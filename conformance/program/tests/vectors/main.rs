@@ -1,6 +1,7 @@
-//! The test vectors, and the command that judges codecs by them: good ones, and bad ones of every kind.
+//! The test vectors, and the command that judges good and bad codecs by them.
 //!
-//! The codecs are processes, and cargo builds none for the tests of another package: so this program is them, too.
+//! A codec is a process. Cargo builds no program of another package for a test, so this test program is also the
+//! codecs.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Everything on the page that a link can lead to.
+//! The anchors of the page of the specification.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use netroxy_specification::catalog::Entry;
 use netroxy_specification::rules::Rule;
 use pulldown_cmark::{Event, HeadingLevel, Parser, Tag, TagEnd};
 
-use super::Document;
-use crate::html::extensions;
+use super::document::Document;
+use crate::html::markdown::extensions;
 
 /// A heading of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Heading {
     pub(super) is_main: bool,
-    /// On the page, where only the main document has one of level 1.
+    /// The level on the page: only the main document has a heading of level 1.
     pub(super) level: usize,
     pub(super) text: String,
     pub(super) anchor: String,
@@ -23,9 +23,9 @@ pub(super) struct Heading {
 /// The anchors of the page.
 #[derive(Debug)]
 pub(super) struct Anchors {
-    /// By the name of the document, in order.
+    /// The headings of each document, in order.
     headings: Vec<(&'static str, Vec<Heading>)>,
-    /// The anchor of a heading, by the document and the fragment that a link to it has elsewhere.
+    /// The anchor of a heading, by its document and the fragment of links to it in Markdown.
     fragments: BTreeMap<(&'static str, String), String>,
     rules: BTreeSet<String>,
     cases: BTreeSet<String>,
@@ -58,7 +58,7 @@ impl Anchors {
         mine.map_or(&[], |(_, headings)| headings)
     }
 
-    /// Where a word leads that names a rule, a case or a document.
+    /// The link to the rule, case or document that a word names.
     pub(super) fn named(&self, word: &str) -> Option<String> {
         if word == "cases" || word == "cases/" {
             return Some("#cases".to_owned());
@@ -76,7 +76,7 @@ impl Anchors {
         known.then(|| format!("#doc:{document}"))
     }
 
-    /// Where a link of a document leads on the page; none for a file that is not on it.
+    /// The target of a link of a document; `None` for a file that is not on the page.
     pub(super) fn target(&self, document: &Document, link: &str) -> Option<String> {
         if link.starts_with("https://") || link.starts_with("http://") {
             return Some(link.to_owned());
@@ -169,7 +169,7 @@ fn depth(level: HeadingLevel) -> usize {
     }
 }
 
-/// The fragment that links to a heading have on code hosts.
+/// The fragment of a heading, as code hosts make it.
 fn slug(title: &str) -> String {
     let kept = title.chars().filter_map(|c| match c {
         ' ' => Some('-'),

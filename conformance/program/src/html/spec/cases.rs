@@ -1,4 +1,4 @@
-//! All cases, so that a rule can be read beside what judges it.
+//! The section with all cases.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(super) fn section(renderer: &Renderer<'_>, entries: &[Arc<Entry>]) -> Markup
     }
 }
 
-/// The anchor is inside, because a browser opens what it has to show.
+/// A case, folded. The anchor is inside, because a browser opens the element around the target of a link.
 fn case(renderer: &Renderer<'_>, entry: &Entry) -> Markup {
     html! {
         details.case {

@@ -1,4 +1,4 @@
-//! The page of the embedded text, and of texts that hold everything.
+//! The page of the embedded specification, and of short texts with every element.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ fn entries() -> Vec<Arc<Entry>> {
 }
 
 #[test]
-fn the_page_of_the_specification_is_whole() {
+fn the_page_of_the_specification_has_every_rule_case_and_document() {
     let (rules, entries) = (rules::embedded().unwrap(), entries());
     let page = render(&rules, &entries);
     sound(&page);
@@ -35,14 +35,14 @@ fn the_page_of_the_specification_is_whole() {
             entry.id
         );
     }
-    // The text shows in a block of code how a rule is written.
+    // A block of code in the text shows how a rule is written.
     let outside = page
         .split("<pre>")
         .map(|part| part.rsplit("</pre>").next().unwrap());
     for part in outside {
         assert!(!part.contains("r[") && !part.contains("{subject"), "{part}");
     }
-    assert!(!page.contains("<script"), "it needs none");
+    assert!(!page.contains("<script"), "the page has no script");
     for document in ["netroxy.md", "grammar.abnf", "notation.md", "originals.md"] {
         assert!(
             ids.contains(&format!("doc:{document}").as_str()),
@@ -66,7 +66,7 @@ fn rendered(text: &'static str) -> String {
 #[test]
 fn a_rule_becomes_a_box_with_its_reason() {
     let page = rendered(
-        "r[a.b]\nIt MUST say `MRS`\nto <b>.\n{subject: both; origin: readme; since: 0.3; unjudged: nobody sees it}\n\n\
+        "r[a.b]\nIt MUST say `MRS`\nto <b>.\n{subject: both; origin: readme; since: 0.3; unjudged: the wire does not show it}\n\n\
          Why: because of a.b.\n\nNot why.\n",
     );
     insta::assert_snapshot!(page);

@@ -1,4 +1,4 @@
-//! From Markdown to the page: rules become boxes, and names of rules, cases and documents become links.
+//! Markdown as HTML: rules become boxes, and names of rules, cases and documents become links.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -9,9 +9,9 @@ use netroxy_specification::catalog::Entry;
 use netroxy_specification::rules::Rule;
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, Parser, Tag, TagEnd};
 
-use super::Document;
-use super::anchors::Anchors;
-use crate::html::{extensions, plain};
+use super::anchors::{Anchors, Heading};
+use super::document::Document;
+use crate::html::markdown::{extensions, plain};
 
 /// Renders the documents of the page.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl<'a> Renderer<'a> {
                     out.push(raw(PreEscaped("</div>".to_owned())));
                     rest = &rest[block..];
                 }
-                // A block of blocks: what is in it is looked at one by one.
+                // A block of blocks: its blocks are handled one by one.
                 Event::Start(Tag::List(_) | Tag::Item | Tag::BlockQuote(_)) | Event::End(_) => {
                     out.push(event.clone());
                     rest = &rest[1..];
@@ -90,7 +90,7 @@ impl<'a> Renderer<'a> {
         written(out)
     }
 
-    /// Text of the notation; marks of rules are links.
+    /// Text in the notation, with links for the marks of rules.
     pub(super) fn transcript(&self, text: &str) -> Markup {
         let mut out = String::new();
         for (index, part) in text.split('[').enumerate() {
@@ -104,12 +104,12 @@ impl<'a> Renderer<'a> {
             }
             match marks {
                 None => out.push_str(&part.render().into_string()),
-                Some((marks, behind)) => {
+                Some((marks, rest)) => {
                     let links = marks
                         .split(' ')
                         .map(|id| html! { a href={ "#" (id) } { (id) } }.into_string());
                     out.push_str(&links.collect::<Vec<_>>().join(" "));
-                    let _ = write!(out, "]{}", behind.render().into_string());
+                    let _ = write!(out, "]{}", rest.render().into_string());
                 }
             }
         }
@@ -196,7 +196,7 @@ impl<'a> Renderer<'a> {
         written(self.linked(document, events))
     }
 
-    /// The events, with links that lead somewhere on this page, and names as links.
+    /// The events, with links to targets on this page, and names as links.
     fn linked<'t>(
         &self,
         document: &Document,
@@ -220,7 +220,7 @@ impl<'a> Renderer<'a> {
                         out.push(raw(PreEscaped("</a>".to_owned())));
                     }
                 }
-                // A picture would have to be loaded; its description is there.
+                // A picture would have to be loaded, so only its description is shown.
                 Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => {}
                 Event::Code(text) if open.is_empty() => match self.anchors.named(text) {
                     Some(target) => out.push(raw(html! { a href=(target) { code { (text) } } })),
@@ -258,7 +258,7 @@ impl<'a> Renderer<'a> {
     }
 }
 
-/// How many events the block takes that begins with the first one.
+/// The number of events of the block that begins with the first event.
 fn length(events: &[(Event<'_>, Range<usize>)]) -> usize {
     let mut depth = 0_usize;
     for (index, (event, _)) in events.iter().enumerate() {
@@ -274,7 +274,7 @@ fn length(events: &[(Event<'_>, Range<usize>)]) -> usize {
     events.len()
 }
 
-fn heading(heading: Option<&super::Heading>, inside: Markup) -> Markup {
+fn heading(heading: Option<&Heading>, inside: Markup) -> Markup {
     let Some(heading) = heading else {
         return inside;
     };

@@ -1,14 +1,14 @@
-//! A case: what was expected, what was seen, and everything that crossed the wire.
+//! The section of the cases: each with the expected step, what came instead, and its transcript.
 
 use maud::{Markup, html};
 use netroxy_judge::verdict::Verdict;
 
-use super::rules::why;
-use super::{Links, verdict};
+use super::chips::{rank, rule_link, verdict, why};
+use super::links::Links;
 use crate::html::{encoded, inline};
 use crate::report::model::{BetweenEntry, BrokenStep, CaseResult, Counts, Report, TranscriptLine};
 
-/// All cases, those that need attention first.
+/// All cases; failures come first.
 pub(super) fn list(report: &Report, links: &Links) -> Markup {
     let mut cases: Vec<(&str, &CaseResult)> = links.each(report).collect();
     cases.sort_by_key(|(_, result)| rank(result));
@@ -29,7 +29,8 @@ pub(super) fn list(report: &Report, links: &Links) -> Markup {
     }
 }
 
-/// The anchor is inside, because a browser opens what it has to show.
+/// A case, folded unless it failed. The anchor is inside, because a browser opens the element around the target of a
+/// link.
 fn case(report: &Report, links: &Links, anchor: &str, result: &CaseResult) -> Markup {
     let many = report.subjects.len() > 1;
     html! {
@@ -58,8 +59,8 @@ fn case(report: &Report, links: &Links, anchor: &str, result: &CaseResult) -> Ma
             @for remark in &result.remarks {
                 p { b { "Allowed, not recommended: " } code { (remark.seen) } " " @for rule in &remark.rules { (rule_link(rule)) " " } }
             }
-            @if !result.transcript.is_empty() { (own(result)) }
-            @if let Some(between) = &result.between { (said(result, between)) }
+            @if !result.transcript.is_empty() { (recording(result)) }
+            @if let Some(between) = &result.between { (messages(result, between)) }
             @if !result.log.is_empty() {
                 h4 { "The output of the program ends with" }
                 pre { (result.log) }
@@ -91,8 +92,8 @@ fn step(report: &Report, broken: &BrokenStep, result: &CaseResult) -> Markup {
     }
 }
 
-/// The recording; each connection has a lane of its own, as far as there is room.
-pub(super) fn own(result: &CaseResult) -> Markup {
+/// The transcript of a result; each connection has its own lane, if there are not too many.
+pub(crate) fn recording(result: &CaseResult) -> Markup {
     let mut actors: Vec<&str> = Vec::new();
     for line in &result.transcript {
         if !actors.contains(&line.actor.as_str()) {
@@ -114,9 +115,9 @@ pub(super) fn own(result: &CaseResult) -> Markup {
     }
 }
 
-/// What the two programs of a pair said to each other: users and services have one lane, control connections one, all
+/// The messages between the two programs of a pair: users and services have one lane, control connections one, all
 /// others one.
-fn said(result: &CaseResult, between: &BetweenEntry) -> Markup {
+fn messages(result: &CaseResult, between: &BetweenEntry) -> Markup {
     let lane = |line: &TranscriptLine| {
         let mut known = between.connections.iter();
         let known = known.find(|one| one.name == line.actor);
@@ -128,10 +129,10 @@ fn said(result: &CaseResult, between: &BetweenEntry) -> Markup {
     };
     let kept = kept(&between.transcript, result.verdict);
     html! {
-        h4 { "What the two said to each other" }
-        p { "It was " (between.words()) "." }
+        h4 { "Messages between client and server" }
+        p { "The case was " (between.words()) "." }
         p.legend {
-            "Between the two → is the client and ← the server; of users and services, → is the suite. Seconds since the relay began."
+            "Between client and server, → is the client and ← the server; of users and services, → is the suite. Seconds since the relay began."
         }
         (wire(&between.transcript, lane, kept, None))
     }
@@ -166,14 +167,14 @@ fn wire(
     }
 }
 
-/// More connections than this share one lane.
+/// If there are more connections than lanes, all share one.
 const LANES: usize = 6;
 
-/// The part of a recording that is left out, so that a page stays small: all is in the JSON report.
+/// The range of lines that is left out, so that a page stays small; the JSON report has all lines.
 fn kept(lines: &[TranscriptLine], verdict: Verdict) -> (usize, usize) {
     let room = if verdict == Verdict::Pass { 15 } else { 100 };
     let lines = lines.len();
-    // What comes behind the middle is nearer to the failure.
+    // The end is longer than the beginning, because it is nearer to the failure.
     if lines > 3 * room {
         (room, lines - 2 * room)
     } else {
@@ -186,19 +187,5 @@ fn arrow(line: &TranscriptLine) -> &'static str {
         Some("sent") => "→",
         Some(_) => "←",
         None => "·",
-    }
-}
-
-fn rule_link(rule: &str) -> Markup {
-    html! { a.rule-link href={ "#" (rule) } { (rule) } }
-}
-
-/// What needs attention comes first.
-pub(super) fn rank(result: &CaseResult) -> u8 {
-    match (result.counts, result.verdict) {
-        (Counts::Failed, _) => 0,
-        (Counts::Passed, Verdict::Pass) => 2,
-        (Counts::Passed, _) => 1,
-        (Counts::Skipped, _) => 3,
     }
 }

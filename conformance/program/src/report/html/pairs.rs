@@ -1,13 +1,13 @@
-//! Every client with every server.
+//! The section of the pairs: every client with every server.
 
 use maud::{Markup, html};
 
-use super::case::rank;
-use super::{Links, verdict};
+use super::chips::{rank, verdict};
+use super::links::Links;
 use crate::report::model::{CaseResult, Fault, Matrix, Meeting, Report};
 use crate::report::text::counted;
 
-/// The table, who is at fault for which run, and what came of each pair.
+/// The table, the runs that each peer is at fault for, and the results of each pair.
 pub(super) fn section(report: &Report, links: &Links) -> Markup {
     let Some(matrix) = &report.matrix else {
         return html! {};
@@ -15,7 +15,7 @@ pub(super) fn section(report: &Report, links: &Links) -> Markup {
     html! {
         section #pairs {
             h2 { "Pairs" }
-            p.soft { "Cases that passed, of those that were run. A peer is at fault for a run that fails when it meets the reference; else the one whom the broken rule binds." }
+            p.soft { "Cases that passed, of those that were run. A peer that fails a case with the reference is at fault; if both fail it only together, the peer that the broken rule binds." }
             div.scroll { (table(matrix, links)) }
             @for fault in &matrix.faults { (at_fault(report, links, fault)) }
             h3 { "Each pair" }
@@ -50,7 +50,7 @@ fn table(matrix: &Matrix, links: &Links) -> Markup {
     }
 }
 
-/// The colour of what came of a pair.
+/// The colour of the result of a pair.
 fn kind(met: &Meeting) -> &'static str {
     match (met.failed, met.run) {
         (1.., _) => "bad",
@@ -76,7 +76,7 @@ fn at_fault(report: &Report, links: &Links, fault: &Fault) -> Markup {
     }
 }
 
-/// The runs of a pair. The anchor is inside, because a browser unfolds what it has to show.
+/// The runs of a pair. The anchor is inside, because a browser opens the element around the target of a link.
 fn met(report: &Report, links: &Links, meeting: &Meeting) -> Markup {
     let of = |result: &CaseResult| result.subject == meeting.subject;
     let mut results: Vec<(&str, &CaseResult)> =

@@ -18,7 +18,7 @@
     form.querySelector("output").textContent = shown + " of " + cases.length + " shown";
   };
   const openAll = (open) => cases.forEach((one) => { if (!one.hidden) one.open = open; });
-  // What a link leads to is shown, whatever the filter says.
+  // Shows the target of a link, even if the filter hides it.
   const follow = () => {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     const found = target && target.closest("details.case, details.rule, details.pair");

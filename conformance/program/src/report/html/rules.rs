@@ -1,15 +1,16 @@
-//! The rules of a run: what is broken and how that showed, how each stands with each subject, and the cases that tell.
+//! The sections of the rules: the broken ones, the matrix of standings, and each rule with its cases.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
 
-use super::{Links, verdict};
+use super::chips::{chip, verdict, why};
+use super::links::Links;
 use crate::html::inline;
 use crate::report::model::{CaseResult, Evidence, Report, RuleEntry, Standing};
 use crate::report::text::counted;
 
-/// The rules that somebody breaks.
+/// The broken rules.
 pub(super) fn broken(report: &Report, links: &Links) -> Markup {
     let broken = report.broken();
     html! {
@@ -31,14 +32,7 @@ pub(super) fn broken(report: &Report, links: &Links) -> Markup {
     }
 }
 
-/// Why a rule is as it is.
-pub(super) fn why(rule: &RuleEntry) -> Markup {
-    html! {
-        @if let Some(why) = &rule.rationale { p.why { b { "Why" } " " (inline(why)) } }
-    }
-}
-
-/// What was expected, what came instead, and the cases that have seen it. What was seen more than once is told once.
+/// The expected steps, what came instead, and the cases that show it; equal evidence is shown once.
 fn shown(report: &Report, links: &Links, rule: &RuleEntry, results: &[&CaseResult]) -> Markup {
     let mut seen: Vec<(Evidence<'_>, Vec<&CaseResult>)> = Vec::new();
     for result in results {
@@ -50,7 +44,7 @@ fn shown(report: &Report, links: &Links, rule: &RuleEntry, results: &[&CaseResul
             None => seen.push((evidence, vec![result])),
         }
     }
-    // What has shown most often comes first.
+    // The most frequent evidence comes first.
     seen.sort_by_key(|(_, same)| std::cmp::Reverse(same.len()));
     let (first, rest) = seen.split_at(seen.len().min(WHOLE));
     html! {
@@ -64,7 +58,7 @@ fn shown(report: &Report, links: &Links, rule: &RuleEntry, results: &[&CaseResul
     }
 }
 
-/// In so many ways a rule is seen broken at once; the rest unfolds.
+/// How many different ways to break a rule are shown; the others are folded.
 const WHOLE: usize = 3;
 
 fn one_way(
@@ -84,7 +78,7 @@ fn one_way(
     }
 }
 
-/// Links to results; where several subjects show the same case, each is a link of its own behind the case.
+/// Links to results. If several subjects have the same case, the case is followed by a link for each subject.
 fn cases(report: &Report, links: &Links, results: &[&CaseResult]) -> Markup {
     let mut shown: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
     for (anchor, result) in links.each(report) {
@@ -112,7 +106,7 @@ fn cases(report: &Report, links: &Links, results: &[&CaseResult]) -> Markup {
     }
 }
 
-/// How each rule stands with each subject. What is as it should be is folded away, so that the rest is seen.
+/// The standing of each rule with each subject. Rules that were only kept or skipped are folded.
 pub(super) fn matrix(report: &Report) -> Markup {
     let (mut open, mut folded) = (Vec::new(), BTreeMap::<Group, Vec<&RuleEntry>>::new());
     for rule in &report.rules {
@@ -124,7 +118,7 @@ pub(super) fn matrix(report: &Report) -> Markup {
     html! {
         section #matrix {
             h2 { "Matrix" }
-            p.soft { "Each rule that a case of this run judges, and what its cases say together." }
+            p.soft { "Each rule that a case of this run judges, with its standing by all its cases." }
             @if !open.is_empty() { div.scroll { (table(report, &open)) } }
             @for (group, rules) in &folded {
                 details.group {
@@ -136,11 +130,11 @@ pub(super) fn matrix(report: &Report) -> Markup {
     }
 }
 
-/// Rules that nothing has to be told about but how many they are.
+/// Rules that are folded into one line with their number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Group {
     Kept,
-    /// By some subjects; with the others, no case was run.
+    /// Kept by some subjects, skipped by the others.
     KeptOrSkipped,
     Skipped,
 }
@@ -172,7 +166,7 @@ impl Group {
     }
 }
 
-/// Links to rules, by their areas.
+/// Links to rules, grouped by area.
 fn names(rules: &[&RuleEntry]) -> Markup {
     let mut areas: Vec<(&str, Vec<(&str, &RuleEntry)>)> = Vec::new();
     for rule in rules {
@@ -196,7 +190,7 @@ fn names(rules: &[&RuleEntry]) -> Markup {
 
 fn table(report: &Report, rules: &[&RuleEntry]) -> Markup {
     let subjects = &report.subjects;
-    // A role is shorter than a name, and says as much where no two have the same.
+    // A role is shorter than a name, and suffices if all subjects have different roles.
     let roles: BTreeSet<&str> = subjects.iter().map(|one| one.role.as_str()).collect();
     let by_role = roles.len() == subjects.len();
     html! {
@@ -219,7 +213,8 @@ fn table(report: &Report, rules: &[&RuleEntry]) -> Markup {
     }
 }
 
-/// The rules with their sentences and cases. The anchor is inside, because a browser unfolds what it has to show.
+/// The rules with their sentences and cases. The anchor is inside, because a browser opens the element around the
+/// target of a link.
 pub(super) fn list(report: &Report, links: &Links) -> Markup {
     html! {
         section #rules {
@@ -258,7 +253,7 @@ pub(super) fn list(report: &Report, links: &Links) -> Markup {
     }
 }
 
-/// How a rule stands with everybody, in short.
+/// The standings of a rule with all subjects, counted.
 fn standings(rule: &RuleEntry) -> Markup {
     let mut counts: BTreeMap<Standing, usize> = BTreeMap::new();
     for standing in rule.standing.values() {
@@ -278,17 +273,4 @@ fn standing(rule: &RuleEntry, subject: &str) -> Markup {
         Some(standing) => chip(*standing),
         None => html! { span.soft title="no case of this run judges it" { "·" } },
     }
-}
-
-/// How a rule stands, as a sign and a word.
-pub(crate) fn chip(standing: Standing) -> Markup {
-    let (kind, sign) = match standing {
-        Standing::Broken => ("bad", "✕"),
-        Standing::Known => ("warn", "!"),
-        Standing::Unjudged => ("bad", "?"),
-        Standing::Nonstrict => ("warn", "~"),
-        Standing::Kept => ("good", "✓"),
-        Standing::Skipped => ("none", "–"),
-    };
-    html! { span class={ "chip " (kind) } { (sign) " " (standing.word()) } }
 }

@@ -1,23 +1,24 @@
-//! One rule, or one case, with all that is known about it.
+//! Explains one rule or one case, or lists those of an area or a folder.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use netroxy_specification::catalog::Entry;
-use netroxy_specification::rules::{self, Rule};
+use netroxy_specification::rules::Rule;
 
-use super::super::plain::{plain, width_or, wrapped};
-use super::{citing, out};
-use crate::cli::Pattern;
+use crate::output::out;
+use crate::pattern::Pattern;
+use crate::report::cite::{citing, place};
+use crate::report::plain::{plain, width_or, wrapped};
 
-/// Everything that a word means: one rule or one case with all that is known about it, several in short. `None` when
-/// nothing is called so.
+/// Prints the rules and cases that a word selects: one rule or one case in detail, several as a list. `None` if it
+/// selects nothing.
 pub(crate) fn explain(id: &str, rules: &[Rule], entries: &[Arc<Entry>]) -> Option<u8> {
     out(&text(id, rules, entries, width_or(WIDTH))?);
     Some(0)
 }
 
-/// How wide lines are where there is no terminal.
+/// The width of lines without a terminal.
 const WIDTH: usize = 80;
 
 fn text(id: &str, rules: &[Rule], entries: &[Arc<Entry>], width: usize) -> Option<String> {
@@ -90,7 +91,7 @@ fn of_case(entry: &Entry, rules: &[Rule], width: usize) -> String {
     text
 }
 
-/// What a rule says, below its name.
+/// The sentence of a rule, indented.
 fn sentence(rule: &Rule, width: usize) -> String {
     let margin = "    ";
     let inner = width.saturating_sub(margin.len());
@@ -98,15 +99,11 @@ fn sentence(rule: &Rule, width: usize) -> String {
     format!("{margin}{}", lines.replace('\n', &format!("\n{margin}")))
 }
 
-fn place(rule: &Rule) -> String {
-    format!("{} {}  {}:{}", rule.id, rule.level, rules::FILE, rule.line)
-}
-
-/// The original programs speak v0.3, whichever revision is judged.
+/// The page about the original programs, which implement v0.3.
 const ORIGINALS: &str = include_str!("../../../../../spec/v0.3/originals.md");
 
-/// What an original program does instead of following a rule: `server` or `client`, and the last
-/// cell of the rule's row in the page about them.
+/// What the original programs do instead of following a rule: `server` or `client`, and the last cell of the rule's row
+/// in the page about them.
 fn originals(id: &str) -> Vec<(&'static str, &'static str)> {
     let mut found = Vec::new();
     let mut program = "server";
@@ -131,6 +128,7 @@ fn originals(id: &str) -> Vec<(&'static str, &'static str)> {
 #[cfg(test)]
 mod tests {
     use netroxy_specification::catalog::embedded;
+    use netroxy_specification::rules;
 
     use super::*;
 
@@ -143,7 +141,7 @@ mod tests {
     #[test]
     fn a_rule_is_explained_with_its_section_reason_cases_and_the_originals() {
         let text = explained("tunnel.early-data");
-        // Where lines end is no part of what they say.
+        // Line breaks do not matter.
         let text = text.replace("\n    ", " ");
         for part in [
             &format!("tunnel.early-data MUST  {}:", rules::FILE),
@@ -158,13 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn who_cannot_be_judged_says_why() {
+    fn a_rule_that_is_not_judged_is_explained_with_the_reason() {
         let text = explained("tls.early-data-refused");
         assert!(text.contains("\nnot judged: a server that"), "{text}");
     }
 
     #[test]
-    fn rows_with_several_rules_and_both_programs_are_found() {
+    fn a_row_about_several_rules_or_both_programs_is_found() {
         let programs = |id| -> Vec<&str> { originals(id).iter().map(|(who, _)| *who).collect() };
         assert_eq!(programs("tunnel.half-close"), ["server", "client"]);
         assert_eq!(programs("tunnel.waiting-closed"), ["server"]);
@@ -172,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_that_is_printed_is_explained_in_text_of_the_width() {
+    fn every_printed_name_is_explained_within_the_width() {
         let rules = rules::embedded().unwrap();
         let entries: Vec<Arc<Entry>> = embedded().unwrap().into_values().map(Arc::new).collect();
         let cases = entries.iter().flat_map(|entry| {
@@ -193,7 +191,7 @@ mod tests {
                     "{}: {line}",
                     rule.id
                 );
-                // A name stays whole.
+                // A name is not cut.
                 let facts = ["subject ", "section ", "case "];
                 let facts = facts.iter().any(|begin| line.starts_with(begin));
                 assert!(facts || line.chars().count() <= 60, "{}: {line}", rule.id);
@@ -202,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_area_and_a_folder_are_explained_in_short() {
+    fn an_area_and_a_folder_are_explained_as_lists() {
         let keep = explained("keep");
         assert!(
             keep.contains("keep.srs MUST  ") && keep.contains("\n    A server MUST"),

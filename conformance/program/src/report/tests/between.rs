@@ -1,4 +1,4 @@
-//! What the two programs of a pair said to each other, in every format.
+//! The messages between the two programs of a pair, in every format.
 
 use netroxy_judge::sut::Kind;
 use netroxy_judge::transcript::line;
@@ -7,7 +7,7 @@ use netroxy_specification::notation;
 
 use super::*;
 
-/// What was heard of `ctl1` and `data1`, beside what a user did.
+/// Messages of `ctl1` and `data1`, and steps of a user.
 fn heard(readable: bool, otherwise: Option<&str>, lines: &[&str]) -> Heard {
     let head = "title    x\nrole     pair\nrules    keep.srs\n\n";
     let case = notation::parse(&format!("{head}{}\n", lines.join("\n"))).unwrap();
@@ -53,9 +53,9 @@ fn with(heard: Heard) -> (CaseResult, Report) {
 }
 
 #[test]
-fn what_the_two_said_stands_behind_the_transcript_and_is_marked_as_another_time() {
+fn the_messages_of_a_pair_follow_the_transcript() {
     let (result, report) = with(heard(true, None, &SAID));
-    let said = "played once more, with a relay between the two: it failed as before\n";
+    let said = "played once more, with a relay between client and server: it failed as before\n";
     for text in [
         text::result(&result, false),
         markdown::render(&report),
@@ -78,7 +78,7 @@ fn what_the_two_said_stands_behind_the_transcript_and_is_marked_as_another_time(
             );
         }
     }
-    let text = tap::render(&report, tap::Version::Tap14);
+    let text = test_anything::render(&report, test_anything::Version::V14);
     assert!(
         text.contains("\n  between: \"played once more, with a relay"),
         "{text}"
@@ -90,20 +90,20 @@ fn what_the_two_said_stands_behind_the_transcript_and_is_marked_as_another_time(
 }
 
 #[test]
-fn what_came_otherwise_what_was_tls_and_what_is_left_out_is_said() {
+fn another_result_tls_and_left_out_lines_are_reported() {
     let many = Heard {
         left_out: 3,
         ..heard(false, Some("it passed"), &SAID[..1])
     };
     let (result, _) = with(many);
     let text = text::result(&result, false);
-    let words = "played once more, with a relay between the two: this time it passed; what counts is the first time. \
-        The two spoke TLS, so what they said cannot be read. 3 lines were too many and are left out\n";
+    let words = "played once more, with a relay between client and server: this time it passed; the first result counts. \
+        The connection was TLS, so its messages cannot be read. 3 lines are left out\n";
     assert!(text.contains(words), "{text}");
 }
 
 #[test]
-fn a_long_talk_is_cut_in_the_middle() {
+fn many_messages_are_cut_in_the_middle() {
     let lines: Vec<String> = (0..500)
         .map(|n| format!("ctl1  > MAP {n} a:1 true"))
         .collect();
@@ -129,7 +129,7 @@ fn a_long_talk_is_cut_in_the_middle() {
 }
 
 #[test]
-fn json_has_the_talk_whole_and_fits_its_schema() {
+fn json_has_all_messages_and_fits_its_schema() {
     let (_, report) = with(heard(true, Some("it passed"), &SAID));
     let schema: serde_json::Value = serde_json::from_str(json::SCHEMA).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
@@ -148,7 +148,7 @@ fn json_has_the_talk_whole_and_fits_its_schema() {
     );
     assert_eq!(between["transcript"].as_array().unwrap().len(), SAID.len());
     assert_eq!(between["transcript"][3]["direction"], "received");
-    // Without the talk there is none.
+    // Without messages, `between` is null.
     let value: serde_json::Value =
         serde_json::from_str(&json::render(&super::report(&[Verdict::Fail]))).unwrap();
     assert!(value["results"][0]["between"].is_null());
@@ -160,7 +160,7 @@ fn a_page_has_lanes_for_users_control_and_data_connections() {
     let page = html::render(&report);
     crate::html::tests::sound(&page);
     let (_, said) = page
-        .split_once("<h4>What the two said to each other</h4>")
+        .split_once("<h4>Messages between client and server</h4>")
         .unwrap();
     for (lane, actor) in [
         ("l0", "user →"),
@@ -173,6 +173,6 @@ fn a_page_has_lanes_for_users_control_and_data_connections() {
         });
         assert!(found, "{lane} {actor} is not in {said}");
     }
-    assert_eq!(page.matches("<script>").count(), 1, "its own");
+    assert_eq!(page.matches("<script>").count(), 1, "only its own script");
     assert!(said.contains("&lt;/script&gt;"));
 }

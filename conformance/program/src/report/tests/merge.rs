@@ -1,4 +1,4 @@
-//! Reports that are read back, and the parts of a run that become one report again.
+//! Reports that are read, and the merged reports of parts.
 
 use super::*;
 use crate::report::merge;
@@ -8,7 +8,7 @@ fn every_format(report: &Report) -> [String; 6] {
     [
         json::render(report),
         junit::render(report),
-        tap::render(report, tap::Version::Tap14),
+        test_anything::render(report, test_anything::Version::V14),
         markdown::render(report),
         html::render(report),
         text::summary(report, &summary(), 2, true),
@@ -19,7 +19,7 @@ fn read(report: &Report) -> Report {
     Report::parse("a.json", &json::render(report), &rules()).unwrap()
 }
 
-/// The results in these places of all verdicts, as a part of a run of all verdicts.
+/// A part of a run that has each verdict once.
 fn part(number: u16, of: u16) -> Report {
     let all = Verdict::ALL.into_iter().enumerate();
     let own = all.filter(|(at, _)| at % usize::from(of) == usize::from(number) - 1);
@@ -41,7 +41,7 @@ fn merged(parts: &[Report]) -> Result<Report, String> {
 }
 
 #[test]
-fn what_a_report_showed_it_shows_again_when_it_is_read() {
+fn a_report_that_is_read_shows_the_same_in_every_format() {
     for report in [report(&Verdict::ALL), pairs(), report(&[]), part(2, 3)] {
         let again = read(&report);
         assert_eq!(every_format(&again), every_format(&report));
@@ -52,7 +52,7 @@ fn what_a_report_showed_it_shows_again_when_it_is_read() {
 }
 
 #[test]
-fn the_parts_of_a_run_are_the_run() {
+fn the_merged_parts_equal_the_whole_run() {
     let whole = report(&Verdict::ALL);
     for of in [1, 2, 3] {
         let mut parts: Vec<Report> = (1..=of).map(|number| part(number, of)).collect();
@@ -87,7 +87,7 @@ fn the_worst_end_of_a_part_is_the_end_of_the_run() {
             assert_eq!(merged(&parts).unwrap().ended, one);
         }
     }
-    // Of a subject that never became ready nothing else is known.
+    // The report of a subject that never became ready has nothing else.
     let mut never = part(1, 2);
     (never.subjects, never.results, never.ended) = (Vec::new(), Vec::new(), Ended::NotReady);
     never.not_ready = Some(NotReady {
@@ -101,7 +101,7 @@ fn the_worst_end_of_a_part_is_the_end_of_the_run() {
 }
 
 #[test]
-fn what_is_not_one_run_is_not_merged() {
+fn parts_of_different_runs_are_not_merged() {
     let change = |change: fn(&mut Report)| {
         let mut other = part(2, 2);
         change(&mut other);
@@ -174,12 +174,12 @@ fn what_is_not_one_run_is_not_merged() {
     short.results.pop();
     assert_eq!(
         apart(&[part(1, 2), short]),
-        "the parts have 10 results, and 11 were planned"
+        "the parts have 10 results, but 11 were planned"
     );
 }
 
 #[test]
-fn what_is_no_report_is_refused_with_its_place() {
+fn a_file_that_is_not_a_report_is_refused_with_its_place() {
     let good: serde_json::Value = serde_json::from_str(&json::render(&part(1, 2))).unwrap();
     let changed = |path: &str, value: serde_json::Value| {
         let mut report = good.clone();
@@ -191,15 +191,15 @@ fn what_is_no_report_is_refused_with_its_place() {
         (
             "/format",
             "netroxy-conformance-1".into(),
-            "format: it is `netroxy-conformance-1`, and this program reads netroxy-conformance-2",
+            "format: it is `netroxy-conformance-1`, but this program reads netroxy-conformance-2",
         ),
         (
             "/spec",
             "0.4".into(),
-            "spec: it is `0.4`, and this program reads 0.3",
+            "spec: it is `0.4`, but this program reads 0.3",
         ),
         ("/profile", "loose".into(), "profile: it is `loose`"),
-        ("/seconds", (-1.0).into(), "seconds: `-1` is no time"),
+        ("/seconds", (-1.0).into(), "seconds: `-1` is not a time"),
         ("/results/0/seconds", 1e300.into(), "results[0].seconds: "),
         (
             "/results/0/verdict",

@@ -1,9 +1,9 @@
-//! What a page shows first, what it folds away, and where its links lead.
+//! The parts of the page: what is open, what is folded, and where links lead.
 
 use super::*;
 use crate::report::model::Counts;
 
-/// The parts of a page that begin so, each up to its end.
+/// The parts of a page between `begin` and `end`.
 fn parts<'a>(page: &'a str, begin: &str, end: &str) -> Vec<&'a str> {
     page.split(begin)
         .skip(1)
@@ -20,7 +20,7 @@ fn bar(report: &Report) -> Vec<String> {
 }
 
 #[test]
-fn each_verdict_that_was_given_has_its_part_of_the_bar_however_rare_it_is() {
+fn each_verdict_has_a_part_of_the_bar_even_if_it_is_rare() {
     let mut verdicts = vec![Verdict::Pass; 295];
     verdicts.insert(7, Verdict::Fail);
     assert_eq!(
@@ -40,19 +40,19 @@ fn each_verdict_that_was_given_has_its_part_of_the_bar_however_rare_it_is() {
     let style = include_str!("../html/report.css");
     assert!(
         style.contains(".bar span{flex:0 1 0;min-width:"),
-        "its width has a floor"
+        "a part of the bar has a minimum width"
     );
 }
 
 #[test]
-fn a_broken_rule_shows_why_it_is_there_and_what_came_instead_of_what() {
+fn a_broken_rule_shows_its_reason_the_expected_step_and_what_came() {
     let report = report(&[Verdict::Fail, Verdict::Fail, Verdict::Crash, Verdict::Pass]);
     let page = html::render(&report);
     let broken = parts(&page, "<section id=\"broken\">", "</section>")[0];
     let way = "<dl><div><dt>expected</dt><dd><code>user  &lt;&lt; &quot;EARLY&quot;</code></dd></div>\
         <div><dt>got</dt><dd>nothing in 2.0 s; the connection is open</dd></div></dl>";
     let told = broken.matches(way).count();
-    assert_eq!(told, 1, "what is the same is told once: {broken}");
+    assert_eq!(told, 1, "equal evidence is shown once: {broken}");
     let links = parts(broken, "href=\"#case:", "\"").len();
     assert_eq!(links, 3, "{broken}");
     let why = "<p class=\"why\"><b>Why</b> A target may speak first, <code>&lt;b&gt;</code>.</p>";
@@ -62,7 +62,7 @@ fn a_broken_rule_shows_why_it_is_there_and_what_came_instead_of_what() {
 }
 
 #[test]
-fn what_is_only_allowed_has_no_step_that_did_not_come_true() {
+fn a_nonstrict_rule_has_no_expected_step() {
     let strict = Settings {
         strict: true,
         ..SETTINGS
@@ -87,7 +87,7 @@ fn what_is_only_allowed_has_no_step_that_did_not_come_true() {
 }
 
 #[test]
-fn many_ways_to_break_a_rule_unfold() {
+fn further_ways_to_break_a_rule_are_folded() {
     let mut report = report(&[]);
     for number in 0..5 {
         let mut result = result(Verdict::Fail);
@@ -105,7 +105,7 @@ fn many_ways_to_break_a_rule_unfold() {
 }
 
 #[test]
-fn rules_that_are_kept_fold_and_all_others_are_open() {
+fn kept_and_skipped_rules_are_folded_and_all_others_are_open() {
     for (verdict, open) in [
         (Verdict::Pass, false),
         (Verdict::Skip, false),
@@ -124,7 +124,7 @@ fn rules_that_are_kept_fold_and_all_others_are_open() {
 }
 
 #[test]
-fn a_single_pair_heads_its_column_by_its_role() {
+fn the_column_of_a_single_pair_is_headed_by_its_role() {
     let mut report = pairs();
     let pair = "X with reference-server";
     report.subjects.retain(|subject| subject.name == pair);
@@ -139,7 +139,7 @@ fn a_single_pair_heads_its_column_by_its_role() {
 }
 
 #[test]
-fn the_cells_of_the_pairs_are_coloured_and_lead_to_their_runs() {
+fn the_cells_of_the_pairs_are_coloured_and_link_to_their_runs() {
     let page = html::render(&pairs());
     let table = parts(&page, "<table class=\"meetings\">", "</table>")[0];
     for (kind, pair, score) in [
@@ -160,7 +160,7 @@ fn the_cells_of_the_pairs_are_coloured_and_lead_to_their_runs() {
 }
 
 #[test]
-fn a_pair_of_which_nothing_was_run_is_neither_good_nor_bad() {
+fn a_pair_without_runs_is_neither_good_nor_bad() {
     let mut report = pairs();
     for result in &mut report.results {
         if result.subject == "X with Y" {
@@ -174,7 +174,7 @@ fn a_pair_of_which_nothing_was_run_is_neither_good_nor_bad() {
 }
 
 #[test]
-fn the_head_names_what_was_judged_and_its_version() {
+fn the_head_names_the_judged_programs_and_their_versions() {
     let head = |report: &Report| {
         let page = html::render(report);
         parts(&page, "<dl class=\"programs\">", "</dl>")[0].to_owned()
@@ -182,10 +182,10 @@ fn the_head_names_what_was_judged_and_its_version() {
     let version = env!("CARGO_PKG_VERSION");
     let wanted = format!(
         "<div><dt>server</dt><dd><b>reference-server</b> <span class=\"soft\">netroxy-server {version}, embedded</span></dd></div>\
-         <div><dt>called by</dt><dd><code>--sut reference-server</code></dd></div>"
+         <div><dt>arguments</dt><dd><code>--sut reference-server</code></dd></div>"
     );
     assert_eq!(head(&report(&[Verdict::Pass])), wanted);
-    // Each program of a matrix once, although it meets several.
+    // Each program of a matrix is named once.
     let programs = head(&pairs());
     assert_eq!(programs.matches("<dt>").count(), 4, "{programs}");
 }

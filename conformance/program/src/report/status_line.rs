@@ -1,21 +1,20 @@
-//! Signs of life of a command that has nothing to show for a while.
+//! The progress of commands that print nothing for a long time.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::task::JoinHandle;
 
-use super::live::is_dumb;
+use super::terminal::{LOOK, QUIET, is_dumb};
 use crate::output::out;
 
-/// Tells on standard error how far a command is: on a line that is rewritten where that is a terminal, else on a new
-/// one whenever nothing has been said for about four seconds. Dropping it ends that. A quiet one only shows what is
-/// asked for.
+/// Shows the progress of a command on standard error: on a terminal in one line that is rewritten, else in a new line
+/// whenever there was no output for about four seconds. Dropping it ends this. With `--quiet` it shows no progress.
 #[derive(Debug)]
-pub(crate) struct Pulse {
+pub(crate) struct StatusLine {
     state: Arc<Mutex<State>>,
-    /// None where it is quiet.
+    /// `None` with `--quiet`.
     ticker: Option<JoinHandle<()>>,
 }
 
@@ -24,55 +23,49 @@ struct State {
     name: &'static str,
     status: String,
     begun: Instant,
-    said: Instant,
+    last_output: Instant,
     rewrites: bool,
 }
 
-/// How long nothing may be said. A look comes each second, so that five seconds are kept.
-pub(super) const QUIET: Duration = Duration::from_secs(4);
-
-/// How often it is looked.
-pub(super) const LOOK: Duration = Duration::from_secs(1);
-
-impl Pulse {
-    /// Of the command of this name.
+impl StatusLine {
+    /// Starts the progress of the command of this name.
     pub(crate) fn start(name: &'static str, quiet: bool) -> Self {
         let now = Instant::now();
         let state = Arc::new(Mutex::new(State {
             name,
             status: "getting ready".to_owned(),
             begun: now,
-            said: now,
+            last_output: now,
             rewrites: io::stderr().is_terminal() && !is_dumb(),
         }));
         let ticker = (!quiet).then(|| tokio::spawn(tick(Arc::clone(&state))));
         Self { state, ticker }
     }
 
-    /// How far it is now.
-    pub(crate) fn now(&self, status: String) {
+    /// Sets the text of the progress.
+    pub(crate) fn set(&self, status: String) {
         lock(&self.state).status = status;
     }
 
-    /// Shows something on standard output that a quiet command leaves out.
-    pub(crate) fn aside(&self, text: &str) {
+    /// Prints a text to standard output, except with `--quiet`.
+    pub(crate) fn print_unless_quiet(&self, text: &str) {
         if self.ticker.is_some() {
-            self.say(text);
+            self.print(text);
         }
     }
 
-    /// Shows something on standard output.
-    pub(crate) fn say(&self, text: &str) {
+    /// Prints a text to standard output.
+    pub(crate) fn print(&self, text: &str) {
         let mut state = lock(&self.state);
         if self.ticker.is_some() {
             state.clear();
         }
         out(text);
-        state.said = Instant::now();
+        state.last_output = Instant::now();
     }
 }
 
-impl Drop for Pulse {
+impl Drop for StatusLine {
     fn drop(&mut self) {
         if let Some(ticker) = &self.ticker {
             ticker.abort();
@@ -82,26 +75,26 @@ impl Drop for Pulse {
 }
 
 impl State {
-    /// Where it cannot be written, somebody looks elsewhere.
+    /// Clears the line of progress; errors are ignored.
     fn clear(&self) {
         if self.rewrites {
             let _ = io::stderr().lock().write_all(b"\r\x1b[K");
         }
     }
 
-    /// What is to be written at this instant.
+    /// The text to write to standard error now.
     fn due(&mut self, now: Instant) -> Option<String> {
         let took = now.saturating_duration_since(self.begun).as_secs();
         let line = format!("{}: {took} s, {}", self.name, self.status);
         if self.rewrites {
-            // One line of a terminal, which is seldom narrower.
+            // Terminals are seldom narrower than 80 columns.
             let line: String = line.chars().take(79).collect();
             return Some(format!("\r\x1b[K{line}"));
         }
-        if now.saturating_duration_since(self.said) < QUIET {
+        if now.saturating_duration_since(self.last_output) < QUIET {
             return None;
         }
-        self.said = now;
+        self.last_output = now;
         Some(format!("{line}\n"))
     }
 }
@@ -122,25 +115,27 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn a_pipe_gets_a_line_whenever_nothing_was_said_for_a_while() {
+    fn a_pipe_gets_a_line_after_four_seconds_without_output() {
         let begun = Instant::now();
         let mut state = State {
             name: "diff",
             status: "3 of 9 cases".to_owned(),
             begun,
-            said: begun,
+            last_output: begun,
             rewrites: false,
         };
-        let mut spoken = Vec::new();
+        let mut written = Vec::new();
         for second in 0..=12 {
             let line = state.due(begun + Duration::from_secs(second));
-            spoken.extend(line.map(|line| (second, line)));
+            written.extend(line.map(|line| (second, line)));
         }
         let line = |second: u64| (second, format!("diff: {second} s, 3 of 9 cases\n"));
-        assert_eq!(spoken, [line(4), line(8), line(12)]);
+        assert_eq!(written, [line(4), line(8), line(12)]);
         state.rewrites = true;
         let line = state.due(begun + Duration::from_secs(13)).unwrap();
         assert_eq!(line, "\r\x1b[Kdiff: 13 s, 3 of 9 cases");

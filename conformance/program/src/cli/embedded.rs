@@ -1,4 +1,4 @@
-//! Without a command: every case of both roles against the embedded peers.
+//! Without a command: plays every case against the embedded reference server, client and pair.
 
 use std::sync::Arc;
 
@@ -6,14 +6,16 @@ use netroxy_judge::sut::Subject;
 use netroxy_specification::notation::ast::Side;
 use netroxy_specification::rules::Rule;
 
+use super::arguments::Pace;
+use super::complaint::{Complaint, manifest_complaint};
+use super::judging::{RunFlags, Selection, judge_all};
+use super::output::Output;
 use super::select::all;
-use super::session::{Conduct, Round, judge_all};
-use super::{Complaint, Output, Pace, manifest_complaint};
 use crate::peers;
 
 pub(super) async fn execute(rules: &[Rule], pace: Pace, output: Output) -> Result<u8, Complaint> {
     let entries = all()?;
-    let mut rounds = Vec::new();
+    let mut selections = Vec::new();
     let reference = |side| peers::reference(side).map_err(manifest_complaint);
     let (server, client) = (reference(Side::Server)?, reference(Side::Client)?);
     for subject in [
@@ -21,18 +23,18 @@ pub(super) async fn execute(rules: &[Rule], pace: Pace, output: Output) -> Resul
         Subject::Started(client.clone()),
         Subject::Pair(Box::new((server, client))),
     ] {
-        rounds.push(Round {
+        selections.push(Selection {
             entries: entries.clone(),
             subject: Arc::new(subject),
             wanted: Vec::new(),
         });
     }
-    let conduct = Conduct {
+    let flags = RunFlags {
         order: pace.order()?,
         slowest: pace.slowest,
         output,
-        ..Conduct::default()
+        ..RunFlags::default()
     };
-    let done = judge_all(rules, rounds, pace.options(true), conduct).await?;
+    let done = judge_all(rules, selections, pace.options(true), flags).await?;
     Ok(done.code)
 }

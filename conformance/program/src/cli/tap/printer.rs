@@ -1,4 +1,4 @@
-//! What a tap says, said by a thread of its own: a reader that does not read must not hold up connections.
+//! Prints the text of a tap in its own thread, so that a reader that does not read holds up no connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,35 +7,37 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::cli::{Complaint, EXIT_HARNESS};
+use crate::cli::complaint::Complaint;
+use crate::cli::exit::EXIT_HARNESS;
 use crate::output::out;
 
-/// Says texts in their order.
-pub(super) struct Voice {
+/// Prints texts in their order.
+pub(super) struct Printer {
     texts: mpsc::Sender<String>,
-    /// Told when all has been said.
+    /// Ready when all texts were printed.
     done: oneshot::Receiver<()>,
-    /// Nobody reads at the moment.
-    unheard: bool,
-    /// Lines that were not said.
+    /// The reader does not read at the moment.
+    blocked: bool,
+    /// How many lines were left out.
     missing: usize,
+    /// Nothing more is printed.
     given_up: Arc<AtomicBool>,
 }
 
-/// Texts that wait to be said.
+/// How many texts may wait.
 const QUEUED: usize = 64;
 
-/// How long a text may wait for the ones before it.
+/// How long a text may wait for a place in the queue.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How long the last texts may take.
 const LAST: Duration = Duration::from_secs(2);
 
-impl Voice {
-    /// Begins to say things.
+impl Printer {
+    /// Starts the thread.
     pub(super) fn new() -> Self {
         let (texts, mut queue) = mpsc::channel::<String>(QUEUED);
-        let (all_said, done) = oneshot::channel();
+        let (all_printed, done) = oneshot::channel();
         let given_up = Arc::new(AtomicBool::new(false));
         let silent = Arc::clone(&given_up);
         std::thread::spawn(move || {
@@ -44,46 +46,46 @@ impl Voice {
                     out(&text);
                 }
             }
-            // Nobody waits for it when the program has ended.
-            let _ = all_said.send(());
+            // It fails only if the program ends.
+            let _ = all_printed.send(());
         });
         Self {
             texts,
             done,
-            unheard: false,
+            blocked: false,
             missing: 0,
             given_up,
         }
     }
 
-    /// Says a text. What is not taken in time is left out, and counted.
-    pub(super) async fn say(&mut self, mut text: String) {
+    /// Prints a text. A text that does not get a place in the queue in time is left out, and its lines are counted.
+    pub(super) async fn print(&mut self, mut text: String) {
         if text.is_empty() {
             return;
         }
         let lines = text.lines().count();
         if self.missing > 0 && self.texts.capacity() > 0 {
             let note = format!(
-                "tap: {} lines are missing here, because nobody read them\n",
+                "tap: {} lines are missing here, because the output was not read\n",
                 self.missing
             );
             text.insert_str(0, &note);
         }
-        self.unheard = match self.unheard {
-            // It is not waited for again and again.
+        self.blocked = match self.blocked {
+            // A reader that does not read is waited for only once.
             true => self.texts.try_send(text).is_err(),
             false => !matches!(timeout(PATIENCE, self.texts.send(text)).await, Ok(Ok(()))),
         };
-        match self.unheard {
+        match self.blocked {
             true => self.missing += lines,
             false => self.missing = 0,
         }
     }
 
-    /// Waits until all has been said, but not for ever.
+    /// Waits until all texts were printed, for at most [`LAST`].
     ///
     /// # Errors
-    /// When nobody reads it.
+    /// When standard output is not read.
     pub(super) async fn end(self) -> Result<(), Complaint> {
         drop(self.texts);
         let said = timeout(LAST, self.done).await.is_ok();
@@ -91,7 +93,7 @@ impl Voice {
             return Ok(());
         }
         self.given_up.store(true, Ordering::Relaxed);
-        let message = "nobody reads standard output, so the last lines of the tap are missing";
+        let message = "standard output is not read, so the last lines of the tap are missing";
         Err(Complaint::new(EXIT_HARNESS, message))
     }
 }

@@ -1,14 +1,44 @@
-//! From a file to a list; what it says is checked elsewhere.
+//! Reads a baseline from a file. `check` checks its entries.
 
 use netroxy_judge::input::{self, InputError, json};
 
-use super::{Baseline, List};
+use super::built_in::built_in;
+use super::list::List;
 
 /// A baseline that cannot be used: `FILE:LINE:COLUMN: PATH: MESSAGE`.
 pub(crate) type BaselineError = InputError;
 
+/// A list of known failures of one program.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Baseline {
+    /// The file, or the name of a built-in one.
+    pub(crate) file: String,
+    /// The text of the file.
+    pub(super) text: String,
+    /// The content.
+    pub(crate) list: List,
+}
+
+impl Baseline {
+    /// Loads a file, or a built-in list by its name.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or does not have the form of a baseline.
+    pub(crate) fn load(argument: &str) -> Result<Self, BaselineError> {
+        match built_in(argument) {
+            Some(text) => parse(argument, text),
+            None => load(argument),
+        }
+    }
+
+    /// The text of the file.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
 /// Reads a file.
-pub(super) fn load(file: &str) -> Result<Baseline, BaselineError> {
+fn load(file: &str) -> Result<Baseline, BaselineError> {
     let text = input::text(file).map_err(|error| match error.missing {
         true => InputError {
             hint: Some("`netroxy-conformance baseline write` writes one".to_owned()),
@@ -20,7 +50,7 @@ pub(super) fn load(file: &str) -> Result<Baseline, BaselineError> {
 }
 
 /// Reads a text.
-pub(super) fn parse(file: &str, text: &str) -> Result<Baseline, BaselineError> {
+fn parse(file: &str, text: &str) -> Result<Baseline, BaselineError> {
     let list: List = json(text).map_err(|error| {
         let path = match error.path.is_empty() {
             true => String::new(),

@@ -1,4 +1,4 @@
-//! What a run leaves behind: processes, descriptors with the ports that they hold, working directories.
+//! The resources of this program that a run must release: processes, descriptors and ports, working directories.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,20 +8,20 @@ use std::{fs, io};
 
 use netroxy_judge::sut::folder_prefix;
 
-/// What belongs to this program at a moment.
+/// The resources of this program at one moment.
 #[derive(Debug)]
-pub(crate) struct Belongings {
-    /// What the open descriptors lead to, and how many lead there.
+pub(crate) struct Resources {
+    /// The targets of the open descriptors, and how many descriptors each has.
     descriptors: BTreeMap<String, usize>,
     processes: BTreeMap<u32, String>,
     folders: Vec<PathBuf>,
 }
 
-impl Belongings {
-    /// Looks around.
+impl Resources {
+    /// The resources at this moment.
     ///
     /// # Errors
-    /// When the system does not tell: it has no `/proc`.
+    /// When the system has no `/proc`.
     pub(crate) fn now() -> io::Result<Self> {
         Ok(Self {
             descriptors: descriptors()?,
@@ -30,10 +30,11 @@ impl Belongings {
         })
     }
 
-    /// What is there now and was not there then, told exactly. What is still being closed is given until `limit`.
+    /// Describes each resource that exists now and did not exist then. Waits up to `limit` for resources that are still
+    /// being closed.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When the system has no `/proc`.
     pub(crate) async fn left_behind(&self, limit: Duration) -> io::Result<Vec<String>> {
         let until = Instant::now() + limit;
         loop {
@@ -42,7 +43,7 @@ impl Belongings {
             if left.is_empty() || Instant::now() >= until {
                 return Ok(left);
             }
-            // Not a verdict: only the pause between two looks.
+            // This pause between two checks decides nothing.
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -69,7 +70,7 @@ impl Belongings {
 const PAUSE: Duration = Duration::from_millis(20);
 
 fn descriptors() -> io::Result<BTreeMap<String, usize>> {
-    // All of them first: then the one that lists them is closed again.
+    // Collects all links first: then the descriptor that lists them is closed again.
     let links: Vec<PathBuf> = fs::read_dir("/proc/self/fd")?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .collect();
@@ -81,7 +82,7 @@ fn descriptors() -> io::Result<BTreeMap<String, usize>> {
     Ok(counts)
 }
 
-/// Our children, and with them whoever has lost its parent and was started by one of them.
+/// The child processes, including adopted orphans of the programs that were started.
 fn processes() -> io::Result<BTreeMap<u32, String>> {
     let us = std::process::id().to_string();
     let mut children = BTreeMap::new();
@@ -94,7 +95,7 @@ fn processes() -> io::Result<BTreeMap<u32, String>> {
             continue;
         };
         let stat = fs::read_to_string(folder.path().join("stat")).unwrap_or_default();
-        // The name stands in parentheses and may hold anything.
+        // The name is in parentheses and may contain anything.
         let Some((head, rest)) = stat.rsplit_once(") ") else {
             continue;
         };
@@ -105,7 +106,7 @@ fn processes() -> io::Result<BTreeMap<u32, String>> {
         }
         let name = head.split_once('(').map_or("", |(_, name)| name);
         let what = match state {
-            Some("Z") => format!("`{name}`, has ended and nobody has waited for it"),
+            Some("Z") => format!("`{name}`, has ended and was not waited for"),
             _ => format!("`{name}`, is running"),
         };
         children.insert(id, what);
@@ -113,7 +114,7 @@ fn processes() -> io::Result<BTreeMap<u32, String>> {
     Ok(children)
 }
 
-/// Working directories of started programs.
+/// The working directories of started programs.
 fn folders() -> Vec<PathBuf> {
     let prefix = folder_prefix();
     let entries = fs::read_dir(std::env::temp_dir()).into_iter().flatten();
@@ -126,7 +127,7 @@ fn folders() -> Vec<PathBuf> {
         .collect()
 }
 
-/// What a socket does, by what its descriptor leads to.
+/// Descriptions of sockets, by the target of the descriptor.
 fn sockets() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for (file, is_tcp) in [
@@ -157,7 +158,7 @@ fn sockets() -> BTreeMap<String, String> {
 
 const LISTENS: &str = "0A";
 
-/// As the system writes it: words of 32 bits in the order of this machine, then the port.
+/// Reads an address of `/proc/net`: words of 32 bits in the byte order of this machine, then the port.
 fn address(text: &str) -> Option<SocketAddr> {
     let (address, port) = text.split_once(':')?;
     let words: Option<Vec<[u8; 4]>> = (0..address.len() / 8)
@@ -186,8 +187,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_that_is_left_is_named_exactly() {
-        let before = Belongings::now().unwrap();
+    fn each_resource_that_is_left_is_named() {
+        let before = Resources::now().unwrap();
         let lease = Lease::take().unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, lease.port())).unwrap();
         let folder = tempfile::TempDir::with_prefix(folder_prefix()).unwrap();
@@ -203,9 +204,9 @@ mod tests {
             format!("folder {}", folder.path().display()),
             format!("process {}, `cat`, is running", child.id()),
         ];
-        // Other tests of this program come and go meanwhile.
-        let left = || Belongings::now().unwrap().beyond(&before);
-        // Until its exec it has our name.
+        // Other tests of this program run at the same time.
+        let left = || Resources::now().unwrap().beyond(&before);
+        // Until its exec, the child has the name of this program.
         while !left().contains(&wanted[3]) {}
         let found = left();
         for one in &wanted {
@@ -213,7 +214,7 @@ mod tests {
         }
         drop((listener, lease, folder, child.stdin.take()));
         let ended = format!(
-            "process {}, `cat`, has ended and nobody has waited for it",
+            "process {}, `cat`, has ended and was not waited for",
             child.id()
         );
         while !left().contains(&ended) {}
@@ -227,7 +228,7 @@ mod tests {
     #[test]
     fn addresses_of_both_families_are_read() {
         let text = |text| address(text).map(|address| address.to_string());
-        // A little-endian machine writes 127.0.0.1 so.
+        // 127.0.0.1 in the byte order of this machine.
         let local = format!("{:08X}:5208", u32::from_ne_bytes([127, 0, 0, 1]));
         assert_eq!(text(&local).as_deref(), Some("127.0.0.1:21000"));
         let any = format!("{}:5208", "0".repeat(32));

@@ -1,4 +1,4 @@
-//! TAP, with a YAML block behind every result that is no plain pass.
+//! The report in the Test Anything Protocol (TAP), with a YAML block after every result that is not a plain pass.
 
 use std::fmt::Write as _;
 
@@ -7,17 +7,17 @@ use netroxy_judge::verdict::Verdict;
 use super::model::{CaseResult, Counts, Ended, Report};
 use super::text::transcript;
 
-/// Nothing here needs version 14; but harnesses that know 13 alone, such as the one that comes with Perl, refuse the
-/// number.
+/// The version number in the first line; the rest is the same. Harnesses that know only version 13, such as the one of
+/// Perl, refuse 14.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
-    Tap13 = 13,
-    Tap14 = 14,
+    V13 = 13,
+    V14 = 14,
 }
 
 /// The report.
-pub(crate) fn render(report: &Report, tap: Version) -> String {
-    let mut text = format!("TAP version {}\n", tap as u8);
+pub(crate) fn render(report: &Report, protocol: Version) -> String {
+    let mut text = format!("TAP version {}\n", protocol as u8);
     let Report {
         version,
         spec,
@@ -38,7 +38,7 @@ pub(crate) fn render(report: &Report, tap: Version) -> String {
         );
         return text;
     }
-    // What is only listed was not planned.
+    // `planned` counts cases that are missing in a run that ended early.
     let planned = match report.ended {
         Ended::Complete => report.results.len(),
         Ended::Interrupted | Ended::FailFast | Ended::NotReady => report.planned,
@@ -54,7 +54,7 @@ pub(crate) fn render(report: &Report, tap: Version) -> String {
 }
 
 fn point(text: &mut String, number: usize, result: &CaseResult) {
-    // A known failure is a failure here, and TODO excuses it.
+    // In TAP, a known failure is `not ok` with TODO.
     let fails = result.counts == Counts::Failed || result.verdict == Verdict::KnownFailing;
     let ok = if fails { "not ok" } else { "ok" };
     let directive = match (result.verdict, &result.listed) {
@@ -127,12 +127,12 @@ fn list(text: &mut String, key: &str, values: &[String]) {
     }
 }
 
-/// A JSON string is a YAML string.
+/// A YAML string; every JSON string is one.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A description: `#` would begin a directive.
+/// A description, with `#` escaped, because it would begin a directive.
 fn escaped(text: &str) -> String {
     one_line(text).replace('\\', "\\\\").replace('#', "\\#")
 }

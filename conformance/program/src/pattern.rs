@@ -1,12 +1,12 @@
-//! What a word of a command line selects: cases, rules, folders of cases and areas of rules.
+//! A word of a command line that selects cases, rules, folders of cases or areas of rules.
 
 use netroxy_judge::run::Job;
 use netroxy_specification::catalog::Entry;
 
-/// A word that selects, taken apart.
+/// A word that selects, split into name and transport.
 ///
-/// Every name that this program prints is one: a case, a rule, a case with its transport (`...@tls`) or with the
-/// number of its round (`...#2`).
+/// Every name that this program prints is such a word: a rule, or a case, also with its transport (`...@tls`) or the
+/// number of its round (`...#2`), which is ignored.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pattern<'a> {
     name: &'a str,
@@ -14,7 +14,7 @@ pub(crate) struct Pattern<'a> {
 }
 
 impl<'a> Pattern<'a> {
-    /// Takes a word apart.
+    /// Splits a word.
     pub(crate) fn new(word: &'a str) -> Self {
         let round = |digits: &str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
         let word = match word.rsplit_once('#') {
@@ -31,42 +31,42 @@ impl<'a> Pattern<'a> {
         }
     }
 
-    /// Without transport and round.
+    /// The word without transport and round.
     pub(crate) fn name(self) -> &'a str {
         self.name
     }
 
-    /// The transport, if it names one that there is not.
+    /// The transport, if it does not exist.
     pub(crate) fn unknown_transport(self) -> Option<&'a str> {
         self.transport
             .filter(|transport| !["plain", "tls"].contains(transport))
     }
 
-    /// Whether it means this rule: by its id, a pattern, or its area, such as `keep`.
+    /// Whether it selects this rule: by its id, a pattern, or its area, such as `keep`.
     pub(crate) fn rule(self, id: &str) -> bool {
         glob(self.name, id) || within(self.name, id, '.')
     }
 
-    /// Whether it means this case: by its id, a pattern, or its folder, each with or without the role.
+    /// Whether it selects this case: by its id, a pattern, or its folder, each with or without the role.
     pub(crate) fn case(self, id: &str) -> bool {
         let means = |id: &str| glob(self.name, id) || within(self.name, id, '/');
         means(id) || id.split_once('/').is_some_and(|(_, id)| means(id))
     }
 
-    /// Whether it means this case, or a rule that the case judges.
+    /// Whether it selects this case, or a rule that the case judges.
     pub(crate) fn entry(self, entry: &Entry) -> bool {
         let mut rules = entry.case.rules.value.iter();
         self.case(&entry.id) || rules.any(|rule| self.rule(rule))
     }
 
-    /// Whether it means this run.
+    /// Whether it selects this run.
     pub(crate) fn job(self, job: &Job) -> bool {
         let named = |transport: &str| transport == job.transport.to_string();
         self.entry(&job.entry) && self.transport.is_none_or(named)
     }
 }
 
-/// Whether it is what stands before one of the dividers of an id.
+/// Whether `name` is the part of an id before one of its dividers.
 fn within(name: &str, id: &str, divider: char) -> bool {
     !name.is_empty()
         && id
@@ -74,8 +74,8 @@ fn within(name: &str, id: &str, divider: char) -> bool {
             .is_some_and(|rest| rest.starts_with(divider))
 }
 
-/// `*` stands for any text; all else for itself.
-pub(super) fn glob(pattern: &str, text: &str) -> bool {
+/// Whether a text matches a pattern, in which `*` stands for any text.
+pub(crate) fn glob(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
         Some((head, tail)) => match text.strip_prefix(head) {
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stars_stand_for_any_text() {
+    fn a_star_stands_for_any_text() {
         assert!(glob("server/*/bad-*", "server/auth/bad-password"));
         assert!(glob("tunnel.*", "tunnel.early-data"));
         assert!(glob("*", ""));
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_and_areas_select_what_is_in_them() {
+    fn a_folder_selects_its_cases_and_an_area_its_rules() {
         let case = |word, id| Pattern::new(word).case(id);
         for word in [
             "server/auth/login",

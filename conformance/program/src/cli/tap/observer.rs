@@ -1,7 +1,8 @@
-//! Where everything that a tap sees is judged, shown and written.
+//! Judges, shows and writes the events of a tap.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +15,19 @@ use netroxy_judge::tap::{Backlog, Event, FairClock};
 use netroxy_specification::notation::ast::Transport;
 use netroxy_specification::rules::Rule;
 
-use super::Tap;
+use crate::cli::complaint::{Complaint, place_complaint};
+use crate::cli::exit::{EXIT_FAILURE, EXIT_HARNESS, EXIT_USAGE};
 use crate::cli::violations::Violations;
-use crate::cli::{Complaint, EXIT_FAILURE, EXIT_HARNESS, EXIT_USAGE, misplaced};
 use crate::output::{Growing, Place, Readers, Stopped};
+
+/// How a tap judges and shows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settings {
+    /// Show each message.
+    pub(super) verbose: bool,
+    /// What every deadline is multiplied by.
+    pub(super) time_scale: f64,
+}
 
 /// The files that a tap writes.
 pub(super) struct Files {
@@ -26,63 +36,61 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Checks them before anything is seen. Both hold passwords.
-    pub(super) fn check(options: &Tap) -> Result<Self, Complaint> {
-        let find = |path: &Option<std::path::PathBuf>| {
-            let place = path
-                .as_deref()
-                .map(|path| Place::find(path, Readers::Owner));
-            place.transpose().map_err(|error| misplaced(&error))
+    /// Checks the paths before the tap starts. Both files hold passwords.
+    pub(super) fn check(record: Option<&Path>, capture: Option<&Path>) -> Result<Self, Complaint> {
+        let find = |path: Option<&Path>| {
+            let place = path.map(|path| Place::find(path, Readers::Owner));
+            place.transpose().map_err(|error| place_complaint(&error))
         };
-        let (record, capture) = (find(&options.record)?, find(&options.pcap)?);
+        let (record, capture) = (find(record)?, find(capture)?);
         if let (Some(Place::File(one, _)), Some(Place::File(other, _))) = (&record, &capture)
             && one == other
         {
             let message = format!("--record and --pcap both name {}", one.display());
-            return Err(Complaint::new(EXIT_USAGE, message).hint("give each a path of its own"));
+            return Err(Complaint::new(EXIT_USAGE, message).hint("give them different paths"));
         }
         Ok(Self { record, capture })
     }
 }
 
 /// See the [module documentation](self).
-pub(super) struct Desk<'a> {
+pub(super) struct Observer<'a> {
     verbose: bool,
     monitor: Monitor,
     violations: Violations<'a>,
     writer: Writer,
     record: Option<Log>,
     capture: Option<(Log, Capture<Vec<u8>>)>,
-    /// Of the connections that are open.
+    /// The backlogs of the open connections.
     backlogs: BTreeMap<String, Arc<Backlog>>,
-    /// When all of them were looked at.
+    /// When the backlogs were checked last.
     looked: Duration,
-    /// The last line that was shown, and how often it has come since.
+    /// The last step that was shown, and how often it was repeated since.
     last: (String, u64),
-    /// What is to be said.
-    said: String,
+    /// The text to print next.
+    text: String,
 }
 
-/// A file that grows, and what one of its parts is called.
+/// A file that grows, and the word for one of its parts.
 struct Log {
     file: Growing,
     part: &'static str,
-    /// That it has stopped was said.
+    /// The text says already that the file has stopped.
     told: bool,
 }
 
 /// The longest capture, in bytes.
 const LONGEST_CAPTURE: u64 = 1 << 30;
 
-/// What comes so soon after the tap was behind may have waited for it.
-const WORTH_A_WORD: Duration = Duration::from_millis(50);
+/// An event that comes so soon after a delay by the tap may have been held up by it.
+const AFTER_DELAY: Duration = Duration::from_millis(50);
 
-/// How often all connections are looked at.
+/// How often the backlogs of all connections are checked.
 const LOOK: Duration = Duration::from_millis(10);
 
-impl<'a> Desk<'a> {
+impl<'a> Observer<'a> {
     pub(super) fn open(
-        options: &Tap,
+        settings: Settings,
         rules: &'a [Rule],
         files: &Files,
         to: SocketAddr,
@@ -123,8 +131,8 @@ impl<'a> Desk<'a> {
             Ok((log, capture))
         });
         Ok(Self {
-            verbose: options.verbose,
-            monitor: Monitor::new(Limits::scaled(options.time_scale.unwrap_or(1.0)), None),
+            verbose: settings.verbose,
+            monitor: Monitor::new(Limits::scaled(settings.time_scale), None),
             violations: Violations::new("tap", rules),
             writer: Writer::default(),
             record,
@@ -132,11 +140,11 @@ impl<'a> Desk<'a> {
             backlogs: BTreeMap::new(),
             looked: Duration::ZERO,
             last: (String::new(), 0),
-            said: String::new(),
+            text: String::new(),
         })
     }
 
-    /// Something has happened.
+    /// Judges, shows and writes an event.
     pub(super) fn see(&mut self, clock: &FairClock, event: Event) {
         let Event {
             at,
@@ -155,13 +163,13 @@ impl<'a> Desk<'a> {
         let readable = !self.monitor.is_unread(&connection);
         self.monitor.see(now, &connection, &what);
         if readable && self.monitor.is_unread(&connection) {
-            self.say(&format!(
-                "{:>9.3}  {connection}: TLS, not judged; let the tap see plain connections\n",
+            self.add_text(&format!(
+                "{:>9.3}  {connection}: TLS, not judged; use connections without TLS\n",
                 at.as_secs_f64()
             ));
         }
         if self.record.is_some() || self.verbose {
-            let late = held_up > Duration::ZERO && held_up + WORTH_A_WORD >= at;
+            let late = held_up > Duration::ZERO && held_up + AFTER_DELAY >= at;
             for mut entry in self.writer.write(at, &connection, &what) {
                 if late && entry.step.comment.is_none() {
                     entry.step.comment = Some(Note::HeldUp.to_string());
@@ -181,7 +189,7 @@ impl<'a> Desk<'a> {
                 Some(_) => Ok(()),
             };
             let packets = capture.take();
-            // A vector takes all that it is given.
+            // Writing to a vector cannot fail.
             if written.is_ok() && (!packets.is_empty() || log.file.stopped().is_some()) {
                 log.file.add(&packets);
             }
@@ -192,14 +200,14 @@ impl<'a> Desk<'a> {
         self.tell();
     }
 
-    /// Time has passed, and nothing has happened that was not seen.
+    /// Moves the clock of the monitor to now; all events before now have been seen.
     pub(super) fn pass(&mut self, now: Duration) {
         self.look(now);
         self.monitor.pass(now);
         self.tell();
     }
 
-    /// Writes what is in buffers, so that files are nearly whole whatever ends the program.
+    /// Writes the buffers, so that little is lost if the program is killed.
     pub(super) fn flush(&mut self) {
         self.repeated();
         for log in self.logs() {
@@ -208,24 +216,24 @@ impl<'a> Desk<'a> {
         self.tell();
     }
 
-    /// What is to be said now.
-    pub(super) fn said(&mut self) -> String {
-        std::mem::take(&mut self.said)
+    /// Takes the text to print next.
+    pub(super) fn take_text(&mut self) -> String {
+        std::mem::take(&mut self.text)
     }
 
-    pub(super) fn say(&mut self, text: &str) {
-        self.said.push_str(text);
+    pub(super) fn add_text(&mut self, text: &str) {
+        self.text.push_str(text);
     }
 
-    /// The end; `unseen` events are not judged any more. Returns the exit code.
+    /// Finishes the files; `unseen` events were not judged. Returns the exit code.
     ///
     /// # Errors
-    /// When a file is not whole.
+    /// When a file is incomplete.
     pub(super) fn close(&mut self, unseen: usize) -> Result<u8, Complaint> {
         self.flush();
         if unseen > 0 {
-            self.say(&format!(
-                "tap: {unseen} events of the end were neither judged nor written down\n"
+            self.add_text(&format!(
+                "tap: the last {unseen} events were neither judged nor recorded\n"
             ));
         }
         if let Some(Log { file, .. }) = &mut self.record {
@@ -246,39 +254,41 @@ impl<'a> Desk<'a> {
                 continue;
             };
             let text = format!(
-                "{} is not whole: {why}; {missing} {}s are missing",
+                "{} is incomplete: {why}; {missing} {}s are missing",
                 log.file.name(),
                 log.part
             );
             lines.push_str(&format!("tap: {text}\n"));
-            // That it is long enough is as documented.
+            // A file that has reached its documented limit is not an error.
             if !full {
                 lost.get_or_insert(text);
             }
         }
-        self.say(&lines);
+        self.add_text(&lines);
         let totals = self.violations.totals(&self.monitor);
-        self.say(&totals);
+        self.add_text(&totals);
         match lost {
-            Some(text) => Err(Complaint::new(EXIT_HARNESS, text).hint("is the disk full?")),
+            Some(text) => {
+                Err(Complaint::new(EXIT_HARNESS, text).hint("check that the disk is not full"))
+            }
             None if self.violations.is_empty() => Ok(0),
             None => Ok(EXIT_FAILURE),
         }
     }
 
-    /// What this program holds up itself is nobody's fault.
+    /// Tells the monitor until when the tap held up each connection, so that neither side is blamed for the delay.
     fn look(&mut self, now: Duration) {
         self.looked = now;
         for (connection, backlog) in &self.backlogs {
             let held_up = backlog.held_up();
             if held_up > Duration::ZERO {
-                // Its clock may be ahead of what has been looked at.
+                // The clock of the relay may be ahead of the events that were judged.
                 self.monitor.hold(connection, held_up.min(now));
             }
         }
     }
 
-    /// Shows a step; one that is like the one before is counted.
+    /// Shows a step; a repetition of the step before is only counted.
     fn show(&mut self, at: Duration, step: String) {
         if self.last.0 == step {
             self.last.1 += 1;
@@ -286,23 +296,23 @@ impl<'a> Desk<'a> {
         }
         self.repeated();
         let line = format!("{:>9.3}  {step}\n", at.as_secs_f64());
-        self.say(&line);
+        self.add_text(&line);
         self.last = (step, 0);
     }
 
-    /// Tells how often the last step has come again.
+    /// Shows how often the last step was repeated.
     fn repeated(&mut self) {
         let count = std::mem::take(&mut self.last.1);
         if count > 0 {
-            self.say(&format!("           the same {count} times more\n"));
+            self.add_text(&format!("           the same {count} times more\n"));
         }
     }
 
-    /// Shows what was found, and that a file has stopped.
+    /// Shows new violations, and files that have stopped.
     fn tell(&mut self) {
         for violation in self.monitor.take() {
             if let Some(text) = self.violations.note(violation) {
-                self.said.push_str(&text);
+                self.text.push_str(&text);
             }
         }
         let mut lines = String::new();
@@ -310,12 +320,12 @@ impl<'a> Desk<'a> {
             if let (false, Some(Stopped { why, .. })) = (log.told, log.file.stopped()) {
                 log.told = true;
                 lines.push_str(&format!(
-                    "tap: {} stops here: {why}; what follows is carried and judged, and is not in it\n",
+                    "tap: {} stops here: {why}; the tap continues to relay and judge\n",
                     log.file.name()
                 ));
             }
         }
-        self.said.push_str(&lines);
+        self.text.push_str(&lines);
     }
 
     fn logs(&mut self) -> impl Iterator<Item = &mut Log> {
@@ -332,24 +342,19 @@ mod tests {
 
     use super::*;
 
-    fn desk() -> Desk<'static> {
-        let options = Tap {
-            listen: String::new(),
-            to: String::new(),
-            record: None,
-            pcap: None,
-            lasting: None,
-            time_scale: None,
+    fn observer() -> Observer<'static> {
+        let settings = Settings {
             verbose: true,
+            time_scale: 1.0,
         };
-        let files = Files::check(&options).unwrap();
+        let files = Files::check(None, None).unwrap();
         let to = SocketAddr::from(([127, 0, 0, 1], 1));
-        Desk::open(&options, &[], &files, to, DateTime::UNIX_EPOCH).unwrap()
+        Observer::open(settings, &[], &files, to, DateTime::UNIX_EPOCH).unwrap()
     }
 
-    /// What is said of an SRQ without an answer, when the tap was behind, or was not.
+    /// The text about an SRQ without an answer, with this backlog of the tap.
     fn said(backlog: Backlog) -> String {
-        let mut desk = desk();
+        let mut observer = observer();
         let (clock, backlog) = (FairClock::start(), Arc::new(backlog));
         let bytes = |sender, text: &str| What::Bytes(sender, text.as_bytes().to_vec());
         for (at, what) in [
@@ -358,7 +363,7 @@ mod tests {
             (0, bytes(Sender::Acceptor, "ARS\ntrue\n30\ntoken\n")),
             (1, bytes(Sender::Opener, "SRQ\n")),
         ] {
-            desk.see(
+            observer.see(
                 &clock,
                 Event {
                     at: Duration::from_secs(at),
@@ -368,19 +373,19 @@ mod tests {
                 },
             );
         }
-        desk.pass(Duration::from_secs(5));
-        desk.said()
+        observer.pass(Duration::from_secs(5));
+        observer.take_text()
     }
 
     #[test]
-    fn what_the_tap_holds_up_is_blamed_on_nobody() {
+    fn a_delay_by_the_tap_is_not_a_violation() {
         let ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
         let idle = said(Backlog::new(ago));
         assert!(idle.contains("VIOLATION server keep.srs"), "{idle}");
         assert!(idle.contains("> SRQ\n"), "{idle}");
         let behind = said(Backlog::waiting(ago));
         assert!(!behind.contains("VIOLATION"), "{behind}");
-        // So that a recording says it too.
+        // The comment also goes into a recording.
         assert!(
             behind.contains("> SRQ") && behind.contains("# held up by the tap"),
             "{behind}"
@@ -388,16 +393,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_again_and_again_is_counted() {
-        let mut desk = desk();
+    fn a_repeated_step_is_counted() {
+        let mut observer = observer();
         for step in ["c1 > SRQ", "c1 > SRQ", "c1 > SRQ", "c1 < SRS"] {
-            desk.show(Duration::from_secs(1), step.to_owned());
+            observer.show(Duration::from_secs(1), step.to_owned());
         }
         let lines = [
             "    1.000  c1 > SRQ\n",
             "           the same 2 times more\n",
             "    1.000  c1 < SRS\n",
         ];
-        assert_eq!(desk.said(), lines.concat());
+        assert_eq!(observer.take_text(), lines.concat());
     }
 }

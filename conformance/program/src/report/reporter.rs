@@ -1,4 +1,4 @@
-//! A run as it goes on: results come in, lines go out, and at the end the reports are written.
+//! Prints the results of a run as they come, and writes its reports at the end.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ use super::outputs::{OutputError, Outputs};
 use super::printable::printable;
 use super::text;
 
-/// Who writes the last line of a run.
+/// Whether the run or its caller writes the last line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Last {
-    /// The run itself.
+    /// The run.
     #[default]
     Here,
-    /// The caller, who has something else to say before.
+    /// The caller, which prints something else before.
     Later,
 }
 
-/// Collects and shows what happens in a run.
+/// Collects and shows the results of a run.
 #[derive(Debug)]
-pub(crate) struct Session<'a> {
+pub(crate) struct Reporter<'a> {
     rules: &'a [Rule],
     settings: Settings,
     outputs: Outputs,
@@ -35,7 +35,7 @@ pub(crate) struct Session<'a> {
     report: Report,
 }
 
-impl<'a> Session<'a> {
+impl<'a> Reporter<'a> {
     /// A run that begins now.
     pub(crate) fn new(rules: &'a [Rule], settings: Settings, outputs: Outputs, look: Look) -> Self {
         let in_play = InPlay::default();
@@ -50,17 +50,17 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Where to tell which cases are being played.
+    /// The list of the cases that are being played.
     pub(crate) fn in_play(&self) -> InPlay {
         self.in_play.clone()
     }
 
-    /// It is a part of a run.
+    /// Marks the run as a part of a run.
     pub(crate) fn shard(&mut self, shard: ShardEntry) {
         self.report.shard = Some(shard);
     }
 
-    /// A subject is ready, and that many runs of cases are planned.
+    /// Adds a subject that is ready; `planned` is the number of its runs of cases.
     pub(crate) fn subject(&mut self, subject: &Subject, planned: usize, start: &Start) {
         self.report.add_subject(subject, planned, start);
         self.live.plan(planned);
@@ -90,16 +90,16 @@ impl<'a> Session<'a> {
         ));
     }
 
-    /// A case has been judged.
+    /// Adds and shows a result.
     pub(crate) fn judged(&mut self, job: &Job, judged: &Judged) {
         let result = CaseResult::new(job, judged, self.rules, self.settings);
-        let lines = told(&result, self.look, self.live.colour());
+        let lines = lines_of(&result, self.look, self.live.colour());
         self.live.done(result.counts == Counts::Failed, &lines);
         self.report.add(result);
     }
 
-    /// It ends before its first case, interrupted or because a subject never became ready. The reports say so; the
-    /// caller tells the user.
+    /// Ends the run before its first case, because it was interrupted or a subject never became ready. Writes the
+    /// reports; the caller prints the error.
     pub(crate) fn stopped(mut self, not_ready: Option<(&Subject, &str)>) -> Vec<OutputError> {
         self.report.ended = match not_ready {
             Some(_) => Ended::NotReady,
@@ -114,7 +114,7 @@ impl<'a> Session<'a> {
         self.outputs.write(&self.report).1
     }
 
-    /// The run is over; the totals, and the reports that could not be written.
+    /// Ends the run. Returns the totals, and the errors of reports that could not be written.
     pub(crate) fn end(mut self, summary: &Summary, last: Last) -> (Totals, Vec<OutputError>) {
         self.report.conclude(summary);
         self.report.finish(self.rules);
@@ -128,12 +128,13 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Shows and writes a report that was made elsewhere, as the run would have done; the reports that could not be written.
+/// Shows and writes a merged report, as its run would have done. Returns the errors of reports that could not be
+/// written.
 pub(crate) fn show(report: &Report, outputs: &Outputs, look: Look) -> Vec<OutputError> {
     let live = Live::new(look, InPlay::default());
     let colour = live.colour();
     for result in &report.results {
-        live.print(&told(result, look, colour));
+        live.print(&lines_of(result, look, colour));
     }
     let (mut lines, failed) = end(report, &summary(report), outputs, look, colour);
     lines.push_str(&text::last_line(report.totals));
@@ -141,9 +142,9 @@ pub(crate) fn show(report: &Report, outputs: &Outputs, look: Look) -> Vec<Output
     failed
 }
 
-/// The lines of a result, if it has any.
-fn told(result: &CaseResult, look: Look, colour: bool) -> String {
-    // The skipped would bury the failures: they are told together, at the end.
+/// The lines of a result, if it is shown.
+fn lines_of(result: &CaseResult, look: Look, colour: bool) -> String {
+    // Skipped cases are counted at the end, so that the failures are easy to find.
     let aside = result.is_plain() || result.verdict == Verdict::Skip;
     let shown = match look.quiet {
         true => result.counts == Counts::Failed,
@@ -155,7 +156,7 @@ fn told(result: &CaseResult, look: Look, colour: bool) -> String {
     }
 }
 
-/// Writes the reports; the lines in front of the last one, and the reports that could not be written.
+/// Writes the reports. Returns the lines before the last one, and the errors of reports that could not be written.
 fn end(
     report: &Report,
     summary: &Summary,
@@ -175,7 +176,7 @@ fn end(
     (lines, failed)
 }
 
-/// What a report says about its run as a whole.
+/// The summary of the run of a report.
 fn summary(report: &Report) -> Summary {
     let results = report.results.iter();
     let mut summary = Summary::begin();
