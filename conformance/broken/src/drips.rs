@@ -1,4 +1,4 @@
-//! A stream whose bytes leave one at a time at first.
+//! A stream that sends its first bytes one at a time.
 
 use std::future::Future;
 use std::io;
@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep};
 use crate::Manner;
 use crate::lines::{Io, Stream};
 
-/// What a peer of this manner writes to: a segment, or a record of TLS, for each byte if it drips.
+/// The stream that a peer of this manner uses. If it drips, each byte is a segment or a TLS record of its own.
 pub(crate) fn written_by(manner: Manner, stream: impl Io + 'static) -> Stream {
     match manner {
         Manner::Drips => Box::new(Drips {
@@ -27,18 +27,18 @@ pub(crate) fn written_by(manner: Manner, stream: impl Io + 'static) -> Stream {
 
 struct Drips<S> {
     stream: S,
-    /// So many bytes leave on their own still.
+    /// How many bytes are still sent one at a time.
     left: usize,
-    /// The last byte has ended a line, or was none.
+    /// Whether the last byte has ended a line, or no byte was sent.
     between_lines: bool,
-    /// Nothing leaves before.
+    /// The pause before the next byte.
     pause: Option<Pin<Box<Sleep>>>,
 }
 
-/// Longer than any message; bulk would take for ever.
+/// How many bytes are sent one at a time: more than any message has. All bytes of a transfer would take too long.
 const LONGEST: usize = 5_000;
 
-/// Behind the first byte of each line: whoever listens sees it alone, and must not think that nothing follows.
+/// The pause after the first byte of each line: the other side reads it alone, and must wait for the rest.
 const PAUSE: Duration = Duration::from_millis(2);
 
 impl<S: AsyncRead + Unpin> AsyncRead for Drips<S> {

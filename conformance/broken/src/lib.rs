@@ -1,8 +1,7 @@
-//! A server and a client that follow the protocol, and break one rule of it when they are told to.
+//! A server and a client that follow the protocol, or break one rule of it, as their [`Manner`] says.
 //!
-//! They are there to be judged: a suite that passes them unbroken and catches each [`Bug`] can be trusted. They share no
-//! code with the other peers of this repository, so that a mistake in those is not repeated here. They are as small as
-//! they can be; nobody is meant to run them for anything else.
+//! They test the suite: it must pass the correct peers and detect each [`Bug`]. They share no code with the other peers
+//! of this repository, so a mistake in those is not repeated here. They are for tests only.
 
 mod bug;
 mod chance;

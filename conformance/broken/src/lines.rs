@@ -1,4 +1,4 @@
-//! Messages on a stream.
+//! Reads and writes messages.
 
 use std::io;
 
@@ -7,23 +7,23 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::Bug;
 
-/// What messages travel on.
+/// A stream that carries messages.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 pub(crate) type Stream = Box<dyn Io>;
 
-/// A word and its fields, as they came.
+/// A word and its fields, as they were received.
 pub(crate) type Message = Vec<Vec<u8>>;
 
-/// The kinds of the fields behind a word: text, integer or boolean.
+/// Words and the kinds of their fields: text, integer or boolean.
 type Words = &'static [(&'static str, &'static str)];
 pub(crate) const OF_CLIENTS: Words = &[("ATH", "ttt"), ("MAP", "itb"), ("SRQ", ""), ("TRS", "ti")];
 pub(crate) const OF_SERVERS: Words = &[("ARS", "bit"), ("MRS", "ib"), ("TRQ", "i"), ("SRS", "")];
 
-/// No line of a good peer is longer.
+/// The longest line of a correct peer, in bytes.
 const LIMIT: usize = 4096;
 
-/// Reads messages, and knows what it has read beyond them.
+/// Reads messages, and keeps the bytes after them.
 pub(crate) struct Lines<R> {
     reader: R,
     words: Words,
@@ -31,7 +31,7 @@ pub(crate) struct Lines<R> {
     buffer: Vec<u8>,
     message: Message,
     logged_in: bool,
-    /// Messages of the segment that came last.
+    /// How many messages of the last segment were returned.
     together: usize,
 }
 
@@ -52,25 +52,25 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         self.logged_in = true;
     }
 
-    /// Whether more than the message that came last has come.
+    /// Whether bytes after the last message have come.
     pub(crate) fn has_more(&self) -> bool {
         !self.buffer.is_empty()
     }
 
-    /// Waits for something to come, until then at the latest.
+    /// Waits for bytes until this time.
     pub(crate) async fn first_byte_by(&mut self, due: Instant) {
         let _ = timeout_at(due, self.reader.read_buf(&mut self.buffer)).await;
     }
 
-    /// The rest belongs to somebody else: the bytes behind the messages, and those to come.
+    /// The reader, and the bytes after the last message.
     pub(crate) fn into_parts(self) -> (R, Vec<u8>) {
         (self.reader, self.buffer)
     }
 
-    /// The next message; nothing at the end of the stream. Nothing is lost if it is not awaited to its end.
+    /// The next message; `None` at the end of the stream. The future can be dropped: no bytes are lost.
     ///
     /// # Errors
-    /// When the stream breaks, or what comes is no message.
+    /// If the stream fails, or if a message is malformed (`InvalidData`).
     pub(crate) async fn message(&mut self) -> io::Result<Option<Message>> {
         loop {
             while let Some(line) = self.take_line()? {
@@ -135,7 +135,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         Ok(Some(line))
     }
 
-    /// A line that has not ended, if that does not matter.
+    /// A line that has not ended, if a bug accepts it.
     fn eager_line(&mut self) -> Option<Vec<u8>> {
         let (_, kinds) = self.kinds()?;
         let last = self.message.len() == kinds.len();
@@ -143,7 +143,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             .then(|| std::mem::take(&mut self.buffer))
     }
 
-    /// Word and kinds of the message that has begun.
+    /// The word of the message that has begun, and the kinds of its fields.
     fn kinds(&self) -> Option<(&'static str, &'static str)> {
         let word = self.message.first()?;
         let known = |(known, _): &&(&str, &str)| known.as_bytes() == word.as_slice();
@@ -153,7 +153,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         Some((word, if refused { "b" } else { kinds }))
     }
 
-    /// Adds a line to the message; the message, if it is complete.
+    /// Adds a line to the message. Returns the message if it is complete.
     fn add(&mut self, mut line: Vec<u8>) -> io::Result<Option<Message>> {
         if self.message.is_empty() {
             if self.has(Bug::WordsInAnyCase) {
@@ -176,7 +176,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             return Ok(None);
         }
         self.together += 1;
-        if self.forgets_rest() {
+        if self.drops_rest() {
             self.buffer.clear();
         }
         if self.has(Bug::RestOfSegmentLost) || self.has(Bug::CrowdLost) && self.together >= 20 {
@@ -185,8 +185,8 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         Ok(Some(std::mem::take(&mut self.message)))
     }
 
-    /// Whether a bug forgets what has come behind the message that is complete.
-    fn forgets_rest(&self) -> bool {
+    /// Whether a bug drops the bytes after the complete message.
+    fn drops_rest(&self) -> bool {
         let word: &[u8] = match self.bug {
             Some(Bug::RestBehindAthLost) => b"ATH",
             Some(Bug::RestBehindMapLost) => b"MAP",
@@ -200,7 +200,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         self.message.first().is_some_and(|first| first == word)
     }
 
-    /// Whether a bug lets this line pass that is no word.
+    /// Whether a bug ignores this line, which is no valid word.
     fn skipped(&self, line: &[u8]) -> bool {
         let known = |words: Words| words.iter().any(|(word, _)| word.as_bytes() == line);
         match self.bug {
@@ -248,11 +248,11 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     }
 }
 
-/// What is wrong with a line.
+/// The errors of malformed fields.
 pub(crate) const NO_INTEGER: &str = "no integer";
 pub(crate) const NO_BOOLEAN: &str = "no boolean";
 
-/// A message as a peer with this bug writes it. The login is as it should be, or there would be nothing to judge.
+/// A message as a peer with this bug writes it. ATH and ARS stay correct, else no login would succeed.
 pub(crate) fn shaped(bug: Option<Bug>, message: &[u8]) -> Vec<u8> {
     let each = |write: fn(&[u8]) -> &[u8], end: &[u8]| {
         let lines = message.split_inclusive(|byte| *byte == b'\n');
@@ -293,7 +293,7 @@ pub(crate) fn bytes(lines: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-/// What an integer field says; 0 if it says nothing.
+/// The value of an integer field; 0 if it is malformed.
 pub(crate) fn integer(field: &[u8]) -> i64 {
     String::from_utf8_lossy(field).parse().unwrap_or(0)
 }

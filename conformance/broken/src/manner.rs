@@ -1,4 +1,4 @@
-//! How a peer behaves.
+//! The manners of a peer.
 
 use std::fmt;
 
@@ -7,33 +7,33 @@ use crate::Bug;
 /// How a peer behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
-    /// As it should.
+    /// As the specification says.
     Good,
-    /// As it should; the first bytes of each connection leave one at a time, with a pause in each line.
+    /// Correct; it sends the first bytes of each connection one at a time, with a pause in each line.
     Drips,
-    /// A client, as it should be, that asks for one mapping at a time: each MAP waits for the MRS of the one before.
+    /// A correct client that sends each MAP after the MRS of the previous one.
     WaitsForMrs,
-    /// A client, as it must be, that does not ask for its mappings in the order of its configuration.
+    /// A correct client that sends its MAPs in another order than its configuration has.
     MapsInAnyOrder,
-    /// A client, as it should be, that opens data connections before it is asked for them.
+    /// A correct client that opens data connections before TRQ comes.
     OpensAhead,
-    /// A server, as it should be, that does not listen for closed mappings.
+    /// A correct server that does not listen on the ports of closed mappings.
     ClosedUnheard,
-    /// A server, as it should be, that binds a remote port with the number of a control port on another address.
+    /// A correct server that binds a remote port with the number of a control port on another address.
     PortsElsewhere,
-    /// As it should, and nearly as late as it may.
+    /// Correct, and nearly as late as the specification allows.
     Slow,
-    /// A server that has one connection at a time, rests after each, and closes all others.
+    /// A server that serves one connection at a time, waits a second after each, and closes all others.
     Lonely,
-    /// As it should; it knows nothing newer than TLS 1.2.
+    /// Correct; it supports TLS 1.2 only.
     Tls12,
     /// With a bug.
     Bad(Bug),
 }
 
 impl Manner {
-    /// The manners that follow every rule, those of one side and those of both. Only a recommendation may be left out,
-    /// see [`leaves_out`](Self::leaves_out).
+    /// The correct manners of one side or both. They follow every rule, apart from the recommendation that
+    /// [`leaves_out`](Self::leaves_out) names.
     pub const CORRECT: [Self; 9] = [
         Self::Good,
         Self::Drips,
@@ -46,7 +46,7 @@ impl Manner {
         Self::Slow,
     ];
 
-    /// The manner of this name: of a bug, `drips`, `lonely`, or another.
+    /// The manner of this name: the name of a bug, or such as `drips` or `lonely`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         match name {
@@ -63,7 +63,7 @@ impl Manner {
         }
     }
 
-    /// The bug, if there is one.
+    /// The bug of the peer.
     #[must_use]
     pub const fn bug(self) -> Option<Bug> {
         match self {
@@ -72,7 +72,7 @@ impl Manner {
         }
     }
 
-    /// The id of the rule, a SHOULD, that a correct peer of this manner does not follow.
+    /// The id of the rule (a SHOULD) that a correct peer of this manner does not follow.
     #[must_use]
     pub const fn leaves_out(self) -> Option<&'static str> {
         match self {
@@ -82,7 +82,7 @@ impl Manner {
     }
 }
 
-/// The name; nothing for a good peer.
+/// The name; empty for a good peer.
 impl fmt::Display for Manner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

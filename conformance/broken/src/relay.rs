@@ -1,4 +1,4 @@
-//! The bytes of tunnels.
+//! Carries the bytes of tunnels.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,23 +13,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Bug, chance};
 
-/// How long a side is left to take what it has been sent when the other one has gone.
+/// How long a side may still read its last bytes after the other side has closed.
 const LINGER: Duration = Duration::from_millis(2500);
 
-/// How long a bug waits for bytes.
+/// How long a tunnel may be idle, for a bug.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// More than a peer has time for.
+/// How late a bug is: later than a peer has time for.
 const LATE: Duration = Duration::from_secs(3);
-/// How long a tunnel stands still for which a bug has no room.
+/// How long a bug leaves a tunnel open without carrying bytes.
 const STANDSTILL: Duration = Duration::from_secs(60);
 
-/// Where some bugs begin.
-const FAR: usize = 16 << 20;
-/// How long other bugs wait for bytes of one side.
+/// The offset at which some bugs begin, in bytes.
+const LATE_OFFSET: usize = 16 << 20;
+/// How long one side may be idle, for a bug.
 const SILENT: Duration = Duration::from_secs(3);
 
-/// How long a bug lets a tunnel live.
+/// How long a tunnel may be open, for a bug.
 const LIFE: Duration = Duration::from_secs(9);
 
 const FOR_EVER: Duration = Duration::from_secs(1 << 30);
@@ -38,11 +38,11 @@ const FOR_EVER: Duration = Duration::from_secs(1 << 30);
 pub(crate) struct End<R, W> {
     pub(crate) reader: R,
     pub(crate) writer: W,
-    /// What it has said already.
-    pub(crate) said: Vec<u8>,
+    /// The bytes that were already read.
+    pub(crate) received: Vec<u8>,
 }
 
-/// What the tunnels of a peer have in common: nothing, but for bugs.
+/// What the tunnels of a peer share, which only bugs use.
 #[derive(Default)]
 pub(crate) struct Mixer {
     tunnels: AtomicUsize,
@@ -54,44 +54,44 @@ pub(crate) struct Mixer {
 }
 
 impl Mixer {
-    /// How many tunnels there are.
+    /// How many tunnels are open.
     pub(crate) fn tunnels(&self) -> usize {
         self.tunnels.load(Ordering::Relaxed)
     }
 
-    /// How many tunnels there have ever been.
+    /// How many tunnels were ever open.
     pub(crate) fn ever(&self) -> usize {
         self.ever.load(Ordering::Relaxed)
     }
 
-    /// The turn of one tunnel, while all others wait.
+    /// Waits until no other tunnel has a turn, and takes it.
     pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.one_at_a_time.lock().await
     }
 
-    /// Whether any bytes were carried since the last question.
+    /// Whether a tunnel has carried bytes since the last call.
     pub(crate) fn take_bytes(&self) -> bool {
         self.carried.swap(false, Ordering::Relaxed)
     }
 }
 
-/// What can be made to end by a reset.
+/// A write half that can end by a reset.
 pub(crate) trait Abort {
-    /// When the other half is dropped too, it ends by a reset.
+    /// Drops this half. The connection ends by a reset when the other half is dropped too.
     fn abort(self);
 }
 
 impl Abort for OwnedWriteHalf {
     fn abort(self) {
-        // Where it cannot be done, the connection is broken already.
+        // An error means that the connection is already broken.
         let _ = self.as_ref().set_zero_linger();
-        // Else a FIN would come first.
+        // A drop would send a FIN first.
         self.forget();
     }
 }
 
-/// Reads what is there and what follows it closely, and keeps the beginning of it, as a bug does.
-pub(crate) async fn hoard<R: AsyncRead + Unpin>(reader: &mut R, most: usize) -> Vec<u8> {
+/// Reads until no more bytes come, and keeps at most the first `most` of them, for a bug.
+pub(crate) async fn read_early<R: AsyncRead + Unpin>(reader: &mut R, most: usize) -> Vec<u8> {
     let (mut kept, mut piece) = (Vec::new(), vec![0; 64 * 1024]);
     while let Ok(Ok(count @ 1..)) = timeout(CLOSELY, reader.read(&mut piece)).await {
         let room = most - kept.len();
@@ -100,13 +100,14 @@ pub(crate) async fn hoard<R: AsyncRead + Unpin>(reader: &mut R, most: usize) -> 
     kept
 }
 
-/// How long a bug holds bytes back.
+/// How long a bug delays bytes.
 const HELD: Duration = Duration::from_millis(800);
 
-/// What comes later than this after the bytes before it does not belong to them.
+/// How long [`read_early`] waits for more bytes.
 const CLOSELY: Duration = Duration::from_millis(200);
 
-/// Carries bytes between the data connection and the other end until both directions have ended; whether it broke.
+/// Carries bytes between the data connection and the other end until both directions have ended. Returns whether the
+/// tunnel broke.
 pub(crate) async fn relay<R1, W1, R2, W2>(
     data: End<R1, W1>,
     far: End<R2, W2>,
@@ -120,7 +121,7 @@ where
     W2: AsyncWrite + Unpin + Abort,
 {
     let (data_gone, far_gone) = (CancellationToken::new(), CancellationToken::new());
-    let ended = Ended::default();
+    let ended = Ends::default();
     let cut = CancellationToken::new();
     let odd = mixer.ever.fetch_add(1, Ordering::Relaxed) % 2 == 1;
     let unlucky = matches!(
@@ -128,17 +129,18 @@ where
         Some(Bug::FirstByteLostByChance | Bug::EndsEarlyByChance)
     ) && chance::strikes();
     let unlucky_inwards = unlucky && chance::coin();
-    let way = |inwards: bool, source_gone: &CancellationToken, sink_gone: &CancellationToken| Way {
-        bug,
-        mixer,
-        inwards,
-        odd,
-        ended: &ended,
-        unlucky: unlucky && inwards == unlucky_inwards,
-        source_gone: source_gone.clone(),
-        sink_gone: sink_gone.clone(),
-        cut: cut.clone(),
-    };
+    let direction =
+        |inwards: bool, source_gone: &CancellationToken, sink_gone: &CancellationToken| Direction {
+            bug,
+            mixer,
+            inwards,
+            odd,
+            ended: &ended,
+            unlucky: unlucky && inwards == unlucky_inwards,
+            source_gone: source_gone.clone(),
+            sink_gone: sink_gone.clone(),
+            cut: cut.clone(),
+        };
     let others = mixer.tunnels.fetch_add(1, Ordering::Relaxed);
     let refused = match bug {
         Some(Bug::TunnelsAtMost8) => others >= 8,
@@ -153,16 +155,24 @@ where
         mixer.tunnels.fetch_sub(1, Ordering::Relaxed);
         return false;
     }
-    // Both ends are dropped together, when both directions have ended.
+    // Both ends are dropped together after both directions have ended.
     let (mut data_reader, mut data_writer) = (data.reader, data.writer);
     let (mut far_reader, mut far_writer) = (far.reader, far.writer);
     let both = async {
         tokio::join!(
-            way(true, &data_gone, &far_gone).carry(&mut data_reader, &mut far_writer, data.said),
-            way(false, &far_gone, &data_gone).carry(&mut far_reader, &mut data_writer, far.said),
+            direction(true, &data_gone, &far_gone).carry(
+                &mut data_reader,
+                &mut far_writer,
+                data.received
+            ),
+            direction(false, &far_gone, &data_gone).carry(
+                &mut far_reader,
+                &mut data_writer,
+                far.received
+            ),
         );
     };
-    // Bugs about time end a tunnel whatever passes through it.
+    // Bugs about time also end a tunnel that carries bytes.
     tokio::select! {
         () = both => {}
         () = ended.over(bug) => {
@@ -177,18 +187,18 @@ where
     data_gone.is_cancelled() || far_gone.is_cancelled()
 }
 
-/// What the two directions of a tunnel tell each other, for bugs.
+/// Which directions of a tunnel have ended, for bugs.
 #[derive(Default)]
-struct Ended {
-    /// When each direction ended, and whether it was that of the data connection.
+struct Ends {
+    /// When the first direction ended, and whether it was that of the data connection.
     first: Mutex<Option<(Instant, bool)>>,
     changed: tokio::sync::Notify,
     /// How many directions of this tunnel have ended.
     count: AtomicUsize,
 }
 
-impl Ended {
-    /// Notes the end of a direction; how many had ended before.
+impl Ends {
+    /// Notes the end of a direction. Returns how many had ended before.
     fn note(&self, inwards: bool) -> usize {
         let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
         first.get_or_insert_with(|| (Instant::now(), inwards));
@@ -200,7 +210,7 @@ impl Ended {
         *self.first.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Comes when a bug ends the tunnel, busy or not.
+    /// Waits until a bug ends the tunnel.
     async fn over(&self, bug: Option<Bug>) {
         let limit = Duration::from_secs(6);
         let begun = Instant::now();
@@ -221,24 +231,24 @@ impl Ended {
     }
 }
 
-/// One direction.
-struct Way<'a> {
+/// One direction of a tunnel.
+struct Direction<'a> {
     bug: Option<Bug>,
     mixer: &'a Mixer,
     /// From the data connection to the user or target.
     inwards: bool,
-    /// Of the second tunnel, the fourth, and so on.
+    /// Whether this is the second tunnel, the fourth, and so on.
     odd: bool,
-    ended: &'a Ended,
-    /// Whether chance has hit this direction of this tunnel.
+    ended: &'a Ends,
+    /// Whether a random bug affects this direction.
     unlucky: bool,
     source_gone: CancellationToken,
     sink_gone: CancellationToken,
-    /// The data connection has ended without close_notify: what came may not be the whole.
+    /// Cancelled if the source has ended without close_notify: its bytes may be incomplete.
     cut: CancellationToken,
 }
 
-impl Way<'_> {
+impl Direction<'_> {
     fn has(&self, bug: Bug) -> bool {
         self.bug == Some(bug)
     }
@@ -247,7 +257,7 @@ impl Way<'_> {
         self,
         source: &mut R,
         sink: &mut W,
-        said: Vec<u8>,
+        received: Vec<u8>,
     ) {
         let unbounded = match self.bug {
             Some(Bug::TunnelUnbounded) => true,
@@ -256,7 +266,7 @@ impl Way<'_> {
             _ => false,
         };
         if unbounded {
-            return self.carry_unbounded(source, sink, said).await;
+            return self.carry_unbounded(source, sink, received).await;
         }
         let idle = match self.bug {
             Some(Bug::TunnelIdleClosed) => IDLE,
@@ -270,9 +280,9 @@ impl Way<'_> {
             Some(Bug::StalledWriteClosesLate) => IDLE * 4,
             _ => FOR_EVER,
         };
-        let (mut carried, mut chunk) = (0, said);
+        let (mut carried, mut chunk) = (0, received);
         loop {
-            if self.has(Bug::TunnelEndsAt16Mib) && carried >= FAR {
+            if self.has(Bug::TunnelEndsAt16Mib) && carried >= LATE_OFFSET {
                 return self.both_gone();
             }
             while self.has(Bug::ResetDropsHeld) && (1..1 << 20).contains(&chunk.len()) {
@@ -283,7 +293,7 @@ impl Way<'_> {
                 }
             }
             if !chunk.is_empty() {
-                self.spoil(&mut chunk, carried);
+                self.change(&mut chunk, carried);
                 carried += chunk.len();
                 self.mixer.carried.store(true, Ordering::Relaxed);
                 let _turn = match self.bug {
@@ -298,9 +308,9 @@ impl Way<'_> {
                     () = self.sink_gone.cancelled() => false,
                 };
                 if !written && self.has(Bug::BrokenSinkIgnored) {
-                    let mut waste = Vec::with_capacity(16 * 1024);
-                    while let Ok(1..) = source.read_buf(&mut waste).await {
-                        waste.clear();
+                    let mut dropped = Vec::with_capacity(16 * 1024);
+                    while let Ok(1..) = source.read_buf(&mut dropped).await {
+                        dropped.clear();
                     }
                     return;
                 }
@@ -347,21 +357,21 @@ impl Way<'_> {
         }
         let _ = sink.shutdown().await;
         let until = Instant::now() + LINGER;
-        let mut waste = Vec::with_capacity(16 * 1024);
-        while let Ok(Ok(1..)) = timeout_at(until, source.read_buf(&mut waste)).await {
-            waste.clear();
+        let mut dropped = Vec::with_capacity(16 * 1024);
+        while let Ok(Ok(1..)) = timeout_at(until, source.read_buf(&mut dropped)).await {
+            dropped.clear();
         }
     }
 
-    /// Reads as fast as it can, whoever takes it.
+    /// Reads without a bound, even if the sink does not read.
     async fn carry_unbounded<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         &self,
         source: &mut R,
         sink: &mut W,
-        said: Vec<u8>,
+        received: Vec<u8>,
     ) {
         let (queue, mut queued) = unbounded_channel();
-        let _ = queue.send(said);
+        let _ = queue.send(received);
         let reading = async {
             loop {
                 let mut chunk = Vec::with_capacity(16 * 1024);
@@ -383,7 +393,7 @@ impl Way<'_> {
         tokio::join!(reading, writing);
     }
 
-    /// Comes when a bug has waited long enough for the direction that has not ended.
+    /// Waits until a bug ends the tunnel, because this direction is idle after the other one has ended.
     async fn half_closed_and_quiet(&self) {
         let limit = match self.bug {
             Some(Bug::HalfCloseEndsAfterOne) => Duration::from_secs(1),
@@ -399,7 +409,7 @@ impl Way<'_> {
         }
     }
 
-    /// The source has said everything.
+    /// The source has ended its direction.
     async fn end<W: AsyncWrite + Unpin>(&self, sink: &mut W) {
         let before = self.ended.note(self.inwards);
         match self.bug {
@@ -411,13 +421,13 @@ impl Way<'_> {
             Some(Bug::HalfCloseInwardsCloses) if !self.inwards => drop(sink.shutdown().await),
             Some(Bug::HalfCloseOutwardsCloses) if self.inwards => drop(sink.shutdown().await),
             _ if self.closes_at_an_end() => self.both_gone(),
-            // The other direction has some time, which is not enough for much.
+            // The other direction has a tenth of a second.
             Some(Bug::HalfCloseHurries) => {
                 let _ = sink.shutdown().await;
                 let _ = timeout(Duration::from_millis(100), self.sink_gone.cancelled()).await;
                 self.both_gone();
             }
-            // Nobody learns of it before the other direction has broken.
+            // The end is not passed on before the sink has closed.
             Some(Bug::EndSwallowed) => self.sink_gone.cancelled().await,
             Some(Bug::EndSwallowedInwards) if self.inwards => self.sink_gone.cancelled().await,
             Some(Bug::EndSwallowedOutwards) if !self.inwards => self.sink_gone.cancelled().await,
@@ -427,7 +437,7 @@ impl Way<'_> {
         }
     }
 
-    /// Whether the end of a direction is taken for the end of the tunnel, at once.
+    /// Whether a bug ends the tunnel when a direction ends.
     fn closes_at_an_end(&self) -> bool {
         matches!(
             self.bug,
@@ -440,8 +450,8 @@ impl Way<'_> {
         self.sink_gone.cancel();
     }
 
-    /// What a bug does to a piece of the stream that begins at this offset.
-    fn spoil(&self, chunk: &mut Vec<u8>, offset: usize) {
+    /// Changes a piece of the stream that begins at this offset, as the bug does.
+    fn change(&self, chunk: &mut Vec<u8>, offset: usize) {
         let count = self.mixer.chunks.fetch_add(1, Ordering::Relaxed);
         match self.bug {
             Some(Bug::TunnelNulDropped) => chunk.retain(|byte| *byte != 0),
@@ -455,15 +465,15 @@ impl Way<'_> {
             Some(Bug::TunnelLosesBehindMegabyte) if offset >= 1024 * 1024 => {
                 chunk.truncate(chunk.len() - 1)
             }
-            Some(Bug::TunnelFlipsAt16Mib) if offset <= FAR => {
-                if let Some(byte) = chunk.get_mut(FAR - offset) {
+            Some(Bug::TunnelFlipsAt16Mib) if offset <= LATE_OFFSET => {
+                if let Some(byte) = chunk.get_mut(LATE_OFFSET - offset) {
                     *byte ^= 1;
                 }
             }
-            Some(Bug::TunnelLosesInwardsBehind16Mib) if self.inwards && offset >= FAR => {
+            Some(Bug::TunnelLosesInwardsBehind16Mib) if self.inwards && offset >= LATE_OFFSET => {
                 chunk.truncate(chunk.len() - 1)
             }
-            Some(Bug::TunnelLosesOutwardsBehind16Mib) if !self.inwards && offset >= FAR => {
+            Some(Bug::TunnelLosesOutwardsBehind16Mib) if !self.inwards && offset >= LATE_OFFSET => {
                 chunk.truncate(chunk.len() - 1)
             }
             Some(Bug::TunnelHearsWords) => {
@@ -486,7 +496,7 @@ impl Way<'_> {
         }
     }
 
-    /// Exchanges a piece with one of whatever tunnel came before.
+    /// Exchanges a piece with the last piece of any tunnel.
     fn swap(&self, chunk: &mut Vec<u8>) {
         let mut stray = self
             .mixer

@@ -41,17 +41,17 @@ struct Shared {
     username: Vec<u8>,
     password: Vec<u8>,
     timeout: u64,
-    /// The ports on which clients come.
+    /// The control ports: plain and TLS.
     control: [u16; 2],
     acceptor: TlsAcceptor,
     state: Mutex<State>,
     counter: AtomicU64,
     mixer: Mixer,
-    /// Set by bugs that end the whole server.
+    /// Set by bugs that stop serving.
     over: AtomicBool,
-    /// Set by what bugs take for a sign of life.
+    /// Set by events with which bugs extend a login.
     renewed: AtomicBool,
-    /// Held by the only connection of a lonely server.
+    /// Locked by the only connection of a lonely server.
     only_one: tokio::sync::Mutex<()>,
 }
 
@@ -59,24 +59,24 @@ struct Shared {
 struct State {
     logins: HashMap<u64, Login>,
     ports: HashMap<u16, Port>,
-    /// Tokens that were given once, and where.
+    /// All tokens so far, whether each was given over TLS, and the login.
     tokens: Vec<(Vec<u8>, bool, u64)>,
-    /// Users who have ever come, for a bug.
+    /// How many users have connected, for a bug.
     places: usize,
-    /// Who has ever logged in, and the token of each.
+    /// The names of all logins so far, and the token of each.
     ever: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 struct Login {
     name: Vec<u8>,
     token: Vec<u8>,
-    /// Whether it came over TLS.
+    /// Whether the login is over TLS.
     secure: bool,
     mapped: HashSet<u16>,
     out: UnboundedSender<Vec<u8>>,
     /// Ends the control connection.
-    kicked: CancellationToken,
-    /// Ends its tunnels, which only a bug does.
+    ended: CancellationToken,
+    /// Ends its tunnels, for a bug.
     tunnels: CancellationToken,
 }
 
@@ -90,10 +90,10 @@ struct Port {
 const LOGIN_TIME: Duration = Duration::from_millis(8_200);
 const RENEWED_TIME: Duration = Duration::from_secs(10);
 const USER_TIME: Duration = Duration::from_millis(8_200);
-/// More than a peer has time for.
+/// How late a bug is: later than a peer has time for.
 const LATE: Duration = Duration::from_secs(3);
 const LONG: Duration = Duration::from_secs(60);
-/// After each connection of a lonely server.
+/// The pause of a lonely server after each connection.
 const REST: Duration = Duration::from_secs(1);
 
 impl fmt::Debug for Server {
@@ -108,7 +108,7 @@ impl Server {
     /// Reads `server_config.json` in this folder and binds the ports that it names.
     ///
     /// # Errors
-    /// When the file cannot be read or a port cannot be bound.
+    /// If a file cannot be read or a port cannot be bound.
     pub async fn bind(folder: &Path, manner: Manner) -> io::Result<Self> {
         let config: Value =
             serde_json::from_slice(&std::fs::read(folder.join("server_config.json"))?)?;
@@ -142,7 +142,7 @@ impl Server {
         })
     }
 
-    /// Serves for ever.
+    /// Serves until the future is dropped.
     pub async fn run(self) {
         let Self {
             plain,
@@ -169,12 +169,12 @@ impl Shared {
         self.counter.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Ends all logins, which only bugs do.
-    fn kick_all(&self) {
+    /// Ends all logins, for a bug.
+    fn end_all(&self) {
         self.state()
             .logins
             .values()
-            .for_each(|login| login.kicked.cancel());
+            .for_each(|login| login.ended.cancel());
     }
 
     async fn listen(self: Arc<Self>, listener: TcpListener, secure: bool) {
@@ -191,9 +191,9 @@ impl Shared {
     }
 
     async fn begin(self: Arc<Self>, tcp: TcpStream, secure: bool) {
-        let door = Arc::clone(&self);
+        let shared = Arc::clone(&self);
         if self.manner == Manner::Lonely {
-            let Ok(_only) = door.only_one.try_lock() else {
+            let Ok(_only) = shared.only_one.try_lock() else {
                 return;
             };
             Box::pin(self.connection(tcp, secure)).await;
@@ -202,7 +202,7 @@ impl Shared {
         self.connection(tcp, secure).await;
     }
 
-    /// One connection, from its first byte to its end.
+    /// Serves one connection until it ends.
     async fn connection(self: Arc<Self>, tcp: TcpStream, secure: bool) {
         let limit = match self.bug {
             Some(Bug::LoginNeverDue) => LONG,
@@ -242,7 +242,7 @@ impl Shared {
             Ok(None) => {}
             Err(error) => {
                 if error.kind() == io::ErrorKind::InvalidData && self.has(Bug::StrangerEndsAll) {
-                    self.kick_all();
+                    self.end_all();
                 }
                 if error.kind() == io::ErrorKind::ConnectionReset
                     && self.has(Bug::AbortBeforeLoginFatal)
@@ -268,32 +268,32 @@ impl Shared {
                 _ if first == [0x16] => {}
                 Some(Bug::PlainOnTlsKept) => sleep(LONG).await,
                 Some(Bug::PlainLoginCounts | Bug::PlainTrsCounts) => {
-                    self.heed_plain(tcp).await;
+                    self.obey_plain(tcp).await;
                     return None;
                 }
                 _ => return Some(written_by(self.manner, tcp)),
             }
         }
-        let shaken = tokio::time::timeout_at(due, self.acceptor.accept(tcp)).await;
-        match shaken {
+        let handshake = tokio::time::timeout_at(due, self.acceptor.accept(tcp)).await;
+        match handshake {
             Ok(Ok(stream)) => Some(written_by(self.manner, Secure::new(stream, self.bug))),
             _ => None,
         }
     }
 
-    /// Does what a plain message says, without a word, and closes.
-    async fn heed_plain(self: &Arc<Self>, tcp: TcpStream) {
+    /// Carries out a plain message on the TLS port without an answer, and closes.
+    async fn obey_plain(self: &Arc<Self>, tcp: TcpStream) {
         let mut lines = Lines::new(tcp, OF_CLIENTS, self.bug);
-        let said = timeout(LOGIN_TIME, lines.message()).await;
-        let Ok(Ok(Some(message))) = said else {
+        let read = timeout(LOGIN_TIME, lines.message()).await;
+        let Ok(Ok(Some(message))) = read else {
             return;
         };
         match message[0].as_slice() {
-            b"ATH" if self.has(Bug::PlainLoginCounts) && self.knows(&message) => {
+            b"ATH" if self.has(Bug::PlainLoginCounts) && self.accepts(&message) => {
                 self.clone().replace(&message[1], true).await;
             }
             b"TRS" if self.has(Bug::PlainTrsCounts) => {
-                // The user goes with what is dropped here.
+                // The drop closes the user.
                 drop(self.join(&message[1], integer(&message[2]), true));
             }
             _ => {}
@@ -313,7 +313,7 @@ impl Shared {
                 self.control(&message, lines, writer, secure).await;
             }
             b"ATH"
-                if self.knows(&message)
+                if self.accepts(&message)
                     && !(self.has(Bug::LoginRefusedByChance) && chance::strikes()) =>
             {
                 self.control(&message, lines, writer, secure).await;
@@ -345,7 +345,7 @@ impl Shared {
                 }
                 if self.has(Bug::RefusalForgotten) {
                     while let Ok(Some(message)) = lines.message().await {
-                        if self.knows(&message) {
+                        if self.accepts(&message) {
                             return Box::pin(self.control(&message, lines, writer, secure)).await;
                         }
                     }
@@ -371,13 +371,14 @@ impl Shared {
         }
     }
 
-    /// The first login is answered in time on each port, so that the server seems to work.
+    /// Whether the answer to this ATH is late: the first two logins are answered in time, so that the server gets
+    /// ready.
     fn answers_late(&self, ath: &Message) -> bool {
-        self.knows(ath) && self.state().tokens.len() >= 2
+        self.accepts(ath) && self.state().tokens.len() >= 2
     }
 
-    /// Whether these are user name and password.
-    fn knows(&self, ath: &Message) -> bool {
+    /// Whether user name and password are valid.
+    fn accepts(&self, ath: &Message) -> bool {
         let [_, name, username, password] = ath.as_slice() else {
             return false;
         };
@@ -416,14 +417,14 @@ impl Shared {
     }
 }
 
-/// Says something to a user that is no byte of a target.
-fn tell(user: &TcpStream, what: &str) {
-    // Who takes no more hears nothing.
+/// Sends a text to a user, which no target has sent.
+fn send_text(user: &TcpStream, what: &str) {
+    // A user that does not read gets nothing.
     let _ = user.try_write(format!("{what}\r\n").as_bytes());
 }
 
-/// Holds a connection open although nobody uses it.
-fn keep(user: TcpStream) {
+/// Leaves the connection of a user open.
+fn keep_open(user: TcpStream) {
     tokio::spawn(async move {
         sleep(LONG).await;
         drop(user);
@@ -431,11 +432,11 @@ fn keep(user: TcpStream) {
 }
 
 impl Shared {
-    /// Ends a connection so that what was said last arrives: what still comes is thrown away for a while.
+    /// Ends a connection so that its last bytes arrive: for a while, it reads and drops what still comes.
     async fn close(&self, mut reader: ReadHalf<Stream>, mut writer: WriteHalf<Stream>) {
         let _ = writer.shutdown().await;
-        let mut waste = vec![0; 4096];
-        let rest = async { while let Ok(1..) = reader.read(&mut waste).await {} };
+        let mut dropped = vec![0; 4096];
+        let rest = async { while let Ok(1..) = reader.read(&mut dropped).await {} };
         let linger = match self.manner {
             Manner::Slow => Duration::from_secs(3),
             _ => Duration::from_millis(500),

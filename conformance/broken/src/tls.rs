@@ -19,7 +19,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::{Bug, Manner};
 
-/// With a certificate and a key in PEM files.
+/// An acceptor with a certificate and a key from PEM files.
 pub(crate) fn acceptor(certificate: &Path, key: &Path, manner: Manner) -> io::Result<TlsAcceptor> {
     let certificate =
         CertificateDer::from_pem_slice(&fs::read(certificate)?).map_err(io::Error::other)?;
@@ -33,7 +33,8 @@ pub(crate) fn acceptor(certificate: &Path, key: &Path, manner: Manner) -> io::Re
     Ok(Arc::new(config).into())
 }
 
-/// If it is to verify, trusts whom the PEM file names, and nobody without one; else everybody.
+/// A connector. If it verifies certificates, it trusts the issuer in the PEM file, and none without a file. Else it
+/// accepts every certificate.
 pub(crate) fn connector(
     verify: bool,
     trusted: Option<&Path>,
@@ -41,7 +42,7 @@ pub(crate) fn connector(
 ) -> io::Result<TlsConnector> {
     let verifier = match verify {
         true => verify::verifier(trusted, manner.bug(), provider())?,
-        false => verify::nobody(provider()),
+        false => verify::accept_all(provider()),
     };
     let config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(versions(manner))
@@ -67,18 +68,18 @@ fn versions(manner: Manner) -> &'static [&'static SupportedProtocolVersion] {
     }
 }
 
-/// The name of the server as its certificate has it.
+/// The name of the server in its certificate.
 pub(crate) fn name() -> io::Result<ServerName<'static>> {
     ServerName::try_from("localhost").map_err(io::Error::other)
 }
 
-/// A TLS connection that ends as it should, unless a bug has it otherwise.
+/// A TLS connection that ends each direction with close_notify, apart from bugs.
 pub(crate) struct Secure {
     stream: TlsStream<TcpStream>,
     bug: Option<Bug>,
     /// Whether the other side has ended its direction.
-    heard_all: bool,
-    /// Set when our direction ends by a FIN alone.
+    received_end: bool,
+    /// Whether our direction ends by a FIN alone; set when it ends.
     fin_alone: Option<bool>,
 }
 
@@ -87,7 +88,7 @@ impl Secure {
         Self {
             stream: stream.into(),
             bug,
-            heard_all: false,
+            received_end: false,
             fin_alone: None,
         }
     }
@@ -101,7 +102,7 @@ impl AsyncRead for Secure {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        self.heard_all |= buffer.filled().len() == before;
+        self.received_end |= buffer.filled().len() == before;
         Poll::Ready(Ok(()))
     }
 }
@@ -122,8 +123,8 @@ impl AsyncWrite for Secure {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let now = match self.bug {
             Some(Bug::CloseNotifyNever) => true,
-            Some(Bug::CloseNotifyNotAtHalf) => !self.heard_all,
-            Some(Bug::CloseNotifyNotAtClose) => self.heard_all,
+            Some(Bug::CloseNotifyNotAtHalf) => !self.received_end,
+            Some(Bug::CloseNotifyNotAtClose) => self.received_end,
             _ => false,
         };
         if !*self.fin_alone.get_or_insert(now) {

@@ -142,3 +142,8 @@ pub(crate) const TAP_TICK: Duration = ms(50);
 
 /// Between two checks of all connections, while events come.
 pub(crate) const MONITOR_SWEEP: Duration = ms(10);
+
+// The fuzzer.
+
+/// Between two looks at what a program has open and uses.
+pub(crate) const LEAK_POLL: Duration = ms(100);

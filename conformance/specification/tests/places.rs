@@ -19,7 +19,7 @@ const EXCEPTIONS: [(&str, &str); 4] = [
     ("specification/src/message.rs", "the table"),
     (
         "judge/src/fuzz",
-        "sessions are generated as texts of the notation, whose parser and checks read the table",
+        "parts of messages that are cut or malformed on purpose, and the texts of leak tests",
     ),
     (
         "judge/src/run/canary.rs",
@@ -33,14 +33,14 @@ const EXCEPTIONS: [(&str, &str); 4] = [
 
 /// How many places give the fields of a message their values.
 const PLACES: [(&str, usize); 8] = [
-    ("ATH", 2),
-    ("ARS", 1),
-    ("MAP", 3),
-    ("MRS", 3),
+    ("ATH", 5),
+    ("ARS", 8),
+    ("MAP", 4),
+    ("MRS", 4),
     ("TRQ", 2),
-    ("TRS", 0),
-    ("SRQ", 2),
-    ("SRS", 2),
+    ("TRS", 1),
+    ("SRQ", 3),
+    ("SRS", 3),
 ];
 
 /// The packages that judge. The broken peers and `netroxy-proto` have tables of their own on purpose.
@@ -73,6 +73,7 @@ fn one_more_field_is_written_in_the_table_and_where_messages_are_written() {
     for (_, code) in sources() {
         for (word, count) in &mut found {
             *count += code.matches(&format!("{word}.lines(")).count();
+            *count += code.matches(&format!("message(&{word},")).count();
         }
     }
     assert_eq!(found, PLACES);

@@ -20,9 +20,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-#[path = "../../../netroxy-net/tests/support/free_port.rs"]
-mod free_port;
-use free_port::free_port;
+use crate::support::free_port;
 
 /// A running server and client. Both stop when this is dropped.
 struct Pair {

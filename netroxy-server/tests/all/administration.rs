@@ -11,9 +11,7 @@ use std::{
 
 use netroxy_server::Status;
 
-#[path = "../../../netroxy-net/tests/support/free_port.rs"]
-mod free_port;
-use free_port::free_port;
+use crate::support::free_port;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_netroxy-server");
 

@@ -1,4 +1,4 @@
-//! Data connections that a client opens before it is asked for them.
+//! Data connections that a client opens before TRQ comes.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,27 +8,28 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use super::Shared;
+use super::shared::Shared;
 use crate::lines::Stream;
 
-/// So many are open.
+/// How many are open.
 const COUNT: usize = 3;
-/// A server may close a connection that has said nothing for 8 seconds.
+/// How long each stays open without TRS. A server may close a connection on which nothing comes for 8 seconds.
 const LIFE: Duration = Duration::from_secs(5);
-/// Between two looks.
+/// How often the client replaces old connections.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Those of a login; they end with it.
+/// The open data connections of a login. They end with it.
 pub(super) struct Ahead {
     open: Arc<Open>,
     filling: JoinHandle<()>,
 }
 
-/// The oldest comes first, with the time at which it was opened.
+/// Open data connections, the oldest first, and when each was opened.
 #[derive(Default)]
 pub(super) struct Open(Mutex<VecDeque<(Instant, Stream)>>);
 
 impl Ahead {
+    /// Opens data connections from now on.
     pub(super) fn of(shared: Arc<Shared>) -> Self {
         let open = Arc::new(Open::default());
         let filled = open.clone();
@@ -64,7 +65,7 @@ impl Drop for Ahead {
 }
 
 impl Open {
-    /// The one that was opened first.
+    /// Takes the oldest connection.
     pub(super) fn take(&self) -> Option<Stream> {
         self.lock().pop_front().map(|(_, stream)| stream)
     }
@@ -82,7 +83,7 @@ impl Open {
 
 async fn close(streams: Vec<Stream>) {
     for mut stream in streams {
-        // Who has gone is closed.
+        // An error means that the connection is already closed.
         let _ = stream.shutdown().await;
     }
 }

@@ -1,16 +1,18 @@
-//! What a client remembers of its logins, which only bugs do.
+//! What bugs of a client remember of its logins.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The logins of a client.
+/// The logins of a client so far.
 #[derive(Default)]
 pub(super) struct Past(Mutex<Logins>);
 
 #[derive(Default)]
 struct Logins {
-    /// Of all that have succeeded, the latest last.
+    /// The tokens of all successful logins, the latest last.
     tokens: Vec<Vec<u8>>,
-    /// The last TRQ: which mapping, and its port as the server wrote it.
+    /// The timeout of the first login, in seconds.
+    first_timeout: Option<u64>,
+    /// The last TRQ: the index of its mapping, and the port as the server wrote it.
     request: Option<(usize, Vec<u8>)>,
 }
 
@@ -24,7 +26,7 @@ impl Past {
         self.lock().tokens.push(token.to_vec());
     }
 
-    /// How many have succeeded.
+    /// How many logins have succeeded.
     pub(super) fn logins(&self) -> usize {
         self.lock().tokens.len()
     }
@@ -38,6 +40,16 @@ impl Past {
     pub(super) fn token_before(&self) -> Option<Vec<u8>> {
         let before = self.logins().checked_sub(2)?;
         self.token(before)
+    }
+
+    /// The timeout of the first login, in seconds.
+    pub(super) fn first_timeout(&self) -> Option<u64> {
+        self.lock().first_timeout
+    }
+
+    /// The timeout of the first login; this one if it is the first.
+    pub(super) fn first_timeout_or(&self, seconds: u64) -> u64 {
+        *self.lock().first_timeout.get_or_insert(seconds)
     }
 
     /// A TRQ has come.

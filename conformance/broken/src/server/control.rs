@@ -1,4 +1,4 @@
-//! Control connections: from the login to the end, and what they ask for.
+//! Control connections: the login, requests, and the end.
 
 use std::collections::HashSet;
 use std::io;
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::limits::LONGEST;
-use super::{LATE, LONG, Login, Shared, keep, tell};
+use super::{LATE, LONG, Login, Shared, keep_open, send_text};
 use crate::lines::{Lines, Message, Stream, bytes, integer, shaped};
 use crate::{Bug, chance};
 
@@ -36,7 +36,7 @@ impl Shared {
             _ => {}
         }
         let mut random = [0; 16];
-        // Without randomness there is nothing to judge either.
+        // Without random bytes all tokens are the same.
         let _ = getrandom::fill(&mut random);
         let text: String = random.iter().map(|byte| format!("{byte:02X}")).collect();
         let (half, short) = (text.get(..16), text.get(..8));
@@ -71,7 +71,7 @@ impl Shared {
         lines.log_in();
         let ended = self.clone().serve(id, &mut lines, &out).await;
         if ended == Ended::Violation && self.has(Bug::ViolationEndsAll) {
-            self.kick_all();
+            self.end_all();
         }
         let kept = match self.bug {
             Some(Bug::PortsNeverReleased) => true,
@@ -82,7 +82,7 @@ impl Shared {
             _ => false,
         };
         if ended == Ended::Expired && self.has(Bug::ExpiryEndsAllOfName) {
-            self.kick_namesakes(&ath[1]);
+            self.end_namesakes(&ath[1]);
         }
         if ended == Ended::Reset && self.has(Bug::AbortAfterLoginFatal) {
             self.over.store(true, Ordering::Relaxed);
@@ -102,7 +102,7 @@ impl Shared {
         self.finish(reader, writer).await;
     }
 
-    /// Adds a login and answers it.
+    /// Adds a login and answers ATH. Returns `None` if it is rejected.
     async fn log_in(
         self: Arc<Self>,
         ath: &Message,
@@ -131,7 +131,7 @@ impl Shared {
             Some(Bug::TimeoutAtLeastThree) => self.timeout.max(3),
             _ => self.timeout,
         };
-        self.clone().mind_old_expiry(id, &name);
+        self.clone().end_at_old_expiry(id, &name);
         let answer = bytes(&[b"ARS", b"true", seconds.to_string().as_bytes(), &token]);
         if self.has(Bug::ArsTwice) {
             let _ = out.send(answer.clone());
@@ -149,7 +149,7 @@ impl Shared {
             secure,
             mapped: HashSet::new(),
             out: out.clone(),
-            kicked: CancellationToken::new(),
+            ended: CancellationToken::new(),
             tunnels: CancellationToken::new(),
         };
         state.logins.insert(id, login);
@@ -187,7 +187,7 @@ impl Shared {
         }
     }
 
-    /// Ends a login: nobody listens on its ports when this returns, unless a bug keeps them.
+    /// Ends a login. Its ports are closed when this returns, unless a bug keeps them.
     pub(super) async fn log_out(&self, id: u64, ports_kept: bool) {
         let mut listeners = Vec::new();
         {
@@ -195,7 +195,7 @@ impl Shared {
             let Some(login) = state.logins.remove(&id) else {
                 return;
             };
-            login.kicked.cancel();
+            login.ended.cancel();
             if self.has(Bug::TunnelsEndWithControl) {
                 login.tunnels.cancel();
             }
@@ -219,12 +219,14 @@ impl Shared {
                 if let Some(port) = state.ports.remove(&number) {
                     listeners.push(port.listener);
                     if self.has(Bug::EndedUserTold) {
-                        let told =
-                            |(_, user): &(u64, TcpStream)| tell(user, "your client has gone");
-                        port.waiting.iter().for_each(told);
+                        let send =
+                            |(_, user): &(u64, TcpStream)| send_text(user, "your client has gone");
+                        port.waiting.iter().for_each(send);
                     }
                     if self.has(Bug::WaitingUsersKept) {
-                        port.waiting.into_iter().for_each(|(_, user)| keep(user));
+                        port.waiting
+                            .into_iter()
+                            .for_each(|(_, user)| keep_open(user));
                     } else if self.has(Bug::ClosesAllWaitingLate) {
                         tokio::spawn(async move {
                             sleep(Duration::from_secs(4)).await;
@@ -246,15 +248,15 @@ impl Shared {
         }
     }
 
-    /// Answers what a client that has logged in says, until it ends.
+    /// Answers the requests of a login until it ends.
     async fn serve(
         self: Arc<Self>,
         id: u64,
         lines: &mut Lines<ReadHalf<Stream>>,
         out: &UnboundedSender<Vec<u8>>,
     ) -> Ended {
-        let kicked = match self.state().logins.get(&id) {
-            Some(login) => login.kicked.clone(),
+        let replaced = match self.state().logins.get(&id) {
+            Some(login) => login.ended.clone(),
             None => return Ended::Replaced,
         };
         let mut alive = Instant::now();
@@ -284,7 +286,7 @@ impl Shared {
                 message = lines.message() => message,
                 () = sleep(quiet) => return Ended::Expired,
                 () = tokio::time::sleep_until(over) => return Ended::Expired,
-                () = kicked.cancelled() => return Ended::Replaced,
+                () = replaced.cancelled() => return Ended::Replaced,
                 () = tokio::time::sleep_until(alive + patience) => {
                     let renewed = match self.bug {
                         Some(Bug::TunnelRenews) => self.mixer.take_bytes(),
@@ -329,7 +331,7 @@ impl Shared {
                         let _ = out.send(b"SRS\n".to_vec());
                     }
                 }
-                b"MAP" if self.leaves_for(integer(&message[1])) => return Ended::Violation,
+                b"MAP" if self.closes_on(integer(&message[1])) => return Ended::Violation,
                 b"MAP" => {
                     if self.has(Bug::MapRenews) {
                         alive = Instant::now();
@@ -343,7 +345,7 @@ impl Shared {
                         continue;
                     }
                     if self.has(Bug::MessagesInterleaved) {
-                        // Whoever else writes meanwhile gets in between.
+                        // Another message can be sent between the halves.
                         let half = answer.len() - if ok { 5 } else { 6 };
                         let _ = out.send(answer[..half].to_vec());
                         sleep(Duration::from_millis(50)).await;

@@ -1,4 +1,4 @@
-//! Bugs about how many there can be, how often, and who is who.
+//! Bugs about limits, and about logins with the same name.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::Bug;
 pub(super) const LONGEST: u64 = 9_223_372_036;
 
 impl Shared {
-    /// Whether there is no room for one more client.
+    /// Whether a bug rejects another login.
     pub(super) fn is_full(&self, state: &State) -> bool {
         match self.bug {
             Some(Bug::OneClientOnly) => !state.logins.is_empty(),
@@ -23,7 +23,7 @@ impl Shared {
         }
     }
 
-    /// Makes room for one more client.
+    /// Ends the oldest login if a bug allows only 15.
     pub(super) async fn end_first_of_many(&self) {
         let first = {
             let state = self.state();
@@ -35,13 +35,13 @@ impl Shared {
         }
     }
 
-    /// How many logins of this name there have ever been.
+    /// How many logins of this name there were.
     pub(super) fn logins_of(&self, name: &[u8]) -> usize {
         let state = self.state();
         state.ever.iter().filter(|(other, _)| other == name).count()
     }
 
-    /// The token of an older login that is given again.
+    /// The token of the first login, if a bug gives it again.
     pub(super) fn token_again(&self, name: &[u8]) -> Option<Vec<u8>> {
         if !self.has(Bug::FifthLoginFirstToken) || self.logins_of(name) != 4 {
             return None;
@@ -51,28 +51,28 @@ impl Shared {
         first.map(|(_, token)| token.clone())
     }
 
-    /// Ends whatever login has this name when the silence of this one would be over, unless it has lived so long.
-    pub(super) fn mind_old_expiry(self: Arc<Self>, id: u64, name: &[u8]) {
+    /// Ends all logins of this name when this login would have expired, if it has been replaced by then.
+    pub(super) fn end_at_old_expiry(self: Arc<Self>, id: u64, name: &[u8]) {
         if !self.has(Bug::OldExpiryEndsNew) {
             return;
         }
-        let (name, silence) = (name.to_vec(), Duration::from_secs(self.timeout));
+        let (name, timeout) = (name.to_vec(), Duration::from_secs(self.timeout));
         tokio::spawn(async move {
-            sleep(silence.mul_f64(1.25)).await;
+            sleep(timeout.mul_f64(1.25)).await;
             if !self.state().logins.contains_key(&id) {
-                self.kick_namesakes(&name);
+                self.end_namesakes(&name);
             }
         });
     }
 
     /// Ends all logins of a name.
-    pub(super) fn kick_namesakes(&self, name: &[u8]) {
+    pub(super) fn end_namesakes(&self, name: &[u8]) {
         let state = self.state();
         let namesakes = state.logins.values().filter(|login| login.name == name);
-        namesakes.for_each(|login| login.kicked.cancel());
+        namesakes.for_each(|login| login.ended.cancel());
     }
 
-    /// The answer to a login that has as many mappings as it is given, if it is not that of whether the port can be had.
+    /// The answer to a MAP of a login that has too many mappings already, for a bug.
     pub(super) fn has_enough_ports(&self, id: u64) -> Option<bool> {
         let (most, answer) = match self.bug {
             Some(Bug::MappingsAtMost50) => (50, false),
@@ -87,7 +87,7 @@ impl Shared {
     }
 
     /// Whether a MAP of this port ends the login.
-    pub(super) fn leaves_for(&self, port: i64) -> bool {
+    pub(super) fn closes_on(&self, port: i64) -> bool {
         match self.bug {
             Some(Bug::HighestPortCloses) => port == 65_535,
             Some(Bug::LowestPortCloses) => port == 1,
@@ -95,8 +95,8 @@ impl Shared {
         }
     }
 
-    /// Whether a user of this port is closed at once, because too many wait or have come.
-    pub(super) fn turns_away(&self, state: &mut State, number: u16) -> bool {
+    /// Whether a bug closes a user of this port at once, because too many users wait or have connected.
+    pub(super) fn rejects_user(&self, state: &mut State, number: u16) -> bool {
         let Some(login) = state.ports.get(&number).map(|port| port.login) else {
             return false;
         };
@@ -104,7 +104,7 @@ impl Shared {
         let waiting: usize = own.map(|port| port.waiting.len()).sum();
         match self.bug {
             Some(Bug::WaitingAtMost16) => waiting >= 16,
-            // Those who were joined have given theirs back.
+            // A joined user frees its place.
             Some(Bug::GoneUsersKeepPlaces) => {
                 state.places += 1;
                 state.places > 100 + self.mixer.ever()
@@ -120,8 +120,8 @@ impl Shared {
         }
     }
 
-    /// The login that is sent the TRQ for a user of this one.
-    pub(super) fn asked<'a>(&self, state: &'a State, id: u64) -> Option<&'a Login> {
+    /// The login that receives the TRQ for a user of this login.
+    pub(super) fn trq_receiver<'a>(&self, state: &'a State, id: u64) -> Option<&'a Login> {
         let own = state.logins.get(&id)?;
         if self.has(Bug::NameForgotten) {
             let open = state.logins.values().filter(|login| login.name == own.name);

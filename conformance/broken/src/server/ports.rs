@@ -1,4 +1,4 @@
-//! Remote ports and the users who come to them.
+//! Remote ports and their users.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -9,12 +9,12 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-use super::{LATE, Login, Port, Shared, USER_TIME, keep, tell};
+use super::{LATE, Login, Port, Shared, USER_TIME, keep_open, send_text};
 use crate::lines::{Message, integer};
 use crate::{Bug, Manner, chance};
 
 impl Shared {
-    /// Listens on a remote port; whether that is so.
+    /// Handles a MAP: listens on the remote port. Returns the answer.
     pub(super) async fn map(self: Arc<Self>, id: u64, map: &Message) -> bool {
         let open = map[3] == b"true" || self.has(Bug::ClosedIsOpen);
         let number = integer(&map[1]);
@@ -74,7 +74,7 @@ impl Shared {
         self.clone().bind(id, number, open).await || self.has(Bug::ConflictTrue)
     }
 
-    /// Where a remote port is bound.
+    /// The address on which a remote port is bound.
     fn remote_address(&self, number: u16) -> Ipv4Addr {
         match self.manner {
             Manner::PortsElsewhere if self.control.contains(&number) => Ipv4Addr::new(127, 0, 0, 3),
@@ -116,7 +116,7 @@ impl Shared {
         true
     }
 
-    /// A user has come.
+    /// A user has connected.
     pub(super) fn user(self: Arc<Self>, number: u16, user: TcpStream) {
         let id = self.next();
         let mut state = self.state();
@@ -132,8 +132,8 @@ impl Shared {
         }
         if !port.open {
             match self.bug {
-                Some(Bug::ClosedHangs) => keep(user),
-                Some(Bug::ClosedUserTold) => tell(&user, "this mapping is closed"),
+                Some(Bug::ClosedHangs) => keep_open(user),
+                Some(Bug::ClosedUserTold) => send_text(&user, "this mapping is closed"),
                 Some(Bug::ClosedClosesLate) => {
                     tokio::spawn(async move {
                         sleep(LATE * 3).await;
@@ -147,14 +147,14 @@ impl Shared {
         if self.has(Bug::UserRenews) {
             self.renewed.store(true, Ordering::Relaxed);
         }
-        if self.turns_away(&mut state, number) {
+        if self.rejects_user(&mut state, number) {
             return;
         }
         let Some(port) = state.ports.get_mut(&number) else {
             return;
         };
         if self.has(Bug::UserGreeted) {
-            tell(&user, "welcome");
+            send_text(&user, "welcome");
         }
         if self.has(Bug::Lifo) {
             port.waiting.push_front((id, user));
@@ -163,7 +163,7 @@ impl Shared {
         } else {
             port.waiting.push_back((id, user));
         }
-        let crowd = port.waiting.len();
+        let waiting = port.waiting.len();
         let (login, others) = (
             port.login,
             state
@@ -172,7 +172,7 @@ impl Shared {
                 .any(|(other, port)| *other != number && !port.waiting.is_empty()),
         );
         let first = |login: &Login| login.mapped.iter().min().copied();
-        let Some(login) = self.asked(&state, login) else {
+        let Some(login) = self.trq_receiver(&state, login) else {
             return;
         };
         let named = match self.bug {
@@ -182,8 +182,8 @@ impl Shared {
         let trq = format!("TRQ\n{named}\n").into_bytes();
         let times = match self.bug {
             Some(Bug::TrqTwice) => 2,
-            Some(Bug::TrqTwiceInCrowd) if crowd == 3 => 2,
-            Some(Bug::TrqOnlyForFirst) if crowd > 1 => 0,
+            Some(Bug::TrqTwiceInCrowd) if waiting == 3 => 2,
+            Some(Bug::TrqOnlyForFirst) if waiting > 1 => 0,
             Some(Bug::TrqHeldWhileOthersWait) if others => 0,
             Some(Bug::TrqMissingByChance) if chance::strikes() => 0,
             Some(Bug::TrqMissingNowAndThen) if id.is_multiple_of(25) => 0,
@@ -208,12 +208,12 @@ impl Shared {
                     sleep(Duration::from_millis(20)).await;
                     let state = shared.state();
                     let port = state.ports.get(&number);
-                    let spoken = |(_, user): &(u64, TcpStream)| {
+                    let has_sent = |(_, user): &(u64, TcpStream)| {
                         user.try_read(&mut [0]).is_ok_and(|count| count > 0)
                     };
-                    if port.is_some_and(|port| port.waiting.iter().any(spoken)) {
+                    if port.is_some_and(|port| port.waiting.iter().any(has_sent)) {
                         let logins = state.logins.values();
-                        logins.for_each(|login| login.kicked.cancel());
+                        logins.for_each(|login| login.ended.cancel());
                         return;
                     }
                 }
@@ -248,7 +248,7 @@ impl Shared {
                 if let Some(port) = self.state().ports.get_mut(&number) {
                     if self.has(Bug::WaitingUserTold) {
                         let late = port.waiting.iter().filter(|(other, _)| *other == id);
-                        late.for_each(|(_, user)| tell(user, "nobody answers"));
+                        late.for_each(|(_, user)| send_text(user, "nobody answers"));
                     }
                     port.waiting.retain(|(other, _)| *other != id);
                 }

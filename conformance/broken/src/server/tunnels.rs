@@ -1,4 +1,4 @@
-//! Data connections, and whom they join.
+//! Data connections, and the users that they are joined with.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{LATE, LONG, Login, Shared};
 use crate::lines::{Lines, Message, Stream, integer};
-use crate::relay::{End, hoard, relay};
+use crate::relay::{End, read_early, relay};
 use crate::{Bug, chance};
 
 impl Shared {
-    /// A connection that has begun by TRS.
+    /// A connection whose first message is TRS.
     pub(super) async fn data(
         self: Arc<Self>,
         trs: &Message,
@@ -24,7 +24,7 @@ impl Shared {
         secure: bool,
     ) {
         let (token, number) = (&trs[1], integer(&trs[2]));
-        let (reader, mut said) = lines.into_parts();
+        let (reader, mut received) = lines.into_parts();
         if self.has(Bug::TrsRenews) {
             self.renewed.store(true, Ordering::Relaxed);
         }
@@ -34,15 +34,17 @@ impl Shared {
             Err(refused) => return self.refuse(refused, reader, writer).await,
         };
         match self.bug {
-            Some(Bug::EarlyDataLost) => said.clear(),
-            Some(Bug::EarlyDataLostByChance) if chance::strikes() => said.clear(),
-            Some(Bug::EarlyDataTwice) => said.extend_from_within(..),
+            Some(Bug::EarlyDataLost) => received.clear(),
+            Some(Bug::EarlyDataLostByChance) if chance::strikes() => received.clear(),
+            Some(Bug::EarlyDataTwice) => received.extend_from_within(..),
             Some(Bug::JoinLate) => sleep(LATE).await,
-            Some(Bug::EarlyDataTrimmed) => said = said.trim_ascii_start().to_vec(),
-            Some(Bug::EarlyDataAsText) => said = String::from_utf8_lossy(&said).into_owned().into(),
+            Some(Bug::EarlyDataTrimmed) => received = received.trim_ascii_start().to_vec(),
+            Some(Bug::EarlyDataAsText) => {
+                received = String::from_utf8_lossy(&received).into_owned().into()
+            }
             Some(Bug::EarlyDataEndsAtNul) => {
-                let end = said.iter().position(|byte| *byte == 0);
-                said.truncate(end.unwrap_or(said.len()));
+                let end = received.iter().position(|byte| *byte == 0);
+                received.truncate(end.unwrap_or(received.len()));
             }
             Some(Bug::TrsAnswered) => {
                 let _ = writer.write_all(b"TRS\n").await;
@@ -51,12 +53,12 @@ impl Shared {
         }
         let mut reader = reader;
         if self.has(Bug::EarlySegmentLost) {
-            let mut waste = vec![0; 64 * 1024];
-            let _ = timeout(Duration::from_millis(30), reader.read(&mut waste)).await;
+            let mut dropped = vec![0; 64 * 1024];
+            let _ = timeout(Duration::from_millis(30), reader.read(&mut dropped)).await;
         }
         if self.has(Bug::EarlyDataAtMost64Kib) {
-            said.extend(hoard(&mut reader, 64 << 10).await);
-            said.truncate(64 << 10);
+            received.extend(read_early(&mut reader, 64 << 10).await);
+            received.truncate(64 << 10);
         }
         let (mut far_reader, far_writer) = user.into_split();
         let loses = match self.bug {
@@ -66,28 +68,28 @@ impl Shared {
             _ => false,
         };
         if loses {
-            // What is under way comes in time to be lost too, on a busy machine as well.
-            let mut waste = vec![0; 64 * 1024];
-            let _ = timeout(Duration::from_millis(100), far_reader.read(&mut waste)).await;
+            // On a busy machine too, the bytes that are on their way come in this time.
+            let mut dropped = vec![0; 64 * 1024];
+            let _ = timeout(Duration::from_millis(100), far_reader.read(&mut dropped)).await;
         }
-        let mut far_said = match self.bug {
-            Some(Bug::EarlyUserDataAtMost16Kib) => hoard(&mut far_reader, 16 << 10).await,
-            Some(Bug::EarlyUserDataAtMost64Kib) => hoard(&mut far_reader, 64 << 10).await,
-            Some(Bug::EarlyUserDataAtMost1Mib) => hoard(&mut far_reader, 1 << 20).await,
+        let mut far_received = match self.bug {
+            Some(Bug::EarlyUserDataAtMost16Kib) => read_early(&mut far_reader, 16 << 10).await,
+            Some(Bug::EarlyUserDataAtMost64Kib) => read_early(&mut far_reader, 64 << 10).await,
+            Some(Bug::EarlyUserDataAtMost1Mib) => read_early(&mut far_reader, 1 << 20).await,
             Some(Bug::EarlyUserDataAsText) => {
-                let said = hoard(&mut far_reader, 1 << 20).await;
-                String::from_utf8_lossy(&said).into_owned().into()
+                let received = read_early(&mut far_reader, 1 << 20).await;
+                String::from_utf8_lossy(&received).into_owned().into()
             }
             _ => Vec::new(),
         };
         if self.has(Bug::EarlyUserDataLostAtEnd) {
-            // What is there is read first; then an end is taken for a user that has gone.
+            // The bytes before the end are read first.
             let mut there = vec![0; 64 * 1024];
             let soon = Duration::from_millis(20);
             loop {
                 match timeout(soon, far_reader.read(&mut there)).await {
                     Ok(Ok(0)) => return,
-                    Ok(Ok(count)) => far_said.extend_from_slice(&there[..count]),
+                    Ok(Ok(count)) => far_received.extend_from_slice(&there[..count]),
                     Ok(Err(_)) | Err(_) => break,
                 }
             }
@@ -95,17 +97,17 @@ impl Shared {
         let data = End {
             reader,
             writer,
-            said,
+            received,
         };
         let far = End {
             reader: &mut far_reader,
             writer: far_writer,
-            said: far_said,
+            received: far_received,
         };
         tokio::select! {
             broken = relay(data, far, self.bug, &self.mixer) => {
                 if broken && self.has(Bug::BrokenTunnelEndsControl) {
-                    self.kick_all();
+                    self.end_all();
                 }
                 if broken && self.has(Bug::BrokenTunnelFatal) {
                     self.over.store(true, Ordering::Relaxed);
@@ -115,7 +117,7 @@ impl Shared {
         }
     }
 
-    /// The user for a data connection, and what may end the tunnel.
+    /// The user for a data connection, and the token that ends the tunnel.
     pub(super) fn join(
         &self,
         token: &[u8],
@@ -234,18 +236,18 @@ impl Shared {
             sleep(LONG).await;
         }
         if self.has(Bug::RefusedTunnelEndsControls) {
-            self.kick_all();
+            self.end_all();
         }
         self.close(reader, writer).await;
     }
 }
 
-/// Why a data connection joins nobody.
+/// Why a data connection is not joined.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
     Token,
     Port,
     Unsolicited,
-    /// A bug says nothing.
+    /// A bug leaves the connection open.
     Kept,
 }

@@ -1,4 +1,4 @@
-//! What a client looks at in a certificate.
+//! How a client verifies the certificate of its server.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::Bug;
 
-/// Takes every certificate.
-pub(super) fn nobody(provider: Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {
+/// Accepts every certificate.
+pub(super) fn accept_all(provider: Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {
     Arc::new(Verifier {
         trusted: None,
         bug: None,
@@ -24,7 +24,7 @@ pub(super) fn nobody(provider: Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifie
     })
 }
 
-/// Takes what the certificates of this PEM file vouch for; nothing without one.
+/// Accepts the certificates of the issuer in this PEM file; none without a file.
 pub(super) fn verifier(
     trusted: Option<&Path>,
     bug: Option<Bug>,
@@ -36,11 +36,11 @@ pub(super) fn verifier(
         roots.add(root).map_err(io::Error::other)?;
     }
     let trusted = match roots.is_empty() {
-        true => Trusted::Nobody,
+        true => Trusted::None,
         false => {
             let builder =
                 WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(&provider));
-            Trusted::Some(builder.build().map_err(io::Error::other)?)
+            Trusted::Issuer(builder.build().map_err(io::Error::other)?)
         }
     };
     Ok(Arc::new(Verifier {
@@ -53,34 +53,34 @@ pub(super) fn verifier(
 
 #[derive(Debug)]
 enum Trusted {
-    Nobody,
-    Some(Arc<WebPkiServerVerifier>),
+    None,
+    Issuer(Arc<WebPkiServerVerifier>),
 }
 
 #[derive(Debug)]
 struct Verifier {
-    /// Everybody is trusted without.
+    /// Without it, every certificate is accepted.
     trusted: Option<Trusted>,
     bug: Option<Bug>,
     provider: Arc<CryptoProvider>,
-    /// For a bug that looks once.
+    /// Whether a certificate was verified, for a bug.
     seen_one: AtomicBool,
 }
 
 impl Verifier {
-    /// Whether a bug has it that this does not matter.
-    fn overlooks(&self, wrong: &CertificateError) -> bool {
+    /// Whether a bug ignores this error.
+    fn ignores(&self, error: &CertificateError) -> bool {
         use CertificateError::{
             Expired, ExpiredContext, NotValidForName, NotValidForNameContext, UnknownIssuer,
         };
         match self.bug {
             Some(Bug::CertificateHostNotChecked) => {
-                matches!(wrong, NotValidForName | NotValidForNameContext { .. })
+                matches!(error, NotValidForName | NotValidForNameContext { .. })
             }
             Some(Bug::CertificateDatesNotChecked) => {
-                matches!(wrong, Expired | ExpiredContext { .. })
+                matches!(error, Expired | ExpiredContext { .. })
             }
-            Some(Bug::CertificateIssuerNotChecked) => matches!(wrong, UnknownIssuer),
+            Some(Bug::CertificateIssuerNotChecked) => matches!(error, UnknownIssuer),
             _ => false,
         }
     }
@@ -103,13 +103,13 @@ impl ServerCertVerifier for Verifier {
             return Ok(ServerCertVerified::assertion());
         }
         let verified = match trusted {
-            Trusted::Nobody => Err(CertificateError::UnknownIssuer.into()),
-            Trusted::Some(chains) => {
+            Trusted::None => Err(CertificateError::UnknownIssuer.into()),
+            Trusted::Issuer(chains) => {
                 chains.verify_server_cert(certificate, between, name, ocsp, now)
             }
         };
         match verified {
-            Err(Error::InvalidCertificate(wrong)) if self.overlooks(&wrong) => {
+            Err(Error::InvalidCertificate(error)) if self.ignores(&error) => {
                 Ok(ServerCertVerified::assertion())
             }
             verified => verified,

@@ -1,54 +1,68 @@
-//! What the specification expects of a client, act by act. We are its server and its services.
+//! The model of a client: what the specification expects of it, act by act. The suite plays its server, its users and
+//! its targets.
+//!
+//! The model knows the control connection, the mappings and the tunnels. For each act it looks up the event in a state
+//! table, adds the steps that cause the event and the steps that the specification then expects, and changes its state.
+//! An act that has no meaning in this state adds nothing. If an act ends the control connection, the client must
+//! connect again and send ATH.
 
 mod amount;
 mod joins;
 mod login;
 mod time;
 
-use netroxy_specification::notation::ast::Side;
+use netroxy_specification::message::ARS;
+use netroxy_specification::notation::ast::{Action, Setting, Side, Template};
 
-use super::act::{Act, Kind};
-use super::amount::Crowd;
-use super::draft::{Draft, Known, segments};
+use super::act::{Act, ActKind};
+use super::amounts::TunnelGroup;
+use super::builder::{CaseBuilder, NamedTable, SessionCase};
 use super::malformed::malformed;
+use super::plan::Plan;
+use super::steps::{
+    CLOSED, SILENCE, any_ath, ars, encoded, expect, join, message, mrs, repeated, segments, send,
+    send_bytes, srs, text, var,
+};
 use super::tunnel::Tunnel;
-use super::{Modelled, Plan};
 
-/// The session as a case.
-pub(super) fn model(plan: &Plan) -> Modelled {
-    let mut world = World {
-        draft: Draft::new(),
-        table: Known::client(),
-        joined: Known::tunnel(),
+/// The case of a session with a client.
+pub(super) fn model(plan: &Plan) -> SessionCase {
+    let mut client = Client {
+        case: CaseBuilder::new(),
+        table: NamedTable::client(),
+        tunnel_table: NamedTable::tunnel(),
         maps: maps(plan),
         control: String::new(),
-        token: String::new(),
+        token: text(""),
         up: false,
         arrived: 0,
-        returns: 0,
+        reconnects: 0,
         in_a_row: 0,
         tunnels: Vec::new(),
         long: plan.long,
         waits: 0,
-        reachable: false,
-        crowd: None,
-        served: false,
+        silent_target_used: false,
+        group: None,
+        many_served: false,
         many: plan.long && plan.seed.is_multiple_of(3),
     };
-    world.arrive(&[]);
+    client.connects(&[]);
     for act in &plan.acts {
-        world.play(*act);
-        world.draft.end();
+        client.play(*act);
+        client.case.end_act();
     }
-    world.conclude();
-    let mut config: Vec<String> = world.maps.iter().map(Map::setting).collect();
-    if world.many {
-        config.push(format!("maps {MANY} -> $target"));
+    client.conclude();
+    let mut config: Vec<Setting> = client.maps.iter().map(Map::setting).collect();
+    if client.many {
+        config.push(Setting::Maps {
+            count: MANY,
+            target: var("target"),
+        });
     }
-    world.draft.finish(plan, true, &config)
+    client.case.finish(plan, config)
 }
 
-/// A mapping in the configuration of the client.
+/// A mapping in the configuration of the client; port and target are names of variables.
 #[derive(Debug, Clone, Copy)]
 struct Map {
     port: &'static str,
@@ -56,270 +70,284 @@ struct Map {
     open: bool,
 }
 
-/// How many mappings there are besides, where there are many: a peer has to hold 100 in a login.
+/// How many mappings the configuration has besides, if it has many. A peer must allow 100 in a login.
 const MANY: u32 = 97;
 
-/// A service that listens, one that may not, and now and then a third; in a long session that one accepts late.
+/// The mappings of a session: one with a target, one with a dead target, and perhaps a third. In a long session the
+/// third one has a target that accepts late.
 fn maps(plan: &Plan) -> Vec<Map> {
     let map = |port, target, open| Map { port, target, open };
-    let mut maps = vec![map("$port", "$target", true)];
-    maps.push(map("$port2", "$dead_target", true));
+    let mut maps = vec![map("port", "target", true)];
+    maps.push(map("port2", "dead_target", true));
     match plan.seed % 3 {
-        _ if plan.long => maps.push(map("$port3", "$silent_target", true)),
-        0 => maps.push(map("$port3", "$target2", true)),
-        1 => maps.push(map("$port3", "$target", false)),
+        _ if plan.long => maps.push(map("port3", "silent_target", true)),
+        0 => maps.push(map("port3", "target2", true)),
+        1 => maps.push(map("port3", "target", false)),
         _ => {}
     }
     maps
 }
 
 impl Map {
-    /// As in the header of a case.
-    fn setting(&self) -> String {
-        let closed = if self.open { "" } else { " closed" };
-        format!("map {} -> {}{closed}", self.port, self.target)
+    /// The line of the header.
+    fn setting(&self) -> Setting {
+        Setting::Map {
+            port: var(self.port),
+            target: var(self.target),
+            open: self.open,
+        }
     }
 }
 
-struct World {
-    draft: Draft,
-    table: Known,
-    joined: Known,
+/// The state of the model.
+struct Client {
+    case: CaseBuilder,
+    /// The states of the client.
+    table: NamedTable,
+    /// The states of a tunnel.
+    tunnel_table: NamedTable,
     maps: Vec<Map>,
-    /// The control connection; it has sent ATH.
+    /// The control connection, on which ATH has come.
     control: String,
-    /// The token of the login, as it is written in TRS.
-    token: String,
-    /// Whether ARS has been sent.
+    /// The token of the login.
+    token: Template,
+    /// Whether ARS was sent.
     up: bool,
-    /// How many lines there were when ATH had come.
+    /// How many lines the case had when ATH came.
     arrived: usize,
-    /// How often the client has come back.
-    returns: u32,
-    /// How often it has come back without a login in between: each time it waits for longer.
+    /// How often the client has connected again.
+    reconnects: u32,
+    /// How often it has connected again since the last login. Its wait before that grows each time.
     in_a_row: u32,
     tunnels: Vec<Tunnel>,
-    /// Whether the session takes its time: each login is kept alive.
+    /// Whether the session is a long one: every login is kept alive.
     long: bool,
     /// How many acts have taken time.
     waits: u32,
-    /// Whether the silent target has begun to accept.
-    reachable: bool,
-    /// Many tunnels that were opened together.
-    crowd: Option<Crowd>,
-    /// Whether there are many mappings.
+    /// Whether an act has used the silent target, which accepts since then.
+    silent_target_used: bool,
+    /// The tunnels that were opened by one act.
+    group: Option<TunnelGroup>,
+    /// Whether the configuration has many mappings.
     many: bool,
-    /// Whether each of them has been used.
-    served: bool,
+    /// Whether an act has used each of them.
+    many_served: bool,
 }
 
-/// More would take too long.
-const RETURNS: u32 = 3;
-/// A careful client then waits for longer than a step has time.
+/// How often a client connects again in a session at most; each time takes seconds.
+const RECONNECTS: u32 = 3;
+/// How often it connects again without a login at most. After that a client may wait for longer than a step does.
 const IN_A_ROW: u32 = 2;
 
-impl World {
+impl Client {
     fn play(&mut self, act: Act) {
         let Act { pick, size, .. } = act;
         match act.kind {
-            Kind::Accept => self.accept(pick, size),
-            Kind::Refuse => self.refuse(),
-            Kind::OddTimeout => self.odd_timeout(pick),
-            Kind::NoAnswer => self.no_answer(pick),
-            Kind::AnswerAgain => self.answer_again(pick),
-            Kind::Answer => self.answer(pick),
-            Kind::AliveUnasked => self.alive_unasked(size),
-            Kind::Malformed => self.malformed(pick),
-            Kind::Half => self.half(pick),
-            Kind::Endless => self.endless(),
-            Kind::Join => self.join(pick, None),
-            Kind::JoinEarly => self.join(pick, Some(size)),
-            Kind::JoinMany => self.join_many(pick, size),
-            Kind::JoinUnknown => self.join_unknown(pick),
-            Kind::JoinDead => self.join_dead(size),
-            Kind::Say | Kind::SayBoth | Kind::End | Kind::EndAmid | Kind::Close | Kind::Reset => {
-                self.tunnel(act)
-            }
-            Kind::Leave => self.leave("close"),
-            Kind::LeaveHalf => self.leave("shutdown"),
-            Kind::LeaveReset => self.leave("reset"),
-            Kind::Silence => self.silence("tunnel.failure-keeps-control"),
-            Kind::Expire => self.expire(),
-            Kind::InTime => self.in_time(pick),
-            Kind::Stand => self.stand(act),
-            Kind::Stall | Kind::Slow => self.linger(act),
-            Kind::LoginLate => self.accept_late(pick, size),
-            Kind::LoginNever => self.accept_never(pick),
-            Kind::TargetLate => self.target_late(size),
-            Kind::Crowd => self.crowd(pick, size),
-            Kind::Maps => self.serve_many(size),
-            // What is done to servers.
-            Kind::UserOverdue
-            | Kind::Logins
-            | Kind::Login
-            | Kind::LoginTogether
-            | Kind::LoginBad
-            | Kind::LoginAgain
-            | Kind::LoginReplaces
-            | Kind::Map
-            | Kind::MapBeyond
-            | Kind::MapSpelt
-            | Kind::Ask
-            | Kind::Batch
-            | Kind::Rush
-            | Kind::Stranger
-            | Kind::Users
-            | Kind::UserSays
-            | Kind::UserEnds
-            | Kind::UserLeaves
-            | Kind::UserResets
-            | Kind::JoinBad
-            | Kind::JoinUnasked
-            | Kind::JoinOnControl => {}
+            ActKind::ArsTrue => self.ars_true(pick, size),
+            ActKind::ArsFalse => self.ars_false(),
+            ActKind::ArsBadTimeout => self.ars_bad_timeout(pick),
+            ActKind::AnswerOther => self.answer_other(pick),
+            ActKind::ArsAgain => self.ars_again(pick),
+            ActKind::MrsUnrequested => self.mrs_unrequested(pick),
+            ActKind::SrsUnrequested => self.srs_unrequested(size),
+            ActKind::Malformed => self.malformed(pick),
+            ActKind::HalfMessage => self.half_message(pick),
+            ActKind::EndlessLine => self.endless_line(),
+            ActKind::Join => self.join(pick, None),
+            ActKind::JoinEarly => self.join(pick, Some(size)),
+            ActKind::JoinMany => self.join_many(pick, size),
+            ActKind::JoinUnknown => self.join_unknown(pick),
+            ActKind::JoinDead => self.join_dead(size),
+            ActKind::Send
+            | ActKind::SendBoth
+            | ActKind::End
+            | ActKind::EndAmid
+            | ActKind::Close
+            | ActKind::Reset => self.tunnel(act),
+            ActKind::ControlClose => self.control_ends(Action::Close),
+            ActKind::ControlEnd => self.control_ends(Action::Shutdown),
+            ActKind::ControlReset => self.control_ends(Action::Reset),
+            ActKind::Silence => self.silence("tunnel.failure-keeps-control"),
+            ActKind::KeepaliveLost => self.keepalive_lost(),
+            ActKind::KeepaliveInTime => self.keepalive_in_time(pick),
+            ActKind::Idle => self.idle(act),
+            ActKind::Stall | ActKind::Slow => self.slow_tunnel(act),
+            ActKind::LoginLate => self.ars_late(pick, size),
+            ActKind::LoginNever => self.ars_never(pick),
+            ActKind::TargetLate => self.target_late(size),
+            ActKind::ManyTunnels => self.many_tunnels(pick, size),
+            ActKind::ManyMappings => self.many_mappings(size),
+            // Acts of sessions with servers.
+            ActKind::UserOverdue
+            | ActKind::ManyLogins
+            | ActKind::Login
+            | ActKind::LoginWithRequests
+            | ActKind::LoginBad
+            | ActKind::LoginAgain
+            | ActKind::LoginSameName
+            | ActKind::Map
+            | ActKind::MapBeyond
+            | ActKind::MapSpelling
+            | ActKind::Srq
+            | ActKind::Batch
+            | ActKind::MapRace
+            | ActKind::FirstOther
+            | ActKind::Users
+            | ActKind::UserSends
+            | ActKind::UserEnds
+            | ActKind::UserCloses
+            | ActKind::UserResets
+            | ActKind::JoinBad
+            | ActKind::JoinUnrequested
+            | ActKind::JoinOnControl => {}
         }
     }
 
-    /// At the end it still is as the specification wants it.
+    /// At the end, the control connection is open and receives nothing.
     fn conclude(&mut self) {
         if self.up {
             self.silence("tunnel.failure-keeps-control");
         }
     }
 
-    /// The client connects and says who it is.
-    fn arrive(&mut self, rules: &[&'static str]) {
-        self.draft.event(&self.table, "Offline", "RetryDue");
-        let Some(step) = self.draft.event(&self.table, "Connecting", "Connected") else {
+    /// The client connects and sends ATH; these rules judge that it connects.
+    fn connects(&mut self, rules: &[&'static str]) {
+        self.case.event(&self.table, "Offline", "RetryDue");
+        let Some(step) = self.case.event(&self.table, "Connecting", "Connected") else {
             return;
         };
-        self.control = self.draft.name('c');
-        self.draft.judge(&self.control, "accept", rules);
-        let ath = "< ATH _ $username $password";
-        self.draft.judge(&self.control, ath, &[step.rule]);
+        self.control = self.case.name('c');
+        self.case.judge(&self.control, Action::Accept(None), rules);
+        let ath = expect(any_ath());
+        self.case.judge(&self.control, ath, &[step.rule]);
         self.up = false;
-        self.arrived = self.draft.height();
+        self.arrived = self.case.height();
     }
 
-    /// The control connection has ended: the client comes back.
-    fn come_back(&mut self, rule: &'static str) {
-        self.returns += 1;
+    /// The control connection has ended: the client connects again.
+    fn reconnects(&mut self, rule: &'static str) {
+        self.reconnects += 1;
         self.in_a_row += 1;
         if self.up {
             for tunnel in &mut self.tunnels {
-                tunnel.outlive(&mut self.draft, &self.joined);
+                tunnel.control_ended(&mut self.case, &self.tunnel_table);
             }
         }
-        self.arrive(&[rule]);
+        self.connects(&[rule]);
     }
 
-    /// Whether the client can be made to come back once more.
-    fn may_return(&self) -> bool {
-        self.returns < RETURNS && self.in_a_row < IN_A_ROW
+    /// Whether the client may have to connect again once more.
+    fn may_reconnect(&self) -> bool {
+        self.reconnects < RECONNECTS && self.in_a_row < IN_A_ROW
     }
 
     fn state(&self) -> &'static str {
         if self.up { "Up" } else { "LoggingIn" }
     }
 
-    /// Does something after which the client has to end its control connection.
-    fn provoke(&mut self, event: &str, verb: &str, exact: Option<&'static str>) {
-        let Some(step) = self.draft.event(&self.table, self.state(), event) else {
+    /// Causes an event after which the client must close its control connection. The rule is that of the table, unless
+    /// a more exact one is given.
+    fn provoke(&mut self, event: &str, action: Action, exact: Option<&'static str>) {
+        let Some(step) = self.case.event(&self.table, self.state(), event) else {
             return;
         };
-        self.draft.act(&self.control, verb);
+        self.case.act(&self.control, action);
         let rule = exact.unwrap_or(step.rule);
-        self.draft.judge(&self.control, "< closed", &[rule]);
-        self.come_back("life.reconnect");
+        self.case.judge(&self.control, CLOSED, &[rule]);
+        self.reconnects("life.reconnect");
     }
 
-    fn answer_again(&mut self, pick: u32) {
-        if !self.up || !self.may_return() {
+    /// A second ARS.
+    fn ars_again(&mut self, pick: u32) {
+        if !self.up || !self.may_reconnect() {
             return;
         }
         match pick % 2 {
-            0 => self.provoke("ArsTrue", ">> \"ARS\\ntrue\\n30\\nanother\\n\"", None),
-            _ => self.provoke("ArsFalse", "> ARS false", None),
+            0 => {
+                let ars = encoded(&ars("30", text("another")));
+                self.provoke("ArsTrue", send_bytes(ars), None);
+            }
+            _ => {
+                let ars = message(&ARS, [text("false")]);
+                self.provoke("ArsFalse", send(ars), None);
+            }
         }
     }
 
-    fn answer(&mut self, pick: u32) {
+    /// MRS of a port without a MAP.
+    fn mrs_unrequested(&mut self, pick: u32) {
         if !self.up {
             return;
         }
-        self.draft.event(&self.table, "Up", "Mrs");
+        self.case.event(&self.table, "Up", "Mrs");
         let unmapped = ["1", "65536", "-5", "0"][usize::try_from(pick / 2 % 4).unwrap_or(0)];
-        let answer = format!("> MRS {unmapped} {}", pick.is_multiple_of(2));
-        self.draft.act(&self.control, &answer);
+        let mrs = mrs(text(unmapped), pick.is_multiple_of(2));
+        self.case.act(&self.control, send(mrs));
         self.silence("map.unasked");
     }
 
-    fn alive_unasked(&mut self, size: u32) {
+    /// One or more SRS without an SRQ.
+    fn srs_unrequested(&mut self, size: u32) {
         if !self.up {
             return;
         }
-        self.draft.event(&self.table, "Up", "Srs");
-        let many = size.clamp(1, 500);
-        self.draft
-            .act(&self.control, &format!(">> \"SRS\\n\"*{many}"));
+        self.case.event(&self.table, "Up", "Srs");
+        let answers = repeated(&encoded(&srs()), size.clamp(1, 500));
+        self.case.act(&self.control, send_bytes(answers));
         self.silence("life.client-survives");
     }
 
+    /// A malformed message after the login.
     fn malformed(&mut self, pick: u32) {
-        if !self.up || !self.may_return() {
+        if !self.up || !self.may_reconnect() {
             return;
         }
-        self.draft.event(&self.table, "Up", "Malformed");
-        let port = braced(self.maps[0].port);
-        let bad = malformed(Side::Client, &port, pick);
-        self.draft
-            .act(&self.control, &segments(&bad.text, pick / 64));
+        self.case.event(&self.table, "Up", "Malformed");
+        let bad = malformed(Side::Client, var(self.maps[0].port), pick);
+        self.case.act(&self.control, segments(bad.bytes, pick / 64));
         if bad.lenient {
-            self.draft.closed_or_silent(&self.control, bad.rule);
-            self.draft.act(&self.control, "> close");
+            self.case.closed_or_silent(&self.control, bad.rule);
+            self.case.act(&self.control, Action::Close);
         } else {
-            self.draft.judge(&self.control, "< closed", &[bad.rule]);
+            self.case.judge(&self.control, CLOSED, &[bad.rule]);
         }
-        self.come_back("life.reconnect");
+        self.reconnects("life.reconnect");
     }
 
-    /// Half a message and then the end: it never was.
-    fn half(&mut self, pick: u32) {
-        if !self.may_return() {
+    /// A part of a message, then the end of the connection. The part must have no effect.
+    fn half_message(&mut self, pick: u32) {
+        if !self.may_reconnect() {
             return;
         }
-        let port = braced(self.maps[0].port);
-        let text = match self.up {
-            true => format!("TRQ\\n{port}"),
-            false => "ARS\\ntrue\\n30\\nhalf".to_owned(),
+        let bytes = match self.up {
+            true => join([&text("TRQ\n"), &var(self.maps[0].port)]),
+            false => text("ARS\ntrue\n30\nhalf"),
         };
-        self.draft.event(&self.table, self.state(), "Ended");
-        self.draft.act(&self.control, &format!(">> \"{text}\""));
-        let end = if pick.is_multiple_of(2) {
-            "> close"
-        } else {
-            "> shutdown"
+        self.case.event(&self.table, self.state(), "Ended");
+        self.case.act(&self.control, send_bytes(bytes));
+        let end = match pick.is_multiple_of(2) {
+            true => Action::Close,
+            false => Action::Shutdown,
         };
-        self.draft.act(&self.control, end);
-        self.come_back("frame.partial-no-effect");
+        self.case.act(&self.control, end);
+        self.reconnects("frame.partial-no-effect");
     }
 
-    fn endless(&mut self) {
-        if !self.may_return() {
+    /// A line of more than a mebibyte: a word, or the timeout of ARS.
+    fn endless_line(&mut self) {
+        if !self.may_reconnect() {
             return;
         }
-        let head = if self.up { "" } else { "\"ARS\\ntrue\\n\" " };
-        let verb = format!(">> {head}\"9\"*1048577");
-        self.provoke("Malformed", &verb, Some("frame.line-bound"));
+        let head = (!self.up).then(|| text("ARS\ntrue\n"));
+        let line = repeated(&text("9"), 1_048_577);
+        let segments = head.into_iter().chain([line]).collect();
+        let action = Action::SendRaw(segments);
+        self.provoke("Malformed", action, Some("frame.line-bound"));
     }
 
     fn silence(&mut self, rule: &'static str) {
         if self.up {
-            self.draft.judge(&self.control, "< silence", &[rule]);
+            self.case.judge(&self.control, SILENCE, &[rule]);
         }
     }
-}
-
-/// The variable of a port, as it stands in a string.
-fn braced(port: &str) -> String {
-    format!("${{{}}}", port.trim_start_matches('$'))
 }

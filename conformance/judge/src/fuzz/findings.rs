@@ -1,4 +1,4 @@
-//! The findings of several hunts, brought together.
+//! Merges the findings of several campaigns.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,35 +6,35 @@ use std::path::Path;
 use netroxy_specification::catalog::{self, CaseError};
 use netroxy_specification::notation::ast::{Case, Line};
 
-/// Findings of which each is there once.
+/// Merged findings: of those that are the same, only the shortest one is kept.
 #[derive(Debug, Default)]
 pub struct Findings {
-    known: BTreeMap<Key, Finding>,
+    known: BTreeMap<FindingKey, Finding>,
     files: usize,
 }
 
-/// A case that a hunt has saved.
+/// A case that a campaign has saved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The name of its file, which no other finding has.
+    /// The name of the file. No other finding has it.
     pub file: String,
+    /// The text of the case.
     pub text: String,
-    /// What went wrong.
+    /// The kind of the failure, from the comment in the title line; else the title.
     pub what: String,
-    /// How often it was found.
+    /// How many files have this finding.
     pub times: usize,
     steps: usize,
 }
 
-/// Role, transports, and what went wrong.
-type Key = (String, String, String);
+/// What makes findings the same: role, transports, and kind of the failure.
+type FindingKey = (String, String, String);
 
 impl Findings {
-    /// Adds what a hunt has saved. What it says behind its title tells whether it is known; a shorter case takes the place
-    /// of a longer one.
+    /// Adds a file that a campaign has saved. A shorter case replaces a longer one of the same finding.
     ///
     /// # Errors
-    /// When it is no case.
+    /// If the text is no case.
     pub fn add(&mut self, file: &str, text: String) -> Result<(), CaseError> {
         let entry = catalog::read(file, file, &text)?;
         let case = entry.case;
@@ -70,17 +70,18 @@ impl Findings {
         Ok(())
     }
 
-    /// What is left, in the order of role, transport and kind.
+    /// The findings, sorted by role, transport and kind.
     pub fn each(&self) -> impl Iterator<Item = &Finding> {
         self.known.values()
     }
 
-    /// How many were added.
+    /// How many files were added.
     pub fn files(&self) -> usize {
         self.files
     }
 
-    /// The name, or one like it: hunts over different transports may have the same seeds.
+    /// A free name for a file: this one, or this one with a number. Campaigns over different transports may have the
+    /// same seeds.
     fn free(&self, name: &str) -> String {
         let stem = name.strip_suffix(".case").unwrap_or(name);
         let more = (2..).map(|count| format!("{stem}~{count}.case"));
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_same_is_kept_once_and_the_shortest_of_it() {
+    fn of_the_same_findings_the_shortest_one_is_kept() {
         let mut findings = Findings::default();
         let mut add = |file: &str, text: String| findings.add(file, text).unwrap();
         let same = "session 7 of the fuzzer  # FAIL keep.srs < SRS";

@@ -1,40 +1,43 @@
-//! What a program keeps when everything that has used it is closed, and how much it takes meanwhile.
+//! Leaks: descriptors that stay open after every connection is closed, and memory that grows.
 //!
-//! The same thing is done N times against one instance and 2 N times against another. What both have open in the end,
-//! and have needed at their peaks, is the program's own affair; what the second one has beyond that grows with what is
-//! done to it.
+//! The same action is repeated N times with one instance and 2 N times with another. What both have open in the end,
+//! and what both need at the peak, does not depend on the number. What only the second instance has or needs grows with
+//! it.
 
 use std::path::Path;
-use std::time::Duration;
 
+use netroxy_specification::notation::ast::{Case, Side};
+use netroxy_specification::notation::parse;
 use tokio::time::sleep;
 
 use crate::run::{self, Job};
 use crate::sut::Instance;
+use crate::times::LEAK_POLL;
 use crate::wire::Tls;
 
-/// Something that is done often.
+/// An action that is repeated, in the notation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Burst {
-    /// For the name of its file.
+    /// The name, also for the name of the file.
     pub(super) name: &'static str,
+    /// The lines `role` and `rules`.
     rules: &'static str,
     config: &'static str,
     before: &'static str,
+    /// The repeated steps.
     turn: &'static str,
     after: &'static str,
 }
 
-/// What grows.
+/// What grows with the number of turns: the value after each of [`TURNS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Growth {
-    /// So many descriptors stay open.
+    /// The number of descriptors that stay open.
     Descriptors([usize; 2]),
-    /// So many MiB are in use at the peak.
+    /// The memory at the peak, in MiB.
     Memory([usize; 2]),
 }
 
-/// What grows, and from how much to how much.
 impl std::fmt::Display for Growth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [few, many] = TURNS;
@@ -52,16 +55,16 @@ impl std::fmt::Display for Growth {
 }
 
 impl Burst {
-    /// All that are done to this side.
-    pub(super) fn all(side: netroxy_specification::notation::ast::Side) -> &'static [Self] {
+    /// All bursts for this side.
+    pub(super) fn all(side: Side) -> &'static [Self] {
         match side {
-            netroxy_specification::notation::ast::Side::Server => SERVER,
-            netroxy_specification::notation::ast::Side::Client => CLIENT,
+            Side::Server => SERVER,
+            Side::Client => CLIENT,
         }
     }
 
-    /// As a case that does it so often.
-    pub(super) fn text(&self, turns: usize) -> String {
+    /// The case with this number of turns; `None` if the burst has a syntax error.
+    pub(super) fn case(&self, turns: usize) -> Option<Case> {
         let Self {
             name,
             rules,
@@ -71,24 +74,25 @@ impl Burst {
             after,
         } = self;
         let turn = turn.trim_end().replace('\n', "\n  ");
-        format!(
+        let text = format!(
             "title {name}, {turns} times\n{rules}\n{config}\n{before}\nrepeat {turns}\n  {turn}\n\n{after}"
-        )
+        );
+        parse(&text).ok()
     }
 }
 
-/// Twice as often the second time.
+/// How often the action is repeated with each instance.
 pub(super) const TURNS: [usize; 2] = [40, 80];
 
-/// How much more memory is growth and no accident.
-const MUCH: usize = 24;
+/// How much more memory counts as a leak, in MiB.
+const LEAKED_MEMORY: usize = 24;
 
-/// What grows with a burst; nothing where it has not come to that, or nobody can know.
+/// What grows with a burst. `None` if a session does not start or fails, or if `/proc` does not show the program.
 pub(super) async fn growth(jobs: [Job; 2], tls: &Tls) -> Option<Vec<Growth>> {
     let (mut open, mut peak) = ([0; 2], [0; 2]);
     for (at, job) in jobs.iter().enumerate() {
         let (outcome, instance) = run::stage(job, tls).await.ok()?;
-        // A step that did not come true is a finding of another kind.
+        // A failed step is a finding of another kind.
         let played = outcome.broken.is_none();
         drop(outcome);
         let seen = match (played, settled(&instance).await) {
@@ -102,18 +106,18 @@ pub(super) async fn growth(jobs: [Job; 2], tls: &Tls) -> Option<Vec<Growth>> {
     if open[1].saturating_sub(open[0]) >= (TURNS[1] - TURNS[0]) / 2 {
         found.push(Growth::Descriptors(open));
     }
-    if peak[1].saturating_sub(peak[0]) >= MUCH {
+    if peak[1].saturating_sub(peak[0]) >= LEAKED_MEMORY {
         found.push(Growth::Memory(peak));
     }
     Some(found)
 }
 
-/// The number of open descriptors when it does not fall any more.
+/// The number of open descriptors after it has not fallen for 1.5 seconds.
 async fn settled(instance: &Instance) -> Option<usize> {
     let mut least = descriptors(instance)?;
     let mut quiet = 0;
     while quiet < 15 {
-        sleep(Duration::from_millis(100)).await;
+        sleep(LEAK_POLL).await;
         let now = descriptors(instance)?;
         quiet = if now < least { 0 } else { quiet + 1 };
         least = least.min(now);
@@ -121,12 +125,13 @@ async fn settled(instance: &Instance) -> Option<usize> {
     Some(least)
 }
 
+/// The number of open descriptors now.
 fn descriptors(instance: &Instance) -> Option<usize> {
     let folder = format!("/proc/{}/fd", instance.pid()?);
     Some(Path::new(&folder).read_dir().ok()?.count())
 }
 
-/// The most that has been in use, in MiB.
+/// The memory at the peak, in MiB.
 fn peak_memory(instance: &Instance) -> Option<usize> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", instance.pid()?)).ok()?;
     let line = status

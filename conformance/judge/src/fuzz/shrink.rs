@@ -1,14 +1,19 @@
-//! Makes a failing session small: fewer acts first, then smaller numbers.
+//! Shrinks a failing session: first it removes acts, then it makes numbers smaller.
 
-use super::{Act, Plan};
+use netroxy_specification::notation::ast::Case;
+use netroxy_specification::notation::print;
 
-/// The smallest plan that was found for which `fails` still holds; `fails` is asked for several plans at a time.
+use super::act::Act;
+use super::model::model;
+use super::plan::Plan;
+
+/// The smallest plan found for which `fails` still returns true. `fails` plays several plans at a time.
 ///
-/// What is asked for is bounded, so that a slow program does not hold up the hunt for ever.
+/// The number of calls of `fails` is bounded, because a session with a slow program takes long.
 pub(super) async fn shrink(plan: Plan, mut fails: impl AsyncFnMut(&[Plan]) -> Vec<bool>) -> Plan {
-    let mut best = idle(plan);
+    let mut best = without_empty_acts(plan);
     let mut rounds = if best.long { ROUNDS / 2 } else { ROUNDS };
-    // A session is short: each act alone is tried at once.
+    // How many acts are removed together: one, if the session has at most 16.
     let mut chunk = best.acts.len().div_ceil(16);
     while chunk > 0 && rounds > 0 {
         let spans: Vec<usize> = (0..best.acts.len()).step_by(chunk).collect();
@@ -30,7 +35,7 @@ pub(super) async fn shrink(plan: Plan, mut fails: impl AsyncFnMut(&[Plan]) -> Ve
             chunk = if chunk == 1 { 0 } else { chunk.div_ceil(2) };
             continue;
         };
-        // What can go alone can mostly go together.
+        // Chunks that can be removed alone can mostly be removed together.
         let together = [
             without(&good),
             without(&good[..good.len().div_ceil(2)]),
@@ -42,7 +47,7 @@ pub(super) async fn shrink(plan: Plan, mut fails: impl AsyncFnMut(&[Plan]) -> Ve
             _ => fails(&together).await,
         };
         let found = together.into_iter().zip(failing).find(|(_, fails)| *fails);
-        best = idle(found.map_or(one, |(all, _)| all));
+        best = without_empty_acts(found.map_or(one, |(all, _)| all));
         chunk = chunk.min(best.acts.len().div_ceil(2).max(1));
         if best.acts.is_empty() {
             break;
@@ -51,28 +56,29 @@ pub(super) async fn shrink(plan: Plan, mut fails: impl AsyncFnMut(&[Plan]) -> Ve
     numbers(best, rounds, fails).await
 }
 
-/// How many times several plans are played at most.
+/// How many rounds remove acts at most; a long session has half of them. A round calls `fails` once or twice.
 const ROUNDS: usize = 24;
 
-/// Smaller numbers, as long as that fails too.
+/// Makes numbers smaller, as long as the session still fails.
 async fn numbers(
     mut best: Plan,
     rounds: usize,
     mut fails: impl AsyncFnMut(&[Plan]) -> Vec<bool>,
 ) -> Plan {
     for _ in 0..rounds.min(3) {
-        let now = best.modelled().text;
+        let now = model(&best).case;
         let mut candidates: Vec<Plan> = Vec::new();
-        // A shorter time makes all that follows shorter.
+        // Shorter times come first: they make all further plays faster.
         let mut acts: Vec<(usize, &Act)> = best.acts.iter().enumerate().collect();
-        acts.sort_by_key(|(_, act)| !act.kind.has_steps());
+        acts.sort_by_key(|(_, act)| !act.kind.has_four_sizes());
         for (at, act) in acts {
             for simpler in act.simpler() {
                 let mut acts = best.acts.clone();
                 acts[at] = simpler;
                 let candidate = best.with(acts);
-                let text = candidate.modelled().text;
-                if text != now && text.len() <= now.len() && !candidates.contains(&candidate) {
+                let case = model(&candidate).case;
+                if case != now && length(&case) <= length(&now) && !candidates.contains(&candidate)
+                {
                     candidates.push(candidate);
                 }
             }
@@ -87,20 +93,26 @@ async fn numbers(
             .zip(failing)
             .find(|(_, fails)| *fails);
         let Some((smaller, _)) = found else { break };
-        best = idle(smaller);
+        best = without_empty_acts(smaller);
     }
     best
 }
 
-/// Without the acts that do nothing, which costs no run.
-fn idle(plan: Plan) -> Plan {
+/// The length of a case as text, in bytes, without the blanks between words.
+pub(super) fn length(case: &Case) -> usize {
+    let text = print(case);
+    text.split_ascii_whitespace().map(str::len).sum()
+}
+
+/// The plan without the acts that add no steps. No session is played for this.
+fn without_empty_acts(plan: Plan) -> Plan {
     let mut best = plan;
     let mut at = 0;
     while at < best.acts.len() {
         let mut acts: Vec<Act> = best.acts.clone();
         acts.remove(at);
         let without = best.with(acts);
-        if without.modelled().text == best.modelled().text {
+        if model(&without).case == model(&best).case {
             best = without;
         } else {
             at += 1;

@@ -1,128 +1,146 @@
-//! Time in a session: how long something stands still, and what must be true of a tunnel then.
+//! Times in a session: how long nothing is sent, and what a tunnel must still do after that.
 
-use super::draft::{Draft, Known};
-use super::tunnel::Tunnel;
+use netroxy_specification::notation::ast::{Action, Low};
 
-/// How long something stands still.
+use super::builder::{CaseBuilder, NamedTable};
+use super::steps::{SILENCE, expect_bytes, from_low, text};
+use super::tunnel::{Tunnel, side};
+
+/// How long nothing is sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
-    /// As in the bounds of a step.
-    pub(super) text: &'static str,
-    /// In milliseconds.
+    /// The bound in the step.
+    low: Low,
+    /// In milliseconds; more than any deadline for `still`, whose length depends on the program.
     pub(super) ms: u32,
 }
 
-/// What the sizes of an act choose from, the shortest first. How long `still` is depends on the program.
-const SPANS: [Span; 4] = [
-    Span::of("1s", 1_000),
-    Span::of("3s", 3_000),
-    Span::of("9s", 9_000),
-    Span::of("still", FOREVER),
+/// The spans of an idle act, the shortest first.
+const IDLE: [Span; 4] = [
+    Span::of(1_000),
+    Span::of(3_000),
+    Span::of(9_000),
+    Span {
+        low: Low::Still,
+        ms: 1_000_000,
+    },
 ];
 
-/// What a login may come after: each of the deadlines begins at 8 seconds.
+/// The spans before a late login or its late answer: each of these deadlines is at least 8 seconds.
 const LATE: [Span; 4] = [
-    Span::of("1s", 1_000),
-    Span::of("3s", 3_000),
-    Span::of("5s", 5_000),
-    Span::of("7s", 7_000),
+    Span::of(1_000),
+    Span::of(3_000),
+    Span::of(5_000),
+    Span::of(7_000),
 ];
 
-/// After how long a silent target accepts: systems ask again after 1, 3 and 7 seconds.
-pub(super) const ACCEPTS: [&str; 4] = ["1s", "2s", "5s", "6.5s"];
+/// When a silent target accepts, in milliseconds: systems repeat a SYN after 1, 3 and 7 seconds.
+pub(super) const ACCEPTS: [u32; 4] = [1_000, 2_000, 5_000, 6_500];
 
-/// How long something has to be left open, in seconds. The rules say 8; the last one is for the machine, on which we may
-/// note a connection later than the peer that has opened it.
+/// How long a peer must leave something open, in seconds. The rules say 8; one second is for the machine, on which the
+/// suite may accept a connection later than the peer opened it.
 pub(super) const FLOOR: u32 = 7;
 
-/// Longer than any deadline.
-const FOREVER: u32 = 1_000_000;
-
-/// How many acts of a session take time at most: a session is to be over in less than a minute.
+/// How many acts of a session take time at most, so that a session takes less than a minute.
 pub(super) const WAITS: u32 = 2;
 
 impl Span {
-    const fn of(text: &'static str, ms: u32) -> Self {
-        Self { text, ms }
+    const fn of(ms: u32) -> Self {
+        let low = Low::Ms(ms);
+        Self { low, ms }
     }
 
-    /// The span of this size, or the longest that is no longer than `room`.
-    pub(super) fn within(size: u32, room: u32) -> Option<Self> {
-        let most = usize::try_from(size % 4).unwrap_or(0);
-        let spans = SPANS[..=most].iter().rev();
-        spans.copied().find(|span| span.ms <= room)
+    /// The idle span of this size, or the longest one that takes at most `room` milliseconds.
+    pub(super) fn idle(size: u32, room: u32) -> Option<Self> {
+        Self::longest(&IDLE, size, room)
     }
 
-    /// How late something comes that has 8 seconds.
+    /// The span before a late login of this size, or the longest one that takes at most `room` milliseconds.
     pub(super) fn late(size: u32, room: u32) -> Option<Self> {
-        let most = usize::try_from(size % 4).unwrap_or(0);
-        let spans = LATE[..=most].iter().rev();
-        spans.copied().find(|span| span.ms <= room)
+        Self::longest(&LATE, size, room)
     }
 
-    /// For so long at least nothing comes on a connection.
-    pub(super) fn silence(self) -> String {
-        format!("< silence in {}..", self.text)
+    fn longest(spans: &[Self; 4], size: u32, room: u32) -> Option<Self> {
+        let most = usize::try_from(size % 4).unwrap_or(0);
+        let mut spans = spans[..=most].iter().rev();
+        spans.find(|span| span.ms <= room).copied()
+    }
+
+    /// A connection receives nothing for this span.
+    pub(super) fn silence(self, case: &mut CaseBuilder, actor: &str, rules: &[&'static str]) {
+        case.judge_within(actor, SILENCE, from_low(self.low), rules);
     }
 }
 
 impl Tunnel {
-    /// Nothing is said for a while.
-    pub(super) fn stand(&self, draft: &mut Draft, table: &Known, side: u32, span: Span) {
-        draft.event(table, self.state(), "Idle");
-        // Where the other side has ended its direction, an end has come.
+    /// Neither side sends for a while.
+    pub(super) fn idle(&self, case: &mut CaseBuilder, table: &NamedTable, pick: u32, span: Span) {
+        case.event(table, self.state(), "Idle");
+        // The side whose peer has ended its direction has already received an end.
         let side = match self.ended() {
             [true, _] => 0,
             [_, true] => 1,
-            _ => usize::from(side % 2 == 1),
+            _ => side(pick),
         };
-        draft.judge(&self.sides[side], &span.silence(), &self.lasting());
+        span.silence(case, &self.sides[side], &self.lasting_rules());
     }
 
-    /// After a while it is as it was: both sides are heard where they can still say something.
-    pub(super) fn lasts(&mut self, draft: &mut Draft, table: &Known) {
+    /// After a wait the tunnel works as before: each side that has not ended its direction sends bytes, which arrive.
+    pub(super) fn still_works(&mut self, case: &mut CaseBuilder, table: &NamedTable) {
         for from in [0, 1] {
             if !self.is_closed() && !self.ended()[from] {
-                let rules = self.lasting();
-                draft.event(table, self.state(), "Bytes");
-                self.pass(draft, from, 0, &rules);
+                let rules = self.lasting_rules();
+                case.event(table, self.state(), "Bytes");
+                self.pass(case, from, 0, &rules);
             }
         }
     }
 
-    /// One side reads nothing for a while, and the other one has much to say.
-    pub(super) fn stall(&mut self, draft: &mut Draft, table: &Known, from: u32, span: Span) {
-        let from = usize::from(from % 2 == 1);
+    /// One side reads nothing for a while, and the other side sends more than the systems buffer.
+    pub(super) fn stall(
+        &mut self,
+        case: &mut CaseBuilder,
+        table: &NamedTable,
+        from: u32,
+        span: Span,
+    ) {
+        let from = side(from);
         if self.ended() != [false, false] {
             return;
         }
-        draft.event(table, self.state(), "Full");
-        let rules = self.lasting();
-        let much = self.bytes(from, STALLS);
-        draft.act(&self.sides[1 - from], "pause");
-        draft.act(&self.sides[from], &format!(">> {much}"));
-        draft.judge(&self.sides[from], &span.silence(), &rules);
-        draft.judge(&self.sides[1 - from], &format!("<< {much}"), &rules);
+        case.event(table, self.state(), "Full");
+        let rules = self.lasting_rules();
+        let much = self.payload(from, STALL_BYTES);
+        case.act(&self.sides[1 - from], Action::Pause);
+        case.act(&self.sides[from], much.send());
+        span.silence(case, &self.sides[from], &rules);
+        case.judge(&self.sides[1 - from], much.expect(), &rules);
     }
 
-    /// One side says something slowly: one byte a second, or all of it in as long as `still`.
-    pub(super) fn slow(&self, draft: &mut Draft, table: &Known, from: u32, still: bool) {
-        let mut from = usize::from(from % 2 == 1);
+    /// One side sends slowly: one byte a second, or a text spread over `still`.
+    pub(super) fn slow(&self, case: &mut CaseBuilder, table: &NamedTable, from: u32, still: bool) {
+        let mut from = side(from);
         if self.ended()[from] {
             from = 1 - from;
         }
-        draft.event(table, self.state(), "Bytes");
-        let rules = self.lasting();
-        let (sent, came) = match still {
-            true => (">> slow \"slowly but surely\"", "<< \"slowly but surely\""),
-            false => (">> every 1s \"s\" \"l\" \"o\" \"w\"", "<< \"slow\""),
+        case.event(table, self.state(), "Bytes");
+        let rules = self.lasting_rules();
+        let (send, bytes) = match still {
+            true => {
+                let bytes = text("slowly but surely");
+                (Action::SendSlow(bytes.clone()), bytes)
+            }
+            false => {
+                let segments = ["s", "l", "o", "w"].map(text);
+                (Action::SendEvery(1_000, segments.to_vec()), text("slow"))
+            }
         };
-        draft.act(&self.sides[from], sent);
-        draft.judge(&self.sides[1 - from], came, &rules);
+        case.act(&self.sides[from], send);
+        case.judge(&self.sides[1 - from], expect_bytes(bytes), &rules);
     }
 
-    /// The rules by which it lasts.
-    fn lasting(&self) -> Vec<&'static str> {
+    /// The rules by which the tunnel stays open.
+    fn lasting_rules(&self) -> Vec<&'static str> {
         let mut rules = match self.ended() {
             [false, false] => vec!["tunnel.idle"],
             _ => vec!["tunnel.half-close"],
@@ -134,5 +152,5 @@ impl Tunnel {
     }
 }
 
-/// More than the systems on the way take for a side that reads nothing.
-const STALLS: u32 = 16 << 20;
+/// More bytes than the systems between two sides buffer.
+const STALL_BYTES: u32 = 16 << 20;

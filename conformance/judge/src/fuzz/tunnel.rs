@@ -1,22 +1,26 @@
-//! What happens on a tunnel that has been joined, at either peer.
+//! The model of a joined tunnel, at either peer.
 
-use super::draft::{Draft, Known, payload};
+use netroxy_specification::notation::ast::Action;
+
+use super::builder::{CaseBuilder, NamedTable};
+use super::steps::{CLOSED, EOF, Payload};
 
 /// A tunnel and its two sides.
 #[derive(Debug, Clone)]
 pub(super) struct Tunnel {
-    /// Who is connected with the peer: at the server user and data connection, at the client data connection and target.
+    /// The connections to the peer. With a server: user and data connection; with a client: data connection and target.
     pub(super) sides: [String; 2],
-    /// Whether a side has ended its direction.
+    /// Whether each side has ended its direction.
     ended: [bool; 2],
     state: &'static str,
-    /// Whether its control connection has ended since it was joined.
+    /// Whether the control connection has ended since the tunnel was joined.
     orphan: bool,
-    said: u32,
+    /// How many payloads were sent.
+    sent: u32,
 }
 
 impl Tunnel {
-    /// It has just been joined; a side may have ended its direction before that.
+    /// A tunnel that has just been joined. A side may have ended its direction before that.
     pub(super) fn new(sides: [String; 2], ended: [bool; 2]) -> Self {
         let state = if ended.contains(&true) {
             "HalfClosed"
@@ -28,7 +32,7 @@ impl Tunnel {
             ended,
             state,
             orphan: false,
-            said: 0,
+            sent: 0,
         }
     }
 
@@ -41,154 +45,178 @@ impl Tunnel {
         self.ended
     }
 
-    /// Whether its control connection has ended since it was joined.
+    /// Whether the control connection has ended since the tunnel was joined.
     pub(super) fn is_orphan(&self) -> bool {
         self.orphan
     }
 
-    /// Whether it is over.
     pub(super) fn is_closed(&self) -> bool {
         self.state == "Closed"
     }
 
-    /// The control connection has ended, which must not matter.
-    pub(super) fn outlive(&mut self, draft: &mut Draft, table: &Known) {
-        if draft.event(table, self.state, "ControlEnd").is_some() {
+    /// The control connection has ended; the tunnel stays open.
+    pub(super) fn control_ended(&mut self, case: &mut CaseBuilder, table: &NamedTable) {
+        if case.event(table, self.state, "ControlEnd").is_some() {
             self.orphan = true;
         }
     }
 
-    /// One side says something.
-    pub(super) fn say(&mut self, draft: &mut Draft, table: &Known, from: u32, size: u32) {
+    /// One side sends bytes, if it still can.
+    pub(super) fn send(
+        &mut self,
+        case: &mut CaseBuilder,
+        table: &NamedTable,
+        from: u32,
+        size: u32,
+    ) {
         let from = side(from);
-        let Some(rules) = self.carried(draft, table, from) else {
+        let Some(rules) = self.transfer(case, table, from) else {
             return;
         };
-        self.pass(draft, from, size, &rules);
+        self.pass(case, from, size, &rules);
     }
 
-    /// One side says something, which is carried by these rules.
+    /// One side sends bytes; these rules judge what the other side receives.
     pub(super) fn pass(
         &mut self,
-        draft: &mut Draft,
+        case: &mut CaseBuilder,
         from: usize,
         size: u32,
         rules: &[&'static str],
     ) {
-        let bytes = self.bytes(from, size);
-        draft.act(&self.sides[from], &format!(">> {bytes}"));
-        draft.judge(&self.sides[1 - from], &format!("<< {bytes}"), rules);
+        let bytes = self.payload(from, size);
+        case.act(&self.sides[from], bytes.send());
+        case.judge(&self.sides[1 - from], bytes.expect(), rules);
     }
 
-    /// Both sides say something at the same time.
-    pub(super) fn say_both(&mut self, draft: &mut Draft, table: &Known, size: u32) {
-        let rules = [0, 1].map(|from| self.carried(draft, table, from));
+    /// Both sides send bytes at the same time.
+    pub(super) fn send_both(&mut self, case: &mut CaseBuilder, table: &NamedTable, size: u32) {
+        let rules = [0, 1].map(|from| self.transfer(case, table, from));
         let [Some(forth), Some(back)] = rules else {
             return;
         };
-        let bytes = [0, 1].map(|from| self.bytes(from, size));
-        draft.act(&self.sides[0], &format!(">> {}", bytes[0]));
-        draft.act(&self.sides[1], &format!(">> {}", bytes[1]));
-        draft.judge(&self.sides[1], &format!("<< {}", bytes[0]), &forth);
-        draft.judge(&self.sides[0], &format!("<< {}", bytes[1]), &back);
+        let bytes = [0, 1].map(|from| self.payload(from, size));
+        case.act(&self.sides[0], bytes[0].send());
+        case.act(&self.sides[1], bytes[1].send());
+        case.judge(&self.sides[1], bytes[0].expect(), &forth);
+        case.judge(&self.sides[0], bytes[1].expect(), &back);
     }
 
-    /// One side ends its direction, and is answered if the other one still can.
-    pub(super) fn end(&mut self, draft: &mut Draft, table: &Known, from: u32, size: u32) {
+    /// One side ends its direction. The other side then sends bytes, if it still can.
+    pub(super) fn end(&mut self, case: &mut CaseBuilder, table: &NamedTable, from: u32, size: u32) {
         let from = side(from);
         if self.is_closed() || self.ended[from] {
             return;
         }
-        let Some(step) = draft.event(table, self.state, "DirectionEnd") else {
+        let Some(step) = case.event(table, self.state, "DirectionEnd") else {
             return;
         };
-        draft.act(&self.sides[from], "> shutdown");
+        case.act(&self.sides[from], Action::Shutdown);
         self.ended[from] = true;
         self.state = step.next;
         match step.action {
             "PassEnd" => {
-                draft.judge(&self.sides[1 - from], "< eof", &["tunnel.end-passed"]);
-                self.say(draft, table, u32::from(from == 0), size);
+                case.judge(&self.sides[1 - from], EOF, &["tunnel.end-passed"]);
+                self.send(case, table, u32::from(from == 0), size);
             }
             _ => {
-                draft.judge(&self.sides[1 - from], "< closed", &[step.rule]);
-                draft.judge(&self.sides[from], "< closed", &[step.rule]);
+                case.judge(&self.sides[1 - from], CLOSED, &[step.rule]);
+                case.judge(&self.sides[from], CLOSED, &[step.rule]);
             }
         }
     }
 
-    /// One side says much and ends its direction while the other one talks: all of both arrives.
-    pub(super) fn end_amid(&mut self, draft: &mut Draft, table: &Known, from: u32, size: u32) {
+    /// One side sends much and ends its direction while the other side sends much. All bytes of both sides arrive.
+    pub(super) fn end_amid(
+        &mut self,
+        case: &mut CaseBuilder,
+        table: &NamedTable,
+        from: u32,
+        size: u32,
+    ) {
         let from = side(from);
         if self.ended != [false, false] {
             return;
         }
         let (Some(forth), Some(mut back), Some(step)) = (
-            self.carried(draft, table, from),
-            self.carried(draft, table, 1 - from),
-            draft.event(table, self.state, "DirectionEnd"),
+            self.transfer(case, table, from),
+            self.transfer(case, table, 1 - from),
+            case.event(table, self.state, "DirectionEnd"),
         ) else {
             return;
         };
-        let much = [0, 1].map(|side| self.bytes(side, 3_000_000 + size));
-        draft.act(&self.sides[from], &format!(">> {}", much[from]));
-        draft.act(&self.sides[1 - from], &format!(">> {}", much[1 - from]));
-        draft.act(&self.sides[from], "> shutdown");
+        let much = [0, 1].map(|side| self.payload(side, 3_000_000 + size));
+        case.act(&self.sides[from], much[from].send());
+        case.act(&self.sides[1 - from], much[1 - from].send());
+        case.act(&self.sides[from], Action::Shutdown);
         self.ended[from] = true;
         self.state = step.next;
-        draft.judge(&self.sides[1 - from], &format!("<< {}", much[from]), &forth);
-        draft.judge(&self.sides[1 - from], "< eof", &["tunnel.end-passed"]);
+        case.judge(&self.sides[1 - from], much[from].expect(), &forth);
+        case.judge(&self.sides[1 - from], EOF, &["tunnel.end-passed"]);
         back.insert(0, "tunnel.half-close");
-        draft.judge(&self.sides[from], &format!("<< {}", much[1 - from]), &back);
+        case.judge(&self.sides[from], much[1 - from].expect(), &back);
     }
 
-    /// One side closes; what it has said last arrives before that.
-    pub(super) fn close(&mut self, draft: &mut Draft, table: &Known, from: u32, size: u32) {
+    /// One side closes. If it sends bytes before that, they arrive.
+    pub(super) fn close(
+        &mut self,
+        case: &mut CaseBuilder,
+        table: &NamedTable,
+        from: u32,
+        size: u32,
+    ) {
         let from = side(from);
         if self.is_closed() {
             return;
         }
-        let Some(step) = draft.event(table, self.state, "SideClosed") else {
+        let Some(step) = case.event(table, self.state, "SideClosed") else {
             return;
         };
-        let last = (size > 0 && !self.ended[from]).then(|| self.bytes(from, size));
+        let last = (size > 0 && !self.ended[from]).then(|| self.payload(from, size));
         if let Some(bytes) = &last {
-            draft.act(&self.sides[from], &format!(">> {bytes}"));
+            case.act(&self.sides[from], bytes.send());
         }
-        draft.act(&self.sides[from], "> close");
+        case.act(&self.sides[from], Action::Close);
         if let Some(bytes) = &last {
-            let rule = ["tunnel.last-bytes"];
-            draft.judge(&self.sides[1 - from], &format!("<< {bytes}"), &rule);
+            case.judge(
+                &self.sides[1 - from],
+                bytes.expect(),
+                &["tunnel.last-bytes"],
+            );
         }
-        // It learns of the close by writing; the single LFs of this step do.
+        // The peer detects the close when it writes. The player sends single LFs during this step for that.
         let rules = ["tunnel.reset-propagates", "tunnel.end-passed"];
-        draft.judge(&self.sides[1 - from], "< closed", &rules);
+        case.judge(&self.sides[1 - from], CLOSED, &rules);
         self.state = step.next;
     }
 
-    /// One side is reset.
-    pub(super) fn reset(&mut self, draft: &mut Draft, table: &Known, from: u32) {
+    /// One side resets.
+    pub(super) fn reset(&mut self, case: &mut CaseBuilder, table: &NamedTable, from: u32) {
         let from = side(from);
         if self.is_closed() {
             return;
         }
-        let Some(step) = draft.event(table, self.state, "SideClosed") else {
+        let Some(step) = case.event(table, self.state, "SideClosed") else {
             return;
         };
-        draft.act(&self.sides[from], "> reset");
-        let rule = ["tunnel.reset-propagates"];
-        draft.judge(&self.sides[1 - from], "< closed", &rule);
+        case.act(&self.sides[from], Action::Reset);
+        case.judge(&self.sides[1 - from], CLOSED, &["tunnel.reset-propagates"]);
         self.state = step.next;
     }
 
-    /// The rules by which bytes of a side are carried, if it can say any.
-    fn carried(&self, draft: &mut Draft, table: &Known, from: usize) -> Option<Vec<&'static str>> {
+    /// The rules that judge a transfer from this side; `None` if the side cannot send.
+    fn transfer(
+        &self,
+        case: &mut CaseBuilder,
+        table: &NamedTable,
+        from: usize,
+    ) -> Option<Vec<&'static str>> {
         if self.is_closed() || self.ended[from] {
             return None;
         }
-        let step = draft.event(table, self.state, "Bytes")?;
+        let step = case.event(table, self.state, "Bytes")?;
         let mut rules = vec![step.rule];
-        // Where there is more to it than that, the more exact rule comes first.
+        // The most exact rule comes first.
         if self.orphan {
             rules.insert(0, "tunnel.outlives-control");
         }
@@ -198,12 +226,14 @@ impl Tunnel {
         Some(rules)
     }
 
-    pub(super) fn bytes(&mut self, from: usize, size: u32) -> String {
-        self.said += 1;
-        payload(&format!("{}:{}", self.sides[from], self.said), size)
+    /// The next payload of a side.
+    pub(super) fn payload(&mut self, from: usize, size: u32) -> Payload {
+        self.sent += 1;
+        Payload::new(&format!("{}:{}", self.sides[from], self.sent), size)
     }
 }
 
-fn side(number: u32) -> usize {
+/// The index of the side that a number selects.
+pub(super) fn side(number: u32) -> usize {
     usize::from(number % 2 == 1)
 }

@@ -231,7 +231,9 @@ async fn conclude(
         file: job.entry.file.clone(),
         verdict: decide(facts),
         twin: None,
-        reason: ended.map(Reason::Ended).or(hangs.map(Reason::Hangs)),
+        reason: ended
+            .map(Reason::Ended)
+            .or_else(|| hangs.map(Reason::Hangs)),
         broken,
         remarks: outcome.remarks,
         judged_rules: outcome.judged_rules,

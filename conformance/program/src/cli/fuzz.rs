@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use netroxy_judge::fuzz::{Findings, Hunt, Hunted, Shelf, Wanted};
+use netroxy_judge::fuzz::{Campaign, CampaignResult, CampaignSettings, FindingStore, Findings};
 use netroxy_judge::input;
 use netroxy_judge::run::{self, Job, Options, Order, Shard, Start};
 use netroxy_judge::sut::Subject;
@@ -107,7 +107,7 @@ enum Carrier {
 pub(super) async fn execute(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint> {
     match &fuzz.command {
         Some(Command::Merge { folders, out }) => merge(folders, out),
-        None => play(fuzz, rules).await,
+        None => run_campaign(fuzz, rules).await,
     }
 }
 
@@ -154,7 +154,7 @@ fn merge(folders: &[PathBuf], out: &Path) -> Result<u8, Complaint> {
     Ok(if kept > 0 { EXIT_FAILURE } else { 0 })
 }
 
-async fn play(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint> {
+async fn run_campaign(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint> {
     let named = fuzz.role.map(|role| match role {
         FuzzRole::Server => Side::Server,
         FuzzRole::Client => Side::Client,
@@ -221,7 +221,7 @@ async fn play(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint> {
         (None, None) => Some(Duration::from_secs(60)),
         (time, _) => time,
     };
-    let wanted = Wanted {
+    let settings = CampaignSettings {
         side,
         transport,
         seed,
@@ -237,29 +237,32 @@ async fn play(fuzz: Fuzz, rules: &[Rule]) -> Result<u8, Complaint> {
         }),
         time_scale,
     };
-    let hunt = Hunt::new(wanted, subject, rules, &tls, tempo, stop);
+    let campaign = Campaign::new(settings, subject, rules, &tls, tempo, stop);
     // A quiet run leaves out blank lines.
     let say = |text: &str| match text.trim().is_empty() {
         true => status.print_unless_quiet(text),
         false => status.print(text),
     };
-    let hunted = Box::pin(hunt.run(say, |stage| status.set(stage.to_string()))).await;
-    if let Some(why) = &hunted.harness {
+    let result = Box::pin(campaign.run(say, |phase| status.set(phase.to_string()))).await;
+    if let Some(why) = &result.harness {
         status.print(&format!("some sessions could not be played: {why}\n"));
     }
-    status.print_unless_quiet(&summary(&hunted));
-    status.print(&last_line(totals(&hunted)));
-    if let Some(why) = &hunted.unsaved {
+    status.print_unless_quiet(&summary(&result));
+    status.print(&last_line(totals(&result)));
+    if let Some(why) = &result.unsaved {
         let message = format!("not every finding was saved: {why}");
         return Err(Complaint::new(EXIT_HARNESS, message).hint("check that the disk is not full"));
     }
-    Ok(match hunted {
-        Hunted {
+    Ok(match result {
+        CampaignResult {
             interrupted: true, ..
         } => EXIT_INTERRUPTED,
-        Hunted { findings: 1.., .. } => EXIT_FAILURE,
-        Hunted { elusive: 1.., .. } => EXIT_FAILURE,
-        Hunted {
+        CampaignResult { findings: 1.., .. } => EXIT_FAILURE,
+        CampaignResult {
+            not_reproduced: 1..,
+            ..
+        } => EXIT_FAILURE,
+        CampaignResult {
             harness: Some(_), ..
         } => EXIT_HARNESS,
         _ => 0,
@@ -274,7 +277,7 @@ struct Saved {
     strict: bool,
 }
 
-impl Shelf for Saved {
+impl FindingStore for Saved {
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -294,27 +297,27 @@ impl Shelf for Saved {
 }
 
 /// Passed: sessions without a finding. Failed: sessions with one, and leaks. Skipped: sessions that were not played.
-fn totals(hunted: &Hunted) -> Totals {
+fn totals(result: &CampaignResult) -> Totals {
     let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
-    let bad = hunted.failed + hunted.unplayed;
+    let bad = result.failed + result.unplayed;
     Totals {
-        passed: number(hunted.sessions.saturating_sub(bad)),
-        failed: number(hunted.failed + hunted.leaks),
-        skipped: number(hunted.unplayed),
+        passed: number(result.sessions.saturating_sub(bad)),
+        failed: number(result.failed + result.leaks),
+        skipped: number(result.unplayed),
     }
 }
 
-fn summary(hunted: &Hunted) -> String {
-    let elusive = match hunted.elusive {
+fn summary(result: &CampaignResult) -> String {
+    let not_reproduced = match result.not_reproduced {
         0 => String::new(),
         count => format!(", {count} not reproducible"),
     };
     format!(
-        "fuzz: {} sessions, {} steps, {} findings{elusive} in {:.0} s\n",
-        hunted.sessions,
-        hunted.steps,
-        hunted.findings,
-        hunted.took.as_secs_f64(),
+        "fuzz: {} sessions, {} steps, {} findings{not_reproduced} in {:.0} s\n",
+        result.sessions,
+        result.steps,
+        result.findings,
+        result.took.as_secs_f64(),
     )
 }
 

@@ -1,56 +1,63 @@
-//! Amount: many tunnels and mappings.
+//! Many tunnels and mappings.
 
-use super::{MANY, World};
-use crate::fuzz::amount::{COUNTS, Crowd, MAPS, chosen};
+use netroxy_specification::notation::ast::Action;
 
-impl World {
-    /// Many users of a mapping, one after the other or all at once; their tunnels stay open.
-    pub(super) fn crowd(&mut self, pick: u32, size: u32) {
+use super::{Client, MANY};
+use crate::fuzz::amounts::{MAPPINGS, TUNNELS, TunnelGroup, chosen};
+use crate::fuzz::steps::{accept, expect, expect_bytes, send, send_bytes, step, trq, trs, var};
+
+impl Client {
+    /// Many users of a mapping, one after the other or all at once. Their tunnels stay open.
+    pub(super) fn many_tunnels(&mut self, pick: u32, size: u32) {
         let Some(map) = self.live(pick) else { return };
-        if !self.up || !self.long || self.crowd.is_some() {
+        if !self.up || !self.long || self.group.is_some() {
             return;
         }
-        self.draft.event(&self.table, "Up", "Trq");
-        self.draft.event(&self.joined, "Absent", "TrqMapped");
-        self.draft.event(&self.joined, "Dialling", "BothOpen");
-        let count = chosen(COUNTS, size);
-        let (data, target) = (self.draft.kept_name('k'), self.draft.kept_name('l'));
-        let rules: &[_] = &["tunnel.capacity"];
-        let trq = (format!("{} > TRQ {}", self.control, map.port), &[] as &[_]);
-        let accept = (format!("{data} accept"), rules);
-        let trs = (format!("{data} < TRS {} {}", self.token, map.port), rules);
-        let reached = (format!("{target} accept {}", map.target), rules);
-        let draft = &mut self.draft;
+        self.case.event(&self.table, "Up", "Trq");
+        self.case.event(&self.tunnel_table, "Absent", "TrqMapped");
+        self.case.event(&self.tunnel_table, "Dialling", "BothOpen");
+        let count = chosen(TUNNELS, size);
+        let (data, target) = (self.case.kept_name('k'), self.case.kept_name('l'));
+        let rules = ["tunnel.capacity"];
+        let port = var(map.port);
+        let trs = expect(trs(self.token.clone(), port.clone()));
+        let trq = step(&self.control, send(trq(port)), &[]);
+        let opened = step(&data, Action::Accept(None), &rules);
+        let trs = step(&data, trs, &rules);
+        let reached = step(&target, accept(var(map.target)), &rules);
+        let case = &mut self.case;
         if (pick / 2).is_multiple_of(2) {
-            draft.block(count, true, &[trq, accept, trs, reached]);
+            case.block(count, true, [trq, opened, trs, reached]);
         } else {
-            draft.block(count, false, &[trq]);
-            draft.block(count, true, &[accept, trs]);
-            draft.block(count, true, &[reached]);
+            case.block(count, false, [trq]);
+            case.block(count, true, [opened, trs]);
+            case.block(count, true, [reached]);
         }
         let sides = [data, target];
-        let crowd = Crowd { sides, count };
-        crowd.lasts(draft, rules);
-        self.crowd = Some(crowd);
+        let group = TunnelGroup { sides, count };
+        group.still_works(case, &rules);
+        self.group = Some(group);
     }
 
     /// A user of each of many mappings.
-    pub(super) fn serve_many(&mut self, size: u32) {
-        if !self.up || !self.many || std::mem::replace(&mut self.served, true) {
+    pub(super) fn many_mappings(&mut self, size: u32) {
+        if !self.up || !self.many || std::mem::replace(&mut self.many_served, true) {
             return;
         }
-        self.draft.event(&self.table, "Up", "Trq");
-        let (data, target) = (self.draft.name('d'), self.draft.name('t'));
-        let rules: &[_] = &["map.capacity"];
+        self.case.event(&self.table, "Up", "Trq");
+        let (data, target) = (self.case.name('d'), self.case.name('t'));
+        let rules = ["map.capacity"];
+        let (port, nth) = (var("nth_port"), var("nth"));
+        let trs = expect(trs(self.token.clone(), port.clone()));
         let steps = [
-            (format!("{} > TRQ $nth_port", self.control), &[] as &[_]),
-            (format!("{data} accept"), rules),
-            (format!("{data} < TRS {} $nth_port", self.token), rules),
-            (format!("{target} accept $target"), rules),
-            (format!("{data} >> \"$nth\""), &[]),
-            (format!("{target} << \"$nth\""), rules),
+            step(&self.control, send(trq(port)), &[]),
+            step(&data, Action::Accept(None), &rules),
+            step(&data, trs, &rules),
+            step(&target, accept(var("target")), &rules),
+            step(&data, send_bytes(nth.clone()), &[]),
+            step(&target, expect_bytes(nth), &rules),
         ];
-        let count = chosen(MAPS, size).min(MANY);
-        self.draft.block(count, false, &steps);
+        let count = chosen(MAPPINGS, size).min(MANY);
+        self.case.block(count, false, steps);
     }
 }

@@ -1,158 +1,160 @@
-//! TRQ, and the tunnels that it makes.
+//! TRQ, and the tunnels that it opens.
 
-use super::{Map, World, braced};
-use crate::fuzz::act::{Act, Kind, MOST};
-use crate::fuzz::draft::{payload, segments};
+use netroxy_specification::notation::ast::Action;
+
+use super::{Client, Map};
+use crate::fuzz::act::{Act, ActKind, MAX_BYTES};
+use crate::fuzz::steps::{
+    CLOSED, EOF, Payload, accept, encoded, expect, join, repeated, segments, send, send_bytes,
+    text, trq, trs, var,
+};
 use crate::fuzz::tunnel::Tunnel;
 
-impl World {
-    /// TRQ of a mapping with a service; what comes early is said before TRS is read.
+impl Client {
+    /// TRQ of a mapping with a target. With a size, one side sends bytes before TRS is read.
     pub(super) fn join(&mut self, pick: u32, early: Option<u32>) {
         let Some(map) = self.live(pick) else { return };
         if !self.up || self.tunnels.len() > 8 {
             return;
         }
-        let Some(step) = self.draft.event(&self.joined, "Absent", "TrqMapped") else {
+        let Some(step) = self.case.event(&self.tunnel_table, "Absent", "TrqMapped") else {
             return;
         };
-        self.draft.event(&self.table, "Up", "Trq");
-        let control = self.control.clone();
-        match pick / 8 % 3 {
-            2 => {
-                let text = format!("TRQ\\n{}\\n", braced(map.port));
-                self.draft.act(&control, &segments(&text, pick / 24));
-            }
-            _ => self.draft.act(&control, &format!("> TRQ {}", map.port)),
-        }
-        let (d, t) = (self.draft.name('d'), self.draft.name('t'));
-        self.draft
-            .judge(&d, "accept", &[step.rule, "frame.segmentation"]);
-        let trs = format!("< TRS {} {}", self.token, map.port);
-        let accept = format!("accept {}", map.target);
+        self.case.event(&self.table, "Up", "Trq");
+        let trq = trq(var(map.port));
+        let action = match pick / 8 % 3 {
+            2 => segments(encoded(&trq), pick / 24),
+            _ => send(trq),
+        };
+        self.case.act(&self.control, action);
+        let (d, t) = (self.case.name('d'), self.case.name('t'));
+        let rules = [step.rule, "frame.segmentation"];
+        self.case.judge(&d, Action::Accept(None), &rules);
+        let trs = expect(trs(self.token.clone(), var(map.port)));
+        let accept = accept(var(map.target));
         let first = ["tunnel.trs-first-line", "auth.token-opaque"];
         let mut tunnel_ended = [false, false];
         match early {
             None => {
-                self.draft.judge(&d, &trs, &first);
-                self.draft.judge(&t, &accept, &["tunnel.target"]);
+                self.case.judge(&d, trs, &first);
+                self.case.judge(&t, accept, &["tunnel.target"]);
             }
             Some(size) => {
-                self.draft.event(&self.joined, "Dialling", "Bytes");
-                let most = if self.long { MOST } else { 40_000 };
-                let from_user = payload(&format!("{d}:early"), size.min(most));
-                let from_target = payload(&format!("{t}:banner"), size.min(most));
+                self.case.event(&self.tunnel_table, "Dialling", "Bytes");
+                let most = if self.long { MAX_BYTES } else { 40_000 };
+                let from_user = Payload::new(&format!("{d}:early"), size.min(most));
+                let from_target = Payload::new(&format!("{t}:banner"), size.min(most));
                 let ends = (pick / 2).is_multiple_of(4);
                 if pick.is_multiple_of(2) {
-                    self.draft.act(&d, &format!(">> {from_user}"));
+                    self.case.act(&d, from_user.send());
                     if ends {
-                        self.draft.event(&self.joined, "Dialling", "EarlyEnd");
-                        self.draft.act(&d, "> shutdown");
+                        self.case.event(&self.tunnel_table, "Dialling", "EarlyEnd");
+                        self.case.act(&d, Action::Shutdown);
                         tunnel_ended[0] = true;
                     }
                 }
-                self.draft.judge(&t, &accept, &["tunnel.target"]);
+                self.case.judge(&t, accept, &["tunnel.target"]);
                 if pick % 2 == 1 {
-                    self.draft.act(&t, &format!(">> {from_target}"));
+                    self.case.act(&t, from_target.send());
                     if ends {
-                        self.draft.event(&self.joined, "Dialling", "EarlyEnd");
-                        self.draft.act(&t, "> shutdown");
+                        self.case.event(&self.tunnel_table, "Dialling", "EarlyEnd");
+                        self.case.act(&t, Action::Shutdown);
                         tunnel_ended[1] = true;
                     }
                 }
-                self.draft.judge(&d, &trs, &first);
-                let (hears, bytes) = match pick % 2 {
+                self.case.judge(&d, trs, &first);
+                let (receiver, bytes) = match pick % 2 {
                     0 => (&t, &from_user),
                     _ => (&d, &from_target),
                 };
-                self.draft
-                    .judge(hears, &format!("<< {bytes}"), &["tunnel.transparent"]);
+                let rules = ["tunnel.transparent"];
+                self.case.judge(receiver, bytes.expect(), &rules);
                 if ends {
-                    self.draft.judge(hears, "< eof", &["tunnel.end-passed"]);
+                    self.case.judge(receiver, EOF, &["tunnel.end-passed"]);
                 }
             }
         }
-        self.draft.event(&self.joined, "Dialling", "BothOpen");
+        self.case.event(&self.tunnel_table, "Dialling", "BothOpen");
         self.tunnels.push(Tunnel::new([d, t], tunnel_ended));
     }
 
-    /// Several in one segment; nobody can tell which target belongs to which data connection.
+    /// Several TRQ in one segment. It is unknown which target belongs to which data connection.
     pub(super) fn join_many(&mut self, pick: u32, size: u32) {
         let Some(map) = self.live(pick) else { return };
         if !self.up {
             return;
         }
-        self.draft.event(&self.table, "Up", "Trq");
-        let Some(step) = self.draft.event(&self.joined, "Absent", "TrqMapped") else {
+        self.case.event(&self.table, "Up", "Trq");
+        let Some(step) = self.case.event(&self.tunnel_table, "Absent", "TrqMapped") else {
             return;
         };
         let count = 2 + size % 6;
-        let trq = format!("TRQ\\n{}\\n", braced(map.port));
-        let text = trq.repeat(usize::try_from(count).unwrap_or(2));
-        let control = self.control.clone();
-        self.draft.act(&control, &segments(&text, pick / 8));
+        let trq = encoded(&trq(var(map.port)));
+        let bytes = join((0..count).map(|_| &trq));
+        self.case.act(&self.control, segments(bytes, pick / 8));
         let pairs: Vec<(String, String)> = (0..count)
-            .map(|_| (self.draft.name('d'), self.draft.name('t')))
+            .map(|_| (self.case.name('d'), self.case.name('t')))
             .collect();
         for (d, _) in &pairs {
             let rules = ["frame.pipelining", step.rule];
-            self.draft.judge(d, "accept", &rules);
-            let trs = format!("< TRS {} {}", self.token, map.port);
-            self.draft.judge(d, &trs, &["tunnel.trs-first-line"]);
+            self.case.judge(d, Action::Accept(None), &rules);
+            let trs = expect(trs(self.token.clone(), var(map.port)));
+            self.case.judge(d, trs, &["tunnel.trs-first-line"]);
         }
         for (_, t) in &pairs {
-            let accept = format!("accept {}", map.target);
-            self.draft.judge(t, &accept, &["tunnel.target"]);
+            let accept = accept(var(map.target));
+            self.case.judge(t, accept, &["tunnel.target"]);
         }
         for (d, _) in &pairs {
-            self.draft.act(d, "> close");
+            self.case.act(d, Action::Close);
         }
         for (_, t) in &pairs {
-            self.draft
-                .judge(t, "< closed", &["tunnel.reset-propagates"]);
+            self.case.judge(t, CLOSED, &["tunnel.reset-propagates"]);
         }
     }
 
+    /// TRQ of a port that is not mapped.
     pub(super) fn join_unknown(&mut self, pick: u32) {
         if !self.up {
             return;
         }
-        self.draft.event(&self.joined, "Absent", "TrqUnknown");
-        let port = ["1", "0", "65536", "-1", "9223372036854775807"]
-            [usize::try_from(pick % 5).unwrap_or(0)];
-        let control = self.control.clone();
-        self.draft.act(&control, &format!("> TRQ {port}"));
+        self.case.event(&self.tunnel_table, "Absent", "TrqUnknown");
+        let ports = ["1", "0", "65536", "-1", "9223372036854775807"];
+        let port = ports[usize::try_from(pick % 5).unwrap_or(0)];
+        self.case.act(&self.control, send(trq(text(port))));
         self.silence("tunnel.unknown-port-ignored");
     }
 
+    /// One or more TRQ of a mapping whose target refuses.
     pub(super) fn join_dead(&mut self, size: u32) {
-        let dead = |map: &&Map| map.target == "$dead_target";
-        let Some(map) = self.maps.iter().find(dead).copied() else {
+        let Some(map) = self.map_to("dead_target") else {
             return;
         };
         if !self.up {
             return;
         }
-        self.draft.event(&self.table, "Up", "Trq");
-        self.draft.event(&self.joined, "Absent", "TrqMapped");
-        let Some(step) = self.draft.event(&self.joined, "Dialling", "TargetFailed") else {
+        self.case.event(&self.table, "Up", "Trq");
+        self.case.event(&self.tunnel_table, "Absent", "TrqMapped");
+        let Some(step) = self
+            .case
+            .event(&self.tunnel_table, "Dialling", "TargetFailed")
+        else {
             return;
         };
         let count = 1 + size % 3;
-        let control = self.control.clone();
-        self.draft.act(
-            &control,
-            &format!(">> \"TRQ\\n{}\\n\"*{count}", braced(map.port)),
-        );
+        let requests = repeated(&encoded(&trq(var(map.port))), count);
+        self.case.act(&self.control, send_bytes(requests));
         for _ in 0..count {
-            let d = self.draft.name('d');
-            self.draft.judge(&d, "accept", &[step.rule]);
-            let trs = format!("< TRS {} {}", self.token, map.port);
-            self.draft.judge(&d, &trs, &[step.rule]);
-            self.draft.judge(&d, "< closed", &[step.rule]);
+            let d = self.case.name('d');
+            self.case.judge(&d, Action::Accept(None), &[step.rule]);
+            let trs = expect(trs(self.token.clone(), var(map.port)));
+            self.case.judge(&d, trs, &[step.rule]);
+            self.case.judge(&d, CLOSED, &[step.rule]);
         }
         self.silence("tunnel.failure-keeps-control");
     }
 
+    /// An act on an open tunnel.
     pub(super) fn tunnel(&mut self, act: Act) {
         let open = |one: &&mut Tunnel| !one.is_closed();
         let count = self.tunnels.iter_mut().filter(open).count();
@@ -160,26 +162,32 @@ impl World {
         let Some(tunnel) = self.tunnels.iter_mut().filter(open).nth(at) else {
             return;
         };
-        let (draft, table) = (&mut self.draft, &self.joined);
+        let (case, table) = (&mut self.case, &self.tunnel_table);
         match act.kind {
-            Kind::Say => tunnel.say(draft, table, act.pick, act.size),
-            Kind::SayBoth => tunnel.say_both(draft, table, act.size),
-            Kind::End => tunnel.end(draft, table, act.pick, act.size),
-            Kind::EndAmid => tunnel.end_amid(draft, table, act.pick, act.size),
-            Kind::Close => tunnel.close(draft, table, act.pick, act.size),
-            _ => tunnel.reset(draft, table, act.pick),
+            ActKind::Send => tunnel.send(case, table, act.pick, act.size),
+            ActKind::SendBoth => tunnel.send_both(case, table, act.size),
+            ActKind::End => tunnel.end(case, table, act.pick, act.size),
+            ActKind::EndAmid => tunnel.end_amid(case, table, act.pick, act.size),
+            ActKind::Close => tunnel.close(case, table, act.pick, act.size),
+            _ => tunnel.reset(case, table, act.pick),
         }
     }
 
-    /// A mapping whose service listens.
+    /// An open mapping whose target listens.
     pub(super) fn live(&self, pick: u32) -> Option<Map> {
         let live: Vec<Map> = self
             .maps
             .iter()
             .copied()
-            .filter(|map| map.target.starts_with("$target") && map.open)
+            .filter(|map| map.target.starts_with("target") && map.open)
             .collect();
         let at = usize::try_from(pick).unwrap_or(0) % live.len().max(1);
         live.get(at).copied()
+    }
+
+    /// The mapping with this target.
+    pub(super) fn map_to(&self, target: &str) -> Option<Map> {
+        let mut maps = self.maps.iter();
+        maps.find(|map| map.target == target).copied()
     }
 }

@@ -1,138 +1,140 @@
-//! Time: what stands still, or is slow, stays; what comes late is waited for.
+//! Acts that take time. Idle and slow connections must stay open, and the client must wait for what comes late.
 
-use super::World;
-use crate::fuzz::act::{Act, Kind};
+use netroxy_specification::notation::ast::Action;
+
+use super::Client;
+use crate::fuzz::act::{Act, ActKind};
+use crate::fuzz::steps::{accept, expect, send, trq, trs, until, var};
 use crate::fuzz::time::{ACCEPTS, FLOOR, Span, WAITS};
 use crate::fuzz::tunnel::Tunnel;
 
-impl World {
-    /// Whether something may take time once more.
+impl Client {
+    /// Whether an act may take time once more.
     fn may_wait(&self) -> bool {
         self.long && self.waits < WAITS
     }
 
-    /// Whether nothing has been done since ATH came: its deadline counts from there.
-    fn has_just_come(&self) -> bool {
-        self.draft.height() == self.arrived
+    /// Whether ATH was the last step: the deadline for ARS counts from there.
+    fn has_just_connected(&self) -> bool {
+        self.case.height() == self.arrived
     }
 
-    /// Everything stands still.
-    pub(super) fn stand(&mut self, act: Act) {
-        let Some(span) = Span::within(act.size, u32::MAX) else {
+    /// Nothing is sent for a while.
+    pub(super) fn idle(&mut self, act: Act) {
+        let Some(span) = Span::idle(act.size, u32::MAX) else {
             return;
         };
-        // Who has not been let in gives up.
+        // Without ARS the client would give up.
         if !self.may_wait() || !self.up {
             return;
         }
         let at = self.open_tunnel(act.who);
         match at.filter(|_| !act.pick.is_multiple_of(4)) {
             Some(at) => {
-                let (draft, table) = (&mut self.draft, &self.joined);
-                self.tunnels[at].stand(draft, table, act.pick / 4, span);
+                let (case, table) = (&mut self.case, &self.tunnel_table);
+                self.tunnels[at].idle(case, table, act.pick / 4, span);
             }
             None => {
                 let rules = ["keep.client-patience"];
-                self.draft.judge(&self.control, &span.silence(), &rules);
+                span.silence(&mut self.case, &self.control, &rules);
             }
         }
         self.waits += 1;
-        self.all_last();
+        self.all_still_work();
     }
 
-    /// A tunnel is stalled, or slow.
-    pub(super) fn linger(&mut self, act: Act) {
+    /// One side of a tunnel reads nothing for a while, or sends slowly.
+    pub(super) fn slow_tunnel(&mut self, act: Act) {
         let Some(at) = self.open_tunnel(act.who) else {
             return;
         };
         if !self.may_wait() || !self.up {
             return;
         }
-        let (draft, table) = (&mut self.draft, &self.joined);
-        match (act.kind, Span::within(act.size, u32::MAX)) {
-            (Kind::Stall, Some(span)) => self.tunnels[at].stall(draft, table, act.pick, span),
-            _ => self.tunnels[at].slow(draft, table, act.pick, act.size % 4 > 1),
+        let (case, table) = (&mut self.case, &self.tunnel_table);
+        match (act.kind, Span::idle(act.size, u32::MAX)) {
+            (ActKind::Stall, Some(span)) => self.tunnels[at].stall(case, table, act.pick, span),
+            _ => self.tunnels[at].slow(case, table, act.pick, act.size % 4 > 1),
         }
         self.waits += 1;
-        self.all_last();
+        self.all_still_work();
     }
 
-    /// ARS comes late, and that is good all the same.
-    pub(super) fn accept_late(&mut self, pick: u32, size: u32) {
+    /// ARS comes late; the client must wait for it.
+    pub(super) fn ars_late(&mut self, pick: u32, size: u32) {
         let Some(span) = Span::late(size, u32::MAX) else {
             return;
         };
-        if self.up || !self.may_wait() || !self.has_just_come() {
+        if self.up || !self.may_wait() || !self.has_just_connected() {
             return;
         }
         let rules = ["auth.client-deadline-floor"];
-        self.draft.judge(&self.control, &span.silence(), &rules);
+        span.silence(&mut self.case, &self.control, &rules);
         self.waits += 1;
-        self.accept(pick, size);
-        self.all_last();
+        self.ars_true(pick, size);
+        self.all_still_work();
     }
 
-    /// ARS does not come: the client waits for a while, and then no more.
-    pub(super) fn accept_never(&mut self, pick: u32) {
-        if self.up || !self.may_wait() || !self.has_just_come() || !self.may_return() {
+    /// ARS does not come. The client waits for a while, or closes in the end.
+    pub(super) fn ars_never(&mut self, pick: u32) {
+        if self.up || !self.may_wait() || !self.has_just_connected() || !self.may_reconnect() {
             return;
         }
-        self.draft.event(&self.table, "LoggingIn", "LoginOverdue");
+        self.case.event(&self.table, "LoggingIn", "LoginOverdue");
+        let control = &self.control;
         match pick % 2 {
             0 => self
-                .draft
-                .open_for(&self.control, FLOOR, "auth.client-deadline-floor"),
-            _ => self
-                .draft
-                .closed_within(&self.control, 15, "auth.client-deadline"),
+                .case
+                .open_for(control, FLOOR, "auth.client-deadline-floor"),
+            _ => self.case.closed_within(control, 15, "auth.client-deadline"),
         }
-        self.draft.act(&self.control, "> close");
+        self.case.act(control, Action::Close);
         self.waits += 1;
-        self.come_back("life.reconnect");
+        self.reconnects("life.reconnect");
     }
 
     /// TRQ of a mapping whose target accepts after some seconds.
     pub(super) fn target_late(&mut self, size: u32) {
-        let silent = |map: &&super::Map| map.target == "$silent_target";
-        let Some(map) = self.maps.iter().find(silent).copied() else {
+        let Some(map) = self.map_to("silent_target") else {
             return;
         };
-        if !self.up || !self.may_wait() || std::mem::replace(&mut self.reachable, true) {
+        let busy = !self.up || !self.may_wait();
+        if busy || std::mem::replace(&mut self.silent_target_used, true) {
             return;
         }
-        self.draft.event(&self.table, "Up", "Trq");
-        self.draft.event(&self.joined, "Absent", "TrqMapped");
-        self.draft.event(&self.joined, "Dialling", "BothOpen");
-        let (d, t) = (self.draft.name('d'), self.draft.name('t'));
+        self.case.event(&self.table, "Up", "Trq");
+        self.case.event(&self.tunnel_table, "Absent", "TrqMapped");
+        self.case.event(&self.tunnel_table, "Dialling", "BothOpen");
+        let (d, t) = (self.case.name('d'), self.case.name('t'));
         let after = ACCEPTS[usize::try_from(size % 4).unwrap_or(0)];
         let rules = ["tunnel.dial-patience"];
-        let control = self.control.clone();
-        self.draft.act(&t, &format!("late {after}"));
-        self.draft.act(&control, &format!("> TRQ {}", map.port));
-        let accept = format!("accept {} in ..10s", map.target);
-        self.draft.judge(&t, &accept, &rules);
-        self.draft.judge(&d, "accept", &rules);
-        let trs = format!("< TRS {} {}", self.token, map.port);
-        self.draft.judge(&d, &trs, &rules);
+        self.case.act(&t, Action::Late(after));
+        self.case.act(&self.control, send(trq(var(map.port))));
+        let accept = accept(var(map.target));
+        self.case.judge_within(&t, accept, until(10_000), &rules);
+        self.case.judge(&d, Action::Accept(None), &rules);
+        let trs = expect(trs(self.token.clone(), var(map.port)));
+        self.case.judge(&d, trs, &rules);
         let mut tunnel = Tunnel::new([d, t], [false, false]);
-        tunnel.pass(&mut self.draft, 0, 0, &rules);
-        tunnel.pass(&mut self.draft, 1, 0, &rules);
+        tunnel.pass(&mut self.case, 0, 0, &rules);
+        tunnel.pass(&mut self.case, 1, 0, &rules);
         self.tunnels.push(tunnel);
         self.waits += 1;
-        self.all_last();
+        self.all_still_work();
     }
 
-    /// After a while everything is as it was.
-    fn all_last(&mut self) {
+    /// After a wait the control connection is open, and every tunnel carries bytes.
+    fn all_still_work(&mut self) {
         self.silence("keep.client-patience");
         for tunnel in &mut self.tunnels {
-            tunnel.lasts(&mut self.draft, &self.joined);
+            tunnel.still_works(&mut self.case, &self.tunnel_table);
         }
-        if let Some(crowd) = &self.crowd {
-            crowd.lasts(&mut self.draft, &["tunnel.idle"]);
+        if let Some(group) = &self.group {
+            group.still_works(&mut self.case, &["tunnel.idle"]);
         }
     }
 
+    /// One of the open tunnels.
     fn open_tunnel(&self, who: u32) -> Option<usize> {
         let open = |at: &usize| !self.tunnels[*at].is_closed();
         let open: Vec<usize> = (0..self.tunnels.len()).filter(open).collect();

@@ -1,172 +1,167 @@
-//! TRS, good and bad, and the tunnels that it makes.
+//! TRS, valid and wrong, and the tunnels that it joins.
 
-use super::{PORTS, User, World, braced};
-use crate::fuzz::act::{Act, Kind};
-use crate::fuzz::draft::{payload, segments};
+use netroxy_specification::notation::ast::Action;
+
+use super::{Server, User, port_of};
+use crate::fuzz::act::{Act, ActKind};
+use crate::fuzz::steps::{
+    CLOSED, CONNECT_SERVER, EOF, Payload, encoded, expect_bytes, join, segments, send, send_bytes,
+    text, trs, var,
+};
 use crate::fuzz::tunnel::Tunnel;
 
-impl World {
-    /// A good TRS for whoever has waited longest; with bytes behind it, if a size is given.
+impl Server {
+    /// A valid TRS for the first waiting user of a port. With a size, bytes follow TRS.
     pub(super) fn join(&mut self, port: usize, pick: u32, early: Option<u32>) {
         let (Some((owner, _)), Some(index)) =
             (self.ports[port], self.queues[port].front().copied())
         else {
             return;
         };
-        let Some(token) = self.logins.get(&owner).map(|login| login.token.clone()) else {
+        let Some(token) = self.logins.get(&owner).map(|login| var(&login.token)) else {
             return;
         };
-        if self.spoilt[port] {
+        if self.undecided[port] {
             return;
         }
-        let Some(step) = self.draft.event(&self.table, "Fresh", "TrsGood") else {
+        let Some(step) = self.case.event(&self.table, "Fresh", "TrsGood") else {
             return;
         };
-        self.draft.event(&self.tunnels, "Waiting", "TrsGood");
+        self.case.event(&self.tunnels, "Waiting", "TrsGood");
         self.queues[port].pop_front();
-        let d = self.draft.name('d');
-        self.draft.act(&d, "connect server");
-        let trs = format!("TRS\\n${{{token}}}\\n{}\\n", braced(port));
+        let d = self.case.name('d');
+        self.case.act(&d, CONNECT_SERVER);
+        let trs = encoded(&trs(token, port_of(port)));
         let user = &mut self.users[index];
         let early = early.filter(|_| !user.gone);
         match early {
-            None => self.draft.act(&d, &segments(&trs, pick)),
+            None => self.case.act(&d, segments(trs, pick)),
             Some(size) => {
-                let text = format!("{d}:early");
-                let more = payload(&format!("{d}:more"), size);
+                let first = text(format!("{d}:early"));
+                let more = Payload::new(&format!("{d}:more"), size);
                 match pick % 4 {
-                    // Behind it, in a segment of its own.
+                    // The bytes come in a segment of their own.
                     0 if size > 0 => {
-                        self.draft.act(&d, &format!(">> \"{trs}\""));
-                        self.draft.act(&d, &format!(">> \"{text}\""));
+                        self.case.act(&d, send_bytes(trs));
+                        self.case.act(&d, send_bytes(first.clone()));
                     }
-                    3 => self
-                        .draft
-                        .act(&d, &segments(&format!("{trs}{text}"), pick / 4)),
-                    _ => self.draft.act(&d, &format!(">> \"{trs}{text}\"")),
+                    3 => {
+                        let bytes = join([&trs, &first]);
+                        self.case.act(&d, segments(bytes, pick / 4));
+                    }
+                    _ => self.case.act(&d, send_bytes(join([&trs, &first]))),
                 }
-                self.draft.act(&d, &format!(">> {more}"));
-                let rule = ["tunnel.early-data"];
-                self.draft
-                    .judge(&user.actor, &format!("<< \"{text}\""), &rule);
-                self.draft.judge(&user.actor, &format!("<< {more}"), &rule);
+                self.case.act(&d, more.send());
+                let rules = ["tunnel.early-data"];
+                self.case.judge(&user.actor, expect_bytes(first), &rules);
+                self.case.judge(&user.actor, more.expect(), &rules);
             }
         }
-        for bytes in &user.said {
+        for bytes in &user.sent {
             let rules = ["tunnel.early-user-data", step.rule];
-            self.draft.judge(&d, &format!("<< {bytes}"), &rules);
+            self.case.judge(&d, bytes.expect(), &rules);
         }
         if user.ended || user.gone {
-            self.draft.event(&self.tunnels, "Open", "DirectionEnd");
-            self.draft.judge(&d, "< eof", &["tunnel.end-passed"]);
-        } else if user.said.is_empty() {
-            // That it is joined, and with whom.
-            let bytes = format!("\"{}:here\"", user.actor);
-            self.draft.act(&user.actor, &format!(">> {bytes}"));
+            self.case.event(&self.tunnels, "Open", "DirectionEnd");
+            self.case.judge(&d, EOF, &["tunnel.end-passed"]);
+        } else if user.sent.is_empty() {
+            // This shows that the tunnel is joined, and with which user.
+            let bytes = text(format!("{}:here", user.actor));
+            self.case.act(&user.actor, send_bytes(bytes.clone()));
             let rules = [step.rule, "tunnel.isolation"];
-            self.draft.judge(&d, &format!("<< {bytes}"), &rules);
+            self.case.judge(&d, expect_bytes(bytes), &rules);
         }
         if user.gone {
-            self.draft.act(&d, "> close");
+            self.case.act(&d, Action::Close);
         } else {
             let sides = [user.actor.clone(), d];
             let mut tunnel = Tunnel::new(sides, [user.ended, false]);
             if user.ended {
-                // It waits for an answer.
-                tunnel.say(&mut self.draft, &self.tunnels, 1, 0);
+                // The user waits for an answer.
+                tunnel.send(&mut self.case, &self.tunnels, 1, 0);
             }
             user.tunnel = Some(tunnel);
         }
     }
 
-    /// TRS that must not be joined with anybody.
+    /// A TRS that the server must not join with a user.
     pub(super) fn join_bad(&mut self, who: u32, port: usize, pick: u32) {
         let owner = self.ports[port].map(|(owner, _)| owner);
-        let mine = owner.and_then(|owner| self.logins.get(&owner));
+        let of_port = owner.and_then(|owner| self.logins.get(&owner));
         let other = self.logins.iter().find(|(place, _)| Some(**place) != owner);
         let unmapped = (0..3).find(|port| self.ports[*port].is_none());
-        let own = self.logins.get(&who).map(|login| &login.token);
-        let (token, named, rule) = match (pick % 6, mine, other, unmapped, own) {
-            (0, Some(login), ..) => (
-                format!("\"${{{}}}x\"", login.token),
-                port,
-                "tunnel.token-exact",
-            ),
-            (1, Some(login), ..) => (
-                format!("\" ${{{}}}\"", login.token),
-                port,
-                "tunnel.token-exact",
-            ),
-            (2, _, Some((_, login)), ..) => (
-                format!("\"${{{}}}\"", login.token),
-                port,
-                "tunnel.bad-port-close",
-            ),
-            (3, _, _, Some(unmapped), Some(token)) => (
-                format!("\"${{{token}}}\""),
-                unmapped,
-                "tunnel.bad-port-close",
-            ),
-            (4, ..) if self.stale.is_some() => (
-                format!("\"${{{}}}\"", self.stale.clone().unwrap_or_default()),
-                port,
-                "life.stale-token",
-            ),
-            _ => (
-                "ffffffffffffffffffffffffffffffff".to_owned(),
-                port,
-                "tunnel.bad-token-close",
-            ),
+        let own = self.logins.get(&who);
+        let (token, port, rule) = match (pick % 6, of_port, other, unmapped, own) {
+            (0, Some(login), ..) => {
+                let token = join([&var(&login.token), &text("x")]);
+                (token, port, "tunnel.token-exact")
+            }
+            (1, Some(login), ..) => {
+                let token = join([&text(" "), &var(&login.token)]);
+                (token, port, "tunnel.token-exact")
+            }
+            (2, _, Some((_, login)), ..) => (var(&login.token), port, "tunnel.bad-port-close"),
+            (3, _, _, Some(unmapped), Some(login)) => {
+                (var(&login.token), unmapped, "tunnel.bad-port-close")
+            }
+            (4, ..) if self.stale.is_some() => {
+                let stale = self.stale.as_deref().unwrap_or_default();
+                (var(stale), port, "life.stale-token")
+            }
+            _ => {
+                let token = text("ffffffffffffffffffffffffffffffff");
+                (token, port, "tunnel.bad-token-close")
+            }
         };
-        self.draft.event(&self.table, "Fresh", "TrsBad");
-        let x = self.draft.name('x');
-        self.draft.act(&x, "connect server");
-        self.draft
-            .act(&x, &format!("> TRS {token} {}", PORTS[named]));
-        self.draft.judge(&x, "< closed", &[rule]);
+        self.case.event(&self.table, "Fresh", "TrsBad");
+        let x = self.case.name('x');
+        self.case.act(&x, CONNECT_SERVER);
+        self.case.act(&x, send(trs(token, port_of(port))));
+        self.case.judge(&x, CLOSED, &[rule]);
     }
 
-    pub(super) fn join_unasked(&mut self, port: usize) {
+    /// A TRS with a valid token and port, but no user waits.
+    pub(super) fn join_unrequested(&mut self, port: usize) {
         let Some((owner, true)) = self.ports[port] else {
             return;
         };
-        let Some(token) = self.logins.get(&owner).map(|login| login.token.clone()) else {
+        let Some(token) = self.logins.get(&owner).map(|login| var(&login.token)) else {
             return;
         };
-        if !self.queues[port].is_empty() || self.spoilt[port] {
+        if !self.queues[port].is_empty() || self.undecided[port] {
             return;
         }
-        self.draft.event(&self.table, "Fresh", "TrsBad");
-        let x = self.draft.name('x');
-        self.draft.act(&x, "connect server");
-        self.draft
-            .act(&x, &format!("> TRS \"${{{token}}}\" {}", PORTS[port]));
-        self.draft.closed_or_silent(&x, "tunnel.no-unsolicited");
-        self.draft.act(&x, "> close");
-        // Who has kept it may join it with the next user.
-        self.spoilt[port] = true;
+        self.case.event(&self.table, "Fresh", "TrsBad");
+        let x = self.case.name('x');
+        self.case.act(&x, CONNECT_SERVER);
+        self.case.act(&x, send(trs(token, port_of(port))));
+        self.case.closed_or_silent(&x, "tunnel.no-unsolicited");
+        self.case.act(&x, Action::Close);
+        // A server that kept the connection may join it with the next user.
+        self.undecided[port] = true;
     }
 
+    /// TRS on a control connection, for a waiting user or not.
     pub(super) fn join_on_control(&mut self, who: u32, port: usize, pick: u32) {
         let Some(login) = self.logins.get(&who) else {
             return;
         };
-        let (actor, token) = (login.actor.clone(), login.token.clone());
+        let (actor, token) = (login.actor.clone(), var(&login.token));
         let good = self.ports[port].is_some_and(|(owner, _)| owner == who)
             && !self.queues[port].is_empty();
         let (event, token) = match good && !pick.is_multiple_of(4) {
-            true => ("TrsGood", format!("\"${{{token}}}\"")),
-            false => ("TrsBad", "no-token".to_owned()),
+            true => ("TrsGood", token),
+            false => ("TrsBad", text("no-token")),
         };
-        let Some(step) = self.draft.event(&self.table, "Control", event) else {
+        let Some(step) = self.case.event(&self.table, "Control", event) else {
             return;
         };
-        self.draft
-            .act(&actor, &format!("> TRS {token} {}", PORTS[port]));
-        self.draft.judge(&actor, "< closed", &[step.rule]);
-        self.over(who, "map.released-on-close");
+        self.case.act(&actor, send(trs(token, port_of(port))));
+        self.case.judge(&actor, CLOSED, &[step.rule]);
+        self.login_ended(who, "map.released-on-close");
     }
 
+    /// An act on an open tunnel.
     pub(super) fn tunnel(&mut self, act: Act) {
         let open = |user: &&mut User| user.tunnel.as_ref().is_some_and(|one| !one.is_closed());
         let count = self.users.iter_mut().filter(open).count();
@@ -177,14 +172,14 @@ impl World {
         let Some(tunnel) = &mut user.tunnel else {
             return;
         };
-        let (draft, table) = (&mut self.draft, &self.tunnels);
+        let (case, table) = (&mut self.case, &self.tunnels);
         match act.kind {
-            Kind::Say => tunnel.say(draft, table, act.pick, act.size),
-            Kind::SayBoth => tunnel.say_both(draft, table, act.size),
-            Kind::End => tunnel.end(draft, table, act.pick, act.size),
-            Kind::EndAmid => tunnel.end_amid(draft, table, act.pick, act.size),
-            Kind::Close => tunnel.close(draft, table, act.pick, act.size),
-            _ => tunnel.reset(draft, table, act.pick),
+            ActKind::Send => tunnel.send(case, table, act.pick, act.size),
+            ActKind::SendBoth => tunnel.send_both(case, table, act.size),
+            ActKind::End => tunnel.end(case, table, act.pick, act.size),
+            ActKind::EndAmid => tunnel.end_amid(case, table, act.pick, act.size),
+            ActKind::Close => tunnel.close(case, table, act.pick, act.size),
+            _ => tunnel.reset(case, table, act.pick),
         }
     }
 }

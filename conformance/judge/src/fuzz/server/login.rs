@@ -1,140 +1,142 @@
-//! Logins: how they begin, what they must not be, and how they end.
+//! Logins: valid and wrong ones, and their ends.
 
+use netroxy_specification::message::{ARS, ATH};
 use std::collections::VecDeque;
 
-use netroxy_specification::notation::ast::Side;
+use netroxy_specification::notation::ast::{Action, Expectation, Side, Template};
 
-use super::{Login, PORTS, World, braced};
-use crate::fuzz::draft::segments;
+use super::{Login, Server, client_name, port_of, target};
 use crate::fuzz::malformed::{INTEGERS, malformed};
+use crate::fuzz::steps::{
+    CLOSED, CONNECT_SERVER, SILENCE, any_ars, ath, between, encoded, expect, from, join, map,
+    message, mrs, segments, send, send_bytes, srq, srs, text, trs, var,
+};
 
-impl World {
-    /// Opens a login at a free place; with a port, its MAP and SRQ come in the same breath.
+impl Server {
+    /// A client logs in. With a port, its MAP and SRQ follow ATH without a wait.
     pub(super) fn login(&mut self, who: u32, pick: u32, port: Option<usize>) {
         if self.logins.contains_key(&who) {
             return;
         }
-        let Some(step) = self.draft.event(&self.table, "Fresh", "AthGood") else {
+        let Some(step) = self.case.event(&self.table, "Fresh", "AthGood") else {
             return;
         };
-        let actor = self.draft.name('c');
+        let actor = self.case.name('c');
         let token = format!("token_{actor}");
-        let name = match pick % 8 {
-            0 => String::new(),
-            _ => format!("${{name}}-{actor}"),
-        };
-        self.draft.act(&actor, "connect server");
-        let ath = format!("ATH\\n{name}\\n${{username}}\\n${{password}}\\n");
-        let maps = port.filter(|port| self.ports[*port].is_none() && !self.spoilt[*port]);
-        match port {
-            None => self
-                .draft
-                .act(&actor, &format!("> ATH \"{name}\" $username $password")),
-            Some(_) => {
-                let map = maps.map_or_else(String::new, |port| {
-                    format!("MAP\\n{}\\n127.0.0.1:9\\ntrue\\n", braced(port))
-                });
-                let text = format!("{ath}{map}SRQ\\n");
-                self.draft.act(&actor, &segments(&text, pick / 8));
-            }
+        let name = chosen_name(&actor, pick);
+        self.case.act(&actor, CONNECT_SERVER);
+        let ath = ath(name.clone());
+        let free = port.filter(|port| self.ports[*port].is_none() && !self.undecided[*port]);
+        if port.is_none() {
+            self.case.act(&actor, send(ath));
+        } else {
+            let map = free.map(|port| encoded(&map(port_of(port), target(), true)));
+            let bytes = [Some(encoded(&ath)), map, Some(encoded(&srq()))];
+            let bytes = join(bytes.iter().flatten());
+            self.case.act(&actor, segments(bytes, pick / 8));
         }
-        let ars = format!("< ARS true _ ?{token}");
-        self.draft.judge(&actor, &ars, &[step.rule]);
+        let ars = expect(any_ars(Some(&token)));
+        self.case.judge(&actor, ars, &[step.rule]);
         if port.is_some() {
-            if let Some(port) = maps {
-                let mrs = format!("< MRS {} true", PORTS[port]);
-                self.draft.event(&self.table, "Control", "Map");
-                self.draft
-                    .judge(&actor, &mrs, &["frame.pipelining", "map.one-reply"]);
+            if let Some(port) = free {
+                let mrs = expect(mrs(port_of(port), true));
+                self.case.event(&self.table, "Control", "Map");
+                let rules = ["frame.pipelining", "map.one-reply"];
+                self.case.judge(&actor, mrs, &rules);
                 self.ports[port] = Some((who, true));
             }
-            self.draft.event(&self.table, "Control", "Srq");
-            self.draft
-                .judge(&actor, "< SRS", &["frame.pipelining", "keep.srs"]);
+            self.case.event(&self.table, "Control", "Srq");
+            let rules = ["frame.pipelining", "keep.srs"];
+            self.case.judge(&actor, expect(srs()), &rules);
         }
         self.logged_in(who, Login { actor, token, name });
     }
 
-    /// A good login on a connection that is open, by these rules.
+    /// A client logs in on a connection that is already open; these rules judge the answer too.
     pub(super) fn log_in(&mut self, who: u32, actor: &str, pick: u32, rules: &[&'static str]) {
-        let Some(step) = self.draft.event(&self.table, "Fresh", "AthGood") else {
+        let Some(step) = self.case.event(&self.table, "Fresh", "AthGood") else {
             return;
         };
         let token = format!("token_{actor}");
-        let name = match pick % 8 {
-            0 => String::new(),
-            _ => format!("${{name}}-{actor}"),
-        };
-        self.draft
-            .act(actor, &format!("> ATH \"{name}\" $username $password"));
+        let name = chosen_name(actor, pick);
+        self.case.act(actor, send(ath(name.clone())));
         let mut rules = rules.to_vec();
         rules.push(step.rule);
-        self.draft
-            .judge(actor, &format!("< ARS true _ ?{token}"), &rules);
+        let ars = expect(any_ars(Some(&token)));
+        self.case.judge(actor, ars, &rules);
         let actor = actor.to_owned();
         self.logged_in(who, Login { actor, token, name });
     }
 
     fn logged_in(&mut self, who: u32, login: Login) {
         if self.long {
-            self.draft.act(&login.actor, "keep");
+            self.case.act(&login.actor, Action::Keep);
         }
         self.logins.insert(who, login);
     }
 
+    /// A login with a wrong user name or password.
     pub(super) fn login_bad(&mut self, pick: u32) {
-        if !self.may_be_refused() {
+        if !self.may_be_rejected() {
             return;
         }
-        let Some(step) = self.draft.event(&self.table, "Fresh", "AthBad") else {
+        let Some(step) = self.case.event(&self.table, "Fresh", "AthBad") else {
             return;
         };
-        let c = self.draft.name('c');
-        self.draft.act(&c, "connect server");
+        let c = self.case.name('c');
+        self.case.act(&c, CONNECT_SERVER);
+        let (user, password) = (var("username"), var("password"));
         let secrets = [
-            "$username \"not-$password\"",
-            "$username \"$password \"",
-            "$username \"\"",
-            "$username \"${password}\\r\"",
-            "\"x$username\" $password",
-            "\"\" $password",
-            "$password $username",
+            (user.clone(), join([&text("not-"), &password])),
+            (user.clone(), join([&password, &text(" ")])),
+            (user.clone(), text("")),
+            (user.clone(), join([&password, &text("\r")])),
+            (join([&text("x"), &user]), password.clone()),
+            (text(""), password.clone()),
+            (password, user),
         ];
-        let secret = secrets[usize::try_from(pick).unwrap_or(0) % secrets.len()];
-        self.draft
-            .act(&c, &format!("> ATH \"${{name}}-{c}\" {secret}"));
-        self.draft
-            .judge(&c, "< ARS false", &["auth.fail-reply", "auth.exact"]);
-        self.draft.judge(&c, "< closed", &[step.rule]);
+        let at = usize::try_from(pick).unwrap_or(0) % secrets.len();
+        let (user, password) = secrets[at].clone();
+        let ath = message(&ATH, [client_name(&c), user, password]);
+        self.case.act(&c, send(ath));
+        let rejected = expect(message(&ARS, [text("false")]));
+        let rules = ["auth.fail-reply", "auth.exact"];
+        self.case.judge(&c, rejected, &rules);
+        self.case.judge(&c, CLOSED, &[step.rule]);
     }
 
-    /// Whether one more wrong login is answered (section 14.4); if so, it is counted.
-    fn may_be_refused(&mut self) -> bool {
-        let is_answered = self.refused < 3;
-        self.refused += u32::from(is_answered);
+    /// Whether the server must still answer a wrong login (section 14.4). If so, the login is counted.
+    fn may_be_rejected(&mut self) -> bool {
+        let is_answered = self.rejected < 3;
+        self.rejected += u32::from(is_answered);
         is_answered
     }
 
+    /// ATH on a control connection, valid or not.
     pub(super) fn login_again(&mut self, who: u32, pick: u32) {
         let Some(actor) = self.actor(who) else { return };
-        let good = pick.is_multiple_of(2) || !self.may_be_refused();
+        let good = pick.is_multiple_of(2) || !self.may_be_rejected();
         let event = if good { "AthGood" } else { "AthBad" };
-        let Some(step) = self.draft.event(&self.table, "Control", event) else {
+        let Some(step) = self.case.event(&self.table, "Control", event) else {
             return;
         };
+        let name = client_name(&actor);
         if good {
-            let ath = format!("> ATH \"${{name}}-{actor}\" $username $password");
-            self.draft.act(&actor, &ath);
+            self.case.act(&actor, send(ath(name)));
         } else {
-            let ath = format!("> ATH \"${{name}}-{actor}\" $username \"not-$password\"");
-            self.draft.act(&actor, &ath);
-            self.draft.either(&actor, "closed", "ARS false", step.rule);
+            let password = join([&text("not-"), &var("password")]);
+            let ath = message(&ATH, [name, var("username"), password]);
+            self.case.act(&actor, send(ath));
+            let rejected = Expectation::Message(message(&ARS, [text("false")]));
+            self.case
+                .either(&actor, Expectation::Closed, rejected, step.rule);
         }
-        self.draft.judge(&actor, "< closed", &[step.rule]);
-        self.over(who, "map.released-on-close");
+        self.case.judge(&actor, CLOSED, &[step.rule]);
+        self.login_ended(who, "map.released-on-close");
     }
 
-    pub(super) fn login_replaces(&mut self, who: u32) {
+    /// A login with the client name of another one, which it replaces.
+    pub(super) fn login_same_name(&mut self, who: u32) {
         let Some(old) = self.logins.get(&who) else {
             return;
         };
@@ -142,126 +144,138 @@ impl World {
         let Some(place) = (0..4).find(|place| !self.logins.contains_key(place)) else {
             return;
         };
-        let Some(step) = self.draft.event(&self.table, "Fresh", "AthGood") else {
+        let Some(step) = self.case.event(&self.table, "Fresh", "AthGood") else {
             return;
         };
-        let actor = self.draft.name('c');
+        let actor = self.case.name('c');
         let token = format!("token_{actor}");
-        self.draft.act(&actor, "connect server");
-        self.draft
-            .act(&actor, &format!("> ATH \"{name}\" $username $password"));
-        let ars = format!("< ARS true _ ?{token}");
-        self.draft
-            .judge(&actor, &ars, &["auth.same-name", step.rule]);
-        // The empty name names nobody.
-        if !name.is_empty()
-            && let Some(step) = self.draft.event(&self.table, "Control", "Replaced")
+        self.case.act(&actor, CONNECT_SERVER);
+        self.case.act(&actor, send(ath(name.clone())));
+        let ars = expect(any_ars(Some(&token)));
+        self.case.judge(&actor, ars, &["auth.same-name", step.rule]);
+        // A login without a client name replaces none.
+        if !name.pieces().is_empty()
+            && let Some(step) = self.case.event(&self.table, "Control", "Replaced")
         {
-            // Where nothing is left to be released, nothing can be seen.
-            self.release(who, step.rule);
-            self.draft.act(&old, "> close");
+            // The suite detects the replacement by the closed ports, if there are any.
+            self.released(who, step.rule);
+            self.case.act(&old, Action::Close);
             self.forget(who);
         }
         self.logged_in(place, Login { actor, token, name });
     }
 
-    /// A new connection that does not log in.
-    pub(super) fn stranger(&mut self, port: usize, pick: u32) {
+    /// A new connection on which something else than a valid ATH or TRS comes.
+    pub(super) fn first_other(&mut self, port: usize, pick: u32) {
         let event = ["Map", "Srq", "Malformed", "TrsBad", "Ended", "TrsBad"];
         let event = event[usize::try_from(pick % 6).unwrap_or(0)];
-        let Some(step) = self.draft.event(&self.table, "Fresh", event) else {
+        let Some(step) = self.case.event(&self.table, "Fresh", event) else {
             return;
         };
-        let x = self.draft.name('x');
-        self.draft.act(&x, "connect server");
-        match event {
-            "Map" => self
-                .draft
-                .act(&x, &format!("> MAP {} 127.0.0.1:9 true", PORTS[port])),
-            "Srq" => self.draft.act(&x, "> SRQ"),
-            "TrsBad" => {
+        let x = self.case.name('x');
+        self.case.act(&x, CONNECT_SERVER);
+        let rule = match event {
+            "Map" => {
+                self.case.act(&x, send(map(port_of(port), target(), true)));
+                step.rule
+            }
+            "Srq" => {
+                self.case.act(&x, send(srq()));
+                step.rule
+            }
+            "TrsBad" if (pick / 64).is_multiple_of(2) => {
                 let integer = INTEGERS[usize::try_from(pick / 6).unwrap_or(0) % INTEGERS.len()];
-                let (trs, rule) = match pick / 64 % 2 {
-                    0 => (format!(">> \"TRS\\nno-token\\n{integer}\\n\""), "frame.int"),
-                    _ => (format!("> TRS \"\" {}", PORTS[port]), step.rule),
-                };
-                self.draft.act(&x, &trs);
-                self.draft.judge(&x, "< closed", &[rule]);
-                return;
+                let trs = trs(text("no-token"), text(integer));
+                self.case.act(&x, send_bytes(encoded(&trs)));
+                "frame.int"
+            }
+            "TrsBad" => {
+                self.case.act(&x, send(trs(text(""), port_of(port))));
+                step.rule
             }
             "Ended" => {
-                let early = ["> reset", "> close", "> shutdown"];
-                self.draft
-                    .act(&x, early[usize::try_from(pick / 6 % 3).unwrap_or(0)]);
-                self.serves_on(step.rule);
+                let ends = [Action::Reset, Action::Close, Action::Shutdown];
+                let end = ends[usize::try_from(pick / 6 % 3).unwrap_or(0)].clone();
+                self.case.act(&x, end);
+                self.still_serves(step.rule);
                 return;
             }
             _ => {
-                let bad = malformed(Side::Server, &braced(port), pick / 6);
-                self.draft.act(&x, &format!(">> \"{}\"", bad.text));
+                let bad = malformed(Side::Server, port_of(port), pick / 6);
+                self.case.act(&x, send_bytes(bad.bytes));
                 if bad.lenient {
-                    self.draft.closed_or_silent(&x, bad.rule);
-                    self.draft.act(&x, "> close");
-                } else {
-                    self.draft.judge(&x, "< closed", &["auth.first"]);
+                    self.case.closed_or_silent(&x, bad.rule);
+                    self.case.act(&x, Action::Close);
+                    return;
                 }
-                return;
+                "auth.first"
             }
-        }
-        self.draft.judge(&x, "< closed", &[step.rule]);
+        };
+        self.case.judge(&x, CLOSED, &[rule]);
     }
 
     /// The client ends its control connection.
-    pub(super) fn leave(&mut self, who: u32, how: &str) {
+    pub(super) fn control_ends(&mut self, who: u32, how: Action) {
         let Some(actor) = self.actor(who) else { return };
-        let Some(step) = self.draft.event(&self.table, "Control", "Ended") else {
+        let Some(step) = self.case.event(&self.table, "Control", "Ended") else {
             return;
         };
-        if how == "shutdown" {
-            // Who tries a port can be a user.
-            self.draft.act(&actor, "ignore TRQ");
+        let half = how == Action::Shutdown;
+        if half {
+            // A connection that tests whether a port is closed may still be a user.
+            self.case.act(&actor, Action::Ignore("TRQ".to_owned()));
         }
-        self.draft.act(&actor, &format!("> {how}"));
-        self.release(who, step.rule);
-        if how == "shutdown" {
-            self.draft.judge(&actor, "< closed", &[step.rule]);
+        self.case.act(&actor, how);
+        self.released(who, step.rule);
+        if half {
+            self.case.judge(&actor, CLOSED, &[step.rule]);
         }
         self.forget(who);
     }
 
     pub(super) fn silence(&mut self, who: u32) {
         let Some(actor) = self.actor(who) else { return };
-        self.draft
-            .judge(&actor, "< silence", &["tunnel.one-trq-per-user"]);
+        let rules = ["tunnel.one-trq-per-user"];
+        self.case.judge(&actor, SILENCE, &rules);
     }
 
-    /// Only where nobody else can run out of time.
-    pub(super) fn expire(&mut self, who: u32) {
-        if !self.is_timed(who) {
+    /// The login expires.
+    pub(super) fn keepalive_lost(&mut self, who: u32) {
+        if !self.is_alone(who) {
             return;
         }
         let Some(actor) = self.actor(who) else { return };
-        self.draft.event(&self.table, "Control", "Overdue");
+        self.case.event(&self.table, "Control", "Overdue");
         let rules = ["keep.expiry-bound", "keep.not-early"];
-        self.draft.judge(&actor, "< closed in 3s..4.5s", &rules);
-        self.over(who, "map.released-on-close");
+        let within = between(3_000, 4_500);
+        self.case.judge_within(&actor, CLOSED, within, &rules);
+        self.login_ended(who, "map.released-on-close");
     }
 
-    pub(super) fn in_time(&mut self, who: u32) {
-        if !self.is_timed(who) {
+    /// An SRQ extends the login shortly before it expires.
+    pub(super) fn keepalive_in_time(&mut self, who: u32) {
+        if !self.is_alone(who) {
             return;
         }
         let Some(actor) = self.actor(who) else { return };
-        self.draft
-            .judge(&actor, "< silence in 2s..", &["keep.refresh"]);
-        self.draft.act(&actor, "> SRQ");
-        self.draft.judge(&actor, "< SRS", &["keep.srs"]);
+        let rules = ["keep.refresh"];
+        self.case.judge_within(&actor, SILENCE, from(2_000), &rules);
+        self.case.act(&actor, send(srq()));
+        self.case.judge(&actor, expect(srs()), &["keep.srs"]);
     }
 
-    /// Whether nobody else is logged in, nor waits.
-    pub(super) fn is_timed(&self, who: u32) -> bool {
+    /// Whether this login is the only one, and no user waits: nothing else expires while the act takes time.
+    pub(super) fn is_alone(&self, who: u32) -> bool {
         self.logins.len() == 1
             && self.logins.contains_key(&who)
             && self.queues.iter().all(VecDeque::is_empty)
+    }
+}
+
+/// The client name of a login: none, or one that no other connection uses.
+fn chosen_name(actor: &str, pick: u32) -> Template {
+    match pick % 8 {
+        0 => text(""),
+        _ => client_name(actor),
     }
 }

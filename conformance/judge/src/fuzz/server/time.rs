@@ -1,11 +1,14 @@
-//! Time: what stands still, or is slow, stays; what waits is waited for.
+//! Acts that take time. Idle and slow connections must stay open.
 
-use super::{PORTS, World};
-use crate::fuzz::act::{Act, Kind};
+use netroxy_specification::notation::ast::Action;
+
+use super::{PORTS, Server, port_of};
+use crate::fuzz::act::{Act, ActKind};
+use crate::fuzz::steps::{CONNECT_SERVER, SILENCE, connect, expect, trq};
 use crate::fuzz::time::{FLOOR, Span, WAITS};
 
-impl World {
-    /// How long everything may stand still: a user waits for 8 seconds at least, and comes and goes take time too.
+impl Server {
+    /// How long an act may take, in milliseconds: a waiting user must be joined before the server gives it up.
     fn room(&self) -> u32 {
         if !self.long || self.waits == WAITS {
             return 0;
@@ -20,19 +23,19 @@ impl World {
             .map(|user| user.since)
             .min();
         since.map_or(u32::MAX, |since| {
-            PATIENCE.saturating_sub(self.clock - since)
+            USER_WAIT.saturating_sub(self.clock - since)
         })
     }
 
-    /// So much time passes.
+    /// An act has taken this time.
     fn pass(&mut self, ms: u32) {
         self.clock += ms;
         self.waits += 1;
     }
 
-    /// Everything stands still.
-    pub(super) fn stand(&mut self, who: u32, pick: u32, size: u32) {
-        let Some(span) = Span::within(size, self.room()) else {
+    /// Nothing is sent for a while.
+    pub(super) fn idle(&mut self, who: u32, pick: u32, size: u32) {
+        let Some(span) = Span::idle(size, self.room()) else {
             return;
         };
         let at = usize::try_from(who).unwrap_or(0);
@@ -41,13 +44,12 @@ impl World {
         match (pick % 4, waiting, open.len()) {
             (0, Some(index), _) => {
                 let actor = &self.users[index].actor;
-                let rules = ["tunnel.user-patience"];
-                self.draft.judge(actor, &span.silence(), &rules);
+                span.silence(&mut self.case, actor, &["tunnel.user-patience"]);
             }
             (1.., _, 1..) => {
                 let index = open[at % open.len()];
                 if let Some(tunnel) = &self.users[index].tunnel {
-                    tunnel.stand(&mut self.draft, &self.tunnels, pick / 4, span);
+                    tunnel.idle(&mut self.case, &self.tunnels, pick / 4, span);
                 }
             }
             _ => {
@@ -55,16 +57,15 @@ impl World {
                 let Some(login) = logins.nth(at % self.logins.len().max(1)) else {
                     return;
                 };
-                let rules = ["keep.not-early"];
-                self.draft.judge(&login.actor, &span.silence(), &rules);
+                span.silence(&mut self.case, &login.actor, &["keep.not-early"]);
             }
         }
         self.pass(span.ms);
-        self.all_last();
+        self.all_still_work();
     }
 
-    /// A tunnel is stalled, or slow.
-    pub(super) fn linger(&mut self, act: Act) {
+    /// One side of a tunnel reads nothing for a while, or sends slowly.
+    pub(super) fn slow_tunnel(&mut self, act: Act) {
         let open = self.open_tunnels();
         let at = usize::try_from(act.who).unwrap_or(0) % open.len().max(1);
         let Some(index) = open.get(at).copied() else {
@@ -75,11 +76,11 @@ impl World {
             return;
         };
         let ms = match act.kind {
-            Kind::Stall => {
-                let Some(span) = Span::within(act.size, room) else {
+            ActKind::Stall => {
+                let Some(span) = Span::idle(act.size, room) else {
                     return;
                 };
-                tunnel.stall(&mut self.draft, &self.tunnels, act.pick, span);
+                tunnel.stall(&mut self.case, &self.tunnels, act.pick, span);
                 span.ms
             }
             _ => {
@@ -87,15 +88,15 @@ impl World {
                 if room < SLOW {
                     return;
                 }
-                tunnel.slow(&mut self.draft, &self.tunnels, act.pick, still);
+                tunnel.slow(&mut self.case, &self.tunnels, act.pick, still);
                 SLOW
             }
         };
         self.pass(ms);
-        self.all_last();
+        self.all_still_work();
     }
 
-    /// A connection stands still before its login, which is good all the same.
+    /// A connection is idle first, then a login on it succeeds.
     pub(super) fn login_late(&mut self, who: u32, pick: u32, size: u32) {
         let Some(span) = Span::late(size, self.room()) else {
             return;
@@ -103,33 +104,33 @@ impl World {
         if self.logins.contains_key(&who) {
             return;
         }
-        let actor = self.draft.name('c');
-        self.draft.act(&actor, "connect server");
+        let actor = self.case.name('c');
+        self.case.act(&actor, CONNECT_SERVER);
         let rules = ["auth.deadline-floor"];
-        self.draft.judge(&actor, &span.silence(), &rules);
+        span.silence(&mut self.case, &actor, &rules);
         self.pass(span.ms);
         self.log_in(who, &actor, pick, &rules);
-        self.all_last();
+        self.all_still_work();
     }
 
-    /// A connection on which nothing comes is left open, and closed in the end.
+    /// A connection on which nothing comes stays open for a while, or is closed in the end.
     pub(super) fn login_never(&mut self, pick: u32) {
         if self.room() < u32::MAX {
             return;
         }
-        self.draft.event(&self.table, "Fresh", "Overdue");
-        let x = self.draft.name('x');
-        self.draft.act(&x, "connect server");
+        self.case.event(&self.table, "Fresh", "Overdue");
+        let x = self.case.name('x');
+        self.case.act(&x, CONNECT_SERVER);
         match pick % 2 {
-            0 => self.draft.open_for(&x, FLOOR, "auth.deadline-floor"),
-            _ => self.draft.closed_within(&x, 15, "auth.deadline"),
+            0 => self.case.open_for(&x, FLOOR, "auth.deadline-floor"),
+            _ => self.case.closed_within(&x, 15, "auth.deadline"),
         }
-        self.draft.act(&x, "> close");
-        self.pass(LONG);
-        self.all_last();
+        self.case.act(&x, Action::Close);
+        self.pass(LONGEST_DEADLINE);
+        self.all_still_work();
     }
 
-    /// A user for whom no data connection comes is left open, and closed in the end.
+    /// A user without a data connection stays open for a while, or is closed in the end.
     pub(super) fn user_overdue(&mut self, port: usize, pick: u32) {
         let Some((owner, true)) = self.ports[port] else {
             return;
@@ -137,55 +138,55 @@ impl World {
         let Some(control) = self.actor(owner) else {
             return;
         };
-        // Another one would not wait as long, and a bound counts from what we have done last.
-        if self.room() < u32::MAX || self.spoilt[port] {
+        // No other user can wait as long, and a bound counts from the last step of the suite.
+        if self.room() < u32::MAX || self.undecided[port] {
             return;
         }
-        let Some(step) = self.draft.event(&self.tunnels, "Absent", "UserOpen") else {
+        let Some(step) = self.case.event(&self.tunnels, "Absent", "UserOpen") else {
             return;
         };
-        self.draft.event(&self.tunnels, "Waiting", "WaitOver");
-        let user = self.draft.name('u');
-        let connect = format!("connect {}", PORTS[port]);
-        self.draft.judge(&user, &connect, &["map.bound-when-true"]);
-        let trq = format!("< TRQ {}", PORTS[port]);
-        self.draft.judge(&control, &trq, &[step.rule]);
+        self.case.event(&self.tunnels, "Waiting", "WaitOver");
+        let user = self.case.name('u');
+        let rules = ["map.bound-when-true"];
+        self.case.judge(&user, connect(port_of(port)), &rules);
+        let trq = expect(trq(port_of(port)));
+        self.case.judge(&control, trq, &[step.rule]);
         match pick % 2 {
-            0 => self.draft.open_for(&user, FLOOR, "tunnel.user-patience"),
-            _ => self.draft.closed_within(&user, 15, "tunnel.user-timeout"),
+            0 => self.case.open_for(&user, FLOOR, "tunnel.user-patience"),
+            _ => self.case.closed_within(&user, 15, "tunnel.user-timeout"),
         }
-        self.draft.act(&user, "> close");
-        // Whether the server still holds a place for it is its own affair.
-        self.spoilt[port] = true;
-        self.pass(LONG);
-        self.all_last();
+        self.case.act(&user, Action::Close);
+        // The server may still have a place in its queue for this user.
+        self.undecided[port] = true;
+        self.pass(LONGEST_DEADLINE);
+        self.all_still_work();
     }
 
-    /// After a while everybody is there, and is served.
-    fn all_last(&mut self) {
+    /// After a wait every login and every waiting user is open, and every tunnel carries bytes.
+    fn all_still_work(&mut self) {
         for login in self.logins.values() {
-            self.draft
-                .judge(&login.actor, "< silence", &["keep.not-early"]);
+            self.case.judge(&login.actor, SILENCE, &["keep.not-early"]);
         }
         for port in 0..PORTS.len() {
             for index in &self.queues[port] {
                 let user = &self.users[*index];
                 if !user.gone {
                     let rules = ["tunnel.user-patience"];
-                    self.draft.judge(&user.actor, "< silence", &rules);
+                    self.case.judge(&user.actor, SILENCE, &rules);
                 }
             }
         }
         for user in &mut self.users {
             if let Some(tunnel) = &mut user.tunnel {
-                tunnel.lasts(&mut self.draft, &self.tunnels);
+                tunnel.still_works(&mut self.case, &self.tunnels);
             }
         }
-        if let Some(crowd) = &self.crowd {
-            crowd.lasts(&mut self.draft, &["tunnel.idle"]);
+        if let Some(group) = &self.group {
+            group.still_works(&mut self.case, &["tunnel.idle"]);
         }
     }
 
+    /// The users with an open tunnel.
     fn open_tunnels(&self) -> Vec<usize> {
         let open = |index: &usize| {
             let tunnel = self.users[*index].tunnel.as_ref();
@@ -195,12 +196,12 @@ impl World {
     }
 }
 
-/// So long a user may wait in a session that goes on, in milliseconds: less than the 8 seconds that it has at least,
-/// because the rest of the session takes time too.
-const PATIENCE: u32 = 5_000;
+/// How long a user waits at most before its tunnel is joined, in milliseconds. The server must let it wait for 8
+/// seconds; the other steps of the session take time too.
+const USER_WAIT: u32 = 5_000;
 
-/// How long a few bytes take that come one a second.
+/// How long four bytes take that are sent one a second, in milliseconds.
 const SLOW: u32 = 4_000;
 
-/// The longest deadline.
-const LONG: u32 = 15_000;
+/// The longest deadline of a server, in milliseconds.
+const LONGEST_DEADLINE: u32 = 15_000;

@@ -1,64 +1,60 @@
-//! Where sessions are played.
+//! Plays the sessions of a campaign.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use netroxy_specification::catalog::{Entry, Origin};
-use netroxy_specification::notation::ast::{Line, Noted, Transport};
-use netroxy_specification::notation::{parse, print};
+use netroxy_specification::notation::ast::{Case, Line, Noted, Transport};
+use netroxy_specification::notation::print;
 use tokio_util::sync::CancellationToken;
 
-use super::Plan;
-use super::hunt::Wanted;
+use super::model::model;
+use super::plan::Plan;
+use super::settings::CampaignSettings;
 use crate::run::{self, InPlay, Job, Options, Order};
 use crate::sut::Subject;
 use crate::times::Tempo;
 use crate::verdict::Judged;
 use crate::wire::Tls;
 
-/// What all sessions of a hunt share.
+/// What all sessions of a campaign share.
 #[derive(Debug)]
-pub(super) struct Stage {
-    pub(super) wanted: Wanted,
+pub(super) struct Runner {
+    pub(super) settings: CampaignSettings,
     pub(super) subject: Arc<Subject>,
     pub(super) tls: Tls,
     pub(super) tempo: Tempo,
     pub(super) stop: CancellationToken,
+    /// When the campaign began.
     pub(super) begun: Instant,
 }
 
 /// A session that was played.
 #[derive(Debug)]
-pub(crate) struct Played {
+pub(super) struct PlayedSession {
     pub(super) judged: Judged,
-    /// How many steps its case has.
+    /// How many steps its case has, those of blocks not counted.
     pub(super) steps: u64,
-    /// When it was over, since the hunt began.
+    /// When it ended, since the campaign began.
     pub(super) after: Duration,
 }
 
-impl Stage {
-    /// Plays some sessions at a time; with each result, how many steps its session has.
-    pub(super) async fn play(&self, plans: &[Plan]) -> Vec<Option<Played>> {
-        let mut results: Vec<Option<Played>> = plans.iter().map(|_| None).collect();
+impl Runner {
+    /// Plays these sessions, several at a time. The result of an interrupted session is `None`.
+    pub(super) async fn play(&self, plans: &[Plan]) -> Vec<Option<PlayedSession>> {
+        let mut results: Vec<Option<PlayedSession>> = plans.iter().map(|_| None).collect();
         let mut jobs = Vec::new();
         let mut steps = Vec::new();
         for (index, plan) in plans.iter().enumerate() {
-            let entry = self.entry(plan, format!("{index}"), "");
+            let entry = self.entry(model(plan).case, format!("{index}"), "");
             let is_step = |line: &&Line| matches!(line, Line::Step(_));
-            steps.push(
-                entry
-                    .iter()
-                    .flat_map(|one| &one.case.body)
-                    .filter(is_step)
-                    .count(),
-            );
-            jobs.extend(entry.map(|entry| self.job(entry)));
+            steps.push(entry.case.body.iter().filter(is_step).count());
+            jobs.push(self.job(entry));
         }
         let each = |job: &Job, judged: Judged| {
             if let Ok(index) = job.entry.id.parse::<usize>() {
                 let steps = u64::try_from(steps[index]).unwrap_or_default();
-                results[index] = Some(Played {
+                results[index] = Some(PlayedSession {
                     judged,
                     steps,
                     after: self.begun.elapsed(),
@@ -74,8 +70,8 @@ impl Stage {
     pub(super) fn options(&self) -> Options {
         Options {
             hardened: true,
-            jobs: self.wanted.jobs,
-            time_scale: self.wanted.time_scale,
+            jobs: self.settings.jobs,
+            time_scale: self.settings.time_scale,
             still: None,
         }
     }
@@ -83,7 +79,7 @@ impl Stage {
     pub(super) fn job(&self, entry: Entry) -> Job {
         Job {
             entry: Arc::new(entry),
-            transport: self.wanted.transport,
+            transport: self.settings.transport,
             subject: Arc::clone(&self.subject),
             skip: None,
             tempo: self.tempo,
@@ -95,24 +91,19 @@ impl Stage {
         }
     }
 
-    /// The session as a case of this transport; nothing where the model has not written the notation.
-    pub(super) fn entry(&self, plan: &Plan, id: String, file: &str) -> Option<Entry> {
-        self.case(&plan.modelled().text, id, file)
-    }
-
-    pub(super) fn case(&self, text: &str, id: String, file: &str) -> Option<Entry> {
-        let mut case = parse(text).ok()?;
-        case.over = (self.wanted.transport == Transport::Tls).then(|| Noted {
+    /// A case of the campaign's transport.
+    pub(super) fn entry(&self, mut case: Case, id: String, file: &str) -> Entry {
+        case.over = (self.settings.transport == Transport::Tls).then(|| Noted {
             value: vec![Transport::Tls],
             comment: None,
         });
-        Some(Entry {
+        Entry {
             id,
             file: file.to_owned(),
             text: print(&case),
             case,
             twin: None,
             origin: Origin::File,
-        })
+        }
     }
 }
