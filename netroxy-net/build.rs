@@ -1,7 +1,9 @@
 //! Finds the git commit of this build, for `--version`. Without git, or outside of a checkout of this project, the
 //! version has no commit, and the build goes on.
 
-use std::{env, fs, path::Path, process::Command};
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

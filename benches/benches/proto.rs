@@ -3,7 +3,8 @@
 //!     cargo bench -p netroxy-benches --bench proto
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails ends the bench")]
 
-use divan::{Bencher, black_box, counter::BytesCount};
+use divan::counter::BytesCount;
+use divan::{Bencher, black_box};
 use memchr::memchr_iter;
 use netroxy_proto::{
     Ars, Ath, ClientMessage, Decoder, Incoming, Limits, Map, Mrs, RemotePort, ServerMessage, Token,

@@ -3,13 +3,15 @@
 //!     cargo bench -p netroxy-benches --bench relay
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails ends the bench")]
 
-use divan::{Bencher, counter::BytesCount};
+use divan::Bencher;
+use divan::counter::BytesCount;
 use netroxy_benches::{plain_pair, runtime, tls_pair};
-use netroxy_net::{relay::relay, stream::Stream};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional, copy_bidirectional_with_sizes, split},
-    runtime::Runtime,
+use netroxy_net::relay::relay;
+use netroxy_net::stream::Stream;
+use tokio::io::{
+    AsyncReadExt, AsyncWriteExt, copy_bidirectional, copy_bidirectional_with_sizes, split,
 };
+use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 fn main() {

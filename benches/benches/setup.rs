@@ -3,19 +3,20 @@
 //!     cargo bench -p netroxy-benches --bench setup
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails ends the bench")]
 
-use std::{fs, net::SocketAddr, time::Duration};
+use std::fs;
+use std::net::SocketAddr;
+use std::time::Duration;
 
-use divan::{Bencher, counter::ItemsCount};
+use divan::Bencher;
+use divan::counter::ItemsCount;
 use netroxy_benches::{certificate, runtime};
 use netroxy_client::Client;
 use netroxy_server::Server;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    runtime::Runtime,
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 #[path = "../../netroxy-net/tests/support/free_port.rs"]

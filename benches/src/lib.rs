@@ -8,17 +8,13 @@
 
 use std::path::PathBuf;
 
-use netroxy_net::{
-    stream::{Stream, tune},
-    tls::{self, Trust},
-    tls_server::{CertificateFiles, Setup},
-    tls_stream,
-};
+use netroxy_net::stream::{Stream, tune};
+use netroxy_net::tls::{self, Trust};
+use netroxy_net::tls_server::{CertificateFiles, Setup};
+use netroxy_net::tls_stream;
 use rustls_pki_types::ServerName;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    runtime::{Builder, Runtime},
-};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
 
 /// A runtime of the calling thread.
 #[must_use]

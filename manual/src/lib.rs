@@ -2,10 +2,8 @@
 //!
 //! This crate has no code of the protocol, so the programs and the conformance suite may share it.
 
-use std::{
-    collections::BTreeSet,
-    io::{self, Write},
-};
+use std::collections::BTreeSet;
+use std::io::{self, Write};
 
 use clap::{Command, Subcommand, ValueEnum};
 pub use clap_complete::Shell;

@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Config, RequestId, requests::Polled};
+use crate::requests::Polled;
+use crate::{Config, RequestId};
 
 /// How many orders wait at most. The sender of one more waits.
 const WAITING: usize = 16;

@@ -1,25 +1,20 @@
 //! The command line of `netroxy-client`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use netroxy_manual::Manual;
-use netroxy_net::{
-    check_config::CheckConfig,
-    log::Logging,
-    program::{self, Failure},
-};
+use netroxy_net::check_config::CheckConfig;
+use netroxy_net::log::Logging;
+use netroxy_net::program::{self, Failure};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    Client, Config,
-    config::{
-        flags::Flags,
-        password,
-        sources::{Sources, USUAL_FILE},
-    },
-    public::PublicAddresses,
-};
+use crate::config::flags::Flags;
+use crate::config::password;
+use crate::config::sources::{Sources, USUAL_FILE};
+use crate::public::PublicAddresses;
+use crate::{Client, Config};
 
 #[cfg(unix)]
 mod ask;

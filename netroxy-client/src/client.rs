@@ -1,34 +1,32 @@
 //! The client: drives the state machine with real sockets.
 
-use std::{
-    collections::BTreeSet,
-    net::IpAddr,
-    sync::Arc,
-    time::{Duration, Instant, SystemTime},
-};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
-use netroxy_net::{descriptors, resolve::Resolver};
-use netroxy_proto::{
-    RemotePort, Token,
-    client::{self as machine, DisconnectReason, Input, Notice, Output},
-};
-use tokio::{sync::mpsc, time::timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use netroxy_net::descriptors;
+use netroxy_net::resolve::Resolver;
+use netroxy_proto::client::{self as machine, DisconnectReason, Input, Notice, Output};
+use netroxy_proto::{RemotePort, Token};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{error, info, trace, warn};
 
-use crate::{
-    Config, Service,
-    admin::{self, Handle, Order},
-    control::Control,
-    dial::Server,
-    eviction::Evictions,
-    mappings::Mappings,
-    refusal::{Refusals, Why},
-    requests::{Book, poll::Poller},
-    rounded::Rounded,
-    spare::Spares,
-    tunnel::Tunnel,
-};
+use crate::admin::{self, Handle, Order};
+use crate::control::Control;
+use crate::dial::Server;
+use crate::eviction::Evictions;
+use crate::mappings::Mappings;
+use crate::refusal::{Refusals, Why};
+use crate::requests::Book;
+use crate::requests::poll::Poller;
+use crate::rounded::Rounded;
+use crate::spare::Spares;
+use crate::tunnel::Tunnel;
+use crate::{Config, Service};
 
 /// The most tunnels of a client, if the limit of descriptors allows them. A server that requests more is faulty or
 /// hostile.

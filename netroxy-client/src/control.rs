@@ -1,13 +1,14 @@
 //! The control connection, and what the client receives on it.
 
-use std::{future::Future, io, pin::Pin};
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
 
-use netroxy_net::{
-    connection::{Connection, Received},
-    stream::Stream,
-    tls::explained,
-};
-use netroxy_proto::{ServerMessage, client::Input};
+use netroxy_net::connection::{Connection, Received};
+use netroxy_net::stream::Stream;
+use netroxy_net::tls::explained;
+use netroxy_proto::ServerMessage;
+use netroxy_proto::client::Input;
 use tracing::warn;
 
 use crate::dial::Server;

@@ -1,19 +1,16 @@
 //! Connections to the server and to targets.
 
-use std::{
-    fmt, io,
-    net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use std::{fmt, io};
 
-use netroxy_net::{
-    resolve::{Class, Resolver},
-    stream::{Stream, limit_silence, not_to_itself, tune},
-    tls::explained,
-    tls_stream,
-};
-use tokio::{net::TcpStream, time::timeout};
+use netroxy_net::resolve::{Class, Resolver};
+use netroxy_net::stream::{Stream, limit_silence, not_to_itself, tune};
+use netroxy_net::tls::explained;
+use netroxy_net::tls_stream;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::ServerConfig;
 
@@ -182,20 +179,17 @@ impl fmt::Display for Server {
 mod tests {
     use std::path::Path;
 
-    use super::*;
-    use crate::TlsConfig;
-    use netroxy_net::{
-        stream::SILENCE,
-        tls::{self, Trust},
-    };
+    use netroxy_net::stream::SILENCE;
+    use netroxy_net::tls::{self, Trust};
     use rustls::HandshakeKind;
     use rustls_pki_types::ServerName;
     use socket2::SockRef;
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpListener,
-    };
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
     use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+    use crate::TlsConfig;
 
     /// A full handshake would cost a signature for each data connection.
     #[tokio::test]

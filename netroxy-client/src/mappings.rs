@@ -1,20 +1,17 @@
 //! The table of mappings and their states.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    fmt,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Instant,
-};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
 
 use netroxy_proto::RemotePort;
 
-use crate::{
-    RequestId, RequestsConfig, Service,
-    admin::{MappingState, State},
-    requests::{MOST_MAPPINGS, Wanted},
-};
+use crate::admin::{MappingState, State};
+use crate::requests::{MOST_MAPPINGS, Wanted};
+use crate::{RequestId, RequestsConfig, Service};
 
 /// All mappings, by remote port.
 #[derive(Debug)]
@@ -355,10 +352,8 @@ impl Mapping {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::{Mutex, PoisonError},
-        time::Duration,
-    };
+    use std::sync::{Mutex, PoisonError};
+    use std::time::Duration;
 
     use super::*;
 

@@ -3,24 +3,19 @@
 //! v0.3 has no message for this. The client sends TRS on a data connection and closes it at once, so that the server
 //! closes the user (rule `tunnel.refused-close`). Otherwise the user would wait until the server's time limit.
 
-use std::{
-    sync::atomic::{AtomicUsize, Ordering},
-    time::{Duration, Instant},
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use netroxy_net::{
-    descriptors::{self, Spare},
-    stream::Stream,
-};
+use netroxy_net::descriptors::{self, Spare};
+use netroxy_net::stream::Stream;
 use netroxy_proto::{ClientMessage, RemotePort, Token, Trs};
-use tokio::{
-    io::{self, AsyncWriteExt},
-    sync::Semaphore,
-    time::sleep,
-};
+use tokio::io::{self, AsyncWriteExt};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
 use tracing::warn;
 
-use crate::{dial::Server, seldom::Seldom};
+use crate::dial::Server;
+use crate::seldom::Seldom;
 
 /// How many users are refused at a time, each with one descriptor.
 const AT_A_TIME: usize = 4;

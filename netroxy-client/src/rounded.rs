@@ -1,6 +1,7 @@
 //! Durations in the log.
 
-use std::{fmt, time::Duration};
+use std::fmt;
+use std::time::Duration;
 
 /// A duration with one decimal: `1.2s`.
 pub(crate) struct Rounded(pub(crate) Duration);

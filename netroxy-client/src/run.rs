@@ -8,7 +8,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{admin::Order, client::Client, control::Control};
+use crate::admin::Order;
+use crate::client::Client;
+use crate::control::Control;
 
 mod orders;
 mod requests;

@@ -1,9 +1,7 @@
 //! Warnings of which one in 10 seconds is logged.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The time in which one warning is logged.
 const EVERY: Duration = Duration::from_secs(10);

@@ -25,34 +25,30 @@
 //!
 //! Spares belong to one login and one configuration, and are closed when either ends.
 
-use std::{
-    collections::VecDeque,
-    fmt,
-    future::poll_fn,
-    io,
-    mem::MaybeUninit,
-    pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
-    time::Duration,
-};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use std::{fmt, io};
 
-use netroxy_net::{descriptors, stream::Stream};
+use netroxy_net::descriptors;
+use netroxy_net::stream::Stream;
 use netroxy_proto::{RemotePort, Token};
 use socket2::SockRef;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::Notify,
-    task::JoinSet,
-    time::{Instant, sleep_until},
-};
-use tokio_util::{
-    sync::{CancellationToken, DropGuard},
-    task::TaskTracker,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 use tracing::info;
 
-use crate::{dial::Server, refusal::send_trs, seldom::Seldom};
+use crate::dial::Server;
+use crate::refusal::send_trs;
+use crate::seldom::Seldom;
 
 mod demand;
 use demand::Demand;

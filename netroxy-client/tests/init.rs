@@ -4,14 +4,13 @@
 //! path of the client. It calls the main function of the server.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, ExitCode, Output, Stdio},
-};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode, Output, Stdio};
 
 use libtest_mimic::{Arguments, Trial};
-use tokio::{io::AsyncWriteExt, runtime::Runtime};
+use tokio::io::AsyncWriteExt;
+use tokio::runtime::Runtime;
 
 #[path = "../../netroxy-net/tests/support/files.rs"]
 mod files;

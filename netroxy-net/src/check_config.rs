@@ -1,10 +1,8 @@
 //! The subcommand `check-config` of both programs.
 
-use std::{
-    io::{self, Write},
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use crate::config_file::ConfigError;
 

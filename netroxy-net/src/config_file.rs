@@ -1,12 +1,11 @@
 //! JSON configuration files. Keys may be written in any case, unknown keys are reported, and all errors are reported at
 //! once, each with its line and column.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 mod check;
 mod error;
@@ -17,7 +16,6 @@ mod text;
 mod value;
 mod words;
 
-use crate::error_text::causes;
 use check::{Checked, Fault, Kind};
 pub use error::{ConfigError, Problem};
 pub use key::{Key, key};
@@ -26,6 +24,8 @@ pub use place::Place;
 use place::at;
 use positions::Positions;
 pub use value::{field, patience, port, some_field, some_port, within};
+
+use crate::error_text::causes;
 
 /// A configuration file that was read.
 #[derive(Debug)]

@@ -1,13 +1,11 @@
 //! Messages on a stream.
 
-use std::{
-    future::poll_fn,
-    io,
-    mem::MaybeUninit,
-    net::Shutdown,
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
+use std::future::poll_fn;
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use netroxy_proto::{Decoder, Incoming, Limits, ParseError};
 use socket2::SockRef;

@@ -1,6 +1,8 @@
 //! Descriptors of open files and sockets. The system limits how many a program may have.
 
-use std::{fs::File, io, sync::Mutex};
+use std::fs::File;
+use std::io;
+use std::sync::Mutex;
 
 /// How many descriptors this process may have open; `u64::MAX` if the system reports no limit.
 #[must_use]

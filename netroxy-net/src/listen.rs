@@ -1,19 +1,15 @@
 //! Listening sockets.
 
-use std::{
-    fmt, io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    str::FromStr,
-    task::{Poll, ready},
-    time::Duration,
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+use std::sync::Mutex;
+use std::task::{Poll, ready};
+use std::time::Duration;
+use std::{fmt, io};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use std::sync::Mutex;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    time::sleep,
-};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use crate::stream::tune;

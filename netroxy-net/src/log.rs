@@ -1,11 +1,15 @@
 //! The log of a program: lines of text or JSON on stderr. A stderr that is not read does not stop the program, and
 //! messages that repeat are limited.
 
-use std::{io::IsTerminal, sync::Arc, time::Duration};
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::{info, warn};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 mod format;
 mod losses;

@@ -1,13 +1,12 @@
 //! IP networks of a configuration: `"10.0.0.0/8"`, `"2001:db8::/32"`, `"192.0.2.1"`.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv6Addr},
-    str::FromStr,
-};
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 /// A network, or a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

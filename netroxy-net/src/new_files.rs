@@ -1,10 +1,8 @@
 //! Files that a command creates: all of them or none. It never replaces a file.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write},
-    path::{Path, PathBuf},
-};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use crate::program::Failure;
 

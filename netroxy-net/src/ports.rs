@@ -1,8 +1,11 @@
 //! Sets of port numbers of a configuration: `"1024-65535"`, `"80, 443, 10000-10099"`.
 
-use std::{fmt, ops::RangeInclusive, str::FromStr};
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 /// A set of remote ports.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,17 +1,19 @@
 //! The frame of both programs: the log, the stop by a signal, and the message of an error that ends the program.
 
-use std::{error::Error, io::Write, process::ExitCode, sync::OnceLock};
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::OnceLock;
 
-use tokio::{runtime::Runtime, signal};
+use tokio::runtime::Runtime;
+use tokio::signal;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::{
-    config_file::ConfigError,
-    error_text::error_text,
-    log::{ALWAYS, Logging},
-    relay::Path,
-};
+use crate::config_file::ConfigError;
+use crate::error_text::error_text;
+use crate::log::{ALWAYS, Logging};
+use crate::relay::Path;
 
 /// The version of a program, as `--version` prints it: the version of its crate, and the git commit if the program was
 /// built from a checkout.

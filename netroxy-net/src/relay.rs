@@ -9,25 +9,22 @@
 //! side does not take. Bulk between plain sockets goes through a pipe of the system, without a copy (Linux). Small
 //! messages are cheaper to copy, so each direction changes between the two ways ([`Path`]).
 
-use std::{
-    future::{Future, poll_fn},
-    io,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Poll, ready},
-    time::Duration,
-};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Poll, ready};
+use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep};
-use tokio_util::sync::CancellationToken;
-
-use crate::{stream::Stream, throttle::Throttle};
 use direction::{Direction, End};
 pub use path::{InvalidPath, Path};
 pub use pipe::close_kept_pipes;
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::stream::Stream;
+use crate::throttle::Throttle;
 
 mod direction;
 mod path;

@@ -4,14 +4,12 @@
 //! answer, that takes 10 s or more. So all tasks that need a name share one look-up, only a few look-ups run at a time,
 //! and the look-ups of one class of names do not wait for those of the other.
 
-use std::{
-    collections::HashMap,
-    fmt, io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use tokio::sync::{Semaphore, watch};
 

@@ -4,11 +4,9 @@
 //! until that time before it carries more. So there is no queue and no task, and no timer while the bound is not
 //! reached.
 
-use std::{
-    num::NonZeroU64,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::num::NonZeroU64;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Unused time before a piece counts up to this length: after a pause, the bytes of 100 ms are carried at once.
 const BURST: Duration = Duration::from_millis(100);

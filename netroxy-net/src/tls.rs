@@ -1,11 +1,12 @@
 //! The configuration of TLS for both peers: TLS 1.2 and 1.3 with the cryptography of ring, and private keys in every
 //! usual form.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
+use std::sync::Arc;
 
-use rustls::{
-    ClientConfig, RootCertStore, ServerConfig, client::WebPkiServerVerifier, sign::SingleCertAndKey,
-};
+use rustls::client::WebPkiServerVerifier;
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 mod certificate;
 mod certificate_files;

@@ -1,14 +1,14 @@
 //! The configuration of TLS for the server: one certificate or several, and the certificates that clients must show.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use rustls::{
-    CertificateError, Error, OtherError, RootCertStore, ServerConfig,
-    client::verify_server_name,
-    server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier},
-    sign::CertifiedKey,
-    version::{TLS12, TLS13},
-};
+use rustls::client::verify_server_name;
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{CertificateError, Error, OtherError, RootCertStore, ServerConfig};
 use rustls_pki_types::ServerName;
 
 pub use crate::tls::CertificateFiles;

@@ -18,25 +18,19 @@
 //! **Memory.** So a connection holds memory only for an incomplete record, for plaintext that its reader had no room
 //! for, and for one piece that the socket has not taken. An idle connection holds none.
 
-use std::{
-    cell::RefCell,
-    fmt,
-    future::poll_fn,
-    io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::{fmt, io};
 
-use rustls::{
-    ClientConfig, Error, HandshakeKind, ServerConfig, client::UnbufferedClientConnection,
-    server::UnbufferedServerConnection,
-};
+use rustls::client::UnbufferedClientConnection;
+use rustls::server::UnbufferedServerConnection;
+use rustls::{ClientConfig, Error, HandshakeKind, ServerConfig};
 use rustls_pki_types::ServerName;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 mod backlog;
 mod session;

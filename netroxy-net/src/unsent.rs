@@ -29,10 +29,8 @@ pub(crate) fn bytes(_: &TcpStream) -> usize {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use tokio::{
-        io::AsyncReadExt,
-        time::{Duration, sleep},
-    };
+    use tokio::io::AsyncReadExt;
+    use tokio::time::{Duration, sleep};
 
     use super::bytes;
     use crate::test_tcp::pair;

@@ -1,10 +1,8 @@
 //! Reads a whole file of bounded length.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::Path,
-};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
 /// The longest file, in bytes. A configuration that maps every port is shorter, and so is the system's list of CA
 /// certificates.

@@ -1,7 +1,8 @@
 //! Tests of listening sockets.
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
-use std::{io, net::Ipv4Addr};
+use std::io;
+use std::net::Ipv4Addr;
 
 use netroxy_net::listen::{Bind, Closable};
 use tokio::net::TcpStream;

@@ -1,7 +1,8 @@
 //! Cuts a stream of bytes into messages.
 
 use alloc::vec::Vec;
-use core::{fmt, marker::PhantomData};
+use core::fmt;
+use core::marker::PhantomData;
 
 use memchr::memchr;
 

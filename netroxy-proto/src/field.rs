@@ -1,7 +1,11 @@
 //! The fields of messages. Their contents are private, so every value is valid.
 
-use alloc::{string::String, vec::Vec};
-use core::{fmt, num::NonZeroU16, str::FromStr, time::Duration};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::num::NonZeroU16;
+use core::str::FromStr;
+use core::time::Duration;
 
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;

@@ -6,13 +6,11 @@
 
 use core::str;
 
-use nom::{
-    Err, IResult, Parser,
-    bytes::streaming::{tag, take_until},
-    combinator::{map, value},
-    error::ErrorKind,
-    sequence::terminated,
-};
+use nom::bytes::streaming::{tag, take_until};
+use nom::combinator::{map, value};
+use nom::error::ErrorKind;
+use nom::sequence::terminated;
+use nom::{Err, IResult, Parser};
 
 use crate::{
     Ars, Ath, ClientMessage, ClientName, Excerpt, Incoming, Map, Mrs, ParseError, ParseErrorKind,

@@ -1,15 +1,16 @@
 //! The accounts that may log in, and what each of them may do.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
+use std::sync::Arc;
 
-use argon2::{
-    Argon2,
-    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
-};
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use netroxy_net::ports::PortSet;
 use netroxy_proto::{Ath, Password, Username};
 use subtle::{Choice, ConstantTimeEq};
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
 /// An account.
 #[derive(Clone, PartialEq, Eq)]

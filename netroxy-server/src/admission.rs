@@ -18,19 +18,17 @@ mod origin;
 mod penalties;
 mod refusal;
 
-use std::{
-    collections::BTreeMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use tokio_util::sync::CancellationToken;
-
-use crate::limits::Figures;
 use counts::{Counts, Kind};
 use origin::Origin;
 pub(crate) use refusal::Refusal;
+use tokio_util::sync::CancellationToken;
+
+use crate::limits::Figures;
 
 /// See the [module documentation](self).
 pub(crate) struct Admission(Mutex<Counts>);

@@ -1,28 +1,25 @@
 //! The command line of `netroxy-server`.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use netroxy_manual::Manual;
+use netroxy_net::check_config::CheckConfig;
+use netroxy_net::hangup::Hangups;
 #[cfg(unix)]
 use netroxy_net::local_socket::LocalSocket;
-use netroxy_net::{
-    check_config::CheckConfig,
-    hangup::Hangups,
-    log::Logging,
-    program::{self, Failure},
-    service_manager,
-};
+use netroxy_net::log::Logging;
+use netroxy_net::program::{self, Failure};
+use netroxy_net::service_manager;
 use tracing::{error, info, warn};
 
+use crate::gen_cert::GenCert;
+use crate::hash_password::HashPassword;
+use crate::init::Init;
 #[cfg(unix)]
 use crate::status::{Question, StatusCommand};
-use crate::{
-    Config, Handle, Server, gen_cert::GenCert, hash_password::HashPassword, init, init::Init,
-};
+use crate::{Config, Handle, Server, init};
 
 #[cfg(test)]
 #[cfg(unix)]

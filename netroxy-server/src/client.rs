@@ -1,11 +1,12 @@
 //! A client that is logged in, and its identity over several logins.
 
-use std::{net::SocketAddr, sync::Arc, sync::atomic::AtomicUsize, time::Instant};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
 
-use netroxy_proto::{
-    ClientName, Username,
-    server::{ConnId, Listener},
-};
+use netroxy_proto::server::{ConnId, Listener};
+use netroxy_proto::{ClientName, Username};
 
 use crate::accounts::Account;
 

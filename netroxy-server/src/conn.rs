@@ -1,38 +1,28 @@
 //! The task of a connection from a client: a control or a data connection.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use netroxy_net::{
-    connection::{Connection, Received},
-    log::REFUSAL,
-    stream::Stream,
-};
-use netroxy_proto::{
-    Ath, ClientMessage,
-    server::{CloseReason, Input, Listener},
-};
+use netroxy_net::connection::{Connection, Received};
+use netroxy_net::log::REFUSAL;
+use netroxy_net::stream::Stream;
+use netroxy_proto::server::{CloseReason, Input, Listener};
+use netroxy_proto::{Ath, ClientMessage};
 use rustls::ServerConfig;
-use tokio::{
-    net::TcpStream,
-    sync::oneshot,
-    time::{sleep, timeout},
-};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, info_span};
 
-use crate::{
-    Config,
-    accounts::Account,
-    admission::{Pass, Refusal},
-    handshake::shake_hands,
-    hub::{Fate, Hub, Order, Seat},
-    live, proxy_protocol,
-};
+use crate::accounts::Account;
+use crate::admission::{Pass, Refusal};
+use crate::handshake::shake_hands;
+use crate::hub::{Fate, Hub, Order, Seat};
+use crate::{Config, live, proxy_protocol};
 
 /// The most messages that are sent in one write.
 const BATCH: usize = 64;

@@ -1,12 +1,11 @@
 //! `netroxy-server gen-cert`: makes a self-signed certificate.
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::io::{self, Write};
+use std::path::PathBuf;
 
 use clap::Args;
-use netroxy_net::{program::Failure, tls::Fingerprint};
+use netroxy_net::program::Failure;
+use netroxy_net::tls::Fingerprint;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 
 mod host;

@@ -1,15 +1,15 @@
 //! A handle of a running server: it shows the state and changes the configuration.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, atomic::Ordering},
-};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use netroxy_net::descriptors;
 use netroxy_proto::server::Listener;
 use serde::{Deserialize, Serialize};
 
-use crate::{Census, Config, hub::Hub};
+use crate::hub::Hub;
+use crate::{Census, Config};
 
 /// A running server.
 #[derive(Debug, Clone)]

@@ -1,14 +1,17 @@
 //! TLS handshakes. A handshake takes work and memory, so the number of handshakes at a time is bounded.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
-use netroxy_net::{
-    stream::Stream,
-    tls_server::{explained, refused_certificate},
-    tls_stream::{self, TlsStream},
-};
+use netroxy_net::stream::Stream;
+use netroxy_net::tls_server::{explained, refused_certificate};
+use netroxy_net::tls_stream::{self, TlsStream};
 use rustls::ServerConfig;
-use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 /// How long a handshake may hold its permit. The server's work takes much less; the rest is time of the peer.
 const PERMIT_TIME: Duration = Duration::from_secs(1);

@@ -4,40 +4,33 @@
 //! out before the lock is released. So no two inputs mix, and an input costs a lock instead of two
 //! changes of task. Nothing is awaited under the lock.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    fmt, io,
-    net::SocketAddr,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+use std::{fmt, io};
 
-use netroxy_net::{
-    deadline,
-    listen::{Bind, Closable, listen_on_all},
-    log::REFUSAL,
-    stream::Stream,
+use netroxy_net::deadline;
+use netroxy_net::listen::{Bind, Closable, listen_on_all};
+use netroxy_net::log::REFUSAL;
+use netroxy_net::stream::Stream;
+use netroxy_proto::server::{
+    self, CloseReason, ConnId, Input, Listener, MappingId, Output, RefuseReason, UserId,
 };
-use netroxy_proto::{
-    Ath, Mrs, PortNumber, RemotePort, ServerMessage, Target, Token, Username,
-    server::{self, CloseReason, ConnId, Input, Listener, MappingId, Output, RefuseReason, UserId},
-};
+use netroxy_proto::{Ath, Mrs, PortNumber, RemotePort, ServerMessage, Target, Token, Username};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{error, info, trace, warn};
 
-use crate::{
-    Config,
-    accounts::Account,
-    admission::{Admission, Refusal},
-    client::Client,
-    live::{Kind, Live},
-    port::MappedPort,
-    requests::{List, Moment, Requests},
-};
+use crate::Config;
+use crate::accounts::Account;
+use crate::admission::{Admission, Refusal};
+use crate::client::Client;
+use crate::live::{Kind, Live};
+use crate::port::MappedPort;
+use crate::requests::{List, Moment, Requests};
 
 /// See the [module documentation](self).
 pub(crate) struct Hub {

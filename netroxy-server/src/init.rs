@@ -1,20 +1,14 @@
 //! `netroxy-server init`: a first configuration that is safe without changes.
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::io::{self, Write};
+use std::path::PathBuf;
 
 use clap::Args;
-use netroxy_net::{
-    new_files::{NewFile, NewFiles, shell_word, socket_path},
-    program::Failure,
-};
+use netroxy_net::new_files::{NewFile, NewFiles, shell_word, socket_path};
+use netroxy_net::program::Failure;
 
-use crate::{
-    accounts,
-    gen_cert::{CERT, KEY, SelfSigned},
-};
+use crate::accounts;
+use crate::gen_cert::{CERT, KEY, SelfSigned};
 
 /// The arguments of `init`.
 #[derive(Debug, Args)]

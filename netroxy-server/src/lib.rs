@@ -68,11 +68,9 @@ pub use admission::Census;
 pub use config::{Config, MappedPorts, TlsConfig, UserNetworks, WebConfig};
 pub use handle::{ClientStatus, Handle, PortStatus, Status};
 pub use limits::{Figures, Limits};
+pub use netroxy_net::networks::Networks;
+pub use netroxy_net::ports::{InvalidPortSet, PortSet};
 pub use netroxy_net::relay::close_kept_pipes;
-pub use netroxy_net::{
-    networks::Networks,
-    ports::{InvalidPortSet, PortSet},
-};
 pub use proxy_protocol::Version as ProxyProtocol;
 pub use server::{Server, StartError};
 

@@ -3,16 +3,16 @@
 //! Tunnels and events have a lock each, which is held for a few instructions or while figures are copied.
 //! A tunnel takes the lock when it begins and when it ends, and not in between.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    fmt,
-    net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
-    time::SystemTime,
-};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use netroxy_net::relay::{Progress, Summary};
-use netroxy_proto::{Username, server::UserId};
+use netroxy_proto::Username;
+use netroxy_proto::server::UserId;
 use serde::Serialize;
 
 use crate::port::{MappedPort, Served};

@@ -1,19 +1,15 @@
 //! A mapped port, and what it has served.
 
-use std::{
-    num::NonZeroU64,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use netroxy_net::{listen::Closable, relay::Summary, throttle::Throttle};
-use netroxy_proto::{
-    RemotePort, Target,
-    server::{ConnId, MappingId},
-};
+use netroxy_net::listen::Closable;
+use netroxy_net::relay::Summary;
+use netroxy_net::throttle::Throttle;
+use netroxy_proto::server::{ConnId, MappingId};
+use netroxy_proto::{RemotePort, Target};
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;

@@ -1,10 +1,12 @@
 //! The PROXY protocol, versions 1 and 2: a proxy names the address of its peer in a header before the first
 //! byte.
 
-use std::{io, net::SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 
 use ppp::{v1, v2};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// The first bytes of a header of version 2.

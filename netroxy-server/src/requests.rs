@@ -6,20 +6,17 @@
 
 mod list;
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Instant,
-};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
-use tokio::sync::watch;
-use tracing::info;
-
+use list::Change;
 pub(crate) use list::{
     Decision, Id, List, Moment, NotDecided, Request, RequestView, State, TooMany, Wish,
 };
+use tokio::sync::watch;
+use tracing::info;
 
 use crate::live::{Live, unix_millis};
-use list::Change;
 
 /// The list of a server, and a notification of its changes.
 pub(crate) struct Requests {

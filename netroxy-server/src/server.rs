@@ -1,25 +1,23 @@
 //! A server: its listeners, its start and its stop.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
-use netroxy_net::{
-    descriptors,
-    listen::{Bind, Closable},
-    log::REFUSAL,
-};
+use netroxy_net::descriptors;
+use netroxy_net::listen::{Bind, Closable};
+use netroxy_net::log::REFUSAL;
 use netroxy_proto::server::Listener;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{
-    Config,
-    conn::{self, Arrival},
-    handle::Handle,
-    hub::Hub,
-    user,
-    web::{self, WebListener},
-};
+use crate::conn::{self, Arrival};
+use crate::handle::Handle;
+use crate::hub::Hub;
+use crate::web::{self, WebListener};
+use crate::{Config, user};
 
 /// A server whose listeners are bound.
 #[derive(Debug)]

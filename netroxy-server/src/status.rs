@@ -1,9 +1,12 @@
 //! `netroxy-server status`: shows the state of a running server.
 
-use std::{fmt::Write as _, io::Write as _, path::Path, path::PathBuf};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use netroxy_net::{local_socket, program::Failure};
+use netroxy_net::local_socket;
+use netroxy_net::program::Failure;
 use serde::{Deserialize, Serialize};
 
 use crate::{Config, Status};

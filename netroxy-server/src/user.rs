@@ -1,30 +1,27 @@
 //! The users of mapped ports.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
-};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
-use netroxy_net::{
-    log::REFUSAL,
-    relay::{Summary, Terms, relay},
-    stream::Stream,
-};
+use netroxy_net::log::REFUSAL;
+use netroxy_net::relay::{Summary, Terms, relay};
+use netroxy_net::stream::Stream;
 use netroxy_proto::server::{Input, UserId};
-use tokio::{io::Interest, net::TcpStream, sync::oneshot, time::timeout};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tracing::{Level, Span, debug, enabled, info, info_span};
 
-use crate::{
-    Config,
-    admission::{Pass, Refusal},
-    config::MappedPorts,
-    handshake::shake_hands,
-    hub::{Fate, Hub, UserTask},
-    live::{self, Live},
-    port::MappedPort,
-    proxy_protocol,
-};
+use crate::admission::{Pass, Refusal};
+use crate::config::MappedPorts;
+use crate::handshake::shake_hands;
+use crate::hub::{Fate, Hub, UserTask};
+use crate::live::{self, Live};
+use crate::port::MappedPort;
+use crate::{Config, proxy_protocol};
 
 /// A user that was let in; it counts until this is dropped.
 struct AdmittedUser {

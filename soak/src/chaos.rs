@@ -1,30 +1,25 @@
 //! Many users at a time, while the connections between client and server are delayed, stalled and cut.
 
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use tokio::{task::JoinSet, time::interval};
+use tokio::task::JoinSet;
+use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    faults::Faults,
-    figures::{Report, say},
-    guests,
-    leaks::{growth, leaks},
-    link::{Break, Cut, Link},
-    netem::Netem,
-    proc::{holds, lowest, settled},
-    relay::Relay,
-    scene::{Scene, Tally, judge_ledger},
-    services::Services,
-    world::{Programs, Setup, World, fresh_address},
-};
+use crate::faults::Faults;
+use crate::figures::{Report, say};
+use crate::guests;
+use crate::leaks::{growth, leaks};
+use crate::link::{Break, Cut, Link};
+use crate::netem::Netem;
+use crate::proc::{holds, lowest, settled};
+use crate::relay::Relay;
+use crate::scene::{Scene, Tally, judge_ledger};
+use crate::services::Services;
+use crate::world::{Programs, Setup, World, fresh_address};
 
 /// How long after the last user the programs may hold more than before. The client waits 10 s for a target that does
 /// not answer, and both programs wait until the last bytes have arrived.

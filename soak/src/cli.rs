@@ -1,21 +1,19 @@
 //! Flags, the order of the parts, and the ends of the program.
 
-use std::{io, path::PathBuf, process::ExitCode, time::Duration};
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::{Instant, timeout},
-};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, timeout};
 
-use crate::{
-    chaos::{self, Chaos},
-    figures::{Report, say},
-    idle, kill,
-    link::Break,
-    proc, strangers, suspend,
-    world::{Programs, kill_all},
-};
+use crate::chaos::{self, Chaos};
+use crate::figures::{Report, say};
+use crate::link::Break;
+use crate::world::{Programs, kill_all};
+use crate::{idle, kill, proc, strangers, suspend};
 
 #[derive(Debug, Parser)]
 #[command(

@@ -1,21 +1,15 @@
 //! The open connections of a relay, and the state that they share.
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    link::{Break, Cut, Link},
-    stream::mix,
-};
+use crate::link::{Break, Cut, Link};
+use crate::stream::mix;
 
 /// The kind of a connection, by its first message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,12 +1,10 @@
 //! Figures and violations, the report of a run.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Display,
-    io::{self, Write},
-    path::Path,
-    time::Duration,
-};
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 

@@ -1,21 +1,16 @@
 //! The users of the chaos. What each of them does is random.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::{sleep, timeout},
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
 
-use crate::{
-    scene::{Door, Scene, carried, compare, judge},
-    talk::{Order, Plan, reset},
-    user::{Outcome, visit},
-};
+use crate::scene::{Door, Scene, carried, compare, judge};
+use crate::talk::{Order, Plan, reset};
+use crate::user::{Outcome, visit};
 
 /// Users connect one after the other until the run is over.
 pub(crate) async fn connect_repeatedly(scene: Arc<Scene>, seed: u64) {

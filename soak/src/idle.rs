@@ -1,18 +1,20 @@
 //! Many idle tunnels, and the memory that they take.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
 
-use tokio::{net::TcpStream, task::JoinSet, time::sleep};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
-use crate::{
-    figures::Report,
-    leaks::{growth, leaks},
-    proc::{Holds, holds, settled, steady},
-    services::Services,
-    talk::{End, Order, Plan},
-    user::{follow, open},
-    world::{Programs, Setup, World, fresh_address},
-};
+use crate::figures::Report;
+use crate::leaks::{growth, leaks};
+use crate::proc::{Holds, holds, settled, steady};
+use crate::services::Services;
+use crate::talk::{End, Order, Plan};
+use crate::user::{follow, open};
+use crate::world::{Programs, Setup, World, fresh_address};
 
 /// How many tunnels are opened at a time: fewer than the users that may wait on a port (`tunnel.waiting-capacity`).
 const AT_A_TIME: u32 = 32;

@@ -1,27 +1,21 @@
 //! Kills server or client by SIGKILL at each step of a tunnel, and starts it again.
 
-use std::{
-    io,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use tokio::{
-    sync::Semaphore,
-    task::{JoinHandle, JoinSet},
-    time::{sleep, timeout},
-};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
 
-use crate::{
-    figures::{Report, millis},
-    link::Link,
-    proc::{Holds, settled, steady},
-    relay::Relay,
-    services::Services,
-    talk::{End, Fault, Order, Plan},
-    user::{Outcome, Visit, visit},
-    world::{Programs, Setup, World, fresh_address},
-};
+use crate::figures::{Report, millis};
+use crate::link::Link;
+use crate::proc::{Holds, settled, steady};
+use crate::relay::Relay;
+use crate::services::Services;
+use crate::talk::{End, Fault, Order, Plan};
+use crate::user::{Outcome, Visit, visit};
+use crate::world::{Programs, Setup, World, fresh_address};
 
 /// A user of a killed tunnel sees its end within this time.
 const END_BOUND: Duration = Duration::from_secs(5);

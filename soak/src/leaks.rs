@@ -1,6 +1,7 @@
 //! Checks that a program does not hold more at the end than it may.
 
-use crate::{figures::Report, proc::Holds};
+use crate::figures::Report;
+use crate::proc::Holds;
 
 /// How much memory may grow from the first window to the last one: by one part in `GROWTH.0`, and by `GROWTH.1` KiB. A
 /// tunnel whose bytes are not taken holds at most 64 KiB for each direction. The number of such tunnels at a time is

@@ -3,10 +3,8 @@
 //! The client runs in a namespace of its own. All its packets cross a pair of devices with a delay of 25 ms ± 5 ms and
 //! 1 % loss each way.
 
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr},
-};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 
 use tokio::process::Command;
 

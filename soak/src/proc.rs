@@ -1,6 +1,7 @@
 //! What a process holds, from `/proc`.
 
-use std::{fs, io, time::Duration};
+use std::time::Duration;
+use std::{fs, io};
 
 use tokio::time::{Instant, sleep};
 
@@ -101,10 +102,8 @@ pub(crate) fn raise_descriptor_limit() -> io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::{Read, Write},
-        process::{Command, Stdio},
-    };
+    use std::io::{Read, Write};
+    use std::process::{Command, Stdio};
 
     use super::*;
 

@@ -1,26 +1,18 @@
 //! Carries the bytes of one relayed connection both ways, delayed and in order.
 
-use std::{
-    io,
-    pin::pin,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::io;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{
-        TcpStream,
-        tcp::{ReadHalf, WriteHalf},
-    },
-    sync::mpsc,
-    time::{Instant, sleep, sleep_until, timeout},
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::{
-    connections::{Known, Shared},
-    link::{Break, CHUNK, Link},
-};
+use crate::connections::{Known, Shared};
+use crate::link::{Break, CHUNK, Link};
 
 /// The most chunks on their way in one direction.
 const UNDER_WAY: usize = 32;

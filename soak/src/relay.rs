@@ -4,28 +4,22 @@
 //! reset, and holds a connection at a chosen message. It can also break bytes on purpose, to test that the checks
 //! detect it.
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::{
-    io::AsyncReadExt,
-    net::{TcpListener, TcpStream},
-    task::{AbortHandle, JoinSet},
-    time::{sleep, timeout},
-};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    connections::{Known, Shared},
-    link::{Break, CHUNK, Cut, Link},
-    pump::pump,
-    services::listen,
-    talk::reset,
-};
+use crate::connections::{Known, Shared};
+use crate::link::{Break, CHUNK, Cut, Link};
+use crate::pump::pump;
+use crate::services::listen;
+use crate::talk::reset;
 
 /// A running relay. Dropping it ends it and its connections.
 #[derive(Debug)]

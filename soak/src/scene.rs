@@ -1,20 +1,17 @@
 //! The state that all users of the chaos share, and the checks of what each user saw.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    faults::Faults,
-    services::Ledger,
-    talk::{End, Fault, Plan},
-    user::{Outcome, Visit},
-};
+use crate::faults::Faults;
+use crate::services::Ledger;
+use crate::talk::{End, Fault, Plan};
+use crate::user::{Outcome, Visit};
 
 /// How long a service may take to see an end that its user has seen.
 const SERVICE_LATE: Duration = Duration::from_secs(20);

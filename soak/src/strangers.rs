@@ -1,29 +1,21 @@
 //! Connections that never log in (strangers), and clients that log in at the same time.
 
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpSocket, TcpStream},
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
-use crate::{
-    figures::Report,
-    leaks::leaks,
-    proc::{holds, settled, steady},
-    services::Services,
-    world::{LOGIN, Programs, Setup, World, fresh_address},
-};
+use crate::figures::Report;
+use crate::leaks::leaks;
+use crate::proc::{holds, settled, steady};
+use crate::services::Services;
+use crate::world::{LOGIN, Programs, Setup, World, fresh_address};
 
 /// How long a client waits after it was closed, like the client program.
 const AGAIN: Duration = Duration::from_secs(1);

@@ -1,22 +1,19 @@
 //! Stops a program for longer than all its timeouts, like a laptop that sleeps, and continues it.
 
-use std::{
-    io,
-    time::{Duration, Instant},
-};
+use std::io;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tokio::{task::JoinSet, time::sleep};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
-use crate::{
-    figures::{Report, millis},
-    leaks::leaks,
-    proc::{settled, steady},
-    services::Services,
-    talk::{End, Order, Plan},
-    user::{Outcome, follow, open, visit},
-    world::{Programs, Setup, World, fresh_address},
-};
+use crate::figures::{Report, millis};
+use crate::leaks::leaks;
+use crate::proc::{settled, steady};
+use crate::services::Services;
+use crate::talk::{End, Order, Plan};
+use crate::user::{Outcome, follow, open, visit};
+use crate::world::{Programs, Setup, World, fresh_address};
 
 /// The timeout of server and client, in seconds.
 const TIMEOUT: u32 = 4;

@@ -3,15 +3,14 @@
 //! The service sends a greeting. The user sends a [`Plan`]. Then each of them sends a stream, in the order of the plan,
 //! and ends its direction. Each of them checks every byte of the other one.
 
-use std::{fmt, io, time::Duration};
+use std::time::Duration;
+use std::{fmt, io};
 
 use socket2::SockRef;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::TcpStream,
-    sync::watch,
-    time::{sleep, timeout},
-};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
 use crate::stream::{Checker, Stream, Wrong, mix};
 

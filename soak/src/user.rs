@@ -1,12 +1,12 @@
 //! A user, who connects to a remote port and follows a plan.
 
-use std::{
-    io,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::talk::{
     End, Fault, GREETING, Manner, Order, PATIENCE, Plan, When, opening, reset, streams,
@@ -95,15 +95,14 @@ pub(crate) async fn follow(mut tcp: TcpStream, plan: &Plan, resets: u64) -> End 
 
 #[cfg(test)]
 mod tests {
-    use std::{net::Ipv4Addr, sync::Arc};
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
 
     use super::*;
-    use crate::{
-        link::{Break, Link},
-        relay::Relay,
-        services::{Ledger, Services},
-        stream::Wrong,
-    };
+    use crate::link::{Break, Link};
+    use crate::relay::Relay;
+    use crate::services::{Ledger, Services};
+    use crate::stream::Wrong;
 
     const IP: std::net::IpAddr = std::net::IpAddr::V4(Ipv4Addr::LOCALHOST);
 

@@ -1,27 +1,25 @@
 //! Starts a server and a client as programs with files of their own, and stops them however a run ends.
 
-use std::{
-    collections::BTreeSet,
-    fs::{self, File},
-    io,
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
-    path::{Path, PathBuf},
-    process::{ExitStatus, Stdio},
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
-use tokio::{
-    net::TcpStream,
-    process::{Child, Command},
-    time::{sleep, timeout},
-};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
 
-use crate::{figures::Report, netem::Netem, user};
+use crate::figures::Report;
+use crate::netem::Netem;
+use crate::user;
 
 /// How long a program may take to start, and how long it may take until a user is served.
 pub(crate) const START: Duration = Duration::from_secs(20);

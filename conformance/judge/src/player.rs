@@ -26,12 +26,11 @@ mod waits;
 
 use std::time::Instant;
 
+pub use mismatch::{Expected, Mismatch};
 use netroxy_specification::notation::ast::{
     Action, Alternative, Case, Expectation, Grade, Line, Step,
 };
 use netroxy_specification::notation::print_action;
-
-pub use mismatch::{Expected, Mismatch};
 pub(crate) use pattern::changed;
 pub(crate) use scene::{ClientScene, Scene};
 use state::Actor;

@@ -22,10 +22,6 @@ mod starts;
 mod summary;
 mod twins;
 
-use tokio_util::sync::CancellationToken;
-
-use crate::verdict::Judged;
-use crate::wire::Tls;
 pub use canary::{Ready, preflight};
 pub use in_play::{InPlay, Played};
 pub use job::{Job, Options, plan};
@@ -35,6 +31,10 @@ pub use probe::{Found, probe};
 pub use shard::{Shard, fingerprint};
 use stall::Watch;
 pub use summary::{Ended, Start, Summary};
+use tokio_util::sync::CancellationToken;
+
+use crate::verdict::Judged;
+use crate::wire::Tls;
 
 /// How many of these jobs are run at a time, when so many are wanted: each needs descriptors.
 pub fn at_a_time(jobs: &[Job], wanted: usize) -> usize {

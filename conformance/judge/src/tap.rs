@@ -81,9 +81,8 @@ async fn serve(client: TcpStream, from: SocketAddr, to: SocketAddr, witness: Wit
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use std::net::Ipv4Addr;
+    use std::time::Duration;
 
     use tokio::io::AsyncWriteExt as _;
 

@@ -1,26 +1,20 @@
 //! The commands for a running client.
 
-use std::{
-    io::{self, Write},
-    path::Path,
-    str::FromStr,
-};
+use std::io::{self, Write};
+use std::path::Path;
+use std::str::FromStr;
 
 use clap::Subcommand;
-use netroxy_net::{
-    local_socket::{self, LocalSocket},
-    program::Failure,
-};
+use netroxy_net::local_socket::{self, LocalSocket};
+use netroxy_net::program::Failure;
 
-use crate::{
-    MapFlag, Ports, RequestId,
-    admin::{
-        Answer, Changed, Handle, MappingState, Request, RequestStanding, RequestState, Requests,
-        State, Status,
-    },
-    config::sources::Sources,
-    requests::LONGEST_REASON,
+use crate::admin::{
+    Answer, Changed, Handle, MappingState, Request, RequestStanding, RequestState, Requests, State,
+    Status,
 };
+use crate::config::sources::Sources;
+use crate::requests::LONGEST_REASON;
+use crate::{MapFlag, Ports, RequestId};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

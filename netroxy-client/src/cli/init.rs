@@ -1,29 +1,21 @@
 //! `netroxy-client init`: writes a first configuration file.
 
+use std::io::{self, Write};
 #[cfg(unix)]
 use std::os::unix::ffi::OsStrExt as _;
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use clap::Args;
-use netroxy_net::{
-    new_files::{NewFile, NewFiles, none_exists, shell_word, socket_path},
-    program::Failure,
-    tls::Fingerprint,
-};
+use netroxy_net::new_files::{NewFile, NewFiles, none_exists, shell_word, socket_path};
+use netroxy_net::program::Failure;
+use netroxy_net::tls::Fingerprint;
 use netroxy_proto::Username;
 use serde_json::{Value, json};
 
-use crate::{
-    Config, MapFlag, ServerFlag,
-    config::{
-        flags::{self, Flags},
-        password,
-        sources::{Sources, USUAL_FILE},
-    },
-};
+use crate::config::flags::{self, Flags};
+use crate::config::password;
+use crate::config::sources::{Sources, USUAL_FILE};
+use crate::{Config, MapFlag, ServerFlag};
 
 /// The arguments of `init`. None is an environment variable too, so the file contains only what was typed.
 #[derive(Debug, Args)]

@@ -2,9 +2,8 @@
 
 use netroxy_manual::{flags, missing};
 
-use crate::config::reference::reference_page::told_flags;
-
 use super::command;
+use crate::config::reference::reference_page::told_flags;
 
 #[test]
 fn the_page_has_every_flag_and_variable_and_no_other() {

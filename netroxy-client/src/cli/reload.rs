@@ -3,7 +3,8 @@
 use netroxy_net::hangup::Hangups;
 use tracing::{error, info, warn};
 
-use crate::{admin::Handle, config::sources::Sources};
+use crate::admin::Handle;
+use crate::config::sources::Sources;
 
 /// At each SIGHUP reads all sources again, and gives the client the new configuration. A wrong file changes nothing.
 /// It is not called for a client without a file, which SIGHUP ends as usual.

@@ -1,16 +1,14 @@
 //! Reads single values of the file.
 
-use std::{fmt, marker::PhantomData, time::Duration};
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
 
-use netroxy_net::{
-    config_file,
-    tls::{self, Trust},
-};
+use netroxy_net::config_file;
+use netroxy_net::tls::{self, Trust};
 use rustls_pki_types::ServerName;
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error as _, IntoDeserializer, SeqAccess, Visitor},
-};
+use serde::de::{Error as _, IntoDeserializer, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 /// The greatest number of spare connections that can be configured.
 pub(super) const MOST_SPARES: usize = 1000;

@@ -1,26 +1,23 @@
 //! The keys of `client_config.json`.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
+use std::time::Duration;
 
-use netroxy_net::{
-    config_file::{self, Key, key},
-    networks::Network,
-    ports::PortSet,
-    tls::Fingerprint,
-};
+use netroxy_net::config_file::{self, Key, key};
+use netroxy_net::networks::Network;
+use netroxy_net::ports::PortSet;
+use netroxy_net::tls::Fingerprint;
 use netroxy_proto::{ClientName, Password, Username};
 use rustls_pki_types::ServerName;
 use serde::Deserialize;
 
-use super::{
-    fields::{
-        one_or_more, some_host, some_millis, some_or_more, some_parsed, some_patience,
-        some_server_name, some_spares,
-    },
-    mapping::Ports,
-    types::{Accept, Peer},
-    url::Url,
+use super::fields::{
+    one_or_more, some_host, some_millis, some_or_more, some_parsed, some_patience,
+    some_server_name, some_spares,
 };
+use super::mapping::Ports;
+use super::types::{Accept, Peer};
+use super::url::Url;
 
 /// Every key of the file, at any depth.
 pub(super) const KEYS: &[Key] = &[

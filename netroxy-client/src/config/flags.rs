@@ -2,16 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, builder::FalseyValueParser};
+use clap::Args;
+use clap::builder::FalseyValueParser;
 use netroxy_net::tls::{self, Fingerprint, Trust};
 use netroxy_proto::{ClientName, Username};
 use rustls_pki_types::ServerName;
 
-use super::{
-    fields::MOST_SPARES,
-    mapping::{MapFlag, ServerFlag},
-    types::Peer,
-};
+use super::fields::MOST_SPARES;
+use super::mapping::{MapFlag, ServerFlag};
+use super::types::Peer;
 
 /// Flags of the program. Each one is also an environment variable with the prefix
 /// `NETROXY_CLIENT_`. There is no flag for the password, because other accounts can read the

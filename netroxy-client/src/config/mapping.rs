@@ -1,10 +1,13 @@
 //! Ports and mappings as they are written in flags and in the file.
 
-use std::{fmt, ops::RangeInclusive, str::FromStr};
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use netroxy_net::config_file;
 use netroxy_proto::RemotePort;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::types::Service;
 

@@ -3,7 +3,8 @@
 //! A server frees the ports of an older login when a client with the same name logs in. So the name stays the same
 //! after a restart or a power loss, and differs between clients that may run at the same time.
 
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
 use netroxy_proto::{ClientName, Username};
 use ring::digest::{Context, SHA256};

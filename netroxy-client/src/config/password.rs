@@ -1,11 +1,9 @@
 //! Reads a password from a file, the environment or the terminal. It is not a flag, because other accounts can read
 //! flags.
 
-use std::{
-    fs,
-    io::{self, IsTerminal, Read},
-    path::Path,
-};
+use std::fs;
+use std::io::{self, IsTerminal, Read};
+use std::path::Path;
 
 use netroxy_proto::Password;
 

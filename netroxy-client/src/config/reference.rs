@@ -4,10 +4,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{
-    file::KEYS,
-    types::{Config, RequestsConfig, ServerConfig},
-};
+use super::file::KEYS;
+use super::types::{Config, RequestsConfig, ServerConfig};
 
 #[path = "../../../netroxy-net/tests/support/reference.rs"]
 pub(crate) mod reference_page;

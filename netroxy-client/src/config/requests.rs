@@ -1,17 +1,13 @@
 //! The section `requests`: which mappings users may request at the web interface of the server.
 
-use netroxy_net::{
-    config_file::ConfigError,
-    networks::Networks,
-    tls::{Trust, ascii_host, server_name},
-};
+use netroxy_net::config_file::ConfigError;
+use netroxy_net::networks::Networks;
+use netroxy_net::tls::{Trust, ascii_host, server_name};
 
-use super::{
-    file::RequestsFile,
-    tls::{Identity, ServerTls, is_loopback, with_trust},
-    types::{Allowed, RequestsConfig, ServerConfig, TlsConfig},
-    url::Url,
-};
+use super::file::RequestsFile;
+use super::tls::{Identity, ServerTls, is_loopback, with_trust};
+use super::types::{Allowed, RequestsConfig, ServerConfig, TlsConfig};
+use super::url::Url;
 
 /// The configuration of requests. `server` is the TLS of the control connection, for keys that the section does not
 /// have.

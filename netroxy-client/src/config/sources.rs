@@ -1,25 +1,21 @@
 //! The sources of a configuration: a file, flags, the environment, and a person.
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-    io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use netroxy_net::config_file::{self, ConfigError, Loaded};
 use netroxy_proto::{ClientName, Password, RemotePort, Username};
 
-use super::{
-    file::{ConnectionFile, File, KEYS},
-    flags::Flags,
-    name::{self, Identity},
-    origin::{Origin, flag_error},
-    password, requests,
-    tls::{self, ServerTls},
-    types::{Config, ServerConfig, Service},
-};
+use super::file::{ConnectionFile, File, KEYS};
+use super::flags::Flags;
+use super::name::{self, Identity};
+use super::origin::{Origin, flag_error};
+use super::tls::{self, ServerTls};
+use super::types::{Config, ServerConfig, Service};
+use super::{password, requests};
 
 /// Asks a person for the password; `None` if there is no terminal.
 pub(crate) type Prompt = fn() -> io::Result<Option<Password>>;

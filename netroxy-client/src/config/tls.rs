@@ -1,15 +1,17 @@
 //! Whether a client uses TLS, and which certificates it trusts.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::net::IpAddr;
+use std::path::PathBuf;
 
-use netroxy_net::{
-    config_file::ConfigError,
-    tls::{self, Trust, What},
-    tls_server::CertificateFiles,
-};
+use netroxy_net::config_file::ConfigError;
+use netroxy_net::tls::{self, Trust, What};
+use netroxy_net::tls_server::CertificateFiles;
 use rustls_pki_types::ServerName;
 
-use super::{file::TlsFile, flags::Flags, origin::Origin, types::TlsConfig};
+use super::file::TlsFile;
+use super::flags::Flags;
+use super::origin::Origin;
+use super::types::TlsConfig;
 
 /// TLS to the server, as flags and file configure it. Flags come first.
 #[derive(Clone, Copy)]

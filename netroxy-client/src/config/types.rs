@@ -1,9 +1,14 @@
 //! What a client is started with.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use netroxy_net::{networks::Networks, ports::PortSet};
-use netroxy_proto::{ClientName, Password, RemotePort, Target, Username, client::Mapping};
+use netroxy_net::networks::Networks;
+use netroxy_net::ports::PortSet;
+use netroxy_proto::client::Mapping;
+use netroxy_proto::{ClientName, Password, RemotePort, Target, Username};
 use rustls_pki_types::ServerName;
 use serde::Deserialize;
 

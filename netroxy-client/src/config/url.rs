@@ -2,7 +2,8 @@
 
 use hyper::Uri;
 use netroxy_net::tls::ascii_host;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 /// The address of the web interface of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! An error of a wrong value in `client_config.json` uses the words of the file.
 
-use super::{file::KEYS, types::Config};
+use super::file::KEYS;
+use super::types::Config;
 
 #[path = "../../../netroxy-net/tests/support/wrong_types.rs"]
 mod wrong_types;

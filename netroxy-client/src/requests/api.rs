@@ -3,25 +3,26 @@
 //! The server is not trusted. Its answers are bounded in length and time, redirects are not followed, and
 //! only the members that are named here are kept.
 
-use std::{fmt, io, time::Duration};
+use std::time::Duration;
+use std::{fmt, io};
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::{
-    HeaderMap, Method, Request, StatusCode,
-    body::{Bytes, Incoming},
-    client::conn::http1,
-    header,
-};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::{HeaderMap, Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use netroxy_net::resolve::Resolver;
 use netroxy_proto::{Password, Username};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::time::timeout;
 
 use super::types::{Asked, Decision, Post, shortened};
-use crate::{Config, RequestsConfig, config::tls::is_loopback, dial::Server};
+use crate::config::tls::is_loopback;
+use crate::dial::Server;
+use crate::{Config, RequestsConfig};
 
 /// The longest body of an answer, in bytes. All requests that a server keeps need less.
 const LONGEST_BODY: usize = 1024 * 1024;
@@ -365,12 +366,11 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write, net::SocketAddr};
+    use std::io::Write;
+    use std::net::SocketAddr;
 
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::{TcpListener, TcpStream},
-    };
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::requests::allow::tests::terms;

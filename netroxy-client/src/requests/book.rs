@@ -1,17 +1,15 @@
 //! The book of requests and decisions.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use netroxy_proto::RemotePort;
 use tracing::{info, warn};
 
-use crate::{
-    Accept, RequestsConfig,
-    admin::{RequestStanding, RequestState},
-    mappings::Mappings,
-};
-
 use super::types::{Asked, Decision, LONGEST_REASON, Post, RequestId, Told, Wanted, shortened};
+use crate::admin::{RequestStanding, RequestState};
+use crate::mappings::Mappings;
+use crate::{Accept, RequestsConfig};
 
 /// How many requests are read. The server has no more for all clients together.
 const MOST: usize = 1000;

@@ -1,24 +1,21 @@
 //! Fetches requests from the server, and reports the decisions.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use netroxy_net::resolve::Resolver;
-use tokio::{
-    sync::{Notify, oneshot},
-    task::JoinHandle,
-    time::{sleep, sleep_until, timeout},
-};
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{
-    api::{Api, Problem},
-    types::{Asked, Polled, Post},
-};
-use crate::{Config, admin::Handle, rounded::Rounded, seldom::Seldom};
+use super::api::{Api, Problem};
+use super::types::{Asked, Polled, Post};
+use crate::Config;
+use crate::admin::Handle;
+use crate::rounded::Rounded;
+use crate::seldom::Seldom;
 
 /// The least time between the beginnings of two polls, for a server that answers at once.
 const PACE: Duration = Duration::from_millis(250);

@@ -1,6 +1,7 @@
 //! The types of requests, and of what client and server tell each other about them.
 
-use std::{fmt, net::SocketAddr};
+use std::fmt;
+use std::net::SocketAddr;
 
 use netroxy_proto::RemotePort;
 use serde::{Deserialize, Serialize};

@@ -1,23 +1,19 @@
 //! Carries out the orders of the administrator.
 
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::{Instant, UNIX_EPOCH},
-};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Instant, UNIX_EPOCH};
 
 use netroxy_proto::client::Input;
 use tracing::info;
 
-use crate::{
-    Config, MapFlag, Ports,
-    admin::{Answer, Changed, Order, Request, State, Status},
-    client::{Client, machine_config},
-    dial::Server,
-    mappings::{Difference, Replaced},
-    requests::Book,
-    spare::Spares,
-};
+use crate::admin::{Answer, Changed, Order, Request, State, Status};
+use crate::client::{Client, machine_config};
+use crate::dial::Server;
+use crate::mappings::{Difference, Replaced};
+use crate::requests::Book;
+use crate::spare::Spares;
+use crate::{Config, MapFlag, Ports};
 
 impl Client {
     pub(super) async fn obey(&mut self, order: Order) {

@@ -3,12 +3,11 @@
 use netroxy_proto::client::Input;
 use tracing::info;
 
-use crate::{
-    RequestId,
-    admin::{Answer, Changed, Requests},
-    client::{Client, machine_config},
-    requests::{Change, Polled, poll::Poller},
-};
+use crate::RequestId;
+use crate::admin::{Answer, Changed, Requests};
+use crate::client::{Client, machine_config};
+use crate::requests::poll::Poller;
+use crate::requests::{Change, Polled};
 
 /// The reason that a user reads if the person at the client gives none.
 const NO_REASON: &str = "refused at the client";

@@ -1,18 +1,14 @@
 //! Commands and SIGHUP, given to a running client.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    path::PathBuf,
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use netroxy_client::admin::{MappingState, State, Status};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    time::sleep,
-};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
 use tokio_util::sync::DropGuard;
 
 use crate::support::{LONG, Program, client, config, echo, free_port, greeting, served, user};

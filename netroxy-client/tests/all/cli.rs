@@ -1,11 +1,9 @@
 //! `netroxy-client` as a program: flags, files, exit codes, messages.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 const BASE: &str = r#""ip": "127.0.0.1", "port": 10000, "username": "u", "password": "p""#;
 

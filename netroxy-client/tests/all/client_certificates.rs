@@ -1,13 +1,11 @@
 //! A server that requires client certificates, and clients with a right one, a wrong one and none.
 
-use std::{
-    fs,
-    io::{self, Write},
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::fs;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use netroxy_client::Client;
 use netroxy_server::{Handle, Server};

@@ -1,8 +1,12 @@
 //! A client without free descriptors refuses users, and leaves none waiting.
 
-use std::{collections::BTreeSet, fs, process::Stdio, time::Duration};
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Stdio;
+use std::time::Duration;
 
-use tokio::{net::TcpStream, time::sleep};
+use tokio::net::TcpStream;
+use tokio::time::sleep;
 use tokio_util::sync::DropGuard;
 
 use crate::support::{Program, free_port, served, user};

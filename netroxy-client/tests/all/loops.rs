@@ -1,11 +1,10 @@
 //! Mappings that lead back to their own client.
 
-use std::{fs, time::Duration};
+use std::fs;
+use std::time::Duration;
 
-use netroxy_client::{
-    Client, Config,
-    admin::{Answer, Handle, Request, Status},
-};
+use netroxy_client::admin::{Answer, Handle, Request, Status};
+use netroxy_client::{Client, Config};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 

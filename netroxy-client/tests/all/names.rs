@@ -1,6 +1,7 @@
 //! TLS to hosts that are not plain DNS names.
 
-use std::{fs, path::PathBuf};
+use std::fs;
+use std::path::PathBuf;
 
 use netroxy_client::Config;
 

@@ -1,10 +1,8 @@
 //! A client without a configuration file, and flags that replace values of the file.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    process::{Command, Stdio},
-};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 use crate::support::{Program, client, free_port, greeting, user};
 

@@ -1,18 +1,17 @@
 //! Spare connections of a whole client.
 
-use std::{fs, net::SocketAddr, path::Path, time::Duration};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
 
-use netroxy_client::{
-    Client, Config,
-    admin::{Answer, Handle, Request, Status},
-};
+use netroxy_client::admin::{Answer, Handle, Request, Status};
+use netroxy_client::{Client, Config};
 use netroxy_server::Server;
-use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::support::{LONG, free_port, served, user};

@@ -1,15 +1,14 @@
 //! Requests of users at a real server.
 
-use std::{fs, net::SocketAddr};
+use std::fs;
+use std::net::SocketAddr;
 
 use netroxy_client::admin::{Answer, Request, RequestStanding};
 use tokio::net::TcpListener;
 
-use crate::{
-    http::{Browser, Web, past_sign_in, say},
-    scene::{Running, Scene, file, is_closed, only},
-    support::{echo, free_port, greeting, served, user},
-};
+use crate::http::{Browser, Web, past_sign_in, say};
+use crate::scene::{Running, Scene, file, is_closed, only};
+use crate::support::{echo, free_port, greeting, served, user};
 
 /// Connects as a user, who gets the greeting of the service.
 async fn is_served(port: u16, expected: &str) -> tokio::net::TcpStream {

@@ -1,13 +1,13 @@
 //! A person decides about requests by commands.
 
-use std::{fs, process::Stdio, time::Instant};
+use std::fs;
+use std::process::Stdio;
+use std::time::Instant;
 
 use netroxy_client::admin::{MappingState, RequestStanding, Requests, State};
 
-use crate::{
-    scene::{Scene, is_closed, only},
-    support::{LONG, Program, client, echo, free_port, greeting, served, user},
-};
+use crate::scene::{Scene, is_closed, only};
+use crate::support::{LONG, Program, client, echo, free_port, greeting, served, user};
 
 /// Exit code, stdout and stderr of a command that is given in the folder of the client.
 fn run(scene: &Scene, args: &[&str]) -> (Option<i32>, String, String) {

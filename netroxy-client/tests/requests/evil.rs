@@ -1,28 +1,20 @@
 //! A hostile server: its control port and its web interface request what the client does not allow.
 
-use std::{
-    net::SocketAddr,
-    path::Path,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use netroxy_client::admin::{RequestStanding, RequestState};
 use serde_json::json;
-use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream},
-    sync::{mpsc, watch},
-    time::timeout,
-};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
-use crate::{
-    http::{Web, past_sign_in, say},
-    scene::{Running, file, only},
-    support::LONG,
-};
+use crate::http::{Web, past_sign_in, say};
+use crate::scene::{Running, file, only};
+use crate::support::LONG;
 
 /// A service that counts its connections.
 async fn counted() -> (SocketAddr, watch::Receiver<usize>) {

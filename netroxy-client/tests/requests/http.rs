@@ -1,19 +1,16 @@
 //! A browser, and a web interface of the test.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
-use netroxy_net::{
-    stream::Stream,
-    tls::{self, Trust},
-    tls_stream,
-};
+use netroxy_net::stream::Stream;
+use netroxy_net::tls::{self, Trust};
+use netroxy_net::tls_stream;
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    task::JoinHandle,
-    time::timeout,
-};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::support::LONG;
 

@@ -1,24 +1,23 @@
 //! A server with its web interface, and clients that accept requests.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use netroxy_client::{
-    Client, Config,
-    admin::{Answer, Handle, Request, RequestStanding, RequestState, Requests},
-};
+use netroxy_client::admin::{Answer, Handle, Request, RequestStanding, RequestState, Requests};
+use netroxy_client::{Client, Config};
 use netroxy_net::tls::Fingerprint;
 use netroxy_server::Server;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{net::TcpStream, task::JoinHandle, time::sleep};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::{http::Browser, support::LONG};
+use crate::http::Browser;
+use crate::support::LONG;
 
 /// A server, and a person who is signed in as its administrator `u`.
 pub(crate) struct Scene {
@@ -169,7 +168,8 @@ fn certificate() -> PathBuf {
 
 /// The fingerprint of a certificate.
 pub(crate) fn pin(path: &Path) -> Fingerprint {
-    use rustls_pki_types::{CertificateDer, pem::PemObject};
+    use rustls_pki_types::CertificateDer;
+    use rustls_pki_types::pem::PemObject;
     Fingerprint::of(&CertificateDer::from_pem_file(path).unwrap())
 }
 

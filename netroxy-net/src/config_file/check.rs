@@ -8,10 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{
-    key::{Key, Step, nearest, sample},
-    words,
-};
+use super::key::{Key, Step, nearest, sample};
+use super::words;
 
 /// The largest number of rounds, and so of problems.
 const ROUNDS: usize = 100;

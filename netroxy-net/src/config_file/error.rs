@@ -1,9 +1,7 @@
 //! The errors of a configuration file, and their texts.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::io;
+use std::path::{Path, PathBuf};
 
 use super::place::{Place, at};
 use crate::error_text::error_text;

@@ -4,10 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    key::{Key, Step},
-    place::Place,
-};
+use super::key::{Key, Step};
+use super::place::Place;
 
 /// The places of all keys and values, by path (`connections[0].port`).
 ///
@@ -195,10 +193,8 @@ fn string_length(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::key::{key, steps},
-        *,
-    };
+    use super::super::key::{key, steps};
+    use super::*;
 
     #[test]
     fn keys_in_any_case_become_the_known_ones_and_keep_their_place() {

@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use super::{
-    error::{ConfigError, Problem},
-    place::Place,
-};
+use super::error::{ConfigError, Problem};
+use super::place::Place;
 use crate::whole_file;
 
 /// Reads a file as text.

@@ -1,8 +1,10 @@
 //! Kinds of values, for `#[serde(deserialize_with = "...")]`.
 
-use std::{fmt, time::Duration};
+use std::fmt;
+use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// A string that is a field of a protocol message.

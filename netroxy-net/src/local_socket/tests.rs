@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::{sync::Notify, task::spawn_blocking};
+use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
 
 use super::*;
 

@@ -1,16 +1,12 @@
 //! Lines that were dropped because stderr did not take them.
 
-use std::{
-    io::{self, Write},
-    sync::{Arc, OnceLock},
-    time::{Duration, Instant},
-};
+use std::io::{self, Write};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use tracing_appender::non_blocking::ErrorCounter;
-use tracing_subscriber::fmt::{
-    format::Writer,
-    time::{FormatTime, SystemTime},
-};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
 use super::format::LogFormat;
 

@@ -1,10 +1,8 @@
 //! A writer that pauses after a batch of lines, so that a busy program does not wake its thread for each line.
 
-use std::{
-    io::{self, Write},
-    thread::sleep,
-    time::Duration,
-};
+use std::io::{self, Write};
+use std::thread::sleep;
+use std::time::Duration;
 
 /// The length of a pause, and so the longest time that a line waits.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -50,10 +48,8 @@ impl<W: Write> Write for Pauses<W> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::{Arc, Mutex},
-        time::Instant,
-    };
+    use std::sync::{Arc, Mutex};
+    use std::time::Instant;
 
     use tracing_appender::non_blocking::NonBlockingBuilder;
 

@@ -4,19 +4,16 @@
 //! the target [`REFUSAL`]: refusals, which strangers can cause as often as they like. Errors, and messages about normal
 //! work such as a login or the end of a tunnel, are never suppressed.
 
-use std::{
-    collections::HashMap,
-    fmt::{self, Write},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::collections::HashMap;
+use std::fmt::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use tracing::{
-    Event, Level, Metadata, Subscriber,
-    callsite::Identifier,
-    field::{Field, Visit},
-};
-use tracing_subscriber::{Layer, layer::Context};
+use tracing::callsite::Identifier;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
 
 /// The target of events that are never suppressed.
 pub(crate) const ALWAYS: &str = "netroxy_net::always";
@@ -149,7 +146,8 @@ fn message(event: &Event<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use tracing::{debug, error, info, warn};
-    use tracing_subscriber::{Registry, layer::SubscriberExt};
+    use tracing_subscriber::Registry;
+    use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
 

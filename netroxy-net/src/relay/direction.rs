@@ -19,27 +19,23 @@
 //! error from the socket. The last bytes of a broken reader are still written as long as the writer takes some of them
 //! between two looks, for at most 60 s.
 
-use std::{
-    cell::RefCell,
-    future::Future,
-    io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
-    net::TcpStream,
-    time::{Instant, Sleep, sleep},
-};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
 
-use super::{
-    path::{LARGE, Pace, Path},
-    pipe::{self, Pipe},
-};
-use crate::{stream::Stream, throttle::Throttle, unsent};
+use super::path::{LARGE, Pace, Path};
+use super::pipe::{self, Pipe};
+use crate::stream::Stream;
+use crate::throttle::Throttle;
+use crate::unsent;
 
 /// How long the writer may take for the last bytes of a reader that has broken.
 const LAST_BYTES: Duration = Duration::from_secs(60);

@@ -1,6 +1,8 @@
 //! Chooses whether a direction copies or splices, and how many bytes it reads at a time.
 
-use std::{env, str::FromStr, sync::LazyLock};
+use std::env;
+use std::str::FromStr;
+use std::sync::LazyLock;
 
 /// How a relay moves bytes between two plain sockets. With TLS on one side, with a bound of speed, and on systems other
 /// than Linux, bytes are always copied.

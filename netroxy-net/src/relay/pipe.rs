@@ -16,14 +16,10 @@ pub(super) use portable::{Pipe, take};
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::{
-        io,
-        os::fd::OwnedFd,
-        sync::{
-            LazyLock, Mutex, PoisonError,
-            atomic::{AtomicUsize, Ordering},
-        },
-    };
+    use std::io;
+    use std::os::fd::OwnedFd;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{LazyLock, Mutex, PoisonError};
 
     use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
     use tokio::net::TcpStream;

@@ -8,9 +8,10 @@ use std::fmt;
 
 use ring::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use rustls::{ProtocolVersion, SignatureScheme};
-use x509_parser::{
-    certificate::X509Certificate, prelude::FromDer, public_key::PublicKey, x509::X509Version,
-};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::X509Version;
 
 /// The parts of a certificate that are needed here.
 #[derive(Debug)]
@@ -162,9 +163,11 @@ impl<'a> Certificate<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::PathBuf};
+    use std::fs;
+    use std::path::PathBuf;
 
-    use rustls_pki_types::{CertificateDer, pem::PemObject};
+    use rustls_pki_types::CertificateDer;
+    use rustls_pki_types::pem::PemObject;
 
     use super::*;
 

@@ -1,19 +1,17 @@
 //! Reads the files of a certificate chain and its key. If they cannot be used, the error names the file that is wrong.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustls::{Error, InconsistentKeys, crypto::CryptoProvider, sign::CertifiedKey};
+use rustls::crypto::CryptoProvider;
+use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::{
-    certificate::{Certificate, KeyKind},
-    error::{TlsError, What},
-    pem::{certificates, private_key},
-    provider::provider,
-};
+use super::certificate::{Certificate, KeyKind};
+use super::error::{TlsError, What};
+use super::pem::{certificates, private_key};
+use super::provider::provider;
 
 /// The files of a certificate chain and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]

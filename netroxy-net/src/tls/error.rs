@@ -1,6 +1,7 @@
 //! The errors of the configuration of TLS, and their hints.
 
-use std::{fmt, path::PathBuf};
+use std::fmt;
+use std::path::PathBuf;
 
 /// Why TLS cannot be configured. Each error about a file names it.
 #[derive(Debug, thiserror::Error)]

@@ -1,9 +1,7 @@
 //! The name of the server that a client sends in the handshake and looks for in the certificate.
 
-use std::{
-    borrow::Cow,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rustls_pki_types::ServerName;
 

@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use rustls_pki_types::{
-    CertificateDer, PrivateKeyDer,
-    pem::{Error as PemError, PemObject},
-};
+use rustls_pki_types::pem::{Error as PemError, PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::error::{TlsError, What};
 use crate::whole_file;

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use rustls::{
-    CipherSuite, SupportedCipherSuite,
-    crypto::{CryptoProvider, ring::default_provider},
-};
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::default_provider;
+use rustls::{CipherSuite, SupportedCipherSuite};
 
 /// ring, with AES-128 before AES-256, because it takes less work. The order of the client decides.
 pub(crate) fn provider() -> Arc<CryptoProvider> {

@@ -1,6 +1,7 @@
 //! Which server certificates a client accepts.
 
-use std::{fmt, path::PathBuf};
+use std::fmt;
+use std::path::PathBuf;
 
 /// Which server certificates a client accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]

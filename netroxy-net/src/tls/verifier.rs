@@ -1,20 +1,19 @@
 //! Checks the certificate of a server in the handshake of a client.
 
-use std::{fmt, io, sync::Arc};
+use std::sync::Arc;
+use std::{fmt, io};
 
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, DigitallySignedStruct, OtherError, ProtocolVersion, SignatureScheme,
-    client::{
-        WebPkiServerVerifier,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-        verify_server_name,
-    },
-    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
-    server::ParsedCertificate,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::{certificate::Certificate, trust::Fingerprint};
+use super::certificate::Certificate;
+use super::trust::Fingerprint;
 
 /// Checks the certificate of a server. The signature of the handshake is checked in every case, because the peer must
 /// own the key of the certificate.
@@ -183,13 +182,11 @@ impl ServerCertVerifier for Verifier {
 /// The error of a client's handshake, or of its first read. Texts of rustls that do not help an operator are replaced.
 #[must_use]
 pub fn explained(error: io::Error) -> io::Error {
-    use rustls::{
-        AlertDescription::{
-            BadCertificate, CertificateExpired, CertificateRequired, CertificateUnknown,
-            HandshakeFailure, UnknownCA, UnsupportedCertificate,
-        },
-        Error,
+    use rustls::AlertDescription::{
+        BadCertificate, CertificateExpired, CertificateRequired, CertificateUnknown,
+        HandshakeFailure, UnknownCA, UnsupportedCertificate,
     };
+    use rustls::Error;
     let cause = error.get_ref().and_then(|e| e.downcast_ref::<Error>());
     let text = match cause {
         Some(Error::InvalidCertificate(CertificateError::Other(OtherError(other)))) => {

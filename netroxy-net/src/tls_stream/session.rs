@@ -2,12 +2,10 @@
 
 use std::io;
 
-use rustls::{
-    Error, HandshakeKind,
-    client::UnbufferedClientConnection,
-    server::UnbufferedServerConnection,
-    unbuffered::{ConnectionState, EncodeError, UnbufferedStatus},
-};
+use rustls::client::UnbufferedClientConnection;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
+use rustls::{Error, HandshakeKind};
 
 use super::backlog::Backlog;
 

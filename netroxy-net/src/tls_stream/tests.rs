@@ -1,26 +1,21 @@
 //! Tests of the stream against the buffered connections of rustls, as client and as server, with TLS 1.2 and 1.3.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
+use std::time::Duration;
 
-use rustls::{
-    AlertDescription, InvalidMessage, ServerConnection, SupportedProtocolVersion,
-    crypto::CryptoProvider,
-    sign::SingleCertAndKey,
-    version::{TLS12, TLS13},
-};
+use rustls::crypto::CryptoProvider;
+use rustls::sign::SingleCertAndKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{AlertDescription, InvalidMessage, ServerConnection, SupportedProtocolVersion};
 use socket2::SockRef;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, split},
-    time::timeout,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
+use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
-use crate::{
-    test_tcp,
-    tls::{self, Trust, provider},
-    tls_server::CertificateFiles,
-};
+use crate::test_tcp;
+use crate::tls::{self, Trust, provider};
+use crate::tls_server::CertificateFiles;
 
 mod keys;
 mod limits;

@@ -3,10 +3,8 @@
 
 use std::io;
 
-use netroxy_net::{
-    relay::relay,
-    stream::{Stream, not_to_itself},
-};
+use netroxy_net::relay::relay;
+use netroxy_net::stream::{Stream, not_to_itself};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 

@@ -1,6 +1,8 @@
 //! The files that a program has written to a folder.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 /// The contents of each file of a folder, by its name.
 pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {

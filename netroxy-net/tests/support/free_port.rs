@@ -1,10 +1,8 @@
 //! A free port for a test. Tests of several crates include this file by its path.
 
-use std::{
-    net::{Ipv6Addr, TcpListener},
-    process,
-    sync::atomic::{AtomicU32, Ordering},
-};
+use std::net::{Ipv6Addr, TcpListener};
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A port on which no program listens.
 ///

@@ -3,11 +3,9 @@
 //! `docs/configuration.md` has a table for each place of a configuration file in which keys stand. A comment before the
 //! table names the place. The default of a key is JSON in backticks, or begins with one of the words of [`Default`].
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use netroxy_net::config_file::{ConfigError, Key};
 use serde_json::Value;

@@ -4,10 +4,11 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{
-    Client, Config, DisconnectReason, Mapping, Notice, Output, machine::Timer, table::State,
-};
-use crate::{RemotePort, timer::Timers};
+use super::machine::Timer;
+use super::table::State;
+use super::{Client, Config, DisconnectReason, Mapping, Notice, Output};
+use crate::RemotePort;
+use crate::timer::Timers;
 
 /// The least time from a login to the next attempt to connect (`life.client-pause`).
 const PAUSE: Duration = Duration::from_secs(1);

@@ -1,19 +1,17 @@
 //! The client's state and its steps.
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    vec::Vec,
-};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{
-    Config, DisconnectReason, Input, Mapping, Notice, Output,
-    backoff::Backoff,
-    table::{self, Action, By, Event, State},
-};
+use super::backoff::Backoff;
+use super::table::{self, Action, By, Event, State};
+use super::{Config, DisconnectReason, Input, Mapping, Notice, Output};
+use crate::table::Taken;
+use crate::timer::Timers;
 use crate::{
     Ars, Ath, ClientMessage, LocalMisuse, Map, Mrs, PortNumber, RemotePort, ServerMessage, Timeout,
-    Token, table::Taken, timer::Timers,
+    Token,
 };
 
 #[cfg(feature = "model")]

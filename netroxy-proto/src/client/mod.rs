@@ -35,15 +35,16 @@ mod configure;
 mod machine;
 pub mod table;
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::time::Duration;
+
+pub use machine::Client;
 
 use crate::{
     ClientMessage, ClientName, ParseError, Password, PeerMisbehaved, PortNumber, RemotePort,
     ServerMessage, Target, Timeout, Token, Username,
 };
-
-pub use machine::Client;
 
 /// The configuration of a client.
 #[derive(Debug, Clone)]

@@ -16,10 +16,8 @@
 //! without an answer these are `keep.client-gives-up` and `keep.srs`.
 
 use super::DisconnectReason;
-use crate::{
-    PeerMisbehaved,
-    table::{closing, row},
-};
+use crate::PeerMisbehaved;
+use crate::table::{closing, row};
 
 /// The state of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,10 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::{
-    oracle::{Direction, Ending, Framed, frame},
-    source::Source,
-};
+use super::oracle::{Direction, Ending, Framed, frame};
+use super::source::Source;
 use crate::{ClientMessage, Decoder, Incoming, Limits, ServerMessage};
 
 /// The decoder returns the same messages, error and tail as the [oracle](frame), however the bytes are

@@ -1,13 +1,16 @@
 //! The client machine against a model of it.
 
-use alloc::{collections::BTreeMap, vec, vec::Vec};
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::source::Source;
+use crate::client::table::Row;
+use crate::client::{Client, Config, DisconnectReason, Input, Mapping, Notice, Output};
 use crate::{
     Ars, Ath, ClientMessage, LocalMisuse, Map, ParseError, ParseErrorKind, PeerMisbehaved,
     RemotePort, ServerMessage, Timeout, Token, Trq,
-    client::{Client, Config, DisconnectReason, Input, Mapping, Notice, Output, table::Row},
 };
 
 /// After any sequence of inputs the client machine does what a plain model of it does:

@@ -1,6 +1,7 @@
 //! Properties of single messages.
 
-use alloc::{string::ToString, vec::Vec};
+use alloc::string::ToString;
+use alloc::vec::Vec;
 use core::fmt::Debug;
 
 use super::source::Source;

@@ -1,7 +1,9 @@
 //! The grammar a second time, in its simplest form: lines, words, and the kind of each line. It shares
 //! no code with the parser and the decoder, which are compared with it.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 /// Who sent the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,18 +1,18 @@
 //! The server's state and its steps.
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    vec::Vec,
-};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::table::{self, Action, BadTrs, Event, State};
 use super::{
     CloseReason, Config, ConnId, Input, Listener, MappingId, Output, RefuseReason, UserId,
-    table::{self, Action, BadTrs, Event, State},
 };
+use crate::table::Taken;
+use crate::timer::Timers;
 use crate::{
     Ars, Ath, ClientMessage, ClientName, LocalMisuse, Map, Mrs, PortNumber, RemotePort,
-    ServerMessage, Timeout, Token, Trq, Trs, Username, table::Taken, timer::Timers,
+    ServerMessage, Timeout, Token, Trq, Trs, Username,
 };
 
 #[cfg(feature = "model")]

@@ -31,16 +31,16 @@
 mod machine;
 pub mod table;
 
-use core::{fmt, time::Duration};
+use core::fmt;
+use core::time::Duration;
 
+pub use machine::Server;
 use subtle::ConstantTimeEq;
 
 use crate::{
     Ath, ClientMessage, ClientName, ParseError, Password, PeerMisbehaved, RemotePort,
     ServerMessage, Target, Timeout, Token, Username,
 };
-
-pub use machine::Server;
 
 /// The configuration of a server.
 #[derive(Debug, Clone)]

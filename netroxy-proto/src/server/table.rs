@@ -16,10 +16,8 @@
 //! client these are `keep.expiry-bound` and `keep.client-interval`.
 
 use super::CloseReason;
-use crate::{
-    PeerMisbehaved,
-    table::{closing, row},
-};
+use crate::PeerMisbehaved;
+use crate::table::{closing, row};
 
 /// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,7 +1,8 @@
 //! The fuzz bodies on arbitrary bytes, so that `cargo test` fuzzes for a short time too.
 
 use netroxy_proto::fuzzing;
-use proptest::{collection::vec, prelude::*};
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]

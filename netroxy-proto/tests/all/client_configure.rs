@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use netroxy_proto::{
-    Ars, ClientMessage, Mrs, ServerMessage, Token, Trq,
-    client::{Client, Config, DisconnectReason, Input, Mapping, Notice, Output},
-};
+use netroxy_proto::client::{Client, Config, DisconnectReason, Input, Mapping, Notice, Output};
+use netroxy_proto::{Ars, ClientMessage, Mrs, ServerMessage, Token, Trq};
 
 #[test]
 fn a_new_mapping_is_requested_on_the_open_connection() {

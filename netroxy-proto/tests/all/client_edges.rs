@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use netroxy_proto::client::{Client, Config, DisconnectReason, Input, Mapping, Notice, Output};
 use netroxy_proto::{
     Ars, ClientMessage, LocalMisuse, Mrs, ParseError, ParseErrorKind, PeerMisbehaved,
     ServerMessage, Token, Trq,
-    client::{Client, Config, DisconnectReason, Input, Mapping, Notice, Output},
 };
 
 #[test]

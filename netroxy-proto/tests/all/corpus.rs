@@ -1,12 +1,10 @@
 //! Runs every file of the fuzzing corpora through the body of its target.
 
-use std::{fs, panic, path::PathBuf};
+use std::path::PathBuf;
+use std::{fs, panic};
 
-use netroxy_proto::{
-    client,
-    fuzzing::{self, TARGETS},
-    server,
-};
+use netroxy_proto::fuzzing::{self, TARGETS};
+use netroxy_proto::{client, server};
 
 #[test]
 fn every_corpus_file_keeps_its_property() {

@@ -1,8 +1,9 @@
 //! Each kind of bad input: the line, the rule and the text of the error.
 
+use netroxy_proto::server::RefuseReason;
 use netroxy_proto::{
     ClientMessage, Decoder, Incoming, InvalidField, Limits, LocalMisuse, ParseErrorKind,
-    PeerMisbehaved, RemotePort, ServerMessage, Timeout, Token, server::RefuseReason,
+    PeerMisbehaved, RemotePort, ServerMessage, Timeout, Token,
 };
 
 /// Bytes, rule, and the text of the error (which begins with the line).

@@ -1,6 +1,8 @@
 //! The sources and their dependencies have no clock, no socket and no random source.
 
-use std::{fs, path::Path, process::Command};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 #[test]
 fn the_dependencies_do_no_io() {

@@ -1,12 +1,14 @@
 //! Every rule that the crate names is a rule of the specification.
 
-use std::{collections::BTreeSet, fs};
+use std::collections::BTreeSet;
+use std::fs;
 
-use crate::revision::specified;
 use netroxy_proto::{
     ClientMessage, Incoming, ParseError, ParseErrorKind, PeerMisbehaved, ServerMessage, client,
     server,
 };
+
+use crate::revision::specified;
 
 const SPEC: &str = specified!("netroxy.md");
 

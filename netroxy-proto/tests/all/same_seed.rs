@@ -4,13 +4,12 @@
 //! strangers that send any messages, and breaks. Each session is played twice, with other tokens, ids and clocks. The
 //! transcripts have numbers in place of tokens. All else has to be equal, times and order included.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use insta::assert_snapshot;
 
 use crate::rig::{Rig, Start};
-use insta::assert_snapshot;
 
 /// A session: its conditions and what happens in it.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Passwords and tokens are never printed.
 
-use std::{fmt::Debug, time::Duration};
+use std::fmt::Debug;
+use std::time::Duration;
 
 use netroxy_proto::{
     Ath, ClientMessage, Decoder, Incoming, Limits, ServerMessage, Token, client, server,

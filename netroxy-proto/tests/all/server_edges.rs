@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
+use netroxy_proto::server::{
+    CloseReason, Config, ConnId, Input, Listener, MappingId, Output, RefuseReason, Server, UserId,
+};
 use netroxy_proto::{
     Ars, Ath, ClientMessage, LocalMisuse, Map, Mrs, ParseError, ParseErrorKind, PeerMisbehaved,
     ServerMessage, Token, Trq, Trs,
-    server::{
-        CloseReason, Config, ConnId, Input, Listener, MappingId, Output, RefuseReason, Server,
-        UserId,
-    },
 };
 
 #[test]

@@ -1,7 +1,8 @@
 //! Whole sessions of the two machines with each other, as transcripts.
 
-use crate::rig::Rig;
 use insta::assert_snapshot;
+
+use crate::rig::Rig;
 
 #[test]
 fn login_map_and_tunnel() {

@@ -1,9 +1,11 @@
 //! The crate agrees with the examples of messages and with the state tables of the specification.
 
-use std::{collections::BTreeSet, fmt::Debug};
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+use netroxy_proto::{ClientMessage, Decoder, Incoming, Limits, Row, ServerMessage, client, server};
 
 use crate::revision::specified;
-use netroxy_proto::{ClientMessage, Decoder, Incoming, Limits, Row, ServerMessage, client, server};
 
 const SPEC: &str = specified!("netroxy.md");
 

@@ -1,7 +1,8 @@
 //! The decoder returns the same messages however the bytes are split.
 
 use netroxy_proto::{ClientMessage, Decoder, Incoming, Limits, ServerMessage};
-use proptest::{collection::vec, prelude::*};
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]

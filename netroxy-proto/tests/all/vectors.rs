@@ -1,9 +1,10 @@
 //! The decoder and the encoder agree with every vector of `spec/v0.3/vectors`, however the bytes are
 //! cut.
 
-use crate::revision::specified;
 use netroxy_proto::{ClientMessage, ServerMessage};
 use serde_json::{Value, json};
+
+use crate::revision::specified;
 
 #[allow(
     dead_code,

@@ -1,9 +1,7 @@
 //! What a client must and must not do, judged by its inputs and outputs, like [`crate::server_monitor`].
 
-use std::{
-    hash::{Hash, Hasher},
-    time::Duration,
-};
+use std::hash::{Hash, Hasher};
+use std::time::Duration;
 
 use netroxy_proto::{Ars, ClientMessage, PortNumber, ServerMessage, Token};
 

@@ -3,18 +3,14 @@
 
 use std::rc::Rc;
 
-use netroxy_proto::{
-    ClientMessage, ServerMessage, Token, Trs,
-    client::{self, Notice},
-    server::{ConnId, Input, Listener, Output},
-};
+use netroxy_proto::client::{self, Notice};
+use netroxy_proto::server::{ConnId, Input, Listener, Output};
+use netroxy_proto::{ClientMessage, ServerMessage, Token, Trs};
 
-use crate::{
-    mutant::Around,
-    search::{Broken, Log},
-    way::Way,
-    world::{Conn, Control, Fate, Kind, Port, Seat, World, user_id},
-};
+use crate::mutant::Around;
+use crate::search::{Broken, Log};
+use crate::way::Way;
+use crate::world::{Conn, Control, Fate, Kind, Port, Seat, World, user_id};
 
 /// The server's driver.
 impl World {

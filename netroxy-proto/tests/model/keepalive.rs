@@ -1,23 +1,17 @@
 //! The keepalive of the original programs, of ours, and of pairs of both, on a network that carries each
 //! message within one tick.
 
-use std::{
-    collections::VecDeque,
-    hash::{DefaultHasher, Hash, Hasher},
-    time::Duration,
-};
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
 
-use netroxy_proto::{
-    Ars, Ath, ClientMessage, ServerMessage,
-    client::{self, Client},
-    server::{self, CloseReason, ConnId, Listener, Server},
-};
+use netroxy_proto::client::{self, Client};
+use netroxy_proto::server::{self, CloseReason, ConnId, Listener, Server};
+use netroxy_proto::{Ars, Ath, ClientMessage, ServerMessage};
 
-use crate::{
-    drivers::{token_of, words},
-    plan::Plan,
-    search::{Broken, Log, Model},
-};
+use crate::drivers::{token_of, words};
+use crate::plan::Plan;
+use crate::search::{Broken, Log, Model};
 
 const CONN: ConnId = ConnId(1);
 /// The most ticks that a message is under way.

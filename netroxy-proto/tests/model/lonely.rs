@@ -1,24 +1,18 @@
 //! A client whose server sends any messages in any order, or none.
 
-use std::{
-    cell::RefCell,
-    hash::{DefaultHasher, Hash},
-    rc::Rc,
-    time::Duration,
-};
+use std::cell::RefCell;
+use std::hash::{DefaultHasher, Hash};
+use std::rc::Rc;
+use std::time::Duration;
 
-use netroxy_proto::{
-    Ars, Incoming, Mrs, ServerMessage, Trq,
-    client::{Client, Input, Output},
-};
+use netroxy_proto::client::{Client, Input, Output};
+use netroxy_proto::{Ars, Incoming, Mrs, ServerMessage, Trq};
 
-use crate::{
-    client_monitor::ClientMonitor,
-    drivers::{token_of, words},
-    plan::Plan,
-    search::{Broken, Log, Model},
-    world::Rows,
-};
+use crate::client_monitor::ClientMonitor;
+use crate::drivers::{token_of, words};
+use crate::plan::Plan;
+use crate::search::{Broken, Log, Model};
+use crate::world::Rows;
 
 /// See the [module documentation](self).
 #[derive(Clone)]

@@ -21,12 +21,14 @@ mod server_monitor;
 mod way;
 mod world;
 
-use std::{collections::BTreeSet, sync::OnceLock};
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use keepalive::{EXPIRED, Pair};
 use lonely::Lonely;
 use mutant::Mutant;
-use netroxy_proto::{client, server, server::Listener};
+use netroxy_proto::server::Listener;
+use netroxy_proto::{client, server};
 use plan::{Faults, Plan};
 use revision::specified;
 use search::{Outcome, search};

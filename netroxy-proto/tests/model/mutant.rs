@@ -1,10 +1,8 @@
 //! Machines that are broken on purpose. The search has to find each of them.
 
-use netroxy_proto::{
-    Ars, ClientMessage, PeerMisbehaved, ServerMessage,
-    client::{self, DisconnectReason, Notice},
-    server::{CloseReason, ConnId, Input, Output, RefuseReason, UserId},
-};
+use netroxy_proto::client::{self, DisconnectReason, Notice};
+use netroxy_proto::server::{CloseReason, ConnId, Input, Output, RefuseReason, UserId};
+use netroxy_proto::{Ars, ClientMessage, PeerMisbehaved, ServerMessage};
 
 /// What is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use netroxy_proto::{client, server, server::Listener};
+use netroxy_proto::server::Listener;
+use netroxy_proto::{client, server};
 
-use crate::{mutant::Mutant, server_monitor::Terms};
+use crate::mutant::Mutant;
+use crate::server_monitor::Terms;
 
 /// What a world consists of.
 #[derive(Debug, Clone)]

@@ -1,15 +1,11 @@
 //! A rogue: a connection to the server that sends any messages in any order.
 
-use netroxy_proto::{
-    Ath, ClientMessage, Incoming, Map, Token, Trs,
-    server::{ConnId, Input},
-};
+use netroxy_proto::server::{ConnId, Input};
+use netroxy_proto::{Ath, ClientMessage, Incoming, Map, Token, Trs};
 
-use crate::{
-    drivers::{token_of, words},
-    search::{Broken, Log},
-    world::{Action, Conn, Control, Kind, Seat, World},
-};
+use crate::drivers::{token_of, words};
+use crate::search::{Broken, Log};
+use crate::world::{Action, Conn, Control, Kind, Seat, World};
 
 /// What a rogue can send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,9 @@
 //! A search of every state that a model can reach, the nearest first, and of the states from which a goal
 //! can stay unreached for ever.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    fmt,
-    hash::{DefaultHasher, Hasher},
-};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::hash::{DefaultHasher, Hasher};
 
 /// A system that makes steps.
 pub(crate) trait Model: Clone {

@@ -3,15 +3,11 @@
 //! The monitor has no state machine. It gets what comes to the server and what leaves it, and names the
 //! rule that is broken. It could judge any other server by the same facts.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
-use netroxy_proto::{
-    Ars, Ath, ClientMessage, Mrs, PortNumber, ServerMessage, Trs,
-    server::{ConnId, Listener, UserId},
-};
+use netroxy_proto::server::{ConnId, Listener, UserId};
+use netroxy_proto::{Ars, Ath, ClientMessage, Mrs, PortNumber, ServerMessage, Trs};
 
 use crate::search::Broken;
 

@@ -1,9 +1,7 @@
 //! One direction of a connection.
 
-use std::{
-    collections::VecDeque,
-    hash::{DefaultHasher, Hash},
-};
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash};
 
 /// See the [module documentation](self).
 #[derive(Clone)]

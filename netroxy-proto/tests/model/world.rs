@@ -4,28 +4,22 @@
 //! carries messages, joins streams, and feeds deadlines. The messages of a connection keep their order, and
 //! each can take any time up to the bound of the plan.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeSet,
-    hash::{DefaultHasher, Hash},
-    rc::Rc,
-    time::Duration,
-};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash};
+use std::rc::Rc;
+use std::time::Duration;
 
-use netroxy_proto::{
-    ClientMessage, ServerMessage,
-    client::{self, Client},
-    server::{self, ConnId, MappingId, Server, UserId},
-};
+use netroxy_proto::client::{self, Client};
+use netroxy_proto::server::{self, ConnId, MappingId, Server, UserId};
+use netroxy_proto::{ClientMessage, ServerMessage};
 
-use crate::{
-    client_monitor::ClientMonitor,
-    plan::{Faults, Plan},
-    rogue::Word,
-    search::{Broken, Log, Model},
-    server_monitor::ServerMonitor,
-    way::Way,
-};
+use crate::client_monitor::ClientMonitor;
+use crate::plan::{Faults, Plan};
+use crate::rogue::Word;
+use crate::search::{Broken, Log, Model};
+use crate::server_monitor::ServerMonitor;
+use crate::way::Way;
 
 /// See the [module documentation](self).
 #[derive(Clone)]

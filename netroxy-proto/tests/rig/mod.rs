@@ -6,16 +6,12 @@
 
 mod transcript;
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
-use netroxy_proto::{
-    ClientMessage, Decoder, Limits, RemotePort, ServerMessage, Token, Trs,
-    client::{self, Client},
-    server::{self, ConnId, Listener, MappingId, Server, UserId},
-};
+use netroxy_proto::client::{self, Client};
+use netroxy_proto::server::{self, ConnId, Listener, MappingId, Server, UserId};
+use netroxy_proto::{ClientMessage, Decoder, Limits, RemotePort, ServerMessage, Token, Trs};
 use transcript::{Transcript, escaped, words};
 
 /// More steps in one call than any session takes. The machines would never come to rest.

@@ -1,6 +1,7 @@
 //! The notation of the transcripts.
 
-use std::{fmt::Write as _, time::Duration};
+use std::fmt::Write as _;
+use std::time::Duration;
 
 use netroxy_proto::client::Notice;
 

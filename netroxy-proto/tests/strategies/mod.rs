@@ -3,7 +3,8 @@
 use netroxy_proto::{
     Ars, Ath, ClientMessage, InvalidField, Map, Mrs, PortNumber, ServerMessage, Timeout, Trq, Trs,
 };
-use proptest::{collection::vec, prelude::*};
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 pub(crate) fn client_message() -> impl Strategy<Value = ClientMessage> {
     prop_oneof![

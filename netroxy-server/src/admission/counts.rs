@@ -1,17 +1,13 @@
 //! The counts of connections, and their bounds.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    origin::{Origin, Tally},
-    penalties::{LONGEST_PENALTY, Penalties},
-    refusal::Refusal,
-};
+use super::origin::{Origin, Tally};
+use super::penalties::{LONGEST_PENALTY, Penalties};
+use super::refusal::Refusal;
 use crate::limits::Figures;
 
 /// How many data connections a client may open ahead of its users. Our client opens no more by default.

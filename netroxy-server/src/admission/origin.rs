@@ -1,9 +1,7 @@
 //! The origin of a connection, and counts for each origin.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv6Addr},
-};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// The origin for which limits count: an IPv4 address, or the 64-bit network of an IPv6 address, because one
 /// customer usually gets such a network.

@@ -1,9 +1,7 @@
 //! Wrong passwords, which shut an address out for some time.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use super::origin::Origin;
 

@@ -1,12 +1,10 @@
 //! `docs/configuration.md` lists every flag and command.
 
 use clap::CommandFactory;
-
 use netroxy_manual::{flags, missing};
 
-use crate::config::reference::reference_page::told_flags;
-
 use super::Cli;
+use crate::config::reference::reference_page::told_flags;
 
 #[test]
 fn the_page_lists_every_flag_and_no_other() {

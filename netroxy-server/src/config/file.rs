@@ -1,18 +1,16 @@
 //! Reading `server_config.json` and the files that it names.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
 
-use netroxy_net::{
-    config_file::{self, ConfigError, Loaded},
-    tls::What,
-    tls_server::{CertificateFiles, Setup},
-};
+use netroxy_net::config_file::{self, ConfigError, Loaded};
+use netroxy_net::tls::What;
+use netroxy_net::tls_server::{CertificateFiles, Setup};
 
-use super::{
-    keys::KEYS,
-    shape::{Checked, Https, MappedPortsFile, TlsFile},
-    types::{Config, MappedPorts, TlsConfig, UserNetworks, WebConfig},
-};
+use super::keys::KEYS;
+use super::shape::{Checked, Https, MappedPortsFile, TlsFile};
+use super::types::{Config, MappedPorts, TlsConfig, UserNetworks, WebConfig};
 use crate::accounts::{Accounts, Secret};
 
 impl Config {

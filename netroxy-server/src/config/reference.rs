@@ -4,11 +4,10 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{Config, MappedPorts, WebConfig, keys::KEYS};
-use crate::{
-    accounts::{Account, Secret},
-    limits::Limits,
-};
+use super::keys::KEYS;
+use super::{Config, MappedPorts, WebConfig};
+use crate::accounts::{Account, Secret};
+use crate::limits::Limits;
 
 #[path = "../../../netroxy-net/tests/support/reference.rs"]
 pub(crate) mod reference_page;

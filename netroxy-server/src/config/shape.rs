@@ -1,24 +1,21 @@
 //! The keys of `server_config.json` as types: those of the original server, and further ones.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use netroxy_net::{
-    config_file,
-    listen::Bind,
-    networks::{Network, Networks},
-    ports::PortSet,
-};
+use netroxy_net::config_file;
+use netroxy_net::listen::Bind;
+use netroxy_net::networks::{Network, Networks};
+use netroxy_net::ports::PortSet;
 use netroxy_proto::{Password, Timeout, Username};
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error as _, MapAccess, Visitor, value::MapAccessDeserializer},
-};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
-use crate::{
-    accounts::{Account, Secret},
-    limits::{Limits, count, some_count},
-    proxy_protocol,
-};
+use crate::accounts::{Account, Secret};
+use crate::limits::{Limits, count, some_count};
+use crate::proxy_protocol;
 
 /// A file whose accounts are complete.
 #[derive(Deserialize)]

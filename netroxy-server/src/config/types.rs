@@ -1,11 +1,20 @@
 //! The types of the configuration.
 
-use std::{collections::BTreeSet, fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use netroxy_net::{listen::Bind, networks::Networks, ports::PortSet};
+use netroxy_net::listen::Bind;
+use netroxy_net::networks::Networks;
+use netroxy_net::ports::PortSet;
 use netroxy_proto::{Password, Timeout, Username};
 
-use crate::{accounts::Accounts, limits::Limits, proxy_protocol};
+use crate::accounts::Accounts;
+use crate::limits::Limits;
+use crate::proxy_protocol;
 
 /// The configuration of a server. The listeners stay as they are until the server stops; everything else can be
 /// changed while it runs ([`crate::Handle::reload`]).

@@ -1,6 +1,7 @@
 //! An error of a wrong value in `server_config.json` uses the words of the file.
 
-use super::{Config, keys::KEYS};
+use super::Config;
+use super::keys::KEYS;
 
 #[path = "../../../netroxy-net/tests/support/wrong_types.rs"]
 mod wrong_types;

@@ -1,10 +1,8 @@
 //! Two files that are replaced together.
 
-use std::{
-    fs, io,
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use netroxy_net::program::Failure;
 use tempfile::NamedTempFile;

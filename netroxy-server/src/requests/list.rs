@@ -1,16 +1,15 @@
 //! The list of requests as a state machine. It has no lock, no clock and no random source.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use netroxy_proto::{ClientName, Username};
 use serde::{Deserialize, Serialize};
 
-use crate::{client::Who, live::Kind};
+use crate::client::Who;
+use crate::live::Kind;
 
 /// A request that its client does not answer is refused after this time.
 const UNDECIDED: Duration = Duration::from_secs(24 * 60 * 60);

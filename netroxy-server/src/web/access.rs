@@ -1,22 +1,21 @@
 //! Who is signed in: sign-in, the cookie of a session and the token that each change needs.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
-use axum::{
-    extract::FromRequestParts,
-    http::{HeaderMap, HeaderValue, header, request::Parts},
-    response::Response,
-};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
 use netroxy_proto::{Ath, ClientName, Password, Username};
 use tracing::info;
 
-use super::{
-    answer,
-    session::{LONGEST, Session},
-    state::{ConnectionInfo, Web},
-    viewer::Viewer,
-};
-use crate::{admission::Refusal, live::Kind};
+use super::answer;
+use super::session::{LONGEST, Session};
+use super::state::{ConnectionInfo, Web};
+use super::viewer::Viewer;
+use crate::admission::Refusal;
+use crate::live::Kind;
 
 /// The header in which a change shows the token of its session: only a page of this server knows it.
 const CSRF: &str = "x-csrf-token";

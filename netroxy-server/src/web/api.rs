@@ -1,24 +1,22 @@
 //! The JSON API, as `docs/openapi.json` describes it.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
-use axum::{
-    body::Bytes,
-    extract::{Extension, Path, Query, State, rejection::QueryRejection},
-    http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 use tracing::info;
 
-use super::{
-    access::{Changing, NotSignedIn, SignedIn},
-    answer::{Unreadable, error, not_signed_in, ok, parse},
-    session::Session,
-    state::{ConnectionInfo, Web},
-    viewer::Viewer,
-};
+use super::access::{Changing, NotSignedIn, SignedIn};
+use super::answer::{Unreadable, error, not_signed_in, ok, parse};
+use super::session::Session;
+use super::state::{ConnectionInfo, Web};
+use super::viewer::Viewer;
 use crate::live::Kind;
 
 /// The session and its account, as the API shows them.

@@ -1,27 +1,23 @@
 //! The state of the server as the web interface shows it, with rates and the traffic of the last minutes.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use netroxy_proto::{Username, server::Listener};
+use netroxy_proto::Username;
+use netroxy_proto::server::Listener;
 use serde::Serialize;
-use tokio::{
-    sync::watch,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::viewer::Viewer;
-use crate::{
-    Census,
-    accounts::Account,
-    hub::Hub,
-    live::{Bytes, Survey, unix_millis},
-    requests::{Request, RequestView},
-};
+use crate::Census;
+use crate::accounts::Account;
+use crate::hub::Hub;
+use crate::live::{Bytes, Survey, unix_millis};
+use crate::requests::{Request, RequestView};
 
 /// The period over which rates are measured, and a step of the history.
 const STEP: Duration = Duration::from_secs(1);

@@ -1,20 +1,17 @@
 //! The checks of each request: its host, its origin and its time. Each answer gets the headers that restrict
 //! what a browser does with it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use axum::{
-    extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
-use super::{
-    answer, host,
-    state::{ConnectionInfo, Web},
-};
+use super::state::{ConnectionInfo, Web};
+use super::{answer, host};
 
 /// How long the body of a request and its answer may take. The stream of events counts as answered when it
 /// begins.

@@ -1,18 +1,17 @@
 //! Metrics for Prometheus, and health checks.
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Instant};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Instant;
 
-use axum::{
-    extract::{Extension, State},
-    http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use netroxy_proto::Password;
 
-use super::{
-    answer,
-    state::{ConnectionInfo, Web},
-};
+use super::answer;
+use super::state::{ConnectionInfo, Web};
 use crate::{Census, WebConfig, requests};
 
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";

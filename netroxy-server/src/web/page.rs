@@ -3,21 +3,17 @@
 
 use std::sync::Arc;
 
-use axum::{
-    extract::{Extension, Query, State},
-    http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Redirect, Response},
-};
+use axum::extract::{Extension, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
 use maud::{DOCTYPE, Markup, html};
 use serde::Deserialize;
 
-use super::{
-    access::SignedIn,
-    answer,
-    session::Session,
-    state::{ConnectionInfo, Web},
-    viewer::Viewer,
-};
+use super::access::SignedIn;
+use super::answer;
+use super::session::Session;
+use super::state::{ConnectionInfo, Web};
+use super::viewer::Viewer;
 
 pub(super) async fn page(
     State(web): State<Arc<Web>>,

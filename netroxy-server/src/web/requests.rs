@@ -1,37 +1,27 @@
 //! The paths of the API about requests.
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
 
-use axum::{
-    body::Bytes,
-    extract::{
-        Path, Query, State,
-        rejection::{PathRejection, QueryRejection},
-    },
-    http::{HeaderMap, StatusCode},
-    response::{IntoResponse, Response},
-};
+use axum::body::Bytes;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use netroxy_proto::{ClientName, RemotePort};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{
-    access::{Changing, SignedIn},
-    answer::{Unreadable, answer, error, not_signed_in, ok, parse},
-    state::Web,
-    viewer::Viewer,
-};
-use crate::{
-    client::Who,
-    hub::Hub,
-    requests::{Decision, Id, NotDecided, TooMany, Wish},
-};
+use super::access::{Changing, SignedIn};
+use super::answer::{Unreadable, answer, error, not_signed_in, ok, parse};
+use super::state::Web;
+use super::viewer::Viewer;
+use crate::client::Who;
+use crate::hub::Hub;
+use crate::requests::{Decision, Id, NotDecided, TooMany, Wish};
 
 /// How long a client may wait for a change, in seconds.
 const LONGEST_WAIT: u64 = 25;

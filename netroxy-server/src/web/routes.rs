@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    middleware::from_fn_with_state,
-    routing::{MethodFilter, MethodRouter, on},
-};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodFilter, MethodRouter, on};
 
-use super::{answer, api, guard::guard, metrics, page, requests, state::Web, stream};
+use super::guard::guard;
+use super::state::Web;
+use super::{answer, api, metrics, page, requests, stream};
 
 /// The most bytes of the body of a request.
 const LONGEST_BODY: usize = 8 * 1024;

@@ -1,22 +1,34 @@
 //! The listeners of the web interface and the connections that they accept.
 
-use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
-use axum::{Router, body::Body, extract::Request, response::Response};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use netroxy_net::{listen::Closable, log::REFUSAL, stream::Stream};
-use tokio::{net::TcpStream, time::timeout};
+use netroxy_net::listen::Closable;
+use netroxy_net::log::REFUSAL;
+use netroxy_net::stream::Stream;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tower_service::Service;
 use tracing::{debug, info, warn};
 
-use super::{
-    board::ClientListener,
-    routes,
-    state::{ConnectionInfo, Web},
-    timed_stream::TimedStream,
-};
-use crate::{admission::Pass, handshake::shake_hands, hub::Hub};
+use super::board::ClientListener;
+use super::routes;
+use super::state::{ConnectionInfo, Web};
+use super::timed_stream::TimedStream;
+use crate::admission::Pass;
+use crate::handshake::shake_hands;
+use crate::hub::Hub;
 
 /// How long the head of a request may take, also of a further request on a connection.
 const HEAD_TIME: Duration = Duration::from_secs(10);

@@ -1,12 +1,13 @@
 //! The state that the handlers of all requests share.
 
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
+use std::sync::Arc;
 
-use super::{
-    board::{Board, ClientListener},
-    session::Sessions,
-};
-use crate::{WebConfig, accounts::Account, hub::Hub};
+use super::board::{Board, ClientListener};
+use super::session::Sessions;
+use crate::WebConfig;
+use crate::accounts::Account;
+use crate::hub::Hub;
 
 /// The web interface of a running server.
 pub(super) struct Web {

@@ -1,30 +1,25 @@
 //! The state as server-sent events: one each second, and one at once after a mapping was switched or a
 //! request has changed.
 
-use std::{
-    convert::Infallible,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use axum::{
-    body::{Body, Bytes, HttpBody},
-    extract::State,
-    http::header,
-    response::{IntoResponse, Response},
-};
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::{
-    access::SignedIn,
-    board::{self, Snapshot},
-    state::Web,
-    viewer::Viewer,
-};
-use crate::{live::Event, requests};
+use super::access::SignedIn;
+use super::board::{self, Snapshot};
+use super::state::Web;
+use super::viewer::Viewer;
+use crate::live::Event;
+use crate::requests;
 
 /// The most entries of each list that a page shows.
 const MOST_ROWS: usize = 500;

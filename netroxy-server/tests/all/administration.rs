@@ -1,13 +1,11 @@
 //! Administration of the program: its local socket, SIGHUP and `hash-password`.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    path::Path,
-    process::{Child, ChildStderr, Command, Output, Stdio},
-    time::Duration,
-};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::Duration;
 
 use netroxy_server::Status;
 

@@ -1,10 +1,8 @@
 //! `netroxy-server` as a program: flags, files, exit codes, messages.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
 
 const BASE: &str = r#""ip": "127.0.0.1", "username": "u", "password": "p", "timeout": 30"#;
 

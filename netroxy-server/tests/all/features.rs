@@ -1,19 +1,18 @@
 //! Settings of the configuration: accounts, limits, TLS for users, the PROXY protocol, networks, speed.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
+use std::time::Duration;
+
+use netroxy_net::tls::{self, Trust};
+use netroxy_net::tls_server::CertificateFiles;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::support::{Client, PATIENCE, Rig, free_port, is_closed, lines, map, receives};
-use netroxy_net::{
-    tls::{self, Trust},
-    tls_server::CertificateFiles,
-};
-use rustls_pki_types::ServerName;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpSocket, TcpStream},
-    time::timeout,
-};
-use tokio_rustls::{TlsConnector, client::TlsStream};
 
 const ACCOUNT: &str = r#""username": "u", "password": "p", "timeout": 30"#;
 

@@ -1,15 +1,14 @@
 //! Malicious clients against the real program.
 
-use std::{
-    fs,
-    io::{ErrorKind, Read, Write},
-    net::Shutdown,
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use netroxy_net::program::raise_descriptor_limit;
 
 use crate::support::program::Program;
-use netroxy_net::program::raise_descriptor_limit;
 
 /// Starts a server with `more` members in its configuration.
 fn start(more: &str) -> Program {

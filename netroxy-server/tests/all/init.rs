@@ -1,10 +1,8 @@
 //! `netroxy-server init`: it writes files that the server accepts and other users cannot read.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
 
 #[path = "../../../netroxy-net/tests/support/files.rs"]
 mod files;

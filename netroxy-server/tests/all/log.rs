@@ -1,16 +1,12 @@
 //! The log of a server: refused ports and refused logins.
 
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use crate::support::{
-    free_port,
-    program::{Program, read_up_to},
-};
+use crate::support::free_port;
+use crate::support::program::{Program, read_up_to};
 
 const LOGINS: usize = 35;
 

@@ -1,10 +1,9 @@
 //! Users that connect at the same time.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use crate::support::{Rig, free_port, lines};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
 
 const USERS: u8 = 40;
 

@@ -2,17 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{
-    Client, PATIENCE, Rig, free_port,
-    http::{Answer, Request, Session, Stream},
-    is_closed, map, receives,
-};
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::support::http::{Answer, Request, Session, Stream};
+use crate::support::{Client, PATIENCE, Rig, free_port, is_closed, map, receives};
 
 /// alice is the administrator. carol may not map the ports of the tests.
 const MEMBERS: &str = r#""username": "alice", "password": "rose", "timeout": 60,

@@ -1,12 +1,10 @@
 //! A server that is stopped for a while, as on a machine that is suspended.
 
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-    process::Stdio,
-    thread::sleep,
-    time::Duration,
-};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::Duration;
 
 use crate::support::program::{Program, read_up_to};
 

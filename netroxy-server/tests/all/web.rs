@@ -1,28 +1,22 @@
 //! The web interface over real connections, used as a browser or a script uses it.
 
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use crate::support::{
-    PATIENCE, Rig, free_port,
-    http::{Request, Session, Stream, sign_in},
-    is_closed, lines, on_free_ports, receives,
-};
 use netroxy_net::tls::{self, Trust};
 use netroxy_server::{Config, Server};
 use rustls_pki_types::ServerName;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
+
+use crate::support::http::{Request, Session, Stream, sign_in};
+use crate::support::{PATIENCE, Rig, free_port, is_closed, lines, on_free_ports, receives};
 
 /// alice is the administrator, because her account is that of the keys `username` and `password`.
 const ACCOUNTS: &str = r#""username": "alice", "password": "rose", "timeout": 30,

@@ -5,12 +5,11 @@
 #![allow(clippy::unwrap_used, reason = "an unwrap that fails is a failed test")]
 
 use serde_json::{Value, json};
-use support::{PATIENCE, Rig, free_port, http::Session};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
+use support::http::Session;
+use support::{PATIENCE, Rig, free_port};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 #[path = "../support/mod.rs"]
 mod support;

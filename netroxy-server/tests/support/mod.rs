@@ -7,28 +7,23 @@ pub(crate) mod program;
 #[path = "../../../netroxy-net/tests/support/free_port.rs"]
 mod free_port;
 
-use std::{
-    fs,
-    net::SocketAddr,
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 pub(crate) use free_port::free_port;
+use http::{Answer, Request, Session, sign_in};
 use netroxy_net::tls::Trust;
 use netroxy_server::{Config, Handle, Server};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    task::JoinHandle,
-    time::{sleep, timeout},
-};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
-
-use http::{Answer, Request, Session, sign_in};
 
 /// The longest wait for an event. A test that waits longer fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -15,8 +15,7 @@ use super::pattern::{FieldPattern, Fit, Pattern, fill};
 use super::scene::Scene;
 use super::state::{Actor, Player};
 use crate::note::Note;
-use crate::times::LINGER;
-use crate::times::{PROBE, PROBE_SELDOM};
+use crate::times::{LINGER, PROBE, PROBE_SELDOM};
 use crate::transcript;
 use crate::wire::{End, State, transfer};
 

@@ -176,8 +176,7 @@ mod tests {
     use tokio::net::TcpStream;
 
     use super::*;
-    use crate::wire::Listener;
-    use crate::wire::Tls;
+    use crate::wire::{Listener, Tls};
 
     const LONG: Duration = Duration::from_secs(5);
 

@@ -1,15 +1,15 @@
 //! What the player makes of what is said: who is let in, what can be asked for, and from when on time counts.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use netroxy_specification::notation::ast::{Expectation, Template, Transport, Within};
 
 use super::pattern::Pattern;
 use super::*;
 use crate::times::Tempo;
 use crate::transcript::message;
-use crate::wire::Listener;
-use crate::wire::{Connection, Tls};
-use std::collections::BTreeMap;
-use std::time::Duration;
+use crate::wire::{Connection, Listener, Tls};
 
 fn lines(text: &str) -> Vec<Vec<u8>> {
     text.split(' ').map(|one| one.as_bytes().to_vec()).collect()

@@ -25,8 +25,7 @@ use crate::sut::{
 };
 use crate::times::{END_POLL, GOING_DOWN};
 use crate::verdict::{Facts, Judged, Reason, Steps, decide};
-use crate::wire::Tls;
-use crate::wire::{Listener, SilentTarget};
+use crate::wire::{Listener, SilentTarget, Tls};
 
 /// Plays a case against an instance of its own and judges what happened.
 ///

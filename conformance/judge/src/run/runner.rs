@@ -14,8 +14,7 @@ use super::summary::{Ended, Summary};
 use super::twins::Twins;
 use super::{between, judge};
 use crate::player::Waited;
-use crate::times::START_GAP;
-use crate::times::Tempo;
+use crate::times::{START_GAP, Tempo};
 use crate::verdict::{Judged, Reason, RunNote, Verdict};
 use crate::wire::Tls;
 

@@ -1,10 +1,11 @@
 //! Notices when the machine, or this program, stands still, so that nobody is blamed for it.
 
-use crate::times::{STALL_NOTED, STALL_TICK};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use crate::times::{STALL_NOTED, STALL_TICK};
 
 /// A thread and a task that ought to wake every 5 ms. Dropping it ends them.
 ///

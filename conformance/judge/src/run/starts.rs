@@ -8,8 +8,9 @@ use std::sync::LazyLock;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use crate::times::USUAL_START;
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::times::USUAL_START;
 
 /// Processor time that starting programs may need together, in milliseconds.
 static BUDGET: LazyLock<Budget> =

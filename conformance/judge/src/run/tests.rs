@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use netroxy_specification::catalog::{embedded, read};
+use netroxy_specification::catalog::{Entry, embedded, read};
+use netroxy_specification::notation::ast::{Line, Transport};
 use netroxy_specification::rules;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,12 +15,9 @@ use super::runner::{conduct, excuse};
 use super::twins::Twins;
 use super::*;
 use crate::player::Waited;
-use crate::sut::Running;
-use crate::sut::Subject;
+use crate::sut::{Running, Subject};
 use crate::times::{STILL, Tempo};
 use crate::verdict::{Reason, RunNote, Verdict};
-use netroxy_specification::catalog::Entry;
-use netroxy_specification::notation::ast::{Line, Transport};
 
 /// What a fake does with a connection that is not the suite's own login.
 #[derive(Clone, Copy, PartialEq)]

@@ -1,10 +1,11 @@
 //! Commands that start a program where signals of ours do not reach it: in a container, or as another user.
 
-use crate::times::{CONTAINER_POLL, CONTAINER_REMOVAL};
 use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use crate::times::{CONTAINER_POLL, CONTAINER_REMOVAL};
 
 /// What has to be done to end what a command has started, beyond ending its processes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,8 +15,7 @@ use crate::descriptors::Noted as _;
 use crate::manifest::Manifest;
 use crate::ports::Lease;
 use crate::times::{PAIR_LONGEST_PAUSE, PAIR_PAUSE, PAIR_TRY, Tempo};
-use crate::wire::Listener;
-use crate::wire::Tls;
+use crate::wire::{Listener, Tls};
 
 /// Two running programs, and a mapping of their own by which they show that they work.
 ///

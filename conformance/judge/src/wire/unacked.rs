@@ -10,9 +10,10 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::times::UNACKED_POLL;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::time::{Instant, sleep};
+
+use crate::times::UNACKED_POLL;
 
 /// Waits until the peer's system has acknowledged everything, or `limit` has passed. If the system does not tell, it does
 /// not wait.

@@ -1,13 +1,12 @@
 use netroxy_judge::player::{Broken, Expected};
 use netroxy_judge::transcript::Transcript;
-use netroxy_judge::verdict::{Judged, Verdict};
+use netroxy_judge::verdict::{Judged, Reason, Verdict};
 use netroxy_specification::notation::ast::{Line as CaseLine, Step};
 use netroxy_specification::notation::parse;
 use netroxy_specification::rules;
 
 use super::difference::Row;
 use super::*;
-use netroxy_judge::verdict::Reason;
 
 /// A result; a step whose comment is `broken` did not come true.
 fn judged(verdict: Verdict, steps: &str, got: &str) -> Side {

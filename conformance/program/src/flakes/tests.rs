@@ -4,12 +4,12 @@ use std::time::Duration;
 use netroxy_judge::run::{Ended, InPlay};
 use netroxy_judge::sut::Subject;
 use netroxy_judge::times::Tempo;
+use netroxy_judge::verdict::{Reason, RunNote};
 use netroxy_specification::catalog::read;
 use netroxy_specification::notation::ast::{Side as Role, Transport};
 
 use super::*;
 use crate::peers;
-use netroxy_judge::verdict::{Reason, RunNote};
 
 fn job() -> Job {
     let text = "title    x\nrole     server\nrules    auth.first\n\n\

@@ -8,8 +8,7 @@ use netroxy_judge::again::Again;
 use netroxy_judge::run::{self, Job, Start, Summary};
 use netroxy_judge::sut::{Part, Subject};
 use netroxy_judge::transcript::{Direction, Line};
-use netroxy_judge::verdict::Heard;
-use netroxy_judge::verdict::{Judged, Verdict};
+use netroxy_judge::verdict::{Heard, Judged, Verdict};
 use netroxy_specification::catalog::Origin;
 use netroxy_specification::rules::{self, Rule};
 

@@ -1,12 +1,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use proptest::{prelude::*, test_runner::TestRunner};
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 use super::*;
-use crate::{
-    Allowed, Service,
-    requests::{MOST_MAPPINGS, allow::tests::terms},
-};
+use crate::requests::MOST_MAPPINGS;
+use crate::requests::allow::tests::terms;
+use crate::{Allowed, Service};
 
 fn id(number: u64) -> RequestId {
     format!("{number:016x}").parse().unwrap()

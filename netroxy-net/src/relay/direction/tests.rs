@@ -2,11 +2,9 @@
 #![cfg(target_os = "linux")]
 
 use socket2::SockRef;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, Interest},
-    net::TcpStream,
-    time::advance,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::TcpStream;
+use tokio::time::advance;
 
 use super::*;
 use crate::test_tcp::pair;

@@ -4,10 +4,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::{
-    relay::{Summary, relay},
-    stream::Stream,
-};
+use crate::relay::{Summary, relay};
+use crate::stream::Stream;
 
 /// A user on plain TCP, the other end on TLS, and a relay between them.
 async fn relayed(

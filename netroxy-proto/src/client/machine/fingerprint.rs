@@ -1,9 +1,7 @@
 //! A hash of everything that the future of a client depends on, for a search that visits each state once.
 
-use core::{
-    hash::{Hash, Hasher},
-    time::Duration,
-};
+use core::hash::{Hash, Hasher};
+use core::time::Duration;
 
 use super::{Client, STABLE, Session, Timer};
 

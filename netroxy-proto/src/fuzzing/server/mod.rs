@@ -4,9 +4,10 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::source::Source;
+use crate::server::table::Row;
+use crate::server::{Config, ConnId, Input, Listener, MappingId, Server, UserId};
 use crate::{
     Ath, ClientMessage, LocalMisuse, Map, ParseError, ParseErrorKind, Password, Trs, Username,
-    server::{Config, ConnId, Input, Listener, MappingId, Server, UserId, table::Row},
 };
 
 mod model;

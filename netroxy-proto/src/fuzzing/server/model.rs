@@ -3,17 +3,17 @@
 //! Each input first updates the model, which notes the outputs that must follow. Each output must then
 //! be one of them. At the end of the step no output may be missing.
 
-use alloc::{
-    collections::{BTreeMap, VecDeque},
-    vec::Vec,
-};
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::fuzzing::source::Source;
+use crate::server::{
+    CloseReason, Config, ConnId, Listener, MappingId, Output, RefuseReason, UserId,
+};
 use crate::{
     Ath, ClientMessage, ClientName, Map, Mrs, ParseError, PeerMisbehaved, PortNumber, RemotePort,
     ServerMessage, Token, Trs,
-    fuzzing::source::Source,
-    server::{CloseReason, Config, ConnId, Listener, MappingId, Output, RefuseReason, UserId},
 };
 
 pub(super) struct Model {

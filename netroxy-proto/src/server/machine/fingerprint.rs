@@ -1,9 +1,7 @@
 //! A hash of everything that the future of a server depends on, for a search that visits each state once.
 
-use core::{
-    hash::{Hash, Hasher},
-    time::Duration,
-};
+use core::hash::{Hash, Hasher};
+use core::time::Duration;
 
 use super::{Conn, Mapping, MappingId, Reply, Server, Timer};
 use crate::server::Listener;

@@ -1,9 +1,7 @@
 //! What must be done by now.
 
-use std::{
-    hash::{Hash, Hasher},
-    time::Duration,
-};
+use std::hash::{Hash, Hasher};
+use std::time::Duration;
 
 use netroxy_proto::server::{ConnId, UserId};
 

@@ -1,8 +1,8 @@
 //! Logins: valid and wrong ones, and their ends.
 
-use netroxy_specification::message::{ARS, ATH};
 use std::collections::VecDeque;
 
+use netroxy_specification::message::{ARS, ATH};
 use netroxy_specification::notation::ast::{Action, Expectation, Side, Template};
 
 use super::{Login, Server, client_name, port_of, target};

@@ -1,6 +1,7 @@
 //! What is heard between the two programs of a pair, and that nothing is judged by it.
 
 use netroxy_specification::notation::ast::Side;
+use netroxy_specification::notation::parse_step;
 
 use super::*;
 use crate::peers;
@@ -8,7 +9,6 @@ use crate::player::{Broken, Expected};
 use crate::run::between;
 use crate::sut::{Between, Kind};
 use crate::verdict::Heard;
-use netroxy_specification::notation::parse_step;
 
 fn pair(server: &str, client: &str) -> Arc<Subject> {
     let load = |name| peers::manifest(name).unwrap();
