@@ -44,7 +44,12 @@ pub trait Peer: fmt::Debug + Send + Sync {
 pub type Running<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 /// Where a peer tells once whether it has started.
-pub type Started = oneshot::Sender<Result<(), String>>;
+pub type Started = oneshot::Sender<Result<(), NotStarted>>;
+
+/// Why an embedded peer did not start.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotStarted(pub String);
 
 /// The peers that a program carries.
 pub trait Peers {
@@ -69,7 +74,7 @@ impl Peer for NoPeers {
 
     fn run<'a>(&'a self, _: &'a Path, started: Started) -> Running<'a> {
         Box::pin(async move {
-            let _ = started.send(Err("this program carries no peers".to_owned()));
+            let _ = started.send(Err(NotStarted("this program carries no peers".to_owned())));
         })
     }
 }
@@ -89,7 +94,7 @@ impl Embedded {
     ///
     /// # Errors
     /// What the peer says is wrong with its configuration.
-    pub(crate) async fn start(peer: Arc<dyn Peer>, directory: TempDir) -> Result<Self, String> {
+    pub(crate) async fn start(peer: Arc<dyn Peer>, directory: TempDir) -> Result<Self, NotStarted> {
         let stop = CancellationToken::new();
         let (started, outcome) = oneshot::channel();
         let (alive, gone) = oneshot::channel();
@@ -104,9 +109,9 @@ impl Embedded {
             .name("embedded-peer".to_owned())
             .spawn(body)
             .noted()
-            .map_err(|error| format!("cannot start a thread: {error}"))?;
+            .map_err(|error| NotStarted(format!("cannot start a thread: {error}")))?;
         let outcome = outcome.await;
-        outcome.unwrap_or_else(|_| Err("its thread has ended".to_owned()))?;
+        outcome.unwrap_or_else(|_| Err(NotStarted("its thread has ended".to_owned())))?;
         Ok(Self {
             stop,
             thread,
@@ -143,7 +148,7 @@ fn run(peer: &dyn Peer, folder: &Path, stop: &CancellationToken, started: Starte
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            let _ = started.send(Err(format!("cannot start a runtime: {error}")));
+            let _ = started.send(Err(NotStarted(format!("cannot start a runtime: {error}"))));
             return;
         }
     };

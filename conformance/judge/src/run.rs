@@ -28,7 +28,7 @@ pub use job::{Job, Options, plan};
 pub(crate) use judge::stage;
 pub use order::Order;
 pub use probe::{Found, probe};
-pub use shard::{Shard, fingerprint};
+pub use shard::{NotAShard, Shard, fingerprint};
 use stall::Watch;
 pub use summary::{Ended, Start, Summary};
 use tokio_util::sync::CancellationToken;

@@ -22,7 +22,7 @@ use launch::Setup;
 pub(crate) use launch::{Announced, ClientPlan, start_client, start_server};
 pub use launch::{StartError, folder_prefix};
 use netroxy_specification::notation::ast::Transport;
-pub(crate) use pair::{Pair, PairPlan};
+pub(crate) use pair::{Pair, PairError, PairPlan};
 use process::Process;
 pub(crate) use ready::{login, unique_name};
 pub(crate) use remains::note_survivors;

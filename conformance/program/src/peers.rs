@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use netroxy_broken::{Bug, Manner};
-use netroxy_judge::embedded::{Peer, Peers, Running, Started};
+use netroxy_judge::embedded::{NotStarted, Peer, Peers, Running, Started};
 use netroxy_judge::manifest::{Manifest, ManifestError, Place};
 use netroxy_specification::nearest::nearest;
 use netroxy_specification::notation::ast::Side;
@@ -131,7 +131,7 @@ impl Peer for Reference {
                         let _ = started.send(Ok(()));
                         server.run(CancellationToken::new()).await;
                     }
-                    Err(error) => drop(started.send(Err(chain(&*error)))),
+                    Err(error) => drop(started.send(Err(NotStarted(chain(&*error))))),
                 }
             }),
             Side::Client => Box::pin(async move {
@@ -141,7 +141,7 @@ impl Peer for Reference {
                         let client = netroxy_client::Client::new(config);
                         client.run(CancellationToken::new()).await;
                     }
-                    Err(error) => drop(started.send(Err(chain(&error)))),
+                    Err(error) => drop(started.send(Err(NotStarted(chain(&error))))),
                 }
             }),
         }
@@ -176,7 +176,7 @@ impl Peer for Broken {
                         let _ = started.send(Ok(()));
                         server.run().await;
                     }
-                    Err(error) => drop(started.send(Err(error.to_string()))),
+                    Err(error) => drop(started.send(Err(NotStarted(error.to_string())))),
                 }
             }),
             Side::Client => Box::pin(async move {
@@ -185,7 +185,7 @@ impl Peer for Broken {
                         let _ = started.send(Ok(()));
                         client.run().await;
                     }
-                    Err(error) => drop(started.send(Err(error.to_string()))),
+                    Err(error) => drop(started.send(Err(NotStarted(error.to_string())))),
                 }
             }),
         }

@@ -188,7 +188,9 @@ impl<'a> Campaign<'a> {
                             self.note(plan, played, say);
                         }
                     }
-                    Err(why) => self.result.harness = Some(why),
+                    Err(error) => {
+                        self.result.harness = Some(format!("the suite panicked: {error}"));
+                    }
                 }
                 self.result.took = self.runner.begun.elapsed();
                 progress(Progress::Playing(&self.result));

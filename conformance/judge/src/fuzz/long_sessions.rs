@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::plan::Plan;
 use super::runner::{PlayedSession, Runner};
@@ -37,12 +37,11 @@ impl LongSessions {
     ///
     /// # Errors
     /// A task has panicked.
-    pub(super) async fn ended(&mut self, most: usize) -> Option<Result<PlayedPlans, String>> {
+    pub(super) async fn ended(&mut self, most: usize) -> Option<Result<PlayedPlans, JoinError>> {
         let ended = match self.sessions > most {
             true => self.tasks.join_next().await,
             false => self.tasks.try_join_next(),
         }?;
-        let ended = ended.map_err(|error| format!("the suite panicked: {error}"));
         if let Ok(some) = &ended {
             self.sessions -= some.len();
         }

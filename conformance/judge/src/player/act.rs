@@ -395,7 +395,7 @@ impl Player<'_> {
                 let (within, until) = self.until_accepted(step, None, control);
                 let (connection, came) = self.next_speaker(way, control, until).await?;
                 self.late_if(within.missed(came));
-                self.early = within.check(came)?;
+                self.early = within.check(came)?.map(|early| early.to_string());
                 (connection, came)
             }
             _ => {
@@ -475,7 +475,7 @@ impl Player<'_> {
         let (within, until) = self.until_accepted(step, target, control);
         let (stream, came, transport) = self.next_connection(target, until).await?;
         self.late_if(within.missed(came));
-        self.early = within.check(came)?;
+        self.early = within.check(came)?.map(|early| early.to_string());
         Ok((stream, came, transport))
     }
 

@@ -40,9 +40,9 @@ impl Player<'_> {
         match outcome {
             Some(Ok(())) => {
                 self.late_if(comparison.came.is_some_and(|came| window.missed(came)));
-                self.early = comparison
-                    .came
-                    .map_or(Ok(None), |came| window.check(came))?;
+                let came = comparison.came;
+                let early = came.map_or(Ok(None), |came| window.check(came))?;
+                self.early = early.map(|early| early.to_string());
                 Ok(())
             }
             Some(Err(why)) => Err(why),

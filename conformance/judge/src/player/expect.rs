@@ -9,7 +9,7 @@ use netroxy_specification::notation::ast::{
     Action, Expectation, Field, Low, Message, Step, Template,
 };
 
-use super::mismatch::{Mismatch, Seen};
+use super::mismatch::{Mismatch, Seen, Untimely};
 use super::passed::{Begun, Passed, is_word, pass_over};
 use super::pattern::{FieldPattern, Fit, Pattern, fill};
 use super::scene::Scene;
@@ -44,25 +44,20 @@ impl Window {
     }
 
     /// Whether something that has come was not too early; what is to be remarked where that is allowed.
-    pub(super) fn check(&self, came: Instant) -> Result<Option<String>, String> {
+    pub(super) fn check(&self, came: Instant) -> Result<Option<Untimely>, Untimely> {
         match self.not_before {
             Some((earliest, low)) if came < earliest => {
-                let early = earliest.duration_since(came).as_secs_f64();
-                let text = format!(
-                    "it came {early:.3} s too early: not before {} s after our last act",
-                    low.as_secs_f64()
-                );
-                if self.lenient {
-                    Ok(Some(text))
-                } else {
-                    Err(text)
+                let early = Untimely::Early {
+                    by: earliest.duration_since(came),
+                    low,
+                };
+                match self.lenient {
+                    true => Ok(Some(early)),
+                    false => Err(early),
                 }
             }
             // We may have been busy with another connection when it came.
-            _ if self.missed(came) => {
-                let late = came.duration_since(self.until).as_secs_f64();
-                Err(format!("it came {late:.3} s too late"))
-            }
+            _ if self.missed(came) => Err(Untimely::Late(came.duration_since(self.until))),
             _ => Ok(None),
         }
     }
@@ -167,7 +162,8 @@ impl Player<'_> {
             self.transcript.came(came);
         }
         self.late_if(came.is_some_and(|came| window.missed(came)));
-        self.early = came.map_or(Ok(None), |came| window.check(came))?;
+        let early = came.map_or(Ok(None), |came| window.check(came))?;
+        self.early = early.map(|early| early.to_string());
         if ends && matches!(end, Some(End::Eof | End::Cut)) {
             self.both_directions(&step.actor).await?;
         }
@@ -537,7 +533,7 @@ mod tests {
         };
         assert_eq!(window(true).check(until), Ok(None));
         let late = window(true).check(later);
-        assert_eq!(late, Err("it came 1.500 s too late".to_owned()));
+        assert_eq!(late.unwrap_err().to_string(), "it came 1.500 s too late");
         assert_eq!(window(false).check(later), Ok(None));
         assert!(window(true).missed(later) && !window(false).missed(later));
     }
@@ -554,7 +550,8 @@ mod tests {
         };
         assert_eq!(window(false).check(bound), Ok(None));
         let told = "it came 0.250 s too early: not before 1 s after our last act";
-        assert_eq!(window(false).check(early), Err(told.to_owned()));
-        assert_eq!(window(true).check(early), Ok(Some(told.to_owned())));
+        let untimely = window(false).check(early).unwrap_err();
+        assert_eq!(untimely.to_string(), told);
+        assert_eq!(window(true).check(early), Ok(Some(untimely)));
     }
 }

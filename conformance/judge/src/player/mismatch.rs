@@ -7,6 +7,8 @@ use netroxy_specification::message::{Decoded, first_message};
 use netroxy_specification::notation::ast::{Action, Expectation, Step, Template};
 use netroxy_specification::notation::{print_action, print_step};
 
+use super::pattern::NoValue;
+use crate::sut::PairError;
 use crate::transcript;
 use crate::wire::{End, State, WriteError};
 
@@ -62,8 +64,38 @@ pub enum Mismatch {
         /// The missing ones, in the notation.
         missing: String,
     },
+    /// It came at the wrong time.
+    Untimely(Untimely),
     /// Anything else, in words.
     Other(String),
+}
+
+/// What came at the wrong time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Untimely {
+    /// It came before the lower bound of the step.
+    Early {
+        /// By how much.
+        by: Duration,
+        /// The bound.
+        low: Duration,
+    },
+    /// It came after the upper bound of the step, by so much.
+    Late(Duration),
+}
+
+impl fmt::Display for Untimely {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Early { by, low } => write!(
+                f,
+                "it came {:.3} s too early: not before {} s after our last act",
+                by.as_secs_f64(),
+                low.as_secs_f64()
+            ),
+            Self::Late(by) => write!(f, "it came {:.3} s too late", by.as_secs_f64()),
+        }
+    }
 }
 
 /// What has come on a connection and was not read, and how the connection has ended.
@@ -205,6 +237,7 @@ impl fmt::Display for Written<'_> {
             Mismatch::Unmapped { got, missing } => {
                 write!(f, "{}; still missing: {missing}", Self(got, ends))
             }
+            Mismatch::Untimely(untimely) => untimely.fmt(f),
             Mismatch::Other(text) => f.write_str(text),
         }
     }
@@ -219,6 +252,24 @@ impl From<String> for Mismatch {
 impl From<&str> for Mismatch {
     fn from(text: &str) -> Self {
         Self::Other(text.to_owned())
+    }
+}
+
+impl From<NoValue> for Mismatch {
+    fn from(error: NoValue) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+impl From<Untimely> for Mismatch {
+    fn from(untimely: Untimely) -> Self {
+        Self::Untimely(untimely)
+    }
+}
+
+impl From<PairError> for Mismatch {
+    fn from(error: PairError) -> Self {
+        Self::Other(error.to_string())
     }
 }
 

@@ -8,6 +8,17 @@ use netroxy_specification::notation::ast::{Expectation, Field, Message, Near, Pi
 use crate::noise::noise;
 use crate::wire::{End, State};
 
+/// A step that cannot be carried out, because something in it has no value. The checks of cases prevent it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoValue {
+    /// A variable.
+    #[error("nothing is called ${0} here")]
+    Of(String),
+    /// A field of a message that is sent.
+    #[error("a message that is sent needs values")]
+    OfField,
+}
+
 /// An expectation that knows the values of its variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Pattern {
@@ -49,7 +60,7 @@ impl Pattern {
     pub(super) fn new(
         expectation: &Expectation,
         vars: &BTreeMap<String, Vec<u8>>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, NoValue> {
         Ok(match expectation {
             Expectation::Message(message) => {
                 let fields = message.fields.iter().map(|field| match field {
@@ -153,13 +164,13 @@ fn alert(bytes: &[u8]) -> bool {
 pub(super) fn encode(
     message: &Message,
     vars: &BTreeMap<String, Vec<u8>>,
-) -> Result<Vec<Vec<u8>>, String> {
+) -> Result<Vec<Vec<u8>>, NoValue> {
     let mut lines = vec![message.word.clone().into_bytes()];
     for field in &message.fields {
         lines.push(match field {
             Field::Text(text) => fill(text, vars)?,
             Field::Bind(_) | Field::Any => {
-                return Err("a message that is sent needs values".to_owned());
+                return Err(NoValue::OfField);
             }
         });
     }
@@ -170,7 +181,7 @@ pub(super) fn encode(
 pub(super) fn fill(
     template: &Template,
     vars: &BTreeMap<String, Vec<u8>>,
-) -> Result<Vec<u8>, String> {
+) -> Result<Vec<u8>, NoValue> {
     let mut once = Vec::new();
     for piece in template.pieces() {
         match piece {
@@ -184,9 +195,9 @@ pub(super) fn fill(
     Ok(once.repeat(usize::try_from(template.times()).unwrap_or(usize::MAX)))
 }
 
-fn value<'a>(name: &str, vars: &'a BTreeMap<String, Vec<u8>>) -> Result<&'a [u8], String> {
+fn value<'a>(name: &str, vars: &'a BTreeMap<String, Vec<u8>>) -> Result<&'a [u8], NoValue> {
     let value = vars.get(name).map(Vec::as_slice);
-    value.ok_or_else(|| format!("nothing is called ${name} here"))
+    value.ok_or_else(|| NoValue::Of(name.to_owned()))
 }
 
 /// What comes close to a value and is another, unless the value is empty.

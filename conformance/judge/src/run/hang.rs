@@ -75,7 +75,10 @@ pub(super) async fn find(
 async fn works(job: &Job, instance: &mut Instance, tls: &Tls) -> Result<(), Dead> {
     if let Some(pair) = instance.pair() {
         let works = pair.works(job.tempo.tunnel()).await;
-        return works.map_err(|why| Dead { why, silent: true });
+        return works.map_err(|error| Dead {
+            why: error.to_string(),
+            silent: true,
+        });
     }
     let Some(address) = instance.address(job.transport) else {
         return Ok(());

@@ -22,6 +22,17 @@ pub(super) struct Room {
     size: usize,
 }
 
+/// A case that needs more file descriptors than this program may open.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "it may need {needed} file descriptors, and the suite may have {limit}, so it was not played: {}",
+    descriptors::HINT
+)]
+pub(super) struct TooFewDescriptors {
+    needed: usize,
+    limit: usize,
+}
+
 impl Room {
     /// All that this program may still open, apart from a few for itself.
     pub(super) fn new() -> Self {
@@ -39,14 +50,11 @@ impl Room {
     ///
     /// # Errors
     /// Why it never will.
-    pub(super) async fn enter(&self, job: &Job) -> Result<OwnedSemaphorePermit, String> {
+    pub(super) async fn enter(&self, job: &Job) -> Result<OwnedSemaphorePermit, TooFewDescriptors> {
         let need = need(job);
-        let too_much = || {
-            let (limit, needed) = (descriptors::limit(), need + descriptors::open_now() + OWN);
-            format!(
-                "it may need {needed} file descriptors, and the suite may have {limit}, so it was not played: {}",
-                descriptors::HINT
-            )
+        let too_much = || TooFewDescriptors {
+            needed: need + descriptors::open_now() + OWN,
+            limit: descriptors::limit(),
         };
         if need > self.size {
             return Err(too_much());

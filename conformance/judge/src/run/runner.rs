@@ -101,7 +101,7 @@ fn start(
                 None => return,
                 Some(Ok(place)) => place,
                 Some(Err(why)) => {
-                    let judged = job.unjudged(Reason::Harness(why));
+                    let judged = job.unjudged(Reason::Harness(why.to_string()));
                     let _ = results.send(Done {
                         index,
                         judged,

@@ -19,13 +19,18 @@ pub struct Shard {
     pub of: u16,
 }
 
+/// A text that does not name a part of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("K/N, such as 2/5: N from 1 to {MOST}, and K from 1 to N")]
+pub struct NotAShard;
+
 impl Shard {
     /// Reads `K/N`, such as `2/5`.
     ///
     /// # Errors
     /// What is expected.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("K/N, such as 2/5: N from 1 to {MOST}, and K from 1 to N");
+    pub fn parse(text: &str) -> Result<Self, NotAShard> {
+        let wrong = || NotAShard;
         // A sign is no digit, although a number may have one.
         let number = |text: &str| match text.bytes().all(|byte| byte.is_ascii_digit()) {
             true => text.parse::<u16>().map_err(|_| wrong()),

@@ -284,7 +284,7 @@ impl Setup {
             Launch::Embedded(peer) => Embedded::start(Arc::clone(peer), directory)
                 .await
                 .map(Body::Embedded)
-                .map_err(StartError::Spawn),
+                .map_err(|error| StartError::Spawn(error.to_string())),
         }
     }
 }

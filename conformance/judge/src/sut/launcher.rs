@@ -1,8 +1,8 @@
 //! Commands that start a program where signals of ours do not reach it: in a container, or as another user.
 
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::times::{CONTAINER_POLL, CONTAINER_REMOVAL};
@@ -51,7 +51,7 @@ impl Launcher {
     ///
     /// # Errors
     /// Why it may still run.
-    pub(super) fn remove(&self) -> Result<(), String> {
+    pub(super) fn remove(&self) -> Result<(), NotRemoved> {
         self.container.as_ref().map_or(Ok(()), Container::remove)
     }
 
@@ -66,13 +66,13 @@ impl Launcher {
 }
 
 impl Container {
-    fn remove(&self) -> Result<(), String> {
-        let ask = |words: &[&str]| -> Result<String, String> {
+    fn remove(&self) -> Result<(), NotRemoved> {
+        let ask = |words: &[&str]| -> Result<String, NotRemoved> {
             let words = words.iter().map(|word| (*word).to_owned());
             let command: Vec<String> = self.tool.iter().cloned().chain(words).collect();
-            output(&command, CONTAINER_REMOVAL).map_err(|why| {
-                let command = command.join(" ");
-                format!("a container may still run, because `{command}` failed: {why}")
+            output(&command, CONTAINER_REMOVAL).map_err(|why| NotRemoved {
+                command: command.join(" "),
+                why,
             })
         };
         let filter = format!("label={}", self.label);
@@ -107,39 +107,57 @@ fn is_one_of(word: &str, names: &[&str]) -> bool {
     name.is_some_and(|name| names.contains(&name))
 }
 
+/// A container that may still run.
+#[derive(Debug, thiserror::Error)]
+#[error("a container may still run, because `{command}` failed: {why}")]
+pub(super) struct NotRemoved {
+    command: String,
+    why: CommandError,
+}
+
+/// Why a command did not do its work.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error("it is empty")]
+    Empty,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("it has not ended within {} s", .0.as_secs())]
+    Unended(Duration),
+    #[error("{0}")]
+    Failed(ExitStatus),
+}
+
 /// Runs a command to its end; what it has written to its standard output.
-fn output(command: &[String], limit: Duration) -> Result<String, String> {
-    let (program, arguments) = command.split_first().ok_or("it is empty")?;
+fn output(command: &[String], limit: Duration) -> Result<String, CommandError> {
+    let (program, arguments) = command.split_first().ok_or(CommandError::Empty)?;
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .spawn()
-        .map_err(|error| error.to_string())?;
+        .spawn()?;
     let until = Instant::now() + limit;
     let status = loop {
         match child.try_wait() {
             Ok(Some(status)) => break status,
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(error.into()),
             Ok(None) if Instant::now() < until => std::thread::sleep(CONTAINER_POLL),
             Ok(None) => {
                 // It is of no use any more.
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(format!("it has not ended within {} s", limit.as_secs()));
+                return Err(CommandError::Unended(limit));
             }
         }
     };
     if !status.success() {
-        return Err(status.to_string());
+        return Err(CommandError::Failed(status));
     }
     let mut text = String::new();
     if let Some(said) = child.stdout.take() {
         // More than a pipe holds would have kept it from ending.
-        said.take(LONGEST)
-            .read_to_string(&mut text)
-            .map_err(|error| error.to_string())?;
+        said.take(LONGEST).read_to_string(&mut text)?;
     }
     Ok(text)
 }
@@ -223,23 +241,26 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let asked = || std::fs::read_to_string(folder.path().join("asked")).unwrap();
         let list = "ps --all --quiet --filter label=netroxy-conformance=7-1\n";
-        assert_eq!(tool(&folder, "", "exit 0").remove(), Ok(()));
+        assert!(tool(&folder, "", "exit 0").remove().is_ok());
         assert_eq!(asked(), list);
-        assert_eq!(tool(&folder, "a1\\nb2\\n", "exit 0").remove(), Ok(()));
+        assert!(tool(&folder, "a1\\nb2\\n", "exit 0").remove().is_ok());
         assert_eq!(asked(), format!("{list}{list}rm --force a1 b2\n"));
     }
 
     #[test]
     fn a_removal_that_fails_says_so() {
         let folder = TempDir::new().unwrap();
-        let why = tool(&folder, "", "exit 3").remove().unwrap_err();
+        let why = tool(&folder, "", "exit 3")
+            .remove()
+            .unwrap_err()
+            .to_string();
         assert!(
             why.contains("may still run") && why.contains("exit status: 3"),
             "{why}"
         );
         let (_, gone) = prepared("/no/such/docker run image");
-        let why = gone.remove().unwrap_err();
+        let why = gone.remove().unwrap_err().to_string();
         assert!(why.contains("No such file"), "{why}");
-        assert_eq!(prepared("./server").1.remove(), Ok(()));
+        assert!(prepared("./server").1.remove().is_ok());
     }
 }

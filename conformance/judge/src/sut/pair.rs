@@ -1,5 +1,6 @@
 //! A server and a client that work together.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -64,7 +65,7 @@ impl Pair {
         tls: &Tls,
         time_scale: f64,
     ) -> Result<Self, StartError> {
-        let harness = |error: std::io::Error| StartError::Harness(error.to_string());
+        let harness = |error: io::Error| StartError::Harness(error.to_string());
         let port = Lease::take().map_err(harness)?;
         let target_port = Lease::take().map_err(harness)?;
         let target = Listener::bind(target_port.port()).await.map_err(harness)?;
@@ -124,7 +125,10 @@ impl Pair {
                     between.cease().await;
                 }
                 pair.stop().await;
-                Err(StartError::NotReady { why, log })
+                Err(StartError::NotReady {
+                    why: why.to_string(),
+                    log,
+                })
             }
         }
     }
@@ -133,7 +137,7 @@ impl Pair {
     ///
     /// # Errors
     /// How far it has come within `limit`.
-    pub(crate) async fn works(&mut self, limit: Duration) -> Result<(), String> {
+    pub(crate) async fn works(&mut self, limit: Duration) -> Result<(), PairError> {
         let until = Instant::now() + limit;
         let mut pause = PAIR_PAUSE;
         loop {
@@ -142,13 +146,10 @@ impl Pair {
                 Err(why) => why,
             };
             if let Some(status) = self.ended() {
-                return Err(status);
+                return Err(PairError::Ended(status));
             }
             if Instant::now() >= until {
-                return Err(format!(
-                    "no tunnel within {:.1} s: {why}",
-                    limit.as_secs_f64()
-                ));
+                return Err(PairError::NoTunnel { limit, why });
             }
             // Not a verdict: only the pause between two attempts.
             sleep(pause).await;
@@ -160,12 +161,12 @@ impl Pair {
     ///
     /// # Errors
     /// When they do not.
-    pub(crate) async fn restart(&mut self, side: Side) -> Result<(), String> {
+    pub(crate) async fn restart(&mut self, side: Side) -> Result<(), PairError> {
         let program = match side {
             Side::Server => &mut self.server,
             Side::Client => &mut self.client,
         };
-        program.restart().await.map_err(|error| error.to_string())?;
+        program.restart().await?;
         // A client may pause before it connects again.
         let pause = Tempo::new(self.time_scale).reconnect();
         self.works(self.patience + pause).await
@@ -201,9 +202,41 @@ impl Pair {
     }
 }
 
+/// Why a pair does not work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PairError {
+    /// One of the two cannot be started again.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// One of the two has ended.
+    #[error("{0}")]
+    Ended(String),
+    /// No user has reached the target in time.
+    #[error("no tunnel within {:.1} s: {why}", .limit.as_secs_f64())]
+    NoTunnel {
+        /// How long it was tried.
+        limit: Duration,
+        /// What was missing the last time.
+        why: UserError,
+    },
+}
+
+/// What was missing for a user of a pair.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UserError {
+    #[error("a user cannot connect: {0}")]
+    Refused(io::Error),
+    #[error("a user cannot connect")]
+    NotAnswered,
+    #[error("a user is cut off: {0}")]
+    CutOff(io::Error),
+    #[error("a user does not reach the target")]
+    NotJoined,
+}
+
 impl Canary {
     /// One user, one tunnel, one word; `Err` tells what was missing.
-    async fn sing(&mut self, until: Instant) -> Result<(), String> {
+    async fn sing(&mut self, until: Instant) -> Result<(), UserError> {
         self.said += 1;
         let left = || {
             until
@@ -214,16 +247,16 @@ impl Canary {
         let mut user = match timeout(left(), user).await {
             Ok(Ok(user)) => user,
             Ok(Err(error)) => {
-                return Err(format!("a user cannot connect: {}", error.noted()));
+                return Err(UserError::Refused(error.noted()));
             }
-            Err(_) => return Err("a user cannot connect".to_owned()),
+            Err(_) => return Err(UserError::NotAnswered),
         };
         user.write_all(&self.said.to_le_bytes())
             .await
-            .map_err(|error| format!("a user is cut off: {error}"))?;
+            .map_err(UserError::CutOff)?;
         loop {
             let Some((mut service, _)) = self.target.next(left()).await else {
-                return Err("a user does not reach the target".to_owned());
+                return Err(UserError::NotJoined);
             };
             let mut got = [0; 8];
             let read = timeout(left(), service.read_exact(&mut got)).await;

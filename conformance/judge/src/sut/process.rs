@@ -116,7 +116,7 @@ impl Process {
         self.family.end();
         note_survivors(&survivors);
         if let Err(why) = self.launcher.remove() {
-            remains::note(why);
+            remains::note(why.to_string());
         }
     }
 }

@@ -56,12 +56,27 @@ pub(super) fn encode(id: u32, from: Sender, message: &Message) -> String {
     json!({"id": id, "op": "encode", "from": from, "message": message}).to_string()
 }
 
+/// Why a line is not an answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotAnAnswer {
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error("it answers question {its}, not {id}")]
+    OfAnother { its: Value, id: u32 },
+    #[error("`hex` is no hex")]
+    Hex,
+    #[error("{0:?} has characters above U+00FF, so it is no bytes")]
+    Characters(String),
+    #[error("it needs `messages`, `consumed` and `state`, or `hex`, or `error`, or `unsupported`")]
+    Incomplete,
+}
+
 /// The answer to question `id` in a line, or why there is none in it.
-pub(super) fn answer(id: u32, line: &[u8]) -> Result<Answer, String> {
-    let raw: Raw = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+pub(super) fn answer(id: u32, line: &[u8]) -> Result<Answer, NotAnAnswer> {
+    let raw: Raw = serde_json::from_slice(line)?;
     if raw.id.as_ref().is_some_and(|its| *its != id) {
         let its = raw.id.unwrap_or_default();
-        return Err(format!("it answers question {its}, not {id}"));
+        return Err(NotAnAnswer::OfAnother { its, id });
     }
     match raw {
         Raw {
@@ -90,9 +105,7 @@ pub(super) fn answer(id: u32, line: &[u8]) -> Result<Answer, String> {
             error: None,
             unsupported: None,
             ..
-        } => unhex(&hex)
-            .map(Answer::Bytes)
-            .ok_or_else(|| "`hex` is no hex".to_owned()),
+        } => unhex(&hex).map(Answer::Bytes).ok_or(NotAnAnswer::Hex),
         Raw {
             messages: Some(messages),
             consumed: Some(consumed),
@@ -104,9 +117,7 @@ pub(super) fn answer(id: u32, line: &[u8]) -> Result<Answer, String> {
         } => {
             if let Some(field) = messages.iter().flatten().find(|field| !is_bytes(field)) {
                 let field: String = field.chars().take(40).collect();
-                return Err(format!(
-                    "{field:?} has characters above U+00FF, so it is no bytes"
-                ));
+                return Err(NotAnAnswer::Characters(field));
             }
             Ok(Answer::Found(Found {
                 messages,
@@ -115,10 +126,7 @@ pub(super) fn answer(id: u32, line: &[u8]) -> Result<Answer, String> {
                 at: None,
             }))
         }
-        _ => Err(
-            "it needs `messages`, `consumed` and `state`, or `hex`, or `error`, or `unsupported`"
-                .to_owned(),
-        ),
+        _ => Err(NotAnAnswer::Incomplete),
     }
 }
 
@@ -152,10 +160,19 @@ mod tests {
             at: None,
         };
         let line = r#"{"messages":[["MRS","\u00ff"]],"consumed":3,"state":"incomplete","id":7}"#;
-        assert_eq!(read(line), Ok(Answer::Found(found)));
-        assert_eq!(read(r#"{"hex":"0aFF"}"#), Ok(Answer::Bytes(vec![10, 255])));
-        assert_eq!(read(r#"{"error":"no"}"#), Ok(Answer::Error("no".into())));
-        assert_eq!(read(r#"{"unsupported":true}"#), Ok(Answer::Unsupported));
+        assert_eq!(read(line).unwrap(), Answer::Found(found));
+        assert_eq!(
+            read(r#"{"hex":"0aFF"}"#).unwrap(),
+            Answer::Bytes(vec![10, 255])
+        );
+        assert_eq!(
+            read(r#"{"error":"no"}"#).unwrap(),
+            Answer::Error("no".into())
+        );
+        assert_eq!(
+            read(r#"{"unsupported":true}"#).unwrap(),
+            Answer::Unsupported
+        );
         for rubbish in [
             "",
             "y",

@@ -96,7 +96,7 @@ async fn a_case_waits_for_room_and_one_that_never_fits_says_what_to_do() {
         size: need - 1,
         ..room
     };
-    let why = small.enter(&job).await.unwrap_err();
+    let why = small.enter(&job).await.unwrap_err().to_string();
     assert!(
         why.contains("ulimit -n") && why.contains("was not played"),
         "{why}"
