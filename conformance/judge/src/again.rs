@@ -1,7 +1,7 @@
-//! Commands that are printed so that people run them again.
+//! Commands that are printed so that a user can run them again.
 //!
-//! A command that loses its subject would judge the embedded reference and be green, so each one is whole: the
-//! variables that a manifest reads, all flags that change the verdict, every word quoted for a shell.
+//! A command that names no subject judges the embedded reference, which passes. So each printed command is complete: it
+//! has the variables that a manifest reads and all flags that change the verdict. Every word is quoted for a shell.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use crate::sut::Subject;
 /// A command line of this program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Again {
-    /// Assignments that stand before the program.
+    /// The assignments of variables before the name of the program.
     variables: Vec<String>,
-    /// Quoted already.
+    /// The words after the name of the program, quoted.
     words: Vec<String>,
 }
 
 impl Again {
-    /// The program with these words.
+    /// A command of this program with these words.
     pub fn new<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
         Self {
             variables: Vec::new(),
@@ -26,25 +26,25 @@ impl Again {
         }
     }
 
-    /// With one more word.
+    /// Adds a word.
     pub fn word(mut self, word: &str) -> Self {
         self.words.push(quoted(word));
         self
     }
 
-    /// With a flag and its value.
+    /// Adds a flag and its value.
     pub fn flag(self, flag: &str, value: &str) -> Self {
         self.word(flag).word(value)
     }
 
-    /// With everything that selects a subject.
+    /// Adds the variables and flags that select a subject.
     pub fn subject(self, subject: &Subject) -> Self {
         let mut again = self.variables(subject);
         again.words.push(subject.arguments());
         again
     }
 
-    /// With the variables that the manifests of a subject read.
+    /// Adds the variables that the manifests of a subject read.
     pub fn variables(mut self, subject: &Subject) -> Self {
         for variable in subject.variables() {
             if !self.variables.contains(&variable) {
@@ -76,9 +76,9 @@ mod tests {
     use crate::peers;
     use crate::sut::Running;
 
-    /// The variables and words that a shell makes of it, and what it complains about.
+    /// The variables and words that a shell reads from the command, and the error output of the shell.
     fn read(again: &Again, environment: &[(&str, &str)]) -> (Vec<String>, String) {
-        // A function has no dash in its name everywhere.
+        // Some shells allow no hyphen in the name of a function.
         let script = format!(
             "judge() {{ printf '%s\\n' \"TOKEN=$TOKEN PEER=$PEER\" \"$@\"; }}\n{}",
             again.to_string().replace("netroxy-conformance", "judge")
@@ -98,14 +98,14 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_reads_the_words_that_were_meant() {
+    fn a_shell_reads_exactly_the_given_words() {
         let words = ["run", "a b", "it's", "$HOME", "", "*", "ü`x`\"\\"];
         let (read, _) = read(&Again::new(words), &[]);
         assert_eq!(read[1..], words);
     }
 
     #[test]
-    fn a_running_server_is_named_without_its_password() {
+    fn the_command_for_a_running_server_does_not_contain_its_password() {
         let running = Subject::Running(Running {
             plain: "127.0.0.1:1".parse().unwrap(),
             tls: Some("[::1]:2".parse().unwrap()),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variables_of_a_manifest_stand_before_the_program() {
+    fn the_command_begins_with_the_variables_of_the_manifest() {
         let text = r#"{"name":"x","role":"server","launch":{"command":["{{env:PEER}}","{{env:TOKEN}}{{env:PEER}}"]}}"#;
         let env = |name: &str| Some(if name == "PEER" { "sh" } else { "hush" }.to_owned());
         let manifest = Manifest::parse(

@@ -1,11 +1,12 @@
-//! The canonical text of a recording: the same conversation is always the same text.
+//! The canonical text of a transcript: two runs in which the peer did the same have the same text.
 //!
-//! What differs from run to run has no place in it. Ports, tokens, names and addresses are written as the variables
-//! that stand for them, or as `$token1`, `$name1` in the order in which they appear; times are left out. Lines are
-//! grouped by connection, because the order between connections is a matter of scheduling. What is not judged apart is
-//! written alike: how a connection was closed, whether a write to one that is closed still went through, how bytes were
-//! cut into segments. Left out is what depends on when somebody looked: the fences, which prove silence and are asked
-//! as often as it takes; messages that the case passes over, such as the SRQ of a client; and what no step has read.
+//! The text has nothing that differs from run to run. Ports, tokens, names and addresses are written as the variables
+//! that have these values, or as `$token1`, `$name1` in the order in which they appear. Times are left out. Lines are
+//! grouped by connection, because the order between connections depends on scheduling. Differences that no case judges
+//! are written alike: how a connection was closed, whether a write to a closed connection succeeded, how bytes were cut
+//! into segments. Lines that depend on when the suite looked are left out: the fences, which prove silence and are
+//! repeated as often as necessary; messages that the case ignores, such as the SRQ of a client; and what no step has
+//! read.
 
 mod names;
 
@@ -24,7 +25,7 @@ use crate::steady::steady;
 use crate::transcript::{Happened, Transcript};
 use crate::verdict::{Judged, Verdict};
 
-/// A recording, or a whole result, without what differs from run to run.
+/// A transcript, or a whole result, without what differs from run to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Canonical {
     groups: Vec<Group>,
@@ -33,24 +34,24 @@ pub struct Canonical {
 /// The lines of one connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// The name of the connection; empty for what the whole has come to.
+    /// The name of the connection; empty for the verdict and its reason.
     pub actor: String,
-    /// In the order of the recording.
+    /// In the order of the transcript.
     pub lines: Vec<Line>,
 }
 
 /// A line of the notation.
 #[derive(Debug, Clone, Eq)]
 pub struct Line {
-    /// Without times, with names instead of values.
+    /// Without times, and with variables instead of values.
     pub text: String,
-    /// Its place in the recording, over all connections.
+    /// Its place in the transcript, over all connections.
     pub at: usize,
     /// The rules that are judged by it.
     pub judges: Vec<String>,
 }
 
-/// Lines are equal that say the same: their places depend on scheduling, and on what was passed over before.
+/// Lines are equal if their texts are. Their places depend on scheduling, and on the lines that are left out.
 impl PartialEq for Line {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
@@ -58,7 +59,7 @@ impl PartialEq for Line {
 }
 
 impl Canonical {
-    /// Of a recording; `got` is what came instead of its broken step.
+    /// The text of a transcript. `got` is what happened instead of its broken step.
     #[cfg(test)]
     pub(crate) fn of(transcript: &Transcript, got: Option<&str>) -> Self {
         Self::of_steps(transcript, kept(transcript), got)
@@ -86,14 +87,14 @@ impl Canonical {
         }
     }
 
-    /// Of a result: its recording, then what it has come to, as comments.
+    /// The text of a result: its transcript, then its verdict, reason and remarks as comments.
     pub fn of_result(judged: &Judged) -> Self {
         let transcript = judged.transcript.as_ref();
         let got = judged.broken.as_ref().map(|broken| broken.got.alike());
         let mut canonical = Self { groups: Vec::new() };
         if let Some(transcript) = transcript {
             let mut kept = kept(transcript);
-            // Which step notices that the program has ended is a race.
+            // Which step fails first when the program ends is a race.
             kept.retain(|(_, one)| !one.broken || judged.verdict != Verdict::Crash);
             canonical = Self::of_steps(transcript, kept, got.as_deref());
         }
@@ -131,7 +132,7 @@ impl Canonical {
     }
 }
 
-/// Behind everything that a recording can hold.
+/// Larger than the place of any line of a transcript.
 const BEHIND: usize = usize::MAX / 2;
 
 /// The notation, with an empty line between connections.
@@ -149,12 +150,12 @@ impl fmt::Display for Canonical {
     }
 }
 
-/// What does not depend on when somebody looked, and its place.
+/// The lines that do not depend on when the suite looked, and their places.
 fn kept(transcript: &Transcript) -> Vec<(usize, Happened<'_>)> {
     let mut kept = Vec::new();
     for (at, one) in transcript.happened().enumerate() {
         if one.broken {
-            // Behind it stands what no step has read, as much as had come.
+            // The lines after it are bytes that no step has read: how many had arrived is chance.
             kept.push((at, one));
             break;
         }
@@ -165,7 +166,7 @@ fn kept(transcript: &Transcript) -> Vec<(usize, Happened<'_>)> {
     kept
 }
 
-/// Names what a message shows for the first time.
+/// Gives a variable to the token or the client name of a received message, if it has none.
 fn learn(names: &mut Names, action: &Action) {
     let Action::Expect(Expectation::Message(message)) = action else {
         return;
@@ -190,11 +191,11 @@ fn literal(field: &Field) -> Option<&[u8]> {
     }
 }
 
-/// Bytes that belong together, however they were cut.
+/// Consecutive bytes, whose segments are joined.
 enum Run {
-    /// What has come.
+    /// Received bytes.
     Received(Vec<u8>),
-    /// What has left byte by byte: the digits of a port have no name, the port has one.
+    /// Bytes that were sent one at a time. Joined, the digits of a port become its variable.
     Sent(Vec<u8>),
 }
 
@@ -215,7 +216,7 @@ impl Run {
         }
     }
 
-    /// Adds what follows, if it is of the same kind.
+    /// Appends `more` if it has the same direction, and returns whether it has.
     fn extend(&mut self, more: &Self) -> bool {
         match (self, more) {
             (Self::Received(before), Self::Received(more))
@@ -240,7 +241,7 @@ impl Run {
     }
 }
 
-/// Bytes without variables.
+/// The bytes of a template without variables.
 fn plain(template: &Template) -> Option<Vec<u8>> {
     match template.pieces() {
         [Piece::Bytes(bytes)] => Some(bytes.clone()),
@@ -299,7 +300,7 @@ fn broken(step: &Step, names: &Names, got: &str) -> Step {
     }
 }
 
-/// An action whose values are named.
+/// The action with variables instead of their values.
 fn named(action: &Action, names: &Names) -> Action {
     let template = |template: &Template| names.in_template(template);
     match action {

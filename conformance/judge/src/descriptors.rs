@@ -1,7 +1,7 @@
-//! File descriptors: how many this program may have, and whether one was missing.
+//! File descriptors: how many this program may have open, and whether it ran out of them.
 //!
-//! Each connection, listener and lease takes one. The embedded peers have the same limit, which is often small. A
-//! shortage is never a fault of the judged program.
+//! Each connection, listener and lease takes one. The embedded peers share the limit, which is often small. A shortage
+//! is never a fault of the judged program.
 
 use std::fs::File;
 use std::io;
@@ -18,35 +18,36 @@ pub fn raise_limit() {
 
 /// How many descriptors this program may have open.
 pub fn limit() -> usize {
-    // If the limit cannot be read, the smallest common one.
+    // If the limit cannot be read, this assumes the smallest common one.
     let soft = rlimit::Resource::NOFILE.get_soft().unwrap_or(SMALL);
     usize::try_from(soft).unwrap_or(usize::MAX)
 }
 
-/// The default of macOS.
+/// The smallest common limit: the default of macOS.
 const SMALL: u64 = 256;
 
-/// How many descriptors are open now; a guess if the system does not tell.
+/// How many descriptors are open now; a guess if the system does not list them.
 pub(crate) fn open_now() -> usize {
     let folder = std::fs::read_dir("/dev/fd");
     folder.map_or(GUESS, Iterator::count)
 }
 
-/// How many a program has open after its start.
+/// About how many descriptors a program has open after its start.
 const GUESS: usize = 24;
 
-/// Below this limit no case can be played.
+/// The lowest limit at which a case can be played.
 pub const LEAST: usize = 128;
 
 /// How a user raises a limit that is too low.
 pub const HINT: &str = "raise the limit in this shell with `ulimit -n 4096`; if that is refused, the \
 administrator sets it (`ulimit -Hn` shows the highest that is allowed)";
 
-/// How often a descriptor was missing since this program was started: here, and on the whole machine.
+/// How often this program reached its own limit of descriptors.
 static HERE: AtomicU64 = AtomicU64::new(0);
+/// How often this program found that the machine had no descriptor left.
 static ON_THE_MACHINE: AtomicU64 = AtomicU64::new(0);
 
-/// A moment. Later it tells whether a descriptor was missing since then.
+/// The counts of shortages at a moment. A later comparison shows whether a shortage occurred since then.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Since {
     here: u64,
@@ -54,7 +55,7 @@ pub(crate) struct Since {
 }
 
 impl Since {
-    /// From now on.
+    /// The counts now.
     pub(crate) fn now() -> Self {
         Self {
             here: HERE.load(Ordering::SeqCst),
@@ -62,7 +63,7 @@ impl Since {
         }
     }
 
-    /// The message for the user if a descriptor was missing since then.
+    /// The message for the user if a shortage occurred since then.
     pub(crate) fn shortage(self) -> Option<String> {
         let now = Self::now();
         if now.here != self.here {
@@ -80,9 +81,9 @@ raise fs.file-max"
     }
 }
 
-/// Notes an error that says that a descriptor is missing.
+/// Counts an error that reports a shortage of descriptors.
 pub(crate) trait Noted {
-    /// Returns the same value.
+    /// Counts the error, if it reports a shortage, and returns the value unchanged.
     fn noted(self) -> Self;
 }
 
@@ -103,20 +104,23 @@ impl<T> Noted for io::Result<T> {
     }
 }
 
-/// Tries whether a few descriptors are left, and notes it if not. An embedded peer that lacks one does not report it, but
-/// has the same limit.
+/// Opens a few descriptors, and counts a shortage. An embedded peer shares the limit, but does not report its own
+/// shortage.
 pub(crate) fn look() {
     let held: Vec<_> = (0..FEW).map(|_| File::open("/dev/null").noted()).collect();
     drop(held);
 }
 
-/// A peer needs two for a user: the connection, and the one to the target. This is twice as many.
+/// The number of descriptors that [`look`] opens: twice as many as a peer needs for a user. A peer needs one for the
+/// user's connection and one for the connection to the target.
 const FEW: usize = 4;
 
-/// Where descriptors are missing.
+/// Which limit of descriptors was reached.
 #[derive(Debug, PartialEq, Eq)]
 enum Missing {
+    /// The limit of this program.
     Here,
+    /// The limit of the whole machine.
     OnTheMachine,
 }
 
@@ -128,7 +132,7 @@ fn missing(error: &io::Error) -> Option<Missing> {
     }
 }
 
-/// Whether an error says that a descriptor is missing.
+/// Whether an error reports a shortage of descriptors.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     missing(error).is_some()
 }
@@ -148,7 +152,7 @@ mod tests {
 
     #[test]
     fn open_descriptors_are_counted() {
-        // Other tests of this program open and close some meanwhile.
+        // Other tests of this program open and close descriptors at the same time.
         let held: Vec<File> = (0..50).map(|_| File::open("/dev/null").unwrap()).collect();
         let with = open_now();
         assert!(with >= 50 && with <= limit(), "{with} of {}", limit());

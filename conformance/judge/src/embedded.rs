@@ -1,7 +1,7 @@
 //! Peers inside the program that judges.
 //!
-//! The judge does not know them: a program implements [`Peer`] and [`Peers`]. Each peer runs in a thread and a runtime of
-//! its own, so that ending it ends all that it has started, as with a process.
+//! The judge depends on no crate of a peer: a program implements [`Peer`] and [`Peers`]. Each peer runs in a thread and
+//! a runtime of its own, so that all its tasks end with it, as with a process.
 
 use std::fmt;
 use std::path::Path;
@@ -20,30 +20,30 @@ use tracing::dispatcher;
 use crate::descriptors::Noted as _;
 use crate::times::EMBEDDED_END;
 
-/// A peer that reads the same configuration files as a program of its own.
+/// A peer that reads the same configuration files as the program of a peer.
 pub trait Peer: fmt::Debug + Send + Sync {
-    /// Its name and version, as reports show what was judged.
+    /// The peer's name and version, as reports show them.
     fn version(&self) -> String;
 
-    /// Whether it answers as late as the rules allow.
+    /// Whether the peer answers as late as the rules allow.
     fn is_slow(&self) -> bool {
         false
     }
 
-    /// The id of the recommendation, a SHOULD, that it does not follow on purpose.
+    /// The id of the recommendation, a SHOULD, that the peer does not follow on purpose.
     fn leaves_out(&self) -> Option<&'static str> {
         None
     }
 
-    /// Runs it from the configuration files in `folder` until the future is dropped. `started` is told once that it
-    /// runs, or what is wrong with its configuration.
+    /// Runs the peer from the configuration files in `folder` until the future is dropped. It sends once to `started`:
+    /// that it runs, or what is wrong with its configuration.
     fn run<'a>(&'a self, folder: &'a Path, started: Started) -> Running<'a>;
 }
 
-/// A peer that runs.
+/// A running peer. Dropping the future ends it.
 pub type Running<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// Where a peer tells once whether it has started.
+/// The channel to which a peer sends once whether it has started.
 pub type Started = oneshot::Sender<Result<(), NotStarted>>;
 
 /// Why an embedded peer did not start.
@@ -53,11 +53,11 @@ pub struct NotStarted(pub String);
 
 /// The peers that a program carries.
 pub trait Peers {
-    /// The peer that all others are compared with.
+    /// The reference peer of a side. All other peers are compared with it.
     fn reference(&self, side: Side) -> Arc<dyn Peer>;
 }
 
-/// For a program that carries no peers: none of its peers starts.
+/// The peers of a program that carries none: each start fails.
 #[derive(Debug, Clone, Copy)]
 pub struct NoPeers;
 
@@ -84,7 +84,7 @@ impl Peer for NoPeers {
 pub(crate) struct Embedded {
     stop: CancellationToken,
     thread: JoinHandle<()>,
-    /// It carries no value; it closes when the peer has ended.
+    /// Receives no value: the channel closes when the peer has ended.
     gone: oneshot::Receiver<()>,
     _directory: TempDir,
 }
@@ -93,13 +93,13 @@ impl Embedded {
     /// Starts a peer from the configuration files in `directory`.
     ///
     /// # Errors
-    /// What the peer says is wrong with its configuration.
+    /// If the thread cannot be started, or the peer reports an error in its configuration.
     pub(crate) async fn start(peer: Arc<dyn Peer>, directory: TempDir) -> Result<Self, NotStarted> {
         let stop = CancellationToken::new();
         let (started, outcome) = oneshot::channel();
         let (alive, gone) = oneshot::channel();
         let (folder, stopped) = (directory.path().to_owned(), stop.clone());
-        // Its log goes where that of the caller goes.
+        // The thread logs to the log of the caller.
         let log = dispatcher::get_default(Clone::clone);
         let body = move || {
             let _alive: oneshot::Sender<()> = alive;
@@ -120,14 +120,14 @@ impl Embedded {
         })
     }
 
-    /// Why it no longer runs, if it does not.
+    /// Why the peer has ended; `None` while it runs.
     pub(crate) fn ended(&self) -> Option<String> {
         self.thread
             .is_finished()
             .then(|| "its thread has ended".to_owned())
     }
 
-    /// Ends it without a warning, and waits until it has ended.
+    /// Ends the peer without a warning, and waits at most [`EMBEDDED_END`] until it has ended.
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         let _ = timeout(EMBEDDED_END, &mut self.gone).await;
@@ -152,7 +152,7 @@ fn run(peer: &dyn Peer, folder: &Path, stop: &CancellationToken, started: Starte
             return;
         }
     };
-    // A peer that is started again binds the port that it has just closed.
+    // A restarted peer binds the port that it has just closed.
     crate::ports::await_forks();
     runtime.block_on(stop.run_until_cancelled(peer.run(folder, started)));
 }

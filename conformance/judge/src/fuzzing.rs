@@ -1,4 +1,4 @@
-//! Bodies of the fuzz targets: each takes any bytes and panics when its property is broken.
+//! Bodies of the fuzz targets. Each takes any bytes and panics if a property does not hold.
 //!
 //! They are ordinary functions so that a stable `cargo test` replays the seed corpus through them.
 
@@ -12,45 +12,48 @@ use netroxy_specification::{catalog, rules};
 use crate::embedded::NoPeers;
 use crate::manifest::Manifest;
 
-/// A fuzz body.
+/// The body of a fuzz target.
 pub type Body = fn(&[u8]);
 
-/// Every fuzz target by its name, which is also that of its corpus folder.
+/// All fuzz targets with their names. The folder of a corpus has the name of its target.
 pub const TARGETS: [(&str, Body); 3] = [
     ("notation", notation),
     ("rules", rules),
     ("manifest", manifest),
 ];
 
-/// What parses is printed as text that parses to the same case, and is as many lines long as the
-/// case says; the checks of the catalogue take or refuse both texts alike, and
-/// whatever is refused is refused at a place inside the text.
+/// A case is printed as text that parses to the same case, with as many lines as the case says. The checks of the
+/// catalogue accept the printed text, or reject it at a place inside it; every other error is inside the text, too.
 pub fn notation(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     if let Err(error) = catalog::read("fuzzed", "fuzzed.case", &text) {
-        inside(&text, error.line, error.column);
+        assert_inside(&text, error.line, error.column);
     }
     let case = match parse(&text) {
         Ok(case) => case,
-        Err(error) => return inside(&text, error.line, error.column),
+        Err(error) => return assert_inside(&text, error.line, error.column),
     };
     let canonical = print(&case);
-    assert_eq!(parse(&canonical).as_ref(), Ok(&case), "of {canonical}");
+    assert_eq!(
+        parse(&canonical).as_ref(),
+        Ok(&case),
+        "printed as {canonical}"
+    );
     let height: usize = case.body.iter().map(Line::height).sum();
     assert_eq!(canonical.lines().count(), case.first_line() - 1 + height);
     match catalog::read("fuzzed", "fuzzed.case", &canonical) {
         Ok(entry) => assert_eq!(entry.case, case),
-        Err(error) => inside(&canonical, error.line, error.column),
+        Err(error) => assert_inside(&canonical, error.line, error.column),
     }
 }
 
-/// The rules of a text stand in it one below the other, each with an id of its own and one
-/// sentence; a text that is refused is refused at one of its lines.
+/// The rules of a text are found in the order of their lines. Each has an id of its own, and its text begins with the
+/// line after the id. An error is at a line of the text.
 pub fn rules(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let found = match rules::extract(&text) {
         Ok(found) => found,
-        Err(error) => return inside(&text, error.line, 1),
+        Err(error) => return assert_inside(&text, error.line, 1),
     };
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let mut ids = BTreeSet::new();
@@ -59,12 +62,16 @@ pub fn rules(input: &[u8]) {
         assert!(rule.line > above, "{} is out of order", rule.id);
         above = rule.line;
         assert_eq!(lines[rule.line - 1], format!("r[{}]", rule.id));
-        assert!(ids.insert(rule.id.clone()), "{} is there twice", rule.id);
+        assert!(
+            ids.insert(rule.id.clone()),
+            "the id {} occurs twice",
+            rule.id
+        );
         assert!(rule.text.starts_with(lines[rule.line]));
     }
 }
 
-/// A manifest is taken, or refused at a place inside the text.
+/// A manifest is accepted, or rejected. If the error has a place, it is inside the text.
 pub fn manifest(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let env = |name: &str| (name != "UNSET").then(|| format!("{name}-{{{{x}}"));
@@ -73,20 +80,23 @@ pub fn manifest(input: &[u8]) {
         Ok(manifest) => assert_eq!(manifest.argument, "fuzzed.json"),
         Err(error) => {
             if let Some((line, column)) = error.place.position {
-                inside(&text, line, column);
+                assert_inside(&text, line, column);
             }
         }
     }
 }
 
-/// Line and column name a character of the text, or the end of one of its lines.
-fn inside(text: &str, line: usize, column: usize) {
-    // Behind the last line feed there is one more line, which `lines` does not count.
+/// Panics unless line and column are those of a character of the text, or of the end of a line.
+fn assert_inside(text: &str, line: usize, column: usize) {
+    // After the last line feed there is one more line, which `lines` does not count.
     let lines: Vec<&str> = text.lines().chain([""]).collect();
-    assert!((1..=lines.len()).contains(&line), "no line {line}");
+    assert!(
+        (1..=lines.len()).contains(&line),
+        "line {line} is not in the text"
+    );
     let width = lines[line - 1].chars().count();
     assert!(
         (1..=width + 1).contains(&column),
-        "no column {column} in line {line}"
+        "column {column} is not in line {line}"
     );
 }

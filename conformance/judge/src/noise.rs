@@ -1,6 +1,6 @@
 //! Reproducible noise for large transfers.
 
-/// The bytes of `random SIZE SEED`: the same on every machine.
+/// Returns the bytes of `random SIZE SEED`. They are the same on every machine.
 ///
 /// The state starts at `seed + 1`; each step is xorshift64* and gives eight bytes, lowest first.
 pub(crate) fn noise(bytes: u32, seed: u32) -> Vec<u8> {
@@ -16,7 +16,7 @@ pub(crate) fn noise(bytes: u32, seed: u32) -> Vec<u8> {
     out
 }
 
-/// Noise in pieces, so that it need not all be in memory.
+/// Noise in pieces of at most [`PIECE`] bytes, so that a large transfer uses little memory.
 #[derive(Debug)]
 pub(crate) struct Noise {
     state: u64,
@@ -25,7 +25,7 @@ pub(crate) struct Noise {
 }
 
 impl Noise {
-    /// So many bytes with this seed.
+    /// Noise of `bytes` bytes with this seed.
     pub(crate) fn new(bytes: u32, seed: u32) -> Self {
         Self {
             state: u64::from(seed) + 1,
@@ -52,7 +52,7 @@ impl Noise {
     }
 }
 
-/// A multiple of 8, because each step makes 8 bytes.
+/// The size of a piece in bytes: a multiple of 8, because each step gives 8 bytes.
 const PIECE: usize = 32 << 10;
 
 #[cfg(test)]
@@ -65,7 +65,7 @@ mod tests {
         assert_eq!(noise(13, 1), noise(64, 1)[..13]);
         assert_ne!(noise(64, 1), noise(64, 2));
         assert_eq!(noise(0, 1), b"");
-        // More than two pieces.
+        // This is longer than two pieces.
         let long = noise(100_000, 3);
         assert_eq!(long[..40_000], noise(40_000, 3));
         assert_eq!(long.len(), 100_000);

@@ -1,7 +1,7 @@
-//! Notes on the lines of a transcript: why a line is there, and how an end came about.
+//! Notes on the lines of a transcript: why a line is there, and how a direction ended.
 //!
-//! Code compares notes by their kind; their words are for people. A recording holds them as comments. What a judge of
-//! the recording has to know is read back from there, and only here.
+//! Code compares notes by their variant; their texts are for people. A recording holds them as comments.
+//! `Note::of_comment` is the only place that reads them back from there.
 
 use std::fmt;
 
@@ -10,15 +10,15 @@ use crate::wire::End;
 /// A note on a line of a transcript.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
-    /// The line belongs to a fence: to the proof that nothing else comes.
+    /// The line belongs to a fence, which proves that the peer sends nothing else.
     Fence,
-    /// The fence was a login on a connection that is not one of the case, so no other line shows that connection.
+    /// The fence was a login on a connection of its own, which no other line shows.
     FenceLogin,
     /// The case passes this message over.
     Ignored,
     /// The message keeps a connection alive, as the step `keep` says.
     Keep,
-    /// How the peer's direction ended, or why it is taken for closed.
+    /// How the peer's direction ended, or why it counts as closed.
     Ended(End),
     /// A TLS alert came before the end.
     Alert,
@@ -26,19 +26,19 @@ pub enum Note {
     Unwritten(String),
     /// How a client has shown that it does not trust a certificate.
     Distrusted(String),
-    /// The peer took so many of the bytes that were sent to it, and no more.
+    /// The peer read only some of the bytes that were sent to it.
     Taken {
-        /// Bytes that were taken.
+        /// Bytes that the peer read.
         taken: usize,
         /// Bytes that were sent.
         wanted: usize,
     },
     /// No step has read this.
     Unread {
-        /// Bytes that have come as well and are not shown.
+        /// Further bytes that have arrived and are not shown.
         more: usize,
     },
-    /// The tap passed this on late, so no deadline is judged by its time.
+    /// The tap forwarded this late, so no deadline is judged by its time.
     HeldUp,
 }
 
@@ -57,8 +57,7 @@ impl Note {
         }
     }
 
-    /// What the comment of a line in a recording says, where that matters to a judge: how something ended, and whether
-    /// the tap was late.
+    /// The note of a comment in a recording, if it matters to a judge: how a direction ended, or that the tap was late.
     pub(crate) fn of_comment(comment: &str) -> Option<Self> {
         let known = [
             Self::Ended(End::Eof),
@@ -74,7 +73,7 @@ impl Note {
     }
 }
 
-/// How the note on bytes that are no TLS begins.
+/// The beginning of the note on bytes that are no TLS.
 pub(crate) const NO_TLS: &str = "not closed, but no TLS: ";
 
 impl fmt::Display for Note {
@@ -95,7 +94,7 @@ impl fmt::Display for Note {
     }
 }
 
-/// In the words of a note.
+/// The text of a note.
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -113,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_recording_tells_how_a_connection_ended_and_what_the_tap_held_up() {
+    fn a_comment_is_read_back_if_it_is_an_end_or_a_delay_of_the_tap() {
         for note in [
             Note::Ended(End::Eof),
             Note::Ended(End::Cut),

@@ -1,8 +1,8 @@
 //! A capture for Wireshark, made from events on connections. The packets are made up, with right handshakes, sequence
 //! numbers and checksums, and carry the bytes with their times.
 //!
-//! Clients have addresses from 198.18.0.0, users from 198.19.0.0, targets 203.0.113.1. The server has its own address if
-//! that is an IPv4 address, else 192.0.2.1. Bytes that were sent over TLS are in the clear.
+//! Clients have addresses from 198.18.0.0, users from 198.19.0.0, targets 203.0.113.1. The server has its own address
+//! if that is an IPv4 address, else 192.0.2.1. Bytes that were sent over TLS are in the clear.
 
 mod block;
 mod flow;
@@ -32,7 +32,7 @@ pub struct Capture<W> {
 const PORT: u16 = 10_000;
 
 impl<W: Write> Capture<W> {
-    /// Begins a file. `server` is where clients connect to.
+    /// Begins a file. `server` is the address that clients connect to.
     ///
     /// # Errors
     /// When it cannot be written.

@@ -1,10 +1,11 @@
-//! Plays a case: does what its steps say, and compares what comes back.
+//! Plays a case: carries out its steps, and compares what comes back.
 //!
-//! A player has actors: the connections that the case names. Each has an inbox, which takes bytes from its first moment with
-//! the time of each, so no byte is judged by when somebody looked. `play` carries out one line after the other. A step
-//! that acts is in `act`, one that waits in `expect`: it looks at the inbox until a pattern fits, cannot fit any more, or the
-//! step's window has passed. Silence has no moment at which it is seen, so `fence` asks the peer for something else, whose
-//! answer could not have come first. The first step that does not come true ends the case.
+//! A player has actors: the connections that the case names. Each has an inbox, which stores the bytes from the opening
+//! of the connection on, each with its time of arrival. So the time at which the player reads the inbox does not
+//! matter. `play` carries out one line after the other. `act` has the steps that act, `expect` those that wait: they
+//! read the inbox until a pattern fits, cannot fit any more, or the step's window has passed. Silence cannot be seen at
+//! one moment, so `fence` asks the peer for something else: it answers that after anything that it would have sent
+//! before. The first step that does not come true ends the case.
 
 mod act;
 mod bulk;
@@ -131,12 +132,12 @@ impl Player<'_> {
                 seen,
             });
         }
-        // What does not come at all cannot come too early: then there was nothing to judge.
+        // The step has a lower bound alone. If nothing came, nothing came too early, so no rule was broken.
         let lenient = step.within.is_some_and(|within| within.lenient);
         let silent = step.action == Action::Expect(Expectation::Silence);
         let only_low = !silent && step.within.is_some_and(|within| within.high.is_none());
         let marks = if std::mem::take(&mut self.cut) {
-            // The step may be about something else, but this is what is wrong.
+            // The missing close_notify breaks this rule, whatever the rules of the step are.
             vec![CLOSE_NOTIFY.to_owned()]
         } else if lenient || only_low && self.missing {
             Vec::new()
@@ -172,7 +173,7 @@ impl Player<'_> {
         }
     }
 
-    /// Turns are counted from 1.
+    /// Sets the variables of a turn of a block. Turns are counted from 1.
     fn begin_turn(&mut self, turn: u32) {
         let port = usize::try_from(turn - 1)
             .ok()
@@ -187,7 +188,7 @@ impl Player<'_> {
     }
 }
 
-/// The rule that a FIN alone breaks on TLS.
+/// The rule that a FIN without close_notify breaks on TLS.
 const CLOSE_NOTIFY: &str = "tls.close-notify";
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Leases of ports that no other program on this machine uses.
 //!
-//! A UDP socket of the same number holds a port: other runs of this program see that it is taken. The judged program can
-//! still bind it, because TCP and UDP have separate ports.
+//! A UDP socket on the same port number marks a port as leased for other runs of this program. The judged program can
+//! still bind the port, because TCP and UDP have separate ports.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
@@ -18,10 +18,10 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Leases a free port. Where the search begins is random.
+    /// Leases a free port. The search begins at a random port.
     ///
     /// # Errors
-    /// When no port of the range is free, or no file descriptor is left.
+    /// If no port of the range is free, or no file descriptor is left.
     pub fn take() -> io::Result<Self> {
         for _ in 0..WIDTH {
             match Self::try_port(next()).noted() {
@@ -37,7 +37,7 @@ impl Lease {
         ))
     }
 
-    /// The number.
+    /// The number of the port.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -57,18 +57,19 @@ impl Lease {
     }
 }
 
-/// Held for writing while a program is started.
+/// A lock that is held for writing while a program is started.
 ///
-/// Between its fork and its exec a new process owns a copy of every socket. A socket that tests a port here would stay
-/// open for as long, and the program that gets the port could not bind it.
+/// Between its fork and its exec a new process owns a copy of every socket. So a socket that tests a port here would
+/// stay open until the exec, and the program that gets the port could not bind it.
 pub(crate) static FORKING: RwLock<()> = RwLock::new(());
 
-/// The range is below the ports that systems use for outgoing connections.
+/// The first port of the range. The range is below the ports that systems use for outgoing connections.
 const FIRST: u16 = 20_000;
+/// The number of ports in the range.
 const WIDTH: u16 = 12_000;
 
-/// Waits until no program is being started. Copies of a listener that was closed before are closed then too, and its port
-/// can be bound again.
+/// Waits until no program is being started. After that no copy of a closed listener is open, and its port can be bound
+/// again.
 pub(crate) fn await_forks() {
     drop(FORKING.read().unwrap_or_else(PoisonError::into_inner));
 }
@@ -79,7 +80,7 @@ static START: std::sync::OnceLock<u16> = std::sync::OnceLock::new();
 fn next() -> u16 {
     let start = *START.get_or_init(|| {
         let mut bytes = [0; 2];
-        // Without random bytes two runs begin at the same port; the sockets still keep them apart.
+        // Without random bytes two runs begin at the same port. Their leases still differ, because of the UDP sockets.
         let _ = getrandom::fill(&mut bytes);
         u16::from_le_bytes(bytes) % WIDTH
     });

@@ -1,10 +1,10 @@
 //! Runs cases against a subject, several at a time, each with an instance of its own.
 //!
-//! [`plan`] makes a job of each case and transport, and says what is skipped. [`run`] hands the jobs to the runner: as many
-//! at a time as slots and descriptors allow, and none while the machine stands still. Each job is judged in four steps: an
-//! instance is started, the case is played, the suite looks at what became of the program, and
-//! [`decide`](crate::verdict) makes a verdict of these facts and of the twin, which is played once in a run. A step that was
-//! late while the machine stood still is played once more, with few others beside it.
+//! [`plan`] makes a job of each case and transport, and decides which are skipped. [`run`] gives the jobs to the
+//! runner, which plays as many at a time as slots and descriptors allow, and starts none while the machine stands
+//! still. A job is judged in four steps: an instance is started, the case is played, the suite examines the program,
+//! and [`decide`](crate::verdict) makes a verdict of these facts and of the twin, which is played once in a run. If a
+//! step was late while the machine stood still, the case is played once more, with fewer others at the same time.
 
 mod between;
 mod canary;
@@ -36,12 +36,13 @@ use tokio_util::sync::CancellationToken;
 use crate::verdict::Judged;
 use crate::wire::Tls;
 
-/// How many of these jobs are run at a time, when so many are wanted: each needs descriptors.
+/// How many of these jobs run at a time: `wanted`, or fewer if the limit of file descriptors requires it.
 pub fn at_a_time(jobs: &[Job], wanted: usize) -> usize {
     room::at_a_time(jobs, wanted)
 }
 
-/// Runs the jobs and hands over each result as it comes; `each` tells whether it is red.
+/// Runs the jobs and calls `each` with each result as it arrives. `each` returns whether the result is a failure, which
+/// ends the run if the order is to fail fast.
 pub async fn run(
     jobs: Vec<Job>,
     tls: &Tls,

@@ -5,7 +5,7 @@ use std::fmt;
 /// Why a case is not run against a subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Skip {
-    /// It judges a rule that is not of the profile.
+    /// It judges a rule that does not belong to the profile.
     Profile {
         /// The id of the rule.
         rule: String,
@@ -16,18 +16,18 @@ pub enum Skip {
     LogsInOnce,
     /// It needs a client that can be told which certificates to trust.
     NoAuthority,
-    /// It needs a timeout that the program cannot be configured with. All in seconds.
+    /// It needs a timeout that the manifest does not allow. All values are in seconds.
     Timeout {
-        /// What the case needs.
+        /// The timeout that the case needs.
         needed: u64,
-        /// The smallest one that the manifest allows.
+        /// The smallest timeout that the manifest allows.
         from: u64,
-        /// The largest one.
+        /// The largest timeout that the manifest allows.
         to: u64,
     },
     /// It needs a configuration of its own, and the server runs already.
     Running,
-    /// It ends one direction of a tunnel, and the peer knows no newer version than TLS 1.2.
+    /// It ends one direction of a tunnel, and the peer has no newer version than TLS 1.2.
     Tls12,
 }
 

@@ -1,10 +1,10 @@
-//! What a peer did, without what differs from run to run.
+//! Masks the parts of texts that differ from run to run.
 
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-/// Masks what differs from run to run.
+/// Masks times, lengths, tokens, ports and generated names in a text.
 pub fn steady(text: &str) -> String {
     let mut text = text.to_owned();
     for (pattern, mask) in MASKS.iter() {
@@ -18,12 +18,12 @@ pub fn steady(text: &str) -> String {
     text
 }
 
-/// In this order: what an earlier one has masked, a later one does not see.
+/// The masks, applied in this order.
 static MASKS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
     let masks = [
-        // Where in a long text it began is chance.
+        // Which part of a long text is shown is chance.
         (r#""(\\.|[^"\\])*" and [0-9]+ bytes more"#, "TEXT"),
-        // Names that the suite gives: a base, the process, a counter.
+        // Names that the suite gives: a base, the process id, a counter.
         (r"(probe|canary)-[0-9]+-[0-9]+", "$1-N-N"),
         // Tokens of either server. A letter may stand before them, as the n of a line feed.
         (r"[0-9a-f]{32}|[0-9A-F]{32}", "TOKEN"),
@@ -33,7 +33,7 @@ static MASKS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (r"[0-9]+ of [0-9]+ bytes", "N of N bytes"),
         (r"byte [0-9]+ of [0-9]+", "byte N of N"),
         (r"[0-9]+ bytes", "N bytes"),
-        // Ports are leased from this range; the system gives out those above.
+        // Ports are leased from this range; the system assigns those above.
         (
             r"(^|[^0-9.-])([2-5][0-9]|6[0-5])[0-9]{3}($|[^0-9.])",
             "${1}PORT$3",
@@ -50,7 +50,7 @@ mod tests {
     use super::{MASKS, steady};
 
     #[test]
-    fn what_differs_from_run_to_run_is_masked_and_nothing_else() {
+    fn only_values_that_differ_from_run_to_run_are_masked() {
         assert_eq!(MASKS.len(), 8);
         for (text, masked) in [
             (

@@ -1,4 +1,4 @@
-//! The system under test: started afresh for every case, or already running at an address.
+//! The system under test: a program that is started anew for every case, or a server that already runs at an address.
 
 mod between;
 mod family;
@@ -37,13 +37,13 @@ use crate::ports::Lease;
 #[derive(Debug)]
 pub(crate) struct Instance {
     body: Body,
-    /// How it was started; nobody can start a foreign server again.
+    /// How it was started. `None` for a server that the suite did not start, and for a pair.
     setup: Option<Setup>,
-    /// Where its control ports are; only a server has any.
+    /// The addresses of its control ports; empty for a client and for a pair.
     pub(crate) control: Vec<(Transport, SocketAddr)>,
     pub(crate) username: String,
     pub(crate) password: String,
-    /// Held until the instance is gone.
+    /// Ports that stay reserved until the instance has stopped.
     ports: Vec<Lease>,
 }
 
@@ -56,7 +56,7 @@ enum Body {
 }
 
 impl Instance {
-    /// Why it is no longer running, if it is not. Nobody can know that of a foreign server.
+    /// How it ended, if it has. Always `None` for a server that the suite did not start.
     pub(crate) fn ended(&mut self) -> Option<String> {
         match &mut self.body {
             Body::Process(process) => process.ended(),
@@ -66,7 +66,7 @@ impl Instance {
         }
     }
 
-    /// The number of its process, if it has one of its own that runs.
+    /// The id of its process, if it is one program with a process that runs.
     pub(crate) fn pid(&self) -> Option<u32> {
         match &self.body {
             Body::Process(process) => process.pid(),
@@ -74,7 +74,7 @@ impl Instance {
         }
     }
 
-    /// The processor time that it has used, if it is a program of its own or two.
+    /// The processor time that its programs have used; zero if it has no process of its own.
     pub(crate) fn effort(&self) -> Duration {
         match &self.body {
             Body::Process(process) => process.effort(),
@@ -92,16 +92,16 @@ impl Instance {
         }
     }
 
-    /// Ends it and everything it has started.
+    /// Ends it and every process that it has started.
     pub(crate) async fn stop(self) {
         let _held = self.ports;
         self.body.stop().await;
     }
 
-    /// Ends it without a warning and starts it again, with the same configuration.
+    /// Kills it and starts it again with the same configuration.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// If it was not started by the suite, or cannot be started again.
     pub(crate) async fn restart(&mut self) -> Result<(), StartError> {
         let Some(setup) = &self.setup else {
             let why = "it was not started here, so it cannot be started again";
@@ -114,7 +114,7 @@ impl Instance {
         Ok(())
     }
 
-    /// The two programs, if it is two.
+    /// The pair, if it is one.
     pub(crate) fn pair(&mut self) -> Option<&mut Pair> {
         match &mut self.body {
             Body::Pair(pair) => Some(pair),
@@ -122,7 +122,7 @@ impl Instance {
         }
     }
 
-    /// Keeps ports from being used again before it is gone.
+    /// Reserves ports until the instance has stopped.
     pub(crate) fn hold(&mut self, ports: impl IntoIterator<Item = Lease>) {
         self.ports.extend(ports);
     }

@@ -1,4 +1,4 @@
-//! What has happened, written in the notation of the cases, with times.
+//! The transcript of a case: what happened and when, in the notation of the cases.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,11 +14,11 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::note::Note;
 use crate::recording::{self, Head, Recording, Source};
 
-/// The recording of one case.
+/// The transcript of one case.
 #[derive(Debug, Clone)]
 pub struct Transcript {
     started: Instant,
-    /// The same moment on the calendar.
+    /// The same moment as a date.
     began: DateTime<Utc>,
     server: Option<SocketAddr>,
     entries: Vec<Entry>,
@@ -27,37 +27,37 @@ pub struct Transcript {
     told: Option<UnboundedSender<Line>>,
 }
 
-/// One line of a recording.
+/// One line of a transcript.
 #[derive(Debug, Clone)]
 struct Entry {
     at: Duration,
-    /// When it was on the wire, where that is known better.
+    /// When it was on the wire, if that is known to be earlier.
     came: Option<Duration>,
-    /// What a recording says, where that is more.
+    /// What a recording contains instead of the action of the step, if that is more.
     whole: Option<Action>,
     step: Step,
     note: Option<Note>,
     judges: Vec<String>,
     broken: bool,
-    /// Reports show it.
+    /// Whether reports show it.
     shown: bool,
 }
 
-/// Something that has happened.
+/// A line of a transcript, borrowed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Happened<'a> {
-    /// With the values of all variables; as written in the case where it did not come true.
+    /// The step with the values of all variables; as the case has it if it did not come true.
     pub(crate) step: &'a Step,
-    /// What is to be known about it.
+    /// The note on it.
     pub(crate) note: Option<&'a Note>,
-    /// The rules that the step of the case judges in the course of which it happened.
+    /// The rules that the step of the case judges during which it happened.
     pub(crate) judges: &'a [String],
-    /// It did not come true.
+    /// Whether it did not come true.
     pub(crate) broken: bool,
 }
 
 impl Transcript {
-    /// Starts now.
+    /// An empty transcript that starts now.
     pub fn start() -> Self {
         Self {
             started: Instant::now(),
@@ -70,40 +70,40 @@ impl Transcript {
         }
     }
 
-    /// Each line that reports show goes there too, when it is added.
+    /// Also sends each line that reports show to `lines` when it is added.
     pub(crate) fn tell(&mut self, lines: Option<UnboundedSender<Line>>) {
         self.told = lines;
     }
 
     fn push(&mut self, entry: Entry) {
         if let Some(told) = self.told.as_ref().filter(|_| entry.shown) {
-            // Who has gone away needs no more lines.
+            // The receiver may have ended.
             let _ = told.send(entry.line());
         }
         self.entries.push(entry);
     }
 
-    /// Values that differ from run to run, and the variables that stand for them.
+    /// Adds variables and their values in this run.
     pub(crate) fn add_names(&mut self, names: impl IntoIterator<Item = (String, Vec<u8>)>) {
         self.names.extend(names);
     }
 
-    /// What is added from now on happens in the course of a step that judges these rules.
+    /// Sets the rules that are judged by the lines which are added from now on.
     pub fn judge(&mut self, rules: &[String]) {
         self.judging = rules.to_vec();
     }
 
-    /// Adds what has happened just now.
+    /// Adds what happens now.
     pub fn add(&mut self, actor: &str, action: Action, note: Option<Note>) {
         self.note(actor, action, note, true);
     }
 
-    /// Adds what reports have no use for.
+    /// Adds what reports do not show.
     pub(crate) fn add_unshown(&mut self, actor: &str, action: Action) {
         self.note(actor, action, None, false);
     }
 
-    /// The last line was on the wire before it was added.
+    /// Sets when the last line was on the wire.
     pub(crate) fn came(&mut self, at: Instant) {
         let at = at.saturating_duration_since(self.started);
         if let Some(last) = self.entries.last_mut() {
@@ -145,13 +145,13 @@ impl Transcript {
         });
     }
 
-    /// What has happened, in order, as reports show it.
+    /// The lines that reports show, in order.
     pub fn lines(&self) -> Vec<Line> {
         let shown = self.entries.iter().filter(|entry| entry.shown);
         shown.map(Entry::line).collect()
     }
 
-    /// What has happened, in the order in which it was on the wire, with times that count from another moment.
+    /// The lines that reports show, in the order in which they were on the wire, with times since `start`.
     pub(crate) fn lines_since(&self, start: Instant) -> Vec<Line> {
         let offset = self.started.saturating_duration_since(start);
         let shown = self.entries.iter().filter(|entry| entry.shown);
@@ -161,14 +161,14 @@ impl Transcript {
                 ..entry.line()
             })
             .collect();
-        // The step that did not come true was given up then, whatever has come later.
+        // The broken step keeps its time: that is when it was given up, even if bytes arrived later.
         let came = lines.iter_mut().filter(|line| !line.broken);
         settle(came.map(|line| (&*line.actor, &mut line.at)));
         lines.sort_by_key(|line| line.at);
         lines
     }
 
-    /// Whether the end of what comes on the latest connection of this name is in it.
+    /// Whether the peer has ended its direction of the latest connection of this name.
     pub(crate) fn knows_end(&self, actor: &str) -> bool {
         let ends = |entry: &Entry| match &entry.step.action {
             Action::Expect(Expectation::Closed | Expectation::Eof | Expectation::Reset) => {
@@ -182,21 +182,21 @@ impl Transcript {
         own.filter_map(ends).next().unwrap_or(false)
     }
 
-    /// Where the server of the case is.
+    /// Sets the address of the server of the case.
     pub(crate) fn meets(&mut self, server: SocketAddr) {
         self.server = Some(server);
     }
 
-    /// The last line says less than a recording has to.
+    /// Sets what a recording contains instead of the last line, which has less.
     pub(crate) fn whole(&mut self, action: Action) {
         if let Some(last) = self.entries.last_mut() {
             last.whole = Some(action);
         }
     }
 
-    /// What has happened, whole, in the order in which it was on the wire.
+    /// The recording: all lines except the logins of fences, unabridged, in the order in which they were on the wire.
     pub fn recorded(&self, title: &str, source: Source, over: Transport) -> Recording {
-        // The login of such a fence is not seen by the player.
+        // The player does not see the login of such a fence.
         let seen = |entry: &&Entry| entry.note != Some(Note::FenceLogin);
         let mut entries: Vec<recording::Entry> = Vec::new();
         for entry in self.entries.iter().filter(seen) {
@@ -230,7 +230,7 @@ impl Transcript {
         }
     }
 
-    /// What has happened, in order, as far as reports show it.
+    /// The lines that reports show, in order and with their values.
     pub(crate) fn happened(&self) -> impl Iterator<Item = Happened<'_>> {
         let shown = self.entries.iter().filter(|entry| entry.shown);
         shown.map(|entry| Happened {
@@ -247,33 +247,33 @@ impl Transcript {
     }
 }
 
-/// A line of a recording, ready to be shown.
+/// A line of a transcript as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// Since the start of the case.
+    /// The time since the start of the case.
     pub at: Duration,
     /// The name of the connection.
     pub actor: String,
-    /// Who has acted, where it is one of both.
+    /// Which side has acted; `None` if neither has.
     pub direction: Option<Direction>,
     /// The verb and what follows it, in the notation.
     pub text: String,
     /// The rules that the step judges.
     pub rules: Vec<String>,
-    /// It did not come true.
+    /// Whether it did not come true.
     pub broken: bool,
     /// The comment.
     pub note: Option<String>,
-    /// All of it but the time, in the notation.
+    /// The whole step in the notation, without the time.
     pub step: String,
 }
 
-/// Who has acted.
+/// Which side has acted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// The suite has done something to the judged program.
     Sent,
-    /// The judged program has done something, or should have.
+    /// The judged program has done something, or should have done it.
     Received,
 }
 
@@ -292,7 +292,7 @@ impl Entry {
     }
 }
 
-/// A step as it is shown.
+/// A step as reports show it.
 pub fn line(at: Duration, step: &Step, broken: bool) -> Line {
     let step = shortened(step);
     let bare = Step {
@@ -313,13 +313,13 @@ pub fn line(at: Duration, step: &Step, broken: bool) -> Line {
     }
 }
 
-/// What came on a connection came before what came behind it, whenever it was looked at. Actors and times in the order in
-/// which they were looked at.
+/// Corrects times so that the lines of a connection keep their order: no line is later than the next one of its
+/// connection. `times` has actors and times in the order in which the suite saw the lines.
 fn settle<'a>(times: impl DoubleEndedIterator<Item = (&'a str, &'a mut Duration)>) {
     let mut next: BTreeMap<&str, Duration> = BTreeMap::new();
     for (actor, at) in times.rev() {
-        let behind = next.get(actor).copied();
-        *at = behind.map_or(*at, |behind| behind.min(*at));
+        let following = next.get(actor).copied();
+        *at = following.map_or(*at, |following| following.min(*at));
         next.insert(actor, *at);
     }
 }
@@ -373,10 +373,10 @@ pub(crate) fn message(lines: &[Vec<u8>]) -> Message {
     }
 }
 
-/// Bytes that a line of a report has room for.
+/// How many bytes of a string a line of a report shows.
 const ROOM: usize = 64;
 
-/// A step whose long strings are cut; a comment tells how long they are.
+/// A step whose long strings are cut; a comment has the length of the longest.
 pub fn shortened(step: &Step) -> Step {
     let mut step = step.clone();
     let mut longest = 0;
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_known_until_somebody_else_has_the_name() {
+    fn an_end_is_known_until_a_new_connection_has_the_name() {
         for end in ends() {
             let mut transcript = Transcript::start();
             assert!(!transcript.knows_end("a"));
@@ -479,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_longer_than_its_room_is_cut() {
+    fn a_string_longer_than_64_bytes_is_cut() {
         let shown = |template: Template| {
             let mut transcript = Transcript::start();
             transcript.add("a", Action::SendDrip(template), None);
@@ -490,14 +490,14 @@ mod tests {
         assert_eq!(whole, format!(">> drip \"{exact}\""));
         let cut = shown(Template::bytes(format!("{exact}y")));
         assert!(cut.starts_with(&format!(">> drip \"{exact}...\"")), "{cut}");
-        // What is short because it is repeated says more whole.
+        // A repeated string is short in the notation, so it is not cut.
         let many = exact.into_bytes().into_iter().chain(*b"y").collect();
         let many = shown(Template::new([Piece::Bytes(many)], 3));
         assert!(many.contains("xy\"") && !many.contains("..."), "{many}");
     }
 
     #[test]
-    fn reports_show_less_than_recordings_have() {
+    fn reports_omit_unshown_lines_and_recordings_omit_fence_logins() {
         let mut transcript = Transcript::start();
         transcript.judge(&["keep.srs".to_owned()]);
         transcript.add(

@@ -1,4 +1,4 @@
-//! What a run of a case is worth.
+//! The verdict of a case, and the facts that decide it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,30 +11,30 @@ use crate::skip::Skip;
 use crate::sut::Kind;
 use crate::transcript::{Line, Transcript};
 
-/// The worth of a run.
+/// The verdict of a run of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// Everything came true.
+    /// All steps came true.
     Pass,
-    /// Everything came true, something of it is allowed but not recommended.
+    /// All steps came true, but the program did something that is allowed and not recommended.
     Nonstrict,
-    /// It was not run, for the reason that is given.
+    /// The case was not run; the reason says why.
     Skip,
-    /// It failed as a list of known failures says.
+    /// It failed as the list of known failures says.
     KnownFailing,
-    /// A list of known failures says that it fails, and it did not.
+    /// The list of known failures says that it fails, but it passed.
     UnexpectedPass,
     /// A step that judges a rule did not come true.
     Fail,
-    /// A step that only prepares did not come true, so the rules behind it could not be judged.
+    /// A step that only prepares others did not come true, so the rules of the case could not be judged.
     Blocked,
     /// The judged program ended by itself.
     Crash,
-    /// The judged program runs, and answers nobody any more.
+    /// The judged program runs, but no longer answers.
     Hang,
     /// The judged program did not become ready.
     NotReady,
-    /// The suite could not do its part.
+    /// The suite failed, not the program.
     Harness,
 }
 
@@ -45,50 +45,52 @@ pub struct Judged {
     pub id: String,
     /// The file of the case.
     pub file: String,
-    /// What the run is worth.
+    /// The verdict.
     pub verdict: Verdict,
-    /// The twin that did not succeed, when it is what decided; the step and the recording are its own then.
+    /// The twin whose failure decided the verdict, if one did. Then the broken step and the transcript are those of the
+    /// twin.
     pub twin: Option<String>,
-    /// Why, where no step tells it.
+    /// The reason of the verdict, if no broken step is the reason.
     pub reason: Option<Reason>,
     /// The step that did not come true, if there is one.
     pub broken: Option<Broken>,
-    /// What is allowed but not recommended.
+    /// What the program did that is allowed but not recommended.
     pub remarks: Vec<Remark>,
-    /// The rules of all steps that judged something and came true, or did not.
+    /// The rules of all steps that were judged, whether they came true or not.
     pub judged_rules: BTreeSet<String>,
-    /// What a list of known failures says about it.
+    /// The entry of the list of known failures, if there is one.
     pub listed: Option<Listed>,
-    /// What else is to be known about it.
+    /// Notes for the reader of the report.
     pub notes: Vec<RunNote>,
-    /// What has happened, if anything was played.
+    /// The transcript, if the case was played.
     pub transcript: Option<Transcript>,
-    /// What the two programs of a pair said to each other when it was played once more.
+    /// The messages between the two programs of a pair, recorded when the case was played once more.
     pub heard: Option<Heard>,
-    /// The end of the log of the judged program, where that may help.
+    /// The end of the log of the judged program, if a step failed, or the program ended or did not become ready; else
+    /// empty.
     pub log: String,
     /// How long it took.
     pub took: Duration,
 }
 
-/// What was heard between the two programs when a case was played once more.
+/// The messages between the two programs of a pair, recorded by a relay when a failed case was played once more.
 #[derive(Debug, Clone)]
 pub struct Heard {
-    /// What this time would have been worth.
+    /// The verdict of that second run, which does not count.
     pub verdict: Verdict,
-    /// It has failed at the same step as the time that counts, or else what was seen this time.
+    /// What happened in the second run, if it did not fail at the same step with the same verdict.
     pub otherwise: Option<String>,
-    /// Whether what the two said could be read.
+    /// Whether the messages could be read: not over TLS.
     pub readable: bool,
-    /// The connections between the two, by their names in the lines.
+    /// The names of the connections between the two, as in the lines, and their kinds.
     pub connections: Vec<(String, Kind)>,
-    /// What the two said, and what users and services did, in the order of their times since the relay began.
+    /// The messages of the two, and what users and services did, in the order of their times since the relay began.
     pub lines: Vec<Line>,
-    /// Lines of the two that were too many.
+    /// How many lines of the two were left out because there were too many.
     pub left_out: usize,
 }
 
-/// What a list of known failures says about a run.
+/// An entry of a list of known failures.
 #[derive(Debug, Clone)]
 pub struct Listed {
     /// What was seen when the list was written.
@@ -97,24 +99,24 @@ pub struct Listed {
     pub why: String,
 }
 
-/// Why a verdict was given, where the broken step does not tell it.
+/// The reason of a verdict that does not come from a broken step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// The case is not run.
     Skipped(Skip),
-    /// The program did not become ready: what was tried, or how it ended.
+    /// The program did not become ready: what failed, or how the program ended.
     NotReady(String),
-    /// The suite could not do its part: why.
+    /// The suite failed: why.
     Harness(String),
-    /// The program has ended by itself: with which status.
+    /// The program has ended by itself, with this status.
     Ended(String),
-    /// The program runs and serves nobody: what it does not do.
+    /// The program runs but no longer serves: what it does not do.
     Hangs(String),
-    /// The twin of this id does not succeed, so the case proves nothing.
+    /// The twin of this id failed, so the case proves nothing.
     Twin(String),
 }
 
-/// What else is to be known about a run.
+/// A note about a run for the reader of the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunNote {
     /// It was played once more, because a step was late while the machine stood still for so long.
@@ -122,33 +124,33 @@ pub enum RunNote {
         /// How long the machine stood still.
         stall: Duration,
     },
-    /// A list of known failures says something about it that is not so.
+    /// The list of known failures does not fit the result: how.
     Baseline(String),
 }
 
-/// What a run has shown, as far as its verdict depends on it.
+/// The facts of a run that decide its verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// The program has ended by itself.
     pub(crate) ended: bool,
-    /// The program runs and serves nobody.
+    /// The program runs but no longer serves.
     pub(crate) hangs: bool,
-    /// What became of the steps.
+    /// How the steps ended.
     pub(crate) steps: Steps,
-    /// The verdict of the twin, where the case has one and it was played.
+    /// The verdict of the twin, if the case has one and it was played.
     pub(crate) twin: Option<Verdict>,
 }
 
-/// What became of the steps of a case.
+/// How the steps of a case ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Steps {
-    /// The case turned out to mean nothing to the peer.
+    /// The case does not apply to the peer, as its steps have shown.
     Skipped,
-    /// All came true as they should.
+    /// All came true.
     Kept,
-    /// All came true, one as far as is allowed but not recommended.
+    /// All came true, but one in a way that is allowed and not recommended.
     Remarked,
-    /// All came true, and afterwards the program does not do what it did before.
+    /// All came true, but after them the program no longer serves.
     SpoiltAfterwards,
     /// A step that only prepares others did not come true.
     PreparingBroken,
@@ -157,7 +159,7 @@ pub(crate) enum Steps {
 }
 
 impl Facts {
-    /// The program runs and serves, and there is no twin.
+    /// The facts of a program that runs and serves, for a case without a twin.
     pub(crate) fn of(steps: Steps) -> Self {
         Self {
             ended: false,
@@ -168,8 +170,8 @@ impl Facts {
     }
 }
 
-/// The verdict of a run. A program that has ended or hangs is told before any step, and a twin decides only where the
-/// case itself is not red: who closes every connection breaks no rule about closing, and has proved nothing.
+/// The verdict of a run. A program that has ended or hangs decides before the steps. A twin decides only if the case
+/// itself is not red: a program that closes every connection breaks no rule about closing, but proves nothing.
 pub(crate) fn decide(facts: Facts) -> Verdict {
     let own = match facts {
         Facts { ended: true, .. } => Verdict::Crash,
@@ -233,7 +235,7 @@ impl fmt::Display for RunNote {
 }
 
 impl Judged {
-    /// The reason in words; empty where the broken step tells it.
+    /// The reason in words; empty if the verdict comes from a broken step.
     pub fn why(&self) -> String {
         self.reason
             .as_ref()
@@ -262,7 +264,7 @@ impl Judged {
 }
 
 impl Verdict {
-    /// All of them, the harmless ones first.
+    /// All verdicts, the green ones first.
     pub const ALL: [Self; 11] = [
         Self::Pass,
         Self::Nonstrict,
@@ -277,7 +279,7 @@ impl Verdict {
         Self::Harness,
     ];
 
-    /// As in reports for programs.
+    /// The name in reports for programs.
     pub fn key(self) -> &'static str {
         match self {
             Self::Pass => "pass",
@@ -294,7 +296,7 @@ impl Verdict {
         }
     }
 
-    /// In capitals, as in reports.
+    /// The name in reports for people, in capitals.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pass => "PASS",
@@ -311,7 +313,7 @@ impl Verdict {
         }
     }
 
-    /// Whether it counts as failed; with `strict`, nonstrict does too.
+    /// Whether it counts as a failure. With `strict`, [`Self::Nonstrict`] does too.
     pub fn is_red(self, strict: bool) -> bool {
         match self {
             Self::Pass | Self::Skip | Self::KnownFailing => false,
@@ -338,7 +340,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_end_comes_before_a_hang_a_hang_before_the_steps_and_the_steps_before_the_twin() {
+    fn a_verdict_comes_from_a_crash_then_a_hang_then_the_steps_then_the_twin() {
         let steps = [
             (Steps::Skipped, Verdict::Skip),
             (Steps::Kept, Verdict::Pass),

@@ -1,4 +1,4 @@
-//! Connections of the suite, plain or TLS: bytes in and out with their times, without a meaning.
+//! Connections of the suite, plain or TLS. They send and receive bytes and note the times; they do not parse messages.
 
 mod authority;
 mod drip;
@@ -32,7 +32,7 @@ use crate::descriptors::Noted as _;
 use crate::noise::Noise;
 use crate::times::CLOSE_ARRIVAL;
 
-/// One connection. A task reads it all the time, so that a reset cannot destroy bytes that came before it.
+/// One connection. A task reads it unless it is paused, so that a reset cannot destroy bytes that arrived earlier.
 #[derive(Debug)]
 pub(crate) struct Connection {
     /// The bytes that have arrived.
@@ -46,11 +46,11 @@ pub(crate) struct Connection {
     version: Option<rustls::ProtocolVersion>,
     /// When the last order was given; `None` before the first.
     pub(crate) last_sent: Option<Instant>,
-    /// Extra time for the noise that is sent while the case goes on.
+    /// Extra time for the next order, because noise is sent before it.
     noise_time: Duration,
 }
 
-/// Sends on a connection what is no step of the case.
+/// Sends bytes on a connection that belong to no step of the case.
 #[derive(Debug)]
 pub(crate) struct Aside {
     orders: mpsc::UnboundedSender<Order>,
@@ -58,7 +58,7 @@ pub(crate) struct Aside {
 }
 
 impl Aside {
-    /// Sends a segment; false when the connection has ended.
+    /// Sends a segment; false if the connection has ended.
     pub(crate) fn send(&self, bytes: Vec<u8>) -> bool {
         let (done, _) = oneshot::channel();
         let wanted = &self.progress.wanted;
@@ -73,16 +73,16 @@ pub(crate) enum WriteError {
     /// The peer has closed or reset the connection.
     #[error("the connection is broken: {0}")]
     Broken(io::Error),
-    /// The peer does not read.
+    /// The peer did not read the bytes in time.
     #[error("the peer did not take the bytes in time")]
     Stuck,
 }
 
 impl Connection {
-    /// Connects, and makes the TLS handshake if asked to; with `drip`, every byte leaves in a segment of its own.
+    /// Connects, and makes the TLS handshake if `transport` is TLS. With `drip`, every byte leaves in its own segment.
     ///
     /// # Errors
-    /// When either fails or takes longer than `limit`.
+    /// If the connection or the handshake fails, or both together take longer than `limit`.
     pub(crate) async fn open(
         to: SocketAddr,
         transport: Transport,
@@ -110,7 +110,7 @@ impl Connection {
     /// Takes over a connection that the client has opened.
     ///
     /// # Errors
-    /// When the TLS handshake fails or takes longer than `limit`.
+    /// If the TLS handshake fails or takes longer than `limit`.
     pub(crate) async fn accept(
         stream: TcpStream,
         transport: Transport,
@@ -131,10 +131,10 @@ impl Connection {
         }
     }
 
-    /// Makes the TLS handshake of a client on a connection that has none yet, and on which nothing has come.
+    /// Makes the TLS handshake of a client on a plain connection on which no byte has arrived yet.
     ///
     /// # Errors
-    /// When it fails or takes longer than `limit`.
+    /// If it fails or takes longer than `limit`.
     pub(crate) async fn handshake(self, tls: &Tls, limit: Duration) -> io::Result<Self> {
         // The tasks hold the other handle of the socket.
         self.tasks.end().await;
@@ -152,7 +152,7 @@ impl Connection {
         self.version == Some(rustls::ProtocolVersion::TLSv1_2)
     }
 
-    /// Sends each of the segments by its own write, and waits until the system has taken them.
+    /// Sends each segment with a write of its own, and waits at most `limit` until the system has taken them.
     pub(crate) async fn send(
         &mut self,
         segments: Vec<Vec<u8>>,
@@ -166,12 +166,12 @@ impl Connection {
     pub(crate) async fn probe(&mut self, limit: Duration) -> Result<(), WriteError> {
         let before = self.last_sent;
         let outcome = self.send(vec![b"\n".to_vec()], limit).await;
-        // It is no step of the case.
+        // The probe is no step of the case.
         self.last_sent = before;
         outcome
     }
 
-    /// For what is sent independently of the steps.
+    /// A handle that sends bytes independently of the steps.
     pub(crate) fn aside(&self) -> Aside {
         Aside {
             orders: self.orders.clone(),
@@ -179,7 +179,7 @@ impl Connection {
         }
     }
 
-    /// Sends noise while the case goes on.
+    /// Sends noise in the background, without waiting until it is sent.
     pub(crate) fn send_behind(&mut self, bytes: u32, seed: u32) {
         let count = usize::try_from(bytes).unwrap_or(usize::MAX);
         self.noise_time += transfer(count);
@@ -188,12 +188,12 @@ impl Connection {
         let _ = self.orders.send(Order::Noise(Noise::new(bytes, seed)));
     }
 
-    /// Ends our direction.
+    /// Ends the suite's direction in an orderly way.
     pub(crate) async fn shutdown(&mut self, limit: Duration) -> Result<(), WriteError> {
         self.order(Order::Shutdown, limit).await
     }
 
-    /// Ends our direction by a FIN alone, after all that was sent: on TLS, without close_notify.
+    /// Ends the suite's direction by a FIN alone, after all bytes were sent: on TLS, without close_notify.
     pub(crate) async fn cut(&mut self, limit: Duration) -> Result<(), WriteError> {
         self.order(|done| Order::Send(Vec::new(), done), limit)
             .await?;
@@ -201,17 +201,17 @@ impl Connection {
         outcome.map_err(WriteError::Broken)
     }
 
-    /// Reads no more until [`resume`](Self::resume).
+    /// Stops reading until [`resume`](Self::resume) is called.
     ///
-    /// The system still receives bytes for us, so this makes its buffer small. The buffers of the peer can hold more: 10
-    /// MB with the defaults of Linux.
+    /// The system still receives bytes into its buffer, so this makes the buffer small. The peer's buffers can hold
+    /// more: 10 MB with the defaults of Linux.
     pub(crate) fn pause(&self) {
         // If that fails, the peer can send more bytes before it has to stop.
-        let _ = self.socket.set_recv_buffer_size(FEW);
+        let _ = self.socket.set_recv_buffer_size(PAUSED_BUFFER);
         self.paused.send_replace(true);
     }
 
-    /// Reads on.
+    /// Continues to read after [`pause`](Self::pause).
     pub(crate) fn resume(&self) {
         self.paused.send_replace(false);
     }
@@ -221,24 +221,25 @@ impl Connection {
         *self.paused.borrow()
     }
 
-    /// How many bytes the system has taken, and how many there were to send.
+    /// How many bytes the system has taken, and how many bytes were ordered.
     pub(crate) fn progress(&self) -> (usize, usize) {
         let load = |count: &AtomicUsize| count.load(Ordering::Relaxed);
         (load(&self.progress.taken), load(&self.progress.wanted))
     }
 
-    /// Closes both directions in an orderly way, after all that was sent has arrived.
+    /// Closes both directions in an orderly way, and waits at most [`CLOSE_ARRIVAL`] until all sent bytes have arrived.
     pub(crate) async fn close(mut self, limit: Duration) {
-        // This fails if the peer has broken the connection, which is closed then too.
+        // This fails if the peer has broken the connection. The connection is closed then too.
         let _ = self.shutdown(limit).await;
         self.tasks.end().await;
-        // With this option the close waits until the peer has acknowledged everything, or this time is over.
+        // With this option the close waits until the peer has acknowledged everything, or this time has passed.
         let _ = self.socket.set_linger(Some(CLOSE_ARRIVAL));
         let socket = self.socket;
         let _ = tokio::task::spawn_blocking(move || drop(socket)).await;
     }
 
-    /// Waits until the peer's system has taken what was sent, see [`unacked`]. It takes small amounts at once.
+    /// Waits until the peer's system has acknowledged what was sent, see [`unacked`]. Does not wait if less than 32 KiB
+    /// were sent in all, because a system takes them at once.
     pub(crate) async fn settled(&self, limit: Duration) {
         const BULK: usize = 32 * 1024;
         if self.progress.wanted.load(Ordering::Relaxed) < BULK {
@@ -251,7 +252,7 @@ impl Connection {
         }
     }
 
-    /// Aborts the connection: the peer sees a reset.
+    /// Aborts the connection by a reset.
     pub(crate) async fn reset(self) -> io::Result<()> {
         self.socket.set_linger(Some(Duration::ZERO))?;
         self.tasks.end().await;
@@ -306,26 +307,28 @@ impl Connection {
     }
 }
 
-/// The receive buffer of a connection that is not read, in bytes.
-const FEW: usize = 64 << 10;
+/// The receive buffer of a paused connection, in bytes.
+const PAUSED_BUFFER: usize = 64 << 10;
 
 /// Counts the bytes that a connection sends.
 #[derive(Debug, Default)]
 struct Progress {
+    /// The bytes that the system has taken.
     taken: AtomicUsize,
+    /// The bytes that were ordered.
     wanted: AtomicUsize,
 }
 
-/// The reader and the writer of a connection, which end with it.
+/// The tasks that read and write a connection. They end with it.
 #[derive(Debug)]
 struct Tasks([JoinHandle<()>; 2]);
 
 impl Tasks {
-    /// Ends them and waits until their halves of the stream are gone.
+    /// Ends both tasks, and waits until they have dropped their halves of the stream.
     async fn end(mut self) {
         for task in &mut self.0 {
             task.abort();
-            // The error says that it was cancelled.
+            // The error only reports the abort.
             let _ = task.await;
         }
     }
@@ -349,7 +352,7 @@ type Done = oneshot::Sender<io::Result<()>>;
 #[derive(Debug)]
 enum Order {
     Send(Vec<Vec<u8>>, Done),
-    /// Noise, made while it is sent. A peer that does not read never takes most of it.
+    /// Noise, which is made while it is sent: most of it is never needed if the peer does not read.
     Noise(Noise),
     Shutdown(Done),
 }
@@ -361,7 +364,7 @@ async fn read_all(
 ) {
     let mut buffer = vec![0; 1 << 16];
     loop {
-        // The connection is being dropped.
+        // An error means that the connection was dropped.
         if pauses.wait_for(|paused| !paused).await.is_err() {
             return;
         }
@@ -386,7 +389,8 @@ async fn read_all(
     }
 }
 
-/// The end after a read error. Bytes that are no TLS do not end the TCP connection, although nothing more can be read.
+/// The end after a read error. After bytes that are no TLS the TCP connection is still open, but the suite can read no
+/// more.
 fn broken(error: &io::Error) -> End {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
     match cause {
@@ -407,7 +411,7 @@ async fn write_all(
                 (sent, done)
             }
             Order::Noise(noise) => {
-                // A failure shows at the receiver, and in the next order.
+                // If this fails, the next order fails too, and the receiver misses bytes.
                 let _ = send_noise(&mut writer, noise, &progress).await;
                 continue;
             }

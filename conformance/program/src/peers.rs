@@ -1,6 +1,6 @@
-//! The peers that this program carries: the reference peers, and those that break a rule when they are told to.
+//! The peers that this program carries: the reference peers, and the broken peers, which can break a rule.
 //!
-//! The only module that knows crates of peers. All read the same configuration files, so a manifest describes them too.
+//! Only this module uses the crates of peers. All peers read the same configuration files, so manifests describe them.
 
 use std::error::Error;
 use std::path::Path;
@@ -26,7 +26,7 @@ impl Peers for Carried {
 /// Loads a manifest: a file, a built-in one by its name, or a peer with a bug, such as `broken-server:crowd-lost`.
 ///
 /// # Errors
-/// When there is no such bug, or the manifest cannot be read, is malformed, or names a variable of the environment that
+/// If there is no such bug, or the manifest cannot be read, is malformed, or names a variable of the environment that
 /// is not set.
 pub(crate) fn manifest(argument: &str) -> Result<Manifest, ManifestError> {
     for side in [Side::Server, Side::Client] {
@@ -45,15 +45,15 @@ pub(crate) fn manifest(argument: &str) -> Result<Manifest, ManifestError> {
 /// The manifest of the reference peer of a side.
 ///
 /// # Errors
-/// When the built-in manifest is damaged.
+/// If the built-in manifest is damaged.
 pub(crate) fn reference(side: Side) -> Result<Manifest, ManifestError> {
     Manifest::reference(side, &Carried)
 }
 
-/// The manifest of a peer that behaves in this manner.
+/// The manifest of a broken peer of a side with this manner.
 ///
 /// # Errors
-/// When the built-in manifest of the reference is damaged.
+/// If the built-in manifest of the reference is damaged.
 pub(crate) fn broken(side: Side, manner: Manner) -> Result<Manifest, ManifestError> {
     let name = match manner {
         Manner::Good => format!("broken-{side}"),
@@ -63,7 +63,10 @@ pub(crate) fn broken(side: Side, manner: Manner) -> Result<Manifest, ManifestErr
     Ok(reference(side)?.with_peer(&name, peer))
 }
 
-/// The manner of this name, if that side can have it.
+/// The manner with this name.
+///
+/// # Errors
+/// If there is no such manner, or a peer of that side cannot have it.
 fn named(argument: &str, side: Side, name: &str) -> Result<Manner, ManifestError> {
     let wrong = |message: String, hint: Option<String>| ManifestError {
         file: argument.to_owned(),
@@ -94,7 +97,7 @@ fn named(argument: &str, side: Side, name: &str) -> Result<Manner, ManifestError
     }
 }
 
-/// Whether that side can behave like this.
+/// Whether a peer of that side can have this manner.
 pub(crate) fn fits(manner: Manner, side: Side) -> bool {
     use netroxy_broken::Side as Of;
     let of = match manner {
@@ -148,7 +151,7 @@ impl Peer for Reference {
     }
 }
 
-/// A peer that breaks a rule when it is told to.
+/// A peer whose manner decides whether and how it breaks a rule.
 #[derive(Debug)]
 struct Broken {
     side: Side,
@@ -201,6 +204,7 @@ fn embedded(name: &str, version: &str) -> String {
     format!("{name} {version}, embedded")
 }
 
+/// The messages of an error and of all its causes, separated by colons.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,4 +1,4 @@
-//! Which variable stands for which value.
+//! The variables that replace values which differ from run to run.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -10,14 +10,15 @@ use crate::player::changed;
 /// Values that differ from run to run.
 #[derive(Debug)]
 pub(super) struct Names {
-    /// The longest values first, so that one that holds another wins; with each value what comes close to it.
+    /// Values and what is written for them, the longest values first: of two values at a place, the one that contains
+    /// the other is replaced. Also has the near values: the first half, and another first letter.
     known: Vec<(Vec<u8>, Piece)>,
-    /// How many have been learnt of each kind.
+    /// How many values of each kind were numbered.
     learnt: BTreeMap<&'static str, usize>,
 }
 
 impl Names {
-    /// The variables of a case. The timeout is a part of the case, not of the run.
+    /// The variables of a case. The timeout is left out: it belongs to the case, not to the run.
     pub(super) fn new(variables: &BTreeMap<String, Vec<u8>>) -> Self {
         let mut names = Self {
             known: Vec::new(),
@@ -31,7 +32,7 @@ impl Names {
         names
     }
 
-    /// Numbers a value that has no name yet.
+    /// Gives a value a numbered variable, such as `$token1`, unless it has a variable.
     pub(super) fn learn(&mut self, kind: &'static str, value: Option<&[u8]>) {
         let Some(value) = value.filter(|value| !value.is_empty()) else {
             return;
@@ -54,7 +55,7 @@ impl Names {
             }
         };
         add(value.to_vec(), Piece::Var(name.to_owned()));
-        // Half a port is any number.
+        // Half of a port is a number that is not related to it.
         if value.len() > PORT {
             for near in [Near::Half, Near::Case] {
                 add(changed(near, value), Piece::Near(near, name.to_owned()));
@@ -69,7 +70,7 @@ impl Names {
             .sort_by_key(|(value, piece)| (Reverse(value.len()), rank(piece)));
     }
 
-    /// In bytes: values that are long enough not to be there by chance.
+    /// Replaces values in bytes, if they are too long to be there by chance.
     pub(super) fn in_template(&self, template: &Template) -> Template {
         let pieces = template.pieces().iter().flat_map(|piece| match piece {
             Piece::Bytes(bytes) => self.in_bytes(bytes),
@@ -78,7 +79,7 @@ impl Names {
         repeated(Template::new(pieces, template.times()))
     }
 
-    /// In a field: any value that is the whole of it, else as in bytes.
+    /// Replaces a value of any length if it is the whole field, else as in bytes.
     pub(super) fn in_field(&self, template: &Template) -> Template {
         let whole = |bytes: &[u8]| self.known.iter().find(|(value, _)| value == bytes);
         match template.pieces() {
@@ -90,7 +91,7 @@ impl Names {
         }
     }
 
-    /// In what a person reads.
+    /// Replaces values in a text for people.
     pub(super) fn in_text(&self, text: &str) -> String {
         let pieces = self.in_bytes(text.as_bytes()).into_iter();
         let pieces = pieces.map(|piece| match piece {
@@ -126,7 +127,7 @@ impl Names {
     }
 }
 
-/// Whether it is that value that stands there. A port within a longer number is another one.
+/// Whether the bytes at this place are the value. A port within a longer number is not.
 fn stands_at(value: &[u8], bytes: &[u8], at: usize) -> bool {
     let is_port = value.iter().all(u8::is_ascii_digit);
     if value.len() < SHORT && !(is_port && value.len() == PORT) || !bytes[at..].starts_with(value) {
@@ -147,13 +148,13 @@ fn stands_at(value: &[u8], bytes: &[u8], at: usize) -> bool {
     !within && !goes_on
 }
 
-/// What is shorter could stand in a text by chance.
+/// A value that is shorter could be in a text by chance.
 const SHORT: usize = 8;
 
-/// The digits of a port that is leased.
+/// How many digits a leased port has.
 const PORT: usize = 5;
 
-/// A byte that is repeated is written so.
+/// Writes many equal bytes as one repeated byte.
 fn repeated(template: Template) -> Template {
     match template.pieces() {
         [Piece::Bytes(bytes)] if template.times() == 1 && bytes.len() >= REPEATED => {
@@ -167,4 +168,5 @@ fn repeated(template: Template) -> Template {
     }
 }
 
+/// How many equal bytes are written as one repeated byte, at least.
 const REPEATED: usize = 16;

@@ -4,7 +4,7 @@ use netroxy_specification::notation::parse;
 use super::*;
 use crate::verdict::Reason;
 
-/// A recording of these steps, with these values of variables; a step whose comment is `broken` did not come true.
+/// A transcript of these steps with these values of variables. A step with the comment `broken` did not come true.
 fn recorded(variables: &[(&str, &str)], steps: &str) -> Transcript {
     let text = format!("title    x\nrole     server\nrules    auth.first\n\n{steps}");
     let case: Case = parse(&text).unwrap();
@@ -26,7 +26,7 @@ fn recorded(variables: &[(&str, &str)], steps: &str) -> Transcript {
     transcript
 }
 
-/// The note that a recording writes as this comment.
+/// The note with this text.
 fn noted(comment: Option<&str>) -> Option<Note> {
     let known = [Note::Fence, Note::FenceLogin, Note::Ignored, Note::Keep];
     let comment = comment?;
@@ -81,7 +81,7 @@ fn a_session_has_no_values_of_its_own() {
 }
 
 #[test]
-fn neither_values_nor_the_order_of_connections_matter() {
+fn values_and_the_order_of_connections_do_not_change_the_text() {
     let other = SESSION
         .replace("21007", "30124")
         .replace("21009", "29999")
@@ -92,11 +92,11 @@ fn neither_values_nor_the_order_of_connections_matter() {
         .replace("probe-77-3", "probe-8123-44")
         .replace("connection reset by peer", "eof")
         .replace("\"EA\"\nuser  << \"RLY\"", "\"EARLY\"");
-    // The user sees it before the client does.
+    // The user's connection is seen before the TRQ, or after it.
     let (trq, user) = ("ctl   < TRQ 30124\n", "user  connect 30124\n");
     let swapped = other.replace(&format!("{user}{trq}"), &format!("{trq}{user}"));
     assert_ne!(swapped, other);
-    // Whoever is slow hears more that is passed over.
+    // A slower run receives more messages that the case ignores.
     let answer = "ctl   < MRS 30124 true\n";
     let slow = swapped.replace(answer, &format!("ctl   < SRQ  # ignored\n{answer}"));
     assert_ne!(slow, swapped);
@@ -110,11 +110,11 @@ fn neither_values_nor_the_order_of_connections_matter() {
     ];
     assert_eq!(text(&variables, &slow), text(&VARIABLES, SESSION));
     let same = canonical(&variables, &slow) == canonical(&VARIABLES, SESSION);
-    assert!(same, "what says the same is the same");
+    assert!(same, "equal texts, but other canonicals");
 }
 
 #[test]
-fn what_is_another_conversation_is_another_text() {
+fn another_answer_or_value_changes_the_text() {
     let same = canonical(&VARIABLES, SESSION);
     for (from, to) in [
         ("MRS 21007 true", "MRS 21007 false"),
@@ -123,7 +123,7 @@ fn what_is_another_conversation_is_another_text() {
         ("user  < closed ", "user  < eof "),
         ("> SRQ     ", "> TRQ     "),
         ("true 30 0", "true 31 0"),
-        // The token of another login.
+        // A token that the server did not give.
         ("TRS\\n0123", "TRS\\n9123"),
     ] {
         let other = SESSION.replacen(from, to, 1);
@@ -137,7 +137,7 @@ fn what_is_another_conversation_is_another_text() {
 }
 
 #[test]
-fn a_value_within_another_is_not_it() {
+fn a_value_within_a_longer_number_is_not_replaced() {
     let canonical = text(&VARIABLES, "ctl   > MAP 121007 127.0.0.1:210091 \"30\"\n");
     assert_eq!(canonical, "ctl   > MAP 121007 127.0.0.1:210091 30\n");
     let canonical = text(
@@ -151,7 +151,7 @@ fn a_value_within_another_is_not_it() {
 }
 
 #[test]
-fn what_comes_close_to_a_value_is_written_so() {
+fn a_near_value_is_written_with_its_variable() {
     let session = |token: &str| {
         let (half, case) = (&token[..8], token.replacen('a', "A", 1));
         let steps = format!(
@@ -166,7 +166,7 @@ fn what_comes_close_to_a_value_is_written_so() {
 }
 
 #[test]
-fn tokens_and_names_are_numbered_and_a_new_one_shows() {
+fn each_new_token_or_name_gets_the_next_number() {
     let session = |second: &str| {
         format!(
             "ctl   accept\nctl   < ATH host-9 u p\nctl   < closed\nctl   accept\nctl   < ATH {second} u p\n"
@@ -179,7 +179,7 @@ fn tokens_and_names_are_numbered_and_a_new_one_shows() {
 }
 
 #[test]
-fn how_a_step_failed_is_told_without_times_and_values() {
+fn the_comment_of_a_broken_step_has_no_times_or_values() {
     for (got, told) in [
         ("closed", "closed"),
         ("< MRS 21007 true", "< MRS $port true"),
@@ -198,7 +198,7 @@ fn how_a_step_failed_is_told_without_times_and_values() {
 }
 
 #[test]
-fn a_result_tells_its_verdict_and_a_crash_no_step() {
+fn a_result_has_its_verdict_and_a_crash_has_no_broken_step() {
     let judged = |verdict| Judged {
         verdict,
         transcript: Some(recorded(
@@ -224,7 +224,7 @@ fn a_result_tells_its_verdict_and_a_crash_no_step() {
 }
 
 #[test]
-fn what_leaves_byte_by_byte_is_one_text_with_its_names() {
+fn bytes_that_are_sent_one_at_a_time_are_joined_and_replaced() {
     let slow = |port: &str| {
         let bytes = format!("TRQ\\n{port}\\n");
         let digits: String = port
@@ -244,7 +244,7 @@ fn what_leaves_byte_by_byte_is_one_text_with_its_names() {
     assert_eq!(first, whole);
     assert_eq!(first, slow("22540").0);
     assert!(first.contains("$port"), "{first}");
-    // Longer segments stay apart: a case cuts them there.
+    // Longer segments are not joined: the case cuts them there.
     let apart = text(&[], "\nctl   >> \"SR\"\nctl   >> \"Q\\n\"\n");
     assert_eq!(apart.lines().count(), 2, "{apart}");
 }

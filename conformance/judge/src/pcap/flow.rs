@@ -63,7 +63,7 @@ impl Flow {
         packets.into_iter().flatten().collect()
     }
 
-    /// Each segment is acknowledged at once, so that no window fills.
+    /// The packets of these bytes. Each segment is acknowledged at once, so that no window fills.
     pub(super) fn data(&mut self, sender: Sender, bytes: &[u8]) -> Vec<Vec<u8>> {
         let mut packets = Vec::new();
         for segment in bytes.chunks(SEGMENT) {
@@ -85,7 +85,7 @@ impl Flow {
         self.packet(sender, Flag::Reset, &[]).into_iter().collect()
     }
 
-    /// `None` after a reset, and for bytes after a FIN.
+    /// One packet; `None` after a reset, and for bytes or a FIN after a FIN.
     fn packet(&mut self, sender: Sender, flag: Flag, bytes: &[u8]) -> Option<Vec<u8>> {
         let (from, to) = match sender {
             Sender::Opener => (&mut self.opener, &self.acceptor),

@@ -1,4 +1,4 @@
-//! The steps that do something.
+//! The steps that act.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -156,12 +156,12 @@ impl Player<'_> {
         if let Some(port) = port.filter(|_| TRQ.fits(lines)) {
             self.dial = self.dials(port);
         }
-        // In the role of the server we are the one who says that a login has succeeded.
+        // In a case for clients the suite is the server, so its ARS decides whether a login succeeds.
         let granted = field(FieldName::IsOk) == Some(b"true");
         if granted && ARS.begins(lines) {
             self.actor(name)?.logged_in = true;
         }
-        // A mapping that we have refused need not lead anywhere.
+        // A refused mapping need not carry a tunnel, so no fence uses it.
         if let Some(port) = port.filter(|_| MRS.fits(lines))
             && let Some(index) = self.fence_ports.iter().position(|known| known == port)
         {
@@ -174,7 +174,7 @@ impl Player<'_> {
             .await
     }
 
-    /// Sends segments with a pause behind each but the last; what comes meanwhile waits to be read.
+    /// Sends segments with a pause after each but the last. Bytes that arrive meanwhile stay in the inbox.
     async fn send_apart(
         &mut self,
         name: &str,
@@ -183,7 +183,7 @@ impl Player<'_> {
     ) -> Result<(), Mismatch> {
         let mut next = Instant::now();
         for segment in segments {
-            // Counted from the first one, so that no delay adds up.
+            // Each time is counted from the first segment, so that delays do not add up.
             sleep(next.saturating_duration_since(Instant::now())).await;
             next += pause;
             let recorded = Action::SendRaw(vec![Template::bytes(segment.clone())]);
@@ -207,7 +207,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Records what we did. The time of an act is the moment before it, which the connection knows better.
+    /// Records an act of ours. Its time is the moment before it, which the connection has noted.
     fn done(&mut self, name: &str, action: Action, note: Option<Note>) {
         let sent = self
             .actors
@@ -270,7 +270,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Tries until the port refuses: closing it is the work of another task of the peer.
+    /// Connects until the port refuses. The peer may close the port in another task, so this can take a moment.
     async fn refused(&mut self, name: &str, port: &Template) -> Result<(), Mismatch> {
         let (address, _) = self.address(&Endpoint::Port(port.clone()))?;
         let until = Instant::now() + self.limit();
@@ -281,7 +281,7 @@ impl Player<'_> {
                 .map(Noted::noted)
             {
                 Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => break,
-                // A listener that is going down resets what it has in its queue.
+                // A listener that closes resets the connections in its queue.
                 Ok(Err(error)) if error.kind() != io::ErrorKind::ConnectionReset => {
                     return Err(format!("cannot tell whether it refuses: {error}").into());
                 }
@@ -302,7 +302,8 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// A port at which nobody gets in need not be listened on: a user of it is refused, or it is closed and gets nothing.
+    /// Checks that a user of a port is rejected: the port refuses the connection, or the connection is closed before a
+    /// byte comes.
     async fn turned_away(
         &mut self,
         step: &Step,
@@ -433,7 +434,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// A bare connection becomes one over TLS.
+    /// Makes the TLS handshake on a connection that was opened without TLS.
     async fn handshake(&mut self, name: &str) -> Result<(), Mismatch> {
         let limit = self.limit();
         let actor = self.actor(name)?;
@@ -455,7 +456,8 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Over TLS 1.2 a peer may close both directions at once; a peer that has chosen it from all versions knows no other.
+    /// Skips a case about half-closed tunnels if the peer has chosen TLS 1.2, with which it may close both directions
+    /// at once. It was offered all versions, so it supports no newer one.
     fn half_close_means_something(&mut self, connection: &Connection) -> Result<(), Mismatch> {
         if !self.half_closes || !connection.is_tls12() {
             return Ok(());
@@ -464,7 +466,7 @@ impl Player<'_> {
         Err(Skip::Tls12.to_string().into())
     }
 
-    /// The next connection, if it keeps to the bounds of the step.
+    /// Waits for the next connection, and checks the bounds of the step.
     async fn awaited(
         &mut self,
         line: usize,
@@ -479,7 +481,7 @@ impl Player<'_> {
         Ok((stream, came, transport))
     }
 
-    /// The bounds of a step that waits for a connection, and how long it waits.
+    /// The bounds of a step that waits for a connection, and the time at which it gives up.
     fn until_accepted(
         &self,
         step: &Step,
@@ -490,14 +492,15 @@ impl Player<'_> {
         let limit = self.connection_limit(target, control);
         let until = match step.within {
             Some(bounds) if bounds.high.is_some() => within.until,
-            // Without an upper bound it has the usual time, from the lower one on.
+            // Without an upper bound, the usual time counts from the lower bound.
             Some(_) => within.begins(Instant::now()) + limit,
             None => Instant::now() + limit,
         };
         (within, until)
     }
 
-    /// A client that does not trust us ends its connection in the handshake, or at least before it says anything.
+    /// Checks that a client that does not trust the certificate ends its connection in the handshake, or after it
+    /// before it sends a byte.
     async fn distrusts(&mut self, line: usize, step: &Step) -> Result<(), Mismatch> {
         let (stream, _, transport) = self.awaited(line, step, None).await?;
         let limit = self.limit();
@@ -555,8 +558,9 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// The next connection to us on which the client says something, and when it was opened or, if that was ahead, used.
-    /// If none does in time, the next one that it has opened: the steps after it judge what it is.
+    /// The next connection to the suite on which the client sends something, and the time at which it was opened. For
+    /// one that was opened ahead, the time at which the client first sent on it. If the client sends nothing in time,
+    /// the next connection that it has opened: later steps judge it.
     pub(super) async fn next_speaker(
         &mut self,
         way: Option<Way>,
@@ -569,7 +573,7 @@ impl Player<'_> {
         };
         let (limit, drip) = (self.limit(), way == Some(Way::Drip));
         let (begun, let_in) = (Instant::now(), self.let_in);
-        // A client may reach its target before it says TRS, and this one does not answer.
+        // A client may connect to its target before it sends TRS, and this target does not answer.
         let tries = !control && !self.dial.is_zero();
         let patience = self.quiet();
         let Scene::Client(scene) = &mut self.scene else {
@@ -617,7 +621,7 @@ impl Player<'_> {
         Ok((connection, came))
     }
 
-    /// The next connection that the client has opened, to us or to one of its targets.
+    /// The next connection that the client has opened, to the suite or to one of its targets.
     pub(super) async fn next_connection(
         &mut self,
         target: Option<&Template>,
@@ -659,12 +663,13 @@ fn no_handshake(error: io::Error) -> String {
     format!("the handshake of a connection failed: {error}")
 }
 
-/// Whether a connection was not there in time.
+/// Whether opening a connection took longer than its limit.
 pub(super) fn timed_out<T>(outcome: &io::Result<T>) -> bool {
     matches!(outcome, Err(error) if error.kind() == io::ErrorKind::TimedOut)
 }
 
-/// Whether nobody has been let in. A listener that closes what it has not accepted yet resets it.
+/// Whether the port has refused a connection. A reset counts: a listener that closes resets the connections in its
+/// queue.
 fn is_refusal(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -672,7 +677,7 @@ fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
-/// Writing to a connection that the peer has closed is no verdict: the next expectation decides.
+/// Turns a write to a connection that the peer has closed into a note. It is not a fault: the next expectation decides.
 fn tolerated(outcome: Result<(), WriteError>) -> Result<Option<Note>, WriteError> {
     match outcome {
         Ok(()) => Ok(None),
@@ -687,7 +692,7 @@ mod tests {
     use crate::wire::Tls;
 
     #[test]
-    fn a_write_to_a_closed_connection_is_noted_and_one_that_is_stuck_is_an_error() {
+    fn a_write_to_a_closed_connection_is_noted_and_a_stuck_one_fails() {
         assert_eq!(tolerated(Ok(())).unwrap(), None);
         let broken = io::Error::from(io::ErrorKind::BrokenPipe);
         let note = tolerated(Err(WriteError::Broken(broken))).unwrap();
@@ -697,7 +702,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_handshake_that_does_not_end_is_late_and_a_refusal_is_not() {
+    async fn a_handshake_that_does_not_end_times_out_and_a_refusal_does_not() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (tls, limit) = (Tls::new().unwrap(), Duration::from_millis(50));

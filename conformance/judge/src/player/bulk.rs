@@ -1,4 +1,4 @@
-//! Noise that is to come: compared as it comes, so that neither it nor its pattern is held whole.
+//! Expected noise. It is compared as it arrives, so that neither it nor its pattern is held whole in memory.
 
 use std::time::{Duration, Instant};
 
@@ -10,14 +10,14 @@ use crate::noise::Noise;
 use crate::wire::{State, transfer};
 
 impl Player<'_> {
-    /// Waits for this noise on the connection of the step.
+    /// Waits until this noise has arrived on the connection of the step.
     pub(super) async fn bulk(&mut self, step: &Step, bulk: Bulk) -> Result<(), Mismatch> {
         self.connection(&step.actor)?.resume();
         let window = self.window(step, &[]);
         let total = usize::try_from(bulk.bytes).unwrap_or(usize::MAX);
         let until = match step.within {
             Some(_) => window.until,
-            // Bytes take their time, in a hasty run too.
+            // A transfer takes time. A run with a small time scale does not shorten it.
             None => window.until + transfer(total).mul_f64(self.scale.max(1.0)),
         };
         let begun = Instant::now();
@@ -63,14 +63,14 @@ fn missing(got: usize, total: usize, waited: Duration) -> Mismatch {
     .into()
 }
 
-/// What has come of some noise.
+/// How much of the expected noise has arrived.
 struct Comparison {
     noise: Noise,
-    /// What of the last piece of noise has not come yet.
+    /// The part of the current piece of noise that has not arrived yet.
     rest: Vec<u8>,
     total: usize,
     got: usize,
-    /// When the last of them came.
+    /// When the last byte that was right arrived.
     came: Option<Instant>,
 }
 
@@ -85,7 +85,8 @@ impl Comparison {
         }
     }
 
-    /// Takes what is as it should be; what it came to, when it has come to something.
+    /// Takes the bytes that are right. Returns the outcome once all have come, one differs, or the connection has
+    /// ended.
     fn go_on(&mut self, state: &mut State) -> Option<Result<(), Mismatch>> {
         while self.got < self.total {
             if self.rest.is_empty() {
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_may_come_in_any_pieces_and_what_follows_is_left() {
+    fn noise_may_come_in_any_pieces_and_later_bytes_stay_unread() {
         let wanted = noise(100_000, 9);
         for cut in [0, 1, 32_767, 32_768, 99_999, 100_000] {
             let (first, second) = wanted.split_at(cut);
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_byte_that_differs_is_named_and_so_is_an_end_that_is_too_early() {
+    fn the_first_wrong_byte_and_an_early_end_are_reported() {
         let mut wanted = noise(100_000, 9);
         wanted[40_000] ^= 1;
         let (found, left) = outcome(&[&wanted], false);

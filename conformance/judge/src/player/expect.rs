@@ -1,4 +1,4 @@
-//! The steps that wait for something.
+//! The steps that wait.
 
 use std::time::{Duration, Instant};
 
@@ -19,16 +19,16 @@ use crate::times::{LINGER, PROBE, PROBE_SELDOM};
 use crate::transcript;
 use crate::wire::{End, State, transfer};
 
-/// When something has to come.
+/// The time in which something has to come.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
-    /// Coming before this is wrong, and counted from our last act.
+    /// The lower bound, and its length, counted from our last act.
     not_before: Option<(Instant, Duration)>,
-    /// Not coming until this is wrong.
+    /// The upper bound, or the deadline.
     pub(super) until: Instant,
-    /// Whether it is the case that has said until when.
+    /// Whether the case sets `until`. Otherwise it is a deadline of the suite, and what comes later is not too late.
     bounded: bool,
-    /// To come too early is remarkable only.
+    /// What comes too early is a remark, not a failure.
     lenient: bool,
 }
 
@@ -38,12 +38,16 @@ impl Window {
         self.not_before.map_or(now, |(low, _)| low.max(now))
     }
 
-    /// Whether something that has come has come too late.
+    /// Whether something that came at this time came too late.
     pub(super) fn missed(&self, came: Instant) -> bool {
         self.bounded && came > self.until
     }
 
-    /// Whether something that has come was not too early; what is to be remarked where that is allowed.
+    /// Checks the time at which something came. `Ok` has what is remarked, if it came too early and the window is
+    /// lenient.
+    ///
+    /// # Errors
+    /// If it came too early or too late.
     pub(super) fn check(&self, came: Instant) -> Result<Option<Untimely>, Untimely> {
         match self.not_before {
             Some((earliest, low)) if came < earliest => {
@@ -56,7 +60,7 @@ impl Window {
                     false => Err(early),
                 }
             }
-            // We may have been busy with another connection when it came.
+            // It can have come before an earlier step on another connection ended, so the inbox had it at once.
             _ if self.missed(came) => Err(Untimely::Late(came.duration_since(self.until))),
             _ => Ok(None),
         }
@@ -64,7 +68,14 @@ impl Window {
 }
 
 impl Player<'_> {
-    /// Waits until one of the expectations comes true, and tells which.
+    /// Waits until one of the expectations comes true, and returns its index.
+    ///
+    /// Each expectation becomes a pattern, and the step gets a window. At each arrival the inbox drops the messages
+    /// that the step passes over, then compares the unread bytes with each pattern; the first that fits wins. If none
+    /// can fit any more, the step fails before its window ends. If the window ends, the step fails too, unless one
+    /// alternative is silence: then a fence proves the silence where it can, and else the end of the window counts. The
+    /// bytes that fit are taken, their time is checked against the window, and after an end the other direction has to
+    /// end as well.
     pub(super) async fn expect(
         &mut self,
         step: &Step,
@@ -75,7 +86,7 @@ impl Player<'_> {
             return Ok(0);
         }
         if let [Expectation::Random(bulk)] = expectations {
-            // It is large, and most steps have no use for it.
+            // Its future is large, and most steps do not need it.
             Box::pin(self.bulk(step, *bulk)).await?;
             return Ok(0);
         }
@@ -120,23 +131,23 @@ impl Player<'_> {
                     let got = inbox.look(|state| missing(&patterns, state, waited));
                     return Err(self.in_vain(got));
                 };
-                // What was late only because of a stall would have been another alternative.
+                // If the machine stood still, the peer may have sent another alternative in time.
                 self.late_if(window.bounded);
                 let askable = self.can_fence() || step.within.is_none();
                 if askable && self.dial.is_zero() {
                     let Err(why) = self.silence(&step.actor, None).await else {
                         return Ok(silence);
                     };
-                    // Another alternative can come true while silence is being proved.
+                    // Another alternative can come true during the fence.
                     match inbox.look(|state| choose(&patterns, state)) {
-                        // It has come later than the case allows, so it has not come.
+                        // It came later than the case allows, so it does not count.
                         Some(Choice::Found(..)) if window.bounded => return Ok(silence),
                         Some(Choice::Found(index, length)) => (index, length),
                         Some(Choice::Impossible) | None => return Err(why),
                     }
                 } else {
-                    // A client that has not been let in can be asked for nothing, nor can one that may be busy with a
-                    // target that does not answer: the deadline has to do.
+                    // No fence works on a client that is not logged in, or that may wait for a target that does not
+                    // answer. The end of the window decides instead.
                     let seen = Action::Expect(Expectation::Silence);
                     self.transcript.add(&step.actor, seen, None);
                     return Ok(silence);
@@ -170,12 +181,12 @@ impl Player<'_> {
         Ok(index)
     }
 
-    /// Proves that a peer that sends no more takes no more either: only then has it closed.
+    /// Proves that a peer that has ended its direction takes no more bytes either: only then has it closed.
     ///
-    /// A peer that still carries the other direction has merely half-closed. A tunnel may need several bytes: the
-    /// first one makes a peer notice that the far side is gone.
+    /// A peer that still takes bytes has only half-closed. A tunnel may need several bytes: the peer may learn from the
+    /// first one that the connection on its other side is gone.
     async fn both_directions(&mut self, name: &str) -> Result<(), Mismatch> {
-        // It may linger for a while, so that what it said last is not lost; that is good manners and takes its time.
+        // The peer may read for a while after its FIN, so that a reset does not destroy its last bytes.
         let limit = LINGER.mul_f64(self.scale.max(1.0));
         let until = Instant::now() + limit;
         let (mut probes, mut pause) = (0, PROBE);
@@ -193,8 +204,8 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// The words that say nothing here: those that the case ignores, and the SRQ of a client, which may come at any time
-    /// once it has been let in, in front of its first MAP too.
+    /// The words of the messages that this step passes over: those that the case ignores, the answers to `keep`, and
+    /// the SRQ of a client. A client may send SRQ at any time after its login, before its first MAP too.
     pub(super) fn passed_over(
         &mut self,
         name: &str,
@@ -232,29 +243,32 @@ impl Player<'_> {
         }
     }
 
-    /// Adds what was sent to keep connections alive and has no answer yet.
+    /// Adds to the transcript what was sent to keep connections alive and has no answer yet.
     fn record_kept(&mut self) {
         let names: Vec<String> = self.actors.keys().cloned().collect();
         names.iter().for_each(|name| self.note_kept(name, false));
     }
 
-    /// The bounds of a step, counted from what happened last on its connection.
+    /// The bounds of a step.
     ///
-    /// The lower bound counts from our own last act, because the peer cannot have noticed it any earlier; the upper
-    /// one from the last thing that happened at all, and has some slack for the machine.
+    /// The lower bound counts from the last time that we sent on the connection, because the peer cannot have received
+    /// it any earlier. If we have sent nothing on it, it counts from our last act on any connection, or from the
+    /// opening if there was none, less some slack. The upper bound counts from the last event on the connection, plus
+    /// some slack for the machine. If the client sent nothing on a connection that was accepted, it counts from the
+    /// opening instead. Without bounds the step waits as long as such an answer may take, plus the time of a transfer.
     pub(super) fn window(&self, step: &Step, patterns: &[Pattern]) -> Window {
-        // A new connection has no past, not even that of a namesake.
+        // A new connection has no earlier events. Those of an older connection of this name do not count.
         let actor = match step.action {
             Action::Accept(_) | Action::AcceptAs(_) => None,
             _ => self.actors.get(&step.actor),
         };
         let opened = |actor: &Actor| match self.acted {
             true => self.last_sent,
-            // The client has started before the case.
+            // The client opened it before our first act.
             false => actor.begun,
         };
         let own = actor.and_then(|actor| actor.connection.as_ref()?.last_sent);
-        // Where we have not acted, the peer has: on a busy machine we see that later than it happened.
+        // If we sent nothing on it, the peer acted first. On a busy machine we see its act later than it happened.
         let unseen = match (actor, own) {
             (Some(_), None) => self.tempo.slack(),
             _ => Duration::ZERO,
@@ -276,7 +290,7 @@ impl Player<'_> {
             },
             None => {
                 let longest = patterns.iter().map(Pattern::length).max().unwrap_or(0);
-                // Bytes take their time, in a hasty run too.
+                // A transfer takes time. A run with a small time scale does not shorten it.
                 let limit = self.answer_limit(&step.actor, patterns);
                 let from = mute_since.unwrap_or_else(Instant::now);
                 from + limit + transfer(longest).mul_f64(self.scale.max(1.0))
@@ -291,7 +305,7 @@ impl Player<'_> {
         }
     }
 
-    /// Adds what has arrived and was not asked for to the recording.
+    /// Adds what has arrived and no step has read to the transcript.
     pub(super) fn record_unread(&mut self) {
         self.record_kept();
         for (name, actor) in &self.actors {
@@ -333,7 +347,7 @@ impl Player<'_> {
         }
     }
 
-    /// Adds what has arrived by the end of a case and was not asked for; reports do not show it.
+    /// Adds what has arrived by the end of a case and no step has read to the transcript. Reports do not show it.
     pub(super) fn record_left(&mut self) {
         let names: Vec<String> = self.actors.keys().cloned().collect();
         for name in &names {
@@ -350,7 +364,8 @@ impl Player<'_> {
                 let mut pieces = Vec::new();
                 let mut from = 0;
                 while from < bytes.len() {
-                    // What keeps a connection alive came one by one, and a judge of the recording looks at the times.
+                    // The messages that keep a connection alive came one by one, and the check of a recording uses
+                    // their times.
                     let length = match first_message(&bytes[from..]) {
                         Decoded::Whole { length, .. } if kept => length,
                         _ => bytes.len() - from,
@@ -363,7 +378,7 @@ impl Player<'_> {
             });
             let known = self.transcript.knows_end(name);
             for (bytes, came) in left {
-                // Times never go back, so what belongs to it is noted with it.
+                // The times of a transcript never go back, so our message that belongs to it is added first.
                 self.note_kept(name, true);
                 let bytes = Expectation::Raw(Template::bytes(bytes));
                 self.transcript.add_unshown(name, Action::Expect(bytes));
@@ -423,7 +438,7 @@ impl Player<'_> {
         self.transcript.add(actor, Action::Expect(seen), note);
     }
 
-    /// What a message says about the state of its connection; the fences need it.
+    /// Updates the state of the connection from a message: login, timeout, and the ports that a fence can use.
     pub(super) fn learn(&mut self, actor: &str, message: &Message) {
         let field = |name| match message.field(name) {
             Some(Field::Text(text)) => fill(text, &self.vars).unwrap_or_default(),
@@ -438,7 +453,7 @@ impl Player<'_> {
                 self.fence_ports.push(port);
             }
         }
-        // A client asks for mappings once it knows that it has been let in.
+        // A client sends MAP only after its login has succeeded.
         let maps = matches!(self.scene, Scene::Client(_)) && message.is(&MAP);
         if (maps || message.is(&ARS) && field(FieldName::IsOk) == b"true")
             && let Some(actor) = self.actors.get_mut(actor)
@@ -452,7 +467,7 @@ impl Player<'_> {
     }
 }
 
-/// How much of what no step has read is recorded.
+/// How many bytes that no step has read a report shows.
 const SHOWN: usize = 4096;
 
 enum Choice {
@@ -460,19 +475,19 @@ enum Choice {
     Impossible,
 }
 
-/// What has come about, or cannot any more.
+/// The first pattern that fits, or that none can fit any more; `None` if more bytes decide.
 fn choose(patterns: &[Pattern], state: &State) -> Option<Choice> {
     let possible = |pattern: &Pattern| pattern.fit(state) != Fit::No;
     let impossible = || (!patterns.iter().any(possible)).then_some(Choice::Impossible);
     found_already(patterns, state).or_else(impossible)
 }
 
-/// Whether an orderly end was all that was missing, and a FIN without close_notify came.
+/// Whether the step waited for an orderly end, and a FIN without close_notify came.
 fn is_cut(patterns: &[Pattern], state: &State) -> bool {
     patterns.contains(&Pattern::Eof) && state.unread().is_empty() && state.end == Some(End::Cut)
 }
 
-/// What has come about.
+/// The first pattern that fits.
 fn found_already(patterns: &[Pattern], state: &State) -> Option<Choice> {
     let fits = patterns.iter().map(|pattern| pattern.fit(state));
     fits.enumerate().find_map(|(index, fit)| match fit {
@@ -522,7 +537,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bound_of_the_case_can_be_missed_and_a_deadline_cannot() {
+    fn only_a_bound_of_the_case_makes_something_too_late() {
         let until = Instant::now();
         let later = until + Duration::from_millis(1500);
         let window = |bounded| Window {
@@ -539,7 +554,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_before_its_bound_is_early_and_at_its_bound_is_not() {
+    fn only_what_comes_before_the_lower_bound_is_too_early() {
         let (bound, low) = (Instant::now(), Duration::from_secs(1));
         let early = bound.checked_sub(Duration::from_millis(250)).unwrap();
         let window = |lenient| Window {

@@ -1,4 +1,9 @@
-//! Proves that nothing comes: the peer is made to do something else first, and shows that it has done it.
+//! Proves that nothing comes on a connection.
+//!
+//! Waiting alone proves little: a busy peer may send later. So the suite asks the peer for something else, a fence, and
+//! waits until the peer has done it. A server answers SRQ by SRS, or accepts a fresh login. A client opens a tunnel for
+//! a TRQ. A pair carries a tunnel for a new user. A peer that wanted to send something would have sent it before,
+//! except from another task: so the suite waits for a short time more. The peer must not have sent anything by then.
 
 use std::time::{Duration, Instant};
 
@@ -18,9 +23,9 @@ use crate::wire::Connection;
 use crate::{sut, transcript};
 
 impl Player<'_> {
-    /// Nothing comes on `name` while the peer answers something else, and it stays open.
+    /// Checks that nothing comes on `name` until the peer has passed a fence, and that it stays open.
     ///
-    /// `until` is how long it has to last at least: a clock for cases about time, not a proof.
+    /// `until` is how long the silence has to last at least, for cases about time. It does not replace the fence.
     pub(super) async fn silence(
         &mut self,
         name: &str,
@@ -41,7 +46,7 @@ impl Player<'_> {
             passed_over.clear();
             seen.map_or(Ok(()), |seen| Err(Mismatch::Seen(seen)))?;
         }
-        // A client that has not been let in can be asked for nothing: then the clock has to do.
+        // No fence works on a client that is not logged in: then the time alone decides.
         if until.is_none() || self.can_fence() {
             self.fence(name).await?;
         }
@@ -50,7 +55,7 @@ impl Player<'_> {
         if let Some(seen) = inbox.wait(until, look).await {
             return Err(seen.into());
         }
-        // What has begun to come at the very end is ignored once it is complete, and only then.
+        // An ignored message may have come in part. It counts as ignored only if the rest comes.
         let until = Instant::now() + self.limit();
         let complete = inbox.wait(until, |state| match disturbed(state, &mut passed_over) {
             Some(seen) => Some(Err(seen)),
@@ -65,8 +70,8 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Until when a silence has to last: where we have not said anything on the connection, what we did elsewhere before
-    /// the peer opened it does not count.
+    /// Until when a silence has to last. On a connection on which we have sent nothing, it lasts at least `low` after
+    /// the last event there: what we did on other connections before does not count.
     pub(super) fn lasts(
         &self,
         name: &str,
@@ -81,7 +86,7 @@ impl Player<'_> {
         Some(mute.map_or(until, |actor| until.max(actor.last_event + low)))
     }
 
-    /// The peer does something else that it is asked for, if possible on `name`.
+    /// Asks the peer for something else, if possible on `name`, and waits until it has done it.
     pub(super) async fn fence(&mut self, name: &str) -> Result<(), Mismatch> {
         match self.scene {
             Scene::Server { .. } => self.server_fence(name).await,
@@ -90,19 +95,20 @@ impl Player<'_> {
         }
     }
 
-    /// Whether there is something that the peer can be asked for.
+    /// Whether the peer can pass a fence: always, except for a client that is not logged in.
     pub(super) fn can_fence(&self) -> bool {
         let open = |actor: &Actor| actor.logged_in && actor.connection.is_some();
         !matches!(self.scene, Scene::Client(_)) || self.actors.values().any(open)
     }
 
-    /// For what another task of the peer might still be writing.
+    /// How long to wait after a fence for what another task of the peer may still write.
     pub(super) fn quiet(&self) -> Duration {
-        // A hasty run proves no less.
+        // A run with a small time scale does not shorten it.
         AFTER_FENCE.mul_f64(self.scale.max(1.0))
     }
 
-    /// SRQ must be answered by SRS: on the connection itself where it is logged in, else on another.
+    /// Sends SRQ and waits for SRS: on the connection itself if it is logged in, else on another that is, else a fresh
+    /// login has to succeed.
     async fn server_fence(&mut self, name: &str) -> Result<(), Mismatch> {
         let read = |connection: &Connection| !connection.is_paused();
         let open = |actor: &Actor| actor.logged_in && actor.connection.as_ref().is_some_and(read);
@@ -136,7 +142,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Where nobody is logged in, somebody logs in.
+    /// Logs in on a fresh connection, for a fence without a connection that is logged in.
     async fn fresh_login(&mut self) -> Result<(), Mismatch> {
         let Scene::Server {
             instance,
@@ -163,7 +169,8 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// A tunnel must be opened for a TRQ that was sent behind everything else.
+    /// Sends TRQ after everything else, and waits until the client has opened the data connection and reached the
+    /// target.
     async fn client_fence(&mut self, name: &str) -> Result<(), Mismatch> {
         let open = |actor: &Actor| actor.logged_in && actor.connection.is_some();
         let on_itself = self.actors.get(name).is_some_and(open);
@@ -203,7 +210,8 @@ impl Player<'_> {
                 "fence: the tunnel began with another message than TRS for its port".into(),
             );
         }
-        // The target's end of the fence must not be taken for a later tunnel of the case.
+        // The connection to the target is taken from the queue, so that no later step accepts it as a tunnel of the
+        // case.
         let Scene::Client(scene) = &mut self.scene else {
             return Ok(());
         };
@@ -222,7 +230,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// A tunnel of its own must work for a user who comes behind everything else.
+    /// Connects a new user after everything else, and waits until a tunnel of the pair's own mapping works.
     async fn pair_fence(&mut self) -> Result<(), Mismatch> {
         let limit = self.tempo.tunnel();
         let Scene::Pair { pair, .. } = &mut self.scene else {
@@ -263,7 +271,7 @@ impl Player<'_> {
     }
 }
 
-/// The keeper of a fence has shown something else than SRS.
+/// Something else than SRS came on the connection of the fence, which is another than that of the step.
 fn on(connection: String, got: Mismatch) -> Mismatch {
     Mismatch::On {
         connection,

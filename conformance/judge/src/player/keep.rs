@@ -1,4 +1,4 @@
-//! Control connections that the suite keeps alive, whatever the case waits for: what the steps see of it.
+//! The step `keep`, and how later steps treat the messages that keep a connection alive.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -15,7 +15,7 @@ use crate::note::Note;
 use crate::times::{SRQ_LONGEST, SRQ_SHORTEST};
 
 impl Player<'_> {
-    /// From now on the connection is kept alive.
+    /// Starts the task that keeps the connection alive.
     pub(super) fn keep(&mut self, name: &str) -> Result<(), Mismatch> {
         let client = matches!(self.scene, Scene::Client(_));
         let actor = self.actor(name)?;
@@ -44,7 +44,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// The word of the peer that belongs to keeping this connection; it is passed over.
+    /// The word of the peer's messages that keep this connection alive; steps pass them over.
     pub(super) fn kept_word(&self, name: &str) -> Option<&'static str> {
         let kept = self.actors.get(name)?.kept.as_ref()?;
         Some(match SRQ.is(kept.sent.word) {
@@ -53,7 +53,9 @@ impl Player<'_> {
         })
     }
 
-    /// One of these has been read. Adds the message of ours that belongs to it: the SRQ before it, or the SRS after it.
+    /// Adds our messages that keep the connection alive to the transcript. If `heard`, one of the peer's was read, and
+    /// ours that belongs to it is added: the SRQ before it, or the SRS after it. Otherwise all that are missing are
+    /// added.
     pub(super) fn note_kept(&mut self, name: &str, heard: bool) {
         let kept = self.actors.get_mut(name).and_then(|one| one.kept.as_mut());
         let Some(kept) = kept else { return };
@@ -79,7 +81,8 @@ impl Player<'_> {
         }
     }
 
-    /// The fence of a server on a connection that is kept: SRS of one SRQ more, whatever was on its way.
+    /// The fence of a server on a connection that is kept alive: sends one more SRQ, and waits until each SRQ has its
+    /// SRS.
     pub(super) async fn kept_fence(&mut self, name: &str) -> Result<(), Mismatch> {
         let Some(kept) = self.actor(name)?.kept.as_ref() else {
             return Ok(());

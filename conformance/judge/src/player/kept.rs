@@ -1,7 +1,8 @@
 //! The tasks that keep control connections alive.
 //!
 //! As a client the suite sends SRQ three times in each timeout, as a server it answers each SRQ by SRS. A task does so,
-//! because a step can take longer than the timeout: a server that lingers after its FIN, or `still`.
+//! because a step can take longer than the timeout: for example `still`, or the wait for a server that reads on after
+//! its FIN.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,18 +14,18 @@ use tokio::time::sleep;
 use crate::times::SRQ_LONGEST;
 use crate::wire::{Aside, Inbox};
 
-/// What keeps a connection alive. Dropping it ends that.
+/// The task that keeps a connection alive. Dropping this value ends it.
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) sent: Arc<Sent>,
     pub(super) task: JoinHandle<()>,
     /// How many of our messages are in the transcript.
     pub(super) noted: usize,
-    /// How many messages of the peer belong to ours, of those that have been read.
+    /// How many of the peer's messages that belong to ours have been read.
     pub(super) heard: usize,
 }
 
-/// What has been sent beside the steps, and when.
+/// What the task has sent, and when.
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) word: &'static str,
@@ -33,9 +34,9 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    /// Sends one more; tells how many there have been, and whether the connection is still there.
+    /// Sends one more message. Returns how many there were in all, and whether the connection was still open.
     pub(super) fn one_more(&self) -> (usize, bool) {
-        // Under the lock, so that the count has the order of the wire.
+        // The lock is held while sending, so that the times are in the order of the wire.
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         times.push(Instant::now());
         let sent = self.aside.send(format!("{}\n", self.word).into_bytes());
@@ -54,14 +55,14 @@ impl Drop for Kept {
     }
 }
 
-/// As a client: asks at once, then again and again.
+/// As a client: sends SRQ at once, then again after each `pause`, until the connection ends.
 pub(super) async fn ask(pause: Duration, sent: Arc<Sent>) {
     while sent.one_more().1 {
         sleep(pause).await;
     }
 }
 
-/// As a server: answers whatever SRQ comes, and takes nothing away from the steps.
+/// As a server: answers each SRQ by SRS. It leaves the bytes in the inbox for the steps.
 pub(super) async fn answer(inbox: Arc<Inbox>, sent: Arc<Sent>) {
     let mut next = inbox.look(|state| state.position());
     loop {
@@ -74,7 +75,7 @@ pub(super) async fn answer(inbox: Arc<Inbox>, sent: Arc<Sent>) {
                             return Some(true);
                         }
                     }
-                    // Behind nonsense there are no lines.
+                    // After bytes that are no message, the next message cannot be found.
                     Decoded::Unknown => return Some(false),
                     Decoded::Partial => return state.end.as_ref().map(|_| false),
                 }

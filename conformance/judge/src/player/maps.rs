@@ -1,4 +1,4 @@
-//! `< maps`: the client asks for all its mappings, and each is answered as soon as it has been asked for.
+//! `< maps`: the client sends MAP for each of its mappings, and the suite answers each MAP at once.
 
 use netroxy_specification::message::{self, FieldName, MAP, MRS};
 use netroxy_specification::notation::ast::{Action, Expectation, Field, Message, Step, Template};
@@ -10,11 +10,12 @@ use super::scene::Scene;
 use super::state::Player;
 use crate::transcript;
 
-/// The lines of the MAP that asks for a mapping.
+/// The lines of a MAP.
 type Mapping = Vec<Vec<u8>>;
 
 impl Player<'_> {
-    /// Some clients ask for everything at once, others wait for each answer: both are answered in time by this.
+    /// Reads a MAP for each mapping, and answers each by MRS at once. So it does not matter whether a client sends all
+    /// MAPs at once or waits for each answer. The ports in `refused` get `false`.
     pub(super) async fn maps(&mut self, name: &str, refused: &[Template]) -> Result<(), Mismatch> {
         let Scene::Client(scene) = &self.scene else {
             return Err("only a client asks for mappings".into());
@@ -37,7 +38,7 @@ impl Player<'_> {
             let no = refused.iter().any(|refused| refused == port);
             match missing.iter().position(|one| *one == asked) {
                 Some(index) => drop(missing.remove(index)),
-                // It may ask again for what it did not get.
+                // A client may send a refused MAP again.
                 None if no => {}
                 None => {
                     return Err(unmapped(told(&asked).into(), &missing));
@@ -50,7 +51,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Has as much time as any message, counted from the answer to the one before.
+    /// Waits for the next MAP. It may take as long as any message, counted from the answer to the MAP before.
     async fn next_map(&mut self, name: &str) -> Result<Mapping, Mismatch> {
         let fields = MAP
             .fields
@@ -82,7 +83,7 @@ fn variable(name: FieldName) -> String {
     format!("{name:?} of MAP")
 }
 
-/// In the notation.
+/// A MAP in the notation.
 fn told(mapping: &[Vec<u8>]) -> String {
     let map = Expectation::Message(transcript::message(mapping));
     print_action(&Action::Expect(map))
@@ -105,5 +106,5 @@ fn named(mappings: &[Mapping]) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
-/// So many mappings are named.
+/// How many missing mappings an error names.
 const SHOWN: usize = 3;

@@ -12,13 +12,12 @@ use crate::sut::PairError;
 use crate::transcript;
 use crate::wire::{End, State, WriteError};
 
-/// What did not come true.
+/// What was expected and did not come true.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expected {
     /// A step of the case, without its marks and its comment.
     Step(Box<Step>),
-    /// The case is over, and the program does what it did before the case: a server lets a client log in, a pair carries
-    /// a tunnel.
+    /// After the case the program still works: a client can log in to a server, a pair carries a tunnel.
     StillWorks,
 }
 
@@ -27,7 +26,7 @@ pub enum Expected {
 pub enum Mismatch {
     /// What had come.
     Seen(Seen),
-    /// What had come when the time was over is not complete.
+    /// What had come at the end of the wait is not complete.
     Incomplete {
         /// What had come.
         seen: Seen,
@@ -40,7 +39,7 @@ pub enum Mismatch {
         got: usize,
         /// Bytes that were expected.
         total: usize,
-        /// How it ended, where that is told.
+        /// How it ended, if that is shown.
         end: Option<End>,
     },
     /// The fence failed on another connection than that of the step.
@@ -54,7 +53,7 @@ pub enum Mismatch {
     Fence {
         /// What was seen instead.
         got: Box<Self>,
-        /// What had to come, where that is told.
+        /// What had to come, if that is shown.
         instead_of: Option<&'static str>,
     },
     /// Mappings are missing that the client has to ask for.
@@ -107,7 +106,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// What stands in an inbox.
+    /// The unread bytes of an inbox, and its end.
     pub(super) fn of(state: &State) -> Self {
         let unread = state.unread();
         Self {
@@ -166,8 +165,8 @@ fn in_notation(unread: &[u8]) -> String {
 enum Ends {
     /// As they came.
     Told,
-    /// All alike, because it is not judged apart how a connection was closed; and not behind bytes, because whether the
-    /// end had come too when the suite looked is chance. What is no end is told.
+    /// All ends alike, because the kind of end is not judged apart. An end after bytes is left out, because it is
+    /// chance whether it had come when the suite looked. Garbled bytes and floods are no ends, so they are written.
     Alike,
 }
 
@@ -175,7 +174,7 @@ enum Ends {
 struct Written<'a>(&'a Mismatch, Ends);
 
 impl Mismatch {
-    /// Without what is not judged apart: how a connection ended, and whether an end followed the bytes.
+    /// The text without what is not judged apart: how a connection ended, and whether an end followed the bytes.
     pub(crate) fn alike(&self) -> String {
         Written(self, Ends::Alike).to_string()
     }
@@ -285,7 +284,7 @@ impl From<Seen> for Mismatch {
     }
 }
 
-/// As the case says it.
+/// In the words of the case.
 impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -308,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_instead_is_told_in_the_notation() {
+    fn what_came_instead_is_written_in_the_notation() {
         let told = |bytes: &[u8], end| seen(bytes, end).to_string();
         assert_eq!(told(b"", None), "nothing; the connection is open");
         assert_eq!(told(b"", Some(End::Eof)), "closed (eof)");

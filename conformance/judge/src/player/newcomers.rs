@@ -1,8 +1,10 @@
-//! Connections that a client has opened to us and on which it has said nothing yet.
+//! Connections that a client has opened to the suite and on which it has sent nothing yet.
 //!
 //! A client may open data connections ahead (`tunnel.ahead`), so the next connection need not be the one that a step is
-//! about: that one is the next on which the client *says* something. The others wait here, read all the time, until they
-//! are used or have ended.
+//! about: that one is the next on which the client *sends* something. Each connection has a task, which makes the
+//! handshake and waits for the first bytes or the end. A connection whose task has ended is ready. If several are
+//! ready, the one that was opened first is used, because the tasks may end in any order. If the client sends nothing, a
+//! step gets the oldest silent connection.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,30 +16,30 @@ use tokio::time::timeout_at;
 
 use crate::wire::Connection;
 
-/// All of them.
+/// The connections that no step has accepted yet.
 #[derive(Debug, Default)]
 pub(super) struct Newcomers {
-    /// Each ends with the first word, the end of its connection, or when it is asked to.
+    /// The tasks. Each ends with the first bytes, the end of its connection, or when `silent` asks it to.
     waiting: JoinSet<(usize, Newcomer)>,
-    /// Who can be asked, when they came, and how; in the order of their arrival.
+    /// The connections whose tasks run: number, time of arrival, and how to end the task. In the order of arrival.
     silent: Vec<(usize, Instant, oneshot::Sender<()>)>,
-    /// Who has ended while another was asked.
+    /// Connections whose tasks ended while the player waited for another one.
     ready: VecDeque<Newcomer>,
-    /// So many have come.
+    /// How many connections have come in all.
     count: usize,
 }
 
-/// One of them.
+/// A connection whose task has ended.
 #[derive(Debug)]
 pub(super) struct Newcomer {
     /// When it was opened.
     pub(super) came: Instant,
-    /// After its handshake.
+    /// The connection after its handshake, or why the handshake failed.
     pub(super) connection: io::Result<Connection>,
 }
 
 impl Newcomer {
-    /// Whether the client has said anything, be it what no handshake begins with.
+    /// Whether the client has sent anything, even bytes that begin no handshake.
     pub(super) fn has_spoken(&self) -> bool {
         match &self.connection {
             Ok(connection) => connection.inbox.look(|state| !state.unread().is_empty()),
@@ -45,8 +47,8 @@ impl Newcomer {
         }
     }
 
-    /// When the step began that it belongs to: when it was opened, or, where others were let in since then, when the client
-    /// said something on it.
+    /// The time that counts for the step that accepts it: when it was opened. If a step has accepted another connection
+    /// since then, it was opened ahead, and the time of its first bytes counts.
     pub(super) fn since(&self, let_in: Option<Instant>) -> Instant {
         let said = self.connection.as_ref().ok();
         let said = said.and_then(|one| one.inbox.look(|state| state.first_arrival()));
@@ -56,12 +58,12 @@ impl Newcomer {
         }
     }
 
-    /// Whether it has come since then, if there is such a time.
+    /// Whether it was opened at or after `let_in`; true if there is no such time.
     pub(super) fn has_come_since(&self, let_in: Option<Instant>) -> bool {
         let_in.is_none_or(|let_in| self.came >= let_in)
     }
 
-    /// Whether the client has gone before the handshake was over.
+    /// Whether the client closed the connection before the handshake was complete.
     fn has_gone(&self) -> bool {
         self.connection.as_ref().is_err_and(|error| {
             matches!(
@@ -75,7 +77,7 @@ impl Newcomer {
 }
 
 impl Newcomers {
-    /// A connection has come at this time, and is shaking hands.
+    /// Adds a connection that was opened at `came`; `accepting` makes its handshake.
     pub(super) fn take(
         &mut self,
         came: Instant,
@@ -96,7 +98,8 @@ impl Newcomers {
         });
     }
 
-    /// The next that says something, ends, or cannot shake hands; for ever nothing where there is none.
+    /// The next connection on which bytes came, which has ended, or whose handshake failed. Waits for ever if there is
+    /// none.
     pub(super) async fn next(&mut self) -> Newcomer {
         match self.ready.pop_front() {
             Some(newcomer) => newcomer,
@@ -111,15 +114,16 @@ impl Newcomers {
                     self.silent.retain(|(one, ..)| *one != number);
                     return newcomer;
                 }
-                // It has been cancelled, or has panicked, which is told elsewhere.
+                // The task was cancelled, or panicked, which the panic hook reports.
                 Some(Err(_)) => {}
                 None => std::future::pending().await,
             }
         }
     }
 
-    /// Of all that have said something, `spoken` among them, the one that came first. One that has come since `let_in`, and
-    /// before it, gets some time to say something: two that came together may be read in any order.
+    /// Of all connections on which bytes have come, `spoken` among them, the one that was opened first. If one that was
+    /// opened since `let_in` is older and silent, the player waits up to `patience` for its bytes: the bytes of two
+    /// connections may be read in any order.
     pub(super) async fn first(
         &mut self,
         spoken: Newcomer,
@@ -146,14 +150,14 @@ impl Newcomers {
         first
     }
 
-    /// The oldest that says nothing, of those that have come since then, if there is such a time.
+    /// The oldest silent connection, of those that were opened at or after `since`, if there is such a time.
     pub(super) async fn oldest(&mut self, since: Option<Instant>) -> Option<Newcomer> {
         let index = self
             .silent
             .iter()
             .position(|(_, came, _)| since.is_none_or(|since| *came >= since))?;
         let (wanted, _, ask) = self.silent.remove(index);
-        // One that ends by itself meanwhile need not be asked.
+        // This fails if the task has just ended by itself.
         let _ = ask.send(());
         while let Some(joined) = self.waiting.join_next().await {
             match joined {
@@ -180,7 +184,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(5);
 
-    /// Somebody connects: the other end.
+    /// Opens a connection and adds it; returns the client's end.
     async fn connects(listener: &mut Listener, newcomers: &mut Newcomers, tls: &Tls) -> TcpStream {
         let other = TcpStream::connect(listener.address).await.unwrap();
         let (stream, came) = listener.next(LONG).await.unwrap();
@@ -192,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_speaks_comes_first_and_who_says_nothing_waits() {
+    async fn the_connection_with_bytes_comes_first_and_silent_ones_wait() {
         let tls = Tls::new().unwrap();
         let mut listener = Listener::bind(0).await.unwrap();
         let mut newcomers = Newcomers::default();
@@ -218,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_those_who_speak_the_one_that_came_first_is_first() {
+    async fn of_the_connections_with_bytes_the_oldest_is_first() {
         let tls = Tls::new().unwrap();
         let mut listener = Listener::bind(0).await.unwrap();
         let mut newcomers = Newcomers::default();
@@ -233,7 +237,7 @@ mod tests {
         assert!(first.came < second);
         let next = newcomers.next().await;
         assert_eq!(next.came, second);
-        // Who was there before does not hold up anybody.
+        // A silent connection from before `let_in` causes no wait.
         let let_in = Some(Instant::now());
         let moment = newcomers
             .first(next, let_in, Duration::from_secs(3600))
@@ -242,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_leaves_in_the_handshake_has_gone() {
+    async fn a_client_that_closes_during_the_handshake_has_gone() {
         let tls = Tls::new().unwrap();
         let mut listener = Listener::bind(0).await.unwrap();
         let mut newcomers = Newcomers::default();

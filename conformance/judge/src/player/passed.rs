@@ -1,4 +1,4 @@
-//! Messages that a case passes over.
+//! Messages that a step passes over.
 
 use std::time::Instant;
 
@@ -13,17 +13,17 @@ pub(super) fn is_word(seen: &Expectation, wanted: &str) -> bool {
     matches!(seen, Expectation::Message(message) if message.word == wanted)
 }
 
-/// A message that was passed over, or the part of it in front of an end, and when it came.
+/// A message that was passed over, or the part of it that came before the connection ended, and when it came.
 pub(super) type Passed = (Expectation, Option<Instant>);
 
-/// Whether a message that is ignored has come in part, and nothing can be said before the rest is there.
+/// Whether the unread bytes may be the beginning of an ignored message, so that the player has to wait for the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Begun {
     Yes,
     No,
 }
 
-/// Takes the next messages as long as they are ignored ones.
+/// Takes ignored messages from the inbox up to the first message that is not ignored.
 pub(super) fn pass_over(
     state: &mut State,
     ignored: &[String],
@@ -50,7 +50,7 @@ pub(super) fn pass_over(
     if state.end.is_none() {
         return Begun::Yes;
     }
-    // A line that was cut says no more than a whole one.
+    // The connection ended within an ignored message: its beginning is ignored too.
     let length = unread.len();
     let came = state.came(length);
     let cut = Expectation::Raw(Template::bytes(state.take(length)));
@@ -67,7 +67,7 @@ mod tests {
     use crate::wire::{End, Inbox};
 
     #[test]
-    fn half_of_what_is_ignored_says_nothing_yet() {
+    fn an_ignored_message_in_part_waits_for_its_rest_or_the_end() {
         let ignored = ["SRQ".to_owned(), "TRQ".to_owned()];
         let told = |passed: &[Passed]| {
             let text = |(seen, _): &Passed| print_action(&Action::Expect(seen.clone()));
@@ -95,7 +95,7 @@ mod tests {
             let shown = bytes.escape_ascii();
             let got = inbox.look(|state| pass_over(state, &ignored, &mut passed));
             assert_eq!((told(&passed), got), (whole(wanted), begun), "{shown}");
-            // Nothing follows an end: what it cut is passed over too.
+            // If the connection ends within an ignored message, its beginning is passed over too.
             inbox.end(End::Eof);
             let rest = inbox.look(|state| state.unread().to_vec());
             let got = inbox.look(|state| pass_over(state, &ignored, &mut passed));

@@ -1,4 +1,4 @@
-//! What may come next on a connection, with all variables filled in.
+//! Patterns: expectations with the values of their variables, compared with the bytes of an inbox.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub(super) enum NoValue {
     OfField,
 }
 
-/// An expectation that knows the values of its variables.
+/// An expectation with the values of its variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Pattern {
     Message {
@@ -33,11 +33,11 @@ pub(super) enum Pattern {
     Eof,
     Reset,
     Silence,
-    /// About what we send; it has a way of its own to come true.
+    /// About what we send; `stall` judges it.
     Stalled,
 }
 
-/// What a field may be.
+/// What is expected of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FieldPattern {
     Exactly(Vec<u8>),
@@ -48,7 +48,7 @@ pub(super) enum FieldPattern {
 /// Whether what has arrived is what was expected.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fit {
-    /// It is; the first so many bytes make it up.
+    /// It is. The first so many unread bytes belong to it.
     Yes(usize),
     /// It may become so.
     Maybe,
@@ -99,7 +99,7 @@ impl Pattern {
             Self::Bytes(_) => Fit::No,
             Self::ClosedByTls if !unread.is_empty() => match (alert(unread), open) {
                 (true, true) => Fit::Maybe,
-                // A peer that closes without waiting may cut it off.
+                // A peer that closes at once may cut the alert off.
                 (true, false) => Fit::Yes(unread.len()),
                 (false, _) => Fit::No,
             },
@@ -121,7 +121,7 @@ impl Pattern {
                 _ => Fit::No,
             },
             Self::Stalled => Fit::No,
-            // Only a fence can tell.
+            // Only a fence can prove it.
             Self::Silence => {
                 if open {
                     Fit::Maybe
@@ -132,7 +132,7 @@ impl Pattern {
         }
     }
 
-    /// How many bytes it asks for, where it knows.
+    /// How many bytes it expects; 0 if the number is not known.
     pub(super) fn length(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.len(),
@@ -147,10 +147,10 @@ impl Pattern {
     }
 }
 
-/// The size of a TLS alert in the clear: its header, its level, its description.
+/// The size of an unencrypted TLS alert in bytes: header, level, description.
 const ALERT: usize = 7;
 
-/// Whether these bytes are the beginning of one.
+/// Whether these bytes are the beginning of an alert, or a whole one.
 fn alert(bytes: &[u8]) -> bool {
     let wanted = [Some(0x15), Some(3), None, Some(0), Some(2), None, None];
     bytes.len() <= ALERT
@@ -160,7 +160,7 @@ fn alert(bytes: &[u8]) -> bool {
             .all(|(byte, wanted)| wanted.is_none_or(|wanted| wanted == *byte))
 }
 
-/// The bytes of a message.
+/// The lines of a message.
 pub(super) fn encode(
     message: &Message,
     vars: &BTreeMap<String, Vec<u8>>,
@@ -200,7 +200,7 @@ fn value<'a>(name: &str, vars: &'a BTreeMap<String, Vec<u8>>) -> Result<&'a [u8]
     value.ok_or_else(|| NoValue::Of(name.to_owned()))
 }
 
-/// What comes close to a value and is another, unless the value is empty.
+/// A value that is similar to this one and differs from it, unless it is empty.
 pub(crate) fn changed(near: Near, value: &[u8]) -> Vec<u8> {
     let mut changed = value.to_vec();
     match near {
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_alert_in_the_clear_may_be_cut_off_and_nothing_may_follow() {
+    fn an_unencrypted_alert_may_be_cut_off_and_nothing_may_follow() {
         let whole = [0x15, 3, 3, 0, 2, 2, 50];
         for length in 1..=ALERT {
             assert!(alert(&whole[..length]));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_close_is_another_value() {
+    fn a_similar_value_is_another_value() {
         let cases: [(&[u8], &[u8], &[u8]); 4] = [
             (b"12aB", b"12", b"12AB"),
             (b"Zz1", b"Z", b"zz1"),

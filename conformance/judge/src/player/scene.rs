@@ -49,7 +49,7 @@ pub(crate) struct ClientScene {
     /// Held while the client may try to reach it.
     pub(crate) silent: Option<Box<SilentTarget>>,
     pub(crate) transport: Transport,
-    /// Which target belongs to which remote port.
+    /// Remote port, target, isOpen.
     pub(crate) mappings: Vec<(u16, SocketAddr, bool)>,
 }
 

@@ -1,16 +1,17 @@
-//! Values that nobody ought to guess: what a look at some dozens of them shows.
+//! Values that must not be guessable, judged by some dozens of them.
 //!
-//! How they are made cannot be seen. That they are counted up, told by a clock, or differ in a few places alone can.
+//! How a program makes them cannot be seen. It can be seen that they repeat, rise, fall, or differ in few places.
 
 use std::collections::BTreeSet;
 
-/// So many values are looked at together: the order of fewer may be chance.
+/// How many values are needed for a verdict: the order of fewer may be chance.
 pub(super) const ENOUGH: usize = 32;
 
-/// 128 bits that are really random show no fewer: of 16 bytes, 32 values have nearly every byte.
+/// The fewest bits that are not a flaw. 32 random values of 128 bits show more, because nearly every byte occurs in
+/// them.
 const BITS: f64 = 100.0;
 
-/// Why these values, in the order in which they came, can be guessed, as far as that can be seen.
+/// Why these values can be guessed, if that can be seen. They are in the order in which they came.
 pub(super) fn flaw(values: &[Vec<u8>]) -> Option<String> {
     let count = values.len();
     if count < ENOUGH {
@@ -33,8 +34,8 @@ pub(super) fn flaw(values: &[Vec<u8>]) -> Option<String> {
     (bits < BITS).then(|| format!("no more than {bits:.0} bits differ between {count} of them"))
 }
 
-/// At most so many bits of these values can be random: the places that are not always the same, and the bytes that
-/// occur there.
+/// An upper bound for the random bits of a value: the number of places that are not always the same, times the bits of
+/// the alphabet that occurs there.
 fn bits(values: &[Vec<u8>]) -> f64 {
     let longest = values.iter().map(Vec::len).max().unwrap_or(0);
     let (mut places, mut alphabet) = (0_u32, BTreeSet::new());
@@ -59,7 +60,11 @@ mod tests {
 
     fn of(make: impl Fn(u32) -> Vec<u8>) -> Option<String> {
         let values: Vec<Vec<u8>> = (0..32).map(make).collect();
-        assert_eq!(flaw(&values[..31]), None, "too few to say anything");
+        assert_eq!(
+            flaw(&values[..31]),
+            None,
+            "31 values are too few for a verdict"
+        );
         flaw(&values)
     }
 
@@ -69,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn random_values_have_no_flaw_however_they_are_written() {
+    fn random_values_have_no_flaw_in_any_spelling() {
         for round in 0..200 {
             let seed = |n: u32| round * 1000 + n;
             assert_eq!(of(|n| noise(16, seed(n))), None, "{round}");
@@ -82,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_guessed_is_told() {
+    fn values_that_can_be_guessed_have_a_flaw() {
         let told = |make: &dyn Fn(u32) -> Vec<u8>| of(make).unwrap();
         let counted = told(&|n| format!("{:032x}", 0xabcdef_u128 + u128::from(n)).into_bytes());
         assert_eq!(counted, "all 32 came in rising order");

@@ -1,4 +1,4 @@
-//! Proves that a peer takes no more of what we send.
+//! Proves that a peer has stopped taking what we send.
 
 use std::time::Instant;
 
@@ -11,7 +11,8 @@ use crate::times::{STOPPED_TAKING, TAKEN_POLL};
 use crate::wire::transfer;
 
 impl Player<'_> {
-    /// Nothing is taken for a while, before all was taken, and the peer is alive all the same.
+    /// Checks that the system has stopped taking our bytes before all were taken, and that the peer still passes a
+    /// fence.
     pub(super) async fn stalled(&mut self, name: &str) -> Result<(), Mismatch> {
         let (_, wanted) = self.connection(name)?.progress();
         let until = Instant::now() + self.limit() + transfer(wanted).mul_f64(self.scale);
@@ -22,7 +23,7 @@ impl Player<'_> {
             if later == taken {
                 break;
             }
-            // It was only slow.
+            // The peer took more meanwhile, so it was only slow.
             taken = later;
         }
         let note = Some(Note::Taken { taken, wanted });
@@ -31,7 +32,10 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Waits until the system has taken nothing for a while; tells how many bytes it has taken.
+    /// Waits until the system has taken nothing for a while. Returns how many bytes it has taken in all.
+    ///
+    /// # Errors
+    /// When it has taken all, or still takes bytes at `until`.
     async fn still(&mut self, name: &str, until: Instant) -> Result<usize, Mismatch> {
         let mut seen = self.connection(name)?.progress();
         let mut since = Instant::now();

@@ -1,4 +1,4 @@
-//! What a player knows while it plays a case, and what it hands over at the end.
+//! The state of a player during a case, and its outcome.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::times::{STILL, Tempo};
 use crate::transcript::{self, Transcript};
 use crate::wire::{Connection, Tls};
 
-/// What a case has come to.
+/// The outcome of a case.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     /// The step that did not come true, if any.
@@ -27,32 +27,32 @@ pub(crate) struct Outcome {
     pub(crate) judged_rules: BTreeSet<String>,
     /// Everything that has happened.
     pub(crate) transcript: Transcript,
-    /// How long the last step waited that came to what it did only because its time was over; `None` where the case
-    /// passed.
+    /// The wait of the last step for which something came too late or not at all; `None` if the case passed without
+    /// remarks.
     pub(crate) waited: Option<Waited>,
-    /// What a client is still connected with; `None` for a server.
+    /// The surroundings of a client after the case; `None` for a server or a pair.
     pub(crate) left: Option<Left>,
-    /// Why the case means nothing to this peer.
+    /// Why the case does not apply to this peer.
     pub(crate) skip: Option<Skip>,
 }
 
-/// A step whose time was over.
+/// The wait of a step.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Waited {
     /// When its clock started.
     pub(crate) from: Instant,
-    /// When it was given up.
+    /// When it ended.
     pub(crate) until: Instant,
     /// Whether the case has an upper bound for it.
     pub(crate) bounded: bool,
 }
 
-/// The surroundings of a client when its case is over.
+/// The surroundings of a client after its case.
 #[derive(Debug)]
 pub(crate) struct Left {
     /// Where it can connect again.
     pub(crate) scene: ClientScene,
-    /// What the case has not closed.
+    /// The connections that the case has not closed.
     pub(crate) connections: Vec<Connection>,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Left {
 pub struct Broken {
     /// In the case file, counted from 1.
     pub line: usize,
-    /// The rules on which it rests; none for a step that only prepares others.
+    /// The rules that it judges; none for a step that only prepares others.
     pub marks: Vec<String>,
     /// What had to come true.
     pub expected: Expected,
@@ -98,38 +98,38 @@ pub(crate) struct Player<'a> {
     pub(super) acted: bool,
     /// How long `still` is.
     pub(super) still: Duration,
-    /// What a client may take longer to answer the last TRQ, because the target does not answer or refuses.
+    /// The extra time that a client may take to answer the last TRQ, because the target does not answer or refuses.
     pub(super) dial: Duration,
     /// The lines of the case on which a control connection of the client is accepted.
     pub(super) control: BTreeSet<usize>,
     /// When anything happened last, on any connection.
     pub(super) last_event: Instant,
-    /// The open mappings with a listening target that the client has asked for and that we have not refused; what we
-    /// have granted comes first.
+    /// The remote ports that a fence can use: the client has sent MAP for them, the mapping is open, its target
+    /// listens, and we have not refused it. Those that we have granted come first.
     pub(super) fence_ports: Vec<Vec<u8>>,
-    /// That of the step that is being played.
+    /// The wait of the current step.
     pub(super) clock: Waited,
-    /// Whether what the step of now waits for has not come at all.
+    /// Whether the current step has waited for something that did not come.
     pub(super) missing: bool,
     /// The last step for which something did not come, or came too late.
     pub(super) in_vain: Option<Waited>,
     /// What `$nth_port` is in each turn of a block.
     pub(super) nth_ports: Vec<u16>,
-    /// What outlives the turns of blocks.
+    /// What `repeat kept` keeps of the turns of blocks.
     pub(super) turns: Turns,
-    /// Set when a step has come true as far as is allowed: before its lenient lower bound, for one.
+    /// The remark of a step that has come true, for example before its lenient lower bound.
     pub(super) early: Option<String>,
-    /// Set when a step wanted an orderly end of a TLS connection, and a FIN alone came.
+    /// Whether a step waited for an orderly end of a TLS connection, and a FIN without close_notify came.
     pub(super) cut: bool,
     /// Whether the case ends one direction of a tunnel and goes on with the other.
     pub(super) half_closes: bool,
-    /// What nobody ought to guess, in the order in which it came.
+    /// Values that must not be guessable, in the order in which they came.
     pub(super) secrets: Vec<Vec<u8>>,
-    /// Set when the case turns out to mean nothing to this peer.
+    /// Why the case does not apply to this peer, if a step found that out.
     pub(super) skip: Option<Skip>,
-    /// What a client has opened and said nothing on.
+    /// Connections that a client has opened and on which it has sent nothing yet.
     pub(super) newcomers: Newcomers,
-    /// When a connection of a client was let in last; the first one comes before the case begins.
+    /// When a connection of the client was last accepted; `None` before the first.
     pub(super) let_in: Option<Instant>,
 }
 
@@ -140,7 +140,7 @@ pub(super) struct Actor {
     pub(super) connection: Option<Connection>,
     /// A control connection on which a login has succeeded.
     pub(super) logged_in: bool,
-    /// To a TLS port without TLS.
+    /// Whether it leads to a TLS port, without TLS.
     pub(super) bare: bool,
     /// Words of messages that are passed over.
     pub(super) ignored: Vec<String>,
@@ -148,19 +148,19 @@ pub(super) struct Actor {
     pub(super) last_event: Instant,
     /// When it was opened.
     pub(super) begun: Instant,
-    /// When it was opened, if it has been let in although the client has said nothing on it: the next step waits from
-    /// then on.
+    /// When it was opened, if it was accepted although the client had sent nothing on it: the wait of the next step
+    /// counts from then.
     pub(super) mute_since: Option<Instant>,
-    /// What ARS has told a client of ours.
+    /// The timeout that ARS announced.
     pub(super) timeout: Option<Duration>,
     /// Set by `keep`.
     pub(super) kept: Option<Kept>,
-    /// What a client may take longer on it, because its target does not answer or refuses.
+    /// The extra time that a client may take on it, because its target does not answer or refuses.
     pub(super) dial: Duration,
 }
 
 impl<'a> Player<'a> {
-    /// Nothing has happened yet; `tempo` says how long things may take.
+    /// A player before its case; `tempo` says how long things may take.
     pub(crate) fn new(
         scene: Scene<'a>,
         tls: &Tls,
@@ -221,19 +221,19 @@ impl<'a> Player<'a> {
         self
     }
 
-    /// With a `still` of its own.
+    /// Sets how long `still` is.
     pub(crate) fn standing_still(mut self, still: Duration) -> Self {
         self.still = still;
         self
     }
 
-    /// Each line of its transcript goes there too, when it happens.
+    /// Sends each line of the transcript to `lines` too, when it happens.
     pub(crate) fn telling(mut self, lines: Option<UnboundedSender<transcript::Line>>) -> Self {
         self.transcript.tell(lines);
         self
     }
 
-    /// An upper bound counts from what happened last, all else from now.
+    /// The wait of a step begins at the last event if it has an upper bound, else now.
     pub(super) fn clock_of(&self, step: &Step) -> Waited {
         let actor = self.actors.get(&step.actor);
         let event = actor.map_or(self.last_event, |actor| actor.last_event);
@@ -250,14 +250,14 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// What a step says that has waited for nothing.
+    /// Notes that the current step has waited in vain; returns its mismatch.
     pub(super) fn in_vain(&mut self, got: impl Into<Mismatch>) -> Mismatch {
         self.late_if(true);
         self.missing = true;
         got.into()
     }
 
-    /// Notes that the step of now has waited in vain, or too long.
+    /// If `late`, notes that the current step has waited in vain, or that something came too late.
     pub(super) fn late_if(&mut self, late: bool) {
         if late {
             self.in_vain = Some(Waited {
@@ -267,7 +267,7 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// How long a thing may take that should come at once.
+    /// How long something may take that should come at once.
     pub(super) fn limit(&self) -> Duration {
         self.tempo.at_once()
     }
@@ -283,7 +283,7 @@ impl<'a> Player<'a> {
         open.ok_or_else(|| format!("the case has closed `{name}` itself").into())
     }
 
-    /// A connection that is open since then.
+    /// Adds a connection that was opened at `begun`.
     pub(super) fn enter(&mut self, name: &str, connection: Connection, begun: Instant) {
         let actor = Actor {
             begun,

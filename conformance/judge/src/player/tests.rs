@@ -1,4 +1,4 @@
-//! What the player makes of what is said: who is let in, what can be asked for, and from when on time counts.
+//! How the player follows messages: logins, fences, keep-alive, the start of times, and `maps`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +15,7 @@ fn lines(text: &str) -> Vec<Vec<u8>> {
     text.split(' ').map(|one| one.as_bytes().to_vec()).collect()
 }
 
-/// In the role of a server whose client is connected as `ctl`; the port 7001 leads somewhere.
+/// A player in the role of a server. Its client is connected as `ctl`; the remote port 7001 has a listening target.
 async fn with_client(tls: &Tls) -> Player<'_> {
     let (server, target) = (Listener::bind(0).await, Listener::bind(0).await);
     let (server, target) = (server.unwrap(), target.unwrap());
@@ -35,7 +35,7 @@ async fn with_client(tls: &Tls) -> Player<'_> {
 }
 
 #[tokio::test]
-async fn a_client_is_let_in_by_ars_true_and_shows_it_by_map() {
+async fn a_client_is_logged_in_after_ars_true_or_its_first_map() {
     let tls = Tls::new().unwrap();
     for (sent, let_in) in [
         ("ARS false", false),
@@ -63,7 +63,7 @@ async fn a_client_is_let_in_by_ars_true_and_shows_it_by_map() {
 }
 
 #[tokio::test]
-async fn a_client_may_keep_alive_as_soon_as_it_is_let_in_and_no_sooner() {
+async fn srq_of_a_client_is_passed_over_after_its_login_and_before_its_first_map() {
     let tls = Tls::new().unwrap();
     let mut player = with_client(&tls).await;
     let word = |word: &str| {
@@ -75,7 +75,7 @@ async fn a_client_may_keep_alive_as_soon_as_it_is_let_in_and_no_sooner() {
     assert_eq!(player.passed_over("ctl", &silence).unwrap(), nothing);
     assert_eq!(player.passed_over("ctl", &word("ATH")).unwrap(), nothing);
     assert_eq!(player.passed_over("ctl", &word("SRQ")).unwrap(), nothing);
-    // Who maps has been let in, whatever bytes have told it so.
+    // A client that sends MAP has logged in, even if the case sent ARS as raw bytes.
     assert_eq!(player.passed_over("ctl", &word("MAP")).unwrap(), ["SRQ"]);
     player.actor("ctl").unwrap().logged_in = true;
     assert_eq!(player.passed_over("ctl", &silence).unwrap(), ["SRQ"]);
@@ -83,7 +83,7 @@ async fn a_client_may_keep_alive_as_soon_as_it_is_let_in_and_no_sooner() {
 }
 
 #[tokio::test]
-async fn a_fence_leads_where_the_client_has_asked_and_we_have_not_refused() {
+async fn a_fence_uses_only_open_mappings_that_were_not_refused() {
     let tls = Tls::new().unwrap();
     let mut player = with_client(&tls).await;
     for useless in ["MAP 7002 t true", "MAP 7001 t false", "SRQ 7001 t true"] {
@@ -110,7 +110,7 @@ async fn a_fence_leads_where_the_client_has_asked_and_we_have_not_refused() {
 }
 
 #[tokio::test]
-async fn a_new_connection_has_no_past_of_a_namesake() {
+async fn a_new_connection_ignores_events_of_an_older_one_of_its_name() {
     let tls = Tls::new().unwrap();
     let mut player = with_client(&tls).await;
     let (past, lately) = (player.last_event, Duration::from_secs(10));
@@ -134,7 +134,7 @@ async fn a_new_connection_has_no_past_of_a_namesake() {
     assert_eq!(until(Action::Accept(None)), expected + lately);
 }
 
-/// The other end of `ctl`, in the hands of the client, which has three mappings.
+/// Adds two mappings to the scene. Returns the suite's end of `ctl`, which the test uses as the client, and the target.
 async fn other_end(player: &mut Player<'_>) -> (tokio::net::TcpStream, String) {
     let Scene::Client(scene) = &mut player.scene else {
         panic!("the scene of a client");
@@ -151,14 +151,14 @@ fn refused(ports: &[&str]) -> Vec<Template> {
 }
 
 #[tokio::test]
-async fn a_client_that_waits_for_each_answer_gets_it_whatever_it_asks_for_first() {
+async fn each_map_is_answered_at_once_in_any_order() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let tls = Tls::new().unwrap();
     let mut player = with_client(&tls).await;
     let (mut stream, target) = other_end(&mut player).await;
     let client = tokio::spawn(async move {
         let mut answers = Vec::new();
-        // What is refused may be asked for again.
+        // A client may send a refused MAP again.
         for (port, open) in [(7003, true), (7001, true), (7003, true), (7002, false)] {
             let map = format!("SRQ\nMAP\n{port}\n{target}\n{open}\n");
             stream.write_all(map.as_bytes()).await.unwrap();
@@ -180,7 +180,7 @@ async fn a_client_that_waits_for_each_answer_gets_it_whatever_it_asks_for_first(
         "MRS 7002 true ",
     ];
     assert_eq!(client.await.unwrap(), expected);
-    // Only what is open and granted can be asked for.
+    // A fence uses only mappings that are open and granted.
     assert_eq!(player.fence_ports, [b"7001".to_vec()]);
     let told: Vec<String> = player
         .transcript
@@ -194,7 +194,7 @@ async fn a_client_that_waits_for_each_answer_gets_it_whatever_it_asks_for_first(
 }
 
 #[tokio::test]
-async fn what_a_client_asks_for_beside_its_mappings_or_twice_is_told() {
+async fn a_map_for_another_mapping_or_sent_twice_is_an_error() {
     use tokio::io::AsyncWriteExt as _;
     let tls = Tls::new().unwrap();
     for (maps, got) in [

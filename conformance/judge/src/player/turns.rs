@@ -1,4 +1,4 @@
-//! What outlives the turns of a block: `repeat kept`.
+//! `repeat kept`: the connections and values of each turn stay after the block.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,19 +7,19 @@ use netroxy_specification::notation::ast::{
     Action, Alternative, Expectation, Field, Line, Repeat, Step,
 };
 
-/// The connections and values that belong to a turn.
+/// The connections and values that blocks keep.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     /// The names of connections as the case writes them.
     connections: BTreeSet<String>,
-    /// The names of values that the block of now remembers.
+    /// The names of the values that the current block keeps.
     binding: BTreeSet<String>,
     /// The values of each turn.
     values: BTreeMap<u32, BTreeMap<String, Vec<u8>>>,
 }
 
 impl Turns {
-    /// Learns what is to be kept of a block.
+    /// Collects the names that a block keeps.
     pub(super) fn begin_block(&mut self, block: &Repeat) {
         self.binding.clear();
         if !block.kept {
@@ -43,7 +43,7 @@ impl Turns {
         }
     }
 
-    /// The step in this turn: a connection that is kept has the number of its turn in its name.
+    /// The step in this turn: the number of the turn is added to the name of a connection that is kept.
     pub(super) fn step<'a>(&self, step: &'a Step, turn: u32) -> Cow<'a, Step> {
         if !self.connections.contains(&step.actor) {
             return Cow::Borrowed(step);
@@ -54,20 +54,20 @@ impl Turns {
         })
     }
 
-    /// Keeps what a turn has remembered.
+    /// Keeps the values of a turn.
     pub(super) fn keep(&mut self, turn: u32, vars: &BTreeMap<String, Vec<u8>>) {
         let found = |name: &String| vars.get(name).map(|value| (name.clone(), value.clone()));
         let values = self.values.entry(turn).or_default();
         values.extend(self.binding.iter().filter_map(found));
     }
 
-    /// What a turn with this number has remembered.
+    /// The values that turns of this number have kept.
     pub(super) fn remembered(&self, turn: u32) -> BTreeMap<String, Vec<u8>> {
         self.values.get(&turn).cloned().unwrap_or_default()
     }
 }
 
-/// The names of what is remembered.
+/// The names of the values that an expectation binds.
 fn binds(expectation: &Expectation) -> Vec<String> {
     let Expectation::Message(message) = expectation else {
         return Vec::new();
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_has_the_number_of_its_turn() {
+    fn kept_connections_and_values_have_the_number_of_their_turn() {
         let blocks = blocks(
             "repeat 2 kept\n  c     connect server\n  c     < ARS true _ ?token\n  d     < TRQ ?other\n\n\
              repeat 2\n  e     connect server\n  c     < ARS true _ ?late\n",

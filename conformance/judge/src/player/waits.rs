@@ -1,4 +1,4 @@
-//! How long a step waits that has no bounds of its own.
+//! How long a step without bounds waits.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,10 +12,11 @@ use super::state::Player;
 use super::turns::numbered;
 
 impl Player<'_> {
-    /// For the next connection, to a target or to us; `control` when a control connection is expected.
+    /// How long to wait for the next connection, to a target or to the suite; `control` if a control connection is
+    /// expected.
     pub(super) fn connection_limit(&self, target: Option<&Template>, control: bool) -> Duration {
         match (&self.scene, target) {
-            // A user comes first, and the server has to ask.
+            // The server sends TRQ first, after a user has connected.
             (Scene::Pair { .. }, _) => self.tempo.tunnel(),
             (_, None) if control => self.tempo.reconnect(),
             (_, None) => self.tempo.trs() + self.dial,
@@ -23,7 +24,7 @@ impl Player<'_> {
         }
     }
 
-    /// For what comes on a connection.
+    /// How long to wait for what these patterns expect on a connection.
     pub(super) fn answer_limit(&self, name: &str, patterns: &[Pattern]) -> Duration {
         let awaits = |wanted: &Shape| {
             let is =
@@ -39,7 +40,7 @@ impl Player<'_> {
         limit + dial
     }
 
-    /// What a client may take longer for a TRQ of this port, because the target behind it does not answer or refuses.
+    /// The extra time that a client may take for a TRQ of this port, because its target does not answer or refuses.
     pub(super) fn dials(&self, port: &[u8]) -> Duration {
         let Scene::Client(scene) = &self.scene else {
             return Duration::ZERO;
@@ -60,8 +61,8 @@ impl Player<'_> {
     }
 }
 
-/// The lines on which a control connection is accepted, or what may be one: what is expected first on it is not TRS. Where
-/// nothing is expected, the last TRQ tells.
+/// The lines on which a control connection is accepted, or may be: the first message expected on it is not TRS. If no
+/// message is expected on it, it is a data connection if TRQ was sent since the last connection.
 pub(super) fn control_connections(case: &Case) -> BTreeSet<usize> {
     let mut steps: Vec<(usize, &Step)> = Vec::new();
     for (number, line) in numbered(case.first_line(), &case.body) {
@@ -78,7 +79,7 @@ pub(super) fn control_connections(case: &Case) -> BTreeSet<usize> {
         }
     }
     let mut found = BTreeSet::new();
-    // Whether we have asked for a data connection since the last connection.
+    // Whether TRQ was sent since the last connection.
     let mut requested = false;
     for (index, (number, step)) in steps.iter().enumerate() {
         let accepts = matches!(
@@ -101,7 +102,7 @@ pub(super) fn control_connections(case: &Case) -> BTreeSet<usize> {
     found
 }
 
-/// Whether a connection on which this is expected first is a data connection; `None` when it tells nothing.
+/// Whether a connection is a data connection, by the first expectation on it; `None` if the action tells nothing.
 fn begins(action: &Action) -> Option<bool> {
     match action {
         Action::Expect(Expectation::Message(message)) => Some(message.is(&TRS)),
@@ -122,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_data_connection_is_one_on_which_trs_comes_first() {
+    fn a_connection_is_a_data_connection_if_trs_is_expected_first() {
         let entries = catalog::embedded().unwrap();
         let lines = |id: &str| control_connections(&entries[id].case).len();
         // One login, and a tunnel; a login, then another, and its tunnel.

@@ -1,7 +1,8 @@
-//! What the two programs of a pair said to each other when a case failed.
+//! Records the messages between the two programs of a pair after a case has failed.
 //!
-//! The verdict is that of the run in which they talked directly. A relay has buffers and ends of its own, so it could
-//! hide a fault, or make one; the case is played once more for the sake of the transcript alone.
+//! The case is played once more through a relay, only for the transcript. The verdict stays that of the first run, in
+//! which the programs were connected directly: a relay has buffers and closes of its own, so it could hide a fault or
+//! cause one.
 
 use super::job::Job;
 use super::judge::play;
@@ -10,24 +11,25 @@ use crate::transcript::{Line, line};
 use crate::verdict::{Heard, Judged, Verdict};
 use crate::wire::Tls;
 
-/// Plays a case of a pair that has failed once more, and listens; `None` where there is nothing to listen to.
+/// Plays a failed case of a pair once more through a relay. `None` if the subject is no pair, if the verdict is none
+/// that a transcript explains, or if no relay can be opened.
 pub(super) async fn listen(job: &Job, judged: &Judged, tls: &Tls) -> Option<Heard> {
-    if !matches!(*job.subject, Subject::Pair(_)) || !tells(judged.verdict) {
+    if !matches!(*job.subject, Subject::Pair(_)) || !is_explained_by_a_transcript(judged.verdict) {
         return None;
     }
     let case = match (&judged.twin, &job.entry.twin) {
         (Some(_), Some((_, twin))) => twin,
         _ => &job.entry.case,
     };
-    // Without a port there is no relay, and the verdict stands without it.
+    // Without a port there is no relay. The verdict does not need one.
     let mut between = Between::new(job.transport).await.ok()?;
     let (again, _) = play(job, case, tls, Some(&mut between)).await;
     let talk = between.talk().await;
     Some(heard(judged, &again.judged, &talk))
 }
 
-/// Whether it helps to hear the two: something was played, or they did not get on.
-fn tells(verdict: Verdict) -> bool {
+/// Whether a transcript can explain the verdict: a step failed, or the pair did not become ready.
+fn is_explained_by_a_transcript(verdict: Verdict) -> bool {
     match verdict {
         Verdict::Fail | Verdict::Blocked | Verdict::Crash | Verdict::Hang | Verdict::NotReady => {
             true
@@ -50,7 +52,7 @@ fn heard(first: &Judged, again: &Judged, talk: &Talk) -> Heard {
     let said = said.into_iter().map(|(at, step)| line(at, &step, false));
     let mut lines: Vec<Line> = said.collect();
     lines.extend(own);
-    // What was said and what came of it can share their time: what was said stays first.
+    // A message and its effect can have the same time. The sort is stable, so the message stays first.
     lines.sort_by_key(|line| line.at);
     Heard {
         verdict: again.verdict,
@@ -62,7 +64,7 @@ fn heard(first: &Judged, again: &Judged, talk: &Talk) -> Heard {
     }
 }
 
-/// What was seen this time, where that is something else.
+/// What happened in the second run, if it differs from the first.
 pub(super) fn otherwise(first: &Judged, again: &Judged) -> Option<String> {
     let step = |judged: &Judged| judged.broken.as_ref().map(|broken| broken.line);
     if (first.verdict, step(first)) == (again.verdict, step(again)) {

@@ -1,6 +1,9 @@
-//! Before the first case: starts the subject once, lets it log in, and measures its round trips.
+//! The check before the first case: starts the subject once, completes a login, and measures round trips.
 //!
-//! A program that cannot run is not judged at all.
+//! If the program does not start or a login fails, the run ends here and no case is judged. A server is started with an
+//! unusual timeout, so that a manifest whose timeout does not reach the program is detected. Each kind of subject has a
+//! round trip of its own: SRQ to SRS for a server, connection to ATH for a client, and a whole tunnel for a pair. The
+//! deadlines of the run grow with these times. The processor time of the start limits how many programs start at once.
 
 use std::time::{Duration, Instant};
 
@@ -21,11 +24,11 @@ use crate::wire::{Connection, Tls};
 /// A subject that can be judged.
 #[derive(Debug, Clone)]
 pub struct Ready {
-    /// How long it took until somebody could log in on every transport.
+    /// How long it took until a login had succeeded on every transport.
     pub after: Duration,
-    /// The processor time that it needed until then; nothing where it is no program of its own.
+    /// The processor time that it used until then; zero if it is not a process that the suite started.
     pub(crate) effort: Duration,
-    /// What was measured on each transport.
+    /// The round trips that were measured on each transport.
     pub trips: Vec<(Transport, RoundTrips)>,
 }
 
@@ -40,7 +43,7 @@ impl Ready {
 /// Starts the subject once and lets it log in on each of its transports.
 ///
 /// # Errors
-/// When it cannot be started, or nobody can log in.
+/// If it cannot be started, or a login fails.
 pub async fn preflight(subject: &Subject, tls: &Tls, scale: f64) -> Result<Ready, StartError> {
     let since = Since::now();
     let ready = measured(subject, tls, scale).await;
@@ -73,7 +76,7 @@ async fn server(subject: &Subject, tls: &Tls, scale: f64) -> Result<Ready, Start
     let (after, effort) = (begun.elapsed(), instance.effort());
     let mut trips = Vec::new();
     for (transport, _) in &instance.control {
-        let measured = ask(&instance, *transport, tls, scale).await;
+        let measured = round_trips(&instance, *transport, tls, scale).await;
         trips.push((*transport, RoundTrips::new(measured)));
     }
     instance.stop().await;
@@ -84,8 +87,13 @@ async fn server(subject: &Subject, tls: &Tls, scale: f64) -> Result<Ready, Start
     })
 }
 
-/// Asks SRQ until an answer is missing, which is for the cases to judge.
-async fn ask(instance: &Instance, transport: Transport, tls: &Tls, scale: f64) -> Vec<Duration> {
+/// Measures up to [`TRIPS`] answers to SRQ. It stops at the first one that is missing or wrong: the cases judge that.
+async fn round_trips(
+    instance: &Instance,
+    transport: Transport,
+    tls: &Tls,
+    scale: f64,
+) -> Vec<Duration> {
     let tempo = Tempo::new(scale);
     let limit = tempo.at_once();
     let credentials = (instance.username.as_str(), instance.password.as_str());
@@ -99,7 +107,7 @@ async fn ask(instance: &Instance, transport: Transport, tls: &Tls, scale: f64) -
     };
     while measured.len() < TRIPS {
         let begun = Instant::now();
-        if !answers(&mut connection, limit).await {
+        if !is_answered(&mut connection, limit).await {
             break;
         }
         measured.push(begun.elapsed());
@@ -108,7 +116,7 @@ async fn ask(instance: &Instance, transport: Transport, tls: &Tls, scale: f64) -
     measured
 }
 
-async fn answers(connection: &mut Connection, limit: Duration) -> bool {
+async fn is_answered(connection: &mut Connection, limit: Duration) -> bool {
     if connection
         .send(vec![b"SRQ\n".to_vec()], limit)
         .await
@@ -129,7 +137,7 @@ async fn answers(connection: &mut Connection, limit: Duration) -> bool {
     answer.await.unwrap_or(false)
 }
 
-/// The round trip of a pair is that of a user to a service and back, on a tunnel of its own each time.
+/// The round trip of a pair is that from a user to a service and back. Each one has a tunnel of its own.
 async fn pair(
     subject: &Subject,
     (server, client): &(Manifest, Manifest),
@@ -172,7 +180,7 @@ async fn pair(
     })
 }
 
-/// A client cannot be asked anything yet: its round trip is the time from its connection to its ATH.
+/// The round trip of a client is the time from its connection to its ATH: before that it answers no message.
 async fn client(manifest: &Manifest, tls: &Tls, scale: f64) -> Result<Ready, StartError> {
     let (mut after, mut effort) = (Duration::ZERO, Duration::ZERO);
     let mut trips = Vec::new();
@@ -219,17 +227,17 @@ fn timeout(subject: &Subject) -> u64 {
 fn unusual(server: &Manifest) -> u64 {
     match server.timeouts.contains(&UNUSUAL_TIMEOUT) {
         true => UNUSUAL_TIMEOUT,
-        // The usual one is in the range of each manifest.
+        // Each manifest allows the default.
         false => DEFAULT_TIMEOUT,
     }
 }
 
-/// In seconds. A server that has another one by itself, whatever its manifest says, hardly has this one.
+/// In seconds. A server that ignores the configured timeout is unlikely to use this one.
 const UNUSUAL_TIMEOUT: u64 = 37;
 
-/// How often a server is asked.
+/// How many round trips are measured on each transport of a server or a pair.
 const TRIPS: usize = 20;
 
-/// What a client does first, whatever is judged later.
+/// What every client does first.
 const LOGIN: &str = "title    a client logs in\nrole     client\nrules    auth.first\n\n\
     ctl   accept\nctl   < ATH _ $username $password\n";

@@ -1,4 +1,4 @@
-//! Programs that run and answer nobody. Looked at only where something else is wrong already, or is over.
+//! Finds programs that run but no longer serve. They are examined only after a step was late or after the case.
 
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,11 @@ use crate::sut::{Instance, Subject, login};
 use crate::times::{END_AFTER_CASE, END_POLL};
 use crate::wire::{Connection, End, Tls};
 
-/// What is wrong with a program that has played its case to the end, if anything.
+/// The error of a program that no longer works after a case whose steps all came true; `None` if it works.
 ///
-/// A program that goes down closes its connections too, and looks like one that refuses. So a server has to let
-/// somebody in once more, and a client has to be running a moment later.
+/// A program that crashes closes its connections too, which looks like a refusal. So a server must accept one more
+/// login, and a pair must open one more tunnel. A client only gets [`END_AFTER_CASE`] to end; the caller checks whether
+/// it has.
 pub(super) async fn afterwards(
     instance: &mut Instance,
     job: &Job,
@@ -43,10 +44,11 @@ pub(super) async fn afterwards(
     None
 }
 
-/// Why a program that is running cannot be reached any more, if that is so.
+/// Why a running program counts as one that hangs; `None` if it does not.
 ///
-/// A server has to let somebody in. Around a client everything is closed, and it has to close too or to connect again,
-/// within the time that it is given to connect at its start, or to connect again.
+/// A server must accept a login, and a pair must open a tunnel. For a client the suite ends its side of every open
+/// connection. The client must then close one of them or connect again, within the longer one of its start deadline and
+/// the deadline for a reconnect.
 pub(super) async fn find(
     job: &Job,
     instance: &mut Instance,
@@ -58,24 +60,24 @@ pub(super) async fn find(
             let limit = Duration::from_millis(manifest.start_deadline_ms);
             let limit = limit.mul_f64(job.tempo.scale()).max(job.tempo.reconnect());
             let limit_s = limit.as_secs_f64();
-            is_deaf(left, limit).await.then(|| {
+            ignores_closes(left, limit).await.then(|| {
                 format!("it neither closed nor connected again in {limit_s:.1} s when everything around it was closed")
             })
         }
         _ => {
             let error = works(job, instance, tls).await.err()?;
-            // A foreign server that refuses may be gone, which nobody can tell from here.
+            // A server that the suite did not start may have ended if it refuses, so only silence counts.
             let running = !matches!(*job.subject, Subject::Running(_)) || error.silent;
             running.then(|| format!("it runs, and {error}"))
         }
     }
 }
 
-/// One login, or one tunnel of a pair.
-async fn works(job: &Job, instance: &mut Instance, tls: &Tls) -> Result<(), Dead> {
+/// Tries one login at a server, or one tunnel of a pair. Does nothing for a client.
+async fn works(job: &Job, instance: &mut Instance, tls: &Tls) -> Result<(), NoService> {
     if let Some(pair) = instance.pair() {
         let works = pair.works(job.tempo.tunnel()).await;
-        return works.map_err(|error| Dead {
+        return works.map_err(|error| NoService {
             why: error.to_string(),
             silent: true,
         });
@@ -86,7 +88,7 @@ async fn works(job: &Job, instance: &mut Instance, tls: &Tls) -> Result<(), Dead
     let credentials = (instance.username.as_str(), instance.password.as_str());
     let until = Instant::now() + job.tempo.reply();
     let connection = login(address, job.transport, tls, credentials, until).await;
-    let connection = connection.map_err(|error| Dead {
+    let connection = connection.map_err(|error| NoService {
         silent: error.silent,
         why: format!("nobody can log in any more: {error}"),
     })?;
@@ -94,16 +96,17 @@ async fn works(job: &Job, instance: &mut Instance, tls: &Tls) -> Result<(), Dead
     Ok(())
 }
 
-/// A program that no longer does what it is there for.
+/// Why a program no longer serves.
 #[derive(Debug, thiserror::Error)]
 #[error("{why}")]
-struct Dead {
+struct NoService {
     why: String,
-    /// Nothing has refused: something did not come in time.
+    /// Whether the program did not answer in time, instead of refusing. Always true for a pair.
     silent: bool,
 }
 
-async fn is_deaf(left: Left, limit: Duration) -> bool {
+/// Whether a client neither closes a connection nor connects again within `limit`, after all its peers have closed.
+async fn ignores_closes(left: Left, limit: Duration) -> bool {
     let Left {
         mut scene,
         connections,
@@ -112,9 +115,9 @@ async fn is_deaf(left: Left, limit: Duration) -> bool {
     let mut connections = Vec::new();
     for mut connection in open {
         match timeout(END_AFTER_CASE, connection.shutdown(END_AFTER_CASE)).await {
-            // One that is broken has ended, which shows below.
+            // If it failed, the connection has ended, which is checked below.
             Ok(_) => connections.push(connection),
-            // Its bytes are not taken, so its end cannot follow them.
+            // The client does not read, so the FIN cannot be sent after the pending bytes.
             Err(_) => drop(connection.reset().await),
         }
     }

@@ -1,4 +1,4 @@
-//! Which cases are being played.
+//! The register of the cases that are being played.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,7 @@ pub struct Played {
 }
 
 impl InPlay {
-    /// Each line of a transcript goes there when it happens.
+    /// A register that also sends each line of each transcript to `lines` as it happens.
     pub fn told_to(lines: UnboundedSender<Line>) -> Self {
         Self {
             lines: Some(lines),
@@ -31,12 +31,12 @@ impl InPlay {
         }
     }
 
-    /// Where the lines of transcripts go, if somebody wants them while a case is played.
+    /// The receiver of the lines of transcripts, if there is one.
     pub(crate) fn lines(&self) -> Option<UnboundedSender<Line>> {
         self.lines.clone()
     }
 
-    /// A case begins.
+    /// Registers a case until the result is dropped.
     pub fn begin(&self, name: String) -> Played {
         self.lock().insert(name.clone(), Instant::now());
         let in_play = self.clone();

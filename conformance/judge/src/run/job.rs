@@ -1,4 +1,4 @@
-//! A case on one transport against one subject: what is played, and what is skipped for which reason.
+//! A case on one transport against one subject, and the reason why it is skipped, if it is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +17,13 @@ use crate::verdict::{Judged, Reason};
 /// How cases are run.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// All rules, or only those of the wire profile.
+    /// Whether all rules are judged, or only those of the wire profile.
     pub hardened: bool,
     /// How many cases are run at a time.
     pub jobs: usize,
-    /// Deadlines are multiplied by it.
+    /// The factor of all deadlines.
     pub time_scale: f64,
-    /// How long `still` is; `None` is as the manifest says.
+    /// How long `still` is; `None` if the manifest decides.
     pub still: Option<Duration>,
 }
 
@@ -39,27 +39,27 @@ impl Options {
 pub struct Job {
     /// The case.
     pub entry: Arc<Entry>,
-    /// What its connections are.
+    /// The transport of its connections.
     pub transport: Transport,
-    /// What is judged.
+    /// The programs that are judged.
     pub subject: Arc<Subject>,
-    /// Why it is not run.
+    /// Why it is not run, if it is not.
     pub skip: Option<Skip>,
-    /// How long things may take.
+    /// The deadlines.
     pub tempo: Tempo,
     /// How long `still` is.
     pub still: Duration,
     /// Which of several runs of the case, counted from 1; `None` when it is run once.
     pub round: Option<u32>,
-    /// Where it tells that it is being played.
+    /// The register of the cases that are being played.
     pub in_play: InPlay,
-    /// Whether it is told what the two programs of a pair said to each other, when it fails.
+    /// Whether a failed case of a pair is played once more to record the messages between the two programs.
     pub listens: bool,
     /// Whether it is played once more if a step was late because the machine stood still.
     pub excused: bool,
 }
 
-/// The runs of some cases against a subject, and what is skipped for which reason.
+/// The jobs of these cases for a subject: one for each transport. Jobs that cannot be run have the reason in `skip`.
 pub fn plan(
     entries: &[Arc<Entry>],
     subject: &Arc<Subject>,
@@ -100,7 +100,7 @@ impl Job {
         }
     }
 
-    /// A result without a run.
+    /// The result of a job that is not judged.
     pub(super) fn unjudged(&self, reason: Reason) -> Judged {
         Judged::unjudged(self.id(), self.entry.file.clone(), reason)
     }
@@ -160,7 +160,7 @@ pub(super) fn reason_to_skip(
     None
 }
 
-/// For how long a case may wait in all, in milliseconds.
+/// The sum of the waiting times of a case, in milliseconds, if each step uses its bound.
 pub(super) fn waits(job: &Job) -> u64 {
     let still = u64::try_from(job.still.as_millis()).unwrap_or(u64::MAX);
     let of_step = |step: &Step| {

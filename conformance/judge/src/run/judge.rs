@@ -1,4 +1,10 @@
-//! One case, one instance, one verdict.
+//! Plays one case against one instance and judges it.
+//!
+//! A job is played in this order. The suite waits for its turn to start programs, starts the surroundings of the role
+//! (targets for a client or a pair, a control port for a client), starts the subject, and plays the steps. Then it
+//! examines the program: if all steps came true, the program must still work, see [`hang::afterwards`]; if a step was
+//! late, the suite finds out whether the program hangs, see [`hang::find`]. Finally it stops the instance and makes a
+//! verdict of these [`Facts`]. A case that is not red so far gets its verdict from its twin, if that is red.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -29,10 +35,11 @@ use crate::wire::{Listener, SilentTarget, Tls};
 
 /// Plays a case against an instance of its own and judges what happened.
 ///
-/// A case that has a twin counts only if the twin succeeds too: who closes every connection breaks no rule about
-/// closing, and has proved nothing. A twin is played once in a run.
+/// A case that has a twin passes only if the twin succeeds too: a program that closes every connection breaks no rule
+/// about closing, but proves nothing. A twin is played once in a run.
 ///
-/// While descriptors were missing, nobody is judged: what failed then says nothing about the program.
+/// If the suite ran out of file descriptors meanwhile, a red result becomes [`Reason::Harness`]: the failure proves
+/// nothing about the program. The second value describes a step that was late, if one was.
 pub(super) async fn judge(job: &Job, tls: &Tls, twins: &Twins) -> (Judged, Option<Waited>) {
     if let Some(skip) = &job.skip {
         return (job.unjudged(Reason::Skipped(skip.clone())), None);
@@ -87,10 +94,10 @@ async fn with_twin(job: &Job, tls: &Tls, twins: &Twins) -> (Judged, Option<Waite
     (judged, in_vain)
 }
 
-/// Plays a case and leaves the instance as it is then.
+/// Plays a case and returns the running instance.
 ///
 /// # Errors
-/// When it cannot be started.
+/// If it cannot be started.
 pub(crate) async fn stage(job: &Job, tls: &Tls) -> Result<(Outcome, Instance), StartError> {
     staged(job, &job.entry.case, tls, turn(job).await, None).await
 }
@@ -111,13 +118,13 @@ async fn staged(
     }
 }
 
-/// A result, and the facts of its verdict; none where nothing was judged.
+/// A result, and the facts that decided its verdict; no facts if nothing was judged.
 pub(super) struct Concluded {
     pub(super) judged: Judged,
     facts: Option<Facts>,
 }
 
-/// Plays a case and judges it; the two programs of a pair talk through `between`, where there is one.
+/// Plays a case and judges it. The two programs of a pair are connected through the relay `between`, if there is one.
 pub(super) async fn play(
     job: &Job,
     case: &Case,
@@ -125,7 +132,7 @@ pub(super) async fn play(
     between: Option<&mut Between>,
 ) -> (Concluded, Option<Waited>) {
     let turn = turn(job).await;
-    // How long other programs took to start tells nothing about this case.
+    // The time that the case waited for its turn is not its own.
     let begun = Instant::now();
     let (mut concluded, waited) = played(job, case, tls, turn, between).await;
     concluded.judged.took = begun.elapsed();
@@ -144,7 +151,7 @@ async fn played(
         .as_ref()
         .map_or(true, |(outcome, _)| outcome.broken.is_some())
     {
-        // The peer may have had too few, if it shares ours.
+        // An embedded peer shares the descriptors of the suite, and may have run out of them.
         descriptors::look();
     }
     let unjudged = |reason| Concluded {
@@ -179,10 +186,10 @@ async fn played(
     }
 }
 
-/// Long enough to be no part of a case that does not ask for it.
+/// The timeout of a case that sets none, in seconds. It is longer than such a case waits.
 pub(super) const DEFAULT_TIMEOUT: u64 = 30;
 
-/// Looks at what became of the program, ends it, and decides. `spoilt` is what the program no longer does after a case
+/// Examines the program, stops it, and makes the verdict. `spoilt` is what the program no longer does after a case
 /// whose steps all came true.
 async fn conclude(
     job: &Job,
@@ -202,7 +209,7 @@ async fn conclude(
     };
     let broken = outcome.broken.or(spoilt);
     let mut ended = ended(broken.is_some(), &mut instance).await;
-    // A program that runs only once ends with its control connection.
+    // A client that does not connect again ends with its control connection, and that is no crash.
     if job.subject.runs_once() && broken.is_none() {
         ended = None;
     }
@@ -249,10 +256,10 @@ async fn conclude(
     }
 }
 
-/// Why the instance has ended by itself, if it has.
+/// The status with which the instance has ended by itself, if it has.
 ///
-/// A program that goes down closes its connections first. When a step has failed, it is given a moment, so that the
-/// report can say that it went down; the case is red either way.
+/// A program that crashes closes its connections before its end can be seen. So after a broken step the suite waits up
+/// to [`GOING_DOWN`] for the end, so that the verdict is a crash.
 async fn ended(is_broken: bool, instance: &mut Instance) -> Option<String> {
     let until = Instant::now() + GOING_DOWN;
     loop {
@@ -266,7 +273,7 @@ async fn ended(is_broken: bool, instance: &mut Instance) -> Option<String> {
 
 type Played = Result<(Outcome, Instance), StartError>;
 
-/// What the configuration of the server must say, in seconds.
+/// The timeout that the server must be configured with, in seconds.
 fn timeout_of(case: &Case) -> u64 {
     let timeout = case.config.iter().find_map(|setting| match setting.value {
         Setting::Timeout(seconds) => Some(seconds),
@@ -316,7 +323,7 @@ async fn play_server(job: &Job, case: &Case, tls: &Tls, turn: Turn) -> Played {
     let timeout = timeout_of(case);
     let transports: Vec<Transport> = case.named_transports().chain([job.transport]).collect();
     let scale = job.tempo.scale();
-    // A case of this rule has to see what the server makes of a timeout.
+    // A case of this rule judges the announced timeout itself.
     let judges = case
         .rules
         .value
@@ -372,10 +379,10 @@ async fn play_client(job: &Job, case: &Case, manifest: &Manifest, tls: &Tls, tur
     Ok((outcome, instance))
 }
 
-/// Held until the programs of a case are ready.
+/// The permit to start programs, held until those of a case are ready.
 type Turn = Option<SemaphorePermit<'static>>;
 
-/// Waits until they may start.
+/// Waits until the programs of a job may start.
 async fn turn(job: &Job) -> Turn {
     let deadline_ms = match &*job.subject {
         Subject::Started(manifest) => manifest.start_deadline_ms,
@@ -386,7 +393,10 @@ async fn turn(job: &Job) -> Turn {
     starts::turn(job.tempo.effort(), deadline).await
 }
 
-/// A client shows itself by connecting.
+/// Waits until a client has connected: then it is ready.
+///
+/// # Errors
+/// [`StartError::NotReady`] if it has not connected within the start deadline of its manifest.
 pub(super) async fn connected(
     mut instance: Instance,
     scene: &mut ClientScene,
@@ -418,7 +428,9 @@ pub(super) async fn client_scene(
     let mut services = Services::start(case).await?;
     services.vars.insert("token".into(), TOKEN.into());
     let control = lease()?;
-    let server = Listener::bind(control.port()).await.map_err(deaf)?;
+    let server = Listener::bind(control.port())
+        .await
+        .map_err(cannot_listen)?;
     services.leases.push(control);
     let plan = ClientPlan {
         server: server.address,
@@ -440,16 +452,16 @@ pub(super) async fn client_scene(
     Ok((scene, services.vars, plan, (services.leases, services.nth)))
 }
 
-/// What a client leads users to.
+/// The targets of a client, and the ports and variables of its case.
 struct Services {
     targets: BTreeMap<SocketAddr, Listener>,
-    /// Held while somebody may try to reach it.
+    /// The target that never answers. It lives as long as the case.
     silent: Option<Box<SilentTarget>>,
     /// Remote port, target, isOpen.
     mappings: Vec<(u16, SocketAddr, bool)>,
     vars: Vars,
     leases: Vec<Lease>,
-    /// What `$nth_port` is in each turn of a block.
+    /// The value of `$nth_port` in each turn of a block.
     nth: Vec<u16>,
 }
 
@@ -468,14 +480,16 @@ impl Services {
             addresses.insert(name, address);
             match name {
                 "dead_target" => {}
-                // Filling its queue takes time.
+                // Its queue has to be filled, which takes time, so only a case that needs it has one.
                 "silent_target" if settings().any(|one| leads_to(one, name)) => {
-                    let bound = SilentTarget::bind(lease.port()).await.map_err(deaf)?;
+                    let bound = SilentTarget::bind(lease.port())
+                        .await
+                        .map_err(cannot_listen)?;
                     silent = Some(Box::new(bound));
                 }
                 "silent_target" => {}
                 _ => {
-                    let listener = Listener::bind(lease.port()).await.map_err(deaf)?;
+                    let listener = Listener::bind(lease.port()).await.map_err(cannot_listen)?;
                     targets.insert(address, listener);
                 }
             }
@@ -512,19 +526,19 @@ impl Services {
     }
 }
 
-fn deaf(error: std::io::Error) -> StartError {
+fn cannot_listen(error: std::io::Error) -> StartError {
     StartError::Harness(format!("cannot listen: {error}"))
 }
 
-/// An odd token, because a client has to treat it as opaque.
+/// A token with unusual characters, because a client has to treat it as opaque.
 const TOKEN: &str = "5f0c2a=Tok/en 7~b1";
 
-/// Ports for `$nth_port`, where the case has use for it.
+/// Leases of the ports for `$nth_port`, none if the case does not use it.
 fn nth_ports(case: &Case) -> Result<Vec<Lease>, StartError> {
     (0..nth_count(case)).map(|_| lease()).collect()
 }
 
-/// How many these are.
+/// How many ports a case needs for `$nth_port`.
 pub(super) fn nth_count(case: &Case) -> u32 {
     let names = |template: &&Template| template.names("nth_port");
     let mentions =
@@ -544,6 +558,7 @@ fn numbers(leases: &[Lease]) -> Vec<u16> {
     leases.iter().map(Lease::port).collect()
 }
 
+/// Whether a setting maps a port to the target of this name.
 pub(super) fn leads_to(setting: &Setting, name: &str) -> bool {
     match setting {
         Setting::Map { target, .. } | Setting::Maps { target, .. } => names(target, name),

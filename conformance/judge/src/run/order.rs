@@ -1,4 +1,4 @@
-//! In which order cases are run, and how often.
+//! The order in which cases are run, and how often.
 
 use std::cmp::Reverse;
 
@@ -9,11 +9,11 @@ use super::job::{Job, waits};
 /// The order of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Order {
-    /// Any order, decided by this seed; the slowest first when there is none.
+    /// The seed of a random order. Without a seed, the slowest cases start first.
     pub seed: Option<u64>,
     /// How often each case is run, at least once.
     pub repeat: u32,
-    /// Nothing more is started behind the first failure.
+    /// The first failure ends the run: no other case starts, and those being played are stopped.
     pub fail_fast: bool,
 }
 
@@ -28,7 +28,7 @@ impl Default for Order {
 }
 
 impl Order {
-    /// Each job as often as wanted, with the number of its round.
+    /// Each job `repeat` times, with the number of its round.
     pub(crate) fn repeated(self, jobs: Vec<Job>) -> Vec<Job> {
         if self.repeat <= 1 {
             return jobs;
@@ -50,7 +50,7 @@ impl Order {
 
     /// The same seed gives the same order on every machine.
     pub(super) fn arrange(self, jobs: &mut [Job]) {
-        // The longest go first, so that the others fill the time.
+        // The longest cases start first: the short ones then fill the slots beside them.
         jobs.sort_by_cached_key(|job| Reverse(length(job)));
         if let Some(seed) = self.seed {
             fastrand::Rng::with_seed(seed).shuffle(jobs);
@@ -60,7 +60,7 @@ impl Order {
 
 /// About how long a case takes at most, in milliseconds.
 pub(super) fn length(job: &Job) -> u64 {
-    // A tunnel of a slow peer takes more than a second, for about eight steps.
+    // A tunnel through a slow peer takes more than a second and about eight steps.
     let step = if job.subject.is_slow() { 130 } else { 1 };
     let lines = job.entry.case.body.iter().map(|line| match line {
         Line::Repeat(block) => u64::from(block.count) * block.body.len() as u64,

@@ -1,4 +1,4 @@
-//! What would make a run useless: looked at once before a run, and not judged.
+//! Checks a subject for faults that would make a run useless. Nothing is judged.
 
 use std::sync::Arc;
 
@@ -15,35 +15,35 @@ use crate::run::Order;
 use crate::sut::{StartError, Subject};
 use crate::wire::Tls;
 
-/// What one look has shown.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// As it has to be.
+    /// It works.
     Good(String),
-    /// Some cases will fail for it, rightly or not.
+    /// Some cases will fail because of it, maybe wrongly.
     Warning(String),
-    /// A run against it says nothing.
+    /// A run against the subject is useless.
     Fault(String),
 }
 
-/// A session that is played, and what is said about it.
+/// A session that is played, and the texts about its result.
 struct Probe {
-    /// The steps, and the settings before them.
+    /// The settings and the steps of the session.
     case: &'static str,
     good: &'static str,
     bad: &'static str,
-    /// What to look at, by how a broken step begins.
+    /// The beginning of a broken step, and what the user should check.
     causes: &'static [(&'static str, &'static str)],
     /// Whether a run is useless without it.
     needed: bool,
-    /// Only over TLS.
+    /// Whether it is played only over TLS.
     tls: bool,
 }
 
-/// Looks at a subject that can log in.
+/// Checks a subject that has passed [`preflight`](super::preflight). Pairs are not checked.
 ///
 /// # Errors
-/// When it can no longer be started.
+/// If it can no longer be started.
 pub async fn probe(
     subject: &Arc<Subject>,
     ready: &Ready,
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn the_reference_peers_are_fit_for_a_run() {
+    async fn the_reference_peers_pass_all_checks() {
         for (side, looks) in [(Side::Server, SERVER), (Side::Client, CLIENT)] {
             let found = looked_at(peers::reference(side).unwrap()).await;
             let good: Vec<Found> = looks
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn what_makes_a_run_useless_is_a_fault_and_the_rest_a_warning() {
+    async fn a_broken_mapping_is_a_fault_and_the_other_findings_are_warnings() {
         let of = async |name: &str| looked_at(peers::manifest(name).unwrap()).await;
         let server = of("broken-server:mrs-port-off-by-one").await;
         let words = "mappings do not work: expected ctl < MRS $port true, got < MRS ";

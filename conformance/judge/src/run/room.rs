@@ -1,7 +1,7 @@
-//! How many cases fit beside each other into the descriptors that this program may have.
+//! Limits the cases that are played at a time to the file descriptors of this program.
 //!
-//! A case is begun only when there are as many descriptors left as it may need, so that nobody is blamed for a shortage
-//! of ours. What a case may need is read from its steps; it is an upper bound, not a measurement.
+//! A case starts only if as many descriptors are left as it may need, so that no program fails because the suite has
+//! run out of them. The need of a case is an upper bound that is computed from its steps.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(super) struct TooFewDescriptors {
 }
 
 impl Room {
-    /// All that this program may still open, apart from a few for itself.
+    /// All descriptors that this program may still open, except a few for itself.
     pub(super) fn new() -> Self {
         let size = descriptors::limit()
             .saturating_sub(descriptors::open_now())
@@ -46,10 +46,10 @@ impl Room {
         }
     }
 
-    /// Waits until a case fits in; the place is free again when the permit is dropped.
+    /// Waits until enough descriptors are free. They are free again when the permit is dropped.
     ///
     /// # Errors
-    /// Why it never will.
+    /// If the case needs more than this program may have.
     pub(super) async fn enter(&self, job: &Job) -> Result<OwnedSemaphorePermit, TooFewDescriptors> {
         let need = need(job);
         let too_much = || TooFewDescriptors {
@@ -61,12 +61,13 @@ impl Room {
         }
         let permits = u32::try_from(need).map_err(|_| too_much())?;
         let entered = Arc::clone(&self.free).acquire_many_owned(permits).await;
-        // It is never closed.
+        // The semaphore is never closed.
         entered.map_err(|_| too_much())
     }
 }
 
-/// How many of these cases, of those that take most, surely fit beside each other.
+/// How many cases fit at a time if each needs as many descriptors as the median of these: at least one, at most
+/// `wanted`.
 pub(super) fn at_a_time(jobs: &[Job], wanted: usize) -> usize {
     let mut needs: Vec<usize> = jobs
         .iter()
@@ -80,13 +81,13 @@ pub(super) fn at_a_time(jobs: &[Job], wanted: usize) -> usize {
     (Room::new().size / usual).clamp(1, wanted.max(1))
 }
 
-/// For looking into `/proc`, working directories, reports, and whatever the runtime opens.
+/// Descriptors for reading `/proc`, for working directories and reports, and for the runtime.
 const OWN: usize = 32;
 
-/// A semaphore has an end; no run comes near it.
+/// The size of the semaphore without a limit of descriptors. No run needs so many.
 const ENOUGH: usize = 1 << 24;
 
-/// How many descriptors a run of a case may need at a time.
+/// How many descriptors a job may need at a time.
 fn need(job: &Job) -> usize {
     let case = &job.entry.case;
     let twin = job
@@ -94,7 +95,7 @@ fn need(job: &Job) -> usize {
         .twin
         .as_ref()
         .map_or(0, |(_, twin)| of(twin, &job.subject));
-    // One after the other.
+    // The case and its twin are played one after the other.
     of(case, &job.subject).max(twin)
 }
 
@@ -114,7 +115,7 @@ fn of(case: &Case, subject: &Subject) -> usize {
     };
     let settings = || case.config.iter().map(|setting| &setting.value);
     let silent = usize::from(settings().any(|one| leads_to(one, "silent_target"))) * SILENT;
-    // A remote port is leased, and an embedded server listens on it.
+    // Each port is leased, and an embedded server listens on it.
     let ports = usize::try_from(nth_count(case)).unwrap_or(usize::MAX)
         * (1 + usize::from(embedded && role != Role::Client));
     let steps: usize = case
@@ -147,8 +148,8 @@ fn of_line(line: &Line, role: Role, embedded: bool) -> usize {
                 .map(|line| of_line(line, role, embedded))
                 .sum();
             let turns = usize::try_from(block.count).unwrap_or(usize::MAX);
-            // What a turn has opened is closed when it ends, which the peer may notice a little later. A block that
-            // keeps it holds it all.
+            // The connections of a turn are closed at its end, but the peer may close its side a little later. A block
+            // that keeps its connections holds those of all turns.
             match block.kept {
                 true => kept(block, role, embedded).saturating_mul(turns),
                 false => turn * turns.min(TURNS),
@@ -157,7 +158,8 @@ fn of_line(line: &Line, role: Role, embedded: bool) -> usize {
     }
 }
 
-/// What a turn of a block holds that keeps its connections: an `accept` counts what a TRQ has asked for.
+/// What one turn of a block that keeps its connections holds. If the turn accepts a connection, its TRQ is not counted:
+/// it asks for that connection.
 fn kept(block: &Repeat, role: Role, embedded: bool) -> usize {
     let accepts = |line: &&Line| matches!(line, Line::Step(step) if matches!(step.action, Action::Accept(_) | Action::AcceptAs(_)));
     let accepted = block.body.iter().any(|line| accepts(&line));
@@ -170,7 +172,7 @@ fn kept(block: &Repeat, role: Role, embedded: bool) -> usize {
 fn of_step(step: &Step, role: Role, embedded: bool) -> usize {
     let of_peer = usize::from(embedded);
     match (&step.action, role) {
-        // The users of a pair: from the server to the client, and from there to the target.
+        // A user of a pair: the connections from the user, between server and client, and to the target.
         (Action::Connect(_), Role::Pair) => OURS + 4 * of_peer,
         (
             Action::Connect(_)
@@ -181,7 +183,7 @@ fn of_step(step: &Step, role: Role, embedded: bool) -> usize {
             _,
         ) => OURS + of_peer,
         (Action::Send(message), Role::Client) if message.is(&TRQ) => {
-            // To us and to a target.
+            // One connection to the suite and one to a target.
             2 + 2 * of_peer
         }
         (Action::Send(message), Role::Server) if message.is(&MAP) => of_peer,
@@ -190,22 +192,22 @@ fn of_step(step: &Step, role: Role, embedded: bool) -> usize {
     }
 }
 
-/// A connection of ours: its socket is held twice.
+/// A connection of the suite: its socket is duplicated.
 const OURS: usize = 2;
 
-/// Two pipes and what tells of its end.
+/// A program: its pipes, and what reports its end.
 const PROCESS: usize = 4;
 
-/// A runtime, two control ports, and a connection to each of them at its start.
+/// An embedded peer: a runtime, two control ports, and a connection to each of them at its start.
 const EMBEDDED: usize = 16;
 
-/// Leases of its ports and of the case's, and logins of the suite's own.
+/// The surroundings of a server: leases of its ports and those of the case, and logins of the suite.
 const SERVER: usize = 12;
 
-/// Leases, targets, and where it connects to.
+/// The surroundings of a client: leases, targets, and the control port.
 const CLIENT: usize = 16;
 
-/// What fills the queue of a target that never answers.
+/// The connections that fill the queue of a target that never answers.
 const SILENT: usize = 8;
 
 /// How many turns of a block may be open at a time.

@@ -1,4 +1,4 @@
-//! Plays many jobs at a time, and once more what was late because the machine stood still.
+//! Plays many jobs at a time, and repeats a case in which a step was late because the machine stood still.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use crate::times::{START_GAP, Tempo};
 use crate::verdict::{Judged, Reason, RunNote, Verdict};
 use crate::wire::Tls;
 
-/// Plays the jobs as [`super::run`] does, on a machine that is watched by `watch`.
+/// Plays the jobs as [`super::run`] does; `watch` measures the stalls of the machine.
 pub(super) async fn conduct(
     jobs: Vec<Job>,
     tls: &Tls,
@@ -54,7 +54,7 @@ pub(super) async fn conduct(
         (false, true) => Ended::FailFast,
         (false, false) => Ended::Complete,
     };
-    // A bug of the suite must not make a case disappear.
+    // A task that panics sends no result. Its case must not be missing in the report.
     let lost = jobs.iter().zip(missing).filter(|(_, missing)| *missing);
     for (job, _) in lost.filter(|_| summary.ended == Ended::Complete) {
         each(
@@ -73,7 +73,18 @@ struct Done {
     retried: bool,
 }
 
-/// Every job in a task of its own; they start in their order, as many at a time as wanted.
+/// Starts the jobs in their order and returns the queue of their results.
+///
+/// One task starts the jobs. For each it waits for a slot, for a machine that does not lag, and for enough file
+/// descriptors; then a task of its own plays the job. `stop` ends all tasks; a job that has no verdict yet sends no
+/// result.
+///
+/// If a step was late while the machine stood still, the job gives back its slot and its descriptors and is played once
+/// more. This time it holds `1 / QUIET` of all slots, so at most `QUIET` jobs are repeated at a time, and fewer others
+/// are played beside them. The second result counts, and has a note.
+///
+/// A failed case of a pair is then played through a relay, if the job wants that. This adds a transcript to the result
+/// and does not change the verdict.
 fn start(
     jobs: &[Job],
     tls: &Tls,
@@ -93,7 +104,7 @@ fn start(
             let free = stop.run_until_cancelled(Arc::clone(&slots).acquire_owned());
             // The semaphore is never closed.
             let Some(Ok(slot)) = free.await else { return };
-            // So that the watch sees what the one before has cost.
+            // The watch must see the load of the case before this one.
             tokio::time::sleep(START_GAP).await;
             watch.room().await;
             let entered = stop.run_until_cancelled(room.enter(&job)).await;
@@ -127,7 +138,7 @@ fn start(
                     else {
                         return (judged, false, (Some(slot), Some(place)));
                     };
-                    // Once more, with so many slots that few others are played meanwhile.
+                    // With several slots, so that fewer cases are played at the same time.
                     drop((slot, place));
                     let slots = slots.acquire_many_owned(quiet_slots).await.ok();
                     let place = room.enter(&job).await.ok();
@@ -141,7 +152,7 @@ fn start(
                 let done = stop.run_until_cancelled(Box::pin(work)).await;
                 if let Some((mut judged, retried, _held)) = done {
                     if job.listens {
-                        // The verdict is known, so stopping must not lose it.
+                        // The verdict is known: if the run is stopped now, it is sent without the transcript.
                         let _played = job.in_play.begin(job.id());
                         let heard = Box::pin(between::listen(&job, &judged, &tls));
                         judged.heard = stop.run_until_cancelled(heard).await.flatten();
@@ -161,19 +172,19 @@ fn start(
 /// Cases that name a port themselves are played one after the other: only one server can listen on it.
 static NAMED_PORTS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// How many cases are played once more at a time, and nothing else. A peer that fails everything on a busy machine would
-/// take hours if they were played one by one.
+/// How many cases are repeated at a time, at most. With a peer that fails every case on a busy machine, a run would
+/// last hours if they were repeated one by one.
 const QUIET: usize = 8;
 
-/// Plays a case once more, and says why.
+/// Plays a case once more and notes the stall that was the reason.
 async fn again(job: &Job, tls: &Tls, stall: Duration) -> Judged {
-    // Its twin may have been late too.
+    // The twin is played again too: it may have been late as well.
     let (mut judged, _) = judge::judge(job, tls, &Twins::default()).await;
     judged.notes.push(RunNote::PlayedAgain { stall });
     judged
 }
 
-/// For how long the machine stood still, if a step may have been late because of it.
+/// For how long the machine stood still, if that explains why a step was late.
 pub(super) fn excuse(watch: &Watch, waited: Waited, tempo: Tempo) -> Option<Duration> {
     let Waited {
         from,
@@ -184,7 +195,7 @@ pub(super) fn excuse(watch: &Watch, waited: Waited, tempo: Tempo) -> Option<Dura
     if stall > tempo.excuse(bounded) {
         return Some(stall);
     }
-    // A program that has to wait for a processor in many small pieces is late too.
+    // Many short waits for a processor make a program late too, although none of them is a stall.
     let pressure = watch.pressure(from, until);
     (bounded && pressure > until.saturating_duration_since(from) / 4).then_some(pressure)
 }

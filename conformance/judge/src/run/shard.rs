@@ -1,4 +1,4 @@
-//! Parts of a run that are played by themselves, each on a machine of its own.
+//! Parts of a run that can be played separately, for example each on a machine of its own.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -44,9 +44,10 @@ impl Shard {
         }
     }
 
-    /// The jobs of this part. They are dealt out like cards, from the longest to the shortest, and each round the other
-    /// way: so the parts differ by one job at most, and by less than the longest job takes. What is skipped comes last, so
-    /// that every part has something to play. The order in which they are given does not count.
+    /// The jobs of this part. Jobs are distributed from the longest to the shortest, one to each part in a round, and
+    /// in reverse order of the parts in every second round. So the parts differ by at most one job, and by at most the
+    /// length of the longest job. Skipped jobs are distributed last, so that every part has jobs to play. The order of
+    /// `jobs` does not matter.
     pub fn part(self, jobs: Vec<Job>) -> Vec<Job> {
         let key = |at: &usize| {
             let job = &jobs[*at];
@@ -63,8 +64,8 @@ impl Shard {
         all.filter_map(|(job, own)| own.then_some(job)).collect()
     }
 
-    /// The first seed of this part, and how many sessions it has, of a hunt that begins with `seed` and has `runs` of
-    /// them. Without a number of them the parts are so far from each other that they never meet.
+    /// The first seed and the number of sessions of this part, for a fuzzing run that begins with `seed` and has `runs`
+    /// sessions. Without `runs` the first seeds of two parts are `2^45` apart, so that their seeds never overlap.
     pub fn seeds(self, seed: u64, runs: Option<u64>) -> (u64, Option<u64>) {
         let before = u64::from(self.number) - 1;
         let Some(runs) = runs else {
@@ -72,14 +73,14 @@ impl Shard {
         };
         let of = u128::from(self.of);
         let edge = |part: u64| {
-            // It is `runs` at most.
+            // The result is at most `runs`.
             u64::try_from(u128::from(runs) * u128::from(part) / of).unwrap_or(runs)
         };
         let (from, to) = (edge(before), edge(before + 1));
         (seed.wrapping_add(from), Some(to - from))
     }
 
-    /// Whether the card in this place is its own.
+    /// Whether this part gets the job at this place of the sorted jobs.
     fn gets(self, place: usize) -> bool {
         let (of, own) = (usize::from(self.of), usize::from(self.number) - 1);
         let (round, seat) = (place / of, place % of);
@@ -96,13 +97,13 @@ impl fmt::Display for Shard {
     }
 }
 
-/// What tells apart two runs that only seem to be the same: the steps of the cases, what is skipped and why, how long
-/// `still` is, and `more`.
+/// A digest of all that decides the verdicts of a run: the steps of the cases and twins, the reasons of skipped jobs,
+/// how long `still` is, and `more`. Two parts belong to the same run only if their fingerprints are equal.
 pub fn fingerprint(jobs: &[Job], more: &str) -> String {
     let mut lines: Vec<[String; 6]> = jobs.iter().map(line).collect();
     lines.sort();
     let mut context = Context::new(&SHA256);
-    // No text ends with the beginning of the next one.
+    // The length before each text makes the sequence of texts unambiguous.
     let mut add = |text: &str| {
         context.update(&text.len().to_le_bytes());
         context.update(text.as_bytes());
@@ -126,13 +127,13 @@ fn line(job: &Job) -> [String; 6] {
     ]
 }
 
-/// How many parts a run may have; it has not many more cases.
+/// How many parts a run may have. A run has not many more cases.
 const MOST: u16 = 1000;
 
-/// Two to this power seeds lie between the parts of a hunt: a year of sessions, a million a second.
+/// The first seeds of two parts are two to this power apart: a year of sessions at a million a second.
 const APART: u32 = 45;
 
-/// Enough to tell apart what differs by mistake.
+/// The length of a fingerprint. It detects mistakes, not attacks.
 const BYTES: usize = 8;
 
 #[cfg(test)]
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_in_which_jobs_are_given_changes_nothing() {
+    fn the_order_of_the_jobs_changes_neither_parts_nor_fingerprint() {
         let all = jobs(false);
         let ids =
             |jobs: Vec<Job>| -> BTreeSet<String> { part(2, 3, jobs).iter().map(Job::id).collect() };
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_changes_with_whatever_changes_verdicts() {
+    fn a_fingerprint_changes_with_all_that_changes_verdicts() {
         let (all, wire) = (jobs(true), jobs(false));
         let mut seen = BTreeSet::from([
             fingerprint(&all, ""),
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_of_a_hunt_have_the_seeds_of_the_hunt() {
+    fn the_parts_of_a_fuzzing_run_have_its_seeds_without_gaps() {
         for (runs, of) in [(10, 3), (3, 5), (1, 1), (u64::MAX, 1000)] {
             let mut next = u64::MAX - 2;
             for number in 1..=of {

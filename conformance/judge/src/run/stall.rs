@@ -1,4 +1,10 @@
-//! Notices when the machine, or this program, stands still, so that nobody is blamed for it.
+//! Measures when the machine or this program stands still, so that no program fails because of it.
+//!
+//! A thread and a task sleep [`STALL_TICK`] again and again, and note each time how late they wake. The thread wakes
+//! late if the system gives this process no processor; the task wakes late if the runtime of the suite is overloaded. A
+//! delay above [`STALL_NOTED`] is a stall. The delay of the task is also the lag: while it is above [`BUSY`], no case
+//! starts. On Linux the thread also reads the pressure on the processors, which shows many short waits that are no
+//! stalls. A late step is excused by a stall or by pressure within its time, see `runner::excuse`.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,22 +13,20 @@ use std::time::{Duration, Instant};
 
 use crate::times::{STALL_NOTED, STALL_TICK};
 
-/// A thread and a task that ought to wake every 5 ms. Dropping it ends them.
-///
-/// The thread is late when the machine has no time for us, the task when we have none for the cases.
+/// A thread and a task that should wake every 5 ms. Dropping it ends them.
 #[derive(Debug)]
 pub(crate) struct Watch {
     stalls: Arc<Mutex<Vec<Stall>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     task: Option<tokio::task::JoinHandle<()>>,
-    /// How late the task was lately, in milliseconds.
+    /// The lag: how late the task was recently, in milliseconds.
     lag: Arc<AtomicU64>,
-    /// For how long somebody on this machine has had to wait for a processor, as it was told at each moment.
+    /// Moments, and for how long in all a task of this machine had waited for a processor until then.
     pressure: Arc<Mutex<Vec<(Instant, Duration)>>>,
 }
 
-/// A time in which one of them did not wake, although it ought to.
+/// A time in which the thread or the task should have woken and did not.
 #[derive(Debug, Clone, Copy)]
 struct Stall {
     from: Instant,
@@ -30,7 +34,7 @@ struct Stall {
 }
 
 impl Watch {
-    /// Starts to watch, inside of the runtime. Where there is no further thread to be had, the task has to do.
+    /// Starts the thread and the task; needs a runtime. If the system refuses the thread, only the task measures.
     pub(crate) fn start() -> Self {
         let (stalls, stop, lag) = (
             Arc::<Mutex<Vec<Stall>>>::default(),
@@ -62,7 +66,7 @@ impl Watch {
                 let due = Instant::now() + STALL_TICK;
                 tokio::time::sleep(STALL_TICK).await;
                 let late = u64::try_from(note(&noted, due).as_millis()).unwrap_or(u64::MAX);
-                // It comes at once and goes slowly.
+                // The lag rises at once and falls by an eighth a tick.
                 let before = seen.load(Ordering::Relaxed);
                 seen.store(late.max(before - before.div_ceil(8)), Ordering::Relaxed);
             }
@@ -78,14 +82,14 @@ impl Watch {
         }
     }
 
-    /// Waits until there is time for another case.
+    /// Waits until the lag is small enough to start another case.
     pub(crate) async fn room(&self) {
         while self.lag.load(Ordering::Relaxed) > BUSY {
             tokio::time::sleep(STALL_TICK).await;
         }
     }
 
-    /// How long the machine stood still at a stretch between two moments, at worst.
+    /// The longest stall between two moments; of a stall that overlaps them, only the part between them counts.
     pub(crate) fn between(&self, from: Instant, until: Instant) -> Duration {
         self.each(|stall| {
             let end = stall.until.min(until);
@@ -93,7 +97,7 @@ impl Watch {
         })
     }
 
-    /// For how long somebody had to wait for a processor between two moments; nothing where the system does not tell.
+    /// For how long a task of this machine waited for a processor between two moments; zero if the system does not say.
     pub(crate) fn pressure(&self, from: Instant, until: Instant) -> Duration {
         let told = self.pressure.lock().unwrap_or_else(PoisonError::into_inner);
         let at = |moment| {
@@ -104,12 +108,12 @@ impl Watch {
         at(until).saturating_sub(at(from))
     }
 
-    /// How long it ever stood still.
+    /// The longest stall so far.
     pub(crate) fn longest(&self) -> Duration {
         self.each(|stall| stall.until.saturating_duration_since(stall.from))
     }
 
-    /// A watch that has seen one stall and sees no more.
+    /// A watch with one stall that measures nothing.
     #[cfg(test)]
     pub(super) fn fixed(from: Instant, until: Instant) -> Self {
         Self {
@@ -122,7 +126,7 @@ impl Watch {
         }
     }
 
-    /// The same, and at that moment the system tells that somebody has waited for a processor for so long.
+    /// Sets the pressure: it increases by `waited` at one moment.
     #[cfg(test)]
     pub(super) fn pressed(self, at: Instant, waited: Duration) -> Self {
         let told = vec![(at, Duration::ZERO), (at, waited)];
@@ -143,13 +147,13 @@ impl Drop for Watch {
             task.abort();
         }
         if let Some(thread) = self.thread.take() {
-            // It cannot panic, and ends within a tick.
+            // The thread cannot panic, and ends within a tick.
             let _ = thread.join();
         }
     }
 }
 
-/// Notes that somebody who was due then wakes only now, and tells how late that is.
+/// Returns how late a wake-up that was due at `due` comes now, and adds it to the stalls if it is late enough.
 fn note(stalls: &Mutex<Vec<Stall>>, due: Instant) -> Duration {
     let woken = Instant::now();
     let late = woken.saturating_duration_since(due);
@@ -163,17 +167,17 @@ fn note(stalls: &Mutex<Vec<Stall>>, due: Instant) -> Duration {
     late
 }
 
-/// What Linux counts as pressure on the processors.
+/// For how long in all at least one task has waited for a processor: `some` in `/proc/pressure/cpu` of Linux.
 fn waited_for_processor() -> Option<Duration> {
     let text = std::fs::read_to_string("/proc/pressure/cpu").ok()?;
     let total = text.lines().next()?.rsplit_once("total=")?.1;
     Some(Duration::from_micros(total.parse().ok()?))
 }
 
-/// Between two looks at the pressure.
+/// Ticks between two readings of the pressure.
 const PRESSURE_TICKS: u32 = 5;
 
-/// With so much lag, in milliseconds, no further case is begun.
+/// The lag above which no case starts, in milliseconds.
 const BUSY: u64 = 50;
 
 #[cfg(test)]
@@ -181,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stall_counts_only_where_it_overlaps() {
+    fn only_the_part_of_a_stall_within_the_given_time_counts() {
         let now = Instant::now();
         let ago = |ms| now.checked_sub(Duration::from_millis(ms)).unwrap();
         let watch = Watch::fixed(ago(300), ago(100));
@@ -193,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn pressure_is_what_was_added_between_two_moments() {
+    fn pressure_is_the_increase_between_two_moments() {
         let now = Instant::now();
         let second = |count| now + Duration::from_secs(count);
         let watch = Watch::fixed(now, now);
@@ -208,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn who_wakes_late_is_noted_and_who_is_in_time_is_not() {
+    fn a_late_wake_up_is_a_stall_and_one_in_time_is_not() {
         let (stalls, now) = (Mutex::default(), Instant::now());
         assert_eq!(note(&stalls, now + Duration::from_secs(60)), Duration::ZERO);
         assert!(stalls.lock().unwrap().is_empty());
@@ -221,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_runtime_that_stands_still_is_noticed_and_no_case_begins() {
+    async fn a_blocked_runtime_is_a_stall_and_no_case_starts() {
         let watch = Watch::start();
         tokio::time::sleep(STALL_TICK * 2).await;
         std::thread::sleep(STALL_NOTED * 10);
@@ -231,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_case_begins_once_the_lag_is_small_enough() {
+    async fn a_case_starts_when_the_lag_is_small_enough() {
         let still = Instant::now();
         let watch = Watch::fixed(still, still);
         let begins = async || {

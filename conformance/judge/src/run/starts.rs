@@ -1,8 +1,8 @@
-//! How many programs start at a time.
+//! Limits how many programs start at a time.
 //!
-//! A program that needs half a second of processor time to start does so in half a second, unless ninety others start
-//! beside it. So the processor time of all that start at once is bounded; what one start takes was measured before the
-//! first case.
+//! A program that needs half a second of processor time is ready after half a second, but not if ninety others start at
+//! the same time. So the processor time of all concurrent starts is bounded. The time of one start was measured before
+//! the first case.
 
 use std::sync::LazyLock;
 use std::thread::available_parallelism;
@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::times::USUAL_START;
 
-/// Processor time that starting programs may need together, in milliseconds.
+/// The processor time that all starting programs may need together, in milliseconds.
 static BUDGET: LazyLock<Budget> =
     LazyLock::new(|| Budget::new(available_parallelism().map_or(1, usize::from)));
 
@@ -21,9 +21,9 @@ struct Budget {
     free: Semaphore,
 }
 
-/// Waits until a program may start; whoever drops the permit tells that it is ready.
+/// Waits until a program may start. The caller drops the permit when the program is ready.
 ///
-/// `effort` is the processor time of a start, and `deadline` how long it may take.
+/// `effort` is the processor time of a start; `deadline` is how long the start may take.
 pub(super) async fn turn(effort: Duration, deadline: Duration) -> Option<SemaphorePermit<'static>> {
     BUDGET.turn(effort, deadline).await
 }
@@ -36,12 +36,13 @@ impl Budget {
     }
 
     async fn turn(&self, effort: Duration, deadline: Duration) -> Option<SemaphorePermit<'_>> {
-        // It is never closed.
+        // The semaphore is never closed.
         self.free.acquire_many(price(effort, deadline)).await.ok()
     }
 }
 
-/// What a start takes of the budget: more where the deadline is short, at most a core's share.
+/// What a start takes of the budget, in milliseconds: its processor time, or more if its deadline is shorter than
+/// usual, or less if it is longer. It is at most the share of one core.
 fn price(effort: Duration, deadline: Duration) -> u32 {
     let haste = USUAL_START.as_secs_f64() / deadline.as_secs_f64().max(0.001);
     let share = u32::try_from(SHARE).unwrap_or(u32::MAX);
@@ -52,7 +53,7 @@ fn price(effort: Duration, deadline: Duration) -> u32 {
     ms.min(share)
 }
 
-/// Of one core, in milliseconds: an eighth of the usual deadline, because the cases need processors too.
+/// The budget of one core, in milliseconds: an eighth of the usual deadline, because the cases need processors too.
 const SHARE: usize = 750;
 
 #[cfg(test)]
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_costs_what_it_needs_and_never_more_than_a_core() {
+    fn a_start_costs_its_processor_time_up_to_the_share_of_a_core() {
         assert_eq!(price(Duration::ZERO, USUAL_START), 0);
         assert_eq!(price(ms(400), USUAL_START), 400);
         assert_eq!(price(ms(400), ms(3000)), 750);
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn two_cores_start_three_programs_of_400_ms_at_a_time_and_any_number_of_light_ones() {
+    async fn two_cores_start_three_programs_of_400_ms_and_any_number_of_light_ones() {
         let budget = Budget::new(2);
         let mut held = Vec::new();
         for _ in 0..3 {
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn even_the_heaviest_program_gets_its_turn_on_one_core() {
+    async fn the_heaviest_program_can_start_on_one_core() {
         let budget = Budget::new(1);
         assert!(budget.turn(Duration::MAX, ms(1)).await.is_some());
     }

@@ -1,4 +1,4 @@
-//! What a whole run has come to, beside its verdicts.
+//! The facts of a whole run, apart from its verdicts.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use crate::times::{RoundTrips, Tempo};
 /// What is known of a subject before its first case.
 #[derive(Debug, Clone)]
 pub struct Start {
-    /// How long it took until somebody could log in on every transport.
+    /// How long it took until a login had succeeded on every transport.
     pub ready: Duration,
-    /// Measured on it then.
+    /// The round trips that were measured then.
     pub trips: RoundTrips,
-    /// What follows from that.
+    /// The deadlines that follow from them.
     pub tempo: Tempo,
-    /// In which order its cases are run.
+    /// The order of its cases.
     pub order: Order,
 }
 
@@ -25,16 +25,16 @@ pub struct Start {
 pub enum Ended {
     /// Every case has been run.
     Complete,
-    /// Somebody has stopped it.
+    /// The user has stopped it.
     Interrupted,
-    /// It has stopped at the first failure, as it was asked to.
+    /// It has stopped at the first failure, as the order says.
     FailFast,
 }
 
 /// The run as a whole.
 #[derive(Debug, Clone)]
 pub struct Summary {
-    /// Whether it is complete.
+    /// How it has ended.
     pub ended: Ended,
     /// From the first case to the last.
     pub wall: Duration,
@@ -42,14 +42,14 @@ pub struct Summary {
     pub played: usize,
     /// The ids of the cases that took longest, and how long; ten at most.
     pub slowest: Vec<(String, Duration)>,
-    /// How many were played once more because the machine had stalled.
+    /// How many were played once more because the machine stood still.
     pub retried: usize,
-    /// The longest time for which the machine did nothing.
+    /// The longest time for which the machine stood still.
     pub longest_stall: Duration,
 }
 
 impl Start {
-    /// What follows from what was measured.
+    /// Computes the deadlines from what was measured.
     pub fn new(ready: &Ready, scale: f64, order: Order) -> Self {
         let trips = ready.all_trips();
         Self {
@@ -74,7 +74,7 @@ impl Summary {
         }
     }
 
-    /// Cases in a second.
+    /// Cases a second.
     pub(crate) fn pace(&self) -> f64 {
         let played = u32::try_from(self.played).unwrap_or(u32::MAX);
         f64::from(played) / self.wall.as_secs_f64().max(f64::EPSILON)
@@ -84,9 +84,9 @@ impl Summary {
     pub fn note(&mut self, id: &str, took: Duration, retried: bool) {
         self.played += 1;
         self.retried += usize::from(retried);
-        let behind = self.slowest.partition_point(|(_, other)| *other >= took);
-        if behind < SLOWEST {
-            self.slowest.insert(behind, (id.to_owned(), took));
+        let place = self.slowest.partition_point(|(_, other)| *other >= took);
+        if place < SLOWEST {
+            self.slowest.insert(place, (id.to_owned(), took));
             self.slowest.truncate(SLOWEST);
         }
     }
@@ -128,6 +128,7 @@ impl fmt::Display for Summary {
     }
 }
 
+/// How many of the slowest cases a summary names.
 const SLOWEST: usize = 10;
 
 #[cfg(test)]
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_tells_what_was_measured_and_what_is_to_come() {
+    fn a_start_shows_the_measured_times_and_the_order_of_the_run() {
         let trips = RoundTrips::new([1, 2, 3].map(Duration::from_millis).to_vec());
         let ready = Ready {
             effort: Duration::ZERO,

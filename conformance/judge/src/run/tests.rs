@@ -1,4 +1,4 @@
-//! The judge against servers that are wrong in every way: no case may pass.
+//! The judge with fake servers that break the rules: they pass no case, or only those that need no more than agreement.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,95 +19,100 @@ use crate::sut::{Running, Subject};
 use crate::times::{STILL, Tempo};
 use crate::verdict::{Reason, RunNote, Verdict};
 
-/// What a fake does with a connection that is not the suite's own login.
+/// What a fake server does with a connection, except the readiness login of the suite.
 #[derive(Clone, Copy, PartialEq)]
-enum Manners {
-    /// Closes at once.
-    SlamShut,
-    /// Breaks off at once.
+enum Behaviour {
+    /// Closes after the first bytes.
+    ClosesAtOnce,
+    /// Resets after the first bytes.
     Resets,
-    /// Says something that is no protocol.
-    Noise,
-    /// Takes everything and says nothing.
-    BlackHole,
+    /// Sends random bytes.
+    SendsNoise,
+    /// Reads everything and sends nothing.
+    NeverAnswers,
     /// Sends everything back.
-    Echo,
-    /// Lets everybody log in and agrees with everything.
-    YesSayer,
-    /// Ends its own direction and goes on reading.
-    HalfClose,
-    /// Goes down, and nobody can log in any more.
-    GoesDown,
-    /// Takes everything from then on and answers nobody, not even at a login.
+    Echoes,
+    /// Accepts every login and every MAP, and answers SRQ.
+    AgreesToAll,
+    /// Ends its own direction and continues to read.
+    HalfCloses,
+    /// Stops listening after the first bytes, so that no login succeeds any more.
+    Exits,
+    /// After the first bytes it answers no connection any more, not even a login.
     Hangs,
-    /// Agrees with everything, and says something more a moment later.
-    Adds,
+    /// The same as `AgreesToAll`, and sends one more byte 60 ms later.
+    SendsMoreLater,
 }
 
-/// With `polite`, the login that proves that a server is ready is answered well.
-async fn fake(manners: Manners, polite: bool) -> SocketAddr {
+/// Starts a fake server. If `is_ready`, it accepts the login with which the suite checks that a server is ready.
+async fn fake(behaviour: Behaviour, is_ready: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         let down = CancellationToken::new();
-        let closes = match manners {
-            Manners::GoesDown => down.clone(),
+        let closes = match behaviour {
+            Behaviour::Exits => down.clone(),
             _ => CancellationToken::new(),
         };
         while let Some(Ok((stream, _))) = closes.run_until_cancelled(listener.accept()).await {
-            tokio::spawn(serve(stream, manners, polite, down.clone()));
+            tokio::spawn(serve(stream, behaviour, is_ready, down.clone()));
         }
     });
     address
 }
 
-async fn serve(mut stream: TcpStream, manners: Manners, polite: bool, down: CancellationToken) {
+async fn serve(
+    mut stream: TcpStream,
+    behaviour: Behaviour,
+    is_ready: bool,
+    down: CancellationToken,
+) {
     let mut buffer = vec![0; 1 << 16];
     let (mut first, mut pending) = (true, String::new());
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
         let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
-        let canary = first && polite && text.starts_with("ATH\ncanary-");
+        let canary = first && is_ready && text.starts_with("ATH\ncanary-");
         first = false;
-        let answer = match manners {
+        let answer = match behaviour {
             _ if down.is_cancelled() => continue,
             _ if canary => b"ARS\ntrue\n30\ntoken\n".to_vec(),
-            Manners::SlamShut => return,
-            Manners::Resets => {
+            Behaviour::ClosesAtOnce => return,
+            Behaviour::Resets => {
                 let _ = stream.set_zero_linger();
                 return;
             }
-            Manners::Noise => crate::noise::noise(64, 7),
-            Manners::HalfClose => {
+            Behaviour::SendsNoise => crate::noise::noise(64, 7),
+            Behaviour::HalfCloses => {
                 let _ = stream.shutdown().await;
                 continue;
             }
-            Manners::GoesDown => {
+            Behaviour::Exits => {
                 down.cancel();
                 return;
             }
-            Manners::Hangs => {
+            Behaviour::Hangs => {
                 down.cancel();
                 continue;
             }
-            Manners::BlackHole => continue,
-            Manners::Echo => buffer[..count].to_vec(),
-            Manners::YesSayer | Manners::Adds => {
+            Behaviour::NeverAnswers => continue,
+            Behaviour::Echoes => buffer[..count].to_vec(),
+            Behaviour::AgreesToAll | Behaviour::SendsMoreLater => {
                 pending.push_str(&text);
-                yes(&mut pending).into_bytes()
+                agreeing_answers(&mut pending).into_bytes()
             }
         };
         if stream.write_all(&answer).await.is_err() {
             return;
         }
-        if manners == Manners::Adds {
+        if behaviour == Behaviour::SendsMoreLater {
             tokio::time::sleep(Duration::from_millis(60)).await;
             let _ = stream.write_all(b"X").await;
         }
     }
 }
 
-/// The happiest answers to the whole messages of a text, which leaves it.
-fn yes(text: &mut String) -> String {
+/// Takes the whole messages from the text and returns an agreeing answer to each.
+fn agreeing_answers(text: &mut String) -> String {
     let mut answer = String::new();
     loop {
         let word = text
@@ -154,7 +159,7 @@ async fn verdicts_of(subject: &Arc<Subject>, time_scale: f64) -> Vec<(String, Ve
     };
     let entries: Vec<Arc<Entry>> = embedded().unwrap().into_values().map(Arc::new).collect();
     let mut jobs = plan(&entries, subject, &rules::embedded().unwrap(), options);
-    // Those that wait for seconds tell nothing new about a fake.
+    // A case that waits for seconds takes long and gives no other result with a fake.
     jobs.retain(|job| job.skip.is_none() && waits(job) < 1000);
     assert!(jobs.len() > 60, "{}", jobs.len());
     let mut found = Vec::new();
@@ -177,8 +182,8 @@ fn passed(found: &[(String, Verdict)]) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_slams_every_connection_passes_nothing() {
-    let found = verdicts(fake(Manners::SlamShut, false).await).await;
+async fn a_server_that_closes_every_connection_passes_nothing() {
+    let found = verdicts(fake(Behaviour::ClosesAtOnce, false).await).await;
     assert_eq!(passed(&found), [""; 0]);
     assert!(
         found
@@ -188,53 +193,53 @@ async fn a_server_that_slams_every_connection_passes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_lets_only_the_first_login_in_passes_nothing() {
-    let found = verdicts(fake(Manners::SlamShut, true).await).await;
+async fn a_server_that_accepts_only_the_readiness_login_passes_nothing() {
+    let found = verdicts(fake(Behaviour::ClosesAtOnce, true).await).await;
     assert_eq!(passed(&found), [""; 0]);
-    // Most cases do not even come to what they judge.
+    // Most cases fail before a step that judges.
     let red = [Verdict::Fail, Verdict::Blocked];
     assert!(found.iter().all(|(_, verdict)| red.contains(verdict)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_resets_every_connection_passes_nothing() {
-    let found = verdicts(fake(Manners::Resets, true).await).await;
+async fn a_server_that_resets_every_connection_passes_nothing() {
+    let found = verdicts(fake(Behaviour::Resets, true).await).await;
     assert_eq!(passed(&found), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_says_nonsense_passes_nothing() {
-    let found = verdicts(fake(Manners::Noise, true).await).await;
+async fn a_server_that_sends_noise_passes_nothing() {
+    let found = verdicts(fake(Behaviour::SendsNoise, true).await).await;
     assert_eq!(passed(&found), [""; 0]);
 }
 
-/// All the others find nobody any more.
+/// The other cases find no server that listens.
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_dies_in_the_first_case_passes_nothing() {
-    let found = verdicts(fake(Manners::GoesDown, true).await).await;
+async fn a_server_that_exits_in_the_first_case_passes_nothing() {
+    let found = verdicts(fake(Behaviour::Exits, true).await).await;
     assert_eq!(passed(&found), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_black_hole_passes_nothing() {
+async fn a_server_that_never_answers_passes_nothing() {
     assert_eq!(
-        passed(&verdicts(fake(Manners::BlackHole, true).await).await),
+        passed(&verdicts(fake(Behaviour::NeverAnswers, true).await).await),
         [""; 0]
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_echo_passes_nothing() {
+async fn a_server_that_echoes_every_byte_passes_nothing() {
     assert_eq!(
-        passed(&verdicts(fake(Manners::Echo, true).await).await),
+        passed(&verdicts(fake(Behaviour::Echoes, true).await).await),
         [""; 0]
     );
 }
 
-/// What can be had for saying yes to every whole message, and nothing more.
+/// The list has all cases that a server can pass by agreeing to every whole message.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_yes_sayer_passes_only_what_asks_for_a_yes() {
-    let found = verdicts(fake(Manners::YesSayer, true).await).await;
+async fn a_server_that_agrees_to_all_passes_only_these_cases() {
+    let found = verdicts(fake(Behaviour::AgreesToAll, true).await).await;
     let mut passed = passed(&found);
     passed.sort_unstable();
     assert_eq!(
@@ -276,7 +281,7 @@ async fn a_yes_sayer_passes_only_what_asks_for_a_yes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
+async fn a_broken_step_tells_what_came_instead_and_decides_the_verdict() {
     let subject = |plain| {
         Arc::new(Subject::Running(Running {
             plain,
@@ -287,65 +292,65 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
     };
     let head = "title    x\nrole     server\nrules    keep.srs\n\nctl   connect server\n";
     let tls = Tls::new().unwrap();
-    let polite = subject(fake(Manners::YesSayer, true).await);
-    let slam = subject(fake(Manners::SlamShut, true).await);
-    let half = subject(fake(Manners::HalfClose, true).await);
-    let down = subject(fake(Manners::GoesDown, true).await);
-    let hung = subject(fake(Manners::Hangs, true).await);
-    let hung_too = subject(fake(Manners::Hangs, true).await);
-    let adds = subject(fake(Manners::Adds, true).await);
+    let agreeing = subject(fake(Behaviour::AgreesToAll, true).await);
+    let closing = subject(fake(Behaviour::ClosesAtOnce, true).await);
+    let half = subject(fake(Behaviour::HalfCloses, true).await);
+    let down = subject(fake(Behaviour::Exits, true).await);
+    let hung = subject(fake(Behaviour::Hangs, true).await);
+    let hung_too = subject(fake(Behaviour::Hangs, true).await);
+    let extra = subject(fake(Behaviour::SendsMoreLater, true).await);
     for (body, subject, verdict, got) in [
         (
             "ctl   > SRQ\nctl   < SRS  [keep.srs]\n",
-            &polite,
+            &agreeing,
             Verdict::Pass,
             "",
         ),
         (
             "ctl   > SRQ\nctl   < SRS  in 1s..2s  [keep.srs]\n",
-            &polite,
+            &agreeing,
             Verdict::Fail,
             "too early",
         ),
         (
             "ctl   >> \"SRQ\\nSRQ\\n\"\nctl   < SRS\nctl   < closed  [keep.srs]\n",
-            &polite,
+            &agreeing,
             Verdict::Fail,
             "< SRS",
         ),
         (
             "ctl   > SRQ\nctl   << \"SRS\\nX\"  [keep.srs]\n",
-            &polite,
+            &agreeing,
             Verdict::Fail,
             "4 of 5 bytes",
         ),
         (
             "ctl   > SRQ\nctl   << \"SRT\"  [keep.srs]\n",
-            &polite,
+            &agreeing,
             Verdict::Fail,
             "byte 2 of 3 differs",
         ),
         (
             "ctl   > SRQ\nctl   < silence  [keep.srs]\n",
-            &polite,
+            &agreeing,
             Verdict::Fail,
             "< SRS",
         ),
         (
             "ctl   > SRQ\nctl   < silence  [keep.srs]\n",
-            &slam,
+            &closing,
             Verdict::Fail,
             "closed",
         ),
         (
             "ctl   > SRQ\nctl   < closed  [keep.srs]\n",
-            &slam,
+            &closing,
             Verdict::Pass,
             "",
         ),
         (
             "ctl   > SRQ\nctl   < closed  in 1s..2s  [keep.srs]\n",
-            &slam,
+            &closing,
             Verdict::Fail,
             "too early",
         ),
@@ -367,7 +372,7 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
             Verdict::Hang,
             "nothing in",
         ),
-        // Nobody can be asked whether all has been said.
+        // The fence needs a login, and no login is answered.
         (
             "ctl   > SRQ\nctl   < silence  [keep.srs]\n",
             &hung_too,
@@ -376,24 +381,24 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
         ),
         (
             "ctl   > SRQ\nctl   < SRS\nctl   < silence  [keep.srs]\n",
-            &adds,
+            &extra,
             Verdict::Fail,
             "<< \"X\"",
         ),
-        // The last step that could be judged did not come.
+        // The broken step judges nothing, and the judging step is after it.
         (
             "ctl   > SRQ\nctl   < closed\nctl   > SRQ\nctl   < SRS  [keep.srs]\n",
-            &polite,
+            &agreeing,
             Verdict::Blocked,
             "< SRS",
         ),
         (
             "ctl   > SRQ\nctl   < stalled  [keep.srs]\n",
-            &polite,
+            &agreeing,
             Verdict::Fail,
             "all 4 bytes were taken",
         ),
-        // What looks like a refusal was the end of the program.
+        // The close was not a refusal: the program had ended.
         (
             "ctl   > SRQ\nctl   < closed  [keep.srs]\n",
             &down,
@@ -402,14 +407,14 @@ async fn a_step_that_comes_too_early_or_brings_more_is_a_failure() {
         ),
         (
             "user  connect 1  [keep.srs]\n",
-            &slam,
+            &closing,
             Verdict::Fail,
             "cannot connect",
         ),
-        ("user  refused 1  [keep.srs]\n", &slam, Verdict::Pass, ""),
+        ("user  refused 1  [keep.srs]\n", &closing, Verdict::Pass, ""),
         (
             "user  refused $control  [keep.srs]\n",
-            &slam,
+            &closing,
             Verdict::Fail,
             "still accepts",
         ),

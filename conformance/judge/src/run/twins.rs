@@ -1,4 +1,8 @@
-//! Twins, each played once for all the cases that lean on it.
+//! The twins of a run, each played once for all the cases that share it.
+//!
+//! A case that only expects a refusal would pass against a program that refuses everything. So it has a twin, which
+//! differs in one detail and must succeed. The first case that needs a twin plays it; the others wait for its result.
+//! Each transport and each round of a repeated run has a twin of its own, because its result depends on both.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +14,7 @@ use super::job::Job;
 use crate::player::Waited;
 use crate::verdict::Judged;
 
-/// How a twin has been judged, and whether it waited in vain.
+/// The result of a twin, and the times of its step that was late, if one was.
 pub(super) type Control = (Judged, Option<Waited>);
 
 /// The twins of a run.
@@ -21,7 +25,8 @@ pub(super) struct Twins(Mutex<BTreeMap<Key, Arc<OnceCell<Control>>>>);
 type Key = (String, String, Transport, Option<u32>);
 
 impl Twins {
-    /// What `play` gives for the twin of a job; the first one who asks plays it, the others wait for that.
+    /// The result of the twin `name` of a job. The first call plays it with `play`; later and concurrent calls wait for
+    /// that result.
     pub(super) async fn get<F: Future<Output = Control>>(
         &self,
         job: &Job,

@@ -1,4 +1,4 @@
-//! What the client and the server of a pair say to each other, seen by a relay that stands between them.
+//! A relay between the client and the server of a pair that records what they send to each other.
 
 mod talk;
 
@@ -16,10 +16,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::ports::Lease;
 use crate::tap::tap;
 
-/// A relay between two programs. It carries bytes, ends and resets as they come, and keeps what it has seen.
+/// A relay between two programs. It passes on bytes, ends and resets in their order, and records them.
 #[derive(Debug)]
 pub struct Between {
-    /// Where the client reaches the server.
+    /// The address that the client connects to.
     address: SocketAddr,
     started: Instant,
     state: State,
@@ -29,7 +29,7 @@ pub struct Between {
 
 #[derive(Debug)]
 enum State {
-    /// It listens, and leads nowhere yet.
+    /// It listens, and has no server yet.
     Idle(TcpListener),
     Relaying {
         /// Dropping it ends the relay.
@@ -41,10 +41,10 @@ enum State {
 }
 
 impl Between {
-    /// A relay that leads nowhere yet.
+    /// A relay that listens, and has no server yet.
     ///
     /// # Errors
-    /// When there is no port for it.
+    /// If no port is free or the relay cannot listen on it.
     pub(crate) async fn new(transport: Transport) -> io::Result<Self> {
         let port = Lease::take()?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port.port())).await?;
@@ -57,7 +57,8 @@ impl Between {
         })
     }
 
-    /// Leads to that server from now on, and tells where the client finds it. The remote port `probe` is not of the case.
+    /// Relays to `server` from now on, and returns the address for the client. The mapping of the remote port `probe`
+    /// belongs to the suite, not to the case. A relay that has a server already keeps it.
     pub(super) fn lead_to(&mut self, server: SocketAddr, probe: u16) -> SocketAddr {
         let new = || Talk::new(self.started, self.transport, server).with_probe(probe);
         match std::mem::replace(&mut self.state, State::Over(new())) {
@@ -78,13 +79,12 @@ impl Between {
                     keeper: tokio::spawn(keeper),
                 };
             }
-            // It leads somewhere already.
             state => self.state = state,
         }
         self.address
     }
 
-    /// Looks no longer, and breaks off what is open. What the programs do when they are ended is no part of a case.
+    /// Stops the recording and breaks off open connections. The end of the programs is not part of a case.
     pub(crate) async fn cease(&mut self) {
         let empty = Talk::new(self.started, self.transport, self.address);
         let state = std::mem::replace(&mut self.state, State::Over(empty));
@@ -95,7 +95,7 @@ impl Between {
                 keeper,
             } => {
                 drop(stop);
-                // Neither panics; if one did, what it has seen would be missing.
+                // Neither task panics. If the keeper did, the record would be empty.
                 let _ = relay.await;
                 match keeper.await {
                     Ok(talk) => State::Over(talk),
@@ -107,7 +107,7 @@ impl Between {
         };
     }
 
-    /// What was said.
+    /// Stops the relay and returns the record.
     pub(crate) async fn talk(mut self) -> Talk {
         self.cease().await;
         match self.state {
@@ -119,7 +119,7 @@ impl Between {
     }
 }
 
-/// Events that wait to be kept; each holds at most 64 KiB.
+/// The most events that wait to be recorded. Each holds at most 64 KiB.
 const QUEUED: usize = 64;
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
-//! Everything that a started program has started: found wherever it has hidden, and ended.
+//! A started program and all its descendants: the suite finds them and kills them.
 //!
-//! A process group ends with one signal, but a program may leave it. So this program adopts all orphans among its
-//! descendants, and `/proc` tells who descends from whom. An orphan belongs to the family whose variable is in its
-//! environment, or in whose folder it works; one that has thrown away both is ended when no family is left that it
-//! could belong to. Where there is no `/proc`, only the group is ended. (A signal at the death of the suite itself would
-//! need code between fork and exec, which is unsafe code; so whoever kills the suite with SIGKILL has to end the
-//! programs too.)
+//! One signal ends a process group, but a process may leave its group. Therefore the suite makes itself the parent of
+//! all orphans among its descendants (`PR_SET_CHILD_SUBREAPER`), and reads in `/proc` which process descends from
+//! which. An orphan belongs to a family if it has the family's variable in its environment or works in the family's
+//! folder. An orphan with neither is killed when only one family is left. [`Family::kill`] looks and kills in rounds
+//! until no process is left, at most [`ROUNDS`] times.
+//!
+//! On a system without `/proc`, only the process group is killed. If the suite itself is killed by SIGKILL, its
+//! programs go on running: a signal at its death would need code between fork and exec, which is unsafe code.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -23,7 +25,7 @@ use rustix::process::{
 use super::proc::{self, Environment, Proc};
 use crate::times::KILL_POLL;
 
-/// A program and its descendants. Whoever drops it has to have ended it.
+/// A program and its descendants. The owner calls [`Family::kill`] and [`Family::end`] before dropping it.
 #[derive(Debug)]
 pub(crate) struct Family {
     mark: String,
@@ -37,11 +39,11 @@ pub(crate) struct Family {
 pub(crate) struct Survivor {
     pub(crate) id: i32,
     pub(crate) name: String,
-    /// It belongs to another user.
+    /// Whether it belongs to another user, so that the suite may not signal it.
     pub(crate) forbidden: bool,
 }
 
-/// The families that have not been ended.
+/// The families whose [`Family::end`] was not called yet.
 static LIVE: Mutex<Live> = Mutex::new(Live {
     families: 0,
     leaders: BTreeSet::new(),
@@ -53,36 +55,36 @@ struct Live {
     leaders: BTreeSet<i32>,
 }
 
-/// Those who were there before the first family, and children of ours from before an exec among them.
+/// The processes that ran before the first family began, among them children that this process had before an exec.
 static OTHERS: OnceLock<BTreeSet<(i32, u64)>> = OnceLock::new();
 
 impl Family {
-    /// The name of the variable.
+    /// The environment variable that marks the processes of a family.
     pub(crate) const VARIABLE: &'static str = "NETROXY_CONFORMANCE_INSTANCE";
 
-    /// Nobody belongs to it yet; its programs work in `folder`, if that is theirs alone.
+    /// A family without processes. `folder` is the working directory of its programs, if no other program works there.
     pub(crate) fn new(folder: Option<&Path>) -> Self {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
-        // Orphans come to us, so that they can be found and waited for.
+        // This process becomes the parent of orphans, so that it can find them and wait for them.
         let _ = set_child_subreaper(Some(getpid()));
         OTHERS.get_or_init(|| proc::all().iter().map(Proc::identity).collect());
         let count = COUNTER.fetch_add(1, Ordering::Relaxed);
         live(|live| live.families += 1);
         Self {
             mark: format!("{}-{count}", std::process::id()),
-            // As the system writes it.
+            // `/proc` shows the path of a working directory without symbolic links.
             folder: folder.and_then(|folder| folder.canonicalize().ok()),
             leader: None,
             ended: false,
         }
     }
 
-    /// The value of the variable.
+    /// The value of [`Family::VARIABLE`] for this family.
     pub(crate) fn mark(&self) -> &str {
         &self.mark
     }
 
-    /// The program leads a process group of its own.
+    /// Sets the program that leads the family's process group.
     pub(crate) fn leader(&mut self, id: Option<u32>) {
         let id = id.and_then(|id| i32::try_from(id).ok());
         self.leader = id.and_then(Pid::from_raw);
@@ -91,12 +93,12 @@ impl Family {
         }
     }
 
-    /// Whether it is known to have ended.
+    /// Whether [`Family::end`] was called.
     pub(crate) fn is_ended(&self) -> bool {
         self.ended
     }
 
-    /// Nobody belongs to it any more, as far as that can be brought about.
+    /// Removes it from the list of live families, after its processes were killed.
     pub(crate) fn end(&mut self) {
         if self.ended {
             return;
@@ -110,7 +112,7 @@ impl Family {
         });
     }
 
-    /// The processor time that all of them have used.
+    /// The processor time that all its processes have used.
     pub(crate) fn effort(&self) -> Duration {
         let all = proc::all();
         let leader = all.iter().filter(|one| Some(one.id) == self.leader_id());
@@ -118,7 +120,7 @@ impl Family {
         leader.chain(others).map(Proc::effort).sum()
     }
 
-    /// One that runs although the program itself has ended.
+    /// The id and name of a process of the family, other than the leader, that runs.
     pub(crate) fn left_behind(&self) -> Option<(i32, String)> {
         let all = proc::all();
         let (others, _) = self.look(&all, &BTreeSet::new());
@@ -126,16 +128,16 @@ impl Family {
         Some((running.id, running.name.clone()))
     }
 
-    /// Kills all of them, and those that were started in the meantime; tells which could not be killed.
+    /// Kills all its processes, and those that they start in the meantime. Returns the processes that still run.
     pub(crate) fn kill(&self) -> BTreeSet<Survivor> {
         let (mut known, mut unclear, mut survivors) = (BTreeSet::new(), 0, BTreeSet::new());
         for round in 0..ROUNDS {
             let all = proc::all();
             let (found, clear) = self.look(&all, &known);
-            // Who descends from whom is lost when somebody in between ends.
+            // A process whose parent ends gets another parent, so a process that was found once stays known.
             known.extend(found.iter().map(|one| one.identity()));
             if let Some(leader) = self.leader.filter(|_| round == 0) {
-                // It may have ended by itself.
+                // The call fails if the group has ended by itself.
                 let _ = kill_process_group(leader, Signal::KILL);
             }
             survivors.clear();
@@ -146,8 +148,8 @@ impl Family {
                     continue;
                 };
                 let forbidden = matches!(kill_process(id, Signal::KILL), Err(Errno::PERM));
-                // The owner of the leader waits for it. Others are our children once their parents are gone, and a program of
-                // many threads is not gone at once.
+                // The owner of the leader waits for the leader. Any other process becomes a child of this one when its
+                // parent has ended. A program with many threads takes a moment to end.
                 let gone = Some(one.id) != self.leader_id()
                     && match waitpid(Some(id), WaitOptions::NOHANG) {
                         Ok(ended) => ended.is_some(),
@@ -162,7 +164,7 @@ impl Family {
                     });
                 }
             }
-            // What was forked before the group ended shows in the second round.
+            // A process that was forked before the group ended is found in the second round.
             if round > 0 && !waiting {
                 unclear += 1;
                 if clear || unclear > UNCLEAR {
@@ -174,9 +176,9 @@ impl Family {
         survivors
     }
 
-    /// Those that are there apart from the leader, and whether that is surely all of them.
+    /// The family's processes other than the leader, and whether these are certainly all of them.
     ///
-    /// `known` are members that were seen before.
+    /// `known` are members that an earlier call found.
     fn look<'a>(&self, all: &'a [Proc], known: &BTreeSet<(i32, u64)>) -> (Vec<&'a Proc>, bool) {
         let us = getpid().as_raw_nonzero().get();
         let wanted = format!("{}={}", Self::VARIABLE, self.mark);
@@ -192,7 +194,7 @@ impl Family {
             let is_ours = known.contains(&one.identity())
                 || environment.has(&wanted)
                 || self.folder.as_ref().is_some_and(|folder| one.is_in(folder));
-            // What others in this program start stays in its group, and what we start does not.
+            // Programs of a family have process groups of their own; other children of this process stay in its group.
             let is_orphan = one.parent == us && one.group != getpgrp().as_raw_nonzero().get();
             if is_ours || (alone && is_orphan) {
                 roots.insert(one.id);
@@ -207,7 +209,8 @@ impl Family {
         (found, clear)
     }
 
-    /// Once its owner has waited for it, its number may be that of somebody else.
+    /// Whether a process is the leader and runs. After the owner has waited for the leader, another process may get
+    /// its id.
     fn is_running_leader(&self, one: &Proc) -> bool {
         let us = getpid().as_raw_nonzero().get();
         Some(one.id) == self.leader_id() && one.parent == us && !one.is_zombie
@@ -222,10 +225,11 @@ fn live<T>(change: impl FnOnce(&mut Live) -> T) -> T {
     change(&mut LIVE.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// More rounds than a fork bomb deserves.
+/// The most rounds of [`Family::kill`], so that a program that forks without end does not keep the suite busy for ever.
 const ROUNDS: usize = 100;
 
-/// How often to look again at who has no environment: an exec is over by then, and some never have one.
+/// How many rounds to wait for orphans with an empty environment. An exec is over by then; some processes never get an
+/// environment.
 const UNCLEAR: usize = 5;
 
 #[cfg(test)]
@@ -234,7 +238,7 @@ mod tests {
 
     use super::super::process::Process;
 
-    /// A shell, and the file by which it tells how far it is.
+    /// A shell that runs `text`, and the file `done` in its folder.
     fn shell(text: &str) -> (Process, std::path::PathBuf) {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("done");
@@ -262,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_a_program_that_leaves_somebody_behind_is_called_a_daemon() {
+    async fn only_a_program_that_leaves_a_running_child_is_called_a_daemon() {
         for (text, is_daemon) in [("touch done", false), ("sleep 1000 & touch done", true)] {
             let (mut program, done) = shell(text);
             until_there(&done).await;

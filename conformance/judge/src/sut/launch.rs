@@ -1,4 +1,4 @@
-//! From a manifest to an instance that is ready.
+//! Starts an instance from a manifest and waits until it is ready.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,46 +23,46 @@ use crate::ports::Lease;
 use crate::times::RUNNING_SERVER;
 use crate::wire::Tls;
 
-/// An instance that did not come up.
+/// Why an instance did not become ready.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The suite could not do its part.
+    /// The suite itself failed, such as by a missing port or folder.
     #[error("{0}")]
     Harness(String),
-    /// The program could not be started at all.
+    /// The system could not start the program.
     #[error("cannot start it: {0}")]
     Spawn(String),
-    /// It has refused the login that it was configured with, or that was given for it.
+    /// The server refused the login, or a server that the suite did not start closed several connections.
     #[error("{why}")]
     Refused {
-        /// Which login.
+        /// The login, the transport and the address.
         why: String,
         /// The end of its log.
         log: String,
     },
-    /// What the manifest configures is not what the program does: nothing can be judged by it.
+    /// The program does not do what the manifest configures, so the suite cannot judge it.
     #[error("{0}")]
     Manifest(String),
-    /// It ended by itself, or did not let anyone log in.
+    /// It ended by itself, or no login succeeded in time.
     #[error("{why}")]
     NotReady {
-        /// What was tried last, or how it ended.
+        /// The reason of the last failed attempt, or how the program ended.
         why: String,
         /// The end of its log.
         log: String,
     },
 }
 
-/// What a client is configured with.
+/// The values that a client is configured with.
 #[derive(Debug, Clone)]
 pub(crate) struct ClientPlan {
     pub(crate) server: SocketAddr,
     pub(crate) transport: Transport,
     /// Whether the client is told to verify the server's certificate.
     pub(crate) verify: bool,
-    /// In PEM form: the certificate that vouches for those that the client has to trust.
+    /// The CA certificate that the client has to trust, in PEM form.
     pub(crate) authority: Option<String>,
-    /// Remote port, target, isOpen.
+    /// The remote port, the target and isOpen of each mapping.
     pub(crate) mappings: Vec<(u16, SocketAddr, bool)>,
 }
 
@@ -74,20 +74,20 @@ pub(super) struct Setup {
     authority: Option<String>,
 }
 
-/// The credentials of every instance; they protect nothing.
+/// The user name of every instance. It and the password are no secrets: they protect only instances of the suite.
 const USER: &str = "conf-user";
 const PASSWORD: &str = "conf-pass";
 
-/// Who judges the timeout that a server announces.
+/// Whether the start or the case judges the timeout that a server announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Announced {
-    /// The start: another one than the configured one is a fault of the manifest.
+    /// The start fails with an error of the manifest if the timeout is not the configured one.
     ByStart,
-    /// The case that is played.
+    /// The case judges the timeout.
     ByCase,
 }
 
-/// Starts a server and waits until somebody can log in on each of these transports, where it speaks them.
+/// Starts a server and waits until a client can log in on each of `transports` that the server speaks.
 pub(crate) async fn start_server(
     subject: &Subject,
     (timeout, announced_is_judged): (u64, Announced),
@@ -139,8 +139,8 @@ pub(crate) async fn start_server(
     }
 }
 
-/// Why the timeout that a started server has announced shows that its manifest does not configure it. Every rule that
-/// counts in timeouts would be judged by the wrong one.
+/// The error of a manifest that does not configure the timeout: a started server has announced another one. The suite
+/// would judge every rule about timeouts by the wrong timeout.
 fn other_timeout(subject: &Subject, configured: u64, announced: &[u64]) -> Option<String> {
     let Subject::Started(manifest) = subject else {
         return None;
@@ -162,7 +162,7 @@ fn other_timeout(subject: &Subject, configured: u64, announced: &[u64]) -> Optio
     ))
 }
 
-/// Starts a client. That it is ready shows when it logs in at the suite's listener.
+/// Starts a client and does not wait. It is ready when it logs in at the suite's listener.
 pub(crate) async fn start_client(
     manifest: &Manifest,
     plan: &ClientPlan,
@@ -179,7 +179,7 @@ pub(crate) async fn start_client(
     common.insert("port", Value::from(plan.server.port()));
     common.insert("tls", Value::from(plan.transport == Transport::Tls));
     common.insert("verify", Value::from(plan.verify));
-    // The path is known when there is a folder.
+    // `launch` sets the path after it has made the folder.
     common.insert(CA_FILE, Value::Null);
     let vars = Vars {
         common,
@@ -250,7 +250,7 @@ impl Setup {
         }
     }
 
-    /// Starts the program in a fresh directory.
+    /// Starts the program in a new directory.
     pub(super) async fn launch(&self) -> Result<Body, StartError> {
         let harness = |error: io::Error| {
             StartError::Harness(format!(
@@ -272,7 +272,7 @@ impl Setup {
         match &self.manifest.launch {
             Launch::Command(words) => {
                 let filled = words.iter().map(|word| word.fill(&vars));
-                // The manifest has been tried out when it was loaded.
+                // This cannot fail: the loader has filled in the command of the manifest once.
                 let command: Vec<String> = filled
                     .collect::<Result<_, _>>()
                     .map_err(|misfit| StartError::Harness(misfit.message))?;
@@ -292,7 +292,7 @@ impl Setup {
 /// The file with the certificate that a client has to trust, in its working directory.
 const AUTHORITY: &str = "netroxy-conformance-ca.pem";
 
-/// How the names of the folders begin that this program makes, and no other that is running.
+/// The beginning of the names of the folders that this process makes. It contains the process id.
 pub fn folder_prefix() -> String {
     format!("netroxy-conformance-{}-", std::process::id())
 }
@@ -301,7 +301,7 @@ fn write(path: &Path, content: &Content, vars: &Vars) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    // The manifest has been tried out when it was loaded.
+    // This cannot fail: the loader has rendered the files of the manifest once.
     let misfit = |misfit| io::Error::other(format!("{misfit:?}"));
     match content {
         Content::Json(value) => fs::write(

@@ -1,4 +1,4 @@
-//! Commands that start a program where signals of ours do not reach it: in a container, or as another user.
+//! Commands that start a program where the suite's signals do not reach it: in a container, or as another user.
 
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::times::{CONTAINER_POLL, CONTAINER_REMOVAL};
 
-/// What has to be done to end what a command has started, beyond ending its processes.
+/// How to end a program that the suite's own signals cannot end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Launcher {
     container: Option<Container>,
@@ -15,29 +15,31 @@ pub(super) struct Launcher {
     privilege: Option<String>,
 }
 
-/// How a container is found again.
+/// The tool and the label that find a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Container {
-    /// Such as `docker --context x`.
+    /// The words of the command before `run`, such as `docker --context x`.
     tool: Vec<String>,
     label: String,
 }
 
-/// Tools that run a program in a container, whose processes are no children of ours.
+/// Tools that run a program in a container. Its processes are no descendants of the suite.
 const CONTAINERS: [&str; 3] = ["docker", "podman", "nerdctl"];
 
-/// Tools that run a program as another user, to whom we may send no signal.
+/// Tools that run a program as another user. The suite may send no signal to its processes.
 const PRIVILEGES: [&str; 2] = ["sudo", "doas"];
 
 impl Launcher {
-    /// Looks what a command is, and gives a container a label by which it is found again.
+    /// Finds out whether a command uses such a tool. Adds a label to a command that runs a container, to find the
+    /// container later.
     pub(super) fn prepare(command: &mut Vec<String>, mark: &str) -> Self {
         let privilege = command.first().filter(|word| is_one_of(word, &PRIVILEGES));
         let privilege = privilege.cloned();
         let container = run_word(command).map(|run| {
             let label = format!("netroxy-conformance={mark}");
             let tool = command[..run].to_vec();
-            // A name would clash with that of the command, and what stands behind `run` is not ours to understand.
+            // The command may already name its container, so a label is used. It comes directly after `run`, because
+            // the suite does not parse the words after that.
             command.splice(run + 1..run + 1, ["--label".to_owned(), label.clone()]);
             Container { tool, label }
         });
@@ -47,20 +49,20 @@ impl Launcher {
         }
     }
 
-    /// Ends and removes the container, if the command has started one.
+    /// Ends and removes the containers that the command has started.
     ///
     /// # Errors
-    /// Why it may still run.
+    /// If the tool fails, so that a container may still run.
     pub(super) fn remove(&self) -> Result<(), NotRemoved> {
         self.container.as_ref().map_or(Ok(()), Container::remove)
     }
 
-    /// Ends processes of another user with the help of what has started them.
+    /// Kills processes of another user, with the tool that the command begins with.
     pub(super) fn kill(&self, processes: &[i32]) {
         let Some(tool) = &self.privilege else { return };
         let mut command = [tool, "-n", "kill", "-KILL"].map(str::to_owned).to_vec();
         command.extend(processes.iter().map(ToString::to_string));
-        // Whether it was of any use shows when one looks again.
+        // The caller looks for the processes again, so the result is not needed.
         let _ = output(&command, CONTAINER_REMOVAL);
     }
 }
@@ -85,12 +87,12 @@ impl Container {
     }
 }
 
-/// Where the `run` of a tool for containers stands, if the command is one.
+/// The index of the word `run` if the command runs a container.
 fn run_word(command: &[String]) -> Option<usize> {
     let tool = command
         .iter()
         .position(|word| is_one_of(word, &CONTAINERS))?;
-    // Otherwise it is an argument of some other program.
+    // After any other first word, the name of the tool is only an argument.
     let leads = |word: &String| is_one_of(word, &LEADERS);
     if tool > 0 && !command.first().is_some_and(leads) {
         return None;
@@ -115,7 +117,7 @@ pub(super) struct NotRemoved {
     why: CommandError,
 }
 
-/// Why a command did not do its work.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 enum CommandError {
     #[error("it is empty")]
@@ -128,7 +130,10 @@ enum CommandError {
     Failed(ExitStatus),
 }
 
-/// Runs a command to its end; what it has written to its standard output.
+/// Runs a command to its end and returns its standard output.
+///
+/// # Errors
+/// If it cannot be started, fails, or runs longer than `limit`; then it is killed.
 fn output(command: &[String], limit: Duration) -> Result<String, CommandError> {
     let (program, arguments) = command.split_first().ok_or(CommandError::Empty)?;
     let mut child = Command::new(program)
@@ -144,7 +149,6 @@ fn output(command: &[String], limit: Duration) -> Result<String, CommandError> {
             Err(error) => return Err(error.into()),
             Ok(None) if Instant::now() < until => std::thread::sleep(CONTAINER_POLL),
             Ok(None) => {
-                // It is of no use any more.
                 let _ = child.kill();
                 let _ = child.wait();
                 return Err(CommandError::Unended(limit));
@@ -156,13 +160,13 @@ fn output(command: &[String], limit: Duration) -> Result<String, CommandError> {
     }
     let mut text = String::new();
     if let Some(said) = child.stdout.take() {
-        // More than a pipe holds would have kept it from ending.
+        // The program has ended, so its output fits into the pipe and this read is short.
         said.take(LONGEST).read_to_string(&mut text)?;
     }
     Ok(text)
 }
 
-/// What is read of an answer, in bytes.
+/// The most bytes that are read of a command's output.
 const LONGEST: u64 = 64 << 10;
 
 #[cfg(test)]
@@ -224,7 +228,7 @@ mod tests {
         }
     }
 
-    /// A tool that writes down what it is asked, and finds these containers.
+    /// A launcher with a fake `docker` that records its arguments and lists the containers `found`.
     fn tool(folder: &TempDir, found: &str, end: &str) -> Launcher {
         let (path, asked) = (folder.path().join("docker"), folder.path().join("asked"));
         let text = format!(
@@ -237,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_carries_the_label_is_removed_and_nothing_else() {
+    fn only_the_containers_with_the_label_are_removed() {
         let folder = TempDir::new().unwrap();
         let asked = || std::fs::read_to_string(folder.path().join("asked")).unwrap();
         let list = "ps --all --quiet --filter label=netroxy-conformance=7-1\n";
@@ -248,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_that_fails_says_so() {
+    fn the_error_of_a_failed_removal_names_its_cause() {
         let folder = TempDir::new().unwrap();
         let why = tool(&folder, "", "exit 3")
             .remove()

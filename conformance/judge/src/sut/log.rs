@@ -1,8 +1,8 @@
-//! The end of what a program has written, and how much that was.
+//! The end of a program's output, and the number of bytes that it has written.
 
 use std::collections::VecDeque;
 
-/// Standard output and error together; only the end is kept.
+/// Standard output and standard error together. Only the end is kept.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     end: VecDeque<u8>,
@@ -10,7 +10,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Adds what was written; whether it is much already.
+    /// Adds output. Returns whether the program has written more than `MUCH` bytes in total.
     pub(super) fn add(&mut self, bytes: &[u8]) -> bool {
         self.written += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.end.extend(bytes);
@@ -19,7 +19,7 @@ impl Log {
         self.written > MUCH
     }
 
-    /// The last lines, and how much it was if it was much.
+    /// The last lines, and the size of the output if it is more than `MUCH` bytes.
     pub(super) fn tail(&self) -> String {
         let bytes: Vec<u8> = self.end.iter().copied().collect();
         let text = String::from_utf8_lossy(&bytes);
@@ -36,7 +36,7 @@ impl Log {
     }
 }
 
-/// The beginning of a line.
+/// The first `LONGEST` characters of a line.
 fn cut(line: &str) -> String {
     match line.char_indices().nth(LONGEST) {
         Some((at, _)) => format!("{}...", &line[..at]),
@@ -50,10 +50,10 @@ const LINES: usize = 20;
 /// How many characters of a line are shown.
 const LONGEST: usize = 300;
 
-/// How many bytes are kept.
+/// How many bytes of the end are kept.
 const KEPT: usize = 32 << 10;
 
-/// More than a program writes that only tells what it does.
+/// The most bytes of output that count as usual logging.
 const MUCH: u64 = 4 << 20;
 
 #[cfg(test)]
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn megabytes_are_counted_and_not_kept() {
+    fn long_output_is_counted_and_only_its_end_is_kept() {
         let mut log = Log::default();
         let chunk = vec![b'x'; 1 << 20];
         let much: Vec<bool> = (0..6).map(|_| log.add(&chunk)).collect();

@@ -18,30 +18,32 @@ use crate::ports::Lease;
 use crate::times::{PAIR_LONGEST_PAUSE, PAIR_PAUSE, PAIR_TRY, Tempo};
 use crate::wire::{Listener, Tls};
 
-/// Two running programs, and a mapping of their own by which they show that they work.
+/// A running server and client, and a mapping of the suite that shows that they work together.
 ///
-/// The client asks for that mapping last. So when a user reaches its target, the mappings of a case stand too.
+/// The client requests that mapping last. If a user reaches its target, the mappings of the case are set up too.
 #[derive(Debug)]
 pub(crate) struct Pair {
     server: Instance,
     client: Instance,
-    /// How long the two may take to work together, from their start.
+    /// How long the two may take from their start until a tunnel works.
     patience: Duration,
     time_scale: f64,
-    canary: Canary,
+    probe: Probe,
 }
 
+/// The mapping of the suite.
 #[derive(Debug)]
-struct Canary {
+struct Probe {
+    /// The remote port.
     port: u16,
     target: Listener,
-    /// The word of the last user.
-    said: u64,
-    /// The last word that a target has heard.
-    heard: u64,
+    /// The number that the last user sent.
+    sent: u64,
+    /// The last number that the target received.
+    received: u64,
 }
 
-/// What a pair is started with.
+/// The programs of a pair and the values that they are started with.
 #[derive(Debug)]
 pub(crate) struct PairPlan<'a> {
     pub(crate) server: &'a Manifest,
@@ -49,9 +51,9 @@ pub(crate) struct PairPlan<'a> {
     pub(crate) transport: Transport,
     /// The timeout of the server in seconds.
     pub(crate) timeout: u64,
-    /// Remote port, target, isOpen.
+    /// The remote port, the target and isOpen of each mapping.
     pub(crate) mappings: Vec<(u16, SocketAddr, bool)>,
-    /// What the client reaches the server through, if it does not do so directly.
+    /// The relay that the client connects to; `None` if it connects to the server directly.
     pub(crate) between: Option<&'a mut Between>,
 }
 
@@ -59,7 +61,7 @@ impl Pair {
     /// Starts the server, then the client, and waits until a tunnel can be used.
     ///
     /// # Errors
-    /// When one of the two does not come up, or they do not get on.
+    /// If one of the two does not start, or no tunnel works in time.
     pub(crate) async fn start(
         plan: PairPlan<'_>,
         tls: &Tls,
@@ -101,11 +103,11 @@ impl Pair {
                 return Err(error);
             }
         };
-        let canary = Canary {
+        let probe = Probe {
             port: port.port(),
             target,
-            said: 0,
-            heard: 0,
+            sent: 0,
+            received: 0,
         };
         client.hold([port, target_port]);
         let start = plan.server.start_deadline_ms + plan.client.start_deadline_ms;
@@ -115,7 +117,7 @@ impl Pair {
             client,
             patience,
             time_scale,
-            canary,
+            probe,
         };
         match pair.works(patience).await {
             Ok(()) => Ok(pair),
@@ -133,15 +135,15 @@ impl Pair {
         }
     }
 
-    /// Waits until a byte sequence of a new user reaches a target.
+    /// Waits until the bytes of a new user reach the target.
     ///
     /// # Errors
-    /// How far it has come within `limit`.
+    /// If a program ends, or no user reaches the target within `limit`. The error names the step that failed last.
     pub(crate) async fn works(&mut self, limit: Duration) -> Result<(), PairError> {
         let until = Instant::now() + limit;
         let mut pause = PAIR_PAUSE;
         loop {
-            let why = match self.canary.sing(until).await {
+            let why = match self.probe.reach_target(until).await {
                 Ok(()) => return Ok(()),
                 Err(why) => why,
             };
@@ -151,16 +153,16 @@ impl Pair {
             if Instant::now() >= until {
                 return Err(PairError::NoTunnel { limit, why });
             }
-            // Not a verdict: only the pause between two attempts.
+            // This is only the pause between two attempts; no verdict depends on it.
             sleep(pause).await;
             pause = (pause * 5 / 4).min(PAIR_LONGEST_PAUSE);
         }
     }
 
-    /// Ends one of the two without a warning, starts it again, and waits until they work together.
+    /// Kills one of the two, starts it again, and waits until a tunnel works.
     ///
     /// # Errors
-    /// When they do not.
+    /// If it cannot be started again, or no tunnel works in time.
     pub(crate) async fn restart(&mut self, side: Side) -> Result<(), PairError> {
         let program = match side {
             Side::Server => &mut self.server,
@@ -172,7 +174,7 @@ impl Pair {
         self.works(self.patience + pause).await
     }
 
-    /// Why one of them is no longer running, if it is not.
+    /// How one of the two ended, if one has.
     pub(super) fn ended(&mut self) -> Option<String> {
         let told = |side, status: Option<String>| status.map(|text| format!("the {side}: {text}"));
         told(Side::Server, self.server.ended()).or_else(|| told(Side::Client, self.client.ended()))
@@ -214,14 +216,14 @@ pub(crate) enum PairError {
     /// No user has reached the target in time.
     #[error("no tunnel within {:.1} s: {why}", .limit.as_secs_f64())]
     NoTunnel {
-        /// How long it was tried.
+        /// How long users tried.
         limit: Duration,
-        /// What was missing the last time.
+        /// Why the last user failed.
         why: UserError,
     },
 }
 
-/// What was missing for a user of a pair.
+/// Why a user did not reach the target.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UserError {
     #[error("a user cannot connect: {0}")]
@@ -234,10 +236,13 @@ pub(crate) enum UserError {
     NotJoined,
 }
 
-impl Canary {
-    /// One user, one tunnel, one word; `Err` tells what was missing.
-    async fn sing(&mut self, until: Instant) -> Result<(), UserError> {
-        self.said += 1;
+impl Probe {
+    /// Connects one user, sends a new number, and waits until the target receives it.
+    ///
+    /// # Errors
+    /// If the user cannot connect or send, or the target receives no new number in time.
+    async fn reach_target(&mut self, until: Instant) -> Result<(), UserError> {
+        self.sent += 1;
         let left = || {
             until
                 .saturating_duration_since(Instant::now())
@@ -251,7 +256,7 @@ impl Canary {
             }
             Err(_) => return Err(UserError::NotAnswered),
         };
-        user.write_all(&self.said.to_le_bytes())
+        user.write_all(&self.sent.to_le_bytes())
             .await
             .map_err(UserError::CutOff)?;
         loop {
@@ -260,11 +265,11 @@ impl Canary {
             };
             let mut got = [0; 8];
             let read = timeout(left(), service.read_exact(&mut got)).await;
-            // The original server may give a tunnel to a user of an earlier try, who has left: then each one carries
-            // the word before. It works all the same, as long as no word comes twice.
+            // The original server may give a tunnel to a user of an earlier attempt that has left. Then each tunnel
+            // carries an earlier number. That is accepted as long as no number comes twice.
             let word = u64::from_le_bytes(got);
-            if matches!(read, Ok(Ok(_))) && (self.heard + 1..=self.said).contains(&word) {
-                self.heard = word;
+            if matches!(read, Ok(Ok(_))) && (self.received + 1..=self.sent).contains(&word) {
+                self.received = word;
                 return Ok(());
             }
         }

@@ -1,11 +1,11 @@
-//! What Linux tells about processes in `/proc`; nothing on other systems.
+//! The processes of the machine as Linux shows them in `/proc`. Other systems yield no processes.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A process as it was when it was looked at.
+/// The state of a process at the time it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Proc {
     pub(super) id: i32,
@@ -13,15 +13,15 @@ pub(super) struct Proc {
     pub(super) group: i32,
     /// It has ended, and its parent has not waited for it.
     pub(super) is_zombie: bool,
-    /// The beginning of the name of its program.
+    /// The name of its program, which the kernel cuts to 15 bytes.
     pub(super) name: String,
     /// Processor time of its own and of its children that it has waited for, in ticks.
     ticks: u64,
-    /// When it began, in ticks; with the number it tells it from all others.
+    /// When it started, in ticks since boot. Together with the id it identifies the process.
     began: u64,
 }
 
-/// All processes.
+/// All processes of the machine.
 pub(super) fn all() -> Vec<Proc> {
     let folders = fs::read_dir("/proc").into_iter().flatten();
     let names = folders.filter_map(|folder| folder.ok()?.file_name().into_string().ok());
@@ -34,7 +34,7 @@ pub(super) fn all() -> Vec<Proc> {
         .collect()
 }
 
-/// Those of them that descend from one of `roots`, these not counted.
+/// The processes that descend from one of `roots`, without `roots`.
 pub(super) fn descendants<'a>(all: &'a [Proc], roots: &BTreeSet<i32>) -> Vec<&'a Proc> {
     let (mut known, mut found) = (roots.clone(), Vec::new());
     loop {
@@ -49,7 +49,7 @@ pub(super) fn descendants<'a>(all: &'a [Proc], roots: &BTreeSet<i32>) -> Vec<&'a
 }
 
 impl Proc {
-    /// A line such as `17 (the name) S 1 17 17 0 -1 ...`; the name may hold anything.
+    /// Reads a line such as `17 (the name) S 1 17 17 0 -1 ...`. The name may contain any characters.
     fn read(text: &str) -> Option<Self> {
         let (head, rest) = text.rsplit_once(") ")?;
         let (id, name) = head.split_once(" (")?;
@@ -67,36 +67,36 @@ impl Proc {
         })
     }
 
-    /// What tells it from all processes that ever were.
+    /// Its id and its start, which no other process since boot shares.
     pub(super) fn identity(&self) -> (i32, u64) {
         (self.id, self.began)
     }
 
-    /// Processor time of its own and of its children that it has waited for.
+    /// The processor time of the process and of the children that it has waited for.
     pub(super) fn effort(&self) -> Duration {
         let second = rustix::param::clock_ticks_per_second().max(1);
         Duration::from_millis(self.ticks.saturating_mul(1000) / second)
     }
 
-    /// Its environment, as far as one may read it.
+    /// Its environment, if this program may read it.
     pub(super) fn environment(&self) -> Environment {
         let bytes = fs::read(format!("/proc/{}/environ", self.id));
         match bytes {
-            // In the middle of an exec the new environment is not there yet, and some programs never have one.
+            // During an exec the new environment does not exist yet. Some programs never get one.
             Ok(bytes) if bytes.is_empty() && !self.is_zombie => Environment::Empty,
             Ok(bytes) => Environment::Known(bytes),
             Err(_) => Environment::Hidden,
         }
     }
 
-    /// Whether its working directory is this one, or in it; a folder that has been removed counts.
+    /// Whether its working directory is `folder` or lies in it. A removed folder inside `folder` counts.
     pub(super) fn is_in(&self, folder: &Path) -> bool {
         let link = fs::read_link(format!("/proc/{}/cwd", self.id));
         link.is_ok_and(|link: PathBuf| link.starts_with(folder))
     }
 }
 
-/// What a process was started with.
+/// The environment that a process was started with.
 #[derive(Debug)]
 pub(super) enum Environment {
     Known(Vec<u8>),
@@ -124,7 +124,7 @@ mod tests {
         "17 (a) b (c) S 5 16 16 0 -1 4194560 90 0 0 0 3 2 40 5 20 0 1 0 777 1000 2 3";
 
     #[test]
-    fn a_line_is_read_whatever_the_name_holds() {
+    fn a_line_is_read_although_the_name_holds_spaces_and_parentheses() {
         let read = Proc::read(LINE).unwrap();
         assert_eq!((read.id, read.parent, read.group), (17, 5, 16));
         assert_eq!((read.name.as_str(), read.ticks), ("a) b (c", 50));
@@ -137,13 +137,13 @@ mod tests {
     }
 
     #[test]
-    fn descendants_are_found_over_generations_and_once() {
+    fn descendants_of_all_generations_are_found_once() {
         let of = |id, parent| Proc {
             id,
             parent,
             ..Proc::read(LINE).unwrap()
         };
-        // A circle cannot be, and must not hang.
+        // The search must end even if parents form a circle (40 and 41).
         let all = [
             of(1, 0),
             of(30, 20),

@@ -1,4 +1,4 @@
-//! A program in a process group and a directory of its own.
+//! A program that runs in its own process group and its own directory.
 
 use std::io;
 use std::path::Path;
@@ -26,7 +26,7 @@ pub(super) struct Process {
     child: Child,
     family: Family,
     launcher: Launcher,
-    /// How it has ended, once it has.
+    /// How it ended; `None` while it runs.
     status: Option<String>,
     log: Arc<Mutex<Log>>,
     collectors: JoinSet<()>,
@@ -76,7 +76,7 @@ impl Process {
         self.status.clone()
     }
 
-    /// The processor time that it and its children have used.
+    /// The processor time that it and its descendants have used.
     pub(super) fn effort(&self) -> Duration {
         self.family.effort()
     }
@@ -86,7 +86,7 @@ impl Process {
     }
 
     pub(super) async fn log_tail(&mut self) -> String {
-        // What it wrote last is often why it has ended; a child of its own may hold the pipe open for longer.
+        // The last output often tells why the program ended. A child may hold the pipe open, so the wait has a limit.
         if self.ended().is_some() {
             let rest = async { while self.collectors.join_next().await.is_some() {} };
             let _ = timeout(OUTPUT_REST, rest).await;
@@ -97,11 +97,11 @@ impl Process {
 
     pub(super) async fn stop(mut self) {
         self.end();
-        // Waiting leaves no zombie; it cannot take long after a kill. One that may not be killed is not waited for.
+        // Waiting removes the zombie and is short after a kill. The limit is for a program that the suite cannot kill.
         let _ = timeout(OUTPUT_REST, self.child.wait()).await;
     }
 
-    /// Ends everything that it has started, and notes what it cannot end.
+    /// Kills the program and its descendants, and notes those that it cannot kill.
     fn end(&mut self) {
         if self.family.is_ended() {
             return;
@@ -127,7 +127,7 @@ impl Drop for Process {
     }
 }
 
-/// How a program has ended, and the likely cause, where the way it has ended tells it.
+/// How a program ended, and the likely cause if its status and the process it left behind show one.
 fn told(status: ExitStatus, left_behind: Option<(i32, String)>) -> String {
     match (left_behind, status.code()) {
         (Some((id, name)), Some(0)) => format!(
@@ -157,7 +157,7 @@ fn configure(program: &str, arguments: &[String], directory: &Path) -> Command {
     command
 }
 
-/// Always reads, because a program whose output nobody takes may stop.
+/// Reads all output in a task, because a program blocks if its output is not read.
 fn collect(
     collectors: &mut JoinSet<()>,
     source: Option<impl AsyncRead + Unpin + Send + 'static>,
@@ -173,7 +173,7 @@ fn collect(
                 log.add(&buffer[..count])
             };
             if much {
-                // It may go on, and must not take the processor from all the others.
+                // A program that writes without end must not take the processor from the other tasks.
                 sleep(OUTPUT_PAUSE).await;
             }
         }

@@ -1,4 +1,8 @@
-//! A server is ready when somebody can log in. An open port alone has proved nothing.
+//! Waits until a server is ready: until a client can log in. An open port does not show that.
+//!
+//! [`wait`] logs in on one transport after the other. It repeats a failed attempt with growing pauses until the login
+//! succeeds or the deadline passes. It gives up at once if the program ends or answers ARS false, and after
+//! [`CLOSES`] closed connections if the suite did not start the server.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,12 +22,16 @@ use crate::wire::{Connection, Tls, WriteError};
 #[derive(Debug)]
 pub(super) struct Unready {
     pub(super) why: String,
-    /// It has refused a login, so it is there, and it makes no sense to ask again.
+    /// Whether the server runs and rejects the login, so that further attempts are useless.
     pub(super) refused: bool,
 }
 
-/// Logs in on each of these transports that it speaks, until that works, it refuses, the instance ends, or `limit` has
-/// passed. The timeouts that it has announced, where they are numbers of seconds.
+/// Logs in on each of `transports` that the instance speaks. Returns the timeouts in seconds that the server announced
+/// and the specification allows.
+///
+/// # Errors
+/// If the server refuses the login, the instance ends, or `limit` passes. A server that the suite did not start also
+/// fails after [`CLOSES`] closed connections.
 pub(super) async fn wait(
     instance: &mut Instance,
     tls: &Tls,
@@ -35,7 +43,7 @@ pub(super) async fn wait(
     let control = instance.control.clone().into_iter();
     for (transport, address) in control.filter(|(one, _)| transports.contains(one)) {
         let mut pause = Pause::default();
-        // What was seen by an attempt that was not cut off by the deadline.
+        // The reason of the last attempt that the deadline did not cut off, or else of the first attempt.
         let mut seen = None;
         let mut closed = 0;
         loop {
@@ -72,7 +80,8 @@ pub(super) async fn wait(
             if failed.kind == Failure::Closed {
                 closed += 1;
             }
-            // A server that we start may still be on its way; this one runs, and is somebody's.
+            // A server that the suite starts may need more time. One that ran already belongs to another operator, so
+            // the suite stops its attempts.
             if closed >= CLOSES && instance.setup.is_none() {
                 let username = &instance.username;
                 let why = format!(
@@ -90,15 +99,15 @@ pub(super) async fn wait(
                     "no login on {transport} port {address} within {limit} s: {why}"
                 )));
             }
-            // Not a verdict: only the pause between two attempts.
+            // This is only the pause between two attempts; no verdict depends on it.
             sleep(pause).await;
         }
     }
     Ok(announced)
 }
 
-/// Between two attempts: short at first, because most programs are there at once, then longer, because an attempt is
-/// work for the program.
+/// The pause between two attempts. It is short at first, because most programs are ready at once. It grows, because
+/// each attempt is work for the program.
 #[derive(Debug, Default)]
 struct Pause {
     unreachable: u32,
@@ -106,16 +115,16 @@ struct Pause {
 }
 
 impl Pause {
-    /// After an attempt that has failed in this way.
+    /// The pause after an attempt that failed in this way.
     fn after(&mut self, failure: Failure) -> Duration {
         let (first, longest, count) = match failure {
             Failure::Unreachable => (10, 250, &mut self.unreachable),
-            // It was there, and it has done something for this attempt.
+            // The server accepted the connection and worked for this attempt.
             Failure::Unanswered | Failure::Closed | Failure::Refused => {
                 (100, 1_000, &mut self.unanswered)
             }
         };
-        // By a quarter each time: no program is looked at much later than it is ready.
+        // Each pause is longer by a quarter, so the next attempt follows soon after the program is ready.
         let grown = 1.25_f64.powi(i32::try_from(*count).unwrap_or(i32::MAX));
         *count = count.saturating_add(1);
         Duration::from_millis(first)
@@ -127,16 +136,17 @@ impl Pause {
 /// How an attempt has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Failure {
-    /// Nobody listens there.
+    /// The connection was refused: no program listens there.
     Unreachable,
-    /// It was connected, and has not answered ATH.
+    /// The server did not answer ATH with ARS, or the connection failed in another way.
     Unanswered,
-    /// It has closed instead of answering ATH.
+    /// The server closed the connection instead of answering ATH.
     Closed,
     /// The answer was ARS false.
     Refused,
 }
-/// The timeout in an answer to ATH, where it is one that may be sent. Any other is for the cases to judge.
+
+/// The timeout in an answer to ATH, if the specification allows it. The cases judge any other value.
 fn timeout(answer: &[Vec<u8>]) -> Option<u64> {
     let field = std::str::from_utf8(message::value(answer, FieldName::Timeout)?).ok()?;
     let seconds = field.parse().ok()?;
@@ -152,14 +162,14 @@ const LONGEST_TIMEOUT: u64 = 9_223_372_036;
 pub(crate) struct NoLogin {
     why: String,
     kind: Failure,
-    /// It was not refused: nothing came in time.
+    /// Whether time ran out before the server refused, closed or answered.
     pub(crate) silent: bool,
 }
 
-/// One login on a connection of its own.
+/// Opens a connection and logs in on it.
 ///
 /// # Errors
-/// When it is refused, or has no answer until then.
+/// If the connection fails, the login is refused, or no answer comes before `until`.
 pub(crate) async fn login(
     address: SocketAddr,
     transport: Transport,
@@ -171,7 +181,7 @@ pub(crate) async fn login(
     Ok(connection)
 }
 
-/// As [`login`], with the lines of the answer.
+/// Does the same as [`login`], and also returns the lines of the answer.
 async fn logged_in(
     address: SocketAddr,
     transport: Transport,
@@ -248,7 +258,7 @@ async fn logged_in(
     }
 }
 
-/// A client name that nobody else uses, because a second login with a name may end the first.
+/// A client name that no other login of this program uses. A second login with a name may end the first.
 pub(crate) fn unique_name(base: &str) -> String {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     format!(
@@ -260,7 +270,7 @@ pub(crate) fn unique_name(base: &str) -> String {
 
 const CLOSED: &str = "closed instead of answering ATH";
 
-/// After so many of these a server that runs is asked no more.
+/// After this many closed connections the suite stops its attempts on a server that it did not start.
 const CLOSES: u32 = 3;
 
 #[cfg(test)]
@@ -274,7 +284,7 @@ mod tests {
         assert_eq!(ms(&mut pause, Failure::Unreachable), 10);
         assert_eq!(ms(&mut pause, Failure::Unreachable), 12);
         assert_eq!(ms(&mut pause, Failure::Unanswered), 100);
-        // An hour of attempts.
+        // The pauses of these attempts last more than an hour in total.
         let last = (0..20_000)
             .map(|_| pause.after(Failure::Unreachable))
             .last();

@@ -1,25 +1,25 @@
-//! What could not be ended: it is told at the end, and a run that leaves something behind is not green.
+//! The processes and containers that the suite could not end. A run reports them at its end, and is not green.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use super::family::Survivor;
 
-/// All of it, for a person.
+/// One sentence for each process or container.
 static REMAINS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Notes what an ended program has left.
+/// Notes one sentence about a process or container that the suite could not end.
 pub(super) fn note(what: String) {
     let mut remains = REMAINS.lock().unwrap_or_else(PoisonError::into_inner);
     remains.insert(what);
 }
 
-/// Notes processes that an ended program has left.
+/// Notes the processes that the suite could not end.
 pub(crate) fn note_survivors(survivors: &BTreeSet<Survivor>) {
     survivors.iter().map(Survivor::told).for_each(note);
 }
 
-/// Everything that this program has started and could not end.
+/// The processes and containers that the suite has started and could not end, one sentence each.
 pub fn remains() -> BTreeSet<String> {
     REMAINS
         .lock()
@@ -28,7 +28,7 @@ pub fn remains() -> BTreeSet<String> {
 }
 
 impl Survivor {
-    /// What it is, and what a person can do about it.
+    /// The sentence about this process, and how to end it if it belongs to another user.
     fn told(&self) -> String {
         let Self {
             id,

@@ -1,4 +1,4 @@
-//! Why a program cannot be started, so that a person knows what to do.
+//! Explains why a program cannot be started, and what to do about it.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -6,9 +6,9 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-/// What the system says about starting `program`, and its likely cause.
+/// The error of the system about starting `program`, and its likely cause.
 ///
-/// The system says "no such file" about a script whose interpreter is missing, too.
+/// The system also reports "no such file" for a script whose interpreter is missing.
 pub(crate) fn explained(program: &str, error: &io::Error) -> String {
     match cause(program, error) {
         Some(cause) => format!("{program}: {error}: {cause}"),
@@ -37,7 +37,7 @@ fn cause(program: &str, error: &io::Error) -> Option<String> {
     }
 }
 
-/// The file is there, and what it needs to run is not.
+/// The cause if the file exists, and its interpreter or loader is missing.
 fn missing_helper(path: &Path) -> String {
     match interpreter(path) {
         Some(name) if name.ends_with('\r') => format!(
@@ -55,10 +55,10 @@ fn missing_helper(path: &Path) -> String {
     }
 }
 
-/// What the first line of a script names, if the file is one.
+/// The interpreter in the first line of a script; `None` if the file is no script.
 fn interpreter(path: &Path) -> Option<String> {
     let mut head = Vec::new();
-    // Systems look at no more than this either.
+    // The kernel reads at most 256 bytes of the first line too.
     let file = File::open(path).ok()?;
     file.take(256).read_to_end(&mut head).ok()?;
     let line = head
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_cause_is_told_from_the_others() {
+    fn the_error_of_a_failed_start_names_its_cause() {
         let folder = TempDir::new().unwrap();
         let file = |name: &str, text: &str, mode| {
             let path = folder.path().join(name);

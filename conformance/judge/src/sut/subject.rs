@@ -1,4 +1,4 @@
-//! What is judged: one program, a pair of two, or a server that runs already.
+//! The subject of a run: one program, a pair of a server and a client, or a server that already runs.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use crate::manifest::Manifest;
 use crate::shell::{PASSWORD, assigned, handed_on, quoted};
 use crate::times::STILL;
 
-/// What is judged.
+/// The subject that the suite judges.
 #[derive(Debug, Clone)]
 pub enum Subject {
     /// A program that is started for every case.
     Started(Manifest),
-    /// A server that is running already.
+    /// A server that already runs.
     Running(Running),
     /// A server and a client that are started for every case, in this order.
     Pair(Box<(Manifest, Manifest)>),
 }
 
-/// A server that somebody else has started.
+/// A server that the suite did not start.
 #[derive(Debug, Clone)]
 pub struct Running {
     /// Its port without TLS.
@@ -36,11 +36,11 @@ pub struct Running {
 /// A program that is judged, alone or with another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// Which side it is.
+    /// Whether it is the server or the client.
     pub side: Side,
     /// The name in its manifest.
     pub name: String,
-    /// What is started, or where it runs already.
+    /// The command that starts it, or the address where it already runs.
     pub runs: String,
 }
 
@@ -54,7 +54,7 @@ impl Subject {
         }
     }
 
-    /// The names of server and client, if it is two programs.
+    /// The names of the server and the client of a pair.
     pub fn programs(&self) -> Option<(&str, &str)> {
         match self {
             Self::Pair(pair) => Some((&pair.0.name, &pair.1.name)),
@@ -62,7 +62,7 @@ impl Subject {
         }
     }
 
-    /// What it consists of, for reports.
+    /// Its programs, for reports.
     pub fn parts(&self) -> Vec<Part> {
         let started = |manifest: &Manifest| Part {
             side: manifest.role,
@@ -83,7 +83,7 @@ impl Subject {
         }
     }
 
-    /// For reports.
+    /// Its name in reports.
     pub fn name(&self) -> String {
         match self {
             Self::Started(manifest) => manifest.name.clone(),
@@ -102,7 +102,7 @@ impl Subject {
         }
     }
 
-    /// How long `still` is for it: longer than each of its deadlines.
+    /// The duration of `still` for this subject: longer than each of its deadlines.
     pub(crate) fn still(&self) -> Duration {
         match self {
             Self::Started(manifest) => manifest.still,
@@ -121,7 +121,7 @@ impl Subject {
         }
     }
 
-    /// Whether a client is told to log in only once.
+    /// Whether its client does not connect again after its connection ends.
     pub(crate) fn runs_once(&self) -> bool {
         match self {
             Self::Started(manifest) => !manifest.reconnects,
@@ -130,7 +130,7 @@ impl Subject {
         }
     }
 
-    /// Why it is not asked over this transport, if it is not.
+    /// Why the suite does not use this transport; `None` if it does.
     pub fn silent_on(&self, transport: Transport) -> Option<String> {
         if self.speaks(transport) {
             return None;
@@ -173,7 +173,7 @@ impl Subject {
         }
     }
 
-    /// Assignments of the variables of the environment that its manifests read, for a shell.
+    /// Shell assignments of the environment variables that its manifests read.
     pub(crate) fn variables(&self) -> Vec<String> {
         let manifests = match self {
             Self::Started(manifest) => vec![manifest],

@@ -1,16 +1,16 @@
-//! How long things may take: every deadline of the suite is a figure of this file, or of the case itself.
+//! The deadlines by which peers are judged: each is a figure of this file, or of the case itself.
 //!
-//! Each figure is that of a rule; a test compares them with the sentences, and the bounds of cases with the figures. A
-//! deadline only matters where something is wrong: what comes is taken when it comes. So deadlines are generous, and
-//! grow with the round trips that were measured on the judged program.
+//! Each figure is that of a rule. Tests compare the figures with the texts of the rules, and the bounds of cases with
+//! the figures. A long deadline costs time only if a program fails, because an event is handled when it arrives. So
+//! deadlines are long, and grow with the round trips that were measured on the judged program.
 
 use std::fmt;
 use std::time::Duration;
 
-/// A figure that a rule gives to the peers that it binds.
+/// A time limit that a rule sets for peers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bound {
-    /// The rule.
+    /// The id of the rule.
     #[cfg_attr(
         not(test),
         expect(
@@ -19,11 +19,11 @@ pub(crate) struct Bound {
         )
     )]
     pub(crate) rule: &'static str,
-    /// What it says.
+    /// The figure in the rule.
     pub(crate) seconds: u64,
 }
 
-/// What should come at once.
+/// What a peer must do at once.
 pub(crate) const PROMPT: Bound = bound("time.prompt", 2);
 
 /// The answer to ATH.
@@ -32,29 +32,29 @@ pub(crate) const REPLY: Bound = bound("auth.reply-time", 5);
 /// TRS after TRQ, and with it the data connection and the one to the target.
 pub(crate) const TRS: Bound = bound("tunnel.trs-time", 5);
 
-/// What a client may take in addition, while its target does not answer; a target that refuses can take as long.
+/// How much longer a client may take if its target does not answer. A target that refuses can take as long.
 const DIAL: Bound = bound("tunnel.dial-deadline", 15);
 
 /// The next control connection of a client.
 const RECONNECT: Bound = bound("life.reconnect-time", 15);
 
-/// The first message of a connection. The same figure holds for ARS after ATH, and for a target: `auth.client-deadline`,
-/// `tunnel.dial-deadline`.
+/// The first message of a connection. The same figure holds for ARS after ATH, and for a target:
+/// `auth.client-deadline`, `tunnel.dial-deadline`.
 pub(crate) const FIRST_MESSAGE: Bound = bound("auth.deadline", 15);
 
 /// The next MAP after `MRS false`.
 pub(crate) const MAP_RETRY: Bound = bound("map.client-retries", 15);
 
-/// The pause before it.
+/// The pause before that MAP.
 pub(crate) const MAP_PAUSE: Bound = bound("map.retry-pause", 1);
 
 /// The pause of a client after `ARS false`.
 pub(crate) const BACK_OFF: Bound = bound("auth.client-backoff", 1);
 
-/// The pause of a client after a control connection that was shorter.
+/// The pause of a client after a control connection that was shorter than this.
 pub(crate) const CLIENT_PAUSE: Bound = bound("life.client-pause", 1);
 
-/// The figures for waits that a case is about: not before, or not after.
+/// The figures that cases judge with bounds of their own, upper or lower ones.
 #[cfg(test)]
 const OF_CASES: [Bound; 14] = [
     FIRST_MESSAGE,
@@ -77,13 +77,13 @@ const fn bound(rule: &'static str, seconds: u64) -> Bound {
     Bound { rule, seconds }
 }
 
-/// How long a peer may read on after its own FIN. No rule gives it a time: it saves what it said last.
+/// How long a peer may continue to read after its own FIN, so that its last bytes arrive. No rule limits this time.
 pub const LINGER: Duration = Duration::from_secs(6);
 
-/// How long `still` is where neither the manifest nor the command line says so: limits of 2 to 30 seconds are found.
+/// How long `still` is if neither the manifest nor the command line sets it. It reveals idle limits of 2 to 30 seconds.
 pub const STILL: Duration = Duration::from_secs(32);
 
-/// How fast the judged program and the machine are.
+/// The deadlines for a judged program on this machine.
 #[derive(Debug, Clone, Copy)]
 pub struct Tempo {
     scale: f64,
@@ -92,7 +92,7 @@ pub struct Tempo {
     effort: Duration,
 }
 
-/// Round trips of the judged program: a question and its answer on a connection that is open.
+/// Round trips of the judged program, as measured before the first case.
 #[derive(Debug, Clone, Default)]
 pub struct RoundTrips {
     /// In ascending order.
@@ -100,16 +100,16 @@ pub struct RoundTrips {
 }
 
 impl Tempo {
-    /// Nothing has been measured; every deadline is multiplied by `scale`.
+    /// Deadlines without measured round trips. Each is multiplied by `scale`.
     pub fn new(scale: f64) -> Self {
         Self::measured(scale, &RoundTrips::default())
     }
 
-    /// With the round trips of the judged program.
+    /// Deadlines for the round trips of the judged program. Each is multiplied by `scale`.
     pub(crate) fn measured(scale: f64, trips: &RoundTrips) -> Self {
         let slowest = trips.percentile(99).unwrap_or_default();
         let floor = PROMPT.time().mul_f64(scale);
-        // One hiccup in twenty must not make every failure last for minutes.
+        // One slow round trip in twenty must not make each failure last for minutes.
         let at_once = (slowest * TRIPS).clamp(floor, floor * 5);
         Self {
             scale,
@@ -119,22 +119,22 @@ impl Tempo {
         }
     }
 
-    /// The same of a program that needs so much processor time to start.
+    /// Sets the processor time of a start.
     pub(crate) fn with_effort(self, effort: Duration) -> Self {
         Self { effort, ..self }
     }
 
-    /// The processor time that a start of the judged program takes; nothing where it was not measured.
+    /// The processor time of a start of the judged program; zero if it was not measured.
     pub(crate) fn effort(self) -> Duration {
         self.effort
     }
 
-    /// What the user has asked for.
+    /// The factor of deadlines that the user has set.
     pub(crate) fn scale(self) -> f64 {
         self.scale
     }
 
-    /// How long a thing may take that should come at once.
+    /// The deadline for what a peer must do at once.
     pub fn at_once(self) -> Duration {
         self.at_once
     }
@@ -149,7 +149,7 @@ impl Tempo {
         self.grown(TRS)
     }
 
-    /// How long a client may wait for a target in addition.
+    /// How much longer a client may take if its target does not answer.
     pub(crate) fn dial(self) -> Duration {
         DIAL.time().mul_f64(self.scale)
     }
@@ -159,12 +159,12 @@ impl Tempo {
         self.grown(RECONNECT)
     }
 
-    /// How long a pair may take to open a tunnel: the server asks, the client answers.
+    /// How long a pair may take to open a tunnel: the server sends TRQ at once, then the client connects.
     pub(crate) fn tunnel(self) -> Duration {
         self.at_once + self.grown(TRS)
     }
 
-    /// A figure, and what the measured program needs more than others.
+    /// The figure, extended by as much as `at_once` is above its minimum.
     fn grown(self, bound: Bound) -> Duration {
         let more = self
             .at_once
@@ -172,15 +172,14 @@ impl Tempo {
         bound.time().mul_f64(self.scale) + more
     }
 
-    /// What an upper bound of a case is extended by: half a second, because neither the peer's timers nor ours run on
-    /// time on a busy machine, and two round trips, because a bound is about what the peer does and we see it later.
+    /// The time that is added to an upper bound of a case: half a second, because the timers of the peer and of the
+    /// suite are late on a busy machine, and two round trips, because the suite sees what the peer does later.
     pub(crate) fn slack(self) -> Duration {
         self.slack
     }
 
-    /// How much of a stall of the machine excuses a failure for time.
-    ///
-    /// With a bound of the case's own a noticeable one, else one that has used up a good part of the deadline.
+    /// The stall of the machine above which a late step is excused: 50 ms (scaled) for a step with a bound of the case,
+    /// else a quarter of [`Self::at_once`].
     pub(crate) fn excuse(self, bounded: bool) -> Duration {
         match bounded {
             true => STALL.mul_f64(self.scale.max(1.0)),
@@ -196,18 +195,18 @@ impl Bound {
 }
 
 impl RoundTrips {
-    /// Takes what was measured, in any order.
+    /// Takes the measured times in any order.
     pub fn new(mut trips: Vec<Duration>) -> Self {
         trips.sort_unstable();
         Self { sorted: trips }
     }
 
-    /// In ascending order.
+    /// All measured times in ascending order.
     pub(crate) fn all(&self) -> &[Duration] {
         &self.sorted
     }
 
-    /// The shortest time that so many per cent do not exceed; `None` when nothing was measured.
+    /// The shortest measured time that `percent` of all times do not exceed; `None` if nothing was measured.
     pub(crate) fn percentile(&self, percent: usize) -> Option<Duration> {
         let rank = (self.sorted.len() * percent).div_ceil(100);
         self.sorted.get(rank.checked_sub(1)?).copied()
@@ -228,13 +227,13 @@ impl fmt::Display for RoundTrips {
     }
 }
 
-/// How many round trips fit into it on a slow machine.
+/// How many of the slowest round trips a peer has for what it must do at once.
 const TRIPS: u32 = 50;
 
-/// What a busy machine may be late.
+/// By how much a timer may be late on a busy machine.
 pub(crate) const MACHINE: Duration = Duration::from_millis(500);
 
-/// What a busy machine is not late.
+/// A stall that is too short to explain a missed bound.
 const STALL: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
@@ -252,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn every_figure_is_that_of_its_rule() {
+    fn every_figure_is_in_the_text_of_its_rule() {
         let rules = rules::embedded().unwrap();
         for Bound { rule: id, seconds } in all() {
             let rule = rules.iter().find(|rule| rule.id == id);
@@ -280,7 +279,7 @@ mod tests {
                         entry.id,
                         netroxy_specification::notation::print_step(step)
                     );
-                    // What a rule forbids to come early has no upper bound.
+                    // A rule that forbids an early event sets a lower bound.
                     let floor = FLOORS.contains(&rule);
                     if let (true, Some(Low::Ms(low))) = (floor, within.low) {
                         assert!(low <= figure, "{at}");
@@ -298,7 +297,7 @@ mod tests {
         assert!(compared > 10, "{compared} bounds");
     }
 
-    /// Whether a step before it has lasted so long: an upper bound counts from what happened last.
+    /// Whether the steps before this one last at least `ms`: an upper bound counts from the last event.
     fn begun_before(entry: &Entry, judged: &Step, ms: u32) -> bool {
         let before = steps(&entry.case).take_while(|step| !std::ptr::eq(*step, judged));
         let silent = |step: &Step| match &step.action {
@@ -315,7 +314,7 @@ mod tests {
                 }),
                 _,
             ) => low,
-            // Where silence is allowed, the next step begins when the bound has passed.
+            // If silence is allowed, the next step begins after the bound.
             (
                 Some(Within {
                     high: Some(high), ..
@@ -339,6 +338,7 @@ mod tests {
         })
     }
 
+    /// The rules that set a lower bound.
     const FLOORS: [&str; 7] = [
         "auth.deadline-floor",
         "auth.client-deadline-floor",
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn deadlines_grow_with_slow_programs_up_to_a_bound() {
+    fn deadlines_grow_with_round_trips_up_to_a_maximum() {
         let at_once = |scale, ms: &[u64]| Tempo::measured(scale, &trips(ms)).at_once().as_millis();
         assert_eq!(at_once(1.0, &[]), 2_000);
         assert_eq!(at_once(1.0, &[1, 2]), 2_000);

@@ -1,4 +1,4 @@
-//! Certificates for clients that verify their server. They are made for one run, so that their dates are valid.
+//! Certificates for clients that verify the server's certificate. They are made for each run, so that their dates fit.
 
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -6,15 +6,15 @@ use std::time::{Duration, SystemTime};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-/// A chain of certificates and the key of the first one.
+/// A chain of certificates, and the private key of the first certificate.
 pub(super) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// When a certificate is valid.
+/// The period in which a certificate is valid.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Dates {
-    /// Since yesterday, for a month.
+    /// From yesterday until 30 days from now.
     Now,
-    /// For a month, until yesterday.
+    /// From 31 days ago until yesterday.
     Past,
 }
 
@@ -29,7 +29,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 impl Authority {
     pub(super) fn new() -> io::Result<Self> {
         let mut params = params(&[], "a root for one run of netroxy-conformance", Dates::Now)?;
-        // Older than each certificate that it signs.
+        // The authority is valid earlier than each certificate that it signs.
         params.not_before = past(40).into();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

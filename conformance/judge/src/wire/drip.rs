@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// A TCP connection below TLS, or without it.
+/// A TCP connection, with or without TLS on top.
 #[derive(Debug)]
 pub(crate) struct Tcp {
     stream: TcpStream,
@@ -16,16 +16,16 @@ pub(crate) struct Tcp {
 }
 
 impl Tcp {
-    /// With `drip`, every byte is written on its own, so that it leaves in a segment of its own.
+    /// With `drip`, each write sends one byte, so that every byte is sent in a segment of its own.
     pub(super) fn new(stream: TcpStream, drip: bool) -> Self {
-        // Each segment of a case has to leave at once.
+        // The system has to send each segment of a case at once.
         let _ = stream.set_nodelay(true);
-        // A small buffer, because bytes in it count as taken by the peer.
+        // The buffer is small, because bytes in it count as taken by the peer.
         let _ = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
         Self { stream, drip }
     }
 
-    /// Another handle of the socket, for its options. Two tasks own the stream.
+    /// Another handle of the socket, for its options: two tasks own the stream.
     pub(super) fn socket(&self) -> io::Result<socket2::Socket> {
         socket2::SockRef::from(&self.stream).try_clone()
     }
@@ -34,10 +34,10 @@ impl Tcp {
 /// The send buffer of a socket, in bytes.
 const SEND_BUFFER: usize = 128 << 10;
 
-/// Bytes in a segment, as on an Ethernet.
+/// The maximum segment size in bytes, as on Ethernet.
 ///
-/// With the long segments of loopback, systems give a connection buffers of several MiB. Many more bytes would have to be
-/// sent until it shows that a peer does not read.
+/// With the long segments of loopback, systems give a connection buffers of several MiB. The suite would then have to
+/// send many more bytes to detect that a peer does not read.
 const SEGMENT: u32 = 1460;
 
 /// Keeps segments short. A listener passes the option on to the connections that it accepts.

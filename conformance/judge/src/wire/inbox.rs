@@ -15,9 +15,9 @@ pub(crate) struct Inbox {
 /// How the peer's direction has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// In an orderly way: by a FIN; on TLS by close_notify.
+    /// In an orderly way: without TLS by a FIN, with TLS by close_notify.
     Eof,
-    /// On TLS, by a FIN alone.
+    /// With TLS, by a FIN without close_notify.
     Cut,
     /// By a reset, or by a TLS alert.
     Broken(String),
@@ -28,7 +28,7 @@ pub enum End {
 }
 
 impl End {
-    /// Whether the peer has closed. It has not if it only sends what the suite does not read.
+    /// Whether the peer has closed its direction.
     pub(crate) fn is_closed(&self) -> bool {
         match self {
             Self::Eof | Self::Cut | Self::Broken(_) => true,
@@ -41,21 +41,22 @@ impl End {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     bytes: Vec<u8>,
+    /// How many of `bytes` were taken.
     taken: usize,
-    /// How many bytes came before `bytes`. All of them were taken and removed.
+    /// How many bytes arrived before `bytes`. They were taken and then removed.
     removed: usize,
-    /// At each arrival: how many bytes had arrived in all, and the time.
+    /// For each arrival: the number of all bytes up to then, and the time.
     arrivals: Vec<(usize, Instant)>,
-    /// How the direction has ended. Set once.
+    /// How the direction has ended.
     pub(crate) end: Option<End>,
     /// When it ended.
     ended: Option<Instant>,
-    /// Whether all bytes are thrown away.
-    deaf: bool,
+    /// Whether all bytes are discarded.
+    discards: bool,
 }
 
 impl Inbox {
-    /// Calls `look` after each arrival until it returns something or `until` has passed.
+    /// Calls `look` now and after each change until it returns a value or `until` has passed.
     pub(crate) async fn wait<T>(
         &self,
         until: Instant,
@@ -76,7 +77,7 @@ impl Inbox {
         }
     }
 
-    /// Waits until bytes have come, or the direction has ended.
+    /// Waits until there are unread bytes, or the direction has ended.
     pub(crate) async fn first_sign(&self) {
         loop {
             let changed = self.changed.notified();
@@ -92,10 +93,10 @@ impl Inbox {
         look(&mut self.lock())
     }
 
-    /// Adds bytes; false when they are too many.
+    /// Adds bytes; false if more than [`LIMIT`] bytes are unread then.
     pub(crate) fn push(&self, bytes: &[u8]) -> bool {
         let mut state = self.lock();
-        if state.deaf {
+        if state.discards {
             return true;
         }
         state.add(bytes);
@@ -108,10 +109,10 @@ impl Inbox {
         accepted
     }
 
-    /// Throws away what has come and what will come. An end is still noted.
+    /// Discards all unread and all later bytes. The end of the direction is still noted.
     pub(crate) fn deafen(&self) {
         let mut state = self.lock();
-        state.deaf = true;
+        state.discards = true;
         let unread = state.unread().len();
         state.take(unread);
     }
@@ -151,7 +152,7 @@ impl State {
         self.end = Some(End::Flooded);
     }
 
-    /// When the first bytes came that were not removed.
+    /// When the first bytes arrived that are not removed.
     pub(crate) fn first_arrival(&self) -> Option<Instant> {
         self.arrivals.first().map(|(_, at)| *at)
     }
@@ -166,13 +167,13 @@ impl State {
         self.removed + self.taken
     }
 
-    /// The bytes from this position on, taken or not. Removed ones are missing.
+    /// The bytes from this position on, taken or not, without the removed ones.
     pub(crate) fn since(&self, position: usize) -> &[u8] {
         let from = position.saturating_sub(self.removed);
         self.bytes.get(from..).unwrap_or_default()
     }
 
-    /// When the last of the next `count` bytes came; for 0 bytes, when the direction ended.
+    /// When the last of the next `count` bytes arrived; for 0 bytes, when the direction ended.
     pub(crate) fn came(&self, count: usize) -> Option<Instant> {
         if count == 0 {
             return self.ended;
@@ -196,10 +197,10 @@ impl State {
     }
 }
 
-/// After more unread bytes the suite reads no more. A case can ask for 64 MiB.
+/// The suite stops reading after more unread bytes than this. A case can require 64 MiB.
 const LIMIT: usize = 65 << 20;
 
-/// How many bytes are kept that no step needs.
+/// How many taken bytes may stay in memory, and how many unread bytes of a flood are kept.
 const KEPT: usize = 64 << 10;
 
 #[cfg(test)]
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_cut_and_not_kept() {
+    fn a_flood_ends_the_reading_and_is_truncated() {
         let inbox = Inbox::default();
         let chunk = vec![b'x'; 1 << 20];
         let taken = std::iter::repeat_with(|| inbox.push(&chunk)).take_while(|more| *more);

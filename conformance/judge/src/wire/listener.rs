@@ -1,4 +1,4 @@
-//! A port on which connections are taken as they come.
+//! A port on which the suite accepts each connection at once.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,15 +13,15 @@ use super::with_short_segments;
 use crate::descriptors::Noted as _;
 use crate::times::ACCEPT_PAUSE;
 
-/// Where connections go, with the time of each.
+/// The channel for accepted connections, with the time of each.
 pub(super) type Accepted = mpsc::Sender<(TcpStream, Instant)>;
 
-/// A port on which connections are taken and queued in the order of their arrival.
+/// A port on which connections are accepted and queued in the order of their arrival.
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
     queue: mpsc::Receiver<(TcpStream, Instant)>,
-    /// The first in the queue, when somebody has looked for it.
+    /// The first connection of the queue, after [`visited`](Self::visited) has looked for it.
     front: Option<(TcpStream, Instant)>,
     task: JoinHandle<()>,
 }
@@ -30,7 +30,7 @@ impl Listener {
     /// Listens on loopback.
     ///
     /// # Errors
-    /// When the port is taken.
+    /// If the port is taken.
     pub(crate) async fn bind(port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .await
@@ -40,7 +40,7 @@ impl Listener {
         Ok(Self::of(address, |sender| async move {
             loop {
                 let Ok((stream, _)) = listener.accept().await.noted() else {
-                    // It has been aborted already, or there is no descriptor for it yet: the next one may be taken.
+                    // The peer has already aborted this connection, or no descriptor is free. The next try may succeed.
                     sleep(ACCEPT_PAUSE).await;
                     continue;
                 };
@@ -51,7 +51,7 @@ impl Listener {
         }))
     }
 
-    /// Whose connections are handed over by a task.
+    /// A listener whose connections come from the task `accept`.
     pub(super) fn of<F>(address: SocketAddr, accept: impl FnOnce(Accepted) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -65,7 +65,7 @@ impl Listener {
         }
     }
 
-    /// The next connection and when it was made, if one comes in time.
+    /// The next connection and the time at which it was accepted; `None` if none comes within `limit`.
     pub(crate) async fn next(&mut self, limit: Duration) -> Option<(TcpStream, Instant)> {
         match self.front.take() {
             Some(front) => Some(front),
@@ -73,27 +73,27 @@ impl Listener {
         }
     }
 
-    /// Does not listen for a while; connections that wait to be taken are dropped.
+    /// Stops listening for `pause`, then listens again. Queued connections are dropped.
     ///
     /// # Errors
-    /// When somebody else has taken the port meanwhile.
+    /// If another program has bound the port during the pause.
     pub(crate) async fn down(&mut self, pause: Duration) -> io::Result<()> {
         self.task.abort();
-        // That it was cancelled is what was wanted.
+        // The error only reports the abort.
         let _ = (&mut self.task).await;
         sleep(pause).await;
         *self = Self::bind(self.address.port()).await?;
         Ok(())
     }
 
-    /// Whether a connection has come or comes in time; it stays in the queue.
+    /// Whether a connection is queued, or comes within `limit`. It stays in the queue.
     pub(crate) async fn visited(&mut self, limit: Duration) -> bool {
         self.front = self.next(limit).await;
         self.front.is_some()
     }
 }
 
-/// Whoever connects more often without being answered waits.
+/// How many accepted connections the queue holds. The listener accepts no more while the queue is full.
 const QUEUED: usize = 256;
 
 impl Drop for Listener {
@@ -107,12 +107,12 @@ mod tests {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_listener_that_is_down_refuses_until_it_is_back() {
+    async fn a_listener_that_is_down_refuses_connections() {
         let mut listener = Listener::bind(0).await.unwrap();
         let address = listener.address;
         assert!(TcpStream::connect(address).await.is_ok());
         let refused = tokio::spawn(async move {
-            // It has been told to go before; until it has gone, it accepts.
+            // The listener accepts until its task has ended.
             while TcpStream::connect(address).await.is_ok() {}
         });
         listener.down(Duration::from_millis(200)).await.unwrap();

@@ -11,7 +11,7 @@ use super::listener::Listener;
 use crate::descriptors::Noted as _;
 use crate::times::LOOPBACK_CONNECT;
 
-/// A port whose queue is full and from which nobody takes a connection: it answers no SYN.
+/// A port on which no connection is accepted and whose queue is full, so that the system answers no SYN.
 #[derive(Debug)]
 pub(crate) struct SilentTarget {
     listener: TcpListener,
@@ -22,7 +22,7 @@ impl SilentTarget {
     /// Listens on loopback and fills the queue.
     ///
     /// # Errors
-    /// When the port is taken, or the queue has no end.
+    /// If the port is taken, or the queue is not full after [`LONGEST`] connections.
     pub(crate) async fn bind(port: u16) -> io::Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let socket = TcpSocket::new_v4().noted()?;
@@ -45,7 +45,7 @@ impl SilentTarget {
 }
 
 impl SilentTarget {
-    /// Accepts after a while; who has been trying to connect gets through then.
+    /// Begins to accept after `pause`. Connections that peers have tried to open until then are accepted too.
     pub(crate) fn accept_after(self, pause: Duration) -> Listener {
         let Self { listener, queue } = self;
         let address = listener.local_addr();
@@ -67,5 +67,5 @@ impl SilentTarget {
     }
 }
 
-/// Systems may round the length of a queue up.
+/// How many connections fill a queue at most. A system may make the queue longer than asked.
 const LONGEST: usize = 1024;

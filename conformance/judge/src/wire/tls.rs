@@ -1,4 +1,4 @@
-//! TLS in both roles. The suite accepts any certificate of a server, and shows clients a certificate of its own.
+//! TLS in both roles. The suite accepts any certificate of a server, and sends its own certificate to clients.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,30 +19,33 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use super::authority::{Authority, Dates, Identity};
 use super::drip::Tcp;
 
-/// Makes TLS connections. A copy can offer fewer versions, or show another certificate.
+/// Makes TLS connections. A copy can offer fewer versions, or send another certificate.
 #[derive(Clone)]
 pub struct Tls {
     made: Arc<Made>,
-    /// Whether it offers TLS 1.2 alone.
+    /// Whether it offers only TLS 1.2.
     only12: bool,
+    /// The certificate that it sends to clients.
     shown: Shown,
 }
 
 /// The parts that all copies share.
 struct Made {
-    /// For all versions, and for TLS 1.2 alone.
+    /// For all versions, and for TLS 1.2 only.
     connectors: [TlsConnector; 2],
+    /// For each certificate: for all versions, and for TLS 1.2 only.
     acceptors: BTreeMap<Shown, [TlsAcceptor; 2]>,
+    /// The server name that the suite sends as a client.
     name: ServerName<'static>,
-    /// The certificate that a client has to trust, in PEM form.
+    /// The authority's certificate, in PEM form.
     authority: String,
 }
 
 impl Tls {
-    /// Reads the embedded certificate, and makes the certificates for clients that verify.
+    /// Reads the embedded certificate, and makes the certificates for clients that verify the server's certificate.
     ///
     /// # Errors
-    /// When the embedded files are damaged, or no certificate can be made.
+    /// If the embedded files are damaged, or a certificate cannot be made.
     pub fn new() -> io::Result<Self> {
         let connectors = [connector(&ALL_VERSIONS)?, connector(&[&TLS12])?];
         let authority = Authority::new()?;
@@ -73,7 +76,7 @@ impl Tls {
         })
     }
 
-    /// A copy that offers TLS 1.2 alone.
+    /// A copy that offers only TLS 1.2.
     pub(crate) fn only12(&self) -> Self {
         Self {
             only12: true,
@@ -81,7 +84,7 @@ impl Tls {
         }
     }
 
-    /// A copy that shows this certificate to clients.
+    /// A copy that sends this certificate to clients.
     pub(crate) fn showing(&self, shown: Shown) -> Self {
         Self {
             shown,
@@ -106,7 +109,7 @@ impl Tls {
         &self,
         stream: Tcp,
     ) -> io::Result<tokio_rustls::server::TlsStream<Tcp>> {
-        // `new` makes one for each certificate.
+        // `new` makes acceptors for each certificate.
         let acceptors = self.made.acceptors.get(&self.shown);
         let acceptors = acceptors.ok_or(io::ErrorKind::NotFound)?;
         acceptors[usize::from(self.only12)].accept(stream).await
@@ -115,7 +118,7 @@ impl Tls {
 
 const ALL_VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 
-/// The names under which the client of a case reaches the suite.
+/// The host names by which the client of a case connects to the suite.
 const HOSTS: &[&str] = &["localhost", "127.0.0.1"];
 
 fn connector(versions: &[&'static SupportedProtocolVersion]) -> io::Result<TlsConnector> {

@@ -1,10 +1,10 @@
-//! Whether the peer's system has acknowledged what was written to a connection.
+//! Waits until the peer's system has acknowledged the bytes that were written to a connection.
 //!
-//! A reset destroys bytes on their way. A case about bytes before a reset proves something only if these bytes have
+//! A reset destroys bytes that have not arrived. So a case about bytes before a reset is valid only if these bytes have
 //! arrived. On a busy machine that can take more than 200 ms.
 //!
-//! Linux tells it over netlink (`sock_diag(7)`), one connection at a time. `/proc/net/tcp` has the same number, but each
-//! read of it lists all connections of the machine.
+//! Linux reports the number of unacknowledged bytes of a connection over netlink (`sock_diag(7)`). `/proc/net/tcp`
+//! has the same number, but each read of it lists all connections of the machine.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::times::UNACKED_POLL;
 
-/// Waits until the peer's system has acknowledged everything, or `limit` has passed. If the system does not tell, it does
-/// not wait.
+/// Waits until the peer's system has acknowledged everything, or `limit` has passed. Returns at once if the number of
+/// unacknowledged bytes cannot be read.
 pub(super) async fn settled(local: SocketAddr, peer: SocketAddr, limit: Duration) {
     let until = Instant::now() + limit;
     let Ok(kernel) = kernel() else { return };
@@ -28,13 +28,13 @@ pub(super) async fn settled(local: SocketAddr, peer: SocketAddr, limit: Duration
     }
 }
 
-/// The netlink socket for questions to the kernel.
+/// Opens a netlink socket for requests to the kernel.
 fn kernel() -> io::Result<Socket> {
     const NETLINK: i32 = 16;
     const SOCK_DIAG: i32 = 4;
     let protocol = Protocol::from(SOCK_DIAG);
     let socket = Socket::new(Domain::from(NETLINK), Type::RAW, Some(protocol))?;
-    // The kernel has answered when the write returns, so no read has to wait.
+    // The kernel answers before the write returns, so no read has to wait.
     socket.set_nonblocking(true)?;
     Ok(socket)
 }
@@ -48,7 +48,7 @@ fn waiting(mut kernel: &Socket, local: SocketAddr, peer: SocketAddr) -> io::Resu
     Ok(unacked(&answer[..length], &ends))
 }
 
-/// `struct nlmsghdr`, followed by `struct inet_diag_req_v2`.
+/// The request about a connection: `struct nlmsghdr`, followed by `struct inet_diag_req_v2`.
 fn question(local: SocketAddr, ends: &[u8; ENDS]) -> Vec<u8> {
     const LENGTH: u32 = 72;
     const REQUEST: u16 = 1;
@@ -58,19 +58,19 @@ fn question(local: SocketAddr, ends: &[u8; ENDS]) -> Vec<u8> {
     bytes.extend(LENGTH.to_ne_bytes());
     bytes.extend(BY_FAMILY.to_ne_bytes());
     bytes.extend(REQUEST.to_ne_bytes());
-    // The sequence number, and the port of the sender.
+    // The sequence number and the port of the sender are 0.
     bytes.extend([0; 8]);
     bytes.extend([family, TCP, 0, 0]);
-    // In every state.
+    // The connection may be in any state.
     bytes.extend(u32::MAX.to_ne_bytes());
     bytes.extend(ends);
-    // On any interface, and without a cookie of an earlier answer.
+    // It may be on any interface. There is no cookie of an earlier answer.
     bytes.extend([0; 4]);
     bytes.extend([u8::MAX; 8]);
     bytes
 }
 
-/// The first fields of `struct inet_diag_sockid`: both ports, then both addresses, in the order of the network.
+/// The first fields of `struct inet_diag_sockid`: both ports, then both addresses, in network byte order.
 fn ends(local: SocketAddr, peer: SocketAddr) -> [u8; ENDS] {
     let mut bytes = [0; ENDS];
     let address = |ip| match ip {
@@ -86,8 +86,8 @@ fn ends(local: SocketAddr, peer: SocketAddr) -> [u8; ENDS] {
     bytes
 }
 
-/// Reads the answer for the connection with these ends: `struct nlmsghdr`, followed by `struct inet_diag_msg`. If the
-/// connection has ended, the answer is an error, or about the listener.
+/// Reads the unacknowledged bytes from the answer: `struct nlmsghdr`, followed by `struct inet_diag_msg`. `None` if the
+/// connection with these ends has ended: then the answer is an error, or describes the listener.
 fn unacked(answer: &[u8], ends: &[u8; ENDS]) -> Option<u32> {
     const MESSAGE: usize = 16;
     const ID: usize = MESSAGE + 4;
@@ -103,7 +103,7 @@ fn unacked(answer: &[u8], ends: &[u8; ENDS]) -> Option<u32> {
 /// `SOCK_DIAG_BY_FAMILY`, the kind of both messages.
 const BY_FAMILY: u16 = 20;
 
-/// Two ports and two addresses.
+/// The size of two ports and two addresses, in bytes.
 const ENDS: usize = 36;
 
 #[cfg(target_os = "linux")]
@@ -114,14 +114,14 @@ mod tests {
 
     use super::*;
 
-    /// A writer whose bytes are not all acknowledged, and the reader, which does not read yet.
+    /// A listener, a writer with unacknowledged bytes, and a reader that does not read yet.
     async fn stuck(address: &str) -> io::Result<(TcpListener, TcpStream, TcpStream)> {
         let listener = TcpListener::bind(address).await?;
         let writer = TcpStream::connect(listener.local_addr()?).await?;
         let (reader, _) = listener.accept().await?;
         let (local, peer) = (writer.local_addr()?, writer.peer_addr()?);
         settled(local, peer, Duration::from_secs(60)).await;
-        // Writes until the systems take no more. Some bytes are not acknowledged then.
+        // Writes until the buffers are full. After that some bytes are not acknowledged.
         while writer.try_write(&[7; 64 * 1024]).is_ok() {
             sleep(Duration::from_millis(1)).await;
         }
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_waits_for_the_reader_and_no_longer_than_the_limit() {
+    async fn settled_waits_for_the_reader_at_most_as_long_as_the_limit() {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let (_listener, writer, mut reader) = stuck(address).await.unwrap();
             let (local, peer) = (writer.local_addr().unwrap(), writer.peer_addr().unwrap());
@@ -156,7 +156,7 @@ mod tests {
         assert!(bytes.is_some_and(|bytes| bytes > 64 * 1024), "{bytes:?}");
         // The other end has written nothing.
         assert_eq!(waiting(&kernel, peer, local).unwrap(), Some(0));
-        // After both ends have gone, only the listener has that address.
+        // After both ends are closed, only the listener has that address.
         socket2::SockRef::from(&reader)
             .set_linger(Some(Duration::ZERO))
             .unwrap();

@@ -335,7 +335,7 @@ fn a_case_without_a_meaning_is_an_error() {
         ),
         (
             "ctl   > MAP 1 _ true\n",
-            &["own.case:6:15: a message that is sent needs values"],
+            &["own.case:6:15: a sent message needs values, not `_` or `?name`"],
         ),
         (
             "ctl   ignore FOO\n",

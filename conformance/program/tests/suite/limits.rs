@@ -121,5 +121,5 @@ fn a_lack_of_descriptors_during_a_run_is_an_error_of_the_suite() {
         err.contains("the suite ran out of file descriptors"),
         "{err}"
     );
-    assert!(err.contains("nobody is judged"), "{err}");
+    assert!(err.contains("no program was judged"), "{err}");
 }

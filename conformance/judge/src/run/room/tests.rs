@@ -43,12 +43,12 @@ fn room(size: usize) -> Room {
 }
 
 #[test]
-fn every_case_fits_into_the_smallest_common_limit() {
+fn almost_every_case_fits_into_256_descriptors() {
     for entry in embedded().unwrap().into_values() {
         let (id, role) = (entry.id.clone(), entry.case.role.value);
         let keeps = |line: &Line| matches!(line, Line::Repeat(block) if block.kept);
-        // A hundred tunnels at a time fit into the limit of most systems, 1024. A hundred mappings do not fit into 256,
-        // the limit of some: there the case is not played, and says so.
+        // A hundred tunnels at a time fit into 1024 descriptors, the limit of most systems. The mappings of one case do
+        // not fit into 256, the limit of some systems: there the case is not played, and its result says so.
         let most = match entry.case.body.iter().any(keeps) {
             true => 1000,
             false if id == "server/map/many" => 280,
@@ -60,7 +60,7 @@ fn every_case_fits_into_the_smallest_common_limit() {
 }
 
 #[test]
-fn an_embedded_peer_counts_and_a_foreign_one_does_not() {
+fn only_an_embedded_peer_needs_descriptors_of_the_suite() {
     let entry = embedded().unwrap().remove("server/map/many").unwrap();
     let own = need(&job(entry.clone(), subject(Role::Server)));
     let foreign = Subject::Running(crate::sut::Running {
@@ -75,7 +75,7 @@ fn an_embedded_peer_counts_and_a_foreign_one_does_not() {
 }
 
 #[tokio::test]
-async fn a_case_waits_for_room_and_one_that_never_fits_says_what_to_do() {
+async fn a_case_waits_for_descriptors_and_is_not_played_if_it_needs_too_many() {
     let entry = embedded()
         .unwrap()
         .remove("server/auth/good-login")

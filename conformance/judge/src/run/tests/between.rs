@@ -1,4 +1,4 @@
-//! What is heard between the two programs of a pair, and that nothing is judged by it.
+//! The messages that are recorded between the two programs of a pair, which do not change the verdict.
 
 use netroxy_specification::notation::ast::Side;
 use netroxy_specification::notation::parse_step;
@@ -26,7 +26,7 @@ fn options() -> Options {
     }
 }
 
-/// The runs of the cases of pairs that are wanted.
+/// The jobs of the wanted cases of pairs.
 fn jobs(subject: &Arc<Subject>, wanted: impl Fn(&str) -> bool) -> Vec<Job> {
     let entries: Vec<Arc<Entry>> = embedded().unwrap().into_values().map(Arc::new).collect();
     let rules = rules::embedded().unwrap();
@@ -57,7 +57,7 @@ async fn judged(jobs: Vec<Job>) -> Vec<Judged> {
     all
 }
 
-/// The lines of the kinds of connections, without their times; those of users and services have no kind.
+/// The texts of the lines of one kind of connection. Connections of users and services have no kind.
 fn said(heard: &Heard, kind: Option<Kind>) -> Vec<String> {
     let of = |actor: &str| {
         let mut known = heard.connections.iter();
@@ -109,7 +109,7 @@ async fn a_pair_that_fails_shows_its_control_and_data_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_lost_between_the_two_is_seen_there() {
+async fn a_transcript_shows_the_bytes_that_the_server_loses() {
     let subject = pair("broken-server:early-data-lost", "reference-client");
     let id = "pair/tunnel/banner";
     let [judged] = judged(jobs(&subject, |one| one == id))
@@ -118,7 +118,7 @@ async fn what_is_lost_between_the_two_is_seen_there() {
         .unwrap();
     assert_eq!(judged.verdict, Verdict::Fail, "{:?}", judged.reason);
     let heard = judged.heard.unwrap();
-    // The client has sent it, so it is the server that has lost it.
+    // The client has sent the bytes, so the server has lost them.
     let data = said(&heard, Some(Kind::Data));
     assert!(
         data.iter().any(|line| line == ">> \"220 ready\\r\\n\""),
@@ -127,7 +127,7 @@ async fn what_is_lost_between_the_two_is_seen_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_tls_connections_and_ends_are_shown_and_nothing_else() {
+async fn over_tls_only_connections_and_their_ends_are_shown() {
     let subject = pair("reference-server", "broken-client:half-close-closes");
     let id = "pair/tunnel/half-close-user@tls";
     let [judged] = judged(jobs(&subject, |one| one == id))
@@ -163,7 +163,7 @@ async fn over_tls_connections_and_ends_are_shown_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_heard_where_nothing_has_failed_or_nobody_asks() {
+async fn only_a_failed_case_is_recorded_and_only_if_the_job_wants_it() {
     let good = pair("reference-server", "reference-client");
     let bad = pair("reference-server", "broken-client:half-close-closes");
     let id = |one: &str| one == "pair/tunnel/half-close-user";
@@ -179,7 +179,7 @@ async fn nothing_is_heard_where_nothing_has_failed_or_nobody_asks() {
     assert!(all.iter().all(|one| one.heard.is_none()));
 }
 
-/// A relay that held back an end, or made one, would fail one of these.
+/// If the relay held back a close or caused one, one of these cases would fail.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_pair_passes_every_case_with_a_relay_between_the_two() {
     let subject = pair("reference-server", "reference-client");
@@ -218,7 +218,7 @@ async fn a_good_pair_passes_every_case_with_a_relay_between_the_two() {
 }
 
 #[test]
-fn what_was_otherwise_the_second_time_is_told() {
+fn a_second_run_that_differs_from_the_first_is_described() {
     let judged = |verdict, line: Option<usize>| Judged {
         broken: line.map(|line| Broken {
             line,

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::*;
 
 const HEAD: &str = "title    x\nrole     server\nrules    keep.srs\n\nctl   connect server\n";
-const SAYS_YES: &str = "ctl   > SRQ\nctl   < SRS  [keep.srs]\n";
+const EXPECTS_SRS: &str = "ctl   > SRQ\nctl   < SRS  [keep.srs]\n";
 
-async fn job(id: &str, body: &str, manners: Manners) -> Job {
+async fn job(id: &str, body: &str, behaviour: Behaviour) -> Job {
     let subject = Subject::Running(Running {
-        plain: fake(manners, true).await,
+        plain: fake(behaviour, true).await,
         tls: None,
         username: "u".into(),
         password: "p".into(),
@@ -51,8 +51,8 @@ fn ids(results: &[Judged]) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_seed_decides_the_order_and_nothing_else_does() {
-    let one = job("x", SAYS_YES, Manners::YesSayer).await;
+async fn only_the_seed_decides_the_order_of_equally_long_cases() {
+    let one = job("x", EXPECTS_SRS, Behaviour::AgreesToAll).await;
     let named = |id: &str| Job {
         entry: Arc::new(Entry {
             id: id.to_owned(),
@@ -71,7 +71,7 @@ async fn a_seed_decides_the_order_and_nothing_else_does() {
         jobs.iter().map(Job::id).collect::<String>()
     };
     assert_eq!(arranged(None), "abcdef");
-    // Whoever has written a seed down expects the same order of any later version.
+    // Users note seeds, so a later version must give the same order.
     assert_eq!(arranged(Some(1)), "fcbead");
     let different: std::collections::BTreeSet<_> =
         (0..20).map(|seed| arranged(Some(seed))).collect();
@@ -79,12 +79,12 @@ async fn a_seed_decides_the_order_and_nothing_else_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_repetition_is_a_result_of_its_own() {
+async fn each_repetition_has_a_result_of_its_own() {
     let order = Order {
         repeat: 3,
         ..Order::default()
     };
-    let jobs = vec![job("x", SAYS_YES, Manners::YesSayer).await];
+    let jobs = vec![job("x", EXPECTS_SRS, Behaviour::AgreesToAll).await];
     let (summary, mut results) = played(jobs, order, Watch::start()).await;
     results.sort_by(|one, other| one.id.cmp(&other.id));
     assert_eq!(ids(&results), ["x#1", "x#2", "x#3"]);
@@ -92,35 +92,35 @@ async fn each_repetition_is_a_result_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_more_is_played_behind_the_first_failure_if_so_wanted() {
+async fn a_run_that_fails_fast_ends_after_the_first_failure() {
     let order = Order {
         repeat: 200,
         fail_fast: true,
         ..Order::default()
     };
-    let jobs = vec![job("x", SAYS_YES, Manners::SlamShut).await];
+    let jobs = vec![job("x", EXPECTS_SRS, Behaviour::ClosesAtOnce).await];
     let (summary, results) = played(jobs, order, Watch::start()).await;
     assert_eq!(summary.ended, Ended::FailFast);
-    // What was under way may still come in.
+    // Results that were sent before the run was stopped still arrive.
     assert!((1..20).contains(&results.len()), "{}", results.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stall_excuses_a_bound_that_was_missed_once_and_no_other_failure() {
+async fn only_a_late_step_is_repeated_because_of_a_stall() {
     let bounded = "ctl   > SRQ\nctl   < SRS  in ..0.1s  [keep.srs]\n";
-    let at_once = SAYS_YES;
+    let at_once = EXPECTS_SRS;
     let now = Instant::now();
     let (long, short) = (Duration::from_secs(100), Duration::from_millis(40));
     let mut found = BTreeMap::new();
-    for (id, body, manners, stall) in [
-        ("late", bounded, Manners::BlackHole, long),
-        ("calm", bounded, Manners::BlackHole, short),
-        ("other", bounded, Manners::SlamShut, long),
-        ("wrong", bounded, Manners::Echo, long),
-        ("silent", at_once, Manners::BlackHole, long),
-        ("fine", bounded, Manners::YesSayer, long),
+    for (id, body, behaviour, stall) in [
+        ("late", bounded, Behaviour::NeverAnswers, long),
+        ("calm", bounded, Behaviour::NeverAnswers, short),
+        ("other", bounded, Behaviour::ClosesAtOnce, long),
+        ("wrong", bounded, Behaviour::Echoes, long),
+        ("silent", at_once, Behaviour::NeverAnswers, long),
+        ("fine", bounded, Behaviour::AgreesToAll, long),
     ] {
-        let jobs = vec![job(id, body, manners).await];
+        let jobs = vec![job(id, body, behaviour).await];
         let watch = Watch::fixed(now, now + stall);
         let (summary, results) = played(jobs, Order::default(), watch).await;
         let [judged] = results.as_slice() else {

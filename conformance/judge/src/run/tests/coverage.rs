@@ -1,4 +1,4 @@
-//! What a run against the reference really exercises: claims are worth nothing before somebody has looked.
+//! Checks what a run against the reference judges: every rule that a case claims, and every step of the state tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -14,7 +14,7 @@ use crate::peers;
 /// A step of a state table: state, event, next state.
 type Made = (String, String, String);
 
-/// Notes the steps of the state tables that the reference peers log.
+/// Collects the steps of the state tables that the reference peers log.
 #[derive(Default)]
 struct Steps(Mutex<BTreeMap<&'static str, BTreeSet<Made>>>);
 
@@ -45,11 +45,11 @@ impl tracing::Subscriber for Steps {
         event.record(&mut named);
         let mut part = |name| named.0.remove(name).unwrap_or_default();
         let logged = part("event");
-        // A peer may say more of an event than the specification, in parentheses.
+        // A peer may log details of an event in parentheses.
         let name = logged.split('(').next().unwrap_or_default().to_owned();
         let made = (part("state"), name, part("next"));
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // The last word of the name of the program's crate.
+        // The side is the last word of the name of the crate.
         let side = event.metadata().target().trim_end_matches("::step");
         let side = side.rsplit('_').next().unwrap_or_default();
         all.entry(side).or_default().insert(made);
@@ -60,7 +60,7 @@ impl tracing::Subscriber for Steps {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// The steps of the state table below a heading of the specification.
+/// The steps of the state table under a heading of the specification.
 fn table(heading: &str) -> BTreeSet<Made> {
     let text = rules::TEXT;
     let (_, text) = text.split_once(heading).unwrap();
@@ -81,27 +81,28 @@ fn table(heading: &str) -> BTreeSet<Made> {
     made.collect()
 }
 
-/// A subscriber is that of a thread. So each thread of the suite gets the same one, and embedded peers take that of the
-/// thread which starts them.
+/// Each thread has a subscriber of its own. So each thread of the suite gets the same one, and an embedded peer
+/// inherits that of the thread which starts it.
 #[test]
-fn a_run_against_the_reference_judges_what_is_claimed_and_makes_every_step() {
+fn a_run_against_the_reference_judges_all_claimed_rules_and_states() {
     let steps = Arc::new(Steps::default());
-    // With one subscriber alone, the thread that logs first decides for all whether a place is listened to.
+    // If there were only one subscriber, the first thread that logs would decide for all whether a call site is
+    // enabled.
     let _second = tracing::Dispatch::new(Steps::default());
     let subscriber = Arc::clone(&steps);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        // It stays for as long as the thread lives.
+        // The guard is forgotten, so the subscriber stays as long as the thread.
         .on_thread_start(move || {
             std::mem::forget(tracing::subscriber::set_default(Arc::clone(&subscriber)))
         })
         .build()
         .unwrap();
-    let played = runtime.spawn(judges_what_is_claimed_and_makes_every_step(steps));
+    let played = runtime.spawn(judges_all_claimed_rules_and_states(steps));
     runtime.block_on(played).unwrap();
 }
 
-async fn judges_what_is_claimed_and_makes_every_step(steps: Arc<Steps>) {
+async fn judges_all_claimed_rules_and_states(steps: Arc<Steps>) {
     let (tls, rules) = (Tls::new().unwrap(), rules::embedded().unwrap());
     let options = Options {
         hardened: true,
@@ -145,7 +146,7 @@ async fn judges_what_is_claimed_and_makes_every_step(steps: Arc<Steps>) {
     };
     run(jobs, &tls, options, Order::default(), &stop, each).await;
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // A server is asked and answered by us, a client answers and asks us.
+    // The suite plays the client to a server and the server to a client, so it sends and receives each message.
     for word in ["ATH", "ARS", "MAP", "MRS", "TRQ", "TRS", "SRQ", "SRS"] {
         for sign in [">", "<"] {
             assert!(words.contains(&format!("{sign} {word}")), "{sign} {word}");

@@ -1,5 +1,5 @@
-//! Every judged step, turned into something else, must fail against the reference, at that very step.
-//! What would pass here would be an expectation that binds nothing.
+//! Every judging step, changed to expect something else, must fail against the reference at this step. If a changed
+//! step passed, the step would judge nothing.
 
 use netroxy_specification::notation::ast::{
     Action, Alternative, Bulk, Case, Endpoint, Expectation, Field, Grade, Low, Message, Piece,
@@ -9,7 +9,7 @@ use netroxy_specification::notation::ast::{
 use super::*;
 use crate::peers;
 
-/// Steps that need seconds to come true or not to.
+/// Whether a case has steps that take seconds to come true or to fail.
 fn takes_time(case: &Case) -> bool {
     let timed = |step: &Step| step.within.is_some_and(|within| within.high.is_some());
     let long = |low: Option<Low>| match low {
@@ -33,12 +33,12 @@ fn takes_time(case: &Case) -> bool {
         lines.any(|line| matches!(line, Line::Step(step) if takes(step)))
     };
     let steps = any(&case.body, &|step| timed(step) || low(step) || down(step));
-    // Those that take a second in each turn can be borne.
+    // In a block, a bound below ten seconds is short enough.
     let blocks = case.body.iter().any(|line| match line {
         Line::Repeat(repeat) => any(&repeat.body, &long),
         Line::Step(_) | Line::Blank | Line::Comment(_) => false,
     });
-    // Its silences end by themselves before they can be told from a close.
+    // With a timeout of one second, the server closes before a silence can be told from a close.
     let soon = case
         .config
         .iter()
@@ -46,7 +46,7 @@ fn takes_time(case: &Case) -> bool {
     steps || blocks || soon
 }
 
-/// A variant of a case, the line of its altered step, and what it says now.
+/// A variant of a case, the line of its changed step, and the action of that step.
 struct Variant {
     case: Case,
     line: usize,
@@ -105,13 +105,13 @@ fn variants(case: &Case) -> Vec<Variant> {
     found
 }
 
-/// The step, changed in every part that carries its judgement. Steps without a mark prepare and are left alone.
+/// The variants of a step: each changes one part that is judged. Steps without a mark judge nothing and have none.
 fn altered(step: &Step) -> Vec<(Action, Option<Within>)> {
     if step.marks.is_empty() {
         return Vec::new();
     }
     let control = Template::new([Piece::Var("control".to_owned())], 1);
-    // A lower bound alone judges silence, and of everything else only that it is not too early.
+    // A lower bound is the length of a silence; for all other steps it only says that they are not too early.
     let silent = step.action == Action::Expect(Expectation::Silence);
     let within = step.within.filter(|_| !silent);
     let keep = |action| (action, within);
@@ -140,7 +140,7 @@ fn altered(step: &Step) -> Vec<(Action, Option<Within>)> {
                     comment: None,
                 }]);
             let mut found = vec![keep(Action::OneOf(nonsense.collect()))];
-            // The reference does what is recommended: what is only allowed must not come true as well.
+            // The reference does what is recommended, so the alternatives that are only allowed must not come true.
             let allowed: Vec<_> = alternatives
                 .iter()
                 .filter(|one| one.grade == Grade::Nonstrict)
@@ -155,12 +155,12 @@ fn altered(step: &Step) -> Vec<(Action, Option<Within>)> {
         Action::Connect(Endpoint::Tls12) | Action::Handshake => {
             vec![keep(Action::Refused(control))]
         }
-        // Nothing listens there.
+        // No program listens on port 1.
         Action::Connect(Endpoint::Server(_)) => {
             let nowhere = Template::bytes("1");
             vec![keep(Action::Connect(Endpoint::Port(nowhere)))]
         }
-        // A port that is open, and stays so.
+        // The control port is open and stays open.
         Action::Refused(_) => vec![keep(Action::Refused(control))],
         Action::Accept(_) | Action::AcceptAs(_) => {
             let late = Within {
@@ -170,13 +170,13 @@ fn altered(step: &Step) -> Vec<(Action, Option<Within>)> {
             };
             vec![(step.action.clone(), Some(late))]
         }
-        // The reference lets a user in before it turns it away.
+        // The reference accepts the connection of a user before it closes it.
         Action::TurnedAway { port, .. } => vec![keep(Action::Refused(port.clone()))],
         Action::Maps(_) => vec![keep(Action::Expect(word("XYZ")))],
-        // It says nothing that could be said otherwise.
+        // These steps have no part that could be changed.
         Action::Restart | Action::Unguessable(_) => Vec::new(),
-        // For a data connection the client may use one that it opened ahead, and trusted (`tunnel.ahead`): there
-        // it is no fault that one is accepted. The broken clients of `tls.verify` show that these steps judge.
+        // As a data connection the client may use one that it opened in advance and trusts (`tunnel.ahead`). So
+        // accepting one is no fault. The broken clients of `tls.verify` show that these steps judge.
         Action::Distrusts if step.actor == "tun" => Vec::new(),
         Action::Distrusts => vec![keep(Action::Accept(None))],
         other => panic!("{other:?} is marked and has no inversion"),
@@ -219,7 +219,7 @@ fn others(expectation: &Expectation) -> Vec<Expectation> {
     }
 }
 
-/// Another last byte where that is known, another first one where a variable ends it.
+/// A template with another last byte, or with one more byte at its beginning if it ends with a variable.
 fn changed(template: &Template) -> Template {
     let mut pieces = template.pieces().to_vec();
     match pieces.last_mut() {
@@ -229,9 +229,9 @@ fn changed(template: &Template) -> Template {
     Template::new(pieces, template.times())
 }
 
-#[allow(clippy::print_stdout, reason = "what is left out is to be seen")]
+#[allow(clippy::print_stdout, reason = "it shows the cases left out")]
 #[tokio::test(flavor = "multi_thread")]
-async fn every_judged_step_fails_when_it_says_something_else() {
+async fn every_judging_step_fails_if_it_expects_something_else() {
     let tls = Tls::new().unwrap();
     let options = Options {
         hardened: true,
@@ -309,7 +309,7 @@ async fn every_judged_step_fails_when_it_says_something_else() {
     assert!(unbound.is_empty(), "{}", unbound.join("\n"));
 }
 
-/// Every other case is tried.
+/// The cases that take too long. All other cases are tried.
 const LEFT_OUT: [&str; 106] = [
     "client/auth/deadline",
     "client/auth/deadline-floor",

@@ -1,4 +1,4 @@
-//! A server that has one connection at a time, and closes all others.
+//! A server that serves one connection at a time and closes all others.
 
 use netroxy_broken::Manner;
 use netroxy_specification::notation::ast::Side;
@@ -6,7 +6,7 @@ use netroxy_specification::notation::ast::Side;
 use super::*;
 use crate::peers;
 
-/// Each case proves silence by another login, opens data connections, or logs in once more at its end.
+/// Each case needs a second connection: for a login that proves silence, for data, or for the login after the case.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_with_one_connection_at_a_time_passes_nothing() {
     let server = peers::broken(Side::Server, Manner::Lonely).unwrap();

@@ -1,4 +1,4 @@
-//! What becomes of one case: its verdict, what is told beside it, and what is proved on the way.
+//! The result of one case: its verdict, its reason, its transcript, and whether it was late.
 
 use std::io;
 
@@ -60,10 +60,10 @@ fn told(judged: &Judged) -> Vec<Told> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_logged_in_proves_its_own_silence() {
-    let polite = at(fake(Manners::YesSayer, true).await);
+async fn after_a_login_silence_is_proved_on_the_same_connection() {
+    let agreeing = at(fake(Behaviour::AgreesToAll, true).await);
     let silence = "ctl   < silence  [keep.srs]\n";
-    let judged = judged(&server(polite, &format!("{LOGIN}{silence}"))).await;
+    let judged = judged(&server(agreeing, &format!("{LOGIN}{silence}"))).await;
     assert_eq!(judged.verdict, Verdict::Pass);
     let fence = told(&judged);
     let fence: Vec<_> = fence
@@ -75,8 +75,8 @@ async fn whoever_is_logged_in_proves_its_own_silence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_allowed_is_remarked_and_what_is_wanted_is_not() {
-    let polite = at(fake(Manners::YesSayer, true).await);
+async fn only_a_nonstrict_alternative_gives_a_remark() {
+    let agreeing = at(fake(Behaviour::AgreesToAll, true).await);
     for (grades, verdict) in [
         (["nonstrict", "pass"], Verdict::Nonstrict),
         (["pass", "nonstrict"], Verdict::Pass),
@@ -85,7 +85,7 @@ async fn what_is_allowed_is_remarked_and_what_is_wanted_is_not() {
         let body = format!(
             "ctl   > SRQ\nctl   < one of  [keep.srs]\n        SRS  {srs}\n        closed  {closed}\n"
         );
-        let judged = judged(&server(Arc::clone(&polite), &body)).await;
+        let judged = judged(&server(Arc::clone(&agreeing), &body)).await;
         assert_eq!(judged.verdict, verdict);
         let remarks: Vec<_> = judged.remarks.iter().map(|one| one.seen.as_str()).collect();
         match verdict {
@@ -101,13 +101,13 @@ async fn what_is_allowed_is_remarked_and_what_is_wanted_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_case_whose_twin_fails_proves_nothing_and_is_named_all_the_same() {
-    let slam = at(fake(Manners::SlamShut, true).await);
+async fn a_case_whose_twin_fails_has_the_verdict_of_the_twin() {
+    let closing = at(fake(Behaviour::ClosesAtOnce, true).await);
     let mut with_twin = server(
-        Arc::clone(&slam),
+        Arc::clone(&closing),
         "ctl   > SRQ\nctl   < closed  [keep.srs]\n",
     );
-    let twin = server(slam, "ctl   > SRQ\nctl   < SRS  [keep.srs]\n");
+    let twin = server(closing, "ctl   > SRQ\nctl   < SRS  [keep.srs]\n");
     let entry = Entry {
         twin: Some(("the twin".to_owned(), Arc::new(twin.entry.case.clone()))),
         ..Entry::clone(&with_twin.entry)
@@ -127,10 +127,10 @@ async fn a_case_whose_twin_fails_proves_nothing_and_is_named_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_its_time_has_decided_is_told_and_what_passed_is_not() {
-    let polite = at(fake(Manners::YesSayer, true).await);
+async fn only_a_late_step_that_did_not_pass_counts_as_late() {
+    let agreeing = at(fake(Behaviour::AgreesToAll, true).await);
     let waited = async |body: &str| {
-        let case = server(Arc::clone(&polite), body);
+        let case = server(Arc::clone(&agreeing), body);
         let tls = Tls::new().unwrap();
         let (judged, waited) = judge::judge(&case, &tls, &Twins::default()).await;
         (judged.verdict, waited.map(|waited| waited.bounded))
@@ -147,14 +147,14 @@ async fn what_its_time_has_decided_is_told_and_what_passed_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_twin_of_two_cases_is_played_once_and_keeps_the_name_of_neither() {
-    let slam = at(fake(Manners::SlamShut, true).await);
+async fn the_results_of_two_cases_with_one_twin_have_their_own_files() {
+    let closing = at(fake(Behaviour::ClosesAtOnce, true).await);
     let closes = "ctl   > SRQ\nctl   < closed  [keep.srs]\n";
     let answers = "ctl   > SRQ\nctl   < SRS  [keep.srs]\n";
-    let twin = Arc::new(server(Arc::clone(&slam), answers).entry.case.clone());
+    let twin = Arc::new(server(Arc::clone(&closing), answers).entry.case.clone());
     let (tls, twins) = (Tls::new().unwrap(), Twins::default());
     for file in ["one.case", "two.case"] {
-        let case = server(Arc::clone(&slam), closes);
+        let case = server(Arc::clone(&closing), closes);
         let entry = Entry {
             file: file.to_owned(),
             twin: Some(("the twin".to_owned(), Arc::clone(&twin))),
@@ -171,8 +171,8 @@ async fn a_twin_of_two_cases_is_played_once_and_keeps_the_name_of_neither() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_may_not_come_early_is_awaited_beyond_its_bound() {
-    let subject = at(fake(Manners::Adds, true).await);
+async fn a_step_with_a_lower_bound_waits_beyond_that_bound() {
+    let subject = at(fake(Behaviour::SendsMoreLater, true).await);
     let bound = "ctl   > SRQ\nctl   << \"SRS\\n\"\nctl   << \"X\"  in 0.03s..  [keep.srs]\n";
     let adds = server(
         subject,
@@ -183,10 +183,10 @@ async fn what_may_not_come_early_is_awaited_beyond_its_bound() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_case_tells_who_did_what_and_where_it_broke() {
-    let polite = at(fake(Manners::YesSayer, true).await);
+async fn a_transcript_shows_who_acted_and_which_step_broke() {
+    let agreeing = at(fake(Behaviour::AgreesToAll, true).await);
     let wrong = "ctl   ignore SRS\nctl   > SRQ\nctl   < closed  in ..0.1s  [keep.srs]\n";
-    let judged = judged(&server(polite, &format!("{LOGIN}{wrong}"))).await;
+    let judged = judged(&server(agreeing, &format!("{LOGIN}{wrong}"))).await;
     let told = told(&judged);
     let seen: Vec<_> = told
         .iter()
@@ -207,11 +207,11 @@ async fn a_failed_case_tells_who_did_what_and_where_it_broke() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_step_has_read_is_told_behind_the_step_that_broke() {
-    let polite = at(fake(Manners::YesSayer, true).await);
+async fn unread_bytes_are_shown_after_the_broken_step() {
+    let agreeing = at(fake(Behaviour::AgreesToAll, true).await);
     for (sent, unread) in [("SRQ", "< SRS"), ("SRQ\\nSRQ", "<< \"SRS\\nSRS\\n\"")] {
         let wrong = format!("ctl   >> \"{sent}\\n\"\nctl   < closed  [keep.srs]\n");
-        let judged = judged(&server(Arc::clone(&polite), &format!("{LOGIN}{wrong}"))).await;
+        let judged = judged(&server(Arc::clone(&agreeing), &format!("{LOGIN}{wrong}"))).await;
         let told = told(&judged);
         let [.., broken, left] = &told[..] else {
             panic!("{told:?}");
@@ -223,7 +223,7 @@ async fn what_no_step_has_read_is_told_behind_the_step_that_broke() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reset_is_no_close() {
+async fn reset_sends_an_rst_and_close_sends_a_fin() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let subject = at(listener.local_addr().unwrap());
     let ends = tokio::spawn(async move {
@@ -232,7 +232,7 @@ async fn a_reset_is_no_close() {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut buffer = [0; 1000];
             match stream.read(&mut buffer).await {
-                // The login that asks whether anybody is there.
+                // The readiness login.
                 Ok(1..) => stream.write_all(b"ARS\ntrue\n30\nx\n").await.unwrap(),
                 end => ends.push(end.map_err(|error| error.kind())),
             }
@@ -246,7 +246,7 @@ async fn a_reset_is_no_close() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn servers_and_pairs_are_asked_twenty_times_before_the_first_case() {
+async fn twenty_round_trips_are_measured_before_the_first_case() {
     let (tls, both) = (
         Tls::new().unwrap(),
         [Side::Server, Side::Client].map(reference),
@@ -269,7 +269,7 @@ async fn servers_and_pairs_are_asked_twenty_times_before_the_first_case() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_target_is_dead_or_silent_where_the_case_says_so() {
+async fn the_dead_target_refuses_and_a_silent_one_exists_only_if_used() {
     let client = Arc::new(Subject::Started(reference(Side::Client)));
     for silent in [true, false] {
         let target = if silent { "silent_target" } else { "target" };
@@ -296,7 +296,7 @@ async fn a_target_is_dead_or_silent_where_the_case_says_so() {
 }
 
 #[test]
-fn a_case_is_skipped_only_for_a_reason() {
+fn each_reason_to_skip_a_case_has_its_text() {
     let subject = at(SocketAddr::from(([127, 0, 0, 1], 9)));
     let rules = rules::embedded().unwrap();
     let reason = |hardened, transport, case: &str| {
@@ -349,7 +349,7 @@ fn a_case_is_skipped_only_for_a_reason() {
 }
 
 #[test]
-fn more_than_what_a_busy_machine_may_take_excuses_what_was_late() {
+fn a_stall_excuses_a_late_step_only_above_its_threshold() {
     let (now, ms) = (Instant::now(), Duration::from_millis);
     let waited = |bounded| Waited {
         from: now,
@@ -374,31 +374,36 @@ fn more_than_what_a_busy_machine_may_take_excuses_what_was_late() {
     assert_eq!(pressed(ms(900), false), None);
 }
 
-/// A port that is not open need not be listened on, and who is let in gets nothing.
+/// The peer need not listen on a port that is not open. If it does, the user must get no byte.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_is_turned_away_by_a_refusal_or_by_a_close_without_a_byte() {
+async fn a_refusal_or_a_close_without_a_byte_turns_a_user_away() {
     let step = |port: &str| format!("u     turned away {port}  [keep.srs]\n");
-    for (manners, port, verdict, got) in [
-        // Nobody listens there.
-        (Manners::YesSayer, "$port", Verdict::Pass, ""),
-        (Manners::SlamShut, "$control \"x\"", Verdict::Pass, ""),
-        (Manners::Resets, "$control \"x\"", Verdict::Pass, ""),
-        (Manners::Echo, "$control \"x\"", Verdict::Fail, "<< \"x\""),
+    for (behaviour, port, verdict, got) in [
+        // No program listens on this port.
+        (Behaviour::AgreesToAll, "$port", Verdict::Pass, ""),
+        (Behaviour::ClosesAtOnce, "$control \"x\"", Verdict::Pass, ""),
+        (Behaviour::Resets, "$control \"x\"", Verdict::Pass, ""),
         (
-            Manners::BlackHole,
+            Behaviour::Echoes,
+            "$control \"x\"",
+            Verdict::Fail,
+            "<< \"x\"",
+        ),
+        (
+            Behaviour::NeverAnswers,
             "$control \"x\"",
             Verdict::Fail,
             "the connection is open",
         ),
         (
-            Manners::HalfClose,
+            Behaviour::HalfCloses,
             "$control \"x\"",
             Verdict::Fail,
             "ended its own direction only",
         ),
     ] {
         let body = format!("\n{}", step(port));
-        let judged = judged(&job(at(fake(manners, true).await), "server", &body)).await;
+        let judged = judged(&job(at(fake(behaviour, true).await), "server", &body)).await;
         assert_eq!(judged.verdict, verdict, "{port} {got}: {:?}", judged.broken);
         let seen = judged
             .broken

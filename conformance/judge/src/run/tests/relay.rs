@@ -1,4 +1,4 @@
-//! The reference server behind a relay that makes it look built differently: all plain cases must still pass.
+//! The reference server behind a relay that delays or splits its bytes: all plain cases must still pass.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,22 +11,22 @@ use crate::manifest::Manifest;
 use crate::peers::Carried;
 use crate::sut::{Announced, start_server};
 
-/// So many bytes of each direction go one at a time: longer than the longest line that a case sends.
+/// How many bytes of each direction are forwarded one at a time: more than the longest line that a case sends.
 const DRIPS: usize = 5_000;
 
-/// The same on a data connection: its TRS and some bytes of the tunnel. All bytes of nine tunnels, one at a time, would
-/// measure the processor.
+/// The same on a data connection: enough for its TRS and some bytes of the tunnel. All bytes of nine tunnels, one at a
+/// time, would only measure the processor.
 const DRIPS_OF_DATA: usize = 300;
 
 #[derive(Clone, Copy)]
-struct Habits {
-    /// Before the bytes of a short read are passed on.
+struct Forwarding {
+    /// The delay before the bytes of a short read are forwarded.
     delay: Duration,
-    /// One byte in each write, at first.
+    /// Whether the first bytes are forwarded one at a time.
     drips: bool,
 }
 
-async fn relay(to: SocketAddr, habits: Habits) -> SocketAddr {
+async fn relay(to: SocketAddr, forwarding: Forwarding) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -38,12 +38,12 @@ async fn relay(to: SocketAddr, habits: Habits) -> SocketAddr {
                 let _ = (near.set_nodelay(true), far.set_nodelay(true));
                 let ((near_in, near_out), (far_in, far_out)) =
                     (near.into_split(), far.into_split());
-                let drips = Arc::new(AtomicUsize::new(if habits.drips { DRIPS } else { 0 }));
-                let there = carry(near_in, far_out, habits.delay, Arc::clone(&drips));
+                let drips = Arc::new(AtomicUsize::new(if forwarding.drips { DRIPS } else { 0 }));
+                let there = carry(near_in, far_out, forwarding.delay, Arc::clone(&drips));
                 let there = tokio::spawn(there);
-                let back = tokio::spawn(carry(far_in, near_out, habits.delay, drips));
+                let back = tokio::spawn(carry(far_in, near_out, forwarding.delay, drips));
                 let (stop_there, stop_back) = (there.abort_handle(), back.abort_handle());
-                // A broken direction breaks the other one, an ended one does not.
+                // An error in one direction ends the other one too, a FIN does not.
                 let there = async {
                     if there.await.is_ok_and(|ended| !ended) {
                         stop_back.abort()
@@ -61,7 +61,7 @@ async fn relay(to: SocketAddr, habits: Habits) -> SocketAddr {
     address
 }
 
-/// Carries one direction, at first `drips` bytes one at a time. True when the direction ended in an orderly way.
+/// Forwards one direction, the first `drips` bytes one at a time. Returns whether it ended with a FIN.
 async fn carry(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
@@ -76,11 +76,12 @@ async fn carry(
             Ok(count) => count,
             Err(_) => return false,
         };
-        // Bulk is not slowed down: this is about delay, not about bandwidth.
+        // Long reads are not delayed: the test is about latency, not about bandwidth.
         if count < 4_000 {
             tokio::time::sleep(delay).await;
         }
-        // The server sends nothing on a data connection before it has the TRS, so both directions know in time.
+        // The server sends nothing on a data connection before the TRS, so both directions see the smaller number in
+        // time.
         if buffer[..count].starts_with(b"TRS") {
             drips.fetch_min(DRIPS_OF_DATA, Ordering::Relaxed);
         }
@@ -97,8 +98,8 @@ async fn carry(
     }
 }
 
-/// The reference server that judges no address by its wrong passwords: all cases come to one server, from one address.
-fn patient() -> Manifest {
+/// The reference server without a limit of wrong passwords: all cases use one server, from one address.
+fn reference_without_password_limit() -> Manifest {
     let text = include_str!("../../../../suts/reference-server.json");
     let (before, after) = text.split_once("\"userTimeout\": 8").unwrap();
     let limits = "\"userTimeout\": 8, \"limits\": {\"wrongPasswordSeconds\": 0}";
@@ -106,9 +107,9 @@ fn patient() -> Manifest {
     Manifest::parse("patient", &text, Path::new(""), &|_| None, &Carried).unwrap()
 }
 
-async fn red(habits: Habits) -> Vec<String> {
+async fn red(forwarding: Forwarding) -> Vec<String> {
     let tls = Tls::new().unwrap();
-    let reference = Subject::Started(patient());
+    let reference = Subject::Started(reference_without_password_limit());
     let instance = start_server(
         &reference,
         (30, Announced::ByStart),
@@ -119,7 +120,7 @@ async fn red(habits: Habits) -> Vec<String> {
     .await
     .unwrap();
     let running = Running {
-        plain: relay(instance.address(Transport::Plain).unwrap(), habits).await,
+        plain: relay(instance.address(Transport::Plain).unwrap(), forwarding).await,
         tls: None,
         username: instance.username.clone(),
         password: instance.password.clone(),
@@ -133,10 +134,10 @@ async fn red(habits: Habits) -> Vec<String> {
     };
     let entries: Vec<Arc<Entry>> = embedded().unwrap().into_values().map(Arc::new).collect();
     let mut jobs = plan(&entries, &subject, &rules::embedded().unwrap(), options);
-    // Those that wait for seconds measure the relay's time, not the suite's judgement.
+    // Cases that wait for seconds would judge the delay of the relay.
     jobs.retain(|job| job.skip.is_none() && waits(job) < 1000);
-    jobs.retain(|job| habits.delay.is_zero() || turns(job) < 100);
-    jobs.retain(|job| !BEYOND.contains(&job.entry.id.as_str()));
+    jobs.retain(|job| forwarding.delay.is_zero() || turns(job) < 100);
+    jobs.retain(|job| !NOT_WITH_A_RELAY.contains(&job.entry.id.as_str()));
     assert!(jobs.len() > 60, "{}", jobs.len());
     let mut red = Vec::new();
     let stop = CancellationToken::new();
@@ -157,7 +158,7 @@ async fn red(habits: Habits) -> Vec<String> {
     red
 }
 
-/// How often a case plays its longest block. A hundred turns wait for the delay several hundred times.
+/// How many turns the longest block of a case has. A hundred turns need the delay several hundred times.
 fn turns(job: &Job) -> u32 {
     let blocks = job.entry.case.body.iter().filter_map(|line| match line {
         Line::Repeat(block) => Some(block.count),
@@ -166,8 +167,8 @@ fn turns(job: &Job) -> u32 {
     blocks.max().unwrap_or(0)
 }
 
-/// The relay has MiB of buffers of its own, and gives up a direction when the other one breaks.
-const BEYOND: [&str; 6] = [
+/// Cases that cannot pass with the relay: it buffers several MiB, and ends a direction when the other one fails.
+const NOT_WITH_A_RELAY: [&str; 6] = [
     "server/tunnel/answer-survives",
     "server/tunnel/backpressure-service",
     "server/tunnel/backpressure-user",
@@ -177,8 +178,8 @@ const BEYOND: [&str; 6] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_whose_bytes_drip_passes_everything() {
-    let red = red(Habits {
+async fn a_server_that_sends_single_bytes_passes_everything() {
+    let red = red(Forwarding {
         delay: Duration::ZERO,
         drips: true,
     })
@@ -189,7 +190,7 @@ async fn a_server_whose_bytes_drip_passes_everything() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_answers_late_passes_everything() {
     let delay = Duration::from_millis(150);
-    let red = red(Habits {
+    let red = red(Forwarding {
         delay,
         drips: false,
     })

@@ -1,4 +1,4 @@
-//! Cases that last long: what is kept alive meanwhile, what is sent now and then, and who cannot play them.
+//! Cases that last long: kept connections, slow segments, silent targets, and clients that log in only once.
 
 use netroxy_specification::catalog::embedded;
 use netroxy_specification::notation::ast::{Action, Side};
@@ -32,7 +32,7 @@ async fn judged(side: Side, text: String) -> Judged {
         .0
 }
 
-/// How often this was done, with its comment.
+/// How many lines of the transcript have this text and this note.
 fn count(judged: &Judged, text: &str, note: &str) -> usize {
     let lines = judged.transcript.iter().flat_map(|one| one.lines());
     let is =
@@ -47,7 +47,7 @@ const CLIENT: &str = "title x\nrole client\nrules keep.srs\nconfig map $port -> 
     ctl < ATH _ $username $password\nctl > ARS true 1 $token\nctl < MAP $port $target true\nctl > MRS $port true\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_of_ours_is_kept_while_the_case_waits_longer_than_its_timeout() {
+async fn keep_sends_srq_while_the_case_waits_longer_than_the_timeout() {
     let kept = judged(
         Side::Server,
         format!("{SERVER}ctl keep\nctl < silence in 5s.. [keep.srs]\nctl > SRQ\nctl < silence\n"),
@@ -63,13 +63,13 @@ async fn a_client_of_ours_is_kept_while_the_case_waits_longer_than_its_timeout()
         count(&kept, "> SRQ", "keep"),
         count(&kept, "< SRS", "ignored"),
     );
-    // At once and each second; two are those of the fences, and one is the case's own.
+    // One at once and one each second. The fences send two more, and the case one.
     assert!((6..=8).contains(&asked), "{asked}");
     assert_eq!(answered, asked + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_is_judged_gets_its_answers_while_the_case_waits() {
+async fn keep_answers_the_srq_of_a_client_while_the_case_waits() {
     let kept = judged(
         Side::Client,
         format!("{CLIENT}ctl keep\nctl < silence in 3s.. [keep.srs]\n"),
@@ -90,7 +90,7 @@ async fn a_client_that_is_judged_gets_its_answers_while_the_case_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_kept_has_to_be_there() {
+async fn keep_before_the_login_blocks_the_case() {
     let early = SERVER.replace(
         "ctl < ARS true _ _\n",
         "ctl keep\nctl < silence [keep.srs]\n",
@@ -105,7 +105,7 @@ async fn what_is_kept_has_to_be_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_come_now_and_then_and_a_pause_lasts_as_long_as_still() {
+async fn segments_are_sent_with_pauses_and_slow_lasts_as_long_as_still() {
     let body = "ctl >> every 0.3s \"S\" \"R\" \"Q\\n\"\nctl < SRS [keep.srs]\nctl >> slow \"SRQ\\n\"\nctl < SRS\nctl < silence in still..\n";
     let judged = judged(Side::Server, format!("{SERVER}{body}")).await;
     assert_eq!(judged.verdict, Verdict::Pass, "{:?}", judged.broken);
@@ -113,7 +113,7 @@ async fn bytes_come_now_and_then_and_a_pause_lasts_as_long_as_still() {
     let lines = transcript.lines();
     let at = |text: &str| lines.iter().find(|line| line.text == text).unwrap().at;
     let every = at(">> \"Q\\n\"") - at(">> \"S\"");
-    // Each segment is noted when it has been sent, which takes a moment too.
+    // The time of a segment is that after it was sent, so the difference can be a little shorter.
     assert!(every >= Duration::from_millis(580), "{every:?}");
     let slow = at(">> \"\\n\"") - at(">> \"Q\"");
     assert!(slow >= Duration::from_millis(280), "{slow:?}");
@@ -122,7 +122,7 @@ async fn bytes_come_now_and_then_and_a_pause_lasts_as_long_as_still() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_target_accepts_when_it_is_time() {
+async fn a_silent_target_accepts_after_the_time_of_late() {
     let head = CLIENT
         .replace("map $port -> $target", "map $port -> $silent_target")
         .replace("MAP $port $target", "MAP $port $silent_target")
@@ -132,9 +132,9 @@ async fn a_silent_target_accepts_when_it_is_time() {
     assert_eq!(judged.verdict, Verdict::Pass, "{:?}", judged.broken);
 }
 
-/// What never comes was not too early.
+/// If the message never arrives, it is not too early.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_step_with_a_lower_bound_alone_judges_no_more_than_that() {
+async fn a_step_with_only_a_lower_bound_judges_only_that_bound() {
     let body = "ctl < SRS in 0.2s.. [keep.srs]\n";
     let never = judged(Side::Server, format!("{SERVER}{body}")).await;
     assert_eq!(never.verdict, Verdict::Blocked, "{:?}", never.broken);
@@ -144,7 +144,7 @@ async fn a_step_with_a_lower_bound_alone_judges_no_more_than_that() {
 }
 
 #[test]
-fn a_client_that_runs_only_once_plays_what_needs_one_login() {
+fn a_client_that_does_not_reconnect_plays_the_cases_with_one_login() {
     let text = include_str!("../../../../suts/netroxy-client.json");
     let once = text.replace("\"role\"", "\"reconnects\": false, \"role\"");
     let env = |_: &str| Some("/bin/true".to_owned());
@@ -177,7 +177,7 @@ fn a_client_that_runs_only_once_plays_what_needs_one_login() {
     ] {
         assert!(!skipped.contains(&id), "{id}");
     }
-    // No case that is left accepts a second control connection.
+    // No other case accepts a second control connection.
     for job in jobs.iter().filter(|job| job.skip.is_none()) {
         let lines = job.entry.case.body.iter();
         let logins = lines.filter(|line| {
@@ -188,7 +188,7 @@ fn a_client_that_runs_only_once_plays_what_needs_one_login() {
 }
 
 #[test]
-fn what_waits_longest_is_begun_first() {
+fn the_waiting_time_of_a_case_is_the_sum_of_its_steps() {
     let case = |body: &str| {
         job(
             Side::Server,

@@ -1,4 +1,4 @@
-//! What TLS adds to a verdict: how a connection ends, and what its version allows.
+//! Verdicts that TLS decides: how a connection ends, and what its version allows.
 
 use netroxy_broken::{Bug, Manner};
 use netroxy_specification::notation::ast::Side;
@@ -34,7 +34,7 @@ async fn over_tls(side: Side, manner: Manner, ids: &[&str]) -> Vec<Judged> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fin_alone_breaks_the_rule_about_it_and_not_that_of_the_step() {
+async fn a_fin_without_close_notify_breaks_only_the_rule_about_it() {
     let manner = Manner::Bad(Bug::CloseNotifyNever);
     for (side, case) in [
         (Side::Server, "server/tunnel/half-close-user"),
@@ -53,7 +53,7 @@ async fn a_fin_alone_breaks_the_rule_about_it_and_not_that_of_the_step() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_peer_that_knows_tls_1_2_alone_is_not_judged_by_half_closes_and_is_by_the_rest() {
+async fn a_peer_with_only_tls_1_2_skips_only_cases_with_half_closes() {
     for (side, half, rest) in [
         (
             Side::Server,
@@ -79,7 +79,7 @@ async fn a_peer_that_knows_tls_1_2_alone_is_not_judged_by_half_closes_and_is_by_
 }
 
 #[test]
-fn what_ends_on_a_control_connection_is_no_half_close_of_a_tunnel() {
+fn the_end_of_a_control_connection_is_no_half_close_of_a_tunnel() {
     let entries = embedded().unwrap();
     for (id, half) in [
         ("client/life/reconnect", false),
@@ -93,7 +93,7 @@ fn what_ends_on_a_control_connection_is_no_half_close_of_a_tunnel() {
 }
 
 #[test]
-fn a_client_that_cannot_be_told_whom_to_trust_skips_what_is_about_that() {
+fn a_client_whose_manifest_has_no_ca_file_skips_cases_of_trust() {
     let text = r#"{"name": "x", "role": "client", "launch": {"command": ["sh"], "files": {}}}"#;
     let manifest = Manifest::parse(
         "x.json",

@@ -1,4 +1,4 @@
-//! What was said, in the notation of the cases.
+//! The record of a relay, in the notation of the cases.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -12,48 +12,49 @@ use netroxy_specification::notation::ast::{
 use crate::recording::{self, End, Sender, What, Writer};
 use crate::tap::{Event, Seen};
 
-/// What two programs have said to each other.
+/// The messages and bytes that two programs have sent to each other.
 #[derive(Debug)]
 pub struct Talk {
     started: Instant,
-    /// Whether it can be read: not on TLS.
+    /// Whether the bytes can be read: `false` with TLS.
     readable: bool,
     server: SocketAddr,
     writer: Writer,
-    /// By the name that the relay has given.
+    /// The connections by the names that the relay gave them.
     connections: BTreeMap<String, Connection>,
-    /// In which connections were seen first.
+    /// The names of the connections, in the order in which they were opened.
     order: Vec<String>,
-    /// By their numbers. Of too many, those in the middle are left out: a failure shows at the end.
+    /// The items by their numbers. If there are too many, those in the middle are removed, because a failure shows at
+    /// the end.
     items: BTreeMap<usize, Item>,
     next: usize,
     left_out: usize,
-    /// A remote port that is not of the case.
+    /// The remote port of the suite's own mapping, which is not part of the case.
     probe: Option<Vec<u8>>,
 }
 
-/// What a connection between the two was for.
+/// The purpose of a connection between the two programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// It began with ATH.
     Control,
     /// It began with TRS.
     Data,
-    /// What is inside cannot be read.
+    /// It uses TLS, so its bytes cannot be read.
     Tls,
-    /// It began with nothing that is known, or did not come to be.
+    /// It began with neither ATH nor TRS, sent nothing, or was not established.
     Unknown,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Connection {
-    /// What the opener has sent first, as far as it tells the kind.
+    /// The first `WORD` bytes of the opener, which tell the kind.
     began: Vec<u8>,
-    /// How much each side has sent: the opener, and the acceptor.
+    /// The bytes that the opener and the acceptor have sent.
     sent: [u64; 2],
-    /// Who has said something last.
+    /// The side that sent the last bulk bytes.
     last: Option<Sender>,
-    /// The item that further bytes of each side are added to.
+    /// The item that further bytes of the opener and of the acceptor are added to.
     bulk: [Option<usize>; 2],
 }
 
@@ -93,7 +94,7 @@ impl Talk {
         }
     }
 
-    /// The mapping by which the suite sees that the two work together.
+    /// Sets the remote port of the mapping that shows the suite that the two work together.
     pub(super) fn with_probe(self, port: u16) -> Self {
         Self {
             probe: Some(port.to_string().into_bytes()),
@@ -101,12 +102,12 @@ impl Talk {
         }
     }
 
-    /// When its times begin to count.
+    /// The start of its times.
     pub(crate) fn started(&self) -> Instant {
         self.started
     }
 
-    /// Whether what was said could be read.
+    /// Whether the bytes could be read: `false` with TLS.
     pub(crate) fn is_readable(&self) -> bool {
         self.readable
     }
@@ -120,7 +121,7 @@ impl Talk {
         match seen {
             Seen::Event(event) => self.event(event),
             Seen::Unserved(_, why) => {
-                // The relay does not name it.
+                // The relay gives such a connection no name.
                 let connection = format!("unserved {}", self.order.len());
                 let at = self.started.elapsed();
                 let server = Template::bytes(self.server.to_string());
@@ -155,7 +156,7 @@ impl Talk {
         }
     }
 
-    /// What a line says beyond its action.
+    /// The comment of a line.
     fn note(&self, connection: &str, what: &What) -> Option<String> {
         let sent = |sender: Sender| {
             let known = self.connections.get(connection);
@@ -220,7 +221,7 @@ impl Talk {
         }
     }
 
-    /// Whether a message names the mapping that is not of the case.
+    /// Whether a message names the suite's own mapping.
     fn is_probe(&self, action: &Action) -> bool {
         let message = action.message();
         let port = message.and_then(|message| message.field(FieldName::Port));
@@ -245,13 +246,13 @@ impl Talk {
         });
     }
 
-    /// Whether few bytes are the rest of many: the other side has said nothing since.
+    /// Whether bytes continue the bulk of their side: the other side has sent nothing since.
     fn continues(&self, connection: &str, sender: Sender) -> bool {
         let known = self.connections.get(connection);
         known.is_some_and(|known| known.bulk[side(sender)].is_some() && known.last == Some(sender))
     }
 
-    /// Many bytes of one side are one line, however many reads it took.
+    /// Adds many bytes of one side as one line, independent of the number of reads.
     fn bulk(&mut self, at: Duration, connection: &str, sender: Sender, bytes: &[u8]) {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let known = self.connections.get_mut(connection);
@@ -289,7 +290,7 @@ impl Talk {
         }
     }
 
-    /// The number of the item.
+    /// Adds an item and returns its number.
     fn push(&mut self, item: Item) -> usize {
         let number = self.next;
         self.next += 1;
@@ -301,13 +302,13 @@ impl Talk {
         number
     }
 
-    /// The connections of the steps by the names that they have there, which are none of `taken`.
+    /// The connections by their names in the steps. No name is in `taken`.
     pub(crate) fn connections(&self, taken: &[&str]) -> Vec<(String, Kind)> {
         let named = self.named(taken).into_iter();
         named.map(|(_, connection)| connection).collect()
     }
 
-    /// The connections of the items: by what they are called here, how a reader calls them.
+    /// The connections of the items: the name that the relay gave, the name for a reader, and the kind.
     fn named(&self, taken: &[&str]) -> Vec<(&str, (String, Kind))> {
         let shown: BTreeSet<&str> = self.items.values().map(|item| &*item.connection).collect();
         let shown = self.order.iter().filter(|one| shown.contains(one.as_str()));
@@ -328,7 +329,7 @@ impl Talk {
         named.collect()
     }
 
-    /// What was said, with its times and the names of [`Self::connections`].
+    /// The record as steps with their times and the names of [`Self::connections`].
     pub(crate) fn steps(&self, taken: &[&str]) -> Vec<(Duration, Step)> {
         let names: BTreeMap<&str, (String, Kind)> = self.named(taken).into_iter().collect();
         let step = |item: &Item| {
@@ -383,7 +384,7 @@ impl Said {
 }
 
 impl Kind {
-    /// In one word.
+    /// Its name in one word.
     pub fn word(self) -> &'static str {
         match self {
             Self::Control => "control",
@@ -393,7 +394,7 @@ impl Kind {
         }
     }
 
-    /// How the names of such connections begin.
+    /// The beginning of the names of such connections.
     fn stem(self) -> &'static str {
         match self {
             Self::Control => "ctl",
@@ -411,7 +412,7 @@ fn side(sender: Sender) -> usize {
     }
 }
 
-/// Who has sent which bytes, where they are no message.
+/// The sender and the bytes of an action that is no message.
 fn raw(action: &Action) -> Option<(Sender, &[u8])> {
     let (sender, template) = match action {
         Action::SendRaw(segments) => match &segments[..] {
@@ -427,19 +428,20 @@ fn raw(action: &Action) -> Option<(Sender, &[u8])> {
     }
 }
 
-/// As much as tells what a connection is for: a word and its end.
+/// The bytes that tell the purpose of a connection: the name of a message and its line end.
 const WORD: usize = 4;
 
-/// What a line says that is not of the case.
+/// The comment of a message about the suite's own mapping.
 const PROBE: &str = "a probe of the suite";
 
-/// More bytes at a time than this are kept as a number, and what follows on the same side is added to it.
+/// If more bytes than this come at a time, only their beginning and their number are kept. Further bytes of the same
+/// side are added to that number.
 const ROOM: usize = 1024;
 
-/// So many bytes of them are shown.
+/// The number of bytes at the beginning that are kept and shown.
 const SHOWN: usize = 24;
 
-/// So many lines at the beginning, and as many at the end, are kept.
+/// The number of lines that are kept at the beginning, and at the end.
 const HALF: usize = 1000;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A relay carries over what it is given: bytes, ends of one direction, resets, and nothing else.
+//! Tests that a relay passes on bytes, ends of one direction and resets unchanged.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::*;
 
-/// A relay, a client of it, and what the server has accepted for that client.
+/// A relay, its listening server, a client, and the connection that the server accepted for that client.
 async fn joined() -> (Between, TcpListener, TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut between = Between::new(Transport::Plain).await.unwrap();
@@ -37,7 +37,7 @@ fn reset(stream: TcpStream) {
         .unwrap();
 }
 
-/// All that comes, and how it ends.
+/// The number of bytes up to the end of the stream, and the error that ended it.
 async fn rest(stream: &mut TcpStream) -> (usize, Option<ErrorKind>) {
     let mut all = Vec::new();
     let ended = timeout(LONG, stream.read_to_end(&mut all)).await.unwrap();
@@ -47,7 +47,7 @@ async fn rest(stream: &mut TcpStream) -> (usize, Option<ErrorKind>) {
 const LONG: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn one_direction_ends_and_the_other_goes_on() {
+async fn the_end_of_one_direction_leaves_the_other_open() {
     for from_client in [true, false] {
         let (between, _listener, client, server) = joined().await;
         let (mut first, mut second) = match from_client {
@@ -80,7 +80,7 @@ async fn one_direction_ends_and_the_other_goes_on() {
 }
 
 #[tokio::test]
-async fn a_reset_is_a_reset_on_the_other_side() {
+async fn a_reset_is_passed_on_as_a_reset() {
     for from_client in [true, false] {
         let (between, _listener, client, server) = joined().await;
         let (mut first, mut second) = match from_client {
@@ -107,9 +107,9 @@ async fn a_reset_is_a_reset_on_the_other_side() {
 }
 
 #[tokio::test]
-async fn a_reset_comes_through_although_the_other_side_takes_nothing() {
+async fn a_reset_is_passed_on_although_the_other_side_does_not_read() {
     let (_between, _listener, mut client, server) = joined().await;
-    // More than all buffers on the way hold: the relay is left with bytes that it cannot pass on.
+    // This is more than all buffers on the way hold, so the relay keeps bytes that it cannot pass on.
     let more = vec![0; 64 << 20];
     let stuck = timeout(Duration::from_millis(500), client.write_all(&more)).await;
     assert!(stuck.is_err(), "{stuck:?}");

@@ -138,7 +138,7 @@ mod tests {
             (
                 "repeat 2 kept\n  u1 connect $port\n\n".into(),
                 6,
-                "end it in a letter",
+                "end the name in a letter",
             ),
         ] {
             let (at, message) = complaint(&body).unwrap();

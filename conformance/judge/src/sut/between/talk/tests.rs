@@ -1,4 +1,4 @@
-//! How what was said is shown.
+//! Tests of how a record is shown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,12 +45,12 @@ fn shown(talk: &Talk, taken: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn connections_are_named_by_what_they_are_for() {
+fn connections_are_named_after_their_kind() {
     let mut talk = talk(Transport::Plain);
     for connection in ["c1", "c2", "c3", "c4"] {
         open(&mut talk, connection);
     }
-    // The word comes in pieces.
+    // The name of the message comes in two pieces.
     see(&mut talk, 1, "c1", client(b"AT"));
     see(&mut talk, 2, "c1", client(b"H\nme\nalice\nx\n"));
     see(&mut talk, 3, "c2", client(b"TRS\ntoken\n80\nhello"));
@@ -64,7 +64,7 @@ fn connections_are_named_by_what_they_are_for() {
     };
     let wanted = ["ctl1 control", "data1 data", "data2 data", "conn1 unknown"];
     assert_eq!(named(&[]), wanted);
-    // A case has an actor of that name.
+    // The case has an actor named `data1`.
     let wanted = ["ctl1 control", "data2 data", "data3 data", "conn1 unknown"];
     assert_eq!(named(&["user", "data1"]), wanted);
     let lines = shown(&talk, &["data1"]);
@@ -79,7 +79,7 @@ fn connections_are_named_by_what_they_are_for() {
 }
 
 #[test]
-fn ends_tell_who_has_ended_and_after_how_much() {
+fn the_end_of_a_direction_shows_its_side_and_byte_count() {
     let mut talk = talk(Transport::Plain);
     open(&mut talk, "c1");
     see(&mut talk, 1, "c1", client(b"x"));
@@ -115,7 +115,7 @@ fn ends_tell_who_has_ended_and_after_how_much() {
 }
 
 #[test]
-fn many_bytes_of_one_side_are_one_line_and_an_answer_begins_a_new_one() {
+fn many_bytes_of_one_side_are_one_line_until_a_short_answer() {
     let mut talk = talk(Transport::Plain);
     open(&mut talk, "c1");
     see(&mut talk, 1, "c1", client(b"TRS\ntoken\n80\n"));
@@ -141,7 +141,7 @@ fn many_bytes_of_one_side_are_one_line_and_an_answer_begins_a_new_one() {
 }
 
 #[test]
-fn what_is_not_of_the_case_is_marked() {
+fn messages_about_the_mapping_of_the_suite_are_marked() {
     let mut talk = talk(Transport::Plain);
     open(&mut talk, "c1");
     see(
@@ -191,7 +191,7 @@ fn tls_is_counted_and_not_read() {
 }
 
 #[test]
-fn a_server_that_cannot_be_reached_is_told() {
+fn a_server_that_cannot_be_reached_is_shown() {
     let mut talk = talk(Transport::Plain);
     let from = SocketAddr::from(([127, 0, 0, 1], 5));
     talk.see(Seen::Unserved(from, "Connection refused".to_owned()));
@@ -202,7 +202,7 @@ fn a_server_that_cannot_be_reached_is_told() {
 }
 
 #[test]
-fn of_too_many_lines_the_beginning_and_the_end_are_kept() {
+fn the_first_and_last_lines_are_kept_if_there_are_too_many() {
     let mut talk = talk(Transport::Plain);
     open(&mut talk, "c1");
     see(&mut talk, 1, "c1", client(b"ATH\nme\nalice\nx\n"));
