@@ -152,7 +152,5 @@ fn run(peer: &dyn Peer, folder: &Path, stop: &CancellationToken, started: Starte
             return;
         }
     };
-    // A restarted peer binds the port that it has just closed.
-    crate::ports::await_forks();
     runtime.block_on(stop.run_until_cancelled(peer.run(folder, started)));
 }

@@ -7,8 +7,12 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{PoisonError, RwLock};
+use std::time::Instant;
+
+use tokio::time::sleep;
 
 use crate::descriptors::{Noted as _, is_shortage};
+use crate::times::{PORT_POLL, PORT_RELEASE};
 
 /// A port that belongs to this run until the value is dropped.
 #[derive(Debug)]
@@ -42,6 +46,23 @@ impl Lease {
         self.port
     }
 
+    /// Waits until a program can listen on the port again, or [`PORT_RELEASE`] has passed.
+    ///
+    /// A process that is being started has a copy of each listener of this program. The system closes the copies during
+    /// the exec, and lets this program go on before that. So the port of a listener that was closed here can be in use
+    /// for a moment, although no program listens on it.
+    pub(crate) async fn released(&self) {
+        let until = Instant::now() + PORT_RELEASE;
+        while !self.is_released() && Instant::now() < until {
+            sleep(PORT_POLL).await;
+        }
+    }
+
+    fn is_released(&self) -> bool {
+        let _not_forking = FORKING.read().unwrap_or_else(PoisonError::into_inner);
+        TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).is_ok()
+    }
+
     fn try_port(port: u16) -> io::Result<Self> {
         let _not_forking = FORKING.read().unwrap_or_else(PoisonError::into_inner);
         let held = UdpSocket::bind((Ipv4Addr::LOCALHOST, port))?;
@@ -68,12 +89,6 @@ const FIRST: u16 = 20_000;
 /// The number of ports in the range.
 const WIDTH: u16 = 12_000;
 
-/// Waits until no program is being started. After that no copy of a closed listener is open, and its port can be bound
-/// again.
-pub(crate) fn await_forks() {
-    drop(FORKING.read().unwrap_or_else(PoisonError::into_inner));
-}
-
 static STEPS: AtomicU16 = AtomicU16::new(0);
 static START: std::sync::OnceLock<u16> = std::sync::OnceLock::new();
 
@@ -97,5 +112,20 @@ mod tests {
         let lease = Lease::take().unwrap();
         assert!(Lease::try_port(lease.port()).is_err());
         assert!(TcpListener::bind((Ipv4Addr::UNSPECIFIED, lease.port())).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_port_is_released_when_the_last_copy_of_its_listener_is_closed() {
+        let lease = Lease::take().unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, lease.port())).unwrap();
+        let copy = listener.try_clone().unwrap();
+        drop(listener);
+        assert!(!lease.is_released());
+        let closes = async {
+            sleep(PORT_POLL * 5).await;
+            drop(copy);
+        };
+        tokio::join!(closes, lease.released());
+        assert!(lease.is_released());
     }
 }

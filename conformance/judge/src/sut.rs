@@ -110,6 +110,9 @@ impl Instance {
         std::mem::replace(&mut self.body, Body::Foreign)
             .stop()
             .await;
+        for port in &self.ports {
+            port.released().await;
+        }
         self.body = setup.launch().await?;
         Ok(())
     }

@@ -81,6 +81,12 @@ pub(crate) const OUTPUT_REST: Duration = ms(500);
 /// The pause after each piece of the output of a program that writes too much.
 pub(crate) const OUTPUT_PAUSE: Duration = ms(1);
 
+/// The port of a listener that was closed here, until no process that is being started has a copy of the listener.
+pub(crate) const PORT_RELEASE: Duration = s(1);
+
+/// Between two looks at such a port.
+pub(crate) const PORT_POLL: Duration = ms(1);
+
 // Steps of a case.
 
 /// How long the suite still waits after a fence, because another task of the peer may be writing.
