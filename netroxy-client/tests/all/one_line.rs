@@ -175,7 +175,7 @@ fn wrong_flags_are_reported_in_one_message() {
 
 /// The log of a client at its start, and whether its first byte begins a TLS handshake.
 fn start(flags: &[&str], host: &str) -> (String, bool) {
-    use std::io::Read as _;
+    use std::io::{BufRead as _, BufReader, Read as _};
     let dir = tempfile::tempdir().unwrap();
     // Not a port that the system assigns: it may have belonged to a server of another test, whose client still
     // connects to it.
@@ -193,15 +193,13 @@ fn start(flags: &[&str], host: &str) -> (String, bool) {
     let mut byte = [0];
     let (mut connection, _) = listener.accept().unwrap();
     connection.read_exact(&mut byte).unwrap();
-    child.0.kill().unwrap();
+    // The client logs the failure after all warnings of its start.
+    drop(connection);
     let mut log = String::new();
-    child
-        .0
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut log)
-        .unwrap();
+    let mut lines = BufReader::new(child.0.stderr.take().unwrap());
+    while !log.contains("retry_in=") {
+        assert_ne!(lines.read_line(&mut log).unwrap(), 0, "{log}");
+    }
     // A TLS handshake begins with 22, a login with ATH.
     assert!([22, b'A'].contains(&byte[0]), "{byte:?}");
     (log, byte[0] == 22)
