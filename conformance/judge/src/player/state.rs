@@ -250,14 +250,14 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// Notes that the current step has waited in vain; returns its mismatch.
+    /// Notes that what the current step waits for has not come, and returns the mismatch.
     pub(super) fn in_vain(&mut self, got: impl Into<Mismatch>) -> Mismatch {
         self.late_if(true);
         self.missing = true;
         got.into()
     }
 
-    /// If `late`, notes that the current step has waited in vain, or that something came too late.
+    /// If `late`, notes how long the current step waited for what has not come, or has come too late.
     pub(super) fn late_if(&mut self, late: bool) {
         if late {
             self.in_vain = Some(Waited {
