@@ -13,6 +13,8 @@ pub(super) struct Names {
     /// Values and what is written for them, the longest values first: of two values at a place, the one that contains
     /// the other is replaced. Also has the near values: the first half, and another first letter.
     known: Vec<(Vec<u8>, Piece)>,
+    /// The first bytes of the values that are replaced within other bytes.
+    first: [bool; 256],
     /// How many values of each kind were numbered.
     learnt: BTreeMap<&'static str, usize>,
 }
@@ -22,6 +24,7 @@ impl Names {
     pub(super) fn new(variables: &BTreeMap<String, Vec<u8>>) -> Self {
         let mut names = Self {
             known: Vec::new(),
+            first: [false; 256],
             learnt: BTreeMap::new(),
         };
         for (name, value) in variables {
@@ -50,7 +53,8 @@ impl Names {
 
     fn add(&mut self, name: &str, value: &[u8]) {
         let mut add = |value: Vec<u8>, piece: Piece| {
-            if !value.is_empty() {
+            if let Some(first) = value.first() {
+                self.first[usize::from(*first)] |= is_replaced_within(&value);
                 self.known.push((value, piece));
             }
         };
@@ -104,48 +108,57 @@ impl Names {
 
     fn in_bytes(&self, bytes: &[u8]) -> Vec<Piece> {
         let mut pieces = Vec::new();
-        let (mut plain, mut at) = (Vec::new(), 0);
-        while at < bytes.len() {
+        // Bytes before `copied` are in `pieces`.
+        let (mut copied, mut at) = (0, 0);
+        while let Some(skipped) = bytes[at..]
+            .iter()
+            .position(|byte| self.first[usize::from(*byte)])
+        {
+            at += skipped;
             let found = self
                 .known
                 .iter()
                 .find(|(value, _)| stands_at(value, bytes, at));
             match found {
                 Some((value, piece)) => {
-                    pieces.push(Piece::Bytes(std::mem::take(&mut plain)));
+                    pieces.push(Piece::Bytes(bytes[copied..at].to_vec()));
                     pieces.push(piece.clone());
                     at += value.len();
+                    copied = at;
                 }
-                None => {
-                    plain.push(bytes[at]);
-                    at += 1;
-                }
+                None => at += 1,
             }
         }
-        pieces.push(Piece::Bytes(plain));
+        pieces.push(Piece::Bytes(bytes[copied..].to_vec()));
         pieces
     }
 }
 
+/// Whether the value is replaced within other bytes.
+fn is_replaced_within(value: &[u8]) -> bool {
+    value.len() >= SHORT || is_port(value)
+}
+
 /// Whether the bytes at this place are the value. A port within a longer number is not.
 fn stands_at(value: &[u8], bytes: &[u8], at: usize) -> bool {
-    let is_port = value.iter().all(u8::is_ascii_digit);
-    if value.len() < SHORT && !(is_port && value.len() == PORT) || !bytes[at..].starts_with(value) {
+    if !bytes[at..].starts_with(value) || !is_replaced_within(value) {
         return false;
     }
-    let digits = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .count()
-    };
-    let before: Vec<u8> = bytes[..at].iter().rev().copied().collect();
+    let is_number = value.iter().all(u8::is_ascii_digit);
+    let mut before = bytes[..at].iter().rev();
     // Zeros before a number do not make it another one.
-    let within = is_port && before[..digits(&before)].iter().any(|byte| *byte != b'0');
+    let nonzero = before.find(|byte| **byte != b'0');
+    let within = is_number && nonzero.is_some_and(u8::is_ascii_digit);
     // An address ends in a port.
-    let ends_in_port = is_port || value.contains(&b':');
-    let goes_on = ends_in_port && digits(&bytes[at + value.len()..]) > 0;
+    let ends_in_port = is_number || value.contains(&b':');
+    let after = bytes.get(at + value.len());
+    let goes_on = ends_in_port && after.is_some_and(u8::is_ascii_digit);
     !within && !goes_on
+}
+
+/// Whether a value is a number as long as a leased port.
+fn is_port(value: &[u8]) -> bool {
+    value.len() == PORT && value.iter().all(u8::is_ascii_digit)
 }
 
 /// A value that is shorter could be in a text by chance.
