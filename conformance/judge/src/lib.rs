@@ -6,7 +6,7 @@
 //! * [`sut`], [`embedded`]: a system under test as a process, as a peer inside this program (behind a trait that the
 //!   program implements), as a pair of both, or at an address. An instance is ready when a login works.
 //! * [`ports`], [`descriptors`]: what runs share on one machine: ports that no other run uses, and file descriptors.
-//! * [`wire`], [`noise`]: connections with TLS, whose inboxes note when each byte came; reproducible bytes for transfers.
+//! * [`wire`]: connections with TLS, whose inboxes note when each byte came.
 //! * [`player`]: carries out the steps of one case on these connections, up to the first step that does not come true.
 //! * [`transcript`], [`recording`], [`pcap`]: what has happened, as a transcript of a case, as a file in the notation, and
 //!   as a capture for Wireshark.
@@ -29,7 +29,6 @@ pub mod fuzzing;
 pub mod input;
 pub mod manifest;
 pub mod monitor;
-pub mod noise;
 pub mod note;
 pub mod pcap;
 pub mod player;

@@ -19,6 +19,7 @@ pub(crate) use drip::with_short_segments;
 pub use inbox::End;
 pub(crate) use inbox::{Inbox, State};
 pub(crate) use listener::Listener;
+use netroxy_specification::noise::Noise;
 use netroxy_specification::notation::ast::Transport;
 pub(crate) use silent::SilentTarget;
 pub use tls::Tls;
@@ -29,7 +30,6 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::descriptors::Noted as _;
-use crate::noise::Noise;
 use crate::times::CLOSE_ARRIVAL;
 
 /// One connection. A task reads it unless it is paused, so that a reset cannot destroy bytes that arrived earlier.
@@ -438,7 +438,7 @@ async fn send_noise(
     mut noise: Noise,
     progress: &Progress,
 ) -> io::Result<()> {
-    while let Some(piece) = noise.next() {
+    while let Some(piece) = noise.next_piece() {
         send_piece(writer, piece, progress).await?;
     }
     writer.flush().await

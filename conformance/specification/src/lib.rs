@@ -8,6 +8,7 @@
 //!   fields a message has, and which.
 //! * [`notation`]: the language of transcripts: its syntax tree, parser and printer. Cases, recordings, reports and the
 //!   examples of the specification are written in it.
+//! * [`noise`]: the bytes of `random SIZE SEED`, which are the same in each suite.
 //! * [`catalog`]: the cases of the specification, checked against the rules, with their twins. It reads cases of users too.
 //! * [`vectors`]: the format of the test vectors, and the vectors of the specification.
 //! * [`nearest`], [`position`]: what errors about a text need: the word that was meant, and a place as line and column.
@@ -17,6 +18,7 @@
 pub mod catalog;
 pub mod message;
 pub mod nearest;
+pub mod noise;
 pub mod notation;
 pub mod position;
 pub mod rules;

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use netroxy_specification::noise::Noise;
 use netroxy_specification::notation::ast::{Action, Bulk, Expectation, Step};
 
 use super::mismatch::{Mismatch, Seen};
 use super::state::Player;
-use crate::noise::Noise;
 use crate::wire::{State, transfer};
 
 impl Player<'_> {
@@ -90,7 +90,11 @@ impl Comparison {
     fn go_on(&mut self, state: &mut State) -> Option<Result<(), Mismatch>> {
         while self.got < self.total {
             if self.rest.is_empty() {
-                self.rest = self.noise.next().map(<[u8]>::to_vec).unwrap_or_default();
+                self.rest = self
+                    .noise
+                    .next_piece()
+                    .map(<[u8]>::to_vec)
+                    .unwrap_or_default();
             }
             let unread = state.unread();
             let count = unread.len().min(self.rest.len());
@@ -128,8 +132,9 @@ impl Comparison {
 
 #[cfg(test)]
 mod tests {
+    use netroxy_specification::noise::noise;
+
     use super::*;
-    use crate::noise::noise;
     use crate::wire::{End, Inbox};
 
     fn outcome(pieces: &[&[u8]], end: bool) -> (Option<Result<(), String>>, usize) {

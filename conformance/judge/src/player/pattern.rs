@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use netroxy_specification::message::{Decoded, first_message};
+use netroxy_specification::noise::noise;
 use netroxy_specification::notation::ast::{Expectation, Field, Message, Near, Piece, Template};
 
-use crate::noise::noise;
 use crate::wire::{End, State};
 
 /// A step that cannot be carried out, because something in it has no value. The checks of cases prevent it.

@@ -55,8 +55,9 @@ fn bits(values: &[Vec<u8>]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use netroxy_specification::noise::noise;
+
     use super::*;
-    use crate::noise::noise;
 
     fn of(make: impl Fn(u32) -> Vec<u8>) -> Option<String> {
         let values: Vec<Vec<u8>> = (0..32).map(make).collect();

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use netroxy_specification::message::FieldName;
+use netroxy_specification::noise::noise;
 use netroxy_specification::notation::ast::{
     Action, Endpoint, Expectation, Field, Message, Piece, Step, Template, Transport, Way,
 };
 
 use super::{Entry, Recording, Source};
-use crate::noise::noise;
 use crate::note::Note;
 use crate::wire;
 

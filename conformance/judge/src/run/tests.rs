@@ -81,7 +81,7 @@ async fn serve(
                 let _ = stream.set_zero_linger();
                 return;
             }
-            Behaviour::SendsNoise => crate::noise::noise(64, 7),
+            Behaviour::SendsNoise => netroxy_specification::noise::noise(64, 7),
             Behaviour::HalfCloses => {
                 let _ = stream.shutdown().await;
                 continue;

@@ -3,11 +3,11 @@
 /// Returns the bytes of `random SIZE SEED`. They are the same on every machine.
 ///
 /// The state starts at `seed + 1`; each step is xorshift64* and gives eight bytes, lowest first.
-pub(crate) fn noise(bytes: u32, seed: u32) -> Vec<u8> {
+pub fn noise(bytes: u32, seed: u32) -> Vec<u8> {
     let mut out = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
     let mut pieces = Noise::new(bytes, seed);
     let mut rest = out.as_mut_slice();
-    while let Some(piece) = pieces.next()
+    while let Some(piece) = pieces.next_piece()
         && let Some((here, more)) = rest.split_at_mut_checked(piece.len())
     {
         here.copy_from_slice(piece);
@@ -16,9 +16,9 @@ pub(crate) fn noise(bytes: u32, seed: u32) -> Vec<u8> {
     out
 }
 
-/// Noise in pieces of at most [`PIECE`] bytes, so that a large transfer uses little memory.
+/// Noise in pieces of at most 32 KiB, so that a large transfer uses little memory.
 #[derive(Debug)]
-pub(crate) struct Noise {
+pub struct Noise {
     state: u64,
     left: usize,
     piece: Vec<u8>,
@@ -26,7 +26,7 @@ pub(crate) struct Noise {
 
 impl Noise {
     /// Noise of `bytes` bytes with this seed.
-    pub(crate) fn new(bytes: u32, seed: u32) -> Self {
+    pub fn new(bytes: u32, seed: u32) -> Self {
         Self {
             state: u64::from(seed) + 1,
             left: usize::try_from(bytes).unwrap_or(usize::MAX),
@@ -35,11 +35,10 @@ impl Noise {
     }
 
     /// The next piece; `None` after the last.
-    pub(crate) fn next(&mut self) -> Option<&[u8]> {
+    pub fn next_piece(&mut self) -> Option<&[u8]> {
         let count = self.left.min(PIECE);
         self.left -= count;
         let mut state = self.state;
-        // A plain loop, because it is the fastest in builds without optimisation.
         let (chunks, _) = self.piece.as_chunks_mut::<8>();
         for chunk in chunks.iter_mut().take(count.div_ceil(8)) {
             state ^= state >> 12;
