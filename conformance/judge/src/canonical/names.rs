@@ -134,9 +134,9 @@ impl Names {
     }
 }
 
-/// Whether the value is replaced within other bytes.
+/// Whether the value is replaced within other bytes: if it is long, or a port.
 fn is_replaced_within(value: &[u8]) -> bool {
-    value.len() >= SHORT || is_port(value)
+    value.len() >= SHORT || value.len() == PORT && is_number(value)
 }
 
 /// Whether the bytes at this place are the value. A port within a longer number is not.
@@ -144,21 +144,19 @@ fn stands_at(value: &[u8], bytes: &[u8], at: usize) -> bool {
     if !bytes[at..].starts_with(value) || !is_replaced_within(value) {
         return false;
     }
-    let is_number = value.iter().all(u8::is_ascii_digit);
     let mut before = bytes[..at].iter().rev();
     // Zeros before a number do not make it another one.
     let nonzero = before.find(|byte| **byte != b'0');
-    let within = is_number && nonzero.is_some_and(u8::is_ascii_digit);
+    let within = is_number(value) && nonzero.is_some_and(u8::is_ascii_digit);
     // An address ends in a port.
-    let ends_in_port = is_number || value.contains(&b':');
+    let ends_in_port = is_number(value) || value.contains(&b':');
     let after = bytes.get(at + value.len());
     let goes_on = ends_in_port && after.is_some_and(u8::is_ascii_digit);
     !within && !goes_on
 }
 
-/// Whether a value is a number as long as a leased port.
-fn is_port(value: &[u8]) -> bool {
-    value.len() == PORT && value.iter().all(u8::is_ascii_digit)
+fn is_number(value: &[u8]) -> bool {
+    value.iter().all(u8::is_ascii_digit)
 }
 
 /// A value that is shorter could be in a text by chance.
