@@ -2,11 +2,13 @@
 //!
 //! A player has actors: the connections that the case names. Each has an inbox, which stores the bytes from the opening
 //! of the connection on, each with its time of arrival. So the time at which the player reads the inbox does not
-//! matter. `play` carries out one line after the other. `act` has the steps that act, `expect` those that wait: they
-//! read the inbox until a pattern fits, cannot fit any more, or the step's window has passed. Silence cannot be seen at
-//! one moment, so `fence` asks the peer for something else: it answers that after anything that it would have sent
-//! before. The first step that does not come true ends the case.
+//! matter. `play` carries out one line after the other. `open` has the steps in which the suite opens a connection,
+//! `accept` those in which the peer does, `act` the others that act. `expect` has those that wait: they read the inbox
+//! until a pattern fits, cannot fit any more, or the step's window has passed. Silence cannot be seen at one moment, so
+//! `fence` asks the peer for something else: it answers that after anything that it would have sent before. The first
+//! step that does not come true ends the case.
 
+mod accept;
 mod act;
 mod bulk;
 mod expect;
@@ -16,6 +18,7 @@ mod kept;
 mod maps;
 mod mismatch;
 mod newcomers;
+mod open;
 mod passed;
 mod pattern;
 mod scene;
