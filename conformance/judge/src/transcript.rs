@@ -163,7 +163,7 @@ impl Transcript {
             .collect();
         // The broken step keeps its time: that is when it was given up, even if bytes arrived later.
         let came = lines.iter_mut().filter(|line| !line.broken);
-        settle(came.map(|line| (&*line.actor, &mut line.at)));
+        settle(came.map(|line| (&*line.actor, line.direction, &mut line.at)));
         lines.sort_by_key(|line| line.at);
         lines
     }
@@ -211,11 +211,10 @@ impl Transcript {
                 broken: entry.broken,
             });
         }
-        settle(
-            entries
-                .iter_mut()
-                .map(|entry| (&*entry.step.actor, &mut entry.at)),
-        );
+        settle(entries.iter_mut().map(|entry| {
+            let direction = direction(&entry.step.action);
+            (&*entry.step.actor, direction, &mut entry.at)
+        }));
         entries.sort_by_key(|entry| entry.at);
         Recording {
             head: Head {
@@ -313,14 +312,20 @@ pub fn line(at: Duration, step: &Step, broken: bool) -> Line {
     }
 }
 
-/// Corrects times so that the lines of a connection keep their order: no line is later than the next one of its
-/// connection. `times` has actors and times in the order in which the suite saw the lines.
-fn settle<'a>(times: impl DoubleEndedIterator<Item = (&'a str, &'a mut Duration)>) {
-    let mut next: BTreeMap<&str, Duration> = BTreeMap::new();
-    for (actor, at) in times.rev() {
-        let following = next.get(actor).copied();
+/// Corrects times so that the lines of one direction of a connection keep their order: no line is later than the next one.
+/// The two directions do not change each other's times. A line that was sent has the exact time before it, so every answer
+/// is later. What was received may have come before something was sent, although the suite has read it after that.
+///
+/// `times` has the actor, the direction and the time of each line, in the order in which the suite saw the lines.
+fn settle<'a>(
+    times: impl DoubleEndedIterator<Item = (&'a str, Option<Direction>, &'a mut Duration)>,
+) {
+    let mut next: BTreeMap<(&str, bool), Duration> = BTreeMap::new();
+    for (actor, direction, at) in times.rev() {
+        let line = (actor, direction == Some(Direction::Sent));
+        let following = next.get(&line).copied();
         *at = following.map_or(*at, |following| following.min(*at));
-        next.insert(actor, *at);
+        next.insert(line, *at);
     }
 }
 
@@ -525,5 +530,34 @@ mod tests {
             .map(|one| &*one.step.actor)
             .collect();
         assert_eq!(actors, ["a", "a"]);
+    }
+
+    #[test]
+    fn what_came_before_a_request_is_recorded_before_it() {
+        let mut transcript = Transcript::start();
+        let seen = |word: &str| {
+            let message = message(&[word.as_bytes().to_vec()]);
+            Action::Expect(Expectation::Message(message))
+        };
+        let moment = |transcript: &Transcript, ms| transcript.started + Duration::from_millis(ms);
+        std::thread::sleep(Duration::from_millis(5));
+        transcript.add("a", Action::Send(message(&[b"SRQ".to_vec()])), None);
+        transcript.came(moment(&transcript, 3));
+        // The suite reads both after it has sent SRQ.
+        transcript.add("a", seen("TRQ"), Some(Note::Ignored));
+        transcript.came(moment(&transcript, 1));
+        transcript.add("a", seen("SRS"), Some(Note::Fence));
+        transcript.came(moment(&transcript, 4));
+        let recording = transcript.recorded("x", Source::Tap, Transport::Plain);
+        let order: Vec<_> = recording
+            .entries
+            .iter()
+            .map(|entry| {
+                let line = line(entry.at, &entry.step, entry.broken);
+                (line.at.as_millis(), line.text)
+            })
+            .collect();
+        let expected = [(1, "< TRQ"), (3, "> SRQ"), (4, "< SRS")];
+        assert_eq!(order, expected.map(|(at, text)| (at, text.to_owned())));
     }
 }
