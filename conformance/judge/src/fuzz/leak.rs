@@ -11,7 +11,7 @@ use netroxy_specification::notation::parse;
 use tokio::time::sleep;
 
 use crate::run::{self, Job};
-use crate::sut::Instance;
+use crate::sut::Programs;
 use crate::times::LEAK_POLL;
 use crate::wire::Tls;
 
@@ -91,15 +91,15 @@ const LEAKED_MEMORY: usize = 24;
 pub(super) async fn growth(jobs: [Job; 2], tls: &Tls) -> Option<Vec<Growth>> {
     let (mut open, mut peak) = ([0; 2], [0; 2]);
     for (at, job) in jobs.iter().enumerate() {
-        let (outcome, instance) = run::stage(job, tls).await.ok()?;
+        let (outcome, programs) = run::stage(job, tls).await.ok()?;
         // A failed step is a finding of another kind.
         let played = outcome.broken.is_none();
         drop(outcome);
-        let seen = match (played, settled(&instance).await) {
-            (true, Some(open)) => peak_memory(&instance).map(|peak| (open, peak)),
+        let seen = match (played, settled(&programs).await) {
+            (true, Some(open)) => peak_memory(&programs).map(|peak| (open, peak)),
             _ => None,
         };
-        instance.stop().await;
+        programs.stop().await;
         (open[at], peak[at]) = seen?;
     }
     let mut found = Vec::new();
@@ -113,12 +113,12 @@ pub(super) async fn growth(jobs: [Job; 2], tls: &Tls) -> Option<Vec<Growth>> {
 }
 
 /// The number of open descriptors after it has not fallen for 1.5 seconds.
-async fn settled(instance: &Instance) -> Option<usize> {
-    let mut least = descriptors(instance)?;
+async fn settled(programs: &Programs) -> Option<usize> {
+    let mut least = descriptors(programs)?;
     let mut quiet = 0;
     while quiet < 15 {
         sleep(LEAK_POLL).await;
-        let now = descriptors(instance)?;
+        let now = descriptors(programs)?;
         quiet = if now < least { 0 } else { quiet + 1 };
         least = least.min(now);
     }
@@ -126,14 +126,14 @@ async fn settled(instance: &Instance) -> Option<usize> {
 }
 
 /// The number of open descriptors now.
-fn descriptors(instance: &Instance) -> Option<usize> {
-    let folder = format!("/proc/{}/fd", instance.pid()?);
+fn descriptors(programs: &Programs) -> Option<usize> {
+    let folder = format!("/proc/{}/fd", programs.pid()?);
     Some(Path::new(&folder).read_dir().ok()?.count())
 }
 
 /// The memory at the peak, in MiB.
-fn peak_memory(instance: &Instance) -> Option<usize> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", instance.pid()?)).ok()?;
+fn peak_memory(programs: &Programs) -> Option<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", programs.pid()?)).ok()?;
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:"))?;

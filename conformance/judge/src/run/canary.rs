@@ -171,7 +171,7 @@ async fn pair(
             measured.push(begun.elapsed());
         }
         trips.push((transport, RoundTrips::new(measured)));
-        Instance::from(pair).stop().await;
+        pair.stop().await;
     }
     Ok(Ready {
         after,

@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use super::job::Job;
 use crate::player::{Broken, Expected, Left, Waited};
-use crate::sut::{Instance, Subject, login};
+use crate::sut::{Programs, Subject, login};
 use crate::times::{END_AFTER_CASE, END_POLL};
 use crate::wire::{Connection, End, Tls};
 
@@ -17,14 +17,14 @@ use crate::wire::{Connection, End, Tls};
 /// login, and a pair must open one more tunnel. A client only gets [`END_AFTER_CASE`] to end; the caller checks whether
 /// it has.
 pub(super) async fn afterwards(
-    instance: &mut Instance,
+    programs: &mut Programs,
     job: &Job,
     case: &Case,
     tls: &Tls,
 ) -> Option<(Broken, Waited)> {
     let begun = Instant::now();
-    if instance.address(job.transport).is_some() || instance.pair().is_some() {
-        let why = works(job, instance, tls).await.err()?;
+    if serves(job, programs) {
+        let why = works(job, programs, tls).await.err()?;
         let broken = Broken {
             line: case.first_line(),
             marks: Vec::new(),
@@ -38,7 +38,7 @@ pub(super) async fn afterwards(
         };
         return Some((broken, waited));
     }
-    while begun.elapsed() < END_AFTER_CASE && instance.ended().is_none() {
+    while begun.elapsed() < END_AFTER_CASE && programs.ended().is_none() {
         sleep(END_POLL).await;
     }
     None
@@ -51,7 +51,7 @@ pub(super) async fn afterwards(
 /// the deadline for a reconnect.
 pub(super) async fn find(
     job: &Job,
-    instance: &mut Instance,
+    programs: &mut Programs,
     left: Option<Left>,
     tls: &Tls,
 ) -> Option<String> {
@@ -65,7 +65,7 @@ pub(super) async fn find(
             })
         }
         _ => {
-            let error = works(job, instance, tls).await.err()?;
+            let error = works(job, programs, tls).await.err()?;
             // A server that the suite did not start may have ended if it refuses, so only silence counts.
             let running = !matches!(*job.subject, Subject::Running(_)) || error.silent;
             running.then(|| format!("it runs, and {error}"))
@@ -73,15 +73,26 @@ pub(super) async fn find(
     }
 }
 
-/// Tries one login at a server, or one tunnel of a pair. Does nothing for a client.
-async fn works(job: &Job, instance: &mut Instance, tls: &Tls) -> Result<(), NoService> {
-    if let Some(pair) = instance.pair() {
-        let works = pair.works(job.tempo.tunnel()).await;
-        return works.map_err(|error| NoService {
-            why: error.to_string(),
-            silent: true,
-        });
+/// Whether clients or users can be served: by a server or by a pair.
+fn serves(job: &Job, programs: &Programs) -> bool {
+    match programs {
+        Programs::One(instance) => instance.address(job.transport).is_some(),
+        Programs::Pair(_) => true,
     }
+}
+
+/// Tries one login at a server, or one tunnel of a pair. Does nothing for a client.
+async fn works(job: &Job, programs: &mut Programs, tls: &Tls) -> Result<(), NoService> {
+    let instance = match programs {
+        Programs::One(instance) => instance,
+        Programs::Pair(pair) => {
+            let works = pair.works(job.tempo.tunnel()).await;
+            return works.map_err(|error| NoService {
+                why: error.to_string(),
+                silent: true,
+            });
+        }
+    };
     let Some(address) = instance.address(job.transport) else {
         return Ok(());
     };
@@ -90,7 +101,7 @@ async fn works(job: &Job, instance: &mut Instance, tls: &Tls) -> Result<(), NoSe
     let connection = login(address, job.transport, tls, credentials, until).await;
     let connection = connection.map_err(|error| NoService {
         silent: error.silent,
-        why: format!("nobody can log in any more: {error}"),
+        why: format!("a new login fails: {error}"),
     })?;
     connection.close(END_AFTER_CASE).await;
     Ok(())

@@ -1,9 +1,9 @@
-//! Plays one case against one instance and judges it.
+//! Plays one case against one instance of each program and judges it.
 //!
 //! A job is played in this order. The suite waits for its turn to start programs, starts the surroundings of the role
 //! (targets for a client or a pair, a control port for a client), starts the subject, and plays the steps. Then it
 //! examines the program: if all steps came true, the program must still work, see [`hang::afterwards`]; if a step was
-//! late, the suite finds out whether the program hangs, see [`hang::find`]. Finally it stops the instance and makes a
+//! late, the suite finds out whether the program hangs, see [`hang::find`]. Finally it stops the programs and makes a
 //! verdict of these [`Facts`]. A case that is not red so far gets its verdict from its twin, if that is red.
 
 use std::collections::BTreeMap;
@@ -26,8 +26,8 @@ use crate::manifest::Manifest;
 use crate::player::{Broken, ClientScene, Outcome, Player, Scene, Waited};
 use crate::ports::Lease;
 use crate::sut::{
-    Announced, Between, ClientPlan, Instance, Pair, PairPlan, StartError, Subject, start_client,
-    start_server, unique_name,
+    Announced, Between, ClientPlan, Instance, Pair, PairPlan, Programs, StartError, Subject,
+    start_client, start_server, unique_name,
 };
 use crate::times::{END_POLL, GOING_DOWN};
 use crate::verdict::{Facts, Judged, Reason, Steps, decide};
@@ -94,11 +94,11 @@ async fn with_twin(job: &Job, tls: &Tls, twins: &Twins) -> (Judged, Option<Waite
     (judged, in_vain)
 }
 
-/// Plays a case and returns the running instance.
+/// Plays a case and returns the running programs.
 ///
 /// # Errors
 /// If it cannot be started.
-pub(crate) async fn stage(job: &Job, tls: &Tls) -> Result<(Outcome, Instance), StartError> {
+pub(crate) async fn stage(job: &Job, tls: &Tls) -> Result<(Outcome, Programs), StartError> {
     staged(job, &job.entry.case, tls, turn(job).await, None).await
 }
 
@@ -159,22 +159,22 @@ async fn played(
         facts: None,
     };
     match staged {
-        Ok((outcome, mut instance)) => {
+        Ok((outcome, mut programs)) => {
             if let Some(skip) = outcome.skip {
-                instance.stop().await;
+                programs.stop().await;
                 let facts = Some(Facts::of(Steps::Skipped));
                 let judged = job.unjudged(Reason::Skipped(skip));
                 return (Concluded { judged, facts }, None);
             }
             let spoilt = match outcome.broken {
-                None => afterwards(&mut instance, job, case, tls).await,
+                None => afterwards(&mut programs, job, case, tls).await,
                 Some(_) => None,
             };
             let waited = spoilt
                 .as_ref()
                 .map_or(outcome.waited, |(_, waited)| Some(*waited));
             let spoilt = spoilt.map(|(broken, _)| broken);
-            let concluded = conclude(job, outcome, spoilt, waited, instance, tls, between).await;
+            let concluded = conclude(job, outcome, spoilt, waited, programs, tls, between).await;
             (concluded, waited)
         }
         Err(StartError::NotReady { why, log } | StartError::Refused { why, log }) => {
@@ -189,14 +189,14 @@ async fn played(
 /// The timeout of a case that sets none, in seconds. It is longer than such a case waits.
 pub(super) const DEFAULT_TIMEOUT: u64 = 30;
 
-/// Examines the program, stops it, and makes the verdict. `spoilt` is what the program no longer does after a case
+/// Examines the programs, stops them, and makes the verdict. `spoilt` is what the program no longer does after a case
 /// whose steps all came true.
 async fn conclude(
     job: &Job,
     mut outcome: Outcome,
     spoilt: Option<Broken>,
     waited: Option<Waited>,
-    mut instance: Instance,
+    mut programs: Programs,
     tls: &Tls,
     between: Option<&mut Between>,
 ) -> Concluded {
@@ -208,25 +208,25 @@ async fn conclude(
         (None, None) => Steps::Remarked,
     };
     let broken = outcome.broken.or(spoilt);
-    let mut ended = ended(broken.is_some(), &mut instance).await;
+    let mut ended = ended(broken.is_some(), &mut programs).await;
     // A client that does not connect again ends with its control connection, and that is no crash.
     if job.subject.runs_once() && broken.is_none() {
         ended = None;
     }
     let mut hangs = None;
     if ended.is_none() && broken.is_some() && waited.is_some() {
-        hangs = hang::find(job, &mut instance, outcome.left.take(), tls).await;
-        ended = instance.ended();
+        hangs = hang::find(job, &mut programs, outcome.left.take(), tls).await;
+        ended = programs.ended();
     }
     let log = if broken.is_some() || ended.is_some() {
-        instance.log_tail().await
+        programs.log_tail().await
     } else {
         String::new()
     };
     if let Some(between) = between {
         between.cease().await;
     }
-    instance.stop().await;
+    programs.stop().await;
     let facts = Facts {
         ended: ended.is_some(),
         hangs: hangs.is_some(),
@@ -256,14 +256,14 @@ async fn conclude(
     }
 }
 
-/// The status with which the instance has ended by itself, if it has.
+/// The status with which one of the programs has ended by itself, if it has.
 ///
 /// A program that crashes closes its connections before its end can be seen. So after a broken step the suite waits up
 /// to [`GOING_DOWN`] for the end, so that the verdict is a crash.
-async fn ended(is_broken: bool, instance: &mut Instance) -> Option<String> {
+async fn ended(is_broken: bool, programs: &mut Programs) -> Option<String> {
     let until = Instant::now() + GOING_DOWN;
     loop {
-        let ended = instance.ended();
+        let ended = programs.ended();
         if ended.is_some() || !is_broken || Instant::now() >= until {
             return ended;
         }
@@ -271,7 +271,7 @@ async fn ended(is_broken: bool, instance: &mut Instance) -> Option<String> {
     }
 }
 
-type Played = Result<(Outcome, Instance), StartError>;
+type Played = Result<(Outcome, Programs), StartError>;
 
 /// The timeout that the server must be configured with, in seconds.
 fn timeout_of(case: &Case) -> u64 {
@@ -299,15 +299,11 @@ async fn play_pair(
         timeout: timeout_of(case),
         mappings: services.mappings,
     };
-    let started = Box::pin(Pair::start(plan, tls, job.tempo.scale())).await?;
-    let mut instance = Instance::from(started);
+    let mut pair = Box::new(Box::pin(Pair::start(plan, tls, job.tempo.scale())).await?);
     drop(turn);
-    instance.hold(services.leases);
-    let pair = instance
-        .pair()
-        .ok_or_else(|| StartError::Harness("it is no pair".to_owned()))?;
+    pair.hold(services.leases);
     let scene = Scene::Pair {
-        pair,
+        pair: &mut pair,
         targets: services.targets,
         silent: services.silent,
     };
@@ -316,7 +312,7 @@ async fn play_pair(
         .standing_still(job.still)
         .telling(job.in_play.lines());
     let outcome = player.play(case).await;
-    Ok((outcome, instance))
+    Ok((outcome, Programs::Pair(pair)))
 }
 
 async fn play_server(job: &Job, case: &Case, tls: &Tls, turn: Turn) -> Played {
@@ -355,7 +351,7 @@ async fn play_server(job: &Job, case: &Case, tls: &Tls, turn: Turn) -> Played {
         .telling(job.in_play.lines());
     let outcome = player.play(case).await;
     instance.hold(leases.into_iter().chain(nth));
-    Ok((outcome, instance))
+    Ok((outcome, Programs::One(instance)))
 }
 
 async fn play_client(job: &Job, case: &Case, manifest: &Manifest, tls: &Tls, turn: Turn) -> Played {
@@ -376,7 +372,7 @@ async fn play_client(job: &Job, case: &Case, manifest: &Manifest, tls: &Tls, tur
         .standing_still(job.still)
         .telling(job.in_play.lines());
     let outcome = player.play(case).await;
-    Ok((outcome, instance))
+    Ok((outcome, Programs::One(instance)))
 }
 
 /// The permit to start programs, held until those of a case are ready.

@@ -69,8 +69,8 @@ pub async fn probe(
             tempo,
             ..job(role, probe, transport, subject, time_scale)?
         };
-        let (outcome, instance) = stage(&job, tls).await?;
-        instance.stop().await;
+        let (outcome, programs) = stage(&job, tls).await?;
+        programs.stop().await;
         found.push(probe.found(outcome.broken.as_ref()));
     }
     Ok(found)

@@ -2,56 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
-use std::{fs, io};
 
 use netroxy_specification::notation::ast::Transport;
 use serde_json::Value;
-use tempfile::TempDir;
 
-use super::process::Process;
+use super::instance::Instance;
 use super::ready::{self, Unready};
-use super::spawn::explained;
+use super::setup::{PASSWORD, Setup, StartError, USER};
 use super::subject::Subject;
-use super::{Body, Instance};
-use crate::descriptors::Noted as _;
-use crate::embedded::Embedded;
-use crate::manifest::{CA_FILE, Content, Launch, Manifest, Vars, render, render_text};
+use crate::manifest::{CA_FILE, Manifest, Vars};
 use crate::ports::Lease;
 use crate::times::RUNNING_SERVER;
 use crate::wire::Tls;
-
-/// Why an instance did not become ready.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The suite itself failed, such as by a missing port or folder.
-    #[error("{0}")]
-    Harness(String),
-    /// The system could not start the program.
-    #[error("cannot start it: {0}")]
-    Spawn(String),
-    /// The server refused the login, or a server that the suite did not start closed several connections.
-    #[error("{why}")]
-    Refused {
-        /// The login, the transport and the address.
-        why: String,
-        /// The end of its log.
-        log: String,
-    },
-    /// The program does not do what the manifest configures, so the suite cannot judge it.
-    #[error("{0}")]
-    Manifest(String),
-    /// It ended by itself, or no login succeeded in time.
-    #[error("{why}")]
-    NotReady {
-        /// The reason of the last failed attempt, or how the program ended.
-        why: String,
-        /// The end of its log.
-        log: String,
-    },
-}
 
 /// The values that a client is configured with.
 #[derive(Debug, Clone)]
@@ -65,18 +28,6 @@ pub(crate) struct ClientPlan {
     /// The remote port, the target and isOpen of each mapping.
     pub(crate) mappings: Vec<(u16, SocketAddr, bool)>,
 }
-
-/// A program and the values of its configuration.
-#[derive(Debug)]
-pub(super) struct Setup {
-    manifest: Manifest,
-    vars: Vars,
-    authority: Option<String>,
-}
-
-/// The user name of every instance. It and the password are no secrets: they protect only instances of the suite.
-const USER: &str = "conf-user";
-const PASSWORD: &str = "conf-pass";
 
 /// Whether the start or the case judges the timeout that a server announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,30 +46,14 @@ pub(crate) async fn start_server(
     time_scale: f64,
     transports: &[Transport],
 ) -> Result<Instance, StartError> {
-    let (instance, limit) = match subject {
+    let (mut instance, limit) = match subject {
         Subject::Started(manifest) => (
             spawn_server(manifest, timeout).await?,
             Duration::from_millis(manifest.start_deadline_ms),
         ),
-        Subject::Running(running) => {
-            let mut control = vec![(Transport::Plain, running.plain)];
-            control.extend(running.tls.map(|address| (Transport::Tls, address)));
-            let (username, password) = (running.username.clone(), running.password.clone());
-            (
-                Instance {
-                    body: Body::Foreign,
-                    setup: None,
-                    control,
-                    username,
-                    password,
-                    ports: Vec::new(),
-                },
-                RUNNING_SERVER,
-            )
-        }
+        Subject::Running(running) => (Instance::running(running), RUNNING_SERVER),
         Subject::Pair(_) => return Err(StartError::Harness("a pair is no server".to_owned())),
     };
-    let mut instance = instance;
     match ready::wait(&mut instance, tls, limit.mul_f64(time_scale), transports).await {
         Ok(_) if announced_is_judged == Announced::ByCase => Ok(instance),
         Ok(announced) => match other_timeout(subject, timeout, &announced) {
@@ -186,17 +121,11 @@ pub(crate) async fn start_client(
         mappings: mappings.collect(),
     };
     let setup = Setup {
+        manifest: manifest.clone(),
+        vars,
         authority: plan.authority.clone(),
-        ..Setup::new(manifest, vars)
     };
-    Ok(Instance {
-        body: setup.launch().await?,
-        setup: Some(setup),
-        control: Vec::new(),
-        username: USER.into(),
-        password: PASSWORD.into(),
-        ports: Vec::new(),
-    })
+    Instance::start(setup, Vec::new(), Vec::new()).await
 }
 
 async fn spawn_server(manifest: &Manifest, timeout: u64) -> Result<Instance, StartError> {
@@ -220,15 +149,12 @@ async fn spawn_server(manifest: &Manifest, timeout: u64) -> Result<Instance, Sta
         .into_iter()
         .filter(|(transport, _)| manifest.transports.contains(transport))
         .collect();
-    let setup = Setup::new(manifest, vars);
-    Ok(Instance {
-        body: setup.launch().await?,
-        setup: Some(setup),
-        control,
-        username: USER.into(),
-        password: PASSWORD.into(),
-        ports: vec![plain, tls, web],
-    })
+    let setup = Setup {
+        manifest: manifest.clone(),
+        vars,
+        authority: None,
+    };
+    Instance::start(setup, control, vec![plain, tls, web]).await
 }
 
 fn common() -> BTreeMap<&'static str, Value> {
@@ -237,78 +163,4 @@ fn common() -> BTreeMap<&'static str, Value> {
         ("user", Value::from(USER)),
         ("pass", Value::from(PASSWORD)),
     ])
-}
-
-impl Setup {
-    fn new(manifest: &Manifest, vars: Vars) -> Self {
-        let manifest = manifest.clone();
-        let authority = None;
-        Self {
-            manifest,
-            vars,
-            authority,
-        }
-    }
-
-    /// Starts the program in a new directory.
-    pub(super) async fn launch(&self) -> Result<Body, StartError> {
-        let harness = |error: io::Error| {
-            StartError::Harness(format!(
-                "cannot prepare a working directory: {}",
-                error.noted()
-            ))
-        };
-        let directory = TempDir::with_prefix(folder_prefix()).map_err(harness)?;
-        let mut vars = self.vars.clone();
-        if let Some(authority) = &self.authority {
-            let file = directory.path().join(AUTHORITY);
-            fs::write(&file, authority).map_err(harness)?;
-            let file = file.to_string_lossy().into_owned();
-            vars.common.insert(CA_FILE, Value::from(file));
-        }
-        for (name, content) in &self.manifest.files {
-            write(&directory.path().join(name), content, &vars).map_err(harness)?;
-        }
-        match &self.manifest.launch {
-            Launch::Command(words) => {
-                let filled = words.iter().map(|word| word.fill(&vars));
-                // This cannot fail: the loader has filled in the command of the manifest once.
-                let command: Vec<String> = filled
-                    .collect::<Result<_, _>>()
-                    .map_err(|misfit| StartError::Harness(misfit.message))?;
-                let program = command.first().map_or("", String::as_str);
-                Process::start(&command, directory)
-                    .map(|process| Body::Process(Box::new(process)))
-                    .map_err(|error| StartError::Spawn(explained(program, &error)))
-            }
-            Launch::Embedded(peer) => Embedded::start(Arc::clone(peer), directory)
-                .await
-                .map(Body::Embedded)
-                .map_err(|error| StartError::Spawn(error.to_string())),
-        }
-    }
-}
-
-/// The file with the certificate that a client has to trust, in its working directory.
-const AUTHORITY: &str = "netroxy-conformance-ca.pem";
-
-/// The beginning of the names of the folders that this process makes. It contains the process id.
-pub fn folder_prefix() -> String {
-    format!("netroxy-conformance-{}-", std::process::id())
-}
-
-fn write(path: &Path, content: &Content, vars: &Vars) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    // This cannot fail: the loader has rendered the files of the manifest once.
-    let misfit = |misfit| io::Error::other(format!("{misfit:?}"));
-    match content {
-        Content::Json(value) => fs::write(
-            path,
-            format!("{:#}\n", render(value, vars).map_err(misfit)?),
-        ),
-        Content::Text(text) => fs::write(path, render_text(text, vars).map_err(misfit)?),
-        Content::Fixture(bytes) => fs::write(path, bytes),
-    }
 }

@@ -9,9 +9,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::{
-    Announced, Between, ClientPlan, Instance, StartError, Subject, start_client, start_server,
-};
+use super::between::Between;
+use super::instance::Instance;
+use super::launch::{Announced, ClientPlan, start_client, start_server};
+use super::setup::StartError;
+use super::subject::Subject;
 use crate::descriptors::Noted as _;
 use crate::manifest::Manifest;
 use crate::ports::Lease;
@@ -185,22 +187,29 @@ impl Pair {
         self.server.effort() + self.client.effort()
     }
 
+    /// The end of what both have written to their standard output and error.
     pub(super) async fn log_tail(&mut self) -> String {
         let mut text = String::new();
         for (side, program) in [
             (Side::Server, &mut self.server),
             (Side::Client, &mut self.client),
         ] {
-            for line in Box::pin(program.log_tail()).await.lines() {
+            for line in program.log_tail().await.lines() {
                 text.push_str(&format!("{side}: {line}\n"));
             }
         }
         text.trim_end().to_owned()
     }
 
-    pub(super) async fn stop(self) {
-        Box::pin(self.client.stop()).await;
-        Box::pin(self.server.stop()).await;
+    /// Reserves ports until the pair has stopped.
+    pub(crate) fn hold(&mut self, ports: impl IntoIterator<Item = Lease>) {
+        self.client.hold(ports);
+    }
+
+    /// Ends both and every process that they have started.
+    pub(crate) async fn stop(self) {
+        self.client.stop().await;
+        self.server.stop().await;
     }
 }
 

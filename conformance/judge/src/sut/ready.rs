@@ -14,7 +14,7 @@ use netroxy_specification::notation::ast::Transport;
 use netroxy_specification::rules::REVISION;
 use tokio::time::sleep;
 
-use super::Instance;
+use super::instance::Instance;
 use crate::times::LOGIN_END;
 use crate::wire::{Connection, Tls, WriteError};
 
@@ -82,7 +82,7 @@ pub(super) async fn wait(
             }
             // A server that the suite starts may need more time. One that ran already belongs to another operator, so
             // the suite stops its attempts.
-            if closed >= CLOSES && instance.setup.is_none() {
+            if closed >= CLOSES && !instance.is_ours() {
                 let username = &instance.username;
                 let why = format!(
                     "the server has closed {closed} connections instead of answering the login of `{username}` on {transport} port {address}"
