@@ -111,7 +111,7 @@ impl Client {
                 Some(Bug::NoReconnectAfterRefusal) => ended == Ended::Rejected,
                 Some(Bug::NoReconnectAfterGivingUp) => ended == Ended::NoSrs,
                 Some(Bug::ViolationFatal) => ended == Ended::Violation,
-                Some(Bug::BehindArsFatal) => ended == Ended::MoreThanArs,
+                Some(Bug::AfterArsFatal) => ended == Ended::MoreThanArs,
                 Some(Bug::SecondSessionLast) => sessions == 2,
                 Some(Bug::ThirdFailureLast) => ended == Ended::Unreachable && in_a_row == 3,
                 Some(Bug::ThirdEarlyEndLast) => ended == Ended::BeforeLogin && in_a_row == 3,

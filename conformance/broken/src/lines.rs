@@ -188,13 +188,13 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     /// Whether a bug drops the bytes after the complete message.
     fn drops_rest(&self) -> bool {
         let word: &[u8] = match self.bug {
-            Some(Bug::RestBehindAthLost) => b"ATH",
-            Some(Bug::RestBehindMapLost) => b"MAP",
-            Some(Bug::RestBehindSrqLost) => b"SRQ",
-            Some(Bug::RestBehindArsLost) => b"ARS",
-            Some(Bug::RestBehindMrsLost) => b"MRS",
-            Some(Bug::RestBehindTrqLost) => b"TRQ",
-            Some(Bug::RestBehindSrsLost) => b"SRS",
+            Some(Bug::RestAfterAthLost) => b"ATH",
+            Some(Bug::RestAfterMapLost) => b"MAP",
+            Some(Bug::RestAfterSrqLost) => b"SRQ",
+            Some(Bug::RestAfterArsLost) => b"ARS",
+            Some(Bug::RestAfterMrsLost) => b"MRS",
+            Some(Bug::RestAfterTrqLost) => b"TRQ",
+            Some(Bug::RestAfterSrsLost) => b"SRS",
             _ => return false,
         };
         self.message.first().is_some_and(|first| first == word)
@@ -205,7 +205,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         let known = |words: Words| words.iter().any(|(word, _)| word.as_bytes() == line);
         match self.bug {
             Some(Bug::UnknownIgnored) => !known(self.words),
-            Some(Bug::BytesBehindMessageIgnored) => self.together > 0 && !known(self.words),
+            Some(Bug::BytesAfterMessageIgnored) => self.together > 0 && !known(self.words),
             Some(Bug::EmptyLinesIgnored) => line.is_empty(),
             Some(Bug::UnknownIgnoredBeforeLogin) => !self.logged_in && !known(self.words),
             Some(Bug::OwnWordsIgnored) => {
@@ -262,7 +262,7 @@ pub(crate) fn shaped(bug: Option<Bug>, message: &[u8]) -> Vec<u8> {
     match bug {
         _ if message.starts_with(b"ATH\n") || message.starts_with(b"ARS\n") => message.to_vec(),
         Some(Bug::LinesEndInCrLf) => each(|line| line, b"\r\n"),
-        Some(Bug::EmptyLineBehindMessages) => [message, b"\n"].concat(),
+        Some(Bug::EmptyLineAfterMessages) => [message, b"\n"].concat(),
         Some(Bug::BooleanCapitalised) => each(
             |line| match line {
                 b"true" => b"True",

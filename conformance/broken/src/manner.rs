@@ -18,13 +18,13 @@ pub enum Manner {
     /// A correct client that opens data connections before TRQ comes.
     OpensAhead,
     /// A correct server that does not listen on the ports of closed mappings.
-    ClosedUnheard,
+    NoListenerForClosed,
     /// A correct server that binds a remote port with the number of a control port on another address.
     PortsElsewhere,
     /// Correct, and nearly as late as the specification allows.
     Slow,
     /// A server that serves one connection at a time, waits a second after each, and closes all others.
-    Lonely,
+    OneAtATime,
     /// Correct; it supports TLS 1.2 only.
     Tls12,
     /// With a bug.
@@ -40,13 +40,13 @@ impl Manner {
         Self::WaitsForMrs,
         Self::MapsInAnyOrder,
         Self::OpensAhead,
-        Self::ClosedUnheard,
+        Self::NoListenerForClosed,
         Self::PortsElsewhere,
         Self::Tls12,
         Self::Slow,
     ];
 
-    /// The manner of this name: the name of a bug, or such as `drips` or `lonely`.
+    /// The manner of this name: the name of a bug, or such as `drips` or `one-at-a-time`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         match name {
@@ -54,10 +54,10 @@ impl Manner {
             "waits-for-mrs" => Some(Self::WaitsForMrs),
             "maps-in-any-order" => Some(Self::MapsInAnyOrder),
             "opens-ahead" => Some(Self::OpensAhead),
-            "closed-unheard" => Some(Self::ClosedUnheard),
+            "no-listener-for-closed" => Some(Self::NoListenerForClosed),
             "ports-elsewhere" => Some(Self::PortsElsewhere),
             "slow" => Some(Self::Slow),
-            "lonely" => Some(Self::Lonely),
+            "one-at-a-time" => Some(Self::OneAtATime),
             "tls12" => Some(Self::Tls12),
             _ => Bug::named(name).map(Self::Bad),
         }
@@ -91,10 +91,10 @@ impl fmt::Display for Manner {
             Self::WaitsForMrs => f.write_str("waits-for-mrs"),
             Self::MapsInAnyOrder => f.write_str("maps-in-any-order"),
             Self::OpensAhead => f.write_str("opens-ahead"),
-            Self::ClosedUnheard => f.write_str("closed-unheard"),
+            Self::NoListenerForClosed => f.write_str("no-listener-for-closed"),
             Self::PortsElsewhere => f.write_str("ports-elsewhere"),
             Self::Slow => f.write_str("slow"),
-            Self::Lonely => f.write_str("lonely"),
+            Self::OneAtATime => f.write_str("one-at-a-time"),
             Self::Tls12 => f.write_str("tls12"),
             Self::Bad(bug) => bug.fmt(f),
         }

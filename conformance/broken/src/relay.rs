@@ -462,7 +462,7 @@ impl Direction<'_> {
             }
             Some(Bug::TunnelSwapsBytes) if chunk.len() > 1 => chunk.swap(0, 1),
             Some(Bug::TunnelSingleByteTwice) if chunk.len() == 1 => chunk.push(chunk[0]),
-            Some(Bug::TunnelLosesBehindMegabyte) if offset >= 1024 * 1024 => {
+            Some(Bug::TunnelLosesAfterMegabyte) if offset >= 1024 * 1024 => {
                 chunk.truncate(chunk.len() - 1)
             }
             Some(Bug::TunnelFlipsAt16Mib) if offset <= LATE_OFFSET => {
@@ -470,10 +470,10 @@ impl Direction<'_> {
                     *byte ^= 1;
                 }
             }
-            Some(Bug::TunnelLosesInwardsBehind16Mib) if self.inwards && offset >= LATE_OFFSET => {
+            Some(Bug::TunnelLosesInwardsAfter16Mib) if self.inwards && offset >= LATE_OFFSET => {
                 chunk.truncate(chunk.len() - 1)
             }
-            Some(Bug::TunnelLosesOutwardsBehind16Mib) if !self.inwards && offset >= LATE_OFFSET => {
+            Some(Bug::TunnelLosesOutwardsAfter16Mib) if !self.inwards && offset >= LATE_OFFSET => {
                 chunk.truncate(chunk.len() - 1)
             }
             Some(Bug::TunnelHearsWords) => {

@@ -51,7 +51,7 @@ struct Shared {
     over: AtomicBool,
     /// Set by events with which bugs extend a login.
     renewed: AtomicBool,
-    /// Locked by the only connection of a lonely server.
+    /// Locked by the only connection of a server that serves one connection at a time.
     only_one: tokio::sync::Mutex<()>,
 }
 
@@ -93,7 +93,7 @@ const USER_TIME: Duration = Duration::from_millis(8_200);
 /// How late a bug is: later than a peer has time for.
 const LATE: Duration = Duration::from_secs(3);
 const LONG: Duration = Duration::from_secs(60);
-/// The pause of a lonely server after each connection.
+/// The pause of a server that serves one connection at a time after each connection.
 const REST: Duration = Duration::from_secs(1);
 
 impl fmt::Debug for Server {
@@ -192,7 +192,7 @@ impl Shared {
 
     async fn begin(self: Arc<Self>, tcp: TcpStream, secure: bool) {
         let shared = Arc::clone(&self);
-        if self.manner == Manner::Lonely {
+        if self.manner == Manner::OneAtATime {
             let Ok(_only) = shared.only_one.try_lock() else {
                 return;
             };

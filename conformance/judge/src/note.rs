@@ -86,7 +86,7 @@ impl fmt::Display for Note {
             Self::Ended(end) => end.fmt(f),
             Self::Alert => f.write_str("a TLS alert"),
             Self::Unwritten(why) | Self::Distrusted(why) => f.write_str(why),
-            Self::Taken { taken, wanted } => write!(f, "behind {taken} of {wanted} bytes"),
+            Self::Taken { taken, wanted } => write!(f, "after {taken} of {wanted} bytes"),
             Self::Unread { more: 0 } => f.write_str("no step has read this"),
             Self::Unread { more } => write!(f, "no step has read this and {more} bytes more"),
             Self::HeldUp => f.write_str("held up by the tap"),

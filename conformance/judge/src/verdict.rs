@@ -226,7 +226,7 @@ impl fmt::Display for RunNote {
         match self {
             Self::PlayedAgain { stall } => write!(
                 f,
-                "played once more, with at most seven others: a step was late because the machine stood still for {} ms",
+                "played once more: a step was late because the machine stood still for {} ms",
                 stall.as_millis()
             ),
             Self::Baseline(what) => f.write_str(what),

@@ -180,7 +180,7 @@ impl Connection {
     }
 
     /// Sends noise in the background, without waiting until it is sent.
-    pub(crate) fn send_behind(&mut self, bytes: u32, seed: u32) {
+    pub(crate) fn send_in_background(&mut self, bytes: u32, seed: u32) {
         let count = usize::try_from(bytes).unwrap_or(usize::MAX);
         self.noise_time += transfer(count);
         self.will_send(count);

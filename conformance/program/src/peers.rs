@@ -103,7 +103,7 @@ pub(crate) fn fits(manner: Manner, side: Side) -> bool {
     let of = match manner {
         Manner::Good | Manner::Drips | Manner::Slow | Manner::Tls12 => Of::Both,
         Manner::WaitsForMrs | Manner::MapsInAnyOrder | Manner::OpensAhead => Of::Client,
-        Manner::ClosedUnheard | Manner::PortsElsewhere | Manner::Lonely => Of::Server,
+        Manner::NoListenerForClosed | Manner::PortsElsewhere | Manner::OneAtATime => Of::Server,
         Manner::Bad(bug) => bug.side(),
     };
     match of {

@@ -94,10 +94,10 @@ impl Shared {
         if !self.accepts_timeout(seconds) {
             return Ended::Violation;
         }
-        if lines.has_more() && self.has(Bug::BehindArsCloses) {
+        if lines.has_more() && self.has(Bug::AfterArsCloses) {
             return Ended::Violation;
         }
-        if lines.has_more() && self.has(Bug::BehindArsFatal) {
+        if lines.has_more() && self.has(Bug::AfterArsFatal) {
             return Ended::MoreThanArs;
         }
         lines.log_in();

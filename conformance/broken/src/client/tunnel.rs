@@ -180,11 +180,11 @@ impl Tunnel {
         };
         let mut trs = shaped(shared.bug, &bytes(&[b"TRS", &self.token, &port]));
         match shared.bug {
-            Some(Bug::LfBehindTrs) => trs.push(b'\n'),
-            Some(Bug::BannerBehindTrs) => trs.extend(b"welcome\r\n"),
+            Some(Bug::LfAfterTrs) => trs.push(b'\n'),
+            Some(Bug::BannerAfterTrs) => trs.extend(b"welcome\r\n"),
             _ => {}
         }
-        if shared.has(Bug::TrsBehindEmptyLine) {
+        if shared.has(Bug::TrsAfterEmptyLine) {
             let _ = writer.write_all(b"\n").await;
         }
         writer.write_all(&trs).await?;

@@ -84,7 +84,7 @@ impl Shared {
 
     pub(super) async fn bind(self: Arc<Self>, id: u64, number: u16, open: bool) -> bool {
         let listener = match self.manner {
-            Manner::ClosedUnheard if !open => None,
+            Manner::NoListenerForClosed if !open => None,
             _ => match TcpListener::bind((self.remote_address(number), number)).await {
                 Ok(listener) => Some(listener),
                 Err(_) => return false,

@@ -135,7 +135,7 @@ impl Shared {
                     Some(Bug::TokenWithMore) => token.starts_with(own),
                     Some(Bug::TokenWithLess) => !token.is_empty() && own.starts_with(token),
                     Some(Bug::TokenInAnyCase) => token.eq_ignore_ascii_case(own),
-                    Some(Bug::TokenBehindSomething) => token.ends_with(own),
+                    Some(Bug::TokenAfterOtherBytes) => token.ends_with(own),
                     Some(Bug::TokenTrimmed) => token.trim_ascii() == own,
                     Some(Bug::TokenNotCompared) => true,
                     Some(Bug::TokenEmptyAccepted) => token.is_empty() || token == own,

@@ -49,7 +49,7 @@ impl Player<'_> {
             }
         };
         match way {
-            Some(Way::Bare) => connection.inbox.deafen(),
+            Some(Way::Bare) => connection.inbox.discard_all(),
             Some(Way::Tls12) => {}
             Some(Way::Drip) | None => self.half_close_means_something(&connection)?,
         }

@@ -84,7 +84,8 @@ impl Player<'_> {
                 self.send_apart(name, segments, pause).await
             }
             Action::SendRandom(bulk) => {
-                self.connection(name)?.send_behind(bulk.bytes, bulk.seed);
+                self.connection(name)?
+                    .send_in_background(bulk.bytes, bulk.seed);
                 self.done(name, step.action.clone(), None);
                 Ok(())
             }

@@ -251,9 +251,9 @@ async fn a_server_that_agrees_to_all_passes_only_these_cases() {
             "server/auth/same-name",
             "server/auth/token-random",
             "server/auth/token-random-names",
-            "server/frame/behind-login",
-            "server/frame/behind-requests",
-            "server/frame/bytes-behind-messages",
+            "server/frame/after-login",
+            "server/frame/after-requests",
+            "server/frame/bytes-after-messages",
             "server/frame/cr-in-name",
             "server/frame/crlf-login",
             "server/frame/empty-line",
@@ -403,7 +403,7 @@ async fn a_broken_step_tells_what_came_instead_and_decides_the_verdict() {
             "ctl   > SRQ\nctl   < closed  [keep.srs]\n",
             &down,
             Verdict::Fail,
-            "nobody can log in any more",
+            "a new login fails",
         ),
         (
             "user  connect 1  [keep.srs]\n",
@@ -445,7 +445,7 @@ mod between;
 mod conduct;
 mod coverage;
 mod inversion;
-mod lonely;
+mod one_at_a_time;
 mod outcome;
 mod relay;
 mod still;

@@ -110,7 +110,7 @@ impl Inbox {
     }
 
     /// Discards all unread and all later bytes. The end of the direction is still noted.
-    pub(crate) fn deafen(&self) {
+    pub(crate) fn discard_all(&self) {
         let mut state = self.lock();
         state.discards = true;
         let unread = state.unread().len();

@@ -62,11 +62,11 @@ struct Connection {
 struct Item {
     at: Duration,
     connection: String,
-    what: Said,
+    content: Content,
 }
 
 #[derive(Debug, Clone)]
-enum Said {
+enum Content {
     Step(Action, Option<String>),
     /// Many bytes, of which the first are kept.
     Bulk {
@@ -242,7 +242,7 @@ impl Talk {
         self.push(Item {
             at,
             connection: connection.to_owned(),
-            what: Said::Step(action, note),
+            content: Content::Step(action, note),
         });
     }
 
@@ -261,19 +261,19 @@ impl Talk {
             known.bulk[side(sender)]
         });
         let item = place.and_then(|place| self.items.get_mut(&place));
-        if let Some(Said::Bulk {
+        if let Some(Content::Bulk {
             bytes: so_far,
             reads,
             until,
             ..
-        }) = item.map(|item| &mut item.what)
+        }) = item.map(|item| &mut item.content)
         {
             *so_far += length;
             *reads += 1;
             *until = at;
             return;
         }
-        let what = Said::Bulk {
+        let content = Content::Bulk {
             sender,
             head: bytes.get(..SHOWN).unwrap_or(bytes).to_vec(),
             bytes: length,
@@ -283,7 +283,7 @@ impl Talk {
         let place = self.push(Item {
             at,
             connection: connection.to_owned(),
-            what,
+            content,
         });
         if let Some(known) = self.connections.get_mut(connection) {
             known.bulk[side(sender)] = Some(place);
@@ -333,7 +333,7 @@ impl Talk {
     pub(crate) fn steps(&self, taken: &[&str]) -> Vec<(Duration, Step)> {
         let names: BTreeMap<&str, (String, Kind)> = self.named(taken).into_iter().collect();
         let step = |item: &Item| {
-            let (action, comment) = item.what.shown();
+            let (action, comment) = item.content.shown();
             let named = names.get(item.connection.as_str());
             let step = Step {
                 actor: named.map_or_else(String::new, |(name, _)| name.clone()),
@@ -348,7 +348,7 @@ impl Talk {
     }
 }
 
-impl Said {
+impl Content {
     fn shown(&self) -> (Action, Option<String>) {
         match self {
             Self::Step(action, note) => (action.clone(), note.clone()),

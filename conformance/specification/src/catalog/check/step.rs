@@ -96,11 +96,11 @@ impl Scope {
             self.noise.insert(step.actor.clone(), bulk.bytes);
         }
         let noise = self.noise.get(&step.actor).filter(|_| stalls);
-        if noise.is_some_and(|bytes| *bytes != BEHIND + BUFFERS) {
+        if noise.is_some_and(|bytes| *bytes != MAY_HOLD + BUFFERS) {
             let message = format!(
                 "`stalled` needs `>> random {}MiB` before it: a peer may hold {} MiB, and the systems buffer some too",
-                (BEHIND + BUFFERS) >> 20,
-                BEHIND >> 20
+                (MAY_HOLD + BUFFERS) >> 20,
+                MAY_HOLD >> 20
             );
             return found(Spot::Word(2), message);
         }
@@ -116,7 +116,7 @@ impl Scope {
 }
 
 /// How many bytes a peer may hold for a side of a tunnel that does not read: `tunnel.backpressure`.
-const BEHIND: u32 = 48 << 20;
+const MAY_HOLD: u32 = 48 << 20;
 
 /// How many bytes the systems of peer and suite buffer for a connection that is not read; Linux alone takes 10 MB.
 const BUFFERS: u32 = 16 << 20;
@@ -131,7 +131,7 @@ mod tests {
     fn stalled_needs_more_noise_than_a_peer_may_hold() {
         let rules = crate::rules::embedded().unwrap();
         let rule = rules.iter().find(|rule| rule.id == "tunnel.backpressure");
-        let number = format!("before {} MiB", BEHIND >> 20);
+        let number = format!("before {} MiB", MAY_HOLD >> 20);
         assert!(rule.unwrap().text.contains(&number), "{number}");
         let checked = |size: &str| {
             let head = "title x\nrole server\nrules a.b\n\nu connect $port\n";
