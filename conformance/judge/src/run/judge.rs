@@ -351,7 +351,7 @@ async fn play_server(job: &Job, case: &Case, tls: &Tls, turn: Turn) -> Played {
         .telling(job.in_play.lines());
     let outcome = player.play(case).await;
     instance.hold(leases.into_iter().chain(nth));
-    Ok((outcome, Programs::One(instance)))
+    Ok((outcome, Programs::One(Box::new(instance))))
 }
 
 async fn play_client(job: &Job, case: &Case, manifest: &Manifest, tls: &Tls, turn: Turn) -> Played {
@@ -372,7 +372,7 @@ async fn play_client(job: &Job, case: &Case, manifest: &Manifest, tls: &Tls, tur
         .standing_still(job.still)
         .telling(job.in_play.lines());
     let outcome = player.play(case).await;
-    Ok((outcome, Programs::One(instance)))
+    Ok((outcome, Programs::One(Box::new(instance))))
 }
 
 /// The permit to start programs, held until those of a case are ready.

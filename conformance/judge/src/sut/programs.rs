@@ -6,7 +6,7 @@ use super::pair::Pair;
 /// The programs of a case.
 #[derive(Debug)]
 pub(crate) enum Programs {
-    One(Instance),
+    One(Box<Instance>),
     Pair(Box<Pair>),
 }
 
