@@ -8,6 +8,7 @@
 
 mod between;
 mod canary;
+mod excuse;
 mod hang;
 mod in_play;
 mod job;

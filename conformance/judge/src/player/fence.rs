@@ -16,7 +16,7 @@ use super::mismatch::{Mismatch, Seen};
 use super::passed::{Begun, Passed, pass_over};
 use super::pattern::Pattern;
 use super::scene::Scene;
-use super::state::{Actor, Player};
+use super::state::{Actor, Player, Waited};
 use crate::note::Note;
 use crate::times::AFTER_FENCE;
 use crate::wire::Connection;
@@ -46,13 +46,16 @@ impl Player<'_> {
             passed_over.clear();
             seen.map_or(Ok(()), |seen| Err(Mismatch::Seen(seen)))?;
         }
+        let lasted = until;
         // No fence works on a client that is not logged in: then the time alone decides.
-        if until.is_none() || self.can_fence() {
-            self.fence(name).await?;
+        if lasted.is_none() || self.can_fence() {
+            let passed = self.fence(name).await;
+            passed.inspect_err(|_| self.overran(lasted))?;
         }
         let until = Instant::now() + self.quiet();
         let look = |state: &mut _| disturbed(state, &mut passed_over);
         if let Some(seen) = inbox.wait(until, look).await {
+            self.overran(lasted);
             return Err(seen.into());
         }
         // An ignored message may have come in part. It counts as ignored only if the rest comes.
@@ -68,6 +71,18 @@ impl Player<'_> {
         self.transcript
             .add(name, Action::Expect(Expectation::Silence), None);
         Ok(())
+    }
+
+    /// Notes that a silence has ended after the time that it had to last: then the peer may act again. The fence comes
+    /// shortly after that time, so the suite was late if the machine stood still meanwhile.
+    fn overran(&mut self, lasted: Option<Instant>) {
+        if let Some(from) = lasted {
+            self.in_vain = Some(Waited {
+                from,
+                until: Instant::now(),
+                bounded: true,
+            });
+        }
     }
 
     /// Until when a silence has to last. On a connection on which we have sent nothing, it lasts at least `low` after

@@ -1,4 +1,4 @@
-//! Plays many jobs at a time, and repeats a case in which a step was late because the machine stood still.
+//! Plays many jobs at a time, and repeats a case that may have failed because the machine stood still.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::job::{Job, Options};
+use super::excuse::{excuse, overtime};
+use super::job::{Job, Options, waits};
 use super::order::Order;
 use super::room::Room;
 use super::stall::Watch;
 use super::summary::{Ended, Summary};
 use super::twins::Twins;
 use super::{between, judge};
-use crate::player::Waited;
-use crate::times::{START_GAP, Tempo};
+use crate::times::START_GAP;
 use crate::verdict::{Judged, Reason, RunNote, Verdict};
 use crate::wire::Tls;
 
@@ -133,6 +133,8 @@ fn start(
                     };
                     let _played = job.in_play.begin(job.id());
                     let (judged, waited) = judge::judge(&job, &tls, &twins).await;
+                    let planned = Duration::from_millis(waits(&job));
+                    let waited = waited.or_else(|| overtime(&judged, planned, Instant::now()));
                     let waited = waited.filter(|_| job.excused);
                     let Some(stall) = waited.and_then(|waited| excuse(&watch, waited, job.tempo))
                     else {
@@ -182,20 +184,4 @@ async fn again(job: &Job, tls: &Tls, stall: Duration) -> Judged {
     let (mut judged, _) = judge::judge(job, tls, &Twins::default()).await;
     judged.notes.push(RunNote::PlayedAgain { stall });
     judged
-}
-
-/// For how long the machine stood still, if that explains why a step was late.
-pub(super) fn excuse(watch: &Watch, waited: Waited, tempo: Tempo) -> Option<Duration> {
-    let Waited {
-        from,
-        until,
-        bounded,
-    } = waited;
-    let stall = watch.between(from, until);
-    if stall > tempo.excuse(bounded) {
-        return Some(stall);
-    }
-    // Many short waits for a processor make a program late too, although none of them is a stall.
-    let pressure = watch.pressure(from, until);
-    (bounded && pressure > until.saturating_duration_since(from) / 4).then_some(pressure)
 }

@@ -4,7 +4,7 @@
 //! late if the system gives this process no processor; the task wakes late if the runtime of the suite is overloaded. A
 //! delay above [`STALL_NOTED`] is a stall. The delay of the task is also the lag: while it is above [`BUSY`], no case
 //! starts. On Linux the thread also reads the pressure on the processors, which shows many short waits that are no
-//! stalls. A late step is excused by a stall or by pressure within its time, see `runner::excuse`.
+//! stalls. A late step is excused by a stall or by pressure within its time, see `excuse`.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

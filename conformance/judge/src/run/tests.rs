@@ -10,8 +10,9 @@ use netroxy_specification::rules;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::excuse::excuse;
 use super::job::{reason_to_skip, waits};
-use super::runner::{conduct, excuse};
+use super::runner::conduct;
 use super::twins::Twins;
 use super::*;
 use crate::player::Waited;

@@ -109,6 +109,12 @@ async fn a_run_that_fails_fast_ends_after_the_first_failure() {
 async fn only_a_late_step_is_repeated_because_of_a_stall() {
     let bounded = "ctl   > SRQ\nctl   < SRS  in ..0.1s  [keep.srs]\n";
     let at_once = EXPECTS_SRS;
+    // The server sends one more byte 60 ms after SRS.
+    let after = |seconds| {
+        format!("ctl   > SRQ\nctl   < SRS\nctl   < silence  in {seconds}s..  [keep.srs]\n")
+    };
+    // Of the stall, more than 50 ms are after the silence of 1 ms.
+    let (during, after) = (after("0.3"), after("0.001"));
     let now = Instant::now();
     let (long, short) = (Duration::from_secs(100), Duration::from_millis(40));
     let mut found = BTreeMap::new();
@@ -119,6 +125,14 @@ async fn only_a_late_step_is_repeated_because_of_a_stall() {
         ("wrong", bounded, Behaviour::Echoes, long),
         ("silent", at_once, Behaviour::NeverAnswers, long),
         ("fine", bounded, Behaviour::AgreesToAll, long),
+        ("disturbed", &during, Behaviour::SendsMoreLater, long),
+        ("after the time", &after, Behaviour::SendsMoreLater, long),
+        (
+            "after the time, calm",
+            &after,
+            Behaviour::SendsMoreLater,
+            short,
+        ),
     ] {
         let jobs = vec![job(id, body, behaviour).await];
         let watch = Watch::fixed(now, now + stall);
@@ -140,6 +154,9 @@ async fn only_a_late_step_is_repeated_because_of_a_stall() {
         ("wrong", (0, true)),
         ("silent", (1, true)),
         ("fine", (0, false)),
+        ("disturbed", (0, true)),
+        ("after the time", (1, true)),
+        ("after the time, calm", (0, true)),
     ]);
     assert_eq!(found, expected);
 }
