@@ -79,11 +79,16 @@ impl Speed {
 }
 
 impl Pace {
+    /// The factor of every deadline.
+    pub(super) fn time_scale(self) -> f64 {
+        self.time_scale.unwrap_or(1.0)
+    }
+
     pub(super) fn options(self, hardened: bool) -> Options {
         Options {
             hardened,
             jobs: usize::from(self.jobs.unwrap_or(200)),
-            time_scale: self.time_scale.unwrap_or(1.0),
+            time_scale: self.time_scale(),
             still: self.still.map(|still| Duration::from_secs(still.into())),
         }
     }

@@ -23,6 +23,11 @@ pub(super) struct Output {
 }
 
 impl Output {
+    /// Whether a report is wanted.
+    pub(super) fn writes_reports(&self) -> bool {
+        !self.report.is_empty()
+    }
+
     pub(super) fn outputs(&self) -> Result<Outputs, Complaint> {
         Outputs::parse(&self.report)
             .map_err(|error| Complaint::new(EXIT_USAGE, error.to_string()).hint(error.hint))

@@ -1,4 +1,4 @@
-//! `replay`: judges a recording again, or plays it against a peer.
+//! `replay`: judges recordings again, or plays one against a peer.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -24,14 +24,15 @@ use super::judging::{RunFlags, Selection, judge_all};
 use super::output::Output;
 use super::role::{self, manifest_or_reference};
 use super::violations::Violations;
-use crate::report;
+use crate::report::{self, Totals, last_line};
 
 /// By every rule (profile hardened)
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Replay {
-    /// A recording of `tap --record` or `run --record`
-    recording: PathBuf,
+    /// Recordings of `tap --record` or `run --record`; only one can be played
+    #[arg(value_name = "RECORDING", required = true)]
+    recordings: Vec<PathBuf>,
     /// Play it against this program: a manifest file, or the name of a built-in one
     #[arg(long, value_name = "FILE", conflicts_with_all = ["addr", "reference"])]
     sut: Option<String>,
@@ -69,12 +70,16 @@ enum SideName {
 }
 
 pub(super) async fn execute(replay: &Replay, rules: &[Rule]) -> Result<u8, Complaint> {
-    let recording = load(&replay.recording)?;
-    let side = side(replay, recording.head.source)?;
     let played = replay.sut.is_some() || replay.addr.is_some() || replay.reference;
     if !played && !replay.case {
-        return judge(&recording, rules);
+        return judge_each(replay, rules);
     }
+    let [file] = &replay.recordings[..] else {
+        let message = "one recording can be played or printed at a time";
+        return Err(Complaint::new(EXIT_USAGE, message).hint("name one file"));
+    };
+    let recording = load(file)?;
+    let side = side(replay, recording.head.source)?;
     note_cut(&recording);
     // The timeout of a server that runs already cannot be configured.
     let text = case(&recording, side, replay.addr.is_none())?;
@@ -82,7 +87,7 @@ pub(super) async fn execute(replay: &Replay, rules: &[Rule]) -> Result<u8, Compl
         report::out(&text);
         return Ok(0);
     }
-    play(replay, &text, side, rules).await
+    play(replay, file, &text, side, rules).await
 }
 
 /// The side to judge. The recording of a case names it; the recording of a tap has both sides.
@@ -131,19 +136,50 @@ pub(super) fn note_cut(recording: &Recording) {
     }
 }
 
-/// Judges the recording without playing it.
-fn judge(recording: &Recording, rules: &[Rule]) -> Result<u8, Complaint> {
+/// Judges the recordings without playing them.
+fn judge_each(replay: &Replay, rules: &[Rule]) -> Result<u8, Complaint> {
+    if replay.output.writes_reports() {
+        let message =
+            "without --sut, --addr and --reference nothing is played, so there is no --report";
+        return Err(Complaint::new(EXIT_USAGE, message).hint("leave --report out, or name a peer"));
+    }
+    let mut totals = Totals::default();
+    for file in &replay.recordings {
+        let recording = load(file)?;
+        side(replay, recording.head.source)?;
+        let limits = Limits::scaled(replay.pace.time_scale());
+        let found = judge(file, &recording, limits, rules)?;
+        totals.passed += found.passed;
+        totals.failed += found.failed;
+        totals.skipped += found.skipped;
+    }
+    report::out(&last_line(totals));
+    Ok(if totals.failed == 0 { 0 } else { EXIT_FAILURE })
+}
+
+/// Judges a recording and prints its violations. Returns the totals of its connections.
+///
+/// # Errors
+/// If it is the recording of a pair.
+fn judge(
+    file: &Path,
+    recording: &Recording,
+    limits: Limits,
+    rules: &[Rule],
+) -> Result<Totals, Complaint> {
     let whom = match recording.head.source {
         Source::Case(Role::Server) => Some(Side::Server),
         Source::Case(Role::Client) => Some(Side::Client),
         Source::Tap => None,
         Source::Case(Role::Pair) => {
-            let message =
-                "the recording of a pair does not hold the messages between client and server";
+            let message = format!(
+                "{}: the recording of a pair does not hold the messages between client and server",
+                file.display()
+            );
             return Err(Complaint::new(EXIT_NOTHING, message).hint("record them with `tap`"));
         }
     };
-    let mut monitor = Monitor::new(Limits::scaled(1.0), whom);
+    let mut monitor = Monitor::new(limits, whom);
     let events = events(recording);
     let held_up = held_up(&events);
     for (event, until) in events.iter().zip(held_up) {
@@ -172,12 +208,8 @@ fn judge(recording: &Recording, rules: &[Rule]) -> Result<u8, Complaint> {
     if let Some(cut) = &recording.cut {
         report::out(&format!("replay: the recording is cut: {cut}\n"));
     }
-    report::out(&violations.totals(&monitor));
-    Ok(if violations.is_empty() {
-        0
-    } else {
-        EXIT_FAILURE
-    })
+    report::out(&violations.summary(&monitor));
+    Ok(violations.totals(&monitor))
 }
 
 /// For each event, until when the tap held up the next event of its connection, if it did.
@@ -205,8 +237,15 @@ fn case(recording: &Recording, side: Side, configured: bool) -> Result<String, C
     Ok(print(&case))
 }
 
-async fn play(replay: &Replay, text: &str, side: Side, rules: &[Rule]) -> Result<u8, Complaint> {
-    let stem = replay.recording.file_stem().unwrap_or_default();
+async fn play(
+    replay: &Replay,
+    file: &Path,
+    text: &str,
+    side: Side,
+    rules: &[Rule],
+) -> Result<u8, Complaint> {
+    let recording = file.to_string_lossy();
+    let stem = file.file_stem().unwrap_or_default();
     let stem = stem.to_string_lossy();
     let (id, file) = (format!("replay/{stem}"), format!("{stem}.case"));
     let entry = catalog::read(&id, &file, text).map_err(|error| {
@@ -223,7 +262,6 @@ async fn play(replay: &Replay, text: &str, side: Side, rules: &[Rule]) -> Result
         }
         None => Subject::Started(manifest_or_reference(replay.sut.as_deref(), side)?),
     };
-    let recording = replay.recording.to_string_lossy();
     let role = match side {
         Side::Server => "server",
         Side::Client => "client",

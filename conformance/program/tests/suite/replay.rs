@@ -63,21 +63,61 @@ fn no_recording_of_the_reference_has_a_violation() {
         recorded(folder.path(), side, &[]);
         let files = files(folder.path());
         assert!(files.len() > 100, "{files:?}");
-        for file in files {
-            // A recording does not show how long the machine was busy with other tests.
-            let text = out(&suite(&[
-                "replay",
-                "--time-scale",
-                "2",
-                &file.display().to_string(),
-            ]));
-            assert!(
-                text.contains(&format!("{side} 0")),
-                "{}: {text}{}",
-                file.display(),
-                std::fs::read_to_string(&file).unwrap()
-            );
+        // A recording does not show how long the machine was busy with other tests.
+        let mut arguments = vec!["replay", "--time-scale", "2"];
+        arguments.extend(files.iter().filter_map(|file| file.to_str()));
+        let text = out(&suite(&arguments));
+        let mut summaries = text.lines().filter(|line| line.ends_with(')'));
+        for file in &files {
+            // Only those of the judged side: the suite breaks rules on purpose.
+            let summary = summaries.next().unwrap_or_default();
+            if !summary.contains(&format!("{side} 0")) {
+                let recording = std::fs::read_to_string(file).unwrap();
+                panic!("{}: {summary}\n{recording}\n{text}", file.display());
+            }
         }
+    }
+}
+
+/// A recording in which the server answers after 3.5 seconds.
+const LATE: &str = "recording 1
+title    late
+role     server
+over     plain
+server   127.0.0.1:80
+began    2026-01-01T00:00:00.000001Z
+
+         0.000100  ctl   connect server
+         0.000200  ctl   > ATH home alice secret
+         0.000300  ctl   < ARS true 30 token
+         0.000400  ctl   > SRQ
+         3.500000  ctl   < SRS
+end      5 steps
+";
+
+#[test]
+fn several_recordings_are_judged_and_the_time_scale_extends_the_deadlines() {
+    let folder = tempfile::tempdir().unwrap();
+    let [late, soon] = ["late", "soon"].map(|name| format!("{}/{name}", folder.path().display()));
+    std::fs::write(&late, LATE).unwrap();
+    std::fs::write(&soon, LATE.replace("3.5", "0.5")).unwrap();
+    let both = suite(&["replay", &soon, &late]);
+    let text = out(&both);
+    assert!(text.contains("VIOLATION server keep.srs"), "{text}");
+    let last = "conformance: 1 passed, 1 failed, 0 skipped\n";
+    assert!(text.ends_with(last), "{text}");
+    assert_eq!(both.status.code(), Some(1));
+    let scaled = suite(&["replay", "--time-scale", "2", &soon, &late]);
+    assert_eq!(scaled.status.code(), Some(0), "{}", out(&scaled));
+    for (flags, message) in [
+        (vec!["--reference"], "one recording can be played"),
+        (vec!["--case"], "one recording can be played"),
+        (vec!["--report", "json:-"], "nothing is played"),
+    ] {
+        let wrong = suite(&[&["replay", &soon, &late][..], &flags].concat());
+        let text = String::from_utf8_lossy(&wrong.stderr);
+        assert!(text.contains(message), "{text}");
+        assert_eq!(wrong.status.code(), Some(2));
     }
 }
 

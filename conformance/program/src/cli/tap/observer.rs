@@ -19,6 +19,7 @@ use crate::cli::complaint::{Complaint, place_complaint};
 use crate::cli::exit::{EXIT_FAILURE, EXIT_HARNESS, EXIT_USAGE};
 use crate::cli::violations::Violations;
 use crate::output::{Growing, Place, Readers, Stopped};
+use crate::report;
 
 /// How a tap judges and shows.
 #[derive(Debug, Clone, Copy)]
@@ -265,8 +266,9 @@ impl<'a> Observer<'a> {
             }
         }
         self.add_text(&lines);
-        let totals = self.violations.totals(&self.monitor);
-        self.add_text(&totals);
+        let summary = self.violations.summary(&self.monitor);
+        self.add_text(&summary);
+        self.add_text(&report::last_line(self.violations.totals(&self.monitor)));
         match lost {
             Some(text) => {
                 Err(Complaint::new(EXIT_HARNESS, text).hint("check that the disk is not full"))
