@@ -1,4 +1,4 @@
-//! Addresses on the command line.
+//! Addresses on the command line, and the flags for a server that runs already.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
@@ -7,19 +7,36 @@ use netroxy_judge::sut::{Running, Subject};
 use super::complaint::Complaint;
 use super::exit::EXIT_USAGE;
 
-/// A server that runs already, with a user name and its password.
-pub(super) fn running(
-    addr: &str,
-    tls: Option<&str>,
-    login: [&Option<String>; 2],
-) -> Result<Subject, Complaint> {
-    let [username, password] = login.map(|word| word.clone().unwrap_or_default());
-    Ok(Subject::Running(Running {
-        plain: address(addr)?,
-        tls: tls.map(address).transpose()?,
-        username,
-        password,
-    }))
+/// The flags for a server that runs already.
+#[derive(Debug, clap::Args)]
+pub(super) struct RunningServer {
+    /// A server that runs already, HOST:PORT
+    #[arg(long, value_name = "HOST:PORT", requires = "user", requires = "pass")]
+    pub(super) addr: Option<String>,
+    /// Its TLS port
+    #[arg(long, value_name = "HOST:PORT", requires = "addr")]
+    tls_addr: Option<String>,
+    /// Its user name
+    #[arg(long, requires = "addr")]
+    user: Option<String>,
+    /// Its password
+    #[arg(long, requires = "addr")]
+    pass: Option<String>,
+}
+
+impl RunningServer {
+    /// The server; `None` if none is named.
+    pub(super) fn subject(&self) -> Result<Option<Subject>, Complaint> {
+        let Some(plain) = &self.addr else {
+            return Ok(None);
+        };
+        Ok(Some(Subject::Running(Running {
+            plain: address(plain)?,
+            tls: self.tls_addr.as_deref().map(address).transpose()?,
+            username: self.user.clone().unwrap_or_default(),
+            password: self.pass.clone().unwrap_or_default(),
+        })))
+    }
 }
 
 /// The address of a host and a port; a name is resolved.

@@ -118,6 +118,21 @@ pub(super) fn time_scale(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Reads a time such as `90s`, `15m` or `2h`, which is not zero. A number without a unit is in seconds.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "expected a time such as 90s, 15m or 2h".to_owned();
+    let (number, unit) = match text.char_indices().next_back().ok_or_else(wrong)? {
+        (at, 's') => (&text[..at], 1),
+        (at, 'm') => (&text[..at], 60),
+        (at, 'h') => (&text[..at], 3600),
+        _ => (text, 1),
+    };
+    match number.parse::<u32>() {
+        Ok(number @ 1..) => Ok(Duration::from_secs(u64::from(number) * unit)),
+        Ok(0) | Err(_) => Err(wrong()),
+    }
+}
+
 /// Reads a seed, decimal or hexadecimal.
 pub(super) fn seed(text: &str) -> Result<u64, String> {
     let number = match text.strip_prefix("0x") {
@@ -125,4 +140,30 @@ pub(super) fn seed(text: &str) -> Result<u64, String> {
         None => text.parse(),
     };
     number.map_err(|_| "expected a number below 2^64, decimal or with 0x".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_a_number_and_at_most_one_unit() {
+        for (text, seconds) in [("90", 90), ("90s", 90), ("15m", 900), ("2h", 7200)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in [
+            "",
+            "0",
+            "0s",
+            "s",
+            "10mm",
+            "1.5h",
+            "-1s",
+            "5 s",
+            "10d",
+            "99999999999",
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
 }

@@ -15,7 +15,7 @@ use netroxy_judge::wire::Tls;
 use netroxy_specification::notation::ast::{Role, Side, Transport};
 use netroxy_specification::rules::Rule;
 
-use super::arguments::{Profile, seed, time_scale};
+use super::arguments::{Profile, duration, seed, time_scale};
 use super::complaint::{Complaint, input_complaint, place_complaint, write_complaint};
 use super::exit::{EXIT_FAILURE, EXIT_HARNESS, EXIT_INTERRUPTED, EXIT_USAGE};
 use super::judging::not_ready;
@@ -319,17 +319,4 @@ fn summary(result: &CampaignResult) -> String {
         result.findings,
         result.took.as_secs_f64(),
     )
-}
-
-/// Reads a time such as `90s`, `10m` or `1h`; a number without a unit is in seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "expected a time such as 90s, 10m or 1h".to_owned();
-    let (number, unit) = match text.char_indices().next_back().ok_or_else(wrong)? {
-        (at, 's') => (&text[..at], 1),
-        (at, 'm') => (&text[..at], 60),
-        (at, 'h') => (&text[..at], 3600),
-        _ => (text, 1),
-    };
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    Ok(Duration::from_secs(number.saturating_mul(unit)))
 }

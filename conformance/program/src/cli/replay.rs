@@ -16,7 +16,7 @@ use netroxy_specification::notation::ast::{Role, Side};
 use netroxy_specification::notation::print;
 use netroxy_specification::rules::Rule;
 
-use super::address::running;
+use super::address::RunningServer;
 use super::arguments::Pace;
 use super::complaint::Complaint;
 use super::exit::{EXIT_CODES, EXIT_FAILURE, EXIT_HARNESS, EXIT_NOTHING, EXIT_USAGE};
@@ -39,18 +39,8 @@ pub(super) struct Replay {
     /// Play it against the embedded reference
     #[arg(long, conflicts_with = "addr")]
     reference: bool,
-    /// Play it against a server that runs already, HOST:PORT
-    #[arg(long, value_name = "HOST:PORT", requires = "user", requires = "pass")]
-    addr: Option<String>,
-    /// Its TLS port
-    #[arg(long, value_name = "HOST:PORT", requires = "addr")]
-    tls_addr: Option<String>,
-    /// Its user name
-    #[arg(long, requires = "addr")]
-    user: Option<String>,
-    /// Its password
-    #[arg(long, requires = "addr")]
-    pass: Option<String>,
+    #[command(flatten)]
+    running: RunningServer,
     /// The side to judge, for the recording of a tap [default: that of --sut, else server]
     #[arg(long, value_enum)]
     role: Option<SideName>,
@@ -70,7 +60,7 @@ enum SideName {
 }
 
 pub(super) async fn execute(replay: &Replay, rules: &[Rule]) -> Result<u8, Complaint> {
-    let played = replay.sut.is_some() || replay.addr.is_some() || replay.reference;
+    let played = replay.sut.is_some() || replay.running.addr.is_some() || replay.reference;
     if !played && !replay.case {
         return judge_each(replay, rules);
     }
@@ -82,7 +72,7 @@ pub(super) async fn execute(replay: &Replay, rules: &[Rule]) -> Result<u8, Compl
     let side = side(replay, recording.head.source)?;
     note_cut(&recording);
     // The timeout of a server that runs already cannot be configured.
-    let text = case(&recording, side, replay.addr.is_none())?;
+    let text = case(&recording, side, replay.running.addr.is_none())?;
     if replay.case {
         report::out(&text);
         return Ok(0);
@@ -255,11 +245,8 @@ async fn play(
         )
         .hint("--case prints the case")
     })?;
-    let subject = match &replay.addr {
-        Some(addr) => {
-            let login = [&replay.user, &replay.pass];
-            running(addr, replay.tls_addr.as_deref(), login)?
-        }
+    let subject = match replay.running.subject()? {
+        Some(running) => running,
         None => Subject::Started(manifest_or_reference(replay.sut.as_deref(), side)?),
     };
     let role = match side {

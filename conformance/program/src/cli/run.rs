@@ -9,7 +9,7 @@ use netroxy_judge::sut::Subject;
 use netroxy_specification::notation::ast::{Role, Side};
 use netroxy_specification::rules::Rule;
 
-use super::address::running;
+use super::address::RunningServer;
 use super::arguments::{Pace, Profile};
 use super::baseline::load;
 use super::complaint::Complaint;
@@ -36,18 +36,8 @@ pub(super) struct Run {
     /// Role pair: the client, as --sut
     #[arg(long, value_name = "FILE")]
     client: Option<String>,
-    /// A server that runs already, HOST:PORT
-    #[arg(long, value_name = "HOST:PORT", requires = "user", requires = "pass")]
-    addr: Option<String>,
-    /// Its TLS port
-    #[arg(long, value_name = "HOST:PORT", requires = "addr")]
-    tls_addr: Option<String>,
-    /// Its user name
-    #[arg(long, requires = "addr")]
-    user: Option<String>,
-    /// Its password
-    #[arg(long, requires = "addr")]
-    pass: Option<String>,
+    #[command(flatten)]
+    running: RunningServer,
     /// Which rules count
     #[arg(long, value_enum, default_value_t)]
     profile: Profile,
@@ -119,7 +109,7 @@ pub(super) async fn execute(run: &Run, rules: &[Rule]) -> Result<u8, Complaint> 
 impl Run {
     /// Whether the command judges anything but the embedded reference.
     fn names_a_subject(&self) -> bool {
-        let files = [&self.sut, &self.server, &self.client, &self.addr];
+        let files = [&self.sut, &self.server, &self.client, &self.running.addr];
         files.into_iter().any(Option::is_some)
     }
 }
@@ -127,7 +117,7 @@ impl Run {
 /// The subject. Its role is the named one, else that of the manifest, the case file or the ids.
 fn subject(run: &Run, named: Option<Role>, ids: &[String]) -> Result<Subject, Complaint> {
     let pair_file = run.server.as_ref().or(run.client.as_ref());
-    let side = match (named, &run.sut, &run.addr, pair_file) {
+    let side = match (named, &run.sut, &run.running.addr, pair_file) {
         (Some(Role::Pair), ..) | (None, None, None, Some(_)) => return pair(run),
         (Some(Role::Server), ..) | (None, _, Some(_), _) => Some(Side::Server),
         (Some(Role::Client), ..) => Some(Side::Client),
@@ -141,7 +131,7 @@ fn subject(run: &Run, named: Option<Role>, ids: &[String]) -> Result<Subject, Co
         let message = format!("{flag} is for the role pair, but the command judges a {role}");
         return Err(Complaint::new(EXIT_USAGE, message).hint(format!("use --sut {}", quoted(file))));
     }
-    if let Some(addr) = &run.addr {
+    if let Some(running) = run.running.subject()? {
         if side == Some(Side::Client) {
             let complaint = Complaint::new(
                 EXIT_USAGE,
@@ -149,7 +139,7 @@ fn subject(run: &Run, named: Option<Role>, ids: &[String]) -> Result<Subject, Co
             );
             return Err(complaint.hint("a client is started through a manifest: --sut FILE"));
         }
-        return running(addr, run.tls_addr.as_deref(), [&run.user, &run.pass]);
+        return Ok(running);
     }
     if let Some(file) = &run.sut {
         return Ok(Subject::Started(role::manifest(
@@ -171,7 +161,7 @@ fn subject(run: &Run, named: Option<Role>, ids: &[String]) -> Result<Subject, Co
 }
 
 fn pair(run: &Run) -> Result<Subject, Complaint> {
-    if run.sut.is_some() || run.addr.is_some() {
+    if run.sut.is_some() || run.running.addr.is_some() {
         let complaint = Complaint::new(EXIT_USAGE, "a pair is two programs");
         return Err(complaint.hint("name them by --server FILE and --client FILE"));
     }

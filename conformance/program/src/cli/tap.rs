@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::address::address;
-use super::arguments::time_scale;
+use super::arguments::{duration, time_scale};
 use super::complaint::Complaint;
 use super::exit::EXIT_USAGE;
 use super::signals::stop_on_interrupt;
@@ -120,19 +120,3 @@ const QUEUED: usize = 16;
 
 /// How long events are still judged after the end.
 const REST: Duration = Duration::from_secs(1);
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "expected a time such as 90s, 15m or 2h".to_owned();
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        _ => return Err(wrong()),
-    };
-    let number: u32 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
-    if number == 0 {
-        return Err(wrong());
-    }
-    Ok(Duration::from_secs(u64::from(number) * seconds))
-}
