@@ -13,8 +13,7 @@ mod tempo;
 use std::time::Duration;
 
 pub(crate) use tempo::{
-    BACK_OFF, CLIENT_PAUSE, FIRST_MESSAGE, MACHINE, MAP_PAUSE, MAP_RETRY, PATIENCE, PROMPT, REPLY,
-    TRS,
+    BACK_OFF, CLIENT_PAUSE, FIRST_MESSAGE, MACHINE, MAP_PAUSE, MAP_RETRY, PROMPT, REPLY, TRS,
 };
 pub use tempo::{LINGER, RoundTrips, STILL, Tempo};
 

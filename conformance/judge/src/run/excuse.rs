@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::stall::Watch;
 use crate::player::Waited;
-use crate::times::{PATIENCE, Tempo};
+use crate::times::Tempo;
 use crate::verdict::Judged;
 
 /// For how long the machine stood still, if that explains why a step was late.
@@ -24,11 +24,17 @@ pub(super) fn excuse(watch: &Watch, waited: Waited, tempo: Tempo) -> Option<Dura
     (bounded && pressure > until.saturating_duration_since(from) / 4).then_some(pressure)
 }
 
-/// The time of a failed case without a late step, if it took so much longer than it waits on purpose that a peer may have
-/// given up: no rule makes a peer wait longer than [`PATIENCE`] for what the suite has to do. `ended` is its end.
-pub(super) fn overtime(judged: &Judged, planned: Duration, ended: Instant) -> Option<Waited> {
+/// The time of a failed case without a late step, if it took longer than it waits on purpose by more than `slack`. Then the
+/// suite was late with its own steps, and a correct peer may have given up: the steps of a case leave a peer that waits
+/// for 8 seconds one second only. `ended` is the end of the case.
+pub(super) fn overtime(
+    judged: &Judged,
+    planned: Duration,
+    slack: Duration,
+    ended: Instant,
+) -> Option<Waited> {
     let took = judged.took;
-    let late = judged.verdict.is_red(true) && took > planned + PATIENCE.time();
+    let late = judged.verdict.is_red(true) && took > planned + slack;
     late.then(|| Waited {
         from: ended.checked_sub(took).unwrap_or(ended),
         until: ended,
@@ -42,21 +48,21 @@ mod tests {
     use crate::verdict::{Reason, Verdict};
 
     #[test]
-    fn a_failed_case_that_took_longer_than_a_peer_waits_may_be_excused() {
+    fn a_failed_case_that_took_longer_than_planned_may_be_excused() {
         let judged = |verdict, took| Judged {
             verdict,
-            took: Duration::from_secs(took),
+            took: Duration::from_millis(took),
             ..Judged::unjudged("x".to_owned(), String::new(), Reason::Hangs(String::new()))
         };
-        let planned = Duration::from_secs(3);
+        let (planned, slack) = (Duration::from_secs(7), Duration::from_millis(500));
         let now = Instant::now();
-        let found = |verdict, took| overtime(&judged(verdict, took), planned, now);
-        assert!(found(Verdict::Fail, 11).is_none());
-        assert!(found(Verdict::Pass, 12).is_none());
+        let found = |verdict, took| overtime(&judged(verdict, took), planned, slack, now);
+        assert!(found(Verdict::Fail, 7_500).is_none());
+        assert!(found(Verdict::Pass, 8_500).is_none());
         for verdict in [Verdict::Fail, Verdict::Blocked] {
-            let waited = found(verdict, 12).unwrap();
+            let waited = found(verdict, 8_500).unwrap();
             assert_eq!(waited.until, now);
-            assert_eq!(now - waited.from, Duration::from_secs(12));
+            assert_eq!(now - waited.from, Duration::from_millis(8_500));
             assert!(waited.bounded);
         }
     }

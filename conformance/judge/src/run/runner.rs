@@ -14,7 +14,7 @@ use super::stall::Watch;
 use super::summary::{Ended, Summary};
 use super::twins::Twins;
 use super::{between, judge};
-use crate::times::START_GAP;
+use crate::times::{MACHINE, START_GAP};
 use crate::verdict::{Judged, Reason, RunNote, Verdict};
 use crate::wire::Tls;
 
@@ -134,7 +134,9 @@ fn start(
                     let _played = job.in_play.begin(job.id());
                     let (judged, waited) = judge::judge(&job, &tls, &twins).await;
                     let planned = Duration::from_millis(waits(&job));
-                    let waited = waited.or_else(|| overtime(&judged, planned, Instant::now()));
+                    let slack = job.tempo.slack().max(MACHINE);
+                    let waited =
+                        waited.or_else(|| overtime(&judged, planned, slack, Instant::now()));
                     let waited = waited.filter(|_| job.excused);
                     let Some(stall) = waited.and_then(|waited| excuse(&watch, waited, job.tempo))
                     else {

@@ -42,10 +42,6 @@ const RECONNECT: Bound = bound("life.reconnect-time", 15);
 /// `auth.client-deadline`, `tunnel.dial-deadline`.
 pub(crate) const FIRST_MESSAGE: Bound = bound("auth.deadline", 15);
 
-/// How long a server keeps a user that waits for TRS, at least. A first message and a target have the same figure:
-/// `auth.deadline-floor`, `auth.client-deadline-floor`, `tunnel.dial-patience`.
-pub(crate) const PATIENCE: Bound = bound("tunnel.user-patience", 8);
-
 /// The next MAP after `MRS false`.
 pub(crate) const MAP_RETRY: Bound = bound("map.client-retries", 15);
 
@@ -69,7 +65,7 @@ const OF_CASES: [Bound; 14] = [
     MAP_RETRY,
     MAP_PAUSE,
     bound("tunnel.user-timeout", 15),
-    PATIENCE,
+    bound("tunnel.user-patience", 8),
     bound("tunnel.waiting-closed", 2),
     bound("tunnel.refused-close", 2),
     bound("tunnel.dial-patience", 8),
