@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netroxy_specification::catalog::Entry;
-use netroxy_specification::notation::ast::{Action, Line, Low, Setting, Step, Transport};
+use netroxy_specification::notation::ast::{Action, Case, Line, Low, Setting, Step, Transport};
 use netroxy_specification::rules::Rule;
 
 use super::in_play::InPlay;
@@ -160,9 +160,20 @@ pub(super) fn reason_to_skip(
     None
 }
 
-/// The sum of the waiting times of a case, in milliseconds, if each step uses its bound.
+/// The sum of the waiting times of a job's case, in milliseconds, if each step uses its bound.
 pub(super) fn waits(job: &Job) -> u64 {
-    let still = u64::try_from(job.still.as_millis()).unwrap_or(u64::MAX);
+    of_case(&job.entry.case, job.still)
+}
+
+/// How long a job waits on purpose before it is judged so. The verdict of a twin comes after the waits of both cases.
+pub(super) fn planned(job: &Job, judged: &Judged) -> Duration {
+    let twin = job.entry.twin.as_ref().filter(|_| judged.twin.is_some());
+    let of_twin = twin.map_or(0, |(_, twin)| of_case(twin, job.still));
+    Duration::from_millis(waits(job) + of_twin)
+}
+
+fn of_case(case: &Case, still: Duration) -> u64 {
+    let still = u64::try_from(still.as_millis()).unwrap_or(u64::MAX);
     let of_step = |step: &Step| {
         let bound = step
             .within
@@ -189,5 +200,5 @@ pub(super) fn waits(job: &Job) -> u64 {
         }
         Line::Blank | Line::Comment(_) => 0,
     };
-    job.entry.case.body.iter().map(of_line).sum()
+    case.body.iter().map(of_line).sum()
 }

@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::excuse::{excuse, overtime};
-use super::job::{Job, Options, waits};
+use super::job::{Job, Options, planned};
 use super::order::Order;
 use super::room::Room;
 use super::stall::Watch;
@@ -133,7 +133,7 @@ fn start(
                     };
                     let _played = job.in_play.begin(job.id());
                     let (judged, waited) = judge::judge(&job, &tls, &twins).await;
-                    let planned = Duration::from_millis(waits(&job));
+                    let planned = planned(&job, &judged);
                     let slack = job.tempo.slack().max(MACHINE);
                     let waited =
                         waited.or_else(|| overtime(&judged, planned, slack, Instant::now()));

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::excuse::excuse;
-use super::job::{reason_to_skip, waits};
+use super::job::{planned, reason_to_skip, waits};
 use super::runner::conduct;
 use super::twins::Twins;
 use super::*;

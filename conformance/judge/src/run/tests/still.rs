@@ -203,4 +203,19 @@ fn the_waiting_time_of_a_case_is_the_sum_of_its_steps() {
     ];
     let waits: Vec<u64> = order.iter().map(|body| waits(&case(body))).collect();
     assert_eq!(waits, [1200, 1200, 1000, 900]);
+
+    // The verdict of a twin comes after the waits of both.
+    let mut job = case(order[0]);
+    let twin = Arc::new(case(order[2]).entry.case.clone());
+    job.entry = Arc::new(Entry {
+        twin: Some(("twin".to_owned(), twin)),
+        ..(*job.entry).clone()
+    });
+    let of_case = job.unjudged(Reason::Hangs(String::new()));
+    let of_twin = Judged {
+        twin: Some("twin".to_owned()),
+        ..of_case.clone()
+    };
+    let planned = [&of_case, &of_twin].map(|judged| planned(&job, judged).as_millis());
+    assert_eq!(planned, [1200, 2200]);
 }
