@@ -93,7 +93,7 @@ const USER_TIME: Duration = Duration::from_millis(8_200);
 /// How late a bug is: later than a peer has time for.
 const LATE: Duration = Duration::from_secs(3);
 const LONG: Duration = Duration::from_secs(60);
-/// The pause of a server that serves one connection at a time after each connection.
+/// How long a server that serves one connection at a time pauses after each.
 const REST: Duration = Duration::from_secs(1);
 
 impl fmt::Debug for Server {
