@@ -84,6 +84,13 @@ impl Browser {
 
     /// Calls a method and waits for its result.
     pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
+        let answer = self.ask(method, params);
+        answer.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// Calls a method and waits for its result or its error.
+    #[expect(clippy::unwrap_in_result, reason = "the result is that of the browser")]
+    fn ask(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         self.last_id += 1;
         let mut message = json!({"id": self.last_id, "method": method, "params": params});
         if !self.session.is_empty() {
@@ -97,8 +104,10 @@ impl Browser {
             let received = received
                 .unwrap_or_else(|error| panic!("{method}: {error}: is chromium installed?"));
             if received["id"] == self.last_id {
-                assert!(received["error"].is_null(), "{method}: {received}");
-                return received["result"].clone();
+                return match &received["error"] {
+                    Value::Null => Ok(received["result"].clone()),
+                    error => Err(error.clone()),
+                };
             }
             let is_error = received["method"] == "Runtime.exceptionThrown"
                 || (received["method"] == "Log.entryAdded"
@@ -116,16 +125,22 @@ impl Browser {
 
     /// The value of an expression in the page.
     pub(crate) fn eval(&mut self, expression: &str) -> Value {
-        let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        let result = self.call("Runtime.evaluate", params);
-        result["result"]["value"].clone()
+        let value = self.evaluate(expression);
+        value.unwrap_or_else(|error| panic!("{expression}: {error}"))
     }
 
-    /// Waits until an expression is true. It may throw until then, while the page loads.
+    /// The same, or the browser's error: an expression has no value while another page replaces this one.
+    fn evaluate(&mut self, expression: &str) -> Result<Value, Value> {
+        let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
+        let result = self.ask("Runtime.evaluate", params)?;
+        Ok(result["result"]["value"].clone())
+    }
+
+    /// Waits until an expression is true. It may throw until then, and have no value, while the page loads.
     #[track_caller]
     pub(crate) fn wait(&mut self, expression: &str) {
         let start = Instant::now();
-        while self.eval(expression) != true {
+        while self.evaluate(expression) != Ok(true.into()) {
             if start.elapsed() > PATIENCE {
                 let page = self.eval("document.body.innerText");
                 panic!("{expression} does not become true; the text of the page: {page}");
