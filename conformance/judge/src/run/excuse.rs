@@ -19,9 +19,11 @@ pub(super) fn excuse(watch: &Watch, waited: Waited, tempo: Tempo) -> Option<Dura
     if stall > tempo.excuse(bounded) {
         return Some(stall);
     }
-    // Many short waits for a processor make a program late too, although none of them is a stall.
+    // Many short waits for a processor make a program late too, although none of them is a stall. A step without a bound
+    // of the case has much more time than a peer needs.
     let pressure = watch.pressure(from, until);
-    (bounded && pressure > until.saturating_duration_since(from) / 4).then_some(pressure)
+    let much = until.saturating_duration_since(from) / if bounded { 4 } else { 2 };
+    (pressure > much).then_some(pressure)
 }
 
 /// The time of a failed case without a late step, if it took longer than it waits on purpose by more than `slack`. Then the
