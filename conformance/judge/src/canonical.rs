@@ -15,9 +15,7 @@ use std::fmt;
 
 use names::Names;
 use netroxy_specification::message::{ARS, ATH, FieldName};
-use netroxy_specification::notation::ast::{
-    Action, Endpoint, Expectation, Field, Message, Piece, Step, Template,
-};
+use netroxy_specification::notation::ast::{Action, Expectation, Field, Piece, Step, Template};
 use netroxy_specification::notation::print_step;
 
 use crate::note::Note;
@@ -263,8 +261,8 @@ fn lines(happened: &[(usize, Happened<'_>)], names: &Names, got: Option<&str>) -
         }
         let step = match (&run, one.broken) {
             (_, true) => broken(one.step, names, got.unwrap_or_default()),
-            (Some(run), false) => came(&one.step.actor, named(&run.action(), names)),
-            (None, false) => came(&one.step.actor, named(&one.step.action, names)),
+            (Some(run), false) => came(&one.step.actor, named(run.action(), names)),
+            (None, false) => came(&one.step.actor, named(one.step.action.clone(), names)),
         };
         let texts = print_step(&step);
         let (mut at, mut judges) = (*at, one.judges.to_vec());
@@ -301,71 +299,17 @@ fn broken(step: &Step, names: &Names, got: &str) -> Step {
 }
 
 /// The action with variables instead of their values.
-fn named(action: &Action, names: &Names) -> Action {
-    let template = |template: &Template| names.in_template(template);
-    match action {
-        Action::Connect(Endpoint::Port(port)) => Action::Connect(Endpoint::Port(template(port))),
-        Action::Refused(port) => Action::Refused(template(port)),
-        Action::TurnedAway { port, said } => Action::TurnedAway {
-            port: template(port),
-            said: said.as_ref().map(template),
-        },
-        Action::Accept(Some(target)) => Action::Accept(Some(template(target))),
-        Action::Maps(refused) => Action::Maps(refused.iter().map(template).collect()),
-        Action::Send(message) => Action::Send(named_message(message, names)),
-        Action::SendRaw(segments) => Action::SendRaw(segments.iter().map(template).collect()),
-        Action::SendDrip(bytes) => Action::SendDrip(template(bytes)),
-        Action::Unguessable(value) => Action::Unguessable(template(value)),
-        Action::SendSlow(bytes) => Action::SendSlow(template(bytes)),
-        Action::SendEvery(ms, segments) => {
-            Action::SendEvery(*ms, segments.iter().map(template).collect())
+fn named(mut action: Action, names: &Names) -> Action {
+    if let Action::Send(message) | Action::Expect(Expectation::Message(message)) = &mut action {
+        for text in message.templates_mut() {
+            *text = names.in_field(text);
         }
-        Action::Expect(Expectation::Message(message)) => {
-            Action::Expect(Expectation::Message(named_message(message, names)))
+    } else {
+        for template in action.templates_mut() {
+            *template = names.in_template(template);
         }
-        Action::Expect(Expectation::Raw(bytes)) => {
-            Action::Expect(Expectation::Raw(template(bytes)))
-        }
-        Action::Connect(
-            Endpoint::Server(_) | Endpoint::Bare | Endpoint::Drip | Endpoint::Tls12,
-        )
-        | Action::Accept(None)
-        | Action::AcceptAs(_)
-        | Action::Handshake
-        | Action::Certificate(_)
-        | Action::Distrusts
-        | Action::Down(_)
-        | Action::Late(_)
-        | Action::Pause
-        | Action::Keep
-        | Action::SendRandom(_)
-        | Action::Ignore(_)
-        | Action::Shutdown
-        | Action::Cut
-        | Action::Close
-        | Action::Reset
-        | Action::Restart
-        | Action::Expect(
-            Expectation::Random(_)
-            | Expectation::Closed
-            | Expectation::Eof
-            | Expectation::Reset
-            | Expectation::Silence
-            | Expectation::Stalled,
-        )
-        | Action::OneOf(_) => action.clone(),
     }
-}
-
-fn named_message(message: &Message, names: &Names) -> Message {
-    let field = |field: &Field| match field {
-        Field::Text(text) => Field::Text(names.in_field(text)),
-        Field::Bind(_) | Field::Any => field.clone(),
-    };
-    Message {
-        word: message.word.clone(),
-        fields: message.fields.iter().map(field).collect(),
-    }
+    action
 }
 
 #[cfg(test)]

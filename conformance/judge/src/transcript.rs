@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use netroxy_specification::notation::ast::{
-    Action, Expectation, Field, Message, Step, Template, Transport,
+    Action, Expectation, Field, Message, Piece, Step, Template, Transport,
 };
 use netroxy_specification::notation::print_step;
 use tokio::sync::mpsc::UnboundedSender;
@@ -385,68 +385,19 @@ const ROOM: usize = 64;
 pub fn shortened(step: &Step) -> Step {
     let mut step = step.clone();
     let mut longest = 0;
-    let mut cut = |template: &mut Template| {
-        let bytes: Option<Vec<u8>> =
-            template
-                .pieces()
-                .iter()
-                .try_fold(Vec::new(), |mut all, piece| match piece {
-                    netroxy_specification::notation::ast::Piece::Bytes(bytes) => {
-                        all.extend_from_slice(bytes);
-                        Some(all)
-                    }
-                    netroxy_specification::notation::ast::Piece::Var(_)
-                    | netroxy_specification::notation::ast::Piece::Near(..) => None,
-                });
-        if let Some(bytes) = bytes.filter(|bytes| bytes.len() > ROOM && template.times() == 1) {
+    for template in step.action.templates_mut() {
+        let mut bytes = Vec::new();
+        let whole = template.pieces().iter().all(|piece| match piece {
+            Piece::Bytes(more) => {
+                bytes.extend_from_slice(more);
+                true
+            }
+            Piece::Var(_) | Piece::Near(..) => false,
+        });
+        if whole && bytes.len() > ROOM && template.times() == 1 {
             longest = longest.max(bytes.len());
             *template = Template::bytes([&bytes[..ROOM], b"..."].concat());
         }
-    };
-    match &mut step.action {
-        Action::SendRaw(segments) | Action::SendEvery(_, segments) => {
-            segments.iter_mut().for_each(&mut cut);
-        }
-        Action::SendDrip(bytes)
-        | Action::SendSlow(bytes)
-        | Action::Expect(Expectation::Raw(bytes)) => cut(bytes),
-        Action::Send(message) | Action::Expect(Expectation::Message(message)) => {
-            for field in &mut message.fields {
-                if let Field::Text(text) = field {
-                    cut(text);
-                }
-            }
-        }
-        Action::Connect(_)
-        | Action::Refused(_)
-        | Action::TurnedAway { .. }
-        | Action::Accept(_)
-        | Action::AcceptAs(_)
-        | Action::Handshake
-        | Action::Certificate(_)
-        | Action::Unguessable(_)
-        | Action::Distrusts
-        | Action::Down(_)
-        | Action::Late(_)
-        | Action::Pause
-        | Action::Keep
-        | Action::SendRandom(_)
-        | Action::Ignore(_)
-        | Action::Shutdown
-        | Action::Cut
-        | Action::Close
-        | Action::Reset
-        | Action::Restart
-        | Action::Expect(
-            Expectation::Random(_)
-            | Expectation::Closed
-            | Expectation::Eof
-            | Expectation::Reset
-            | Expectation::Silence
-            | Expectation::Stalled,
-        )
-        | Action::OneOf(_)
-        | Action::Maps(_) => {}
     }
     if longest > 0 {
         let note = format!("cut, {longest} bytes");

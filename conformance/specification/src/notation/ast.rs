@@ -400,22 +400,23 @@ impl Line {
     }
 }
 
-impl Action {
-    /// All its templates.
-    pub fn templates(&self) -> Vec<&Template> {
-        match self {
+/// The templates of an action, as the vector that `Action::templates` and `Action::templates_mut` return. The reference
+/// decides whether they can be changed: `$iter` is `iter` or `iter_mut`, and `$of` is the name of the method.
+macro_rules! templates {
+    ($action:expr, $iter:ident, $of:ident) => {
+        match $action {
             Self::Connect(Endpoint::Port(port)) | Self::Refused(port) => vec![port],
             Self::TurnedAway { port, said } => std::iter::once(port).chain(said).collect(),
-            Self::Accept(target) => target.iter().collect(),
+            Self::Accept(target) => target.$iter().collect(),
             Self::Maps(templates) | Self::SendRaw(templates) | Self::SendEvery(_, templates) => {
-                templates.iter().collect()
+                templates.$iter().collect()
             }
             Self::SendDrip(bytes) | Self::SendSlow(bytes) | Self::Unguessable(bytes) => vec![bytes],
-            Self::Send(message) => message.templates(),
-            Self::Expect(expectation) => expectation.templates(),
+            Self::Send(message) => message.$of(),
+            Self::Expect(expectation) => expectation.$of(),
             Self::OneOf(alternatives) => {
-                let each = alternatives.iter().map(|one| &one.expectation);
-                each.flat_map(Expectation::templates).collect()
+                let each = alternatives.$iter();
+                each.flat_map(|one| one.expectation.$of()).collect()
             }
             Self::Connect(_)
             | Self::AcceptAs(_)
@@ -434,6 +435,18 @@ impl Action {
             | Self::Reset
             | Self::Restart => Vec::new(),
         }
+    };
+}
+
+impl Action {
+    /// All its templates.
+    pub fn templates(&self) -> Vec<&Template> {
+        templates!(self, iter, templates)
+    }
+
+    /// All its templates, to change them.
+    pub fn templates_mut(&mut self) -> Vec<&mut Template> {
+        templates!(self, iter_mut, templates_mut)
     }
 }
 
@@ -450,18 +463,45 @@ impl Expectation {
             | Self::Stalled => Vec::new(),
         }
     }
+
+    fn templates_mut(&mut self) -> Vec<&mut Template> {
+        match self {
+            Self::Message(message) => message.templates_mut(),
+            Self::Raw(bytes) => vec![bytes],
+            Self::Random(_)
+            | Self::Closed
+            | Self::Eof
+            | Self::Reset
+            | Self::Silence
+            | Self::Stalled => Vec::new(),
+        }
+    }
 }
 
 impl Message {
     fn templates(&self) -> Vec<&Template> {
-        let mut texts = Vec::new();
-        for field in &self.fields {
-            match field {
-                Field::Text(text) => texts.push(text),
-                Field::Bind(_) | Field::Any => {}
-            }
+        self.fields.iter().filter_map(Field::text).collect()
+    }
+
+    /// The texts of its fields, to change them.
+    pub fn templates_mut(&mut self) -> Vec<&mut Template> {
+        self.fields.iter_mut().filter_map(Field::text_mut).collect()
+    }
+}
+
+impl Field {
+    fn text(&self) -> Option<&Template> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Bind(_) | Self::Any => None,
         }
-        texts
+    }
+
+    fn text_mut(&mut self) -> Option<&mut Template> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Bind(_) | Self::Any => None,
+        }
     }
 }
 
