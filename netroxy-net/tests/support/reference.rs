@@ -209,10 +209,29 @@ fn below(page: &str, table: &str, key: &str) -> Option<String> {
     codes.next().map(str::to_owned)
 }
 
+/// Checks that a program, `server` or `client`, reads all whole files of the pages and of `examples/`, and ignores no key
+/// of them. `load` reads a file and returns its warnings.
+pub(crate) fn read_whole_files(
+    program: &str,
+    load: impl Fn(&Path) -> Result<Vec<String>, ConfigError>,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    put_certificates(folder.path());
+    let path = folder.path().join(format!("{program}_config.json"));
+    let (files, full) = (whole_files(program), format!("{program}_full.json"));
+    assert!(files.iter().any(|(name, _)| *name == full));
+    for (name, text) in files {
+        fs::write(&path, text).unwrap();
+        let warnings = load(&path).unwrap_or_else(|error| panic!("{name}: {}", error.report()));
+        let all = warnings.join("\n");
+        assert!(!all.contains("ignored"), "{name}: {all}");
+    }
+}
+
 /// Whole configuration files of one program, with the place of each: those of `examples/`, which
 /// are called `server_*.json` and `client_*.json`, and the blocks of the pages that are marked with
 /// `json server_config.json` or `json client_config.json`.
-pub(crate) fn whole_files(program: &str) -> Vec<(String, String)> {
+fn whole_files(program: &str) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for path in files("examples", "json") {
         let name = path.file_name().unwrap().to_str().unwrap();
