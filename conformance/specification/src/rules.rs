@@ -73,12 +73,57 @@ pub enum Profile {
 
 /// A rule that is not well formed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{FILE}:{line}: {message}")]
+#[error("{FILE}:{line}: {fault}")]
 pub struct RuleError {
     /// Counted from 1.
     pub line: usize,
     /// What is wrong.
-    pub(crate) message: String,
+    pub fault: Fault,
+}
+
+/// What is wrong with a rule. Each names the id of the rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The paragraph has less than three lines.
+    #[error("a rule needs an id, a sentence and attributes")]
+    Short,
+    /// The first line is no id.
+    #[error("`{0}` is no id in brackets")]
+    Id(String),
+    /// Another rule has the same id.
+    #[error("`{0}` is used twice")]
+    Twice(String),
+    /// The last line is not one of attributes.
+    #[error("`{0}` has no line of attributes in braces after its sentence")]
+    NoAttributes(String),
+    /// The sentence has none of the keywords of [`Level`], or several.
+    #[error("`{id}` has {found} keywords, it needs one")]
+    Keywords {
+        /// The rule.
+        id: String,
+        /// How many there are.
+        found: usize,
+    },
+    /// An attribute has an unknown name or value.
+    #[error("`{id}`: `{attribute}` is no attribute")]
+    Attribute {
+        /// The rule.
+        id: String,
+        /// Its name and value.
+        attribute: String,
+    },
+    /// The origin is missing.
+    #[error("`{0}` needs an origin: readme, observed or clarified")]
+    NoOrigin(String),
+    /// The subject is missing.
+    #[error("`{0}` needs a subject: server, client or both")]
+    NoSubject(String),
+    /// The first revision is missing.
+    #[error("`{0}` needs `since`, a revision up to {REVISION}")]
+    NoSince(String),
+    /// A reason stands after no rule.
+    #[error("`Why:` explains the rule right above it, and there is none")]
+    Why,
 }
 
 /// The revision of the protocol, such as `0.3`.

@@ -95,11 +95,57 @@ pub enum Sender {
     Server,
 }
 
+/// A vector, or a file of vectors, that is not well formed.
+#[derive(Debug, thiserror::Error)]
+pub enum VectorError {
+    /// The file is no JSON, or not that of a file of vectors.
+    #[error("{file}: {error}")]
+    File {
+        /// Seen from the root of the repository.
+        file: String,
+        /// What is wrong.
+        error: serde_json::Error,
+    },
+    /// One vector of the file is wrong.
+    #[error("{file}: test {id}: {fault}")]
+    Vector {
+        /// Seen from the root of the repository.
+        file: String,
+        /// The number of the vector, or what stands in its place.
+        id: Value,
+        /// What is wrong.
+        fault: Fault,
+    },
+}
+
+/// What is wrong with a vector.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// A field is missing, or has a value of another type.
+    #[error(transparent)]
+    Fields(#[from] serde_json::Error),
+    /// The operation of its file is unknown.
+    #[error("there is no op `{0}`")]
+    Op(String),
+    /// Its result is unknown, or does not fit the operation.
+    #[error("there is no result `{0}`")]
+    Result(String),
+    /// A vector that encodes has nothing to encode.
+    #[error("it has no message")]
+    NoMessage,
+    /// The bytes are given twice, or not at all.
+    #[error("it needs either hex or repeat")]
+    NoBytes,
+    /// These are no pairs of hex digits.
+    #[error("`{0}` is no hex")]
+    Hex(String),
+}
+
 /// All vectors, by their numbers.
 ///
 /// # Errors
-/// The first one that is not well formed, with its file.
-pub fn embedded() -> Result<Vec<Vector>, String> {
+/// The first one that is not well formed.
+pub fn embedded() -> Result<Vec<Vector>, VectorError> {
     let mut vectors = Vec::new();
     let folder = SPEC.get_dir("vectors");
     for file in folder.iter().flat_map(|folder| folder.files()) {
@@ -108,11 +154,18 @@ pub fn embedded() -> Result<Vec<Vector>, String> {
             continue;
         }
         let read: File =
-            serde_json::from_slice(file.contents()).map_err(|error| format!("{path}: {error}"))?;
+            serde_json::from_slice(file.contents()).map_err(|error| VectorError::File {
+                file: path.clone(),
+                error,
+            })?;
         for source in read.tests {
             let id = source["id"].clone();
             let vector = vector(&read.op, read.from, &path, source);
-            vectors.push(vector.map_err(|why| format!("{path}: test {id}: {why}"))?);
+            vectors.push(vector.map_err(|fault| VectorError::Vector {
+                file: path.clone(),
+                id,
+                fault,
+            })?);
         }
     }
     vectors.sort_by_key(|vector| vector.id);
@@ -165,8 +218,8 @@ struct Part {
     times: usize,
 }
 
-fn vector(op: &str, from: Sender, file: &str, source: Value) -> Result<Vector, String> {
-    let raw = Raw::deserialize(&source).map_err(|error| error.to_string())?;
+fn vector(op: &str, from: Sender, file: &str, source: Value) -> Result<Vector, Fault> {
+    let raw = Raw::deserialize(&source)?;
     let outcomes = match raw.own.result.as_str() {
         "acceptable" => &raw.outcomes[..],
         _ => std::slice::from_ref(&raw.own),
@@ -181,13 +234,13 @@ fn vector(op: &str, from: Sender, file: &str, source: Value) -> Result<Vector, S
             nonstrict: raw.nonstrict.as_ref().map(RawOutcome::found).transpose()?,
         },
         "encode" => Task::Encode {
-            message: message(raw.message.as_deref().ok_or("it has no message")?)?,
+            message: message(raw.message.as_deref().ok_or(Fault::NoMessage)?)?,
             outcomes: outcomes
                 .iter()
                 .map(RawOutcome::written)
                 .collect::<Result<_, _>>()?,
         },
-        other => return Err(format!("there is no op `{other}`")),
+        other => return Err(Fault::Op(other.to_owned())),
     };
     Ok(Vector {
         id: raw.id,
@@ -202,20 +255,20 @@ fn vector(op: &str, from: Sender, file: &str, source: Value) -> Result<Vector, S
 }
 
 impl RawOutcome {
-    fn bytes(&self) -> Result<Vec<u8>, String> {
+    fn bytes(&self) -> Result<Vec<u8>, Fault> {
         match (&self.hex, &self.repeat) {
-            (Some(hex), None) => unhex(hex).ok_or_else(|| format!("`{hex}` is no hex")),
+            (Some(hex), None) => of_hex(hex),
             (None, Some(parts)) => expand(parts),
-            _ => Err("it needs either hex or repeat".to_owned()),
+            _ => Err(Fault::NoBytes),
         }
     }
 
-    fn found(&self) -> Result<Found, String> {
+    fn found(&self) -> Result<Found, Fault> {
         let state = match self.result.as_str() {
             "valid" => State::Open,
             "incomplete" => State::Incomplete,
             "invalid" => State::Invalid,
-            other => return Err(format!("there is no result `{other}`")),
+            other => return Err(Fault::Result(other.to_owned())),
         };
         let messages = self.messages.iter().map(|fields| message(fields));
         Ok(Found {
@@ -226,16 +279,16 @@ impl RawOutcome {
         })
     }
 
-    fn written(&self) -> Result<Written, String> {
+    fn written(&self) -> Result<Written, Fault> {
         match self.result.as_str() {
             "valid" => self.bytes().map(Written::Bytes),
             "invalid" => Ok(Written::Refused),
-            other => Err(format!("there is no result `{other}`")),
+            other => Err(Fault::Result(other.to_owned())),
         }
     }
 }
 
-fn message(fields: &[Field]) -> Result<Message, String> {
+fn message(fields: &[Field]) -> Result<Message, Fault> {
     let text = |field: &Field| match field {
         Field::Text(text) => Ok(text.clone()),
         Field::Repeat { repeat } => Ok(expand(repeat)?.into_iter().map(char::from).collect()),
@@ -243,13 +296,16 @@ fn message(fields: &[Field]) -> Result<Message, String> {
     fields.iter().map(text).collect()
 }
 
-fn expand(parts: &[Part]) -> Result<Vec<u8>, String> {
+fn expand(parts: &[Part]) -> Result<Vec<u8>, Fault> {
     let mut bytes = Vec::new();
     for part in parts {
-        let once = unhex(&part.hex).ok_or_else(|| format!("`{}` is no hex", part.hex))?;
-        bytes.extend(once.repeat(part.times));
+        bytes.extend(of_hex(&part.hex)?.repeat(part.times));
     }
     Ok(bytes)
+}
+
+fn of_hex(text: &str) -> Result<Vec<u8>, Fault> {
+    unhex(text).ok_or_else(|| Fault::Hex(text.to_owned()))
 }
 
 /// The bytes of pairs of hex digits.

@@ -128,7 +128,7 @@ fn again(run: &Run) -> Again {
 }
 
 fn all() -> Result<Vec<Vector>, Complaint> {
-    specified::embedded().map_err(|error| Complaint::new(EXIT_HARNESS, error))
+    specified::embedded().map_err(|error| Complaint::new(EXIT_HARNESS, error.to_string()))
 }
 
 fn select(ids: &[String]) -> Result<Vec<Vector>, Complaint> {

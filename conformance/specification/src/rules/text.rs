@@ -3,7 +3,7 @@
 //! A rule is a paragraph: its id, its sentence, its attributes. The paragraph after it may give the reason. Text in
 //! fences is an example.
 
-use super::{Level, Origin, Profile, REVISION, Rule, RuleError};
+use super::{Fault, Level, Origin, Profile, REVISION, Rule, RuleError};
 
 /// The rules of a text, in its order.
 ///
@@ -14,9 +14,9 @@ pub fn extract(text: &str) -> Result<Vec<Rule>, RuleError> {
     let mut section = "";
     let mut explainable = false;
     for paragraph in paragraphs(text) {
-        let wrong = |message: String| RuleError {
+        let wrong = |fault: Fault| RuleError {
             line: paragraph.line,
-            message,
+            fault,
         };
         let first = paragraph.lines.first().copied().unwrap_or_default();
         let mut is_rule = false;
@@ -25,14 +25,13 @@ pub fn extract(text: &str) -> Result<Vec<Rule>, RuleError> {
         } else if first.starts_with("r[") {
             let rule = rule(&paragraph, section).map_err(wrong)?;
             if rules.iter().any(|other| other.id == rule.id) {
-                return Err(wrong(format!("`{}` is used twice", rule.id)));
+                return Err(wrong(Fault::Twice(rule.id)));
             }
             rules.push(rule);
             is_rule = true;
         } else if let Some(first) = first.strip_prefix(WHY) {
             let Some(rule) = rules.last_mut().filter(|_| explainable) else {
-                let message = "`Why:` explains the rule right above it, and there is none";
-                return Err(wrong(message.to_owned()));
+                return Err(wrong(Fault::Why));
             };
             let more = paragraph.lines.get(1..).unwrap_or_default();
             rule.rationale = Some([&[first], more].concat().join(" "));
@@ -75,21 +74,26 @@ fn paragraphs(text: &str) -> Vec<Paragraph<'_>> {
     found
 }
 
-fn rule(paragraph: &Paragraph<'_>, section: &str) -> Result<Rule, String> {
-    let [id, sentence @ .., attributes] = paragraph.lines.as_slice() else {
-        return Err("a rule needs an id, a sentence and attributes".to_owned());
+fn rule(paragraph: &Paragraph<'_>, section: &str) -> Result<Rule, Fault> {
+    let [first, sentence @ .., attributes] = paragraph.lines.as_slice() else {
+        return Err(Fault::Short);
     };
-    let id = id
+    let id = first
         .strip_prefix("r[")
         .and_then(|rest| rest.strip_suffix(']'))
-        .ok_or_else(|| format!("`{id}` is no id in brackets"))?;
-    let attributes = attributes
+        .ok_or_else(|| Fault::Id((*first).to_owned()))?;
+    let id = id.to_owned();
+    let Some(attributes) = attributes
         .strip_prefix('{')
         .and_then(|rest| rest.strip_suffix('}'))
-        .ok_or_else(|| format!("`{id}` has no line of attributes in braces after its sentence"))?;
+    else {
+        return Err(Fault::NoAttributes(id));
+    };
     let text = sentence.join(" ");
-    let level =
-        level(&text).map_err(|found| format!("`{id}` has {found} keywords, it needs one"))?;
+    let level = match level(&text) {
+        Ok(level) => level,
+        Err(found) => return Err(Fault::Keywords { id, found }),
+    };
 
     let (mut subject, mut origin, mut since, mut unjudged) = (None, None, None, None);
     let (mut hardened, mut corrupts) = (false, false);
@@ -104,21 +108,27 @@ fn rule(paragraph: &Paragraph<'_>, section: &str) -> Result<Rule, String> {
             ("profile", "hardened") => hardened = true,
             ("corrupts", "data") => corrupts = true,
             ("unjudged", why) if !why.is_empty() => unjudged = Some(why.to_owned()),
-            (key, value) => return Err(format!("`{id}`: `{key}: {value}` is no attribute")),
+            (key, value) => {
+                let attribute = format!("{key}: {value}");
+                return Err(Fault::Attribute { id, attribute });
+            }
         }
     }
-    let origin =
-        origin.ok_or_else(|| format!("`{id}` needs an origin: readme, observed or clarified"))?;
+    let Some(origin) = origin else {
+        return Err(Fault::NoOrigin(id));
+    };
+    let Some(subject) = subject else {
+        return Err(Fault::NoSubject(id));
+    };
+    let Some(since) = since else {
+        return Err(Fault::NoSince(id));
+    };
     Ok(Rule {
-        id: id.to_owned(),
+        id,
         level,
-        subject: subject
-            .ok_or_else(|| format!("`{id}` needs a subject: server, client or both"))?
-            .to_owned(),
+        subject: subject.to_owned(),
         origin,
-        since: since
-            .ok_or_else(|| format!("`{id}` needs `since`, a revision up to {REVISION}"))?
-            .to_owned(),
+        since: since.to_owned(),
         profile: if corrupts || (origin != Origin::Clarified && !hardened) {
             Profile::Wire
         } else {
