@@ -102,18 +102,25 @@ pub struct Listed {
 /// The reason of a verdict that does not come from a broken step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// The case is not run.
-    Skipped(Skip),
-    /// The program did not become ready: what failed, or how the program ended.
-    NotReady(String),
-    /// The suite failed: why.
-    Harness(String),
+    /// The program was not judged.
+    Unjudged(Unjudged),
     /// The program has ended by itself, with this status.
     Ended(String),
     /// The program runs but no longer serves: what it does not do.
     Hangs(String),
     /// The twin of this id failed, so the case proves nothing.
     Twin(String),
+}
+
+/// Why a program was not judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unjudged {
+    /// The case is not run.
+    Skipped(Skip),
+    /// The program did not become ready: what failed, or how the program ended.
+    NotReady(String),
+    /// The suite failed: why.
+    Harness(String),
 }
 
 /// A note about a run for the reader of the report.
@@ -190,16 +197,12 @@ pub(crate) fn decide(facts: Facts) -> Verdict {
     }
 }
 
-impl Reason {
-    /// The verdict of a run that was not judged for this reason.
+impl Unjudged {
     fn verdict(&self) -> Verdict {
         match self {
             Self::Skipped(_) => Verdict::Skip,
             Self::NotReady(_) => Verdict::NotReady,
             Self::Harness(_) => Verdict::Harness,
-            Self::Ended(_) => Verdict::Crash,
-            Self::Hangs(_) => Verdict::Hang,
-            Self::Twin(_) => Verdict::Fail,
         }
     }
 }
@@ -207,8 +210,8 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Skipped(skip) => skip.fmt(f),
-            Self::NotReady(why) | Self::Harness(why) => f.write_str(why),
+            Self::Unjudged(Unjudged::Skipped(skip)) => skip.fmt(f),
+            Self::Unjudged(Unjudged::NotReady(why) | Unjudged::Harness(why)) => f.write_str(why),
             Self::Ended(status) => write!(f, "the program ended by itself: {status}"),
             Self::Hangs(how) => write!(f, "it hangs: {how}"),
             Self::Twin(name) => {
@@ -243,13 +246,13 @@ impl Judged {
     }
 
     /// A result of a run that was not judged.
-    pub fn unjudged(id: String, file: String, reason: Reason) -> Self {
+    pub fn unjudged(id: String, file: String, why: Unjudged) -> Self {
         Self {
             id,
             file,
-            verdict: reason.verdict(),
+            verdict: why.verdict(),
             twin: None,
-            reason: Some(reason),
+            reason: Some(Reason::Unjudged(why)),
             broken: None,
             remarks: Vec::new(),
             judged_rules: BTreeSet::new(),

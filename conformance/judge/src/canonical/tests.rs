@@ -2,7 +2,7 @@ use netroxy_specification::notation::ast::{Case, Line as CaseLine};
 use netroxy_specification::notation::parse;
 
 use super::*;
-use crate::verdict::Reason;
+use crate::verdict::Unjudged;
 
 /// A transcript of these steps with these values of variables. A step with the comment `broken` did not come true.
 fn recorded(variables: &[(&str, &str)], steps: &str) -> Transcript {
@@ -208,7 +208,7 @@ fn a_result_has_its_verdict_and_a_crash_has_no_broken_step() {
         ..Judged::unjudged(
             "x".into(),
             "x".into(),
-            Reason::Harness("after 3 ms, at 21007".into()),
+            Unjudged::Harness("after 3 ms, at 21007".into()),
         )
     };
     let text = |verdict| Canonical::of_result(&judged(verdict)).to_string();

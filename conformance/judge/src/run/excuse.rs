@@ -47,14 +47,18 @@ pub(super) fn overtime(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::{Reason, Verdict};
+    use crate::verdict::{Unjudged, Verdict};
 
     #[test]
     fn a_failed_case_that_took_longer_than_planned_may_be_excused() {
         let judged = |verdict, took| Judged {
             verdict,
             took: Duration::from_millis(took),
-            ..Judged::unjudged("x".to_owned(), String::new(), Reason::Hangs(String::new()))
+            ..Judged::unjudged(
+                "x".to_owned(),
+                String::new(),
+                Unjudged::Harness(String::new()),
+            )
         };
         let (planned, slack) = (Duration::from_secs(7), Duration::from_millis(500));
         let now = Instant::now();

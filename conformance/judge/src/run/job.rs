@@ -12,7 +12,7 @@ use crate::manifest::CA_FILE;
 use crate::skip::Skip;
 use crate::sut::Subject;
 use crate::times::Tempo;
-use crate::verdict::{Judged, Reason};
+use crate::verdict::{Judged, Unjudged};
 
 /// How cases are run.
 #[derive(Debug, Clone, Copy)]
@@ -101,8 +101,8 @@ impl Job {
     }
 
     /// The result of a job that is not judged.
-    pub(super) fn unjudged(&self, reason: Reason) -> Judged {
-        Judged::unjudged(self.id(), self.entry.file.clone(), reason)
+    pub(super) fn unjudged(&self, why: Unjudged) -> Judged {
+        Judged::unjudged(self.id(), self.entry.file.clone(), why)
     }
 }
 

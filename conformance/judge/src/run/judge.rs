@@ -30,7 +30,7 @@ use crate::sut::{
     start_client, start_server, unique_name,
 };
 use crate::times::{END_POLL, GOING_DOWN};
-use crate::verdict::{Facts, Judged, Reason, Steps, decide};
+use crate::verdict::{Facts, Judged, Reason, Steps, Unjudged, decide};
 use crate::wire::{Listener, SilentTarget, Tls};
 
 /// Plays a case against an instance of its own and judges what happened.
@@ -38,16 +38,16 @@ use crate::wire::{Listener, SilentTarget, Tls};
 /// A case that has a twin passes only if the twin succeeds too: a program that closes every connection breaks no rule
 /// about closing, but proves nothing. A twin is played once in a run.
 ///
-/// If the suite ran out of file descriptors meanwhile, a red result becomes [`Reason::Harness`]: the failure proves
+/// If the suite ran out of file descriptors meanwhile, a red result becomes [`Unjudged::Harness`]: the failure proves
 /// nothing about the program. The second value describes a step that was late, if one was.
 pub(super) async fn judge(job: &Job, tls: &Tls, twins: &Twins) -> (Judged, Option<Waited>) {
     if let Some(skip) = &job.skip {
-        return (job.unjudged(Reason::Skipped(skip.clone())), None);
+        return (job.unjudged(Unjudged::Skipped(skip.clone())), None);
     }
     let since = Since::now();
     let (judged, waited) = with_twin(job, tls, twins).await;
     match since.shortage().filter(|_| judged.verdict.is_red(true)) {
-        Some(shortage) => (job.unjudged(Reason::Harness(shortage)), None),
+        Some(shortage) => (job.unjudged(Unjudged::Harness(shortage)), None),
         None => (judged, waited),
     }
 }
@@ -163,7 +163,7 @@ async fn played(
             if let Some(skip) = outcome.skip {
                 programs.stop().await;
                 let facts = Some(Facts::of(Steps::Skipped));
-                let judged = job.unjudged(Reason::Skipped(skip));
+                let judged = job.unjudged(Unjudged::Skipped(skip));
                 return (Concluded { judged, facts }, None);
             }
             let spoilt = match outcome.broken {
@@ -178,11 +178,11 @@ async fn played(
             (concluded, waited)
         }
         Err(StartError::NotReady { why, log } | StartError::Refused { why, log }) => {
-            let mut concluded = unjudged(Reason::NotReady(why));
+            let mut concluded = unjudged(Unjudged::NotReady(why));
             concluded.judged.log = log;
             (concluded, None)
         }
-        Err(error) => (unjudged(Reason::Harness(error.to_string())), None),
+        Err(error) => (unjudged(Unjudged::Harness(error.to_string())), None),
     }
 }
 

@@ -15,7 +15,7 @@ use super::summary::{Ended, Summary};
 use super::twins::Twins;
 use super::{between, judge};
 use crate::times::{MACHINE, START_GAP};
-use crate::verdict::{Judged, Reason, RunNote, Verdict};
+use crate::verdict::{Judged, RunNote, Unjudged, Verdict};
 use crate::wire::Tls;
 
 /// Plays the jobs as [`super::run`] does; `watch` measures the stalls of the machine.
@@ -59,7 +59,7 @@ pub(super) async fn conduct(
     for (job, _) in lost.filter(|_| summary.ended == Ended::Complete) {
         each(
             job,
-            job.unjudged(Reason::Harness("the suite panicked".to_owned())),
+            job.unjudged(Unjudged::Harness("the suite panicked".to_owned())),
         );
     }
     summary.wall = begun.elapsed();
@@ -112,7 +112,7 @@ fn start(
                 None => return,
                 Some(Ok(place)) => place,
                 Some(Err(why)) => {
-                    let judged = job.unjudged(Reason::Harness(why.to_string()));
+                    let judged = job.unjudged(Unjudged::Harness(why.to_string()));
                     let _ = results.send(Done {
                         index,
                         judged,

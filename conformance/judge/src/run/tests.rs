@@ -18,7 +18,7 @@ use super::*;
 use crate::player::Waited;
 use crate::sut::{Running, Subject};
 use crate::times::{STILL, Tempo};
-use crate::verdict::{Reason, RunNote, Verdict};
+use crate::verdict::{RunNote, Unjudged, Verdict};
 
 /// What a fake server does with a connection, except the readiness login of the suite.
 #[derive(Clone, Copy, PartialEq)]

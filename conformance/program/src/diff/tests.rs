@@ -1,6 +1,6 @@
 use netroxy_judge::player::{Broken, Expected};
 use netroxy_judge::transcript::Transcript;
-use netroxy_judge::verdict::{Judged, Reason, Verdict};
+use netroxy_judge::verdict::{Judged, Unjudged, Verdict};
 use netroxy_specification::notation::ast::{Line as CaseLine, Step};
 use netroxy_specification::notation::parse;
 use netroxy_specification::rules;
@@ -39,7 +39,7 @@ fn judged(verdict: Verdict, steps: &str, got: &str) -> Side {
         broken,
         reason: None,
         verdict,
-        ..Judged::unjudged("x".into(), "x".into(), Reason::Harness(String::new()))
+        ..Judged::unjudged("x".into(), "x".into(), Unjudged::Harness(String::new()))
     })
 }
 

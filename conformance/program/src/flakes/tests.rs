@@ -4,7 +4,7 @@ use std::time::Duration;
 use netroxy_judge::run::{Ended, InPlay};
 use netroxy_judge::sut::Subject;
 use netroxy_judge::times::Tempo;
-use netroxy_judge::verdict::{Reason, RunNote};
+use netroxy_judge::verdict::{Reason, RunNote, Unjudged};
 use netroxy_specification::catalog::read;
 use netroxy_specification::notation::ast::{Side as Role, Transport};
 
@@ -31,8 +31,8 @@ fn job() -> Job {
 fn judged(id: &str, verdict: Verdict, reason: &str) -> Judged {
     Judged {
         verdict,
-        reason: (!reason.is_empty()).then(|| Reason::Harness(reason.into())),
-        ..Judged::unjudged(id.into(), "y.case".into(), Reason::Harness(String::new()))
+        reason: (!reason.is_empty()).then(|| Reason::Unjudged(Unjudged::Harness(reason.into()))),
+        ..Judged::unjudged(id.into(), "y.case".into(), Unjudged::Harness(String::new()))
     }
 }
 

@@ -15,7 +15,7 @@ use netroxy_judge::skip::Skip;
 use netroxy_judge::sut::Subject;
 use netroxy_judge::times::{RoundTrips, Tempo};
 use netroxy_judge::transcript::Transcript;
-use netroxy_judge::verdict::{Judged, Listed, Reason, RunNote, Verdict};
+use netroxy_judge::verdict::{Judged, Listed, Reason, RunNote, Unjudged, Verdict};
 use netroxy_judge::wire::End;
 use netroxy_specification::catalog;
 use netroxy_specification::notation::ast::{Action, Expectation, Line, Side};
@@ -145,9 +145,9 @@ fn result(verdict: Verdict) -> CaseResult {
             ..plain
         },
         Verdict::Skip => Judged {
-            reason: Some(Reason::Skipped(Skip::Transport(
+            reason: Some(Reason::Unjudged(Unjudged::Skipped(Skip::Transport(
                 "it does not speak tls".into(),
-            ))),
+            )))),
             transcript: None,
             ..plain
         },
@@ -184,7 +184,9 @@ fn result(verdict: Verdict) -> CaseResult {
             ..plain
         },
         Verdict::NotReady | Verdict::Harness => Judged {
-            reason: Some(Reason::Harness("cannot listen: no ports left".into())),
+            reason: Some(Reason::Unjudged(Unjudged::Harness(
+                "cannot listen: no ports left".into(),
+            ))),
             transcript: None,
             ..plain
         },

@@ -227,7 +227,7 @@ fn a_second_run_that_differs_from_the_first_is_described() {
             got: "nothing".into(),
         }),
         verdict,
-        ..Judged::unjudged("x".into(), "x".into(), Reason::Harness("it ended".into()))
+        ..Judged::unjudged("x".into(), "x".into(), Unjudged::Harness("it ended".into()))
     };
     let first = judged(Verdict::Fail, Some(7));
     let otherwise = |again| between::otherwise(&first, &again);

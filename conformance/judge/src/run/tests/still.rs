@@ -211,7 +211,7 @@ fn the_waiting_time_of_a_case_is_the_sum_of_its_steps() {
         twin: Some(("twin".to_owned(), twin)),
         ..(*job.entry).clone()
     });
-    let of_case = job.unjudged(Reason::Hangs(String::new()));
+    let of_case = job.unjudged(Unjudged::Harness(String::new()));
     let of_twin = Judged {
         twin: Some("twin".to_owned()),
         ..of_case.clone()
